@@ -1,0 +1,275 @@
+"""What the analysis says of a run: one frozen value that every surface renders.
+
+Its shape is that of the JSON report, but with names for units: times are float milliseconds
+(``_ms``), ratios 0 to 1. A value that was not measured is None, never 0.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from pipeprof.recording import Location, Loop, Profile, Role, Stage, WaitSource
+
+
+class Bound(Enum):
+    """What a loop's speed hangs on."""
+
+    INPUT = "input"
+    COMPUTE = "compute"
+    BALANCED = "balanced"
+    UNKNOWN = "unknown"
+
+
+class Cause(Enum):
+    """Why the bottleneck stage holds the training up."""
+
+    BLOCKING = "blocking"
+    CPU = "cpu"
+    GIL = "gil"
+    SERIAL = "serial"
+    TRANSPORT = "transport"
+    CPU_SATURATED = "cpu_saturated"
+    EPOCH_START = "epoch_start"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """A quantity over all counted steps, in milliseconds."""
+
+    median: float
+    mean: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageFinding:
+    """What a stage costs a loop.
+
+    Attributes:
+        stage: the stage itself.
+        index: its place in `Profile.stages`.
+        cost_ms: own work per training step.
+        calls: how often it was called in the counted time.
+        elements: elements it gave in the counted time.
+        size_bytes: bytes it gave in the counted time, or None.
+        parallelism: how many of its calls ran at once, or could.
+        most_parallelism: the most the framework may use, or None.
+        autotuned: whether the framework chooses; None where there is nothing to choose.
+        buffer_size: elements that may lie ready, or None.
+        buffer_mean: elements that lay ready on average, or None.
+        cpu_ratio: own CPU time over own wall time, or None.
+        lanes: names of the lanes it ran on, most work first.
+        capacity_per_s: steps a second that it could feed alone, or None where it costs nothing.
+    """
+
+    stage: Stage
+    index: int
+    cost_ms: float
+    calls: int
+    elements: int
+    size_bytes: int | None
+    parallelism: float | None
+    most_parallelism: int | None
+    autotuned: bool | None
+    buffer_size: int | None
+    buffer_mean: float | None
+    cpu_ratio: float | None
+    lanes: tuple[str, ...]
+    capacity_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bottleneck:
+    """The stage with the least capacity on the way to the training.
+
+    Attributes:
+        stage: its name.
+        kind: its kind, as in the report.
+        location: its line, or None.
+        cost_ms: its own work per step.
+        share: its own work over all input work.
+        index: its place in `Profile.stages`.
+    """
+
+    stage: str
+    kind: str
+    location: Location | None
+    cost_ms: float
+    share: float
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What applying an advice really gave."""
+
+    step_ms: float
+    speedup: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """Something to do about it.
+
+    Attributes:
+        action: what kind of step it is, one word for programs (``prefetch``).
+        summary: the same in a sentence.
+        how: code to write, or None.
+        predicted_step_ms: estimated step time after it, or None where that cannot be estimated.
+        predicted_speedup: today's step time over that one, or None.
+        verified: what it gave when it was tried, or None.
+    """
+
+    action: str
+    summary: str
+    how: str | None
+    predicted_step_ms: float | None
+    predicted_speedup: float | None
+    verified: Verified | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Whether a loop waits for its data, which stage makes it wait, and why.
+
+    Attributes:
+        bound: what its speed hangs on.
+        confidence: 0 to 1.
+        wait_ratio: waiting over step time, or None when nothing measured the wait.
+        step_ms: durations of the steps, or None without counted steps.
+        wait_ms: their waits, or None.
+        compute_ms: the rest of them, or None.
+        samples_per_s: samples a second over counted steps, or None.
+        bottleneck: the stage that holds it up, or None.
+        cause: why.
+        ideal_step_ms: step time with input for free, or None.
+        speedup_limit: step time over the ideal one, or None.
+        evidence: what speaks for all this, one sentence each.
+        measured_by: what measured the waits, or None.
+        counted_steps: steps that count: after the warm-up, each epoch's first left out.
+        advice: what to do, best first.
+    """
+
+    bound: Bound
+    confidence: float
+    wait_ratio: float | None
+    step_ms: Spread | None
+    wait_ms: Spread | None
+    compute_ms: Spread | None
+    samples_per_s: float | None
+    bottleneck: Bottleneck | None
+    cause: Cause
+    ideal_step_ms: float | None
+    speedup_limit: float | None
+    evidence: tuple[str, ...]
+    measured_by: WaitSource | None
+    counted_steps: int
+    advice: tuple[Advice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFinding:
+    """How the input of a loop ran.
+
+    Attributes:
+        kind: what fed the loop, as in the report, or None.
+        on_main_thread: whether its work ran on the thread that trains, or None.
+        overlap_ratio: the part of the input work that ran while the loop was computing, or None.
+        overlap_estimated: whether that ratio is an estimate and not read from intervals.
+        workers: worker threads or processes asked for, or None.
+        multiprocessing: whether they are processes, or None.
+        threads: names of the lanes that did input work, most first.
+        queue_size: batches that may lie ready, or None.
+        queue_mean: batches that lay ready on average, or None.
+        queue_empty_ratio: how often none was ready when the loop asked, or None.
+        epoch_start_ms: median of what each epoch's first step waited, or None.
+    """
+
+    kind: str | None
+    on_main_thread: bool | None
+    overlap_ratio: float | None
+    overlap_estimated: bool
+    workers: int | None
+    multiprocessing: bool | None
+    threads: tuple[str, ...]
+    queue_size: int | None
+    queue_mean: float | None
+    queue_empty_ratio: float | None
+    epoch_start_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopFinding:
+    """One loop with all that is said of it; ``loop`` is the recorded one."""
+
+    loop: Loop
+    diagnosis: Diagnosis
+    input: InputFinding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneFinding:
+    """How busy a lane was while the main loop ran; ratios are None where they were not measured."""
+
+    name: str
+    role: Role
+    pid: int
+    tid: int | None
+    busy_ratio: float | None
+    cpu_ratio: float | None
+    gil_ratio: float | None
+    stages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuFinding:
+    """The processors while the main loop ran.
+
+    Attributes:
+        cores: processors the run might use.
+        limit: cores' worth of CPU time that the container allows, or None.
+        process_ratio: CPU used by the process tree over what it may use, or None.
+        saturated: whether no core was left, or None where that is not known.
+    """
+
+    cores: int
+    limit: float | None
+    process_ratio: float | None
+    saturated: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFinding:
+    """What was delivered to the main loop; None where no probe saw it."""
+
+    batches: int
+    samples: int | None
+    batch_sizes: Mapping[int, int] | None
+    dtypes: tuple[str, ...] | None
+    shapes: tuple[tuple[int, ...], ...] | None
+    bytes_per_step: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverheadFinding:
+    """What the looking cost; ``ratio`` is its share of the run's time on the training's machine."""
+
+    probe_ns: float | None
+    events: int
+    events_dropped: int
+    ratio: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """All that is said of a run. ``main`` is the loop the verdict is about, or None without any."""
+
+    profile: Profile
+    loops: tuple[LoopFinding, ...]
+    main: LoopFinding | None
+    stages: tuple[StageFinding, ...]
+    lanes: tuple[LaneFinding, ...]
+    cpu: CpuFinding
+    delivery: DeliveryFinding | None
+    overhead: OverheadFinding

@@ -1,0 +1,36 @@
+"""What can go wrong in pipeprof, as one small tree.
+
+    PipeprofError
+    ├── UsageError        the call itself does not make sense (two profiles at once, a file that is none)
+    └── RunError          a run folder cannot be read
+        ├── RunNotFound   there is no run there
+        ├── RunDamaged    there is one, but not as pipeprof writes it
+        └── RunTooNew     a newer pipeprof wrote it
+
+Every message says what was expected, what was received and what to do. The command line turns each
+into one line on standard error and exit code 2.
+"""
+
+
+class PipeprofError(Exception):
+    """Anything that pipeprof raises on purpose."""
+
+
+class UsageError(PipeprofError):
+    """A call that cannot be carried out as it stands."""
+
+
+class RunError(PipeprofError):
+    """A run folder that cannot be read."""
+
+
+class RunNotFound(RunError):  # noqa: N818 - the names say what happened, as FileNotFoundError's does not
+    """No run lies where one was expected."""
+
+
+class RunDamaged(RunError):  # noqa: N818
+    """A run's files are incomplete or are not pipeprof's."""
+
+
+class RunTooNew(RunError):  # noqa: N818
+    """The run was written in a newer format than this pipeprof reads."""

@@ -1,0 +1,496 @@
+"""A finished recording: what a run did, as one frozen value that everything after capture reads.
+
+`Profile` is made by the collector at the end of a run, or read from a run folder; from then on it
+never changes. It holds measurements only: verdicts, ratios and words are `pipeprof.analysis`'s.
+Times are integer nanoseconds on the clock of the recording (`pipeprof.clock`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import PurePath
+
+import numpy as np
+
+from pipeprof.clock import WallAnchor
+from pipeprof.series import Binned, Gauge, Histogram, IntArray
+
+UNKNOWN_NS = -1
+
+
+class LoopKind(Enum):
+    """What kind of loop took the batches."""
+
+    FIT = "fit"
+    EVALUATE = "evaluate"
+    PREDICT = "predict"
+    TRAIN_ON_BATCH = "train_on_batch"
+    CUSTOM = "custom"
+
+    @property
+    def trains(self) -> bool:
+        """Whether the verdict of a run may be this loop's."""
+        return self not in (LoopKind.EVALUATE, LoopKind.PREDICT)
+
+
+class InputKind(Enum):
+    """What kind of object fed a loop."""
+
+    GENERATOR = "generator"
+    SEQUENCE = "sequence"
+    TF_DATA = "tf.data"
+    ARRAYS = "arrays"
+    ITERATOR = "iterator"
+    LOADER = "loader"
+
+
+class StageKind(Enum):
+    """What a stage is, which decides how its work may run beside other work."""
+
+    FUNCTION = "function"
+    GENERATOR = "generator"
+    BLOCK = "block"
+    ITERABLE = "iterable"
+    SEQUENCE = "sequence"
+    TRANSPORT = "transport"
+    EPOCH_START = "epoch start"
+    TF_DATA = "tf.data"
+    TF_DATA_PYTHON = "tf.data (Python)"
+
+    @property
+    def python(self) -> bool:
+        """Whether its work is Python code, which holds the GIL unless it blocks or leaves Python."""
+        return self not in (StageKind.TRANSPORT, StageKind.EPOCH_START, StageKind.TF_DATA)
+
+
+class Role(Enum):
+    """What a thread or process is there for."""
+
+    MAIN = "main"
+    TRAINING = "training"
+    INPUT = "input"
+    WORKER = "worker"
+    OTHER = "other"
+    DEVICE = "device"
+
+
+class WaitSource(Enum):
+    """What told how long each step waited."""
+
+    GAP_TIMES = "gap_times"
+    ITERATOR = "iterator"
+    GENERATOR = "generator"
+    TRACE = "trace"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A line of the user's code: ``file`` relative to where the run was started, if below it."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+    @property
+    def short(self) -> str:
+        """``train.py:41``: the file's name without its folders."""
+        return f"{PurePath(self.file).name}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage of an input pipeline and the work it did.
+
+    Attributes:
+        name: as the user named it, or its function's name, or the running node's name.
+        kind: what it is.
+        function: qualified name of the user's function, where there is one.
+        location: where that function stands.
+        parent: index in `Profile.stages` of the stage that asks this one for data, or None.
+        remark: what a reader should know of it (``added by Keras``), or None.
+        work: over time, the channels of `STAGE_CHANNELS`.
+        lanes: own work in nanoseconds by index in `Profile.lanes`.
+        parallelism: how many calls may run at once, over time, where the framework tells.
+        most_parallelism: the most that it may be, where the framework tells.
+        autotuned: whether the framework chooses it; None where there is nothing to choose.
+        buffer: how many elements lay ready behind it, over time.
+        buffer_size: how many may, over time.
+        workers: processes or threads that it may run in at once, where the user chose that number.
+    """
+
+    name: str
+    kind: StageKind
+    function: str | None = None
+    location: Location | None = None
+    parent: int | None = None
+    remark: str | None = None
+    work: Binned
+    lanes: Mapping[int, int] = field(default_factory=dict)
+    parallelism: Gauge | None = None
+    most_parallelism: int | None = None
+    autotuned: bool | None = None
+    buffer: Gauge | None = None
+    buffer_size: Gauge | None = None
+    workers: int | None = None
+
+
+# Columns of `Stage.work`. Work is own work: the time in stages called from within is left out.
+# CPU time is read for a part of the calls only; `timed_ns` is the wall time of just those calls.
+STAGE_CHANNELS = ("calls", "work_ns", "cpu_ns", "timed_ns", "bytes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Steps kept one by one: all of a short loop, the first and the last of a long one.
+
+    All arrays have one entry a step, in the order of time.
+
+    Attributes:
+        ordinal: number of the step in its loop, from 0.
+        epoch: number of its epoch in this loop, from 0.
+        start_ns: when the loop turned to it.
+        end_ns: when it turned to the next.
+        wait_ns: how long the loop was blocked for a batch in it, or `UNKNOWN_NS`.
+        batches: how many batches it took (``steps_per_execution``).
+    """
+
+    ordinal: IntArray
+    epoch: IntArray
+    start_ns: IntArray
+    end_ns: IntArray
+    wait_ns: IntArray
+    batches: IntArray
+
+    def __len__(self) -> int:
+        return len(self.ordinal)
+
+    @property
+    def measured(self) -> "np.typing.NDArray[np.bool_]":
+        """Which of them have a known wait."""
+        return self.wait_ns != UNKNOWN_NS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """What fed a loop.
+
+    Attributes:
+        kind: what kind of object it was, or None when nothing of it was seen.
+        name: class or function name of the user's object.
+        workers: worker threads or processes asked for, or None where there is no such choice.
+        multiprocessing: whether they are processes, or None.
+        queue_size: how many batches may lie ready, or None.
+        queue: how many lay ready when the loop asked, over time.
+    """
+
+    kind: InputKind | None = None
+    name: str | None = None
+    workers: int | None = None
+    multiprocessing: bool | None = None
+    queue_size: int | None = None
+    queue: Gauge | None = None
+
+
+# Columns of `Loop.over_time`: steps that ended in the bin, their duration, those with a known wait,
+# the duration of just those, and their wait.
+LOOP_CHANNELS = ("steps", "step_ns", "measured", "measured_ns", "wait_ns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """One loop that took batches: a ``fit``, an ``evaluate``, a hand-written ``for``.
+
+    Attributes:
+        kind: what loop it was.
+        parent: index in `Profile.loops` of the loop it ran inside (validation in ``fit``), or None.
+        input: what fed it.
+        epochs: how many passes it began.
+        step_count: steps over the whole loop.
+        batch_count: batches over the whole loop.
+        sample_count: samples over the whole loop, or None where they could not be counted.
+        start_ns: begin of its first step.
+        end_ns: end of its last step.
+        steady_ns: end of the warm-up, or None when the loop never came past it.
+        warmup_steps: how many steps count as warm-up.
+        steps: the steps kept one by one, warm-up included.
+        step_times: durations of all steps after the warm-up but for each epoch's first.
+        wait_times: waits of those of them that have a known wait.
+        compute_times: duration less wait of just those.
+        epoch_start_times: what the first step of each epoch waited or, where unknown, took.
+        over_time: the channels of `LOOP_CHANNELS`.
+        waits_by: what measured the waits, or None when nothing did.
+        lane: index in `Profile.lanes` of the thread it ran on.
+        input_work_ns: work of input stages, as intervals, while it ran.
+        input_work_in_wait_ns: the part of it that ran while the loop was waiting.
+    """
+
+    kind: LoopKind
+    parent: int | None = None
+    input: Input
+    epochs: int
+    step_count: int
+    batch_count: int
+    sample_count: int | None
+    start_ns: int
+    end_ns: int
+    steady_ns: int | None
+    warmup_steps: int
+    steps: Steps
+    step_times: Histogram
+    wait_times: Histogram
+    compute_times: Histogram
+    epoch_start_times: Histogram
+    over_time: Binned
+    waits_by: WaitSource | None
+    lane: int | None
+    input_work_ns: int = 0
+    input_work_in_wait_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A thread, a worker process or a device.
+
+    Attributes:
+        name: a person's name for it.
+        role: what it is there for.
+        pid: its process.
+        tid: its thread, or None for a whole process or a device.
+        busy: over time, nanoseconds spent in input stages or steps.
+        cpu: over time, nanoseconds of CPU used, or None where that was not read.
+        first_ns: when it was first seen.
+        last_ns: when it was last seen.
+    """
+
+    name: str
+    role: Role
+    pid: int
+    tid: int | None
+    busy: Binned
+    cpu: Binned | None
+    first_ns: int
+    last_ns: int
+
+
+class SpanKind(Enum):
+    """What an interval on a lane was."""
+
+    WORK = "work"
+    WAIT = "wait"
+    STEP = "step"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spans:
+    """Single intervals from some windows of the run: its beginning, its end, and some in between.
+
+    All arrays have one entry an interval, in the order of their ends.
+
+    Attributes:
+        kind: index into ``tuple(SpanKind)``.
+        subject: index in `Profile.stages` (work, wait; -1 where no stage is known) or in
+            `Profile.loops` (step).
+        lane: index in `Profile.lanes`.
+        start_ns: begin.
+        end_ns: end.
+        inner_ns: time inside it that belongs to stages called from within.
+    """
+
+    kind: IntArray
+    subject: IntArray
+    lane: IntArray
+    start_ns: IntArray
+    end_ns: IntArray
+    inner_ns: IntArray
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cpu:
+    """The processors and how much of them the run used.
+
+    Attributes:
+        cores: processors that the run might use (its affinity).
+        limit: cores' worth of CPU time that the container allows, or None without a limit.
+        used: over time, nanoseconds of CPU used by the whole process tree, or None.
+        sampled: over time, nanoseconds of wall time that those readings cover, or None.
+    """
+
+    cores: int
+    limit: float | None
+    used: Binned | None
+    sampled: Binned | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """One shape in which batches were delivered.
+
+    Attributes:
+        dtypes: data type of each array of the batch, flattened.
+        shapes: shape of each array of the batch, flattened.
+        batches: how many batches had this shape.
+        samples: samples in each of them, or None where there is no such axis.
+        size_bytes: bytes of each of them.
+    """
+
+    dtypes: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    batches: int
+    samples: int | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """What ran, where and with what.
+
+    Attributes:
+        name: name of the run, that of its folder.
+        hosts: machines that took part.
+        anchor: ties the clock of the recording to the calendar.
+        start_ns: when recording began.
+        end_ns: when it ended.
+        versions: package name to version.
+        backend: Keras's backend, or None when Keras was not used.
+        argv: the command line of the training.
+        exit_code: what the training's process returned, or None where that is not known.
+        error: the exception that ended the training, in one line, or None.
+        warnings: what a reader must know before trusting the rest, one sentence each.
+        complete: False when the recording was cut off and recovered.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    anchor: WallAnchor
+    start_ns: int
+    end_ns: int
+    versions: Mapping[str, str]
+    backend: str | None
+    argv: tuple[str, ...]
+    exit_code: int | None
+    error: str | None
+    warnings: tuple[str, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overhead:
+    """What the looking cost.
+
+    Attributes:
+        probe_ns: nanoseconds one recorded event takes, measured at the start of this very run, or
+            None where it was not.
+        events: events recorded.
+        dropped: events that were overwritten before they could be read.
+        collector_ns: CPU time of the thread that reads them.
+    """
+
+    probe_ns: float | None
+    events: int
+    dropped: int
+    collector_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A whole recording.
+
+    Attributes:
+        run: what ran.
+        loops: in the order in which they began.
+        stages: all stages of all inputs.
+        lanes: all threads, worker processes and devices.
+        spans: single intervals from some windows.
+        cpu: the processors.
+        deliveries: the shapes in which batches came, where a probe saw them.
+        gauges: other levels over time, by name (``AUTOTUNE CPU budget``).
+        overhead: what the looking cost.
+    """
+
+    run: RunInfo
+    loops: tuple[Loop, ...]
+    stages: tuple[Stage, ...]
+    lanes: tuple[Lane, ...]
+    spans: Spans
+    cpu: Cpu
+    deliveries: tuple[Signature, ...]
+    gauges: Mapping[str, Gauge]
+    overhead: Overhead
+
+    @property
+    def main_loop(self) -> Loop | None:
+        """The longest training loop, else the longest loop, else None."""
+        return max(
+            self.loops,
+            key=lambda loop: (loop.kind.trains, loop.end_ns - loop.start_ns),
+            default=None,
+        )
+
+    def check(self) -> tuple[str, ...]:
+        """What is inconsistent in this profile, one sentence each; empty when all is well.
+
+        The invariants: a step's wait is no longer than the step; steps of a loop do not overlap;
+        a stage's own work is not negative; spans of one lane nest; every index points at something.
+        """
+        return tuple(
+            problem
+            for problems in (_check_loops(self), _check_stages(self), _check_spans(self))
+            for problem in problems
+        )
+
+
+def _check_loops(profile: Profile) -> list[str]:
+    problems = []
+    for number, loop in enumerate(profile.loops):
+        steps = loop.steps
+        if (steps.wait_ns > steps.end_ns - steps.start_ns).any():
+            problems.append(f"loop {number}: a step waits longer than it lasts")
+        if (steps.start_ns[1:] < steps.end_ns[:-1]).any():
+            problems.append(f"loop {number}: steps overlap")
+        if loop.parent is not None and not 0 <= loop.parent < len(profile.loops):
+            problems.append(f"loop {number}: no loop {loop.parent} to be its parent")
+        if loop.lane is not None and not 0 <= loop.lane < len(profile.lanes):
+            problems.append(f"loop {number}: no lane {loop.lane} to run on")
+    return problems
+
+
+def _check_stages(profile: Profile) -> list[str]:
+    problems = []
+    for number, stage in enumerate(profile.stages):
+        if (stage.work.sums < 0).any():
+            problems.append(f"stage {number} ({stage.name}): negative work")
+        if stage.parent is not None and not 0 <= stage.parent < len(profile.stages):
+            problems.append(f"stage {number} ({stage.name}): no stage {stage.parent} to ask it")
+        if any(not 0 <= lane < len(profile.lanes) for lane in stage.lanes):
+            problems.append(f"stage {number} ({stage.name}): ran on a lane that is none")
+    return problems
+
+
+def _check_spans(profile: Profile) -> list[str]:
+    spans = profile.spans
+    problems = []
+    if (spans.end_ns < spans.start_ns).any():
+        problems.append("a span ends before it begins")
+    kinds = tuple(SpanKind)
+    for lane in np.unique(spans.lane):
+        chosen = (spans.lane == lane) & (spans.kind != kinds.index(SpanKind.STEP))
+        if not _nest(spans.start_ns[chosen], spans.end_ns[chosen]):
+            problems.append(f"spans of lane {lane} overlap without nesting")
+    return problems
+
+
+def _nest(start_ns: IntArray, end_ns: IntArray) -> bool:
+    order = np.lexsort((-end_ns, start_ns))
+    open_ends: list[int] = []
+    for start, end in zip(start_ns[order].tolist(), end_ns[order].tolist(), strict=True):
+        while open_ends and open_ends[-1] <= start:
+            open_ends.pop()
+        if open_ends and open_ends[-1] < end:
+            return False
+        open_ends.append(end)
+    return True

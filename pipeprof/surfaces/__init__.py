@@ -1,0 +1,1 @@
+"""Where findings are shown: each module renders them into one form and never prints."""
