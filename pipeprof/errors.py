@@ -1,7 +1,7 @@
 """What can go wrong in pipeprof, as one small tree.
 
     PipeprofError
-    ├── UsageError        the call itself does not make sense (two profiles at once, a file that is none)
+    ├── UsageError        the call itself does not make sense (two profiles at once)
     └── RunError          a run folder cannot be read
         ├── RunNotFound   there is no run there
         ├── RunDamaged    there is one, but not as pipeprof writes it

@@ -13,7 +13,7 @@ from pathlib import PurePath
 import numpy as np
 
 from pipeprof.clock import WallAnchor
-from pipeprof.series import Binned, Gauge, Histogram, IntArray
+from pipeprof.series import Binned, BoolArray, Gauge, Histogram, IntArray
 
 UNKNOWN_NS = -1
 
@@ -59,7 +59,7 @@ class StageKind(Enum):
 
     @property
     def python(self) -> bool:
-        """Whether its work is Python code, which holds the GIL unless it blocks or leaves Python."""
+        """Whether its work is Python code, which holds the GIL unless it blocks."""
         return self not in (StageKind.TRANSPORT, StageKind.EPOCH_START, StageKind.TF_DATA)
 
 
@@ -167,9 +167,10 @@ class Steps:
         return len(self.ordinal)
 
     @property
-    def measured(self) -> "np.typing.NDArray[np.bool_]":
+    def measured(self) -> BoolArray:
         """Which of them have a known wait."""
-        return self.wait_ns != UNKNOWN_NS
+        known: BoolArray = self.wait_ns != UNKNOWN_NS
+        return known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 BINS = 512
 FIRST_WIDTH_NS = 4_000_000
@@ -37,7 +38,7 @@ class Binned:
         return total
 
     def between(self, start_ns: int, end_ns: int) -> FloatArray:
-        """The sum of each channel from ``start_ns`` to ``end_ns``; a bin cut by a border counts in part."""
+        """The sum of each channel in a stretch of time; a bin cut by its border counts in part."""
         edges = self.start_ns + self.width_ns * np.arange(len(self.sums) + 1, dtype=np.int64)
         covered = np.minimum(edges[1:], end_ns) - np.maximum(edges[:-1], start_ns)
         share = np.clip(covered, 0, self.width_ns) / self.width_ns
@@ -68,7 +69,7 @@ class BinnedSums:
         return sums
 
     def add(self, times_ns: IntArray, values: IntArray) -> None:
-        """Adds rows of ``values`` (n, channels) at ``times_ns`` (n); too early counts as the start."""
+        """Adds rows of ``values`` (n, channels) at ``times_ns`` (n), which may not precede the start."""
         if not len(times_ns):
             return
         latest = int(times_ns.max())
@@ -262,4 +263,5 @@ def _bin_index(durations_ns: IntArray) -> IntArray:
 
 
 def _bin_middle_ns(index: int) -> float:
-    return (2.0 ** ((index + 0.5) / _STEPS_PER_OCTAVE) - 1.0) * _STEPS_PER_OCTAVE
+    middle: float = 2.0 ** ((index + 0.5) / _STEPS_PER_OCTAVE)
+    return (middle - 1.0) * _STEPS_PER_OCTAVE
