@@ -1,0 +1,653 @@
+"""Small recordings and findings in one line, on a clock that starts at `START_NS`.
+
+Everything has a default, so a test names only what it is about. The default loop takes 100 steps of
+30 ms, of which 20 ms wait; what is built for another loop is told so with ``during``.
+
+    fit = loop(steps=50, wait_ns=8 * MS, compute_ns=2 * MS, epochs=2)
+    recorded = profile(loops=(fit,), stages=(stage("decode", cost_ns=8 * MS, during=fit),))
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from pipeprof.analysis.findings import (
+    Advice,
+    Bottleneck,
+    Bound,
+    Cause,
+    CpuFinding,
+    DeliveryFinding,
+    Diagnosis,
+    Findings,
+    InputFinding,
+    LaneFinding,
+    LoopFinding,
+    OverheadFinding,
+    Spread,
+    StageFinding,
+    Verified,
+)
+from pipeprof.clock import WallAnchor
+from pipeprof.recording import (
+    UNKNOWN_NS,
+    Cpu,
+    Input,
+    InputKind,
+    Lane,
+    Location,
+    Loop,
+    LoopKind,
+    Overhead,
+    Profile,
+    Role,
+    RunInfo,
+    Signature,
+    SpanKind,
+    Spans,
+    Stage,
+    StageKind,
+    Steps,
+    WaitSource,
+)
+from pipeprof.series import Binned, BinnedSums, Gauge, Histogram, HistogramBins, IntArray
+
+US = 1_000
+MS = 1_000_000
+SECOND = 1_000_000_000
+
+START_NS = 1_000 * SECOND
+ANCHOR = WallAnchor(monotonic_ns=START_NS, unix_ns=1_795_255_333 * SECOND)
+
+PID = 4_000
+DECODE = Location("train.py", 41)
+
+
+# Series
+
+
+def evenly(totals: Sequence[int], start_ns: int, end_ns: int, bins: int = 1) -> Binned:
+    """Sums that are spread evenly over a stretch of time, in ``bins`` bins that end with it.
+
+    Raises:
+        ValueError: the stretch cannot be cut into that many bins.
+    """
+    width_ns, rest_ns = divmod(end_ns - start_ns, bins)
+    if rest_ns:
+        raise ValueError(f"{end_ns - start_ns} ns do not make {bins} equal bins")
+    reached = np.arange(bins + 1)[:, None] * np.array(totals, np.int64) // bins
+    return Binned(start_ns=start_ns, width_ns=width_ns, sums=reached[1:] - reached[:-1])
+
+
+def gauge(*levels: int | None, start_ns: int = START_NS, width_ns: int = SECOND) -> Gauge:
+    """A level that was read once in each bin; None where it was not."""
+    read = [level is not None for level in levels]
+    values = np.array([level or 0 for level in levels], np.int64)
+    return Gauge(
+        start_ns=start_ns,
+        width_ns=width_ns,
+        counts=np.array(read, np.int64),
+        sums=values,
+        lows=values,
+        highs=values,
+        last=next((level for level in reversed(levels) if level is not None), None),
+    )
+
+
+def histogram(durations_ns: Iterable[int]) -> Histogram:
+    """A histogram of these durations."""
+    bins = HistogramBins()
+    bins.add(np.fromiter(durations_ns, np.int64))
+    return bins.freeze()
+
+
+# Loops
+
+
+def loop(
+    kind: LoopKind = LoopKind.FIT,
+    *,
+    steps: int = 100,
+    wait_ns: int | Sequence[int] | None = 20 * MS,
+    compute_ns: int | Sequence[int] = 10 * MS,
+    epochs: int = 1,
+    warmup: int = 5,
+    batch_size: int | None = 32,
+    start_ns: int = START_NS,
+    parent: int | None = None,
+    fed_by: Input | None = None,
+    waits_by: WaitSource = WaitSource.GAP_TIMES,
+    lane: int | None = None,
+    input_work_ns: int = 0,
+    input_work_in_wait_ns: int = 0,
+) -> Loop:
+    """A loop whose steps follow one another without a gap, each waiting first, then computing.
+
+    Args:
+        kind: what loop it was.
+        steps: how many in all, dealt evenly to the epochs.
+        wait_ns: wait of every step, or of each; None when nothing measured it.
+        compute_ns: the rest of every step, or of each; the whole step where no wait is known.
+        epochs: how many passes.
+        warmup: steps that do not count.
+        batch_size: samples in each step, or None where they could not be counted.
+        start_ns: begin of its first step.
+        parent: index of the loop it ran inside.
+        fed_by: what fed it; a generator unless told.
+        waits_by: what measured the waits, if they are known.
+        lane: index of the thread it ran on.
+        input_work_ns: work of input stages while it ran.
+        input_work_in_wait_ns: the part of that while it was waiting.
+    """
+    waits = np.full(steps, UNKNOWN_NS) if wait_ns is None else _each(wait_ns, steps)
+    durations = np.maximum(waits, 0) + _each(compute_ns, steps)
+    borders = start_ns + np.concatenate([[0], np.cumsum(durations)])
+    epoch = np.arange(steps) * epochs // max(steps, 1)
+    first = np.diff(epoch, prepend=-1) > 0
+    measured = waits != UNKNOWN_NS
+    counted = ~first & (np.arange(steps) >= warmup)
+    over_time = BinnedSums(5, start_ns)
+    over_time.add(
+        borders[1:],
+        np.stack(
+            [
+                np.ones(steps, np.int64),
+                durations,
+                measured.astype(np.int64),
+                durations * measured,
+                waits * measured,
+            ],
+            axis=1,
+        ),
+    )
+    return Loop(
+        kind=kind,
+        parent=parent,
+        input=fed_by or Input(kind=InputKind.GENERATOR, name="batches"),
+        epochs=epochs,
+        step_count=steps,
+        batch_count=steps,
+        sample_count=None if batch_size is None else steps * batch_size,
+        start_ns=start_ns,
+        end_ns=int(borders[-1]),
+        steady_ns=int(borders[warmup]) if steps > warmup else None,
+        warmup_steps=warmup,
+        steps=Steps(
+            ordinal=np.arange(steps),
+            epoch=epoch,
+            start_ns=borders[:-1],
+            end_ns=borders[1:],
+            wait_ns=waits,
+            batches=np.ones(steps, np.int64),
+        ),
+        step_times=histogram(durations[counted]),
+        wait_times=histogram(waits[counted & measured]),
+        compute_times=histogram((durations - waits)[counted & measured]),
+        epoch_start_times=histogram(np.where(measured, waits, durations)[first]),
+        over_time=over_time.freeze(),
+        waits_by=None if wait_ns is None else waits_by,
+        lane=lane,
+        input_work_ns=input_work_ns,
+        input_work_in_wait_ns=input_work_in_wait_ns,
+    )
+
+
+def _each(value_ns: int | Sequence[int], steps: int) -> IntArray:
+    each: IntArray = np.broadcast_to(np.asarray(value_ns, np.int64), steps).copy()
+    return each
+
+
+# Stages and lanes
+
+
+def stage(
+    name: str = "decode",
+    kind: StageKind = StageKind.GENERATOR,
+    *,
+    cost_ns: int = 20 * MS,
+    calls: int | None = None,
+    cpu_ratio: float | None = 1.0,
+    step_bytes: int = 0,
+    during: Loop | None = None,
+    location: Location | None = DECODE,
+    parent: int | None = None,
+    remark: str | None = None,
+    lanes: Mapping[int, int] | None = None,
+    parallelism: int | None = None,
+    most_parallelism: int | None = None,
+    autotuned: bool | None = None,
+    buffer: int | None = None,
+    buffer_size: int | None = None,
+    workers: int | None = None,
+) -> Stage:
+    """A stage that works evenly while a loop runs.
+
+    Args:
+        name: its name, which is its function's too where it has a line.
+        kind: what it is.
+        cost_ns: own work per step of the loop.
+        calls: calls in all; one a step unless told.
+        cpu_ratio: own CPU time over own wall time; None when no call was timed for that.
+        step_bytes: bytes it gave per step.
+        during: the loop it works for; the default one unless told.
+        location: where its function stands, or None for a stage that is not the user's.
+        parent: index of the stage that asks it for data.
+        remark: what a reader should know of it.
+        lanes: own work by lane; all of it on lane 0 unless told.
+        parallelism: how many calls may run at once, if the framework tells.
+        most_parallelism: the most that it may be.
+        autotuned: whether the framework chooses it.
+        buffer: elements that always lay ready behind it.
+        buffer_size: elements that may.
+        workers: processes or threads that the user chose.
+    """
+    during = during or loop()
+    work_ns = cost_ns * during.step_count
+    totals = (
+        during.step_count if calls is None else calls,
+        work_ns,
+        0 if cpu_ratio is None else round(work_ns * cpu_ratio),
+        0 if cpu_ratio is None else work_ns,
+        step_bytes * during.step_count,
+    )
+    return Stage(
+        name=name,
+        kind=kind,
+        function=name if location else None,
+        location=location,
+        parent=parent,
+        remark=remark,
+        work=evenly(totals, during.start_ns, during.end_ns),
+        lanes={0: work_ns} if lanes is None else lanes,
+        parallelism=_level(parallelism, during),
+        most_parallelism=most_parallelism,
+        autotuned=autotuned,
+        buffer=_level(buffer, during),
+        buffer_size=_level(buffer_size, during),
+        workers=workers,
+    )
+
+
+def _level(level: int | None, during: Loop) -> Gauge | None:
+    width_ns = during.end_ns - during.start_ns
+    return None if level is None else gauge(level, start_ns=during.start_ns, width_ns=width_ns)
+
+
+def lane(
+    name: str = "MainThread",
+    role: Role = Role.MAIN,
+    *,
+    pid: int = PID,
+    tid: int | None = PID,
+    busy_ns: int = 0,
+    cpu_ns: int | None = None,
+    during: Loop | None = None,
+) -> Lane:
+    """A thread, worker or device that is evenly busy while a loop runs."""
+    during = during or loop()
+    start_ns, end_ns = during.start_ns, during.end_ns
+    return Lane(
+        name=name,
+        role=role,
+        pid=pid,
+        tid=tid,
+        busy=evenly((busy_ns,), start_ns, end_ns),
+        cpu=None if cpu_ns is None else evenly((cpu_ns,), start_ns, end_ns),
+        first_ns=start_ns,
+        last_ns=end_ns,
+    )
+
+
+# Spans
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One interval, as `Spans` holds them in columns."""
+
+    kind: SpanKind
+    subject: int
+    start_ns: int
+    end_ns: int
+    lane: int = 0
+    inner_ns: int = 0
+
+
+def spans(*singles: Span) -> Spans:
+    """Intervals as a recording keeps them: in the order of their ends."""
+    ordered = sorted(singles, key=lambda span: span.end_ns)
+    kinds = tuple(SpanKind)
+    return Spans(
+        kind=np.array([kinds.index(span.kind) for span in ordered], np.int64),
+        subject=np.array([span.subject for span in ordered], np.int64),
+        lane=np.array([span.lane for span in ordered], np.int64),
+        start_ns=np.array([span.start_ns for span in ordered], np.int64),
+        end_ns=np.array([span.end_ns for span in ordered], np.int64),
+        inner_ns=np.array([span.inner_ns for span in ordered], np.int64),
+    )
+
+
+def step_spans(taken: Loop, number: int = 0, lane: int = 0) -> tuple[Span, ...]:
+    """The steps of a loop and their waits as intervals; ``number`` is its place in the profile."""
+    columns = (taken.steps.start_ns, taken.steps.end_ns, taken.steps.wait_ns)
+    starts, ends, waits = (column.tolist() for column in columns)
+    steps = [
+        Span(SpanKind.STEP, number, start, end, lane)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    waited = [
+        Span(SpanKind.WAIT, -1, start, start + wait, lane)
+        for start, wait in zip(starts, waits, strict=True)
+        if wait != UNKNOWN_NS
+    ]
+    return tuple(chain(steps, waited))
+
+
+# Recordings
+
+
+def run_info(
+    name: str = "run-1",
+    *,
+    hosts: tuple[str, ...] = ("host-a",),
+    end_ns: int = START_NS + 4 * SECOND,
+    versions: Mapping[str, str] | None = None,
+    backend: str | None = "tensorflow",
+    argv: tuple[str, ...] = ("train.py",),
+    exit_code: int | None = 0,
+    error: str | None = None,
+    warnings: tuple[str, ...] = (),
+    complete: bool = True,
+) -> RunInfo:
+    """A run that began at `START_NS`, 2026-11-21 10:02:13 UTC, and lasted 4 s unless told."""
+    return RunInfo(
+        name=name,
+        hosts=hosts,
+        anchor=ANCHOR,
+        start_ns=START_NS,
+        end_ns=end_ns,
+        versions={"tensorflow": "2.21.0", "keras": "3.15.1"} if versions is None else versions,
+        backend=backend,
+        argv=argv,
+        exit_code=exit_code,
+        error=error,
+        warnings=warnings,
+        complete=complete,
+    )
+
+
+def signature(
+    *shapes: tuple[int, ...], dtype: str = "float32", batches: int = 100, size_bytes: int = 12_800
+) -> Signature:
+    """Batches of arrays of one type; 32 rows of 100 unless told."""
+    chosen = shapes or ((32, 100),)
+    return Signature(
+        dtypes=(dtype,) * len(chosen),
+        shapes=chosen,
+        batches=batches,
+        samples=chosen[0][0],
+        size_bytes=size_bytes,
+    )
+
+
+def profile(
+    *,
+    loops: tuple[Loop, ...] | None = None,
+    stages: tuple[Stage, ...] = (),
+    lanes: tuple[Lane, ...] | None = None,
+    spans: Spans | None = None,
+    cpu: Cpu | None = None,
+    deliveries: tuple[Signature, ...] = (),
+    gauges: Mapping[str, Gauge] | None = None,
+    run: RunInfo | None = None,
+    overhead: Overhead | None = None,
+) -> Profile:
+    """A recording of the default loop on one lane, unless told; it lasts as long as its loops."""
+    chosen = (loop(),) if loops is None else loops
+    end_ns = max((each.end_ns for each in chosen), default=START_NS) + SECOND
+    return Profile(
+        run=run or run_info(end_ns=end_ns),
+        loops=chosen,
+        stages=stages,
+        lanes=(lane(),) if lanes is None else lanes,
+        spans=_NO_SPANS if spans is None else spans,
+        cpu=cpu or Cpu(cores=2, limit=None, used=None),
+        deliveries=deliveries,
+        gauges=gauges or {},
+        overhead=overhead or Overhead(probe_ns=200.0, events=1_000, dropped=0, collector_ns=MS),
+    )
+
+
+_NO_SPANS = spans()
+
+
+# Findings
+
+
+def spread(median: float, mean: float | None = None, p95: float | None = None) -> Spread:
+    """A quantity that is the same in all steps, unless told."""
+    return Spread(
+        median=median,
+        mean=median if mean is None else mean,
+        p95=median if p95 is None else p95,
+    )
+
+
+def advice(
+    action: str = "workers",
+    summary: str = "Run it in 4 worker processes.",
+    *,
+    how: str | None = None,
+    step_ms: float | None = 12.0,
+    speedup: float | None = 2.5,
+    verified: Verified | None = None,
+) -> Advice:
+    """Something to do, with what it is predicted to give."""
+    return Advice(
+        action=action,
+        summary=summary,
+        how=how,
+        predicted_step_ms=step_ms,
+        predicted_speedup=speedup,
+        verified=verified,
+    )
+
+
+def bottleneck(
+    stage: str = "decode",
+    kind: StageKind = StageKind.GENERATOR,
+    *,
+    location: Location | None = DECODE,
+    cost_ms: float = 20.0,
+    share: float = 0.96,
+    index: int = 0,
+) -> Bottleneck:
+    """The stage that holds a loop up."""
+    return Bottleneck(
+        stage=stage,
+        kind=kind.value,
+        location=location,
+        cost_ms=cost_ms,
+        share=share,
+        index=index,
+    )
+
+
+def diagnosis(
+    bound: Bound = Bound.INPUT,
+    *,
+    wait_ms: float | None = 20.0,
+    compute_ms: float = 10.0,
+    step_ms: Spread | None = None,
+    confidence: float = 0.95,
+    samples_per_s: float | None = 1_066.7,
+    slowest: Bottleneck | None = None,
+    cause: Cause = Cause.NONE,
+    evidence: tuple[str, ...] = (),
+    measured_by: WaitSource = WaitSource.GAP_TIMES,
+    counted_steps: int = 95,
+    advice: tuple[Advice, ...] = (),
+) -> Diagnosis:
+    """What is said of a loop whose steps are all alike.
+
+    Args:
+        bound: the verdict, which is not derived from the times.
+        wait_ms: wait of each step; None when nothing measured it.
+        compute_ms: the rest of each step, and the step when input is for free.
+        step_ms: durations of the steps, where they are not simply the sum of both.
+        confidence: 0 to 1.
+        samples_per_s: samples a second.
+        slowest: the bottleneck.
+        cause: why it is one.
+        evidence: sentences.
+        measured_by: what measured the waits, if they are known.
+        counted_steps: steps that count.
+        advice: what to do.
+    """
+    total_ms = (wait_ms or 0.0) + compute_ms
+    measured = wait_ms is not None
+    return Diagnosis(
+        bound=bound,
+        confidence=confidence,
+        wait_ratio=None if wait_ms is None else wait_ms / total_ms,
+        step_ms=step_ms or spread(total_ms),
+        wait_ms=None if wait_ms is None else spread(wait_ms),
+        compute_ms=spread(compute_ms) if measured else None,
+        samples_per_s=samples_per_s,
+        bottleneck=slowest,
+        cause=cause,
+        ideal_step_ms=compute_ms if measured else None,
+        speedup_limit=total_ms / compute_ms if measured else None,
+        evidence=evidence,
+        measured_by=measured_by if measured else None,
+        counted_steps=counted_steps,
+        advice=advice,
+    )
+
+
+def input_finding(
+    kind: InputKind | None = InputKind.GENERATOR,
+    *,
+    on_main_thread: bool | None = False,
+    overlap_ratio: float | None = 0.26,
+    overlap_estimated: bool = False,
+    workers: int | None = None,
+    multiprocessing: bool | None = None,
+    threads: tuple[str, ...] = ("tf.data thread",),
+    queue_size: int | None = None,
+    queue_mean: float | None = None,
+    queue_empty_ratio: float | None = None,
+    epoch_start_ms: float | None = None,
+) -> InputFinding:
+    """How an input ran: a generator on one TensorFlow thread unless told."""
+    return InputFinding(
+        kind=kind.value if kind else None,
+        on_main_thread=on_main_thread,
+        overlap_ratio=overlap_ratio,
+        overlap_estimated=overlap_estimated,
+        workers=workers,
+        multiprocessing=multiprocessing,
+        threads=threads,
+        queue_size=queue_size,
+        queue_mean=queue_mean,
+        queue_empty_ratio=queue_empty_ratio,
+        epoch_start_ms=epoch_start_ms,
+    )
+
+
+def loop_finding(
+    taken: Loop | None = None, said: Diagnosis | None = None, fed: InputFinding | None = None
+) -> LoopFinding:
+    """A loop with what is said of it."""
+    return LoopFinding(
+        loop=taken or loop(), diagnosis=said or diagnosis(), input=fed or input_finding()
+    )
+
+
+def stage_finding(
+    found: Stage | None = None,
+    *,
+    index: int = 0,
+    cost_ms: float = 20.0,
+    calls: int = 95,
+    size_bytes: int | None = None,
+    parallelism: float | None = None,
+    most_parallelism: int | None = None,
+    autotuned: bool | None = None,
+    buffer_size: int | None = None,
+    buffer_mean: float | None = None,
+    cpu_ratio: float | None = None,
+    lanes: tuple[str, ...] = ("tf.data thread",),
+) -> StageFinding:
+    """What a stage costs; every call gave one element."""
+    return StageFinding(
+        stage=found or stage(),
+        index=index,
+        cost_ms=cost_ms,
+        calls=calls,
+        elements=calls,
+        size_bytes=size_bytes,
+        parallelism=parallelism,
+        most_parallelism=most_parallelism,
+        autotuned=autotuned,
+        buffer_size=buffer_size,
+        buffer_mean=buffer_mean,
+        cpu_ratio=cpu_ratio,
+        lanes=lanes,
+        capacity_per_s=(parallelism or 1.0) * 1_000 / cost_ms if cost_ms else None,
+    )
+
+
+def lane_finding(
+    name: str = "MainThread",
+    role: Role = Role.MAIN,
+    *,
+    pid: int = PID,
+    tid: int | None = PID,
+    busy_ratio: float | None = None,
+    cpu_ratio: float | None = None,
+    stages: tuple[str, ...] = (),
+) -> LaneFinding:
+    """How busy a lane was."""
+    return LaneFinding(
+        name=name,
+        role=role,
+        pid=pid,
+        tid=tid,
+        busy_ratio=busy_ratio,
+        cpu_ratio=cpu_ratio,
+        gil_ratio=None,
+        stages=stages,
+    )
+
+
+def findings(
+    *,
+    main: LoopFinding | None = None,
+    others: tuple[LoopFinding, ...] = (),
+    stages: tuple[StageFinding, ...] = (),
+    lanes: tuple[LaneFinding, ...] = (),
+    cpu: CpuFinding | None = None,
+    delivery: DeliveryFinding | None = None,
+    overhead: OverheadFinding | None = None,
+    run: RunInfo | None = None,
+) -> Findings:
+    """What is said of a run whose main loop is ``main``; without it, no loop trained."""
+    loops = (*(() if main is None else (main,)), *others)
+    return Findings(
+        profile=profile(
+            loops=tuple(each.loop for each in loops),
+            stages=tuple(each.stage for each in stages),
+            run=run,
+        ),
+        loops=loops,
+        main=main,
+        stages=stages,
+        lanes=lanes,
+        cpu=cpu or CpuFinding(cores=2, limit=None, process_ratio=None, saturated=None),
+        delivery=delivery,
+        overhead=overhead
+        or OverheadFinding(probe_ns=200.0, events=1_000, events_dropped=0, ratio=0.003),
+    )
