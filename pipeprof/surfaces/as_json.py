@@ -1,0 +1,263 @@
+"""Findings as the JSON report that programs read: format 1, whose keys are always all there.
+
+Times are milliseconds and end in ``_ms``, ratios are 0 to 1, a value that was not measured is null.
+"""
+
+import json
+import math
+from dataclasses import astuple
+from typing import Any
+
+from pipeprof.analysis.findings import (
+    Advice,
+    Bottleneck,
+    Bound,
+    Cause,
+    CpuFinding,
+    DeliveryFinding,
+    Diagnosis,
+    Findings,
+    InputFinding,
+    LaneFinding,
+    LoopFinding,
+    OverheadFinding,
+    Spread,
+    StageFinding,
+)
+from pipeprof.recording import RunInfo
+from pipeprof.surfaces.wording import caveats, started
+
+FORMAT = 1
+
+_NO_DIAGNOSIS = Diagnosis(
+    bound=Bound.UNKNOWN,
+    confidence=0.0,
+    wait_ratio=None,
+    step_ms=None,
+    wait_ms=None,
+    compute_ms=None,
+    samples_per_s=None,
+    bottleneck=None,
+    cause=Cause.NONE,
+    ideal_step_ms=None,
+    speedup_limit=None,
+    evidence=(),
+    measured_by=None,
+    counted_steps=0,
+    advice=(),
+)
+
+_NO_INPUT = InputFinding(
+    kind=None,
+    on_main_thread=None,
+    overlap_ratio=None,
+    overlap_estimated=False,
+    workers=None,
+    multiprocessing=None,
+    threads=(),
+    queue_size=None,
+    queue_mean=None,
+    queue_empty_ratio=None,
+    epoch_start_ms=None,
+)
+
+
+def to_json(findings: Findings) -> str:
+    """The report as strict JSON in plain ASCII, indented."""
+    return json.dumps(to_dict(findings), indent=2, allow_nan=False)
+
+
+def to_dict(findings: Findings) -> dict[str, Any]:
+    """The report as plain dictionaries, lists, strings and numbers.
+
+    Without any training loop, ``diagnosis`` and ``input`` have all their keys too: bound is
+    ``unknown`` and the rest null.
+    """
+    main = findings.main
+    return {
+        "format": FORMAT,
+        "run": _run(findings.profile.run),
+        "loops": [_loop(found) for found in findings.loops],
+        "diagnosis": _diagnosis(main.diagnosis if main else _NO_DIAGNOSIS),
+        "input": _input(main.input if main else _NO_INPUT),
+        "stages": [_stage(found) for found in findings.stages],
+        "lanes": [_lane(found) for found in findings.lanes],
+        "cpu": _cpu(findings.cpu),
+        "device": {
+            "kind": None,
+            "name": None,
+            "step_ms": None,
+            "busy_ratio": None,
+            "idle_waiting_input_ratio": None,
+            "source": "none",
+        },
+        "delivery": _delivery(findings.delivery),
+        "overhead": _overhead(findings.overhead),
+    }
+
+
+def _run(run: RunInfo) -> dict[str, Any]:
+    began = started(run)
+    return {
+        "name": run.name,
+        "hosts": list(run.hosts),
+        "started": began.isoformat(timespec="seconds") if began else None,
+        "duration_s": _number((run.end_ns - run.start_ns) / 1e9),
+        "versions": dict(run.versions),
+        "backend": run.backend,
+        "argv": list(run.argv),
+        "exit": run.exit_code,
+        "error": run.error,
+        "warnings": list(caveats(run)),
+    }
+
+
+def _loop(found: LoopFinding) -> dict[str, Any]:
+    return {
+        "kind": found.loop.kind.value,
+        "epochs": found.loop.epochs,
+        "steps": found.loop.step_count,
+        "samples": found.loop.sample_count,
+        "diagnosis": _diagnosis(found.diagnosis),
+        "input": _input(found.input),
+    }
+
+
+def _diagnosis(said: Diagnosis) -> dict[str, Any]:
+    return {
+        "bound": said.bound.value,
+        "confidence": _number(said.confidence),
+        "wait_ratio": _number(said.wait_ratio),
+        "step_ms": _spread(said.step_ms),
+        "wait_ms": _spread(said.wait_ms),
+        "compute_ms": _spread(said.compute_ms),
+        "samples_per_s": _number(said.samples_per_s),
+        "bottleneck": _bottleneck(said.bottleneck) if said.bottleneck else None,
+        "cause": said.cause.value,
+        "ideal_step_ms": _number(said.ideal_step_ms),
+        "speedup_limit": _number(said.speedup_limit),
+        "evidence": list(said.evidence),
+        "measured_by": said.measured_by.value if said.measured_by else None,
+        "advice": [_advice(each) for each in said.advice],
+    }
+
+
+def _spread(spread: Spread | None) -> dict[str, float | None]:
+    median, mean, p95 = astuple(spread) if spread else (None, None, None)
+    return {"median": _number(median), "mean": _number(mean), "p95": _number(p95)}
+
+
+def _bottleneck(found: Bottleneck) -> dict[str, Any]:
+    return {
+        "stage": found.stage,
+        "kind": found.kind,
+        "location": str(found.location) if found.location else None,
+        "cost_ms": _number(found.cost_ms),
+        "share": _number(found.share),
+    }
+
+
+def _advice(advice: Advice) -> dict[str, Any]:
+    verified = advice.verified
+    return {
+        "action": advice.action,
+        "summary": advice.summary,
+        "how": advice.how,
+        "predicted_step_ms": _number(advice.predicted_step_ms),
+        "predicted_speedup": _number(advice.predicted_speedup),
+        "verified": verified
+        and {"step_ms": _number(verified.step_ms), "speedup": _number(verified.speedup)},
+    }
+
+
+def _input(found: InputFinding) -> dict[str, Any]:
+    return {
+        "kind": found.kind,
+        "on_main_thread": found.on_main_thread,
+        "overlap_ratio": _number(found.overlap_ratio),
+        "workers": found.workers,
+        "multiprocessing": found.multiprocessing,
+        "threads": list(found.threads),
+        "queue": {
+            "size": found.queue_size,
+            "mean": _number(found.queue_mean),
+            "empty_ratio": _number(found.queue_empty_ratio),
+        },
+        "epoch_start_ms": {"median": _number(found.epoch_start_ms)},
+    }
+
+
+def _stage(found: StageFinding) -> dict[str, Any]:
+    stage = found.stage
+    return {
+        "name": stage.name,
+        "kind": stage.kind.value,
+        "function": stage.function,
+        "location": str(stage.location) if stage.location else None,
+        "cost_ms": _number(found.cost_ms),
+        "calls": found.calls,
+        "elements": found.elements,
+        "bytes": found.size_bytes,
+        "parallelism": {
+            "value": _number(found.parallelism),
+            "max": found.most_parallelism,
+            "autotuned": found.autotuned,
+        },
+        "buffer": {"size": found.buffer_size, "mean": _number(found.buffer_mean)},
+        "cpu_ratio": _number(found.cpu_ratio),
+        "lanes": list(found.lanes),
+        "hot_lines": [],
+    }
+
+
+def _lane(found: LaneFinding) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "role": found.role.value,
+        "pid": found.pid,
+        "tid": found.tid,
+        "busy_ratio": _number(found.busy_ratio),
+        "cpu_ratio": _number(found.cpu_ratio),
+        "gil_ratio": _number(found.gil_ratio),
+        "stages": list(found.stages),
+    }
+
+
+def _cpu(found: CpuFinding) -> dict[str, Any]:
+    return {
+        "cores": found.cores,
+        "limit": _number(found.limit),
+        "process_ratio": _number(found.process_ratio),
+        "saturated": found.saturated,
+    }
+
+
+def _delivery(found: DeliveryFinding | None) -> dict[str, Any]:
+    sizes = found.batch_sizes if found else None
+    dtypes = found.dtypes if found else None
+    shapes = found.shapes if found else None
+    return {
+        "batches": found.batches if found else None,
+        "samples": found.samples if found else None,
+        "batch_sizes": None if sizes is None else {str(size): n for size, n in sizes.items()},
+        "dtypes": None if dtypes is None else list(dtypes),
+        "shapes": None if shapes is None else [list(shape) for shape in shapes],
+        "bytes_per_step": _number(found.bytes_per_step) if found else None,
+        "fingerprint": None,
+        "raw_loss": None,
+        "running_mean_loss": None,
+    }
+
+
+def _overhead(found: OverheadFinding) -> dict[str, Any]:
+    return {
+        "probe_ns": _number(found.probe_ns),
+        "events": found.events,
+        "events_dropped": found.events_dropped,
+        "ratio": _number(found.ratio),
+    }
+
+
+def _number(value: float | None) -> float | None:
+    """Four decimals are enough for milliseconds and ratios; JSON knows no infinity."""
+    return round(value, 4) if value is not None and math.isfinite(value) else None

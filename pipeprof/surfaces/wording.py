@@ -1,0 +1,130 @@
+"""The words and digits in which surfaces speak to a person, so that all of them say the same.
+
+Text that comes from a run (names, paths, messages) is untrusted: `clean` makes it fit for a screen.
+"""
+
+import unicodedata
+from datetime import datetime, timezone
+
+from pipeprof.analysis.findings import Bound, Cause, StageFinding
+from pipeprof.recording import RunInfo, WaitSource
+
+VERDICTS = {
+    Bound.INPUT: "INPUT-BOUND",
+    Bound.COMPUTE: "COMPUTE-BOUND",
+    Bound.BALANCED: "BALANCED",
+    Bound.UNKNOWN: "UNKNOWN",
+}
+
+CAUSES = {
+    Cause.BLOCKING: "it blocks, and nothing else loads data meanwhile",
+    Cause.CPU: "it keeps a CPU core busy",
+    Cause.GIL: "Python code under the GIL, one thread at a time",
+    Cause.SERIAL: "one call at a time",
+    Cause.TRANSPORT: "batches are copied from process to process",
+    Cause.CPU_SATURATED: "no CPU core is left for it",
+    Cause.EPOCH_START: "the input starts anew at every epoch",
+}
+
+SOURCES = {
+    WaitSource.GAP_TIMES: "Waits read from tf.data's own model (gap_times)",
+    WaitSource.ITERATOR: "Waits timed at the iterator",
+    WaitSource.GENERATOR: "Waits timed at the generator",
+    WaitSource.TRACE: "Waits read from a profiler trace",
+}
+
+CUT_OFF = "The recording was cut off; this is what could be recovered of it."
+
+
+def printable(text: str) -> str:
+    """The text in one line, without characters that steer a terminal or cannot be encoded."""
+    return "".join(
+        " " if character.isspace() else character
+        for character in text
+        if character.isspace() or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
+    )
+
+
+def clean(text: str) -> str:
+    """The same with single spaces only: for names and sentences."""
+    return " ".join(printable(text).split())
+
+
+def duration(ms: float) -> str:
+    """Milliseconds in a fitting unit and as many digits as matter: ``29.8 ms``, ``1.2 s``."""
+    if 0 < ms < 0.005:
+        return "<0.01 ms"
+    scale, unit, digits = _unit(ms)
+    return f"{ms * scale:.{digits}f} {unit}"
+
+
+def parts(ms: float, *parts_ms: float) -> tuple[str, ...]:
+    """Parts of a duration as bare numbers, in the unit and the digits that it is shown in."""
+    scale, _, digits = _unit(ms)
+    return tuple(f"{part * scale:.{digits}f}" for part in parts_ms)
+
+
+def _unit(ms: float) -> tuple[float, str, int]:
+    if ms < 999.5:
+        return 1.0, "ms", 0 if ms == 0 or ms >= 99.95 else 2 if ms < 0.995 else 1
+    return 0.001, "s", 1 if ms < 99_950 else 0
+
+
+def percent(ratio: float) -> str:
+    """A ratio of 0 to 1 as ``74 %``, with a digit more where it is small."""
+    share = 100 * ratio
+    if 0 < share < 0.05:
+        return "under 0.1 %"
+    return f"{share:.1f} %" if 0 < share < 9.95 else f"{share:.0f} %"
+
+
+def rate(per_s: float) -> str:
+    """A number per second in as many digits as matter."""
+    return f"{per_s:,.0f}" if per_s >= 99.5 else f"{per_s:.1f}"
+
+
+def times(factor: float) -> str:
+    """How much faster: ``3.9 times``, with a digit more where it is close to 1."""
+    return f"{factor:.1f} times" if factor >= 1.095 else f"{factor:.2f} times"
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun: ``1 step``, ``312 steps``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def ran_on(lanes: tuple[str, ...]) -> str:
+    """The lane that did most of some work, and how many others did any."""
+    if not lanes:
+        return ""
+    others = len(lanes) - 1
+    return f"{lanes[0]} +{others}" if others else lanes[0]
+
+
+def where(found: StageFinding) -> str:
+    """The user's line that a stage stands for, or else what it is."""
+    if found.stage.location:
+        return found.stage.location.short
+    return f"({found.stage.remark})" if found.stage.remark else ""
+
+
+def started(run: RunInfo) -> datetime | None:
+    """When a run began, or None where its file tells no date that there is."""
+    try:
+        return datetime.fromtimestamp(run.anchor.to_unix_ns(run.start_ns) / 1e9, timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def caveats(run: RunInfo) -> tuple[str, ...]:
+    """What a reader must know before trusting the rest, one sentence each."""
+    return run.warnings if run.complete else (CUT_OFF, *run.warnings)
+
+
+def failure(run: RunInfo) -> str | None:
+    """How the training failed, or None when it did not as far as is known."""
+    if run.error is not None:
+        return f"The training ended with an exception: {run.error}"
+    if run.exit_code:
+        return f"The training's process ended with exit code {run.exit_code}."
+    return None

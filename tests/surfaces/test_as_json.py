@@ -1,0 +1,281 @@
+import json
+import math
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeprof.analysis.findings import (
+    Bound,
+    Cause,
+    CpuFinding,
+    DeliveryFinding,
+    OverheadFinding,
+    Verified,
+)
+from pipeprof.clock import WallAnchor
+from pipeprof.recording import InputKind, LoopKind, Role
+from pipeprof.surfaces.as_json import to_dict, to_json
+from tests.builders import (
+    PID,
+    START_NS,
+    advice,
+    bottleneck,
+    diagnosis,
+    findings,
+    input_finding,
+    lane_finding,
+    loop,
+    loop_finding,
+    run_info,
+    spread,
+    stage,
+    stage_finding,
+)
+
+NOTHING = {"median": None, "mean": None, "p95": None}
+
+
+def test_a_whole_report():
+    said = diagnosis(
+        Bound.INPUT,
+        step_ms=spread(30.00004, mean=31.23456, p95=40.0),
+        slowest=bottleneck("decode", cost_ms=19.5, share=0.96),
+        cause=Cause.GIL,
+        evidence=("decode works 19.5 ms a step.",),
+        advice=(
+            advice(how="Loader(workers=4)", verified=Verified(step_ms=12.5, speedup=2.4)),
+            advice("prefetch", "Prefetch.", step_ms=None, speedup=None),
+        ),
+    )
+    fed = input_finding(
+        InputKind.SEQUENCE,
+        workers=4,
+        multiprocessing=True,
+        threads=("worker 1", "worker 2"),
+        queue_size=10,
+        queue_mean=0.125,
+        queue_empty_ratio=0.9,
+        epoch_start_ms=400.0,
+    )
+    found = findings(
+        main=loop_finding(loop(epochs=2), said, fed),
+        stages=(
+            stage_finding(
+                stage(),
+                cost_ms=19.5,
+                size_bytes=1_200,
+                parallelism=4.0,
+                most_parallelism=16,
+                autotuned=True,
+                buffer_size=2,
+                buffer_mean=0.5,
+                cpu_ratio=0.97,
+            ),
+        ),
+        lanes=(lane_finding("worker 1", Role.WORKER, busy_ratio=0.9, stages=("decode",)),),
+        cpu=CpuFinding(cores=2, limit=1.5, process_ratio=0.8, saturated=False),
+        delivery=DeliveryFinding(
+            batches=100,
+            samples=3_190,
+            batch_sizes={32: 99, 22: 1},
+            dtypes=("float32", "int64"),
+            shapes=((32, 100), (32,)),
+            bytes_per_step=13_056.0,
+        ),
+        overhead=OverheadFinding(probe_ns=210.5, events=1_000, events_dropped=3, ratio=0.003),
+        run=run_info(warnings=("Clocks differ.",)),
+    )
+    said_json = {
+        "bound": "input",
+        "confidence": 0.95,
+        "wait_ratio": 0.6667,
+        "step_ms": {"median": 30.0, "mean": 31.2346, "p95": 40.0},
+        "wait_ms": {"median": 20.0, "mean": 20.0, "p95": 20.0},
+        "compute_ms": {"median": 10.0, "mean": 10.0, "p95": 10.0},
+        "samples_per_s": 1066.7,
+        "bottleneck": {
+            "stage": "decode",
+            "kind": "generator",
+            "location": "train.py:41",
+            "cost_ms": 19.5,
+            "share": 0.96,
+        },
+        "cause": "gil",
+        "ideal_step_ms": 10.0,
+        "speedup_limit": 3.0,
+        "evidence": ["decode works 19.5 ms a step."],
+        "measured_by": "gap_times",
+        "advice": [
+            {
+                "action": "workers",
+                "summary": "Run it in 4 worker processes.",
+                "how": "Loader(workers=4)",
+                "predicted_step_ms": 12.0,
+                "predicted_speedup": 2.5,
+                "verified": {"step_ms": 12.5, "speedup": 2.4},
+            },
+            {
+                "action": "prefetch",
+                "summary": "Prefetch.",
+                "how": None,
+                "predicted_step_ms": None,
+                "predicted_speedup": None,
+                "verified": None,
+            },
+        ],
+    }
+    fed_json = {
+        "kind": "sequence",
+        "on_main_thread": False,
+        "overlap_ratio": 0.26,
+        "workers": 4,
+        "multiprocessing": True,
+        "threads": ["worker 1", "worker 2"],
+        "queue": {"size": 10, "mean": 0.125, "empty_ratio": 0.9},
+        "epoch_start_ms": {"median": 400.0},
+    }
+    assert to_dict(found) == {
+        "format": 1,
+        "run": {
+            "name": "run-1",
+            "hosts": ["host-a"],
+            "started": "2026-11-21T10:02:13+00:00",
+            "duration_s": 4.0,
+            "versions": {"tensorflow": "2.21.0", "keras": "3.15.1"},
+            "backend": "tensorflow",
+            "argv": ["train.py"],
+            "exit": 0,
+            "error": None,
+            "warnings": ["Clocks differ."],
+        },
+        "loops": [
+            {
+                "kind": "fit",
+                "epochs": 2,
+                "steps": 100,
+                "samples": 3_200,
+                "diagnosis": said_json,
+                "input": fed_json,
+            }
+        ],
+        "diagnosis": said_json,
+        "input": fed_json,
+        "stages": [
+            {
+                "name": "decode",
+                "kind": "generator",
+                "function": "decode",
+                "location": "train.py:41",
+                "cost_ms": 19.5,
+                "calls": 95,
+                "elements": 95,
+                "bytes": 1_200,
+                "parallelism": {"value": 4.0, "max": 16, "autotuned": True},
+                "buffer": {"size": 2, "mean": 0.5},
+                "cpu_ratio": 0.97,
+                "lanes": ["tf.data thread"],
+                "hot_lines": [],
+            }
+        ],
+        "lanes": [
+            {
+                "name": "worker 1",
+                "role": "worker",
+                "pid": PID,
+                "tid": PID,
+                "busy_ratio": 0.9,
+                "cpu_ratio": None,
+                "gil_ratio": None,
+                "stages": ["decode"],
+            }
+        ],
+        "cpu": {"cores": 2, "limit": 1.5, "process_ratio": 0.8, "saturated": False},
+        "device": {
+            "kind": None,
+            "name": None,
+            "step_ms": None,
+            "busy_ratio": None,
+            "idle_waiting_input_ratio": None,
+            "source": "none",
+        },
+        "delivery": {
+            "batches": 100,
+            "samples": 3_190,
+            "batch_sizes": {"32": 99, "22": 1},
+            "dtypes": ["float32", "int64"],
+            "shapes": [[32, 100], [32]],
+            "bytes_per_step": 13_056.0,
+            "fingerprint": None,
+            "raw_loss": None,
+            "running_mean_loss": None,
+        },
+        "overhead": {"probe_ns": 210.5, "events": 1_000, "events_dropped": 3, "ratio": 0.003},
+    }
+
+
+def test_a_run_without_a_loop_has_every_key():
+    main = loop_finding(said=diagnosis(slowest=None))
+    without, with_loop = to_dict(findings()), to_dict(findings(main=main))
+    assert _keys(without) == _keys({**with_loop, "loops": []})
+    assert without["diagnosis"]["bound"] == "unknown"
+    assert without["diagnosis"]["step_ms"] == NOTHING
+    assert without["input"]["queue"] == {"size": None, "mean": None, "empty_ratio": None}
+
+
+def test_what_was_not_measured_is_null():
+    report = to_dict(findings(main=loop_finding(said=diagnosis(Bound.UNKNOWN, wait_ms=None))))
+    said = report["diagnosis"]
+    assert said["wait_ms"] == said["compute_ms"] == NOTHING
+    assert said["wait_ratio"] is said["measured_by"] is said["ideal_step_ms"] is None
+    assert said["bottleneck"] is None
+    assert set(report["delivery"].values()) == {None}
+
+
+def test_loops_of_all_kinds_are_listed_and_the_main_one_is_on_top():
+    inner = loop_finding(loop(LoopKind.EVALUATE, steps=3, parent=0), diagnosis(Bound.COMPUTE))
+    report = to_dict(findings(main=loop_finding(), others=(inner,)))
+    assert [(each["kind"], each["steps"]) for each in report["loops"]] == [
+        ("fit", 100),
+        ("evaluate", 3),
+    ]
+    assert report["diagnosis"] == report["loops"][0]["diagnosis"]
+
+
+def test_a_recovered_run_says_so_first():
+    run = run_info(complete=False, warnings=("Clocks differ.",), error="OSError: gone", exit_code=1)
+    report = to_dict(findings(run=run))["run"]
+    assert report["warnings"][0].startswith("The recording was cut off")
+    assert report["warnings"][1:] == ["Clocks differ."]
+    assert (report["error"], report["exit"]) == ("OSError: gone", 1)
+
+
+def test_a_date_that_there_is_not_is_null():
+    run = replace(run_info(), anchor=WallAnchor(monotonic_ns=START_NS, unix_ns=10**30))
+    assert to_dict(findings(run=run))["run"]["started"] is None
+
+
+@given(st.floats(), st.floats())
+def test_it_is_strict_json_whatever_the_numbers(wait_ms: float, ratio: float):
+    said = replace(diagnosis(), wait_ratio=ratio, step_ms=spread(wait_ms))
+    report = json.loads(
+        to_json(findings(main=loop_finding(said=said))), parse_constant=_no_such_constant
+    )
+    shown = report["diagnosis"]["wait_ratio"]
+    assert shown is None if not math.isfinite(ratio) else math.isclose(shown, ratio, abs_tol=1e-4)
+
+
+def test_names_that_cannot_be_encoded_are_escaped():
+    text = to_json(findings(run=run_info(name="caf\u00e9 \udcff")))
+    assert text.isascii()
+    assert json.loads(text)["run"]["name"] == "caf\u00e9 \udcff"
+
+
+def _no_such_constant(name: str) -> None:
+    raise AssertionError(f"{name} is not JSON")
+
+
+def _keys(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _keys(each) for key, each in value.items() if key != "versions"}
+    return None
