@@ -1,0 +1,210 @@
+"""A run for TensorBoard: a profile for its XProf page, scalars over steps, and the report as text.
+
+It writes TensorBoard's own file formats with TensorBoard's own writer and never loads TensorFlow,
+which ``tensorboard.compat`` does as soon as its ``tf`` is touched.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import (
+    DATA_CLASS_SCALAR,
+    DATA_CLASS_TENSOR,
+    Summary,
+    SummaryMetadata,
+)
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_STRING
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from pipeprof.analysis.findings import Findings
+from pipeprof.recording import Cpu, Loop, Profile, RunInfo
+from pipeprof.series import FloatArray, Gauge, IntArray
+from pipeprof.surfaces.xplane import to_xspace
+
+_UNSAFE = re.compile(r"[^\w.+-]+", re.ASCII)
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def write_run(findings: Findings, logdir: Path, report: str) -> None:
+    """Writes a run into a folder that TensorBoard is started on.
+
+    The profile goes to ``plugins/profile/<run>/<host>.xplane.pb``, the scalars and the report to
+    ``<run>/events.out.tfevents.…``. Writing the same run again replaces both, and takes away what
+    XProf keeps of the old profile.
+
+    Args:
+        findings: what is said of the run.
+        logdir: TensorBoard's log folder; made if it is not there.
+        report: the report as it is printed; shown in a fixed-width block.
+
+    Raises:
+        OSError: a file or folder could not be written.
+    """
+    run = findings.profile.run
+    name = _file_name(run.name, "run")
+    host = _file_name(run.hosts[0] if run.hosts else "", "localhost")
+    profiles = logdir / "plugins" / "profile" / name
+    _write(profiles / f"{host}.xplane.pb", to_xspace(findings))
+    _forget_caches(profiles)
+    started_s = run.anchor.to_unix_ns(run.start_ns) // 1_000_000_000
+    events = logdir / name / f"events.out.tfevents.{started_s:010d}.{host}.pipeprof"
+    _write(events, _to_records(_events(findings, report)))
+
+
+def _file_name(text: str, otherwise: str) -> str:
+    """A name that stays in the folder it is put in."""
+    return _UNSAFE.sub("_", text).lstrip(".") or otherwise
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _forget_caches(folder: Path) -> None:
+    """Removes what XProf derived from profiles that lay here before: it never looks again."""
+    for path in folder.iterdir():
+        if path.name.endswith(".SSTABLE") or path.name.startswith("ALL_HOSTS."):
+            path.unlink(missing_ok=True)
+
+
+def _to_records(events: Iterable[Event]) -> bytes:
+    stream = BytesIO()
+    writer = RecordWriter(stream)
+    for event in events:
+        writer.write(event.SerializeToString())
+    return stream.getvalue()
+
+
+# What is written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scalar:
+    """A quantity over time: ``times_ns`` are when each value was reached."""
+
+    tag: str
+    description: str
+    times_ns: IntArray
+    values: FloatArray
+
+
+def _events(findings: Findings, report: str) -> Iterable[Event]:
+    run = findings.profile.run
+    yield Event(wall_time=_unix_s(run, run.start_ns), file_version="brain.Event:2")
+    yield Event(wall_time=_unix_s(run, run.end_ns), step=0, summary=_text_summary(report))
+    if findings.main is None:
+        return
+    for scalar in _scalars(findings.main.loop, findings.profile):
+        steps = _steps_reached(findings.main.loop, scalar.times_ns)
+        metadata = _metadata("scalars", scalar.description, DATA_CLASS_SCALAR)
+        for time_ns, step, value in zip(
+            scalar.times_ns.tolist(), steps.tolist(), scalar.values.tolist(), strict=True
+        ):
+            tensor = TensorProto(dtype=DT_FLOAT, tensor_shape=TensorShapeProto(), float_val=[value])
+            yield Event(
+                wall_time=_unix_s(run, time_ns),
+                step=step,
+                summary=Summary(
+                    value=[Summary.Value(tag=scalar.tag, tensor=tensor, metadata=metadata)]
+                ),
+            )
+
+
+def _unix_s(run: RunInfo, time_ns: int) -> float:
+    return run.anchor.to_unix_ns(time_ns) / 1e9
+
+
+def _text_summary(report: str) -> Summary:
+    tensor = TensorProto(
+        dtype=DT_STRING,
+        tensor_shape=TensorShapeProto(),
+        string_val=[_code_block(report).encode("utf-8", "replace")],
+    )
+    metadata = _metadata("text", "what pipeprof says of this run", DATA_CLASS_TENSOR)
+    value = Summary.Value(tag="pipeprof/report", tensor=tensor, metadata=metadata)
+    return Summary(value=[value])
+
+
+def _code_block(text: str) -> str:
+    """Markdown that shows a text as it is: no line of it can end an indented block."""
+    lines = _TERMINAL_CODES.sub("", text).splitlines()
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _metadata(plugin: str, description: str, data_class: int) -> SummaryMetadata:
+    return SummaryMetadata(
+        plugin_data=SummaryMetadata.PluginData(plugin_name=plugin),
+        summary_description=description,
+        data_class=data_class,
+    )
+
+
+def _steps_reached(loop: Loop, times_ns: IntArray) -> IntArray:
+    """How many steps of a loop were done at these times."""
+    over_time = loop.over_time
+    borders_ns = over_time.start_ns + over_time.width_ns * np.arange(len(over_time.sums) + 1)
+    done = np.concatenate([[0], np.cumsum(over_time.sums[:, 0])])
+    reached: IntArray = np.interp(times_ns, borders_ns, done).astype(np.int64)
+    return reached
+
+
+def _scalars(loop: Loop, profile: Profile) -> Iterable[_Scalar]:
+    group = f"pipeprof/{loop.kind.value}"
+    yield from _step_scalars(group, loop)
+    yield from _gauge_scalar(
+        f"{group}/batches_ready", "batches ready when the loop asked", loop.input.queue
+    )
+    yield from _cpu_scalar(f"{group}/cpu_ratio", profile.cpu)
+    for name, gauge in profile.gauges.items():
+        yield from _gauge_scalar(f"pipeprof/{_file_name(name.lower(), 'gauge')}", name, gauge)
+
+
+def _step_scalars(group: str, loop: Loop) -> Iterable[_Scalar]:
+    over_time = loop.over_time
+    ends_ns = over_time.start_ns + over_time.width_ns * (1 + np.arange(len(over_time.sums)))
+    steps, step_ns, measured, measured_ns, wait_ns = over_time.sums.T
+    for name, description, total_ns, count in (
+        ("step_ms", "duration of a step", step_ns, steps),
+        ("wait_ms", "how long a step waits for its data", wait_ns, measured),
+        ("compute_ms", "the rest of a step", measured_ns - wait_ns, measured),
+    ):
+        seen = count > 0
+        yield _Scalar(
+            tag=f"{group}/{name}",
+            description=description,
+            times_ns=ends_ns[seen],
+            values=total_ns[seen] / count[seen] / 1e6,
+        )
+
+
+def _cpu_scalar(tag: str, cpu: Cpu) -> Iterable[_Scalar]:
+    if cpu.used is None or cpu.sampled is None or len(cpu.used.sums) != len(cpu.sampled.sums):
+        return
+    seen = cpu.sampled.sums[:, 0] > 0
+    usable = min(cpu.cores, cpu.limit or cpu.cores)
+    yield _Scalar(
+        tag=tag,
+        description="CPU that the run used, of what it may use",
+        times_ns=cpu.used.times_ns()[seen],
+        values=cpu.used.sums[seen, 0] / cpu.sampled.sums[seen, 0] / usable,
+    )
+
+
+def _gauge_scalar(tag: str, description: str, gauge: Gauge | None) -> Iterable[_Scalar]:
+    if gauge:
+        times_ns, levels = gauge.points()
+        yield _Scalar(tag=tag, description=description, times_ns=times_ns, values=levels)
