@@ -27,7 +27,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from pipeprof.analysis.findings import Findings
 from pipeprof.recording import Cpu, Loop, Profile, RunInfo
 from pipeprof.series import FloatArray, Gauge, IntArray
-from pipeprof.surfaces.xplane import to_xspace
+from pipeprof.surfaces.xplane import cores_used, to_xspace
 
 _UNSAFE = re.compile(r"[^\w.+-]+", re.ASCII)
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -192,16 +192,14 @@ def _step_scalars(group: str, loop: Loop) -> Iterable[_Scalar]:
 
 
 def _cpu_scalar(tag: str, cpu: Cpu) -> Iterable[_Scalar]:
-    if cpu.used is None or cpu.sampled is None or len(cpu.used.sums) != len(cpu.sampled.sums):
-        return
-    seen = cpu.sampled.sums[:, 0] > 0
-    usable = min(cpu.cores, cpu.limit or cpu.cores)
-    yield _Scalar(
-        tag=tag,
-        description="CPU that the run used, of what it may use",
-        times_ns=cpu.used.times_ns()[seen],
-        values=cpu.used.sums[seen, 0] / cpu.sampled.sums[seen, 0] / usable,
-    )
+    times_ns, cores = cores_used(cpu)
+    if len(cores):
+        yield _Scalar(
+            tag=tag,
+            description="CPU that the run used, of what it may use",
+            times_ns=times_ns,
+            values=cores / min(cpu.cores, cpu.limit or cpu.cores),
+        )
 
 
 def _gauge_scalar(tag: str, description: str, gauge: Gauge | None) -> Iterable[_Scalar]:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ import numpy as np
 from pipeprof.analysis.findings import Findings, StageFinding
 from pipeprof.recording import (
     UNKNOWN_NS,
+    Cpu,
     Lane,
     Loop,
     Profile,
@@ -34,7 +36,7 @@ from pipeprof.recording import (
     StageKind,
     Steps,
 )
-from pipeprof.series import BoolArray, Gauge, IntArray
+from pipeprof.series import BoolArray, FloatArray, Gauge, IntArray
 from pipeprof.surfaces.xplane_schema import XSpace, XStat
 
 MAX_EVENTS = 200_000
@@ -43,9 +45,16 @@ MAX_EVENTS = 200_000
 _MEAN_PIECES = 1_000
 _MEAN_LINES = 64
 
+# CPU use is given for at most so many stretches of time, none shorter than this.
+_CPU_STRETCHES = 64
+_CPU_STRETCH_NS = 500_000_000
+
 _READING = re.compile(r"(?i)\b(read|open|fetch|download)|TFRecord|TextLine|FixedLengthRecord")
 _MARKUP = str.maketrans({"<": "\u2039", ">": "\u203a", "&": "+"})
 _SPAN_KINDS = tuple(SpanKind)
+
+# What tf.data's own model tells of: how long it worked in sum, not when.
+_SUMMED = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON)
 
 
 class _Category(Enum):
@@ -260,11 +269,16 @@ def _lane_name(lane: Lane) -> str:
 
 def _spans_of(spans: Spans, lane: int, *, with_waits: bool) -> IntArray:
     """Which spans to draw of a lane; steps and their waits are drawn from the loops."""
-    drawn = spans.kind == _SPAN_KINDS.index(SpanKind.WORK)
+    drawn = _are(SpanKind.WORK, spans)
     if with_waits:
-        drawn |= spans.kind == _SPAN_KINDS.index(SpanKind.WAIT)
+        drawn |= _are(SpanKind.WAIT, spans)
     chosen: IntArray = np.flatnonzero(drawn & (spans.lane == lane))
     return chosen
+
+
+def _are(kind: SpanKind, spans: Spans) -> BoolArray:
+    found: BoolArray = spans.kind == _SPAN_KINDS.index(kind)
+    return found
 
 
 @dataclass(slots=True)
@@ -310,7 +324,7 @@ def _nested(spans: Spans, chosen: IntArray) -> list[_Nested]:
 
 
 def _draw_means(plane: _Plane, findings: Findings) -> None:
-    """Draws each native tf.data stage as its mean work, evenly over the counted steps.
+    """Draws each tf.data stage without intervals as its mean work, evenly over the counted steps.
 
     The total of what is drawn is its cost per step times these steps, which is what the stage table
     adds up. A stage that works more than a step's time per step gets as many lines as it needs.
@@ -327,8 +341,11 @@ def _draw_means(plane: _Plane, findings: Findings) -> None:
             np.array_split(starts, pieces), np.array_split(durations, pieces), strict=True
         )
     ]
+    timed = set(
+        findings.profile.spans.subject[_are(SpanKind.WORK, findings.profile.spans)].tolist()
+    )
     for stage in findings.stages:
-        if stage.stage.kind is StageKind.TF_DATA and stage.cost_ms > 0:
+        if stage.stage.kind in _SUMMED and stage.index not in timed and stage.cost_ms > 0:
             _draw_mean(plane, stage, drawn, stage.cost_ms * 1e6 / float(durations.mean()))
 
 
@@ -355,8 +372,11 @@ def _draw_mean(
 
 
 def _draw_counters(plane: _Plane, findings: Findings) -> None:
+    counters = [counter for counter in _counters(findings) if counter[1]]
+    if not counters:
+        return
     line = plane.line("_counters_")
-    for name, times_ns, levels in _counters(findings):
+    for name, times_ns, levels in counters:
         kind = plane.kind(name)
         for time, level in zip(times_ns, levels, strict=True):
             plane.draw(line, kind, time, time, plane.stat("value", level))
@@ -375,11 +395,27 @@ def _counters(findings: Findings) -> Iterable[tuple[str, list[int], list[float]]
         if gauge:
             times_ns, levels = gauge.points()
             yield name, times_ns.tolist(), levels.tolist()
-    used, sampled = profile.cpu.used, profile.cpu.sampled
-    if used and sampled and len(used.sums) == len(sampled.sums):
-        read = sampled.sums[:, 0] > 0
-        cores = used.sums[read, 0] / sampled.sums[read, 0]
-        yield "CPU cores used", used.times_ns()[read].tolist(), cores.tolist()
+    times, cores = cores_used(profile.cpu)
+    yield "CPU cores used", times.tolist(), cores.tolist()
+
+
+def cores_used(cpu: Cpu) -> tuple[IntArray, FloatArray]:
+    """The middles of stretches of time in which the CPU was read, and how many cores were used.
+
+    CPU time and the time it was read for may fall into neighbouring bins, so that single bins say
+    nothing: a stretch is many of them.
+    """
+    if cpu.used is None or cpu.sampled is None:
+        return np.zeros(0, np.int64), np.zeros(0)
+    length_ns = cpu.sampled.width_ns * len(cpu.sampled.sums)
+    stretches = min(max(length_ns // _CPU_STRETCH_NS, 1), _CPU_STRETCHES)
+    borders = cpu.sampled.start_ns + np.linspace(0, length_ns, stretches + 1).astype(np.int64)
+    ends = list(pairwise(borders.tolist()))
+    used = np.array([cpu.used.between(*each)[0] for each in ends])
+    sampled = np.array([cpu.sampled.between(*each)[0] for each in ends])
+    read = sampled > 0
+    middles: IntArray = (borders[:-1] + borders[1:]) // 2
+    return middles[read], used[read] / sampled[read]
 
 
 def _draw_devices(space: Any, origin_ns: int, profile: Profile) -> None:

@@ -34,12 +34,12 @@ def some_findings(name: str = "run-1", host: str = "host-a") -> Findings:
         lane=0,
         fed_by=Input(queue=builders.gauge(0, 2)),
     )
-    read_ns = fit.start_ns + 1_400 * MS
+    read_ns = fit.start_ns + 400 * MS
     cpu = Cpu(
         cores=4,
         limit=2.0,
-        used=builders.evenly((700 * MS,), fit.start_ns, read_ns),
-        sampled=builders.evenly((700 * MS,), fit.start_ns, read_ns),
+        used=builders.evenly((200 * MS,), fit.start_ns, read_ns),
+        sampled=builders.evenly((200 * MS,), fit.start_ns, read_ns),
     )
     recorded = builders.profile(
         loops=(fit,),
@@ -151,9 +151,9 @@ def test_scalars_run_over_the_steps_of_the_main_loop(tmp_path):
     assert {value for _, value in found["pipeprof/fit/compute_ms"]} == {10.0}
     steps = [step for step, _ in found["pipeprof/fit/step_ms"]]
     assert steps == sorted(set(steps))
-    # 0.5 and 1.5 s into steps of 30 ms, where the 50th ends; then 0.7 s, one core of two.
+    # 0.5 and 1.5 s into steps of 30 ms, where the 50th ends; then 0.2 s, one core of two.
     assert found["pipeprof/fit/batches_ready"] == [(16, 0.0), (49, 2.0)]
-    assert found["pipeprof/fit/cpu_ratio"] == [(23, 0.5)]
+    assert found["pipeprof/fit/cpu_ratio"] == [(6, 0.5)]
 
 
 def test_waits_that_nothing_measured_are_left_out(tmp_path):

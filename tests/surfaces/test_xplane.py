@@ -19,7 +19,8 @@ from pipeprof.recording import (
     Stage,
     StageKind,
 )
-from pipeprof.surfaces.xplane import to_xspace
+from pipeprof.series import Binned
+from pipeprof.surfaces.xplane import cores_used, to_xspace
 from pipeprof.surfaces.xplane_schema import XSpace
 from tests import builders
 from tests.builders import MS, PID, START_NS, Span
@@ -197,6 +198,19 @@ def test_the_id_of_a_stage_is_that_of_its_event():
     assert all(metadata == stage for metadata, stage in ids)
 
 
+def test_of_two_that_begin_together_the_one_that_was_recorded_last_is_the_outer_one():
+    names = ("outer", "same", "inner")
+    stages = tuple(builders.stage(name, location=None) for name in names)
+    spans = (
+        Span(SpanKind.WORK, 2, START_NS, START_NS + MS, 1),
+        Span(SpanKind.WORK, 1, START_NS, START_NS + 9 * MS, 1, inner_ns=MS),
+        Span(SpanKind.WORK, 0, START_NS, START_NS + 9 * MS, 1, inner_ns=9 * MS),
+    )
+    lines = host_lines(findings_of(builders.loop(lane=0), spans=spans, stages=stages))
+    worker = lines["worker 1 (worker, process 4001)"]
+    assert [event.name for event in worker] == list(names)
+
+
 def test_inner_work_that_was_not_kept_is_taken_off_the_beginning():
     stages = (builders.stage("decode"), builders.stage("read", location=None))
     spans = (
@@ -267,6 +281,16 @@ def test_a_tf_data_stage_that_works_in_parallel_takes_several_lines():
     assert max(drawn) <= 30.0
 
 
+def test_a_tf_data_stage_with_intervals_is_not_drawn_twice():
+    fit = builders.loop(steps=25, lane=0)
+    stage = builders.stage("batches", StageKind.TF_DATA_PYTHON)
+    spans = (Span(SpanKind.WORK, 0, START_NS, START_NS + MS, 1),)
+    found = findings_of(fit, stages=(stage,), costs=(builders.stage_finding(stage),))
+    assert "tf.data batches" in "".join(host_lines(found))
+    timed = findings_of(fit, stages=(stage,), costs=(builders.stage_finding(stage),), spans=spans)
+    assert "tf.data batches" not in "".join(host_lines(timed))
+
+
 # Counters, clock and text
 
 
@@ -288,8 +312,20 @@ def test_levels_are_counters():
         ("RAM", 500.0, 7.0),
         ("buffer of batch", 1_500.0, 2.0),
         ("parallelism of batch", 1_500.0, 4.0),
-        ("CPU cores used", 1_500.0, 1.5),
+        *[("CPU cores used", 250.0 + 500.0 * n, 1.5) for n in range(6)],
     ]
+
+
+def test_cpu_time_and_the_time_it_was_read_for_may_lie_in_neighbouring_bins():
+    used = Binned(start_ns=0, width_ns=4 * MS, sums=np.array([[0], [60 * MS]] * 250))
+    sampled = Binned(start_ns=0, width_ns=8 * MS, sums=np.array([[40 * MS]] * 250))
+    times_ns, cores = cores_used(Cpu(cores=4, limit=None, used=used, sampled=sampled))
+    assert times_ns.tolist() == [250 * MS, 750 * MS, 1_250 * MS, 1_750 * MS]
+    assert cores == pytest.approx([1.5] * 4, rel=0.02)
+
+
+def test_cpu_use_that_was_not_read_is_no_counter():
+    assert "_counters_" not in host_lines(findings_of(builders.loop()))
 
 
 def test_times_count_from_the_start_of_the_run_whose_date_is_kept():
