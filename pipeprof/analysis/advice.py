@@ -1,0 +1,273 @@
+"""What to do about a bottleneck, with the step time to expect where that can be estimated.
+
+Each rule answers one way in which input can be slow. A rule says nothing where it would not help:
+no workers on a CPU without a free core, no threads under the GIL, no gain that is within the noise.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from math import ceil
+
+from pipeprof.analysis.bottleneck import beneath, predict_step_ms, sharing_with
+from pipeprof.analysis.case import Case, cpu_work_ms
+from pipeprof.analysis.causes import BLOCKING_BELOW
+from pipeprof.analysis.costs import WORKERS_KEY, Place, Use
+from pipeprof.analysis.findings import Advice, Cause
+from pipeprof.recording import InputKind, StageKind
+
+# A prediction must promise at least this to be worth a change.
+_LEAST_GAIN = 1.03
+
+# Calls that only wait cost no core; more of them at once than this is nobody's first step.
+_MOST_WAITING_AT_ONCE = 16
+
+_PYTHON_INPUTS = (InputKind.GENERATOR, InputKind.ITERATOR, InputKind.SEQUENCE, InputKind.LOADER)
+
+
+def give_advice(case: Case) -> tuple[Advice, ...]:
+    """What to do, best first: what is sure to be possible, then what depends, then what is open."""
+    if not case.waits_for_input or case.worst is None or not case.ideal_ms:
+        return tuple(_longer_epochs(case))
+    rules = (_longer_epochs, _prefetch, _workers, _parallel_calls, _threads)
+    sure = [advice for rule in rules for advice in rule(case)]
+    sure.sort(key=lambda advice: advice.predicted_step_ms or 0.0)
+    return (*sure, *_cache(case, case.worst), *_unpredicted(case, case.worst))
+
+
+def _predicted(
+    case: Case, action: str, summary: str, how: str, uses: Iterable[Use], cpu_ms: float
+) -> Iterator[Advice]:
+    if case.step_ms is None or not case.ideal_ms:
+        return
+    step_ms = predict_step_ms(uses, case.ideal_ms, cpu_ms)
+    yield from _worthwhile(case.step_ms, action, summary, how, step_ms)
+
+
+def _worthwhile(
+    now_ms: float, action: str, summary: str, how: str, step_ms: float
+) -> Iterator[Advice]:
+    if step_ms > 0 and now_ms / step_ms >= _LEAST_GAIN:
+        yield Advice(
+            action=action,
+            summary=summary,
+            how=how,
+            predicted_step_ms=step_ms,
+            predicted_speedup=now_ms / step_ms,
+        )
+
+
+def _longer_epochs(case: Case) -> Iterator[Advice]:
+    if case.cause is not Cause.EPOCH_START or case.seen.times.step is None or case.step_ms is None:
+        return
+    if case.seen.loop.input.kind is InputKind.SEQUENCE:
+        how = (
+            "def __len__(self):\n"
+            "    return PASSES * self.batches_per_pass\n\n"
+            "def __getitem__(self, index):\n"
+            "    index %= self.batches_per_pass"
+        )
+    else:
+        how = "model.fit(dataset.repeat(), steps_per_epoch=STEPS, epochs=EPOCHS)"
+    yield from _worthwhile(
+        case.step_ms,
+        "longer_epochs",
+        "Start over less often: let one epoch be several passes over the data.",
+        how,
+        max(case.seen.times.step.mean, case.ideal_ms or 0.0),
+    )
+
+
+def _prefetch(case: Case) -> Iterator[Advice]:
+    """Work that runs within the wait of the loop can run beside it."""
+    worst = case.worst
+    if worst is None or worst.place.ahead or case.cause is Cause.EPOCH_START:
+        return
+    how = "dataset = dataset.prefetch(tf.data.AUTOTUNE)"
+    if case.seen.loop.input.kind is not InputKind.TF_DATA:
+        how = (
+            "dataset = tf.data.Dataset.from_generator(batches, output_signature=SIGNATURE)\n" + how
+        )
+    beside = Place(key=("prefetch", ()), parallelism=1.0, ahead=True)
+    moved = tuple(use if use.place.ahead else replace(use, place=beside) for use in case.seen.uses)
+    yield from _predicted(
+        case, "prefetch", "Load the next batch while this one trains.", how, moved, case.cpu_ms
+    )
+
+
+def _workers(case: Case) -> Iterator[Advice]:
+    """Python work can run in several processes, or in threads where it only waits."""
+    worst, ideal_ms = case.worst, case.ideal_ms
+    if worst is None or not ideal_ms or case.seen.loop.input.kind not in _PYTHON_INPUTS:
+        return
+    if not worst.stage.kind.python or worst.stage.kind is StageKind.TF_DATA_PYTHON:
+        return
+    waits = case.cause is Cause.BLOCKING
+    if not waits and case.cause not in (Cause.SERIAL, Cause.GIL, Cause.CPU):
+        return
+    moved = sharing_with(worst, case.seen.uses)
+    at_gil = case.cause is Cause.GIL
+    costs = {use.index: _without_gil(use) if at_gil else use.cost_ms for use in moved}
+    most = _MOST_WAITING_AT_ONCE if waits else int(case.seen.setting.room)
+    workers = min(max(ceil(sum(costs.values()) / ideal_ms), 2), most)
+    if workers < 2 or (not at_gil and workers <= worst.place.parallelism):
+        return
+    place = Place(key=WORKERS_KEY, parallelism=float(workers), ahead=True)
+    uses = tuple(
+        replace(use, place=place, cost_ms=costs[use.index]) if use.index in costs else use
+        for use in case.seen.uses
+    )
+    what = "threads" if waits else "processes"
+    yield from _predicted(
+        case,
+        "workers",
+        f"Run {worst.stage.name} in {workers} worker {what}"
+        + ("." if waits else "; the transport between processes comes on top."),
+        _worker_code(case, workers, processes=not waits),
+        uses,
+        case.cpu_ms,
+    )
+
+
+def _without_gil(use: Use) -> float:
+    """Its CPU time: what is left of the work of threads once they need not wait for the GIL."""
+    return use.cost_ms * (1.0 if use.cpu_ratio is None else use.cpu_ratio)
+
+
+def _worker_code(case: Case, workers: int, *, processes: bool) -> str:
+    name = case.seen.loop.input.name or "Batches"
+    if case.seen.loop.input.kind is InputKind.LOADER:
+        return f"{name}(…, num_workers={workers})"
+    call = f"workers={workers}, use_multiprocessing={processes}"
+    if case.seen.loop.input.kind is InputKind.SEQUENCE:
+        return f"{name}(…, {call})"
+    return (
+        "class Batches(keras.utils.PyDataset):\n"
+        "    def __len__(self):\n"
+        "        return BATCHES_PER_EPOCH\n\n"
+        "    def __getitem__(self, index):\n"
+        "        return make_batch(index)  # what the generator yields\n\n"
+        f"model.fit(Batches({call}))"
+    )
+
+
+def _parallel_calls(case: Case) -> Iterator[Advice]:
+    """A tf.data transformation with a function can make several calls at once."""
+    worst, ideal_ms = case.worst, case.ideal_ms
+    if worst is None or not ideal_ms or not _can_call_in_parallel(worst):
+        return
+    waits = case.cause is Cause.BLOCKING
+    computes = case.cause in (Cause.SERIAL, Cause.CPU) and not worst.stage.kind.python
+    if not waits and not computes:
+        return
+    most = _MOST_WAITING_AT_ONCE if waits else int(case.seen.setting.room)
+    calls = min(max(ceil(worst.cost_ms / ideal_ms), 2), most) if waits else most
+    if calls < 2 or calls <= worst.place.parallelism:
+        return
+    yield from _predicted(
+        case,
+        "parallel_map",
+        f"Let {worst.stage.name} make up to {calls} calls at once.",
+        f"dataset.map({worst.stage.function or 'function'}, "
+        f"num_parallel_calls={calls if waits else 'tf.data.AUTOTUNE'})",
+        _with_parallel_calls(case, worst, calls),
+        case.cpu_ms,
+    )
+
+
+def _can_call_in_parallel(use: Use) -> bool:
+    if use.stage.kind not in (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON):
+        return False
+    name = use.stage.name.lower()
+    return "generator" not in name and (use.stage.function is not None or "map" in name)
+
+
+def _with_parallel_calls(case: Case, worst: Use, calls: int) -> tuple[Use, ...]:
+    """It gets threads of its own, and what it asks for data runs ahead with it."""
+    own = Place(key=("calls", (worst.index,)), parallelism=float(calls), ahead=True)
+    behind = Place(key=("behind", (worst.index,)), parallelism=1.0, ahead=True)
+    below = beneath(worst, case.seen.uses)
+    uses = []
+    for use in case.seen.uses:
+        if use.index == worst.index:
+            uses.append(replace(use, place=own))
+        elif use.index in below and use.place.key == worst.place.key:
+            uses.append(replace(use, place=behind))
+        else:
+            uses.append(use)
+    return tuple(uses)
+
+
+def _threads(case: Case) -> Iterator[Advice]:
+    """Threads need no transport; Python that computes takes turns in them."""
+    worst = case.worst
+    if worst is None or case.cause is not Cause.TRANSPORT:
+        return
+    uses = []
+    for use in case.seen.uses:
+        if use.stage.kind is StageKind.TRANSPORT:
+            continue
+        computes = use.cpu_ratio is None or use.cpu_ratio >= BLOCKING_BELOW
+        in_turns = use.place.key == WORKERS_KEY and computes
+        uses.append(replace(use, place=replace(use.place, parallelism=1.0)) if in_turns else use)
+    name = case.seen.loop.input.name or "Batches"
+    workers = case.seen.loop.input.workers or 2
+    yield from _predicted(
+        case,
+        "threads",
+        "Use worker threads instead of processes: their batches need no transport.",
+        f"{name}(…, workers={workers}, use_multiprocessing=False)",
+        uses,
+        0.0 if case.seen.setting.cpu.process_ratio is None else case.cpu_ms,
+    )
+
+
+def _cache(case: Case, worst: Use) -> Iterator[Advice]:
+    """What a stage gave in the first epoch need not be made again in the next."""
+    if case.seen.loop.input.kind is not InputKind.TF_DATA or case.seen.loop.epochs < 2:
+        return
+    if case.cause is Cause.EPOCH_START:
+        return
+    saved = beneath(worst, case.seen.uses) | {worst.index}
+    left = tuple(use for use in case.seen.uses if use.index not in saved)
+    gone = tuple(use for use in case.seen.uses if use.index in saved)
+    if case.seen.setting.cpu.process_ratio is None:
+        cpu_ms = cpu_work_ms(left, unread=1.0) / case.seen.setting.room
+    else:
+        cpu_ms = max(case.cpu_ms - cpu_work_ms(gone, unread=0.0) / case.seen.setting.room, 0.0)
+    yield from _predicted(
+        case,
+        "cache",
+        f"Keep what {worst.stage.name} gives, if it is the same in each epoch and fits into memory.",
+        f"dataset = dataset.cache()  # right after {worst.stage.name}",
+        left,
+        cpu_ms,
+    )
+
+
+def _unpredicted(case: Case, worst: Use) -> Iterator[Advice]:
+    """What helps to an extent that cannot be known before."""
+    name = worst.stage.name
+    holds_gil = worst.stage.kind.python and case.cause in (Cause.GIL, Cause.SERIAL)
+    if case.cause is Cause.CPU_SATURATED:
+        yield _open(
+            "less_work",
+            f"Make {name} cheaper, or do its work once before the training: no core is free, "
+            "so more workers or threads will not help.",
+        )
+    elif case.cause is Cause.TRANSPORT:
+        yield _open(
+            "smaller_batches",
+            "Send less: hand over small types and convert them in the model.",
+            "return images.astype('uint8'), labels  # and keras.layers.Rescaling(1 / 255)",
+        )
+    elif case.seen.loop.input.kind is InputKind.TF_DATA and holds_gil:
+        yield _open(
+            "tensorflow_ops",
+            f"Write {name} with TensorFlow operations, which run without the GIL.",
+        )
+
+
+def _open(action: str, summary: str, how: str | None = None) -> Advice:
+    return Advice(
+        action=action, summary=summary, how=how, predicted_step_ms=None, predicted_speedup=None
+    )

@@ -1,0 +1,53 @@
+"""The one way from a `Profile` to its `Findings`."""
+
+from pipeprof.analysis.case import Seen
+from pipeprof.analysis.costs import as_finding, stage_uses
+from pipeprof.analysis.delivery import describe_delivery
+from pipeprof.analysis.diagnosis import diagnose
+from pipeprof.analysis.findings import Findings, LoopFinding
+from pipeprof.analysis.lanes import cpu_finding, lane_findings, overhead_finding
+from pipeprof.analysis.loops import loop_times
+from pipeprof.analysis.overlap import describe_input
+from pipeprof.analysis.windows import counted_windows
+from pipeprof.recording import Profile
+
+
+def analyse(profile: Profile) -> Findings:
+    """Says of each loop whether it waits for its data, and why.
+
+    Stages, lanes and processors are described for the main loop, the longest that trains.
+    """
+    windows = counted_windows(profile.loops)
+    uses = stage_uses(profile, windows)
+    loops = []
+    for loop, window, used in zip(profile.loops, windows, uses, strict=True):
+        times = loop_times(loop)
+        fed = describe_input(profile, loop, window, used, times)
+        seen = Seen(
+            profile=profile,
+            loop=loop,
+            window=window,
+            times=times,
+            uses=used,
+            cpu=cpu_finding(profile.cpu, window),
+            fed=fed,
+        )
+        loops.append(LoopFinding(loop=loop, diagnosis=diagnose(seen), input=fed))
+    number = next(
+        (number for number, loop in enumerate(profile.loops) if loop is profile.main_loop), None
+    )
+    main_window = None if number is None else windows[number]
+    return Findings(
+        profile=profile,
+        loops=tuple(loops),
+        main=None if number is None else loops[number],
+        stages=()
+        if number is None
+        else tuple(as_finding(use, windows[number], profile.lanes) for use in uses[number]),
+        lanes=lane_findings(profile, main_window),
+        cpu=cpu_finding(profile.cpu, main_window),
+        delivery=None
+        if number is None
+        else describe_delivery(profile.loops[number], profile.deliveries),
+        overhead=overhead_finding(profile),
+    )

@@ -1,0 +1,87 @@
+"""All that is known of one loop before words are found for it."""
+
+from dataclasses import dataclass
+
+from pipeprof.analysis.causes import Setting
+from pipeprof.analysis.costs import Use
+from pipeprof.analysis.findings import Bound, Cause, CpuFinding, InputFinding
+from pipeprof.analysis.loops import LoopTimes
+from pipeprof.analysis.windows import Window
+from pipeprof.recording import Loop, Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A loop with what was measured of it.
+
+    Attributes:
+        profile: the recording.
+        loop: the loop.
+        window: its counted time.
+        times: of its steps.
+        uses: the stages that worked for it, dearest first.
+        cpu: the processors in that time.
+        fed: how its input ran.
+    """
+
+    profile: Profile
+    loop: Loop
+    window: Window
+    times: LoopTimes
+    uses: tuple[Use, ...]
+    cpu: CpuFinding
+    fed: InputFinding
+
+    @property
+    def setting(self) -> Setting:
+        """The stages among lanes and processors."""
+        return Setting(uses=self.uses, lanes=self.profile.lanes, cpu=self.cpu)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What follows from that.
+
+    Attributes:
+        seen: what was measured.
+        bound: what the loop's speed hangs on.
+        worst: the bottleneck, or None.
+        cause: why it is one.
+        step_ms: mean step time, epoch starts included where they are the cause; None without steps.
+        ideal_ms: step time with input for free, or None.
+    """
+
+    seen: Seen
+    bound: Bound
+    worst: Use | None
+    cause: Cause
+    step_ms: float | None
+    ideal_ms: float | None
+
+    @property
+    def waits_for_input(self) -> bool:
+        """Whether the wait is worth a cause."""
+        return self.bound in (Bound.INPUT, Bound.BALANCED)
+
+    @property
+    def input_ms(self) -> float:
+        """All input work of a step, however much of it ran at once."""
+        return sum(use.cost_ms for use in self.seen.uses)
+
+    @property
+    def cpu_ms(self) -> float:
+        """CPU work of a step, input and training together, over the processors.
+
+        Where the process tree's CPU time was not read, only the input's is known; of a stage whose
+        own was not read either, all its work is taken to be CPU work.
+        """
+        ratio = self.seen.cpu.process_ratio
+        if ratio is not None:
+            lasted_ms = self.seen.times.step_ms_with_stalls
+            return ratio * lasted_ms if lasted_ms is not None else 0.0
+        return cpu_work_ms(self.seen.uses, unread=1.0) / self.seen.setting.room
+
+
+def cpu_work_ms(uses: tuple[Use, ...], *, unread: float) -> float:
+    """CPU time of these stages in a step; ``unread`` is the ratio of those where it was not read."""
+    return sum(use.cost_ms * (unread if use.cpu_ratio is None else use.cpu_ratio) for use in uses)

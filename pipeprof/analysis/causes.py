@@ -1,0 +1,142 @@
+"""Why the bottleneck holds the training up.
+
+Each rule asks for what proves it. A CPU time that was not read is bounded by what the whole process
+tree used; what cannot be told is told as such by `known_cpu_ratio` being None.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeprof.analysis.costs import Use
+from pipeprof.analysis.findings import Cause, CpuFinding
+from pipeprof.recording import Lane, Role, StageKind
+
+# Under this share of its time on the CPU, a stage that runs alone rather waits for something else.
+BLOCKING_BELOW = 0.5
+
+# Python threads of one process that together use about one core take turns at the GIL; clearly more
+# than one core shows that they release it.
+_GIL_FROM, _GIL_TO = 0.7, 1.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a cause depends on besides the stage itself.
+
+    Attributes:
+        uses: all stages of the loop.
+        lanes: those of the profile.
+        cpu: the processors.
+    """
+
+    uses: tuple[Use, ...]
+    lanes: tuple[Lane, ...]
+    cpu: CpuFinding
+
+    @property
+    def room(self) -> float:
+        """Cores' worth of CPU time that the run may use."""
+        return cores_allowed(self.cpu)
+
+
+def cores_allowed(cpu: CpuFinding) -> float:
+    """Cores' worth of CPU time that a run may use; at least a sliver, to divide by."""
+    return max(min(cpu.cores, cpu.limit if cpu.limit is not None else cpu.cores), 0.01)
+
+
+def find_cause(use: Use, setting: Setting) -> Cause:
+    """Why this stage, which is a bottleneck, is one."""
+    if use.stage.kind is StageKind.EPOCH_START:
+        return Cause.EPOCH_START
+    if use.stage.kind is StageKind.TRANSPORT:
+        return Cause.TRANSPORT
+    ratio = known_cpu_ratio(use, setting)
+    if ratio is not None and not _works_on_cpu(use, ratio, setting):
+        return Cause.BLOCKING
+    if setting.cpu.saturated:
+        return Cause.CPU_SATURATED
+    if _takes_turns_at_gil(use, ratio, setting):
+        return Cause.GIL
+    if use.place.parallelism <= 1 and _could_be_parallel(use, ratio) and setting.room >= 2:
+        return Cause.SERIAL
+    return Cause.CPU
+
+
+def known_cpu_ratio(use: Use, setting: Setting) -> float | None:
+    """Own CPU time over own wall time; an upper bound where that alone shows that it blocks."""
+    if use.cpu_ratio is not None:
+        return use.cpu_ratio
+    if setting.cpu.process_ratio is None or use.at_work <= 0:
+        return None
+    at_most = setting.cpu.process_ratio * setting.room / use.at_work
+    return at_most if at_most < _on_cpu_from(use, setting) else None
+
+
+def _works_on_cpu(use: Use, ratio: float, setting: Setting) -> bool:
+    if ratio >= BLOCKING_BELOW:
+        return True
+    if len(_crowd(use, setting.lanes)) > 1 and gil_load(use, setting) >= _GIL_FROM:
+        return True
+    return ratio >= _on_cpu_from(use, setting)
+
+
+def _on_cpu_from(use: Use, setting: Setting) -> float:
+    """The share of its time on the CPU from which a stage counts as CPU work.
+
+    More calls at once than cores cannot all be on a CPU, and on a saturated machine all others
+    stand in the queue for one as well.
+    """
+    crowding = min(1.0, setting.room / use.place.parallelism)
+    return BLOCKING_BELOW * crowding * (0.5 if setting.cpu.saturated else 1.0)
+
+
+def _takes_turns_at_gil(use: Use, ratio: float | None, setting: Setting) -> bool:
+    if not use.stage.kind.python or use.place.parallelism <= 1:
+        return False
+    if not use.stage.lanes:
+        return ratio is None
+    return len(_crowd(use, setting.lanes)) > 1 and (
+        ratio is None or gil_load(use, setting) <= _GIL_TO
+    )
+
+
+def _could_be_parallel(use: Use, ratio: float | None) -> bool:
+    """Whether more calls at once are possible: of unmeasured tf.data only if AUTOTUNE may not say.
+
+    An autotuned stage that may use more threads and keeps to one does so by AUTOTUNE's own choice.
+    """
+    if ratio is not None or use.stage.most_parallelism is None:
+        return True
+    return use.stage.most_parallelism > 1 or not use.stage.autotuned
+
+
+def _crowd(use: Use, lanes: Sequence[Lane]) -> tuple[int, ...]:
+    """The lanes that it runs on in the process where most of them are."""
+    if use.place.parallelism <= 1:
+        return ()
+    by_process: dict[int, list[int]] = defaultdict(list)
+    for number in use.stage.lanes:
+        if lanes[number].role in (Role.INPUT, Role.WORKER) and lanes[number].tid is not None:
+            by_process[lanes[number].pid].append(number)
+    crowds = sorted(by_process.values(), key=lambda crowd: (-len(crowd), crowd))
+    return tuple(crowds[0]) if crowds else ()
+
+
+def gil_load(use: Use, setting: Setting) -> float:
+    """Cores' worth of CPU that Python stages used in the process where this one runs."""
+    crowd = _crowd(use, setting.lanes)
+    if not crowd:
+        return 0.0
+    pid = setting.lanes[crowd[0]].pid
+    return sum(
+        other.at_work * (other.cpu_ratio or 0.0) * _share_in(other.stage.lanes, pid, setting.lanes)
+        for other in setting.uses
+        if other.stage.kind.python
+    )
+
+
+def _share_in(work: Mapping[int, int], pid: int, lanes: Sequence[Lane]) -> float:
+    total = sum(work.values())
+    inside = sum(work_ns for number, work_ns in work.items() if lanes[number].pid == pid)
+    return inside / total if total > 0 else 0.0

@@ -1,0 +1,38 @@
+"""What was delivered to a loop, so that two ways of feeding a model can be compared fairly."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from pipeprof.analysis.findings import DeliveryFinding
+from pipeprof.recording import Loop, Signature
+
+
+def describe_delivery(loop: Loop, deliveries: Sequence[Signature]) -> DeliveryFinding:
+    """Counts of the loop, and the commonest of the shapes in which batches came."""
+    seen = [delivery for delivery in deliveries if delivery.batches > 0]
+    commonest = max(seen, key=lambda delivery: delivery.batches, default=None)
+    return DeliveryFinding(
+        batches=loop.batch_count,
+        samples=loop.sample_count,
+        batch_sizes=_batch_sizes(seen),
+        dtypes=commonest.dtypes if commonest else None,
+        shapes=commonest.shapes if commonest else None,
+        bytes_per_step=_bytes_per_step(loop, seen),
+    )
+
+
+def _batch_sizes(deliveries: Sequence[Signature]) -> Mapping[int, int] | None:
+    sizes: Counter[int] = Counter()
+    for delivery in deliveries:
+        if delivery.samples is None:
+            return None
+        sizes[delivery.samples] += delivery.batches
+    return dict(sorted(sizes.items(), reverse=True)) or None
+
+
+def _bytes_per_step(loop: Loop, deliveries: Sequence[Signature]) -> float | None:
+    batches = sum(delivery.batches for delivery in deliveries)
+    if not batches or not loop.step_count:
+        return None
+    whole = sum(delivery.batches * delivery.size_bytes for delivery in deliveries)
+    return whole / batches * loop.batch_count / loop.step_count

@@ -1,0 +1,128 @@
+"""Whether a loop waits for its data, which stage makes it wait, and why: the verdict."""
+
+import math
+
+from pipeprof.analysis.advice import give_advice
+from pipeprof.analysis.bottleneck import find_bottleneck
+from pipeprof.analysis.case import Case, Seen
+from pipeprof.analysis.causes import find_cause
+from pipeprof.analysis.costs import Use
+from pipeprof.analysis.evidence import find_evidence
+from pipeprof.analysis.findings import (
+    Bottleneck,
+    Bound,
+    Cause,
+    Diagnosis,
+)
+from pipeprof.analysis.loops import LoopTimes
+from pipeprof.recording import Loop, Overhead, StageKind
+
+# XProf's borders of the wait ratio: from the first a loop is input-bound, under the second
+# compute-bound.
+INPUT_FROM = 0.20
+COMPUTE_BELOW = 0.05
+
+LEAST_STEPS = 10
+
+# From here on, more counted steps and more distance to a border make no surer.
+_ENOUGH_STEPS = 50
+_FAR_FROM_BORDER = 0.05
+
+
+def diagnose(seen: Seen) -> Diagnosis:
+    """The verdict of one loop with its evidence and advice."""
+    case = _make_case(seen)
+    times, loop = seen.times, seen.loop
+    return Diagnosis(
+        bound=case.bound,
+        confidence=_confidence(case.bound, times, seen.profile.overhead),
+        wait_ratio=times.wait_ratio,
+        step_ms=times.step,
+        wait_ms=times.wait,
+        compute_ms=times.compute,
+        samples_per_s=_samples_per_s(loop, times),
+        bottleneck=_as_finding(case) if case.worst else None,
+        cause=case.cause,
+        ideal_step_ms=case.ideal_ms,
+        speedup_limit=case.step_ms / case.ideal_ms if case.step_ms and case.ideal_ms else None,
+        evidence=find_evidence(case),
+        measured_by=loop.waits_by if times.measured else None,
+        counted_steps=times.counted,
+        advice=give_advice(case),
+    )
+
+
+def find_bound(times: LoopTimes) -> Bound:
+    """What the loop's speed hangs on, by XProf's borders."""
+    ratio = deciding_ratio(times)
+    if ratio is None or times.measured < LEAST_STEPS:
+        return Bound.UNKNOWN
+    if ratio >= INPUT_FROM:
+        return Bound.INPUT
+    return Bound.COMPUTE if ratio < COMPUTE_BELOW else Bound.BALANCED
+
+
+def deciding_ratio(times: LoopTimes) -> float | None:
+    """The wait ratio inside epochs; that of the whole where epochs' beginnings outweigh it."""
+    inside, whole = times.wait_ratio, times.wait_ratio_with_stalls
+    if inside is None or whole is None or not times.stalls_outweigh:
+        return inside
+    return max(inside, whole)
+
+
+def _make_case(seen: Seen) -> Case:
+    times = seen.times
+    bound = find_bound(times)
+    worst, cause = None, Cause.NONE
+    if bound in (Bound.INPUT, Bound.BALANCED):
+        worst, cause = _find_worst(seen)
+    step_ms = times.step_ms_with_stalls if cause is Cause.EPOCH_START else None
+    if step_ms is None and times.step is not None:
+        step_ms = times.step.mean
+    ideal_ms = None
+    if times.compute is not None and step_ms is not None:
+        ideal_ms = min(times.compute.mean, step_ms)
+    return Case(
+        seen=seen, bound=bound, worst=worst, cause=cause, step_ms=step_ms, ideal_ms=ideal_ms
+    )
+
+
+def _find_worst(seen: Seen) -> tuple[Use | None, Cause]:
+    slowest = find_bottleneck(seen.uses)
+    if seen.times.stalls_outweigh:
+        restarts = (use for use in seen.uses if use.stage.kind is StageKind.EPOCH_START)
+        return next(restarts, slowest), Cause.EPOCH_START
+    return slowest, find_cause(slowest, seen.setting) if slowest else Cause.NONE
+
+
+def _as_finding(case: Case) -> Bottleneck | None:
+    if case.worst is None:
+        return None
+    stage = case.worst.stage
+    return Bottleneck(
+        stage=stage.name,
+        kind=stage.kind.value,
+        location=stage.location,
+        cost_ms=case.worst.cost_ms,
+        share=min(case.worst.cost_ms / case.input_ms, 1.0) if case.input_ms else 0.0,
+        index=case.worst.index,
+    )
+
+
+def _confidence(bound: Bound, times: LoopTimes, overhead: Overhead) -> float:
+    """From many steps, all of them measured, no event lost and far from a border: 1."""
+    ratio = deciding_ratio(times)
+    if bound is Bound.UNKNOWN or ratio is None:
+        return 0.0
+    steps = math.sqrt(min(times.measured / _ENOUGH_STEPS, 1.0))
+    measured = times.measured / times.counted
+    kept = 1.0 - min(overhead.dropped / max(overhead.events + overhead.dropped, 1), 1.0)
+    distance = min(abs(ratio - border) for border in (INPUT_FROM, COMPUTE_BELOW))
+    clear = 0.5 + 0.5 * min(distance / _FAR_FROM_BORDER, 1.0)
+    return steps * measured * kept * clear
+
+
+def _samples_per_s(loop: Loop, times: LoopTimes) -> float | None:
+    if loop.sample_count is None or not loop.step_count or not times.step or not times.step.mean:
+        return None
+    return loop.sample_count / loop.step_count / times.step.mean * 1e3

@@ -1,0 +1,227 @@
+"""What speaks for a verdict, in sentences with figures; the most important come first."""
+
+from collections.abc import Iterator
+
+from pipeprof.analysis.bottleneck import find_bottleneck, sharing_with
+from pipeprof.analysis.case import Case
+from pipeprof.analysis.causes import known_cpu_ratio
+from pipeprof.analysis.costs import WORKERS_KEY, Use, trains_on
+from pipeprof.analysis.findings import Bound, Cause
+from pipeprof.analysis.loops import MS
+from pipeprof.recording import Lane, Role, StageKind
+
+# A place that works this much of the time works without a pause.
+_NO_PAUSE_FROM = 0.9
+
+# Stages that account for less of the wait than this leave something unseen.
+_EXPLAINED_FROM = 0.5
+
+_LEAST_STEPS = 10
+
+
+def find_evidence(case: Case) -> tuple[str, ...]:
+    """All that speaks for a verdict or weakens it."""
+    match case.bound:
+        case Bound.UNKNOWN:
+            said = _why_unknown(case)
+        case Bound.COMPUTE:
+            said = _why_compute(case)
+        case _:
+            said = _why_waiting(case)
+    return (*said, *_what_weakens(case))
+
+
+def percent(ratio: float) -> str:
+    """A ratio as people write it."""
+    return f"{100 * ratio:.0f} %"
+
+
+def milliseconds(value_ms: float) -> str:
+    """A time with as many digits as it is worth."""
+    return f"{value_ms:.1f} ms" if value_ms < 100 else f"{value_ms:.0f} ms"
+
+
+def _why_unknown(case: Case) -> Iterator[str]:
+    times = case.seen.times
+    if times.counted < _LEAST_STEPS:
+        yield (
+            f"Only {_count(times.counted, 'step')} after warm-up and epoch starts: "
+            f"at least {_LEAST_STEPS} are needed."
+        )
+    elif not times.measured:
+        yield "Nothing measured how long the steps waited for their data."
+    elif times.measured < _LEAST_STEPS:
+        yield (
+            f"The wait of only {_count(times.measured, 'step')} is known: "
+            f"at least {_LEAST_STEPS} are needed."
+        )
+    else:
+        yield "The steps took no time that could be measured."
+    if case.seen.uses and not case.seen.window.past_warmup:
+        yield "The costs of the stages are those of the warm-up."
+
+
+def _why_compute(case: Case) -> Iterator[str]:
+    times = case.seen.times
+    if times.wait is None or times.step is None:
+        return
+    yield (
+        f"A step waits {milliseconds(times.wait.mean)} of {milliseconds(times.step.mean)}: "
+        "the input keeps up."
+    )
+    slowest = find_bottleneck(case.seen.uses)
+    if slowest is not None and slowest.capacity_per_s and times.step.mean:
+        yield (
+            f"Its slowest stage, {slowest.label}, alone could feed "
+            f"{slowest.capacity_per_s:.0f} steps a second; training took "
+            f"{1e3 / times.step.mean:.0f}."
+        )
+
+
+def _why_waiting(case: Case) -> Iterator[str]:
+    if case.cause is Cause.EPOCH_START:
+        yield from _epoch_starts(case)
+    if case.worst is None:
+        yield (
+            "No stage of the input was seen at work, so none can be named; "
+            "mark the functions that load data with pipeprof.stage."
+        )
+    elif case.worst.stage.kind is not StageKind.EPOCH_START:
+        yield _bottleneck_at_work(case, case.worst)
+        yield from _where_it_ran(case, case.worst)
+    if case.cause is not Cause.EPOCH_START:
+        yield from _epoch_starts(case)
+
+
+def _epoch_starts(case: Case) -> Iterator[str]:
+    stalls, inside = case.seen.times.stalls, case.seen.times.wait
+    if not stalls.count or stalls.median_ms is None or inside is None:
+        return
+    waited = (
+        f"The first step of each epoch waited {milliseconds(stalls.median_ms)} "
+        f"(median of {_count(stalls.epochs, 'epoch')})"
+    )
+    if case.cause is Cause.EPOCH_START:
+        others_ms = inside.mean * case.seen.times.counted
+        yield f"{waited}; all other steps together waited {milliseconds(others_ms)}."
+    elif stalls.wait_ms > 2 * inside.mean * stalls.count:
+        yield f"{waited}."
+
+
+def _bottleneck_at_work(case: Case, worst: Use) -> str:
+    sharing = sharing_with(worst, case.seen.uses)
+    busy = min(sum(use.at_work for use in sharing) / worst.place.parallelism, 1.0)
+    pace = "without a pause" if busy >= _NO_PAUSE_FROM else f"busy {percent(busy)} of the time"
+    others = len(sharing) - 1
+    if others:
+        pace += f" together with {_count(others, 'other stage')} there"
+    return (
+        f"{worst.label} works {milliseconds(worst.cost_ms)} per step, "
+        f"{_how_parallel(worst, case.seen.profile.lanes)}, {pace}: {_because(case, worst)}."
+    )
+
+
+def _how_parallel(use: Use, lanes: tuple[Lane, ...]) -> str:
+    parallelism = use.place.parallelism
+    if use.place.key == WORKERS_KEY:
+        pids = {lanes[number].pid for number in use.stage.lanes}
+        kind = "worker process" if len(pids) > 1 else "worker"
+        return f"in {_count(round(parallelism), kind)}"
+    if parallelism <= 1:
+        return "on one thread" if use.place.told else "one call at a time"
+    if use.stage.parallelism is not None:
+        return f"in up to {parallelism:.3g} calls at once"
+    return f"on {parallelism:.3g} threads"
+
+
+def _because(case: Case, worst: Use) -> str:
+    ratio = known_cpu_ratio(worst, case.seen.setting)
+    python = worst.stage.kind.python
+    match case.cause:
+        case Cause.TRANSPORT:
+            size = worst.size_bytes
+            each = f" ({size / max(worst.calls, 1) / 1e6:.3g} MB each)" if size else ""
+            return f"batches{each} on their way from the worker processes to the training"
+        case Cause.BLOCKING:
+            on_cpu = ("at most " if worst.cpu_ratio is None else "") + percent(ratio or 0.0)
+            return f"it waits for files, network or sleep, only {on_cpu} of it is CPU time"
+        case Cause.CPU_SATURATED:
+            used = case.seen.setting.cpu.process_ratio or 0.0
+            unknown = "" if ratio is not None else "; its own CPU time was not measured"
+            return f"{percent(used)} of the CPU is in use, no core is free{unknown}"
+        case Cause.GIL if ratio is None:
+            return "Python code in threads of one process, which the GIL lets run one at a time"
+        case Cause.GIL:
+            return "Python code, and the GIL lets only one thread of a process run it at a time"
+        case Cause.SERIAL if ratio is None:
+            return "one call after the other; its own CPU time was not measured"
+        case Cause.SERIAL if python:
+            return "Python code under the GIL"
+        case Cause.SERIAL:
+            return "one call after the other"
+        case Cause.EPOCH_START:
+            return "the slowest stage inside the epochs"
+        case _:
+            unknown = "; its own CPU time was not measured" if ratio is None else ""
+            return f"computing that already uses what it may{unknown}"
+
+
+def _where_it_ran(case: Case, worst: Use) -> Iterator[str]:
+    lanes = case.seen.profile.lanes
+    overlap = case.seen.fed.overlap_ratio
+    overlapped = "its work" if len(case.seen.uses) == 1 else "the input's work"
+    if overlap is None:
+        share = ""
+    elif case.seen.fed.overlap_estimated:
+        share = f"about {percent(overlap)} of {overlapped} overlapped with training (estimated)"
+    elif overlap < 0.005:
+        share = f"none of {overlapped} overlapped with training"
+    else:
+        share = f"{percent(overlap)} of {overlapped} overlapped with training"
+    ran = ""
+    if worst.stage.lanes and worst.place.key != WORKERS_KEY:
+        busiest = max(worst.stage.lanes, key=lambda number: (worst.stage.lanes[number], -number))
+        if trains_on(busiest, case.seen.loop, lanes):
+            ran = "It ran on the thread that trains"
+        elif lanes[busiest].role is Role.INPUT:
+            ran = f"It ran on an input thread ({lanes[busiest].name})"
+        else:
+            ran = f"It ran on {lanes[busiest].name}"
+    if ran and share:
+        yield f"{ran}; {share}."
+    elif ran or share:
+        sentence = ran or share
+        yield f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _what_weakens(case: Case) -> Iterator[str]:
+    times, overhead = case.seen.times, case.seen.profile.overhead
+    if case.waits_for_input and times.wait is not None and case.worst is not None:
+        if (
+            case.cause is not Cause.EPOCH_START
+            and case.input_ms < _EXPLAINED_FROM * times.wait.mean
+        ):
+            yield (
+                f"The stages that were seen work {milliseconds(case.input_ms)} per step, but a step "
+                f"waits {milliseconds(times.wait.mean)}: something in the input was not seen."
+            )
+        if case.cause is Cause.BLOCKING and case.worst.cpu_ratio is None:
+            yield "Its CPU time was not measured; the bound is the CPU time of all processes."
+    if case.waits_for_input and not any(
+        lane.role is Role.DEVICE for lane in case.seen.profile.lanes
+    ):
+        cores = _count(case.seen.cpu.cores, "core")
+        yield (
+            f"No accelerator was seen: input and training share {cores}, "
+            "so the step time with input for free is an estimate."
+        )
+    if case.bound is not Bound.UNKNOWN and times.measured < times.counted:
+        yield f"The wait of {times.measured} of {times.counted} steps is known."
+    if overhead.dropped > 0:
+        yield f"{_count(overhead.dropped, 'event')} of {overhead.events} were lost."
+
+
+def _count(number: int, noun: str) -> str:
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"

@@ -1,0 +1,121 @@
+"""The time of a loop that counts: after its warm-up, without the loops that ran inside it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeprof.recording import Loop
+from pipeprof.series import Binned, FloatArray, Gauge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A stretch of time with holes, and the steps of one loop in it.
+
+    Attributes:
+        start_ns: where it begins.
+        end_ns: where it ends.
+        holes: stretches inside it that belong to other loops, in the order of time.
+        steps: steps of the loop in it.
+        past_warmup: False when the loop never came past its warm-up and all of it had to do.
+    """
+
+    start_ns: int
+    end_ns: int
+    holes: tuple[tuple[int, int], ...] = ()
+    steps: int
+    past_warmup: bool = True
+
+    @property
+    def length_ns(self) -> int:
+        """How long it is, the holes left out."""
+        return self.end_ns - self.start_ns - sum(end - start for start, end in self.holes)
+
+    def sums(self, binned: Binned) -> FloatArray:
+        """The sum of each channel in it, never below 0."""
+        inside = binned.between(self.start_ns, self.end_ns)
+        for start, end in self.holes:
+            inside = inside - binned.between(start, end)
+        return np.maximum(inside, 0.0)
+
+    def overlap_ns(self, start_ns: int, end_ns: int) -> int:
+        """How much of another stretch of time lies between its ends."""
+        return max(min(self.end_ns, end_ns) - max(self.start_ns, start_ns), 0)
+
+    def level(self, gauge: Gauge | None) -> float | None:
+        """The mean reading in it, of the whole run where it holds none, or None without any."""
+        if gauge is None:
+            return None
+        chosen = self._bins_of(gauge)
+        count = int(gauge.counts[chosen].sum())
+        return float(gauge.sums[chosen].sum()) / count if count else gauge.mean()
+
+    def highest(self, gauge: Gauge | None) -> int | None:
+        """The greatest reading in it, of the whole run where it holds none, or None without any."""
+        if gauge is None:
+            return None
+        chosen = self._bins_of(gauge)
+        seen = gauge.highs[chosen][gauge.counts[chosen] > 0]
+        return int(seen.max()) if len(seen) else gauge.high()
+
+    def empty_ratio(self, gauge: Gauge | None) -> float | None:
+        """How many of the readings in it were 0, or None where the bins do not tell well enough.
+
+        A bin keeps the sum, the least and the greatest of its readings: that bounds how many of
+        them were 0 from both sides. The middle is given where the bounds are 0.1 apart at most.
+        """
+        if gauge is None:
+            return None
+        chosen = self._bins_of(gauge)
+        chosen = slice(*chosen.indices(len(gauge.counts)))
+        counts, sums = gauge.counts[chosen], gauge.sums[chosen]
+        lows, highs = gauge.lows[chosen], gauge.highs[chosen]
+        seen = counts > 0
+        counts, sums, lows, highs = counts[seen], sums[seen], lows[seen], highs[seen]
+        total = int(counts.sum())
+        if not total:
+            return None
+        none_left = highs == 0
+        touched = (lows == 0) & ~none_left
+        surely = int(counts[none_left].sum()) + int(touched.sum())
+        fewest_filled = -(-sums[touched] // highs[touched])
+        possibly = int(counts[none_left].sum()) + int((counts[touched] - fewest_filled).sum())
+        if possibly - surely > 0.1 * total:
+            return None
+        return (surely + possibly) / 2 / total
+
+    def _bins_of(self, gauge: Gauge) -> slice:
+        first = (self.start_ns - gauge.start_ns) // gauge.width_ns
+        last = -((gauge.start_ns - self.end_ns) // gauge.width_ns)
+        return slice(max(first, 0), max(last, 0))
+
+
+def counted_windows(loops: Sequence[Loop]) -> tuple[Window, ...]:
+    """The counted time of each loop; all of a loop that never came past its warm-up."""
+    inside: dict[int, list[Loop]] = defaultdict(list)
+    for loop in loops:
+        if loop.parent is not None:
+            inside[loop.parent].append(loop)
+    return tuple(_window(loop, inside[number]) for number, loop in enumerate(loops))
+
+
+def _window(loop: Loop, inner: Sequence[Loop]) -> Window:
+    start = loop.start_ns if loop.steady_ns is None else loop.steady_ns
+    end = max(loop.end_ns, start)
+    steps = loop.step_count if loop.steady_ns is None else loop.step_count - loop.warmup_steps
+    holes = []
+    covered = start
+    for other in sorted(inner, key=lambda other: other.start_ns):
+        first, last = max(other.start_ns, covered), min(other.end_ns, end)
+        if other is not loop and first < last:
+            holes.append((first, last))
+            covered = last
+    return Window(
+        start_ns=start,
+        end_ns=end,
+        holes=tuple(holes),
+        steps=max(steps, 0),
+        past_warmup=loop.steady_ns is not None,
+    )

@@ -1,0 +1,124 @@
+"""What is advised, what is not, and what it is predicted to give."""
+
+import dataclasses
+
+import pytest
+
+from pipeprof.analysis.findings import Advice, Diagnosis
+from pipeprof.recording import Input, InputKind, Role, StageKind
+from tests.analysis.test_diagnosis import (
+    TF_DATA,
+    THREADS,
+    cpu_in_use,
+    planted,
+    spread_over,
+    workers,
+)
+from tests.builders import MS, SECOND, lane, loop, stage
+
+
+def actions(said: Diagnosis) -> list[str]:
+    return [advice.action for advice in said.advice]
+
+
+def named(action: str, said: Diagnosis) -> Advice:
+    return next(advice for advice in said.advice if advice.action == action)
+
+
+def test_loading_on_the_training_thread_is_told_to_prefetch() -> None:
+    said = planted(stage(cost_ns=20 * MS, cpu_ratio=0.5), during=loop(lane=0))
+
+    advice = named("prefetch", said)
+    assert advice.predicted_step_ms == pytest.approx(20)
+    assert advice.predicted_speedup == pytest.approx(1.5)
+
+
+def test_what_runs_ahead_already_is_not_told_to_prefetch() -> None:
+    said = planted(
+        stage(cost_ns=29 * MS, lanes={1: SECOND}),
+        during=loop(lane=0),
+        lanes=(lane(), lane("tf.data thread", Role.INPUT, tid=9)),
+    )
+
+    assert "prefetch" not in actions(said)
+    assert named("workers", said).predicted_step_ms == pytest.approx(10)
+
+
+def test_processes_for_python_that_computes_and_threads_for_python_that_waits() -> None:
+    computes = named("workers", planted(stage(cpu_ratio=0.97), during=loop()))
+    waits = named("workers", planted(stage(cpu_ratio=0.02), during=loop()))
+
+    assert "use_multiprocessing=True" in (computes.how or "")
+    assert "use_multiprocessing=False" in (waits.how or "")
+
+
+def test_threads_under_the_gil_are_told_to_become_processes() -> None:
+    fit = loop(fed_by=THREADS)
+    said = planted(
+        stage(
+            "load",
+            StageKind.SEQUENCE,
+            cost_ns=120 * MS,
+            cpu_ratio=0.25,
+            lanes=spread_over(range(1, 5)),
+        ),
+        during=fit,
+        lanes=workers(4, fit, processes=False),
+        cores=8,
+    )
+
+    advice = named("workers", said)
+    assert advice.how == "Images(…, workers=3, use_multiprocessing=True)"
+    assert advice.predicted_step_ms == pytest.approx(10)
+
+
+@pytest.mark.parametrize("kind", list(InputKind))
+def test_nobody_is_told_to_use_more_workers_on_a_saturated_cpu(kind: InputKind) -> None:
+    fit = loop(fed_by=Input(kind=kind))
+    said = planted(stage(cpu_ratio=0.97), during=fit, cpu=cpu_in_use(0.97, fit))
+
+    assert not {"workers", "parallel_map", "threads"} & set(actions(said))
+    assert "less_work" in actions(said)
+
+
+def test_a_serial_map_is_told_to_make_parallel_calls() -> None:
+    decode = stage("decode", StageKind.TF_DATA, cost_ns=28 * MS, cpu_ratio=None, lanes={})
+    advice = named("parallel_map", planted(decode, during=loop(fed_by=TF_DATA)))
+
+    assert advice.how == "dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE)"
+    assert advice.predicted_step_ms == pytest.approx(10)
+
+
+def test_a_serial_map_of_python_that_computes_is_not() -> None:
+    decode = stage("decode", StageKind.TF_DATA_PYTHON, cost_ns=28 * MS, cpu_ratio=0.9, lanes={})
+    said = planted(decode, during=loop(fed_by=TF_DATA))
+
+    assert "parallel_map" not in actions(said)
+    assert "tensorflow_ops" in actions(said)
+
+
+def test_the_cores_in_use_bound_what_parallel_calls_can_give() -> None:
+    fit = loop(fed_by=TF_DATA)
+    decode = stage("decode", StageKind.TF_DATA, cost_ns=28 * MS, cpu_ratio=None, lanes={})
+    said = planted(decode, during=fit, cpu=cpu_in_use(0.7, fit))
+
+    assert named("parallel_map", said).predicted_step_ms == pytest.approx(0.7 * 30)
+
+
+def test_a_cache_needs_a_second_epoch() -> None:
+    decode = stage("decode", StageKind.TF_DATA, cost_ns=28 * MS, cpu_ratio=None, lanes={})
+    once = planted(decode, during=loop(fed_by=TF_DATA))
+    twice = planted(decode, during=loop(fed_by=TF_DATA, epochs=2))
+
+    assert "cache" not in actions(once)
+    assert named("cache", twice).predicted_step_ms == pytest.approx(10)
+
+
+def test_what_stands_behind_a_map_runs_ahead_with_it() -> None:
+    decode = stage("decode", StageKind.TF_DATA, cost_ns=15 * MS, cpu_ratio=None, lanes={})
+    read = dataclasses.replace(
+        stage("read", StageKind.TF_DATA, cost_ns=12 * MS, cpu_ratio=None, lanes={}), parent=0
+    )
+    advice = named("parallel_map", planted(decode, read, during=loop(fed_by=TF_DATA)))
+
+    assert advice.predicted_step_ms == pytest.approx(12)

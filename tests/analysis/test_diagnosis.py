@@ -1,0 +1,450 @@
+"""Verdicts on planted cases, each beside its opposite."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import pytest
+
+from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.findings import Bound, Cause, Diagnosis
+from pipeprof.recording import (
+    Cpu,
+    Input,
+    InputKind,
+    Lane,
+    Loop,
+    LoopKind,
+    Overhead,
+    Profile,
+    Role,
+    Stage,
+    StageKind,
+)
+from tests.builders import MS, SECOND, evenly, lane, loop, profile, stage
+
+SEQUENCE = Input(kind=InputKind.SEQUENCE, name="Images", workers=4, multiprocessing=True)
+THREADS = dataclasses.replace(SEQUENCE, multiprocessing=False)
+TF_DATA = Input(kind=InputKind.TF_DATA, name="PrefetchDataset")
+
+
+def cpu_in_use(ratio: float, during: Loop, cores: int = 4) -> Cpu:
+    window_ns = during.end_ns - during.start_ns
+    used = evenly((round(window_ns * cores * ratio),), during.start_ns, during.end_ns)
+    return Cpu(cores=cores, limit=None, used=used)
+
+
+def workers(count: int, during: Loop, *, processes: bool = True) -> tuple[Lane, ...]:
+    """The main thread, then worker lanes 1 to ``count``."""
+    main = lane(during=during)
+    return (
+        main,
+        *(
+            lane(
+                f"worker {number}",
+                Role.WORKER,
+                pid=main.pid + number * processes,
+                tid=5_000 + number,
+                during=during,
+            )
+            for number in range(1, count + 1)
+        ),
+    )
+
+
+def spread_over(lanes: Mapping[int, int] | range, work_ns: int = SECOND) -> dict[int, int]:
+    return dict.fromkeys(lanes, work_ns)
+
+
+def verdict(recorded: Profile) -> Diagnosis:
+    assert recorded.check() == ()
+    main = analyse(recorded).main
+    assert main is not None
+    return main.diagnosis
+
+
+def planted(
+    *stages: Stage,
+    during: Loop,
+    lanes: tuple[Lane, ...] | None = None,
+    cpu: Cpu | None = None,
+    cores: int = 4,
+) -> Diagnosis:
+    return verdict(
+        profile(
+            loops=(during,),
+            stages=stages,
+            lanes=lanes or (lane(during=during),),
+            cpu=cpu or Cpu(cores=cores, limit=None, used=None),
+        )
+    )
+
+
+# Bound
+
+
+@pytest.mark.parametrize(
+    ("wait_ns", "bound"),
+    [
+        (80 * MS, Bound.INPUT),
+        (20 * MS, Bound.INPUT),
+        (19 * MS, Bound.BALANCED),
+        (5 * MS, Bound.BALANCED),
+        (4 * MS, Bound.COMPUTE),
+        (0, Bound.COMPUTE),
+        (None, Bound.UNKNOWN),
+    ],
+)
+def test_bound_follows_the_borders_of_xprof(wait_ns: int | None, bound: Bound) -> None:
+    said = verdict(profile(loops=(loop(wait_ns=wait_ns, compute_ns=100 * MS - (wait_ns or 0)),)))
+
+    assert said.bound is bound
+
+
+def test_times_are_those_of_the_steps_after_warmup_without_epoch_starts() -> None:
+    waits = [500 * MS] * 5 + [20 * MS] * 45 + [400 * MS] + [20 * MS] * 49
+    said = verdict(profile(loops=(loop(wait_ns=waits, epochs=2),)))
+
+    assert said.counted_steps == 94
+    assert said.wait_ratio == pytest.approx(2 / 3)
+    assert said.step_ms is not None
+    assert said.step_ms.mean == said.step_ms.median == said.step_ms.p95 == 30
+    assert said.ideal_step_ms == 10
+    assert said.speedup_limit == pytest.approx(3)
+    assert said.samples_per_s == pytest.approx(32 / 0.030)
+
+
+def test_steps_whose_wait_is_unknown_count_for_the_step_alone() -> None:
+    waits = [20 * MS, -1] * 50
+    durations = [30 * MS] * 100
+    computes = [total - max(wait, 0) for total, wait in zip(durations, waits, strict=True)]
+    said = verdict(profile(loops=(loop(wait_ns=waits, compute_ns=computes),)))
+
+    assert said.counted_steps == 95
+    assert said.wait_ratio == pytest.approx(2 / 3)
+    assert said.step_ms is not None
+    assert said.step_ms.mean == 30
+    assert said.confidence < 0.6
+    assert "The wait of 47 of 95 steps is known." in said.evidence
+
+
+@pytest.mark.parametrize(("steps", "bound"), [(14, Bound.UNKNOWN), (15, Bound.INPUT)])
+def test_ten_counted_steps_are_the_least(steps: int, bound: Bound) -> None:
+    said = verdict(profile(loops=(loop(steps=steps),)))
+
+    assert said.bound is bound
+
+
+def test_too_few_steps_are_told() -> None:
+    said = verdict(profile(loops=(loop(steps=12),), stages=(stage(during=loop(steps=12)),)))
+
+    assert said.confidence == 0
+    assert said.bottleneck is None
+    assert said.evidence[0] == (
+        "Only 7 steps after warm-up and epoch starts: at least 10 are needed."
+    )
+
+
+def test_a_long_loop_is_read_from_its_histograms() -> None:
+    whole = loop(steps=1_000, epochs=4)
+    kept = dataclasses.replace(
+        whole.steps,
+        **{
+            field.name: getattr(whole.steps, field.name)[:100]
+            for field in dataclasses.fields(whole.steps)
+        },
+    )
+    said, exact = (
+        verdict(profile(loops=(each,))) for each in (dataclasses.replace(whole, steps=kept), whole)
+    )
+
+    assert said.counted_steps == exact.counted_steps == 992
+    assert said.wait_ratio == exact.wait_ratio
+    assert said.step_ms is not None
+    assert said.step_ms.median == pytest.approx(30, rel=0.01)
+
+
+def test_confidence_falls_with_lost_events_and_near_a_border() -> None:
+    sure = verdict(profile())
+    lossy = verdict(
+        profile(overhead=Overhead(probe_ns=200.0, events=100, dropped=100, collector_ns=0))
+    )
+    near = verdict(profile(loops=(loop(wait_ns=21 * MS, compute_ns=79 * MS),)))
+
+    assert sure.confidence == 1
+    assert lossy.confidence == pytest.approx(0.5)
+    assert near.confidence == pytest.approx(0.6)
+
+
+# Bottleneck
+
+
+def test_the_dearest_of_stages_on_one_thread_is_the_bottleneck() -> None:
+    said = planted(
+        stage("read", cost_ns=2 * MS, parent=1), stage("decode", cost_ns=18 * MS), during=loop()
+    )
+
+    assert said.bottleneck is not None
+    assert (said.bottleneck.stage, said.bottleneck.index) == ("decode", 1)
+    assert said.bottleneck.share == pytest.approx(0.9)
+    assert str(said.bottleneck.location) == "train.py:41"
+
+
+def test_a_dear_stage_in_many_calls_has_more_capacity_than_a_cheap_serial_one() -> None:
+    fit = loop(fed_by=TF_DATA)
+    dear = stage("decode", StageKind.TF_DATA, cost_ns=60 * MS, parallelism=8, lanes={})
+    cheap = stage("batch", StageKind.TF_DATA, cost_ns=28 * MS, lanes={}, location=None)
+
+    said = planted(dear, cheap, during=fit, cores=8)
+    opposite = planted(dataclasses.replace(dear, parallelism=None), cheap, during=fit, cores=8)
+
+    assert said.bottleneck is not None
+    assert said.bottleneck.stage == "batch"
+    assert opposite.bottleneck is not None
+    assert opposite.bottleneck.stage == "decode"
+
+
+def test_stages_that_share_a_thread_are_slow_together() -> None:
+    lanes = (lane(), lane("reader", Role.INPUT, tid=7), lane("decoder", Role.INPUT, tid=8))
+    said = planted(
+        stage("alone", cost_ns=24 * MS, lanes={2: SECOND}),
+        stage("first", cost_ns=13 * MS, lanes={1: SECOND}),
+        stage("second", cost_ns=15 * MS, lanes={1: SECOND}),
+        during=loop(),
+        lanes=lanes,
+    )
+
+    assert said.bottleneck is not None
+    assert said.bottleneck.stage == "second"
+
+
+def test_a_stage_of_a_sequence_runs_in_all_its_workers() -> None:
+    fit = loop(fed_by=SEQUENCE)
+    inner = stage("augment", cost_ns=60 * MS, lanes=spread_over(range(1, 5)))
+    outer = stage("collate", cost_ns=25 * MS)
+    said = planted(inner, outer, during=fit, lanes=workers(4, fit))
+
+    assert said.bottleneck is not None
+    assert said.bottleneck.stage == "collate"
+
+
+def test_no_bottleneck_when_compute_bound() -> None:
+    said = planted(stage(cost_ns=5 * MS), during=loop(wait_ns=0, compute_ns=30 * MS))
+
+    assert (said.bound, said.bottleneck, said.cause) == (Bound.COMPUTE, None, Cause.NONE)
+    assert said.advice == ()
+
+
+def test_a_bottleneck_is_named_when_balanced() -> None:
+    said = planted(stage(), during=loop(wait_ns=10 * MS, compute_ns=90 * MS))
+
+    assert said.bound is Bound.BALANCED
+    assert said.bottleneck is not None
+
+
+def test_without_stages_the_report_says_that_none_was_seen() -> None:
+    said = planted(during=loop())
+
+    assert (said.bound, said.bottleneck, said.cause) == (Bound.INPUT, None, Cause.NONE)
+    assert said.evidence[0].startswith("No stage of the input was seen at work")
+
+
+def test_a_validation_dataset_is_no_part_of_the_fit_around_it() -> None:
+    fit = loop(steps=200)
+    validation = loop(
+        LoopKind.EVALUATE,
+        steps=50,
+        wait_ns=8 * MS,
+        compute_ns=2 * MS,
+        parent=0,
+        start_ns=fit.start_ns + 2 * SECOND,
+    )
+    recorded = profile(
+        loops=(fit, validation),
+        stages=(
+            stage("train_decode", cost_ns=18 * MS, during=fit),
+            stage("valid_decode", cost_ns=80 * MS, during=validation),
+        ),
+    )
+    found = analyse(recorded)
+
+    assert [each.stage.name for each in found.stages] == ["train_decode"]
+    assert [
+        each.diagnosis.bottleneck.stage for each in found.loops if each.diagnosis.bottleneck
+    ] == [
+        "train_decode",
+        "valid_decode",
+    ]
+
+
+# Cause
+
+
+def test_a_generator_that_computes_is_serial() -> None:
+    said = planted(stage(cpu_ratio=0.97), during=loop())
+
+    assert said.cause is Cause.SERIAL
+
+
+def test_a_generator_that_waits_is_blocking() -> None:
+    said = planted(stage(cpu_ratio=0.04), during=loop())
+
+    assert said.cause is Cause.BLOCKING
+    assert "only 4 % of it is CPU time" in said.evidence[0]
+
+
+def test_a_generator_on_a_single_core_is_not_called_serial() -> None:
+    said = planted(stage(cpu_ratio=0.97), during=loop(), cores=1)
+
+    assert said.cause is Cause.CPU
+
+
+@pytest.mark.parametrize(
+    ("used", "cpu_ratio", "cause"),
+    [
+        (0.95, 0.97, Cause.CPU_SATURATED),
+        (0.60, 0.97, Cause.SERIAL),
+        (0.95, 0.04, Cause.BLOCKING),
+    ],
+)
+def test_a_saturated_cpu_is_the_cause_only_of_cpu_work(
+    used: float, cpu_ratio: float, cause: Cause
+) -> None:
+    fit = loop()
+    said = planted(stage(cpu_ratio=cpu_ratio), during=fit, cpu=cpu_in_use(used, fit))
+
+    assert said.cause is cause
+
+
+@pytest.mark.parametrize(
+    ("processes", "cpu_ratio", "cause"),
+    [
+        (False, 0.25, Cause.GIL),  # four threads take turns: one core's worth
+        (False, 0.90, Cause.CPU),  # four threads use three cores: they release the GIL
+        (False, 0.05, Cause.BLOCKING),
+        (True, 0.90, Cause.CPU),
+        (True, 0.25, Cause.BLOCKING),  # processes need not take turns: they wait
+    ],
+)
+def test_threads_of_one_process_take_turns_and_processes_do_not(
+    processes: bool, cpu_ratio: float, cause: Cause
+) -> None:
+    fit = loop(fed_by=SEQUENCE if processes else THREADS)
+    said = planted(
+        stage(
+            "load",
+            StageKind.SEQUENCE,
+            cost_ns=115 * MS,
+            cpu_ratio=cpu_ratio,
+            lanes=spread_over(range(1, 5)),
+            workers=4,
+        ),
+        during=fit,
+        lanes=workers(4, fit, processes=processes),
+        cores=8,
+    )
+
+    assert said.cause is cause
+
+
+def test_transport_is_named_when_it_costs_the_most() -> None:
+    fit = loop(wait_ns=250 * MS, compute_ns=10 * MS, fed_by=SEQUENCE)
+    load = stage(
+        "load", StageKind.SEQUENCE, cost_ns=30 * MS, lanes=spread_over(range(1, 5)), during=fit
+    )
+    carry = stage(
+        "transport",
+        StageKind.TRANSPORT,
+        cost_ns=233 * MS,
+        step_bytes=38_500_000,
+        location=None,
+        during=fit,
+    )
+    said = planted(load, carry, during=fit, lanes=workers(4, fit))
+    opposite = planted(
+        stage(
+            "load", StageKind.SEQUENCE, cost_ns=900 * MS, lanes=spread_over(range(1, 5)), during=fit
+        ),
+        stage("transport", StageKind.TRANSPORT, cost_ns=20 * MS, location=None, during=fit),
+        during=fit,
+        lanes=workers(4, fit),
+    )
+
+    assert said.cause is Cause.TRANSPORT
+    assert "38.5 MB each" in said.evidence[0]
+    assert said.advice[0].action == "threads"
+    assert opposite.cause is Cause.CPU
+
+
+def test_stalls_at_epoch_starts_are_the_cause_when_they_outweigh() -> None:
+    waits = ([400 * MS] + [MS] * 19) * 5
+    fit = loop(wait_ns=waits, compute_ns=30 * MS, epochs=5, fed_by=SEQUENCE)
+    restart = stage(
+        "start of workers",
+        StageKind.EPOCH_START,
+        cost_ns=20 * MS,
+        calls=5,
+        location=None,
+        during=fit,
+    )
+    load = stage(
+        "load", StageKind.SEQUENCE, cost_ns=90 * MS, lanes=spread_over(range(1, 5)), during=fit
+    )
+    said = planted(load, restart, during=fit, lanes=workers(4, fit))
+
+    assert said.wait_ratio is not None
+    assert said.wait_ratio < 0.05
+    assert (said.bound, said.cause) == (Bound.INPUT, Cause.EPOCH_START)
+    assert said.bottleneck is not None
+    assert said.bottleneck.stage == "start of workers"
+    assert said.evidence[0].startswith("The first step of each epoch waited 400 ms (median of 5 ep")
+    assert said.advice[0].action == "longer_epochs"
+    assert said.advice[0].predicted_step_ms == pytest.approx(31)
+
+
+def test_stalls_at_epoch_starts_are_only_told_when_they_do_not_outweigh() -> None:
+    waits = ([100 * MS] + [20 * MS] * 49) * 2
+    said = planted(stage(), during=loop(wait_ns=waits, epochs=2))
+
+    assert said.cause is Cause.SERIAL
+    assert any(
+        "first step of each epoch waited 100 ms" in sentence for sentence in said.evidence[1:]
+    )
+
+
+@pytest.mark.parametrize(
+    ("parallelism", "most", "autotuned", "used", "cause"),
+    [
+        (None, None, None, None, Cause.SERIAL),
+        (1, 8, False, None, Cause.SERIAL),
+        (1, 8, True, None, Cause.SERIAL),
+        (4, 8, True, 0.6, Cause.CPU),
+        (4, 8, True, 0.95, Cause.CPU_SATURATED),
+        (1, 8, False, 0.02, Cause.BLOCKING),
+    ],
+)
+def test_tf_data_of_unknown_cpu_time_is_judged_by_its_parallelism(
+    parallelism: int | None,
+    most: int | None,
+    autotuned: bool | None,
+    used: float | None,
+    cause: Cause,
+) -> None:
+    fit = loop(fed_by=TF_DATA)
+    said = planted(
+        stage(
+            "decode",
+            StageKind.TF_DATA,
+            cost_ns=28 * MS * (parallelism or 1),
+            cpu_ratio=None,
+            lanes={},
+            parallelism=parallelism,
+            most_parallelism=most,
+            autotuned=autotuned,
+        ),
+        during=fit,
+        cpu=None if used is None else cpu_in_use(used, fit),
+    )
+
+    assert said.cause is cause
+    if cause is not Cause.BLOCKING:
+        assert "its own CPU time was not measured" in said.evidence[0]
