@@ -7,7 +7,6 @@ from pipeprof.analysis.case import Case
 from pipeprof.analysis.causes import known_cpu_ratio
 from pipeprof.analysis.costs import WORKERS_KEY, Use, trains_on
 from pipeprof.analysis.findings import Bound, Cause
-from pipeprof.analysis.loops import MS
 from pipeprof.recording import Lane, Role, StageKind
 
 # A place that works this much of the time works without a pause.
@@ -113,11 +112,10 @@ def _bottleneck_at_work(case: Case, worst: Use) -> str:
     busy = min(sum(use.at_work for use in sharing) / worst.place.parallelism, 1.0)
     pace = "without a pause" if busy >= _NO_PAUSE_FROM else f"busy {percent(busy)} of the time"
     others = len(sharing) - 1
-    if others:
-        pace += f" together with {_count(others, 'other stage')} there"
+    shared = f" shared with {_count(others, 'other stage')}" if others else ""
     return (
         f"{worst.label} works {milliseconds(worst.cost_ms)} per step, "
-        f"{_how_parallel(worst, case.seen.profile.lanes)}, {pace}: {_because(case, worst)}."
+        f"{_how_parallel(worst, case.seen.profile.lanes)}{shared}, {pace}: {_because(case, worst)}."
     )
 
 

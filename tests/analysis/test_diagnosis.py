@@ -448,3 +448,64 @@ def test_tf_data_of_unknown_cpu_time_is_judged_by_its_parallelism(
     assert said.cause is cause
     if cause is not Cause.BLOCKING:
         assert "its own CPU time was not measured" in said.evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("used", "cause"), [(0.95, Cause.CPU_SATURATED), (0.75, Cause.CPU), (0.3, Cause.BLOCKING)]
+)
+def test_more_workers_than_cores_queue_for_the_cpu(used: float, cause: Cause) -> None:
+    fit = loop(fed_by=dataclasses.replace(SEQUENCE, workers=8))
+    cpu_ratio = used * 2 / 8
+    said = planted(
+        stage(
+            "load",
+            StageKind.SEQUENCE,
+            cost_ns=230 * MS,
+            cpu_ratio=cpu_ratio,
+            lanes=spread_over(range(1, 9)),
+        ),
+        during=fit,
+        lanes=workers(8, fit),
+        cpu=cpu_in_use(used, fit, cores=2),
+    )
+
+    assert said.cause is cause
+
+
+# Evidence
+
+
+def test_evidence_reads_as_a_person_would_say_it() -> None:
+    fit = loop(
+        steps=312,
+        wait_ns=23_300_000,
+        compute_ns=8_100_000,
+        lane=0,
+        input_work_ns=100,
+        input_work_in_wait_ns=74,
+    )
+    said = planted(
+        stage("decode", cost_ns=29_800_000, cpu_ratio=0.97, lanes={1: SECOND}, during=fit),
+        during=fit,
+        lanes=(lane(during=fit), lane("tf.data thread", Role.INPUT, tid=9, during=fit)),
+    )
+
+    assert said.evidence == (
+        "decode (train.py:41) works 29.8 ms per step, on one thread, without a pause: "
+        "Python code under the GIL.",
+        "It ran on an input thread (tf.data thread); 26 % of its work overlapped with training.",
+        "No accelerator was seen: input and training share 4 cores, "
+        "so the step time with input for free is an estimate.",
+    )
+
+
+def test_a_wait_that_no_stage_accounts_for_is_told() -> None:
+    said = planted(stage(cost_ns=2 * MS), during=loop())
+
+    assert any("something in the input was not seen" in sentence for sentence in said.evidence)
+
+
+def test_an_accelerator_needs_no_such_caution() -> None:
+    said = planted(stage(), during=loop(), lanes=(lane(), lane("GPU 0", Role.DEVICE, tid=None)))
+
+    assert not any("accelerator" in sentence for sentence in said.evidence)

@@ -1,0 +1,99 @@
+"""How busy lanes and processors were, what was delivered, and what looking cost."""
+
+import dataclasses
+
+import pytest
+
+from pipeprof.analysis.analyse import analyse
+from pipeprof.recording import Cpu, LoopKind, Overhead
+from tests.builders import MS, SECOND, evenly, lane, loop, profile, run_info, signature, stage
+
+
+def test_a_lane_is_measured_against_its_life_in_the_counted_time() -> None:
+    fit = loop(warmup=0)
+    half = loop(steps=50, warmup=0)
+    found = analyse(
+        profile(
+            loops=(fit,),
+            stages=(stage(lanes={1: SECOND}),),
+            lanes=(
+                lane(busy_ns=3 * SECOND, cpu_ns=SECOND, during=fit),
+                lane("short-lived", busy_ns=750 * MS, during=half),
+            ),
+        )
+    )
+    whole, short = found.lanes
+
+    assert whole.busy_ratio == pytest.approx(1)
+    assert whole.cpu_ratio == pytest.approx(1 / 3)
+    assert (short.busy_ratio, short.cpu_ratio) == (pytest.approx(0.5), None)
+    assert (whole.stages, short.stages) == ((), ("decode",))
+
+
+@pytest.mark.parametrize(("limit", "ratio", "saturated"), [(None, 0.475, False), (2.0, 0.95, True)])
+def test_the_cpu_is_measured_against_what_the_run_may_use(
+    limit: float | None, ratio: float, saturated: bool
+) -> None:
+    fit = loop()
+    used = evenly((round((fit.end_ns - fit.start_ns) * 1.9),), fit.start_ns, fit.end_ns)
+    found = analyse(profile(loops=(fit,), cpu=Cpu(cores=4, limit=limit, used=used)))
+
+    assert found.cpu.process_ratio == pytest.approx(ratio)
+    assert found.cpu.saturated is saturated
+
+
+def test_only_time_that_readings_cover_counts_for_the_cpu() -> None:
+    fit = loop()
+    half = (fit.end_ns - fit.start_ns) // 2
+    used, sampled = (evenly((half,), fit.start_ns, fit.end_ns) for _ in range(2))
+    found = analyse(profile(loops=(fit,), cpu=Cpu(cores=2, limit=None, used=used, sampled=sampled)))
+
+    assert found.cpu.process_ratio == pytest.approx(0.5)
+
+
+def test_a_cpu_that_was_not_read_is_unknown() -> None:
+    found = analyse(profile())
+
+    assert (found.cpu.process_ratio, found.cpu.saturated) == (None, None)
+
+
+def test_time_of_a_loop_inside_is_not_the_outer_loops() -> None:
+    fit = loop(steps=100, warmup=0)
+    inside = loop(LoopKind.EVALUATE, steps=50, warmup=0, parent=0, start_ns=fit.start_ns + SECOND)
+    outer = stage("train", cost_ns=10 * MS, during=fit)
+    found = analyse(profile(loops=(fit, inside), stages=(outer,)))
+
+    assert found.stages[0].calls == 50
+    assert found.stages[0].cost_ms == pytest.approx(5)
+
+
+def test_delivery_counts_batches_by_size() -> None:
+    short = dataclasses.replace(signature((8, 100), batches=1), size_bytes=3_200)
+    found = analyse(profile(deliveries=(short, signature(batches=99))))
+
+    assert found.delivery is not None
+    assert found.delivery.batch_sizes == {32: 99, 8: 1}
+    assert found.delivery.shapes == ((32, 100),)
+    assert found.delivery.bytes_per_step == pytest.approx(12_704)
+    assert (found.delivery.batches, found.delivery.samples) == (100, 3_200)
+
+
+def test_overhead_is_a_share_of_the_run() -> None:
+    cost = Overhead(probe_ns=1_000.0, events=10_000, dropped=3, collector_ns=10 * MS)
+    found = analyse(profile(overhead=cost, run=run_info())).overhead
+
+    assert found.ratio == pytest.approx(20 / 4_000)
+    assert found.events_dropped == 3
+
+
+def test_unmeasured_overhead_is_unknown() -> None:
+    cost = Overhead(probe_ns=None, events=10_000, dropped=0, collector_ns=0)
+
+    assert analyse(profile(overhead=cost)).overhead.ratio is None
+
+
+def test_a_run_without_a_loop_has_no_verdict() -> None:
+    found = analyse(profile(loops=(), stages=(stage(),), lanes=(lane(),)))
+
+    assert (found.main, found.loops, found.stages, found.delivery) == (None, (), (), None)
+    assert found.lanes[0].busy_ratio is None
