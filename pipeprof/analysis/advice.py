@@ -11,8 +11,9 @@ from math import ceil
 from pipeprof.analysis.bottleneck import beneath, predict_step_ms, sharing_with
 from pipeprof.analysis.case import Case, cpu_work_ms
 from pipeprof.analysis.causes import BLOCKING_BELOW
-from pipeprof.analysis.costs import WORKERS_KEY, Place, Use
+from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Advice, Cause
+from pipeprof.analysis.places import WORKERS_KEY, Place
 from pipeprof.recording import InputKind, StageKind
 
 # A prediction must promise at least this to be worth a change.

@@ -8,7 +8,8 @@ slowest place sets the pace; what runs in the loop's own wait comes on top.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from pipeprof.analysis.costs import Key, Use
+from pipeprof.analysis.costs import Use
+from pipeprof.analysis.places import Key
 from pipeprof.recording import StageKind
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pipeprof.analysis.bottleneck import find_bottleneck, sharing_with
 from pipeprof.analysis.case import Case
 from pipeprof.analysis.causes import known_cpu_ratio
-from pipeprof.analysis.costs import WORKERS_KEY, Use, trains_on
+from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Bound, Cause
+from pipeprof.analysis.places import WORKERS_KEY, trains_on
 from pipeprof.recording import Lane, Role, StageKind
 
 # A place that works this much of the time works without a pause.

@@ -2,9 +2,10 @@
 
 from collections import Counter
 
-from pipeprof.analysis.costs import Use, by_work, trains_on
+from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import InputFinding
 from pipeprof.analysis.loops import LoopTimes
+from pipeprof.analysis.places import by_work, trains_on
 from pipeprof.analysis.windows import Window
 from pipeprof.recording import InputKind, Loop, Profile
 
