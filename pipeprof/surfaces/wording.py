@@ -3,11 +3,11 @@
 Text that comes from a run (names, paths, messages) is untrusted: `clean` makes it fit for a screen.
 """
 
-import unicodedata
+import re
 from datetime import datetime, timezone
 
-from pipeprof.analysis.findings import Bound, Cause, StageFinding
-from pipeprof.recording import RunInfo, WaitSource
+from pipeprof.analysis.findings import Bound, Cause, InputFinding
+from pipeprof.recording import RunInfo, Stage, WaitSource
 
 VERDICTS = {
     Bound.INPUT: "INPUT-BOUND",
@@ -17,7 +17,7 @@ VERDICTS = {
 }
 
 CAUSES = {
-    Cause.BLOCKING: "it blocks, and nothing else loads data meanwhile",
+    Cause.BLOCKING: "it waits for something other than a CPU (disk, network, sleep)",
     Cause.CPU: "it keeps a CPU core busy",
     Cause.GIL: "Python code under the GIL, one thread at a time",
     Cause.SERIAL: "one call at a time",
@@ -35,13 +35,15 @@ SOURCES = {
 
 CUT_OFF = "The recording was cut off; this is what could be recovered of it."
 
+_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+
 
 def printable(text: str) -> str:
     """The text in one line, without characters that steer a terminal or cannot be encoded."""
     return "".join(
         " " if character.isspace() else character
-        for character in text
-        if character.isspace() or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
+        for character in _ANSI.sub("", text)
+        if character.isspace() or character.isprintable()
     )
 
 
@@ -74,7 +76,7 @@ def percent(ratio: float) -> str:
     """A ratio of 0 to 1 as ``74 %``, with a digit more where it is small."""
     share = 100 * ratio
     if 0 < share < 0.05:
-        return "under 0.1 %"
+        return "<0.1 %"
     return f"{share:.1f} %" if 0 < share < 9.95 else f"{share:.0f} %"
 
 
@@ -90,22 +92,31 @@ def times(factor: float) -> str:
 
 def count(number: int, noun: str) -> str:
     """A number and its noun: ``1 step``, ``312 steps``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending}"
 
 
-def ran_on(lanes: tuple[str, ...]) -> str:
-    """The lane that did most of some work, and how many others did any."""
+def ran_on(lanes: tuple[str, ...]) -> str | None:
+    """The lane that did most of some work and how many others did any, or None without any."""
     if not lanes:
-        return ""
-    others = len(lanes) - 1
-    return f"{lanes[0]} +{others}" if others else lanes[0]
+        return None
+    return f"{lanes[0]} +{len(lanes) - 1}" if len(lanes) > 1 else lanes[0]
 
 
-def where(found: StageFinding) -> str:
-    """The user's line that a stage stands for, or else what it is."""
-    if found.stage.location:
-        return found.stage.location.short
-    return f"({found.stage.remark})" if found.stage.remark else ""
+def input_place(found: InputFinding) -> str | None:
+    """Where an input did its work, or None where that is not known."""
+    if found.on_main_thread:
+        return "main thread"
+    if found.workers and found.multiprocessing is not None:
+        return count(found.workers, "process" if found.multiprocessing else "thread")
+    return ran_on(found.threads)
+
+
+def where(stage: Stage) -> str | None:
+    """The user's line that a stage stands for, else what is to be known of it, or None."""
+    if stage.location:
+        return stage.location.short
+    return f"({stage.remark})" if stage.remark else None
 
 
 def started(run: RunInfo) -> datetime | None:

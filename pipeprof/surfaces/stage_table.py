@@ -1,0 +1,84 @@
+"""The stages of an input as a table of text: what each costs, how parallel it is, where it ran."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from pipeprof.analysis.findings import Bottleneck, StageFinding
+from pipeprof.surfaces.text_layout import (
+    MISSING,
+    Column,
+    cells,
+    column_table,
+    indented,
+    shorten_location,
+    shown,
+)
+from pipeprof.surfaces.wording import count, duration, percent, ran_on, where
+
+MOST_STAGES = 12
+
+
+def stage_table(
+    stages: Sequence[StageFinding], slowest: Bottleneck | None, width: int
+) -> RenderableType | None:
+    """A row for each of the dearest stages, in their order; ``slowest`` is marked."""
+    if not stages:
+        return None
+    by_cost = sorted(stages, key=lambda found: found.cost_ms, reverse=True)
+    dearest = {found.index for found in by_cost[:MOST_STAGES]}
+    rows = [found for found in stages if found.index in dearest]
+    table = column_table(_stage_columns(rows, slowest), width)
+    left_out = by_cost[MOST_STAGES:]
+    if not left_out:
+        return table
+    cost = duration(sum(found.cost_ms for found in left_out))
+    note = f"and {count(len(left_out), 'stage')} more, {cost} of work a step in all"
+    return Group(table, indented(Text(note, "dim")))
+
+
+def _stage_columns(stages: Sequence[StageFinding], slowest: Bottleneck | None) -> list[Column]:
+    marked = [slowest is not None and found.index == slowest.index for found in stages]
+    names = [
+        f"{'> ' if mark else '  '}{shown(found.stage.name)}"
+        for mark, found in zip(marked, stages, strict=True)
+    ]
+    columns = (
+        Column(header="  Stage", cells=tuple(names), least=12),
+        Column(
+            header="where",
+            cells=cells(where(found.stage) for found in stages),
+            least=12,
+            shorten=shorten_location,
+        ),
+        Column(
+            header="work/step",
+            cells=tuple(duration(found.cost_ms) for found in stages),
+            right=True,
+        ),
+        Column(header="parallel", cells=cells(map(_parallel, stages))),
+        Column(header="buffer", cells=cells(map(_buffer, stages))),
+        Column(header="CPU", cells=cells(map(_cpu, stages)), right=True),
+        Column(header="ran on", cells=cells(ran_on(found.lanes) for found in stages), least=8),
+    )
+    styles = tuple("bold" if mark else "" for mark in marked)
+    return [replace(column, styles=styles) for column in columns if set(column.cells) != {MISSING}]
+
+
+def _parallel(found: StageFinding) -> str | None:
+    if found.parallelism is None:
+        return None
+    return f"{found.parallelism:.3g}{' auto' if found.autotuned else ''}"
+
+
+def _buffer(found: StageFinding) -> str | None:
+    if found.buffer_mean is None:
+        return None
+    size = "" if found.buffer_size is None else f"/{found.buffer_size}"
+    return f"{found.buffer_mean:.1f}{size}"
+
+
+def _cpu(found: StageFinding) -> str | None:
+    return None if found.cpu_ratio is None else percent(found.cpu_ratio)

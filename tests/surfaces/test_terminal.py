@@ -1,0 +1,347 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from pipeprof.analysis.findings import (
+    Bound,
+    Cause,
+    CpuFinding,
+    Findings,
+    OverheadFinding,
+    Verified,
+)
+from pipeprof.recording import Input, InputKind, Location, LoopKind, StageKind
+from pipeprof.surfaces.terminal import LEAST_WIDTH, render_report, render_side_by_side
+from tests.builders import (
+    advice,
+    bottleneck,
+    diagnosis,
+    findings,
+    input_finding,
+    loop,
+    loop_finding,
+    run_info,
+    spread,
+    stage,
+    stage_finding,
+)
+
+
+def input_bound() -> Findings:
+    said = diagnosis(
+        wait_ms=23.3,
+        compute_ms=8.1,
+        samples_per_s=1_019.1,
+        slowest=bottleneck(cost_ms=29.8),
+        cause=Cause.GIL,
+        evidence=("26 % of its work overlapped with training.",),
+        counted_steps=305,
+        advice=(
+            advice(how="model.fit(Photos(workers=4))", step_ms=9.6, speedup=3.3),
+            advice("cache", "Cache what it gives.", step_ms=None, speedup=None),
+        ),
+    )
+    fed = input_finding(queue_size=2, queue_mean=0.1, queue_empty_ratio=0.93, epoch_start_ms=400.0)
+    inner = loop_finding(
+        loop(LoopKind.EVALUATE, steps=20, parent=0),
+        diagnosis(Bound.COMPUTE, wait_ms=0.041, compute_ms=4.1),
+    )
+    prefetch = stage("Prefetch", StageKind.TF_DATA, location=None, remark="added by Keras")
+    return findings(
+        main=loop_finding(loop(epochs=2, steps=312), said, fed),
+        others=(inner,),
+        stages=(
+            stage_finding(stage(), cost_ms=29.8, parallelism=1, cpu_ratio=0.97),
+            stage_finding(
+                stage("read", location=Location("data/train.py", 33)),
+                index=1,
+                cost_ms=1.2,
+                parallelism=2,
+                autotuned=True,
+                cpu_ratio=0.12,
+                lanes=("tf.data thread", "worker 1"),
+            ),
+            stage_finding(
+                prefetch, index=2, cost_ms=0.003, buffer_size=2, buffer_mean=0.1, lanes=()
+            ),
+        ),
+        run=run_info("2026-11-21_10-02-13"),
+    )
+
+
+def test_an_input_bound_run():
+    assert (
+        render_report(input_bound())
+        == """\
+  run 2026-11-21_10-02-13 · fit, 2 epochs, 312 steps · TensorFlow 2.21, 2 cores
+
+  INPUT-BOUND   74 % of each step waits for data
+                step 31.4 ms = wait 23.3 + compute 8.1 · 1,019 samples/s
+                with input for free: 8.1 ms a step, 3.9 times as fast
+
+  Why    decode (train.py:41) works 29.8 ms a step, 96 % of all input work:
+         Python code under the GIL, one thread at a time.
+         26 % of its work overlapped with training.
+
+  Next   1. Run it in 4 worker processes (predicted 9.6 ms a step, 3.3 times as
+         fast).
+             model.fit(Photos(workers=4))
+         2. Cache what it gives.
+
+  Input  generator batches · ran on tf.data thread
+         26 % of its work overlapped with computing · 0.1 of 2 batches ready
+         queue empty 93 % of the time · first batch of an epoch took 400 ms
+
+  Stage    where            work/step parallel buffer  CPU ran on
+> decode   train.py:41        29.8 ms 1        –      97 % tf.data thread
+  read     train.py:33         1.2 ms 2 auto   –      12 % tf.data thread +1
+  Prefetch (added by Keras)  <0.01 ms –        0.1/2     – –
+
+  Also   evaluate inside fit, 20 steps: COMPUTE-BOUND, step 4.1 ms, waits 1.0 %
+
+  Waits read from tf.data's own model (gap_times)
+  305 of 312 steps counted (5 warm-up, first of each epoch left out)
+  confidence 95 % · cost of looking 0.3 %"""  # noqa: RUF001 - the dash of what is missing
+    )
+
+
+def test_a_screen_that_shows_only_ascii():
+    plain = render_report(input_bound(), ascii_only=True)
+    assert plain.isascii()
+    assert plain == (
+        render_report(input_bound()).replace("·", "|").replace("\N{EN DASH}", "-").replace("…", "~")
+    )
+
+
+def test_a_broken_run_without_a_loop_tells_its_trouble_before_the_verdict():
+    run = run_info(
+        error="ValueError: [red]no[/red] \x1b[31mfile",
+        exit_code=1,
+        complete=False,
+        warnings=("AUTOTUNE's model was not there.",),
+        versions={},
+        hosts=("a", "b"),
+        backend="jax",
+    )
+    cpu = CpuFinding(cores=16, limit=1.5, process_ratio=None, saturated=None)
+    overhead = OverheadFinding(probe_ns=None, events=2_000, events_dropped=1, ratio=None)
+    assert (
+        render_report(findings(run=run, cpu=cpu, overhead=overhead))
+        == """\
+  run run-1 · Keras on jax, 2 hosts, 1.5 of 16 cores
+
+  !  The training ended with an exception: ValueError: [red]no[/red] file
+  !  The recording was cut off; this is what could be recovered of it.
+  !  AUTOTUNE's model was not there.
+
+  UNKNOWN   no training loop was seen
+
+  Next   Give the dataset to pipeprof.profile(dataset) and train on prof.dataset
+         inside its with block, or call model.fit there.
+
+  1 event of 2,000 lost · cost of looking not measured"""
+    )
+
+
+def test_an_exit_code_without_an_exception_is_told():
+    report = render_report(findings(run=run_info(exit_code=3)))
+    assert "!  The training's process ended with exit code 3." in report
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "remedy"),
+    [
+        (
+            replace(diagnosis(Bound.UNKNOWN, counted_steps=0), step_ms=None),
+            "UNKNOWN   no step came after the warm-up",
+            "Next   Train for more steps",
+        ),
+        (
+            diagnosis(Bound.UNKNOWN, counted_steps=4),
+            "UNKNOWN   only 4 steps counted: too few to tell",
+            "Next   Train for more steps",
+        ),
+        (
+            diagnosis(Bound.UNKNOWN, wait_ms=None),
+            "UNKNOWN   nothing measured how long the steps waited for data",
+            "Next   Give the dataset to pipeprof.profile(dataset)",
+        ),
+        (
+            diagnosis(Bound.UNKNOWN, wait_ms=None, advice=(advice(summary="Do that."),)),
+            "UNKNOWN   nothing measured how long the steps waited for data",
+            "Next   Do that (predicted 12.0 ms a step, 2.5 times as fast).",
+        ),
+    ],
+)
+def test_an_unknown_verdict_says_why_and_what_to_do(said, reason, remedy):
+    report = render_report(findings(main=loop_finding(said=said)))
+    assert reason in report
+    assert remedy in report
+    assert "confidence" not in report
+
+
+def test_a_compute_bound_run_promises_nothing():
+    said = diagnosis(Bound.COMPUTE, wait_ms=0.2, compute_ms=12.0)
+    report = render_report(findings(main=loop_finding(said=said)))
+    assert (
+        "  COMPUTE-BOUND   the input keeps up: 1.6 % of each step waits for data\n"
+        "                  step 12.2 ms = wait 0.2 + compute 12.0 · 1,067 samples/s\n"
+    ) in report
+    assert "for free" not in report
+    assert "Next" not in report
+
+
+def test_a_balanced_run_names_its_bottleneck_too():
+    said = diagnosis(Bound.BALANCED, wait_ms=1.0, compute_ms=9.0, slowest=bottleneck())
+    report = render_report(findings(main=loop_finding(said=said)))
+    assert "BALANCED   10 % of each step waits for data" in report
+    assert "with input for free: 9.0 ms a step, 1.1 times as fast" in report
+    assert "Why    decode (train.py:41) works 20.0 ms a step" in report
+
+
+def test_evidence_that_begins_with_the_bottleneck_is_not_introduced():
+    said = diagnosis(slowest=bottleneck(), evidence=("decode (train.py:41) never rests.",))
+    report = render_report(findings(main=loop_finding(said=said)))
+    assert "Why    decode (train.py:41) never rests.\n\n" in report
+
+
+def test_what_was_tried_is_told_with_what_was_predicted():
+    tried = advice(verified=Verified(step_ms=12.5, speedup=2.4))
+    report = render_report(findings(main=loop_finding(said=diagnosis(advice=(tried,)))), width=160)
+    assert (
+        "Next   Run it in 4 worker processes (measured 12.5 ms a step, 2.4 times as fast; "
+        "predicted 12.0 ms a step, 2.5 times as fast)."
+    ) in report
+
+
+def test_uneven_steps_are_told():
+    said = diagnosis(step_ms=spread(12.0, mean=30.0, p95=1_200.0))
+    report = render_report(findings(main=loop_finding(said=said)))
+    assert "uneven: half of the steps under 12.0 ms, 1 in 20 over 1.2 s" in report
+
+
+def test_parts_that_do_not_make_up_the_step_are_not_added():
+    said = diagnosis(step_ms=spread(50.0))
+    report = render_report(findings(main=loop_finding(said=said)))
+    assert "step 50.0 ms (where measured, wait 20.0 and compute 10.0)" in report
+
+
+def test_many_loops_and_stages_are_summed_up():
+    inner = loop_finding(loop(LoopKind.EVALUATE, steps=1), diagnosis(Bound.UNKNOWN))
+    found = findings(
+        main=loop_finding(loop(LoopKind.CUSTOM)),
+        others=(inner,) * 7,
+        stages=tuple(
+            stage_finding(stage(f"stage{number}"), index=number, cost_ms=10.0 + number)
+            for number in range(14)
+        ),
+    )
+    report = render_report(found)
+    assert "hand-written loop, 1 epoch, 100 steps" in report
+    assert report.count("evaluate, 1 step: UNKNOWN") == 4
+    assert "and 3 loops more" in report
+    assert "and 2 stages more, 21.0 ms of work a step in all" in report
+    assert "stage1 " not in report
+    assert "stage2 " in report
+
+
+def test_nothing_from_the_run_is_markup_or_steers_the_terminal():
+    hostile = "[red]x[/red]\x1b]0;title\x07\x1b[2J\u202e\n:smile:\udcff"
+    harmless = "[red]x[/red]]0;title :smile:"
+    said = diagnosis(slowest=bottleneck(hostile), evidence=("Because.",), advice=(advice(hostile),))
+    found = findings(
+        main=loop_finding(loop(fed_by=Input(kind=InputKind.GENERATOR, name=hostile)), said),
+        stages=(stage_finding(stage(hostile)),),
+        run=run_info(hostile, warnings=(hostile,)),
+    )
+    report = render_report(found, width=200)
+    assert f"run {harmless}" in report
+    assert f"!  {harmless}" in report
+    assert f"Why    {harmless} (train.py:41)" in report
+    assert f"generator {harmless}" in report
+    assert f"> {harmless}" in report
+    assert report.replace("\n", "").isprintable()
+    report.encode()
+
+
+def test_colour_adds_nothing_but_colour():
+    colored = render_report(input_bound(), color=True)
+    assert "\x1b[1;31mINPUT-BOUND" in colored
+    assert "\x1b" not in render_report(input_bound())
+
+
+def test_runs_side_by_side():
+    sequence = findings(
+        main=loop_finding(
+            said=diagnosis(Bound.COMPUTE, wait_ms=0.2, compute_ms=9.1),
+            fed=input_finding(
+                InputKind.SEQUENCE,
+                workers=4,
+                multiprocessing=True,
+                overlap_ratio=0.98,
+                overlap_estimated=True,
+            ),
+        )
+    )
+    arrays = findings(
+        main=loop_finding(
+            said=diagnosis(Bound.UNKNOWN, wait_ms=None, samples_per_s=None),
+            fed=input_finding(InputKind.ARRAYS, on_main_thread=True, overlap_ratio=None),
+        )
+    )
+    named = [("generator", input_bound()), ("Sequence", sequence), ("arrays", arrays)]
+    assert (
+        render_side_by_side(named)
+        == """\
+                generator       Sequence         arrays
+  verdict       INPUT-BOUND     COMPUTE-BOUND    UNKNOWN
+  step          31.4 ms         9.3 ms           10.0 ms
+  wait          23.3 ms (74 %)  0.20 ms (2.2 %)  –
+  samples/s     1,019           1,067            –
+  input ran on  tf.data thread  4 processes      main thread
+  overlap       26 %            about 98 %       –
+  bottleneck    decode          –                –
+  its line      train.py:41     –                –"""  # noqa: RUF001
+    )
+
+
+def test_runs_that_do_not_fit_beside_go_below_and_trouble_comes_first():
+    broken = findings(run=run_info(error="OSError: gone"))
+    text = render_side_by_side([("a", input_bound()), ("b", broken), ("c", broken)], width=56)
+    first, *rest = text.split("\n\n")
+    assert first.startswith("  !  b: The training ended with an exception: OSError:\n     gone\n")
+    assert [table.split("\n")[0].split() for table in rest] == [["a", "b"], ["c"]]
+
+
+NAMES = st.text(max_size=80)
+WIDTHS = st.integers(min_value=20, max_value=200)
+
+
+@settings(deadline=None, max_examples=40)
+@given(NAMES, NAMES, st.integers(0, 10**9), WIDTHS, st.booleans())
+def test_no_line_is_wider_than_the_screen(name: str, file: str, line: int, width: int, plain: bool):
+    place = Location(file, line)
+    said = diagnosis(
+        slowest=bottleneck(name, location=place),
+        evidence=(file,),
+        advice=(advice(summary=name, how=f"    {file}\n{name}"),) * 2,
+    )
+    found = findings(
+        main=loop_finding(loop(fed_by=Input(kind=InputKind.ITERATOR, name=name)), said),
+        stages=(
+            stage_finding(stage(name, location=place, remark=file), lanes=(name, file)),
+            stage_finding(stage(file, location=None, remark=name), index=1, parallelism=3),
+        ),
+        run=run_info(name, warnings=(file,), error=name),
+    )
+    texts = (
+        render_report(found, width=width, ascii_only=plain),
+        render_side_by_side([(name, found)] * 3, width=width, ascii_only=plain),
+    )
+    for text in texts:
+        assert max(map(cell_len, text.split("\n"))) <= max(width, LEAST_WIDTH)
+        assert text.replace("\n", "").isprintable()
+        assert not plain or text.isascii()
