@@ -220,7 +220,7 @@ def _why_unknown(said: Diagnosis) -> str:
         return "no step came after the warm-up"
     if said.measured_by is None:
         return "nothing measured how long the steps waited for data"
-    return f"only {count(said.counted_steps, 'step')} counted: too few to tell"
+    return "too few steps to tell"
 
 
 def _speed(said: Diagnosis) -> Iterator[str]:

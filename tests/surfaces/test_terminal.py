@@ -161,7 +161,7 @@ def test_an_exit_code_without_an_exception_is_told():
         ),
         (
             diagnosis(Bound.UNKNOWN, counted_steps=4),
-            "UNKNOWN   only 4 steps counted: too few to tell",
+            "UNKNOWN   too few steps to tell",
             "Next   Train for more steps",
         ),
         (
