@@ -1,0 +1,117 @@
+import pytest
+
+from pipeprof.probes.tfdata_snapshots import (
+    GAP_WINDOW,
+    ModelSnapshot,
+    NodeCounters,
+    NodeWork,
+    differences,
+    lost_elements,
+    new_gaps,
+)
+
+
+def node(
+    node_id: int, name: str, *inputs: int, elements: int = 0, ns: int = 0, buffered: int = 0
+) -> NodeCounters:
+    return NodeCounters(node_id, name, inputs, elements, ns, 8 * elements, 0, buffered)
+
+
+def snapshot(*nodes: NodeCounters) -> ModelSnapshot:
+    return ModelSnapshot(
+        nodes={one.node_id: one for one in nodes},
+        output=nodes[0].node_id,
+        gap_times_us=(),
+        cpu_budget=2,
+        ram_budget=1 << 30,
+    )
+
+
+def test_a_node_did_what_its_counters_grew_by() -> None:
+    before = snapshot(node(1, "Root", 2, elements=10, ns=50), node(2, "Map", elements=12, ns=900))
+    after = snapshot(node(1, "Root", 2, elements=11, ns=55), node(2, "Map", elements=14, ns=1100))
+    assert differences(before, after) == {1: NodeWork(1, 5, 8), 2: NodeWork(2, 200, 16)}
+
+
+def test_the_first_reading_counts_from_zero() -> None:
+    after = snapshot(node(1, "Root", elements=3, ns=7))
+    assert differences(None, after) == {1: NodeWork(3, 7, 24)}
+
+
+def test_inputs_that_come_and_go_make_no_negative_work() -> None:
+    before = snapshot(node(1, "Interleave", 3, elements=8), node(3, "Map", elements=8, ns=800))
+    after = snapshot(node(1, "Interleave", 4, elements=9), node(4, "Map", elements=1, ns=100))
+    assert differences(before, after) == {1: NodeWork(1, 0, 8), 4: NodeWork(1, 100, 8)}
+
+
+def test_elements_of_vanished_inputs_are_known_from_the_node_above() -> None:
+    before = snapshot(
+        node(1, "Interleave", 2, 3, elements=8),
+        node(2, "Range", elements=1),
+        node(3, "Map", elements=8),
+    )
+    after = snapshot(
+        node(1, "Interleave", 2, 5, elements=20),
+        node(2, "Range", elements=3),
+        node(5, "Map", elements=2),
+    )
+    assert lost_elements(before, after) == {1: 10}
+
+
+def test_elements_that_lie_in_the_buffer_of_an_interleave_are_not_lost() -> None:
+    before = snapshot(
+        node(1, "ParallelInterleaveV4", 2, 3, elements=8, buffered=5),
+        node(2, "Range"),
+        node(3, "Map", elements=13),
+    )
+    after = snapshot(
+        node(1, "ParallelInterleaveV4", 2, 3, elements=13, buffered=2),
+        node(2, "Range"),
+        node(3, "Map", elements=15),
+    )
+    assert lost_elements(before, after) == {}
+
+
+def test_the_passes_of_a_repeat_lose_elements_too() -> None:
+    before = snapshot(node(1, "ForeverRepeat", 2, elements=30), node(2, "Map", elements=30))
+    after = snapshot(node(1, "ForeverRepeat", 7, elements=45), node(7, "Map", elements=5))
+    assert lost_elements(before, after) == {1: 10}
+
+
+def test_a_map_that_runs_ahead_of_its_consumer_has_lost_nothing() -> None:
+    after = snapshot(node(1, "BatchV2", 2, elements=30), node(2, "Map", elements=5))
+    assert lost_elements(None, after) == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "count", "expected"),
+    [
+        ((), (), 0, ()),
+        ((), (1, 2), 3, (1, 2)),
+        ((1, 2), (1, 2), 0, ()),
+        ((1, 2), (1, 2, 3), 1, (3,)),
+        ((1, 2), (1, 2, 3), 9, (3,)),  # a wrong hint does not matter while the window fills
+        ((5, 5, 5), (5, 5, 5, 5), 1, (5,)),
+    ],
+)
+def test_new_gaps_of_a_window_that_fills(
+    before: tuple[int, ...], after: tuple[int, ...], count: int, expected: tuple[int, ...]
+) -> None:
+    assert new_gaps(before, after, count) == expected
+
+
+def test_new_gaps_of_a_full_window_are_those_behind_the_overlap() -> None:
+    gaps = tuple(range(GAP_WINDOW + 30))
+    assert new_gaps(gaps[:GAP_WINDOW], gaps[30:], 31) == gaps[GAP_WINDOW:]
+
+
+def test_equal_gaps_are_told_apart_by_the_hint() -> None:
+    same = (7,) * GAP_WINDOW
+    assert [len(new_gaps(same, same, count)) for count in (0, 1, 40, 100, 500)] == [
+        *(0, 1, 40, 100, 100)
+    ]
+
+
+def test_windows_without_an_overlap_are_all_new() -> None:
+    before, after = tuple(range(100)), tuple(range(500, 600))
+    assert new_gaps(before, after, 250) == after
