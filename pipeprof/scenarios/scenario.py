@@ -1,0 +1,75 @@
+"""What a scenario is: a training to watch, and what is known beforehand of what will be seen."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeprof.analysis.findings import Bound
+from pipeprof.recording import InputKind, Location, StageKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A training that is ready to start.
+
+    Attributes:
+        dataset: what feeds it; to be wrapped, or given to `train` as it is.
+        model: the Keras model that is trained.
+        train: trains it on that dataset, or on what wraps it, from beginning to end.
+        steps: how many steps that takes.
+        samples: how many samples it takes.
+    """
+
+    dataset: Any
+    model: Any
+    train: Callable[[Any], object]
+    steps: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """What was planted, and so has to be found.
+
+    Attributes:
+        bound: what each step waits for.
+        function: the user's function that does the work of the bottleneck, where a function does.
+        stage: the name of that stage, where the user gave it one.
+        kind: what kind of stage it is, where no function of the user's does the work.
+        cost_ms: its own work per step, where it does not depend on the machine.
+    """
+
+    bound: Bound
+    function: Callable[..., Any] | None = None
+    stage: str | None = None
+    kind: StageKind | None = None
+    cost_ms: float | None = None
+
+    @property
+    def location(self) -> Location | None:
+        """The line where the function begins; ``file`` has no folders."""
+        if self.function is None:
+            return None
+        code = inspect.unwrap(self.function).__code__
+        return Location(Path(code.co_filename).name, code.co_firstlineno)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One training, told apart from others by how it is fed.
+
+    Attributes:
+        name: short, for the command line and for the names of runs.
+        title: for people.
+        input: what kind of object feeds it.
+        prepare: makes the dataset and a new model.
+        truth: what is known of it beforehand, where anything is.
+    """
+
+    name: str
+    title: str
+    input: InputKind
+    prepare: Callable[[], Workload]
+    truth: Truth | None = None
