@@ -1,0 +1,99 @@
+"""What holds for every test: a fixed terminal, quiet frameworks, and nothing of pipeprof left behind."""
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+from operator import attrgetter
+from pathlib import Path
+
+import psutil
+import pytest
+
+import pipeprof
+
+# Before any test imports rich or TensorFlow, and inherited by the processes that tests start.
+os.environ |= {"COLUMNS": "80", "NO_COLOR": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+for name in ("FORCE_COLOR", "LINES"):
+    os.environ.pop(name, None)
+
+HERE = Path(__file__).parent
+PACKAGE = str(Path(pipeprof.__file__).parent)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+# Classes of other packages that a profile changes while it is on, or might (design.md, fact 12).
+PATCHED = (
+    ("tensorflow", "data.Dataset"),
+    ("keras", "Model"),
+    ("keras", "callbacks.CallbackList"),
+    ("keras", "utils.PyDataset"),
+    ("tf_keras", "Model"),
+    ("tf_keras", "callbacks.CallbackList"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what lies in integration/ and skips what this machine cannot run."""
+    tensorflow = find_spec("tensorflow") is not None
+    browser = find_spec("playwright") is not None and any(map(shutil.which, BROWSERS))
+    for item in items:
+        if HERE / "integration" in item.path.parents:
+            item.add_marker("integration")
+        if "integration" in item.keywords and not tensorflow:
+            item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed"))
+        if "browser" in item.keywords and not browser:
+            item.add_marker(pytest.mark.skip(reason="no Chromium, or no Playwright to drive it"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Proves that a test leaves no profile on, nothing patched, no thread, process or memory of ours."""
+    before, processes = _traces(), _processes()
+    yield
+    session = sys.modules.get("pipeprof.session")
+    assert session is None or session.active() is None, "a profile is still on"
+    assert _traces() - before == set()
+    assert _still_running(_processes() - processes) == []
+
+
+def _traces() -> set[str]:
+    finders = [f"{finder} finds modules" for finder in sys.meta_path if _ours(type(finder))]
+    threads = [f"thread {one.name} runs" for one in threading.enumerate()]
+    memory = [f"{entry} is left" for entry in Path("/dev/shm").glob(f"pipeprof*{os.getpid()}*")]
+    return {*finders, *(one for one in threads if "thread pipeprof" in one), *memory, *_patches()}
+
+
+def _patches() -> list[str]:
+    classes = [
+        one
+        for module, path in PATCHED
+        if module in sys.modules
+        for one in attrgetter(path)(sys.modules[module]).__mro__
+    ]
+    return [
+        f"{one.__qualname__}.{name} is patched"
+        for one in classes
+        for name, value in vars(one).items()
+        if _ours(getattr(value, "__func__", value))
+    ]
+
+
+def _ours(thing: object) -> bool:
+    # functools.wraps disguises everything but where the code stands.
+    code = getattr(thing, "__code__", None)
+    if code is not None:
+        return code.co_filename.startswith(PACKAGE)
+    return (getattr(thing, "__module__", None) or "").startswith("pipeprof.")
+
+
+def _processes() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def _still_running(processes: set[psutil.Process]) -> list[str]:
+    _, running = psutil.wait_procs(processes, timeout=5)
+    commands = [" ".join(one.cmdline()) for one in running if one.status() != psutil.STATUS_ZOMBIE]
+    # Python's own: it starts with the first shared semaphore and ends with the program.
+    return [command for command in commands if "resource_tracker" not in command]

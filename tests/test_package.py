@@ -1,0 +1,93 @@
+"""What pipeprof promises as a package: its names, its cheap import, and that its files fit together."""
+
+import json
+import re
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+import pipeprof
+
+ROOT = Path(__file__).parent.parent
+FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "jax", "torch", "xprof"}
+
+
+def modules_after(statement: str) -> set[str]:
+    program = f"{statement}\nimport json, sys; print(json.dumps(sorted(sys.modules)))"
+    printed = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return set(json.loads(printed.stdout))
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["pipeprof", "pipeprof.scenarios", "pipeprof.analysis", "pipeprof.surfaces", "pipeprof.cli"],
+)
+def test_importing_touches_no_framework(module: str) -> None:
+    assert not modules_after(f"import {module}") & FRAMEWORKS
+
+
+def test_importing_pipeprof_loads_nothing_slow() -> None:
+    slow = {"plotly", "tensorboard", "google.protobuf", "rich", "typer", "PIL"}
+    assert not modules_after("import pipeprof") & slow
+
+
+def test_these_names_are_promised_and_no_others() -> None:
+    promised = {"Callback", "__version__", "profile", "stage"}
+    assert set(pipeprof.__all__) == promised
+    assert all(hasattr(pipeprof, name) for name in promised)
+
+
+def test_the_version_is_the_packages() -> None:
+    assert pipeprof.__version__ == project()["version"]
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def requirement(line: str) -> str:
+    name = re.match(r"[\w.-]+", line)
+    assert name is not None
+    return re.sub(r"[-_.]+", "-", name[0]).lower()
+
+
+def test_every_dependency_has_a_fixed_version() -> None:
+    wanted = chain(project()["dependencies"], *project()["optional-dependencies"].values())
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    fixed = {requirement(line) for line in lines if "==" in line and not line.startswith("#")}
+    assert {requirement(line) for line in wanted} <= fixed
+
+
+def test_constraints_name_no_place_to_download_from() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    assert not [line for line in lines if not re.match(r"#|[\w.-]+==[\w.]+( ; .*)?$", line)]
+
+
+def test_the_tools_that_readme_names_exist_and_can_be_run() -> None:
+    named = set(re.findall(r"\btools/\w+", (ROOT / "README.md").read_text()))
+    assert {"tools/demo", "tools/test"} <= named
+    assert [name for name in sorted(named) if not (ROOT / name).stat().st_mode & 0o100] == []
+
+
+def test_the_commands_that_readme_names_exist() -> None:
+    named = set(re.findall(r"^ *pipeprof (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert named
+    program = "import sys; from pipeprof.cli import main; sys.argv = ['pipeprof', '--help']; main()"
+    usage = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
+    )
+    assert [command for command in sorted(named) if command not in usage.stdout] == []
+
+
+def test_type_checkers_may_read_the_package() -> None:
+    assert (Path(pipeprof.__file__).parent / "py.typed").is_file()
