@@ -16,6 +16,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 BINS = 512
 FIRST_WIDTH_NS = 4_000_000
+MOST_PIECES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ class BinnedSums:
         return sums
 
     def add(self, times_ns: IntArray, values: IntArray) -> None:
-        """Adds rows of ``values`` (n, channels) at ``times_ns`` (n), which may not precede the start."""
+        """Adds rows of ``values`` (n, channels) at ``times_ns`` (n), none before the start."""
         if not len(times_ns):
             return
         latest = int(times_ns.max())
@@ -78,6 +79,21 @@ class BinnedSums:
         index = np.clip((times_ns - self.start_ns) // self.width_ns, 0, BINS - 1)
         np.add.at(self.sums, index, values)
         self.used = max(self.used, int(index.max()) + 1)
+
+    def spread(self, start_ns: IntArray, end_ns: IntArray, values: IntArray) -> None:
+        """Adds rows that came about evenly from ``start_ns`` to ``end_ns``, to all bins between."""
+        if not len(end_ns):
+            return
+        pieces = np.clip((end_ns - start_ns) // self.width_ns + 1, 1, MOST_PIECES)
+        if (pieces == 1).all():
+            self.add(end_ns, values)
+            return
+        row = np.repeat(np.arange(len(pieces)), pieces)
+        piece = np.arange(len(row)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        of = pieces[row]
+        times = end_ns[row] - (end_ns - start_ns)[row] * (of - 1 - piece) // of
+        whole, part, count = values[row], piece[:, None], of[:, None]
+        self.add(times, whole * (part + 1) // count - whole * part // count)
 
     def add_one(self, time_ns: int, *values: int) -> None:
         """Adds a single row."""

@@ -1,0 +1,252 @@
+"""The thread that empties the rings into the accumulator while the training runs.
+
+It also calls the samplers, which read what nobody records by himself (CPU time of threads), keeps a
+checkpoint on disk, and clears up after worker processes that have ended.
+"""
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeprof.accumulator import Accumulator
+from pipeprof.clock import now_ns
+from pipeprof.errors import RunDamaged
+from pipeprof.names import SUFFIX as NAMES_SUFFIX
+from pipeprof.names import NameLogReader
+from pipeprof.recorder import RING_SUFFIX, Recorder
+from pipeprof.ring import Position, RingReader
+
+INTERVAL_S = 0.05
+LEAST_INTERVAL_S = 0.002
+LOOK_FOR_WORKERS_S = 0.25
+CHECKPOINT_S = 2.0
+
+RingKey = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """Something to be called now and then from the collector's thread."""
+
+    every_s: float
+    sample: Callable[[int], None]
+
+
+class RingSet:
+    """The rings and name logs of all processes of a run on this machine, read in step.
+
+    Args:
+        accumulator: takes what is read.
+        positions: where to read on, by (process id, number of the ring).
+    """
+
+    def __init__(
+        self, accumulator: Accumulator, positions: dict[RingKey, Position] | None = None
+    ) -> None:
+        self.accumulator = accumulator
+        self.readers: dict[RingKey, RingReader] = {}
+        self._logs: dict[int, NameLogReader] = {}
+        self._positions = positions or {}
+        self._dropped = 0
+
+    @property
+    def dropped(self) -> int:
+        """Records that were overwritten before they were read."""
+        return self._dropped + sum(reader.dropped for reader in self.readers.values())
+
+    @property
+    def pids(self) -> set[int]:
+        """Processes with rings here."""
+        return {pid for pid, _ in self.readers}
+
+    def add(self, pid: int, number: int, reader: RingReader) -> None:
+        """Adds a ring."""
+        self.readers[pid, number] = reader
+
+    def discover(self, folder: Path, *, skip_pid: int | None = None) -> None:
+        """Adds the rings and name logs in a folder that are new; what is damaged is passed over."""
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        for name in names:
+            if name.endswith(NAMES_SUFFIX):
+                pid = pid_of(name)
+                if pid is not None and pid != skip_pid:
+                    self._logs.setdefault(pid, NameLogReader(folder / name))
+            elif name.endswith(RING_SUFFIX):
+                self._discover_ring(folder / name, skip_pid)
+
+    def _discover_ring(self, path: Path, skip_pid: int | None) -> None:
+        pid = pid_of(path.name)
+        number = path.name.removesuffix(RING_SUFFIX).rpartition(".")[2]
+        if pid is None or pid == skip_pid or not number.isdigit():
+            return
+        key = (pid, int(number))
+        if key in self.readers:
+            return
+        try:
+            self.readers[key] = RingReader.open(path, self._positions.get(key))
+        except (OSError, RunDamaged):
+            return  # being made at this moment, or no ring at all: looked at again next time
+
+    def drain(self, tell_own: Callable[[], None] = lambda: None) -> float:
+        """Reads everything new; returns how full the fullest ring was, 0 to 1.
+
+        Args:
+            tell_own: tells the accumulator what is new in the name log of this very process.
+        """
+        fullest = 0.0
+        batches = [(key, reader, reader.read()) for key, reader in list(self.readers.items())]
+        # Names after records: whatever a record is about was named before it was written.
+        for pid, log in self._logs.items():
+            self.accumulator.tell(pid, log.read())
+        tell_own()
+        for (pid, number), reader, records in batches:
+            self.accumulator.add(pid, number, records)
+            fullest = max(fullest, len(records) / reader.capacity)
+        return fullest
+
+    def forget(self, pid: int) -> None:
+        """Drops the rings of a process that has ended and was read to its end."""
+        for key in [key for key in self.readers if key[0] == pid]:
+            self._dropped += self.readers.pop(key).dropped
+        self._logs.pop(pid, None)
+        self.accumulator.forget(pid)
+
+    def positions(self) -> dict[RingKey, Position]:
+        """Where each ring has been read to."""
+        return {key: reader.position for key, reader in self.readers.items()}
+
+
+class Collector:
+    """Runs the draining thread of a recording.
+
+    Args:
+        recorder: this process's recorder.
+        accumulator: takes the records.
+        samplers: called from the thread.
+        checkpoint: writes what has been collected so far, with the positions of the rings; None
+            writes nothing.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        accumulator: Accumulator,
+        *,
+        samplers: tuple[Sampler, ...] = (),
+        checkpoint: Callable[[dict[RingKey, Position]], None] | None = None,
+    ) -> None:
+        self.rings = RingSet(accumulator)
+        self.cpu_ns = 0
+        self._recorder = recorder
+        self._accumulator = accumulator
+        self._samplers = samplers
+        self._checkpoint = checkpoint
+        self._told = 0
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pipeprof-collector", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread and reads what is left."""
+        self._stop.set()
+        self._thread.join()
+        for sampler in self._samplers:
+            self._guarded(functools.partial(sampler.sample, now_ns()))
+        self._look_for_workers()
+        self.drain()
+        self._accumulator.settle(final=True)
+
+    def drain(self) -> float:
+        """Reads all rings once; returns how full the fullest was, 0 to 1."""
+        with self._lock:
+            own = self._recorder
+            for ring in list(own.rings):
+                if (own.pid, ring.number) not in self.rings.readers:
+                    self.rings.add(own.pid, ring.number, RingReader(ring.memory))
+            fullest = self.rings.drain(self._new_names)
+            self._accumulator.settle()
+            return fullest
+
+    def _new_names(self) -> None:
+        lines = self._recorder.names.lines
+        end = len(lines)
+        self._accumulator.tell(self._recorder.pid, lines[self._told : end])
+        self._told = end
+
+    def _run(self) -> None:
+        interval = INTERVAL_S
+        due = dict.fromkeys(self._samplers, 0.0)
+        look_at = checkpoint_at = time.monotonic()
+        while not self._stop.wait(interval):
+            now = time.monotonic()
+            for sampler, at in due.items():
+                if now >= at:
+                    due[sampler] = now + sampler.every_s
+                    self._guarded(functools.partial(sampler.sample, now_ns()))
+            if now >= look_at:
+                look_at = now + LOOK_FOR_WORKERS_S
+                self._guarded(self._look_for_workers)
+            fullest = self._guarded(self.drain) or 0.0
+            interval = _next_interval(interval, fullest)
+            if now >= checkpoint_at and self._checkpoint is not None:
+                checkpoint_at = now + CHECKPOINT_S
+                self._guarded(self._write_checkpoint)
+            self.cpu_ns = time.thread_time_ns()
+
+    def _write_checkpoint(self) -> None:
+        if self._checkpoint is not None:
+            self._checkpoint(self.rings.positions())
+
+    def _look_for_workers(self) -> None:
+        folder = self._recorder.folder
+        self._recorder.retire_lanes()
+        if folder is None or not folder.exists():
+            return
+        self.rings.discover(folder, skip_pid=self._recorder.pid)
+        for pid in self.rings.pids - {self._recorder.pid}:
+            if not Path(f"/proc/{pid}").exists():
+                self.drain()
+                self.rings.forget(pid)
+                remove_files_of(folder, pid)
+
+    def _guarded(self, action: Callable[[], float | None]) -> float | None:
+        """Runs an action; when it fails, the run says so and goes on without it."""
+        try:
+            return action()
+        except Exception as error:
+            self._recorder.warn(
+                f"A part of the recording failed ({type(error).__name__}: {error}); "
+                "figures may be missing."
+            )
+            return None
+
+
+def _next_interval(interval: float, fullest: float) -> float:
+    if fullest > 0.5:
+        return max(interval / 4, LEAST_INTERVAL_S)
+    if fullest < 0.1:
+        return min(interval * 2, INTERVAL_S)
+    return interval
+
+
+def pid_of(name: str) -> int | None:
+    """The process id in the name of one of a run's files, ``<host>-<pid>.…``."""
+    pid = name.partition(".")[0].rpartition("-")[2]
+    return int(pid) if pid.isdigit() else None
+
+
+def remove_files_of(folder: Path, pid: int) -> None:
+    """Removes the rings and the name log of a process that has been read to its end."""
+    for path in folder.iterdir():
+        mine = path.name.endswith((RING_SUFFIX, NAMES_SUFFIX))
+        if mine and pid_of(path.name) == pid:
+            path.unlink(missing_ok=True)

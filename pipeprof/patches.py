@@ -1,0 +1,108 @@
+"""Changes to public names of other packages while a profile is on, and back again.
+
+All that pipeprof ever patches goes through here: `Patches.undo` gives everything back exactly, in the
+reverse order, also when the profile ends in an exception.
+"""
+
+import importlib.abc
+import importlib.machinery
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+_MISSING = object()
+
+
+class Patches:
+    """Attributes set on foreign classes and modules, with what was there before."""
+
+    def __init__(self) -> None:
+        self._undo: list[tuple[Any, str, Any]] = []
+
+    def replace(self, owner: Any, name: str, value: Any) -> None:
+        """Sets ``owner.name``; an attribute that ``owner`` only inherited will be deleted again."""
+        before = vars(owner).get(name, _MISSING)
+        setattr(owner, name, value)
+        self._undo.append((owner, name, before))
+
+    def undo(self) -> None:
+        """Gives everything back."""
+        while self._undo:
+            owner, name, before = self._undo.pop()
+            if before is _MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+
+
+class ImportWatch(importlib.abc.MetaPathFinder):
+    """Calls a function as soon as a module has been imported, at once if it is there already.
+
+    Args:
+        module: full name of a top-level module.
+        then: called with no arguments, once, after the module's code has run.
+    """
+
+    def __init__(self, module: str, then: Callable[[], None]) -> None:
+        self._module = module
+        self._then = then
+        self._looking = threading.local()
+
+    def start(self) -> None:
+        """Calls now or as soon as the module comes."""
+        module = sys.modules.get(self._module)
+        spec = getattr(module, "__spec__", None)
+        if module is not None and not getattr(spec, "_initializing", False):
+            self._then()
+        else:
+            sys.meta_path.insert(0, self)
+
+    def stop(self) -> None:
+        """No longer waits."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Finds the awaited module as Python would, with a loader that tells when it is done."""
+        if fullname != self._module or getattr(self._looking, "now", False):
+            return None
+        self._looking.now = True
+        try:
+            spec = find_spec(fullname)
+        finally:
+            self._looking.now = False
+        if spec is not None and spec.loader is not None:
+            spec.loader = _TellingLoader(spec.loader, self._done)
+        return spec
+
+    def _done(self) -> None:
+        self.stop()
+        self._then()
+
+
+class _TellingLoader(importlib.abc.Loader):
+    def __init__(self, loader: importlib.abc.Loader, done: Callable[[], None]) -> None:
+        self._loader = loader
+        self._done = done
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec = module.__spec__
+        if spec is not None:
+            spec.loader = self._loader
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        self._done()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)

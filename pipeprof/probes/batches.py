@@ -1,0 +1,104 @@
+"""What a batch looks like: how many samples, how many bytes, which shapes.
+
+It reads the outside of a batch only (shapes and types), so its cost does not grow with the data.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeprof.clock import now_ns
+from pipeprof.recorder import Recorder
+from pipeprof.records import Kind, code
+
+
+@dataclass(frozen=True, slots=True)
+class BatchShape:
+    """The outside of a batch.
+
+    Attributes:
+        number: its number in the recorder's names.
+        samples: length of the first array's first axis, or None without one.
+        size_bytes: bytes of all arrays together.
+    """
+
+    number: int
+    samples: int | None
+    size_bytes: int
+
+
+class BatchSight:
+    """Looks at batches, and knows again those of a shape that came before."""
+
+    MOST_SHAPES = 256
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._known: dict[tuple[Any, ...], BatchShape] = {}
+
+    def look(self, batch: Any) -> BatchShape | None:
+        """The shape of a batch, recorded as delivered; None when it has no arrays."""
+        leaves: list[tuple[Any, Any]] = []
+        _gather(batch, leaves)
+        if not leaves:
+            return None
+        key = tuple(leaves)
+        try:
+            shape = self._known.get(key)
+        except TypeError:
+            return None  # shapes or types of a kind that cannot be compared
+        if shape is None:
+            if len(self._known) >= self.MOST_SHAPES:
+                return self._measure(0, leaves)
+            shape = self._known[key] = self._name(leaves)
+        now = now_ns()
+        self._recorder.lane().write(code(Kind.BATCH, shape.number), now, now, 0, 0)
+        return shape
+
+    def _name(self, leaves: list[tuple[Any, Any]]) -> BatchShape:
+        unnamed = self._measure(0, leaves)
+        facts = {
+            "type": "signature",
+            "dtypes": [_dtype_name(dtype) for dtype, _ in leaves],
+            "shapes": [[int(n) for n in shape] for _, shape in leaves],
+            "samples": unnamed.samples,
+            "size_bytes": unnamed.size_bytes,
+        }
+        return self._measure(self._recorder.names.number(facts), leaves)
+
+    @staticmethod
+    def _measure(number: int, leaves: list[tuple[Any, Any]]) -> BatchShape:
+        size = sum(math.prod(shape) * _item_bytes(dtype) for dtype, shape in leaves)
+        first = leaves[0][1]
+        return BatchShape(number, int(first[0]) if first else None, int(size))
+
+
+def count_samples(data: Any) -> int | None:
+    """Length of the first axis of the first array in some data, or None without one."""
+    leaves: list[tuple[Any, Any]] = []
+    _gather(data, leaves)
+    return int(leaves[0][1][0]) if leaves and leaves[0][1] else None
+
+
+def _gather(batch: Any, leaves: list[tuple[Any, Any]]) -> None:
+    if isinstance(batch, (tuple, list)):
+        for part in batch:
+            _gather(part, leaves)
+    elif isinstance(batch, Mapping):
+        for part in batch.values():
+            _gather(part, leaves)
+    else:
+        shape = getattr(batch, "shape", None)
+        dtype = getattr(batch, "dtype", None)
+        if shape is not None and dtype is not None:
+            leaves.append((dtype, tuple(shape)))
+
+
+def _dtype_name(dtype: Any) -> str:
+    return str(getattr(dtype, "name", dtype))
+
+
+def _item_bytes(dtype: Any) -> int:
+    size = getattr(dtype, "itemsize", None) or getattr(dtype, "size", None)
+    return size if isinstance(size, int) else 0

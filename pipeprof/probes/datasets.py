@@ -1,0 +1,224 @@
+"""Recognises what a user trains on and puts a watch on it, whatever it is.
+
+Objects are recognised by the names of their classes and modules, the way Keras does it, so no
+framework is imported for looking.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeprof.errors import UsageError
+from pipeprof.probes.loops import describe_input
+from pipeprof.probes.sequences import describe_sequence, watch_sequence
+from pipeprof.probes.stages import (
+    StageSite,
+    site_of_function,
+    site_of_generator,
+    timed_generator,
+)
+from pipeprof.probes.watch import HandFetches, Watch
+from pipeprof.recording import InputKind, StageKind
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A dataset under watch.
+
+    Attributes:
+        dataset: what to train on: the same kind of object as was given.
+        fed_by: what it is, for the loop that it feeds.
+        release: takes the watch away again.
+    """
+
+    dataset: Any
+    fed_by: dict[str, Any]
+    release: Callable[[], None]
+
+
+def recognise(dataset: Any) -> InputKind | None:
+    """What kind of input an object is, or None when it is none."""
+    for check, kind in _RECOGNISERS:
+        if check(dataset):
+            return kind
+    return None
+
+
+def watch_dataset(dataset: Any, watch: Watch) -> Watched:
+    """Puts a watch on a dataset.
+
+    Raises:
+        UsageError: nothing can be trained on such an object.
+    """
+    kind = recognise(dataset)
+    match kind:
+        case None:
+            raise UsageError(
+                "expected a dataset (a generator, a generator function, a Sequence or PyDataset, a "
+                f"tf.data.Dataset, arrays or an iterable of batches), received {_describe(dataset)}."
+            )
+        case InputKind.SEQUENCE:
+            return _watch_sequence(dataset, watch)
+        case InputKind.TF_DATA | InputKind.ARRAYS:
+            return Watched(dataset, describe_input(kind, type(dataset).__name__), _nothing)
+        case InputKind.GENERATOR:
+            return _watch_generator(dataset, watch)
+        case InputKind.ITERATOR | InputKind.LOADER:
+            return _watch_iterable(dataset, kind, watch)
+
+
+def _watch_sequence(sequence: Any, watch: Watch) -> Watched:
+    fed_by = describe_sequence(sequence)
+    try:
+        return Watched(sequence, fed_by, watch_sequence(sequence, watch))
+    except TypeError as error:
+        watch.recorder.warn(
+            f"The work inside {type(sequence).__name__} is not shown: "
+            f"its class cannot be watched ({error})."
+        )
+        return Watched(sequence, fed_by, _nothing)
+
+
+def _watch_generator(dataset: Any, watch: Watch) -> Watched:
+    if inspect.isgenerator(dataset):
+        fed_by = describe_input(InputKind.GENERATOR, dataset.__name__)
+        if dataset in watch.timed:
+            return Watched(dataset, fed_by, _nothing)
+        return Watched(_timed(site_of_generator(dataset), dataset, fed_by, watch), fed_by, _nothing)
+    site = site_of_function(dataset, StageKind.GENERATOR)
+    fed_by = describe_input(InputKind.GENERATOR, site.name)
+
+    def batches(*args: Any, **kwargs: Any) -> Any:
+        made = dataset(*args, **kwargs)
+        return _timed(site, iter(made), fed_by, watch)
+
+    batches.__name__ = site.name
+    watch.timed.add(batches)
+    return Watched(batches, fed_by, _nothing)
+
+
+def _timed(site: StageSite, source: Iterator[Any], fed_by: dict[str, Any], watch: Watch) -> Any:
+    generator = timed_generator(site, source, HandFetches(watch, fed_by))
+    watch.timed.add(generator)
+    return generator
+
+
+def _watch_iterable(dataset: Any, kind: InputKind, watch: Watch) -> Watched:
+    name = type(dataset).__name__
+    fed_by = describe_input(kind, name)
+    method = "__next__" if hasattr(dataset, "__next__") else "__iter__"
+    function = getattr(type(dataset), method)
+    site = site_of_function(function, StageKind.ITERABLE, name)
+    if method == "__next__":
+        return Watched(_timed(site, dataset, fed_by, watch), fed_by, _nothing)
+    fetches = HandFetches(watch, fed_by)
+
+    def __iter__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
+        return timed_generator(site, iter(function(self)), fetches)
+
+    original = type(dataset)
+    try:
+        members = {
+            "__iter__": __iter__,
+            "__module__": original.__module__,
+            "__qualname__": original.__qualname__,
+        }
+        dataset.__class__ = type(name, (original,), members)
+    except TypeError:
+        return Watched(TimedIterable(dataset, site, fetches), fed_by, _nothing)
+
+    def release() -> None:
+        dataset.__class__ = original
+
+    return Watched(dataset, fed_by, release)
+
+
+class TimedIterable:
+    """Stands for an iterable whose class cannot be changed (a list of batches)."""
+
+    def __init__(self, iterable: Any, site: StageSite, fetches: HandFetches) -> None:
+        self._iterable = iterable
+        self._site = site
+        self._fetches = fetches
+
+    def __iter__(self) -> Iterator[Any]:
+        return timed_generator(self._site, iter(self._iterable), self._fetches)
+
+    def __len__(self) -> int:
+        return len(self._iterable)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._iterable[index]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._iterable, name)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _has_base(dataset: Any, names: tuple[str, ...], modules: tuple[str, ...]) -> bool:
+    return any(
+        parent.__name__ in names and str(parent.__module__).startswith(modules)
+        for parent in type(dataset).__mro__
+    )
+
+
+def _is_tf_data(dataset: Any) -> bool:
+    names = ("DatasetV2", "DistributedDataset", "DistributedDatasetsFromFunction")
+    return _has_base(dataset, names, ("tensorflow.",))
+
+
+def _is_sequence(dataset: Any) -> bool:
+    return _has_base(dataset, ("PyDataset", "Sequence"), ("keras.", "tf_keras."))
+
+
+def _is_loader(dataset: Any) -> bool:
+    return _has_base(dataset, ("DataLoader",), ("torch.utils.data", "grain.")) or _has_base(
+        dataset, ("MapDataset", "IterDataset"), ("grain.",)
+    )
+
+
+def _is_array(dataset: Any) -> bool:
+    return hasattr(dataset, "shape") and hasattr(dataset, "dtype")
+
+
+def _is_arrays(dataset: Any) -> bool:
+    if _is_array(dataset) or _has_base(dataset, ("DataFrame", "Series"), ("pandas.",)):
+        return True
+    if isinstance(dataset, Mapping):
+        return bool(dataset) and all(_is_arrays(part) for part in dataset.values())
+    # A tuple is how arrays are given to `fit`; a list of tuples is a list of batches.
+    if isinstance(dataset, tuple):
+        return bool(dataset) and all(_is_arrays(part) for part in dataset)
+    return isinstance(dataset, list) and bool(dataset) and all(map(_is_array, dataset))
+
+
+def _is_generator(dataset: Any) -> bool:
+    if inspect.isgenerator(dataset):
+        return True
+    return callable(dataset) and not isinstance(dataset, type) and not hasattr(dataset, "__iter__")
+
+
+def _is_iterable(dataset: Any) -> bool:
+    if isinstance(dataset, (str, bytes, type)):
+        return False
+    return hasattr(type(dataset), "__iter__") or hasattr(type(dataset), "__next__")
+
+
+_RECOGNISERS: tuple[tuple[Callable[[Any], bool], InputKind], ...] = (
+    (_is_tf_data, InputKind.TF_DATA),
+    (_is_sequence, InputKind.SEQUENCE),
+    (_is_loader, InputKind.LOADER),
+    (_is_arrays, InputKind.ARRAYS),
+    (_is_generator, InputKind.GENERATOR),
+    (_is_iterable, InputKind.ITERATOR),
+)
+
+
+def _describe(value: Any) -> str:
+    text = repr(value)
+    shown = text if len(text) <= 60 else f"{text[:57]}..."
+    return f"{shown} of type {type(value).__name__}"

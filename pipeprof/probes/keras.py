@@ -1,0 +1,318 @@
+"""Keras, version 2 (``tf_keras``) and 3: its loops, their steps, and what they are fed with.
+
+Public names only: ``Model.fit`` and its kin tell what a loop is fed with and when it is over,
+`keras.callbacks.CallbackList`, where all callbacks meet, tells its epochs and steps. Waits are not
+seen here but for the loops that fetch a batch between two callbacks (the JAX and torch backends).
+"""
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pipeprof.clock import now_ns
+from pipeprof.patches import Patches
+from pipeprof.probes.batches import count_samples
+from pipeprof.probes.datasets import recognise, watch_dataset
+from pipeprof.probes.loops import OpenLoop
+from pipeprof.probes.watch import Watch
+from pipeprof.recording import InputKind, LoopKind, WaitSource
+
+_LOOPS = {
+    "fit": LoopKind.FIT,
+    "fit_generator": LoopKind.FIT,
+    "evaluate": LoopKind.EVALUATE,
+    "predict": LoopKind.PREDICT,
+}
+_PHASES = {"train": LoopKind.FIT, "test": LoopKind.EVALUATE, "predict": LoopKind.PREDICT}
+# The argument of `fit` and its kin that may be a dataset with a life of its own.
+_FEEDS = ("x", "generator", "validation_data")
+
+
+class StepListener(Protocol):
+    """Whoever wants to know of steps besides the tracker (`pipeprof.probes.tfdata`)."""
+
+    def loop_opened(self, loop: OpenLoop) -> None:
+        """A framework's loop begins."""
+
+    def step_ended(self, loop: OpenLoop, now: int, batches: int) -> None:
+        """A step of it has ended, which took so many batches."""
+
+    def epoch_ended(self, loop: OpenLoop) -> None:
+        """Its steps are over for this epoch."""
+
+
+class KerasProbe:
+    """Sees the loops of one Keras package.
+
+    Args:
+        package: ``keras`` or ``tf_keras``.
+        watch: the profile's.
+
+    Attributes:
+        backend: Keras's backend, once installed.
+        listener: is told of steps whose batches are fetched inside the step.
+    """
+
+    def __init__(self, package: str, watch: Watch) -> None:
+        self.backend: str | None = None
+        self._model: Any = object
+        self.listener: StepListener | None = None
+        self._package = package
+        self._watch = watch
+        self._patches = Patches()
+        self._fetches_first = False
+        self._failed = False
+        self._running: list[_RunningLoop] = []
+        self._fed_by: list[dict[str, Any] | None] = []
+        self._releases: list[Callable[[], None]] = []
+
+    def install(self) -> None:
+        """Starts to see; the package must have been imported."""
+        keras: Any = importlib.import_module(self._package)
+        backend = getattr(getattr(keras, "config", None), "backend", None)
+        self.backend = backend() if backend else "tensorflow"
+        self._fetches_first = self.backend != "tensorflow"
+        model = self._model = keras.Model
+        for name, kind in _LOOPS.items():
+            if hasattr(model, name):
+                self._patches.replace(model, name, self._watched_loop(getattr(model, name), kind))
+        self._patches.replace(model, "train_on_batch", self._watched_batch(model.train_on_batch))
+        self._watch_callbacks(keras.callbacks.CallbackList)
+
+    def join_fit(self, model: Any, data: Any) -> None:
+        """Takes up a ``fit`` that has begun before the probe was installed.
+
+        Args:
+            model: the model that is trained.
+            data: what it is fed with, or None where that is not known.
+        """
+        if not isinstance(model, self._model):
+            return
+        fed_by = None
+        kind = recognise(data) if data is not None else None
+        if kind is not None:
+            watched = watch_dataset(data, self._watch)
+            self._releases.append(watched.release)
+            fed_by = watched.fed_by
+        self._fed_by.append(fed_by)
+        self._watch.join_framework_loop()
+        self._begin(LoopKind.FIT, _Joined(model))
+
+    def remove(self) -> None:
+        """Gives everything back."""
+        self._patches.undo()
+        self._close_down_to(0)
+        while self._releases:
+            self._releases.pop()()
+
+    # What a loop is fed with.
+
+    def _watched_loop(self, original: Callable[..., Any], kind: LoopKind) -> Callable[..., Any]:
+        signature = inspect.signature(original)
+
+        @functools.wraps(original)
+        def loop(model: Any, *args: Any, **kwargs: Any) -> Any:
+            depth = len(self._running)
+            outer_feeds = len(self._fed_by)
+            with self._watch.framework_loop():
+                try:
+                    bound = signature.bind(model, *args, **kwargs)
+                except TypeError:
+                    return original(model, *args, **kwargs)  # the user's mistake, Keras's words
+                self._fed_by.append(self._watch_feeds(bound))
+                try:
+                    return original(*bound.args, **bound.kwargs)
+                finally:
+                    del self._fed_by[outer_feeds:]
+                    self._close_down_to(depth)
+
+        return loop
+
+    def _watch_feeds(self, bound: inspect.BoundArguments) -> dict[str, Any] | None:
+        """Puts watches on what the loop is fed with; returns what its main feed is."""
+        fed_by = None
+        arguments = bound.arguments
+        for name in _FEEDS:
+            data = arguments.get(name)
+            kind = recognise(data) if data is not None else None
+            if kind in (None, InputKind.ITERATOR):
+                continue
+            watched = watch_dataset(data, self._watch)
+            arguments[name] = watched.dataset
+            self._releases.append(watched.release)
+            if name != "validation_data":
+                fed_by = _with_arguments(watched.fed_by, arguments)
+        return fed_by
+
+    # Steps.
+
+    def _watch_callbacks(self, callback_list: Any) -> None:
+        # Where the batch is fetched inside the step, a step begins when the callbacks are done; where
+        # it is fetched before, the fetch has ended when the callbacks begin.
+        around_begin = self._before if self._fetches_first else self._after
+        for phase, kind in _PHASES.items():
+            self._after(callback_list, f"on_{phase}_begin", functools.partial(self._begin, kind))
+            self._before(callback_list, f"on_{phase}_end", self._end)
+            around_begin(callback_list, f"on_{phase}_batch_begin", self._step_begins)
+            self._after(callback_list, f"on_{phase}_batch_end", self._step_ends)
+        self._after(callback_list, "on_epoch_begin", self._epoch_begins)
+        self._before(callback_list, "on_epoch_end", self._epoch_ends)
+
+    def _before(self, owner: Any, name: str, tell: Callable[..., None]) -> None:
+        self._patch(owner, name, before=tell)
+
+    def _after(self, owner: Any, name: str, tell: Callable[..., None]) -> None:
+        self._patch(owner, name, after=tell)
+
+    def _patch(
+        self,
+        owner: Any,
+        name: str,
+        before: Callable[..., None] | None = None,
+        after: Callable[..., None] | None = None,
+    ) -> None:
+        original = getattr(owner, name)
+        guarded_before = self._guard(before) if before else None
+        guarded_after = self._guard(after) if after else None
+
+        @functools.wraps(original)
+        def method(callbacks: Any, *args: Any, **kwargs: Any) -> Any:
+            if guarded_before is not None:
+                guarded_before(callbacks, *args, **kwargs)
+            result = original(callbacks, *args, **kwargs)
+            if guarded_after is not None:
+                guarded_after(callbacks, *args, **kwargs)
+            return result
+
+        self._patches.replace(owner, name, method)
+
+    def _guard(self, tell: Callable[..., None]) -> Callable[..., None]:
+        """A probe that fails says so once, and is not asked again."""
+
+        def guarded(*args: Any, **kwargs: Any) -> None:
+            if self._failed:
+                return
+            try:
+                tell(*args, **kwargs)
+            except Exception as error:
+                self._failed = True
+                self._watch.recorder.warn(
+                    f"The steps could not be followed any more ({type(error).__name__}: {error}); "
+                    "later ones are missing."
+                )
+
+        return guarded
+
+    def _begin(self, kind: LoopKind, callbacks: Any, logs: Any = None) -> None:
+        if not self._watch.in_framework:
+            return  # callbacks called by hand
+        if self._running:
+            self._running[-1].count_samples()
+        fed_by = self._fed_by[-1] if self._fed_by else None
+        loop = self._watch.loops.open(kind, fed_by=fed_by, fetches_first=self._fetches_first)
+        running = _RunningLoop(loop, callbacks)
+        self._running.append(running)
+        if self._fetches_first:
+            loop.waits_told_by(WaitSource.ITERATOR)
+        elif self.listener is not None:
+            self.listener.loop_opened(loop)
+        if kind is not LoopKind.FIT:
+            loop.begin_epoch(now_ns())
+
+    def _end(self, callbacks: Any, logs: Any = None) -> None:
+        if self._running and self._running[-1].callbacks is callbacks:
+            self._close_down_to(len(self._running) - 1)
+
+    def _close_down_to(self, depth: int) -> None:
+        while len(self._running) > depth:
+            running = self._running.pop()
+            self._leave_steps(running)
+            self._watch.loops.close(running.loop)
+
+    def _leave_steps(self, running: "_RunningLoop") -> None:
+        running.count_samples()
+        if self.listener is not None and not self._fetches_first:
+            self.listener.epoch_ended(running.loop)
+        running.loop.leave_steps()
+
+    def _epoch_begins(self, callbacks: Any, epoch: Any, logs: Any = None) -> None:
+        if self._running:
+            self._running[-1].loop.begin_epoch(now_ns())
+
+    def _epoch_ends(self, callbacks: Any, epoch: Any, logs: Any = None) -> None:
+        if self._running:
+            self._leave_steps(self._running[-1])
+
+    def _step_begins(self, callbacks: Any, batch: Any, logs: Any = None) -> None:
+        if self._running:
+            running = self._running[-1]
+            running.first_batch = int(batch)
+            running.loop.begin_step(now_ns())
+
+    def _step_ends(self, callbacks: Any, batch: Any, logs: Any = None) -> None:
+        if not self._running:
+            return
+        running = self._running[-1]
+        now = now_ns()
+        batches = int(batch) - running.first_batch + 1
+        running.loop.end_step(now, batches)
+        running.uncounted = True
+        if running.loop.kind is LoopKind.PREDICT and isinstance(logs, dict):
+            samples = count_samples(logs.get("outputs"))
+            if samples is not None:
+                running.loop.samples(samples)
+        if self.listener is not None and not self._fetches_first:
+            self.listener.step_ended(running.loop, now, batches)
+
+    def _watched_batch(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def train_on_batch(model: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+            if not self._watch.by_hand():
+                return original(model, x, *args, **kwargs)
+            start_ns = now_ns()
+            result = original(model, x, *args, **kwargs)
+            self._watch.loops.hand.trained_on_batch(start_ns, now_ns(), count_samples(x))
+            return result
+
+        return train_on_batch
+
+
+class _Joined:
+    """Stands for the callbacks of a ``fit`` that was taken up late."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+
+class _RunningLoop:
+    """A Keras loop that has not ended, and what is counted of it."""
+
+    def __init__(self, loop: OpenLoop, callbacks: Any) -> None:
+        self.loop = loop
+        self.callbacks = callbacks
+        self.first_batch = 0
+        self.uncounted = False
+
+    def count_samples(self) -> None:
+        """Reads how many samples went into the loss since Keras last reset it."""
+        if not self.uncounted or self.loop.kind is LoopKind.PREDICT:
+            return
+        self.uncounted = False
+        for metric in getattr(self.callbacks.model, "metrics", [])[:1]:
+            count = getattr(metric, "count", None)
+            if getattr(metric, "name", None) == "loss" and count is not None:
+                samples = round(float(count))
+                if samples > 0:
+                    self.loop.samples(samples)
+
+
+def _with_arguments(fed_by: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """What feeds a loop, with what Keras 2 takes on ``fit`` instead of on the dataset."""
+    told = {
+        "workers": arguments.get("workers"),
+        "multiprocessing": arguments.get("use_multiprocessing"),
+        "queue_size": arguments.get("max_queue_size"),
+    }
+    return fed_by | {name: value for name, value in told.items() if value is not None}

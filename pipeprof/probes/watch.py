@@ -1,0 +1,84 @@
+"""What the probes of one profile share."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakSet
+
+from pipeprof.probes.batches import BatchSight
+from pipeprof.probes.loops import LoopTracker
+from pipeprof.probes.stages import Fetches
+from pipeprof.recorder import Recorder
+
+
+class Watch:
+    """The recorder of a profile, the loops that are open, and the thread that trains.
+
+    Attributes:
+        recorder: where to record.
+        loops: the loops that are open.
+        sight: looks at batches.
+        warmup: steps of each loop that count as warm-up.
+        in_framework: whether a framework's own loop (``fit``) runs, so that a batch taken is its.
+        timed: generators and generator functions that are timed already.
+    """
+
+    def __init__(self, recorder: Recorder, *, warmup: int) -> None:
+        self.recorder = recorder
+        self.warmup = warmup
+        self.loops = LoopTracker(recorder)
+        self.sight = BatchSight(recorder)
+        self.timed: WeakSet[Any] = WeakSet()
+        self._thread = threading.get_ident()
+        self._framework_depth = 0
+
+    @property
+    def in_framework(self) -> bool:
+        """Whether a framework's own loop runs."""
+        return self._framework_depth > 0
+
+    @contextmanager
+    def framework_loop(self) -> Iterator[None]:
+        """While a framework's own loop runs."""
+        if not self._framework_depth:
+            self.loops.hand.end()
+        self._framework_depth += 1
+        try:
+            yield
+        finally:
+            self._framework_depth -= 1
+
+    def join_framework_loop(self) -> None:
+        """A framework's loop runs already, to the end of the profile."""
+        self._framework_depth += 1
+
+    def by_hand(self) -> bool:
+        """Whether the calling thread is the training's, and in no framework's loop."""
+        return not self._framework_depth and threading.get_ident() == self._thread
+
+
+class HandFetches(Fetches):
+    """Tells the tracker of each batch that a hand-written loop takes from one object.
+
+    Args:
+        watch: the profile's.
+        fed_by: what the object is, as `pipeprof.probes.loops.describe_input` says it.
+    """
+
+    def __init__(self, watch: Watch, fed_by: dict[str, Any]) -> None:
+        self._watch = watch
+        self._fed_by = fed_by
+
+    def fetched(self, item: Any, start_ns: int, end_ns: int) -> None:
+        """A batch was taken; whether by hand is seen from where."""
+        watch = self._watch
+        shape = watch.sight.look(item)
+        if watch.by_hand():
+            samples = shape.samples if shape else None
+            watch.loops.hand.fetched(id(self), self._fed_by, start_ns, end_ns, samples)
+
+    def exhausted(self, start_ns: int) -> None:
+        """There was no more."""
+        if self._watch.by_hand():
+            self._watch.loops.hand.exhausted(id(self), start_ns)

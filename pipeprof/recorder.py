@@ -1,0 +1,225 @@
+"""The recorder of one process: a ring a thread, and the names of what is recorded.
+
+This is the hot path. A probe asks for its thread's `LaneWriter` and calls its ``write``; nothing
+else happens in the user's thread. A process forked from a recording one records for itself, into
+files of its own in the same folder, from its first event on.
+"""
+
+import mmap
+import os
+import re
+import socket
+import sys
+import threading
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from threading import get_ident
+from types import CodeType, FrameType
+from typing import Any
+
+from pipeprof import ring as rings
+from pipeprof.clock import now_ns
+from pipeprof.names import SUFFIX as NAMES_SUFFIX
+from pipeprof.names import NameLog
+from pipeprof.recording import Location, Role
+from pipeprof.records import Kind, code
+from pipeprof.ring import Write
+
+RING_SUFFIX = ".ring"
+OUTSIDE = -1
+WORKER_PROCESS = "worker process"
+_REST_NS = 10_000_000_000
+
+
+class LaneWriter:
+    """What one thread needs to record.
+
+    Attributes:
+        write: appends a record to the thread's ring.
+        inner_ns: time spent so far in stages called from the one that runs, or `OUTSIDE` any stage.
+        inner_cpu_ns: CPU time of those stages, as far as it was read.
+        resume: number of the timed generator frame that runs, so that a block left open across a
+            ``yield`` is noticed.
+        blocks: open ``with stage(...)`` blocks, innermost last.
+        native_id: the system's number of the thread.
+        subject: the number of its lane in the recorder's names.
+    """
+
+    __slots__ = (
+        "blocks",
+        "inner_cpu_ns",
+        "inner_ns",
+        "native_id",
+        "resume",
+        "ring",
+        "subject",
+        "write",
+    )
+
+    def __init__(self, ring: "OwnRing", native_id: int, subject: int) -> None:
+        self.write: Write = ring.write
+        self.inner_ns = OUTSIDE
+        self.inner_cpu_ns = 0
+        self.resume = 0
+        self.blocks: list[Any] = []
+        self.native_id = native_id
+        self.subject = subject
+        self.ring = ring
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnRing:
+    """A ring that this process writes, in turn for one thread after another."""
+
+    number: int
+    memory: mmap.mmap
+    write: Write
+
+
+class Recorder:
+    """Records the events of this process.
+
+    Args:
+        folder: the run folder; None records into memory only.
+        capacity: records that each ring holds.
+
+    Attributes:
+        lanes: the writer of each thread that has recorded, by `threading.get_ident`.
+    """
+
+    def __init__(self, folder: Path | None, *, capacity: int = rings.CAPACITY) -> None:
+        self.pid = os.getpid()
+        self.folder = folder
+        self.prefix = f"{host_name()}-{self.pid}"
+        self.names = NameLog(folder / f"{self.prefix}{NAMES_SUFFIX}" if folder else None)
+        self.rings: list[OwnRing] = []
+        self.lanes: dict[int, LaneWriter] = {}
+        self._capacity = capacity
+        self._retired: deque[tuple[int, OwnRing]] = deque()
+        self._lock = threading.Lock()
+
+    def lane(self) -> LaneWriter:
+        """The writer of the calling thread."""
+        try:
+            return self.lanes[get_ident()]
+        except KeyError:
+            return self._open_lane()
+
+    def warn(self, sentence: str) -> None:
+        """Puts a sentence into the run's warnings, once."""
+        self.names.number({"type": "warning", "text": sentence})
+
+    def retire_lanes(self) -> None:
+        """Takes the rings of ended threads back, so that a run of weeks needs no more of them."""
+        for ident, lane in list(self.lanes.items()):
+            if not Path(f"/proc/self/task/{lane.native_id}").exists():
+                del self.lanes[ident]
+                self._retired.append((now_ns() + _REST_NS, lane.ring))
+
+    def in_child(self) -> "Recorder":
+        """The recorder of a process that was just forked from this one's."""
+        return Recorder(self.folder, capacity=self._capacity)
+
+    def _open_lane(self) -> LaneWriter:
+        ring = self._take_ring()
+        native_id = threading.get_native_id()
+        name, role = _describe_thread(native_id)
+        facts: dict[str, Any] = {"type": "lane", "name": name, "role": role.value}
+        if native_id != self.pid:
+            facts["ring"] = ring.number
+        subject = self.names.number(facts)
+        now = now_ns()
+        ring.write(code(Kind.THREAD, subject), now, now, self.pid, native_id)
+        lane = self.lanes[get_ident()] = LaneWriter(ring, native_id, subject)
+        return lane
+
+    def _take_ring(self) -> OwnRing:
+        with self._lock:
+            if self._retired and self._retired[0][0] < now_ns():
+                return self._retired.popleft()[1]
+            number = len(self.rings)
+            memory = self._make_ring(number)
+            ring = OwnRing(number, memory, rings.writer(memory))
+            self.rings.append(ring)
+            return ring
+
+    def _make_ring(self, number: int) -> mmap.mmap:
+        # A worker process may outlive the run that it was started in: then it records for nobody.
+        if self.folder is not None and self.folder.exists():
+            path = self.folder / f"{self.prefix}.{number}{RING_SUFFIX}"
+            try:
+                return rings.create_ring(path, pid=self.pid, capacity=self._capacity)
+            except OSError as error:
+                self.warn(
+                    f"The recording could not be kept on disk ({error.strerror}): "
+                    "it is in memory until the run ends, and lost if the process dies."
+                )
+        return rings.anonymous_ring(pid=self.pid, capacity=self._capacity)
+
+
+def host_name() -> str:
+    """This machine's name, fit for a file name."""
+    plain = "".join(
+        c if c.isalnum() or c in "-_" else "-" for c in socket.gethostname().split(".")[0]
+    )
+    return plain or "host"
+
+
+def location_of(code_object: CodeType) -> Location:
+    """Where a function begins."""
+    return Location(relative_file(code_object.co_filename), code_object.co_firstlineno)
+
+
+def location_of_frame(frame: FrameType) -> Location:
+    """The line that a frame is at."""
+    return Location(relative_file(frame.f_code.co_filename), frame.f_lineno)
+
+
+def relative_file(file: str) -> str:
+    """A file's path as seen from the working folder, if it lies below it."""
+    try:
+        return str(Path(file).relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return file
+
+
+def thread_comm(native_id: int) -> str:
+    """The name that the system has for a thread of this process, at most 15 characters."""
+    try:
+        return Path(f"/proc/self/task/{native_id}/comm").read_text().strip()
+    except OSError:
+        return "thread"
+
+
+def _describe_thread(native_id: int) -> tuple[str, Role]:
+    if native_id == os.getpid():
+        return (WORKER_PROCESS, Role.WORKER) if _is_worker_process() else ("main", Role.MAIN)
+    # Not threading.current_thread(): that would leave a dummy behind for a thread not Python's own.
+    for thread in threading.enumerate():
+        if thread.native_id == native_id and not thread.name.startswith("Dummy-"):
+            role = Role.WORKER if "(worker)" in thread.name else Role.INPUT
+            return re.sub(r"^Thread-\d+", "Thread", thread.name), role
+    return thread_comm(native_id), Role.INPUT
+
+
+def _is_worker_process() -> bool:
+    processes = sys.modules.get("multiprocessing.process")
+    return processes is not None and processes.parent_process() is not None
+
+
+current: Recorder | None = None
+
+
+def activate(recorder: Recorder | None) -> None:
+    """Turns recording on, or off with None."""
+    global current
+    current = recorder
+
+
+def _after_fork_in_child() -> None:
+    if current is not None:
+        activate(current.in_child())
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,67 @@
+"""What a recorded event looks like, in memory and on disk.
+
+Every event is one `RECORD`: two times, two numbers, what kind of event it is and what it is about.
+What the two numbers mean depends on the kind, as `Kind` says. ``subject`` is a number given out by
+`pipeprof.names`.
+"""
+
+import struct
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+Records = npt.NDArray[np.void]
+
+# start_ns, end_ns, inner, value, code = kind << 24 | subject, lap.
+RECORD = struct.Struct("<qqqqII")
+RECORD_DTYPE = np.dtype(
+    [
+        ("start_ns", "<i8"),
+        ("end_ns", "<i8"),
+        ("inner", "<i8"),
+        ("value", "<i8"),
+        ("code", "<u4"),
+        ("lap", "<u4"),
+    ]
+)
+KIND_SHIFT = 24
+SUBJECT_MASK = (1 << KIND_SHIFT) - 1
+NOT_READ = -1
+
+
+class Kind(IntEnum):
+    """What an event is; its subject, and what ``inner`` and ``value`` hold."""
+
+    THREAD = 1
+    """From here on the ring is a lane's (subject). value: its native thread id."""
+    ROOT_SPAN = 2
+    """A stage (subject) worked, called from outside any stage. inner: nanoseconds in stages called
+    from within; value: CPU nanoseconds of the whole call, or `NOT_READ`."""
+    NESTED_SPAN = 3
+    """The same, called from within another stage of the same thread."""
+    WORK = 4
+    """A stage (subject) worked for ``value`` nanoseconds in ``inner`` calls at some time between."""
+    WAIT = 5
+    """A loop (subject, 0: whichever runs) was blocked for a batch."""
+    STEP = 6
+    """A loop (subject) took a step. inner: its ordinal; value: epoch << 32 | batches."""
+    GAP = 7
+    """A loop (subject) spent ``value`` nanoseconds of step number ``inner`` not waiting."""
+    GAUGE = 8
+    """A level (subject) was ``value``."""
+    BYTES = 9
+    """A stage (subject) gave ``value`` bytes."""
+    CPU = 10
+    """A lane (subject) used ``value`` nanoseconds of CPU between start and end."""
+    BATCH = 11
+    """A batch with a certain signature (subject) was delivered."""
+    SAMPLES = 12
+    """A loop (subject) took ``value`` samples since the last such event."""
+    PROCESS_CPU = 13
+    """All processes of the training used ``value`` nanoseconds of CPU between start and end."""
+
+
+def code(kind: Kind, subject: int) -> int:
+    """The number that stands for both."""
+    return kind << KIND_SHIFT | subject

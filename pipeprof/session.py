@@ -1,0 +1,395 @@
+"""`profile`: opens a run, installs the probes, and takes them away again.
+
+This is where the parts meet: recorder, collector, probes, run folder. Whatever goes wrong in here
+after the training has begun becomes a sentence in the report, never an exception in the training.
+"""
+
+import functools
+import importlib
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pipeprof import checkpoint as checkpoints
+from pipeprof import machine, recorder, ring
+from pipeprof.accumulator import Accumulator
+from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.findings import Findings
+from pipeprof.clock import WallAnchor, now_ns
+from pipeprof.collector import Collector, RingKey, Sampler
+from pipeprof.errors import PipeprofError, UsageError
+from pipeprof.patches import ImportWatch
+from pipeprof.probes.datasets import Watched, watch_dataset
+from pipeprof.probes.keras import KerasProbe
+from pipeprof.probes.threads import SAMPLE_HZ, ThreadSampler
+from pipeprof.probes.watch import Watch
+from pipeprof.recorder import Recorder
+from pipeprof.recording import Overhead, Profile, RunInfo
+from pipeprof.ring import Position
+from pipeprof.runs import DEFAULT_LOGDIR, RunFile, create_run_folder, new_run_name
+
+WARMUP_STEPS = 5
+
+_current: "Session | None" = None
+
+
+def active() -> "Session | None":
+    """The profile that is on, if one is."""
+    return _current
+
+
+def profile(
+    dataset: Any = None,
+    *,
+    logdir: str | os.PathLike[str] = DEFAULT_LOGDIR,
+    name: str | None = None,
+    warmup: int = WARMUP_STEPS,
+    sample_hz: float = SAMPLE_HZ,
+) -> "Session":
+    """Watches a training and says whether it waits for its data, and why.
+
+    Use it as a context manager and train on what it gives back::
+
+        with pipeprof.profile(train_ds, logdir="logs/run1") as prof:
+            model.fit(prof.dataset, epochs=2)
+        print(prof.report())
+
+    Args:
+        dataset: what the training is fed with: a generator or generator function, a Keras
+            ``Sequence`` or ``PyDataset``, a ``tf.data.Dataset``, arrays, or any iterable of batches.
+            Without it, everything that starts inside is watched as far as it can be seen.
+        logdir: TensorBoard's log folder; the run is written below it.
+        name: name of the run; the date and time without one.
+        warmup: steps at the begin of each loop that are left out of the verdict.
+        sample_hz: how often a second the CPU time of all threads is read; 0 for never.
+
+    Raises:
+        UsageError: an argument makes no sense, or, on entering, another profile is on.
+    """
+    if warmup < 0:
+        raise UsageError(f"expected warmup of 0 steps or more, received {warmup}.")
+    if not 0 <= sample_hz <= 1000:
+        raise UsageError(f"expected sample_hz from 0 to 1000, received {sample_hz}.")
+    return Session(dataset, Path(logdir), name, warmup, sample_hz)
+
+
+class Session:
+    """A profile: on between entering and leaving it; `profile` makes it.
+
+    Attributes:
+        folder: the run's folder, or None when it could not be made.
+    """
+
+    def __init__(
+        self, dataset: Any, logdir: Path, name: str | None, warmup: int, sample_hz: float
+    ) -> None:
+        self.folder: Path | None = None
+        self._dataset = dataset
+        self._logdir = logdir
+        self._name = name
+        self._warmup = warmup
+        self._sample_hz = sample_hz
+        self._entered = False
+        self._result: Profile | None = None
+        self._findings: Findings | None = None
+        self._watched: Watched | None = None
+        self._exit_code: int | None = None
+        self._late_warnings: list[str] = []
+
+    # Before and during the training.
+
+    def __enter__(self) -> "Session":
+        """Turns the profile on.
+
+        Raises:
+            UsageError: another one is on, this one was on before, or the dataset is none.
+        """
+        global _current
+        if self._entered:
+            raise UsageError(
+                "expected a new profile, received one that was entered before: "
+                "call pipeprof.profile() again for every run."
+            )
+        if _current is not None:
+            raise UsageError(
+                "expected no other profile to be on, but one is: profiles cannot be nested. "
+                "Under 'pipeprof run' the whole script is profiled already."
+            )
+        self._anchor = WallAnchor.now()
+        self._start_ns = now_ns()
+        self._recorder = Recorder(self._make_folder())
+        self._watch = Watch(self._recorder, warmup=self._warmup)
+        if self._dataset is not None:
+            self._watched = watch_dataset(self._dataset, self._watch)
+        self._entered = True
+        self._start()
+        _current = self
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Turns it off, and writes the run."""
+        global _current
+        _current = None
+        try:
+            self._finish(error)
+        except Exception as problem:  # the training's own exception, if any, must come through
+            warnings.warn(
+                f"pipeprof could not finish its recording ({type(problem).__name__}: {problem}).",
+                stacklevel=2,
+            )
+
+    @property
+    def dataset(self) -> Any:
+        """What to train on: the same kind of object as was given to `profile`.
+
+        Raises:
+            UsageError: none was given, or the profile is not on yet.
+        """
+        if not self._entered:
+            raise UsageError(
+                "expected to be inside the profile: use it in a 'with' statement first."
+            )
+        if self._watched is None:
+            raise UsageError(
+                "expected a dataset to have been given to pipeprof.profile(dataset), received none."
+            )
+        return self._watched.dataset
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Marks one training step of a hand-written loop; needed only where it is not seen by itself."""
+        hand = self._watch.loops.hand
+        hand.step_began(now_ns())
+        try:
+            yield
+        finally:
+            hand.step_ended(now_ns())
+
+    def set_exit_code(self, code: int | None) -> None:
+        """Says what the training's process will return; for the command line."""
+        self._exit_code = code
+
+    def join_fit(self, model: Any, data: Any) -> None:
+        """Takes up a Keras ``fit`` that has begun already; for `pipeprof.Callback`."""
+        for probe in self._keras:
+            self._guarded(functools.partial(probe.join_fit, model, data))()
+
+    # After the training.
+
+    @property
+    def result(self) -> Profile:
+        """The recording.
+
+        Raises:
+            UsageError: the profile is still on, or never was.
+        """
+        if self._result is None:
+            raise UsageError("expected the profile to be over: leave its 'with' block first.")
+        return self._result
+
+    @property
+    def findings(self) -> Findings:
+        """What the analysis says of the recording."""
+        if self._findings is None:
+            self._findings = analyse(self.result)
+        return self._findings
+
+    def report(self, width: int | None = None, color: bool = False) -> str:
+        """The verdict in words and tables.
+
+        Args:
+            width: columns to use; those of the terminal without it.
+            color: whether to use ANSI colours.
+        """
+        from pipeprof.surfaces.terminal import render_report
+
+        columns = width or int(os.environ.get("COLUMNS") or 0) or _terminal_width()
+        return render_report(self.findings, width=columns, color=color)
+
+    # How it is done.
+
+    def _make_folder(self) -> Path | None:
+        try:
+            self.folder = create_run_folder(self._logdir, self._name)
+        except OSError as error:
+            self._late_warnings.append(
+                f"The run could not be written to {self._logdir} ({error.strerror or error}): "
+                "choose another folder with logdir."
+            )
+        return self.folder
+
+    def _start(self) -> None:
+        self._machine = (machine.core_count(), machine.cpu_limit())
+        self._probe_ns = measure_probe_ns()
+        accumulator = Accumulator(start_ns=self._start_ns, warmup=self._warmup)
+        self._threads = ThreadSampler(self._recorder, self._worker_pids)
+        samplers = (Sampler(1 / self._sample_hz, self._threads.sample),) if self._sample_hz else ()
+        self._accumulator = accumulator
+        self._collector = Collector(
+            self._recorder,
+            accumulator,
+            samplers=samplers,
+            checkpoint=self._write_checkpoint if self.folder else None,
+        )
+        self._keras: list[KerasProbe] = []
+        self._tfdata: Any = None
+        self._imports = (
+            ImportWatch("tensorflow", self._guarded(self._install_tfdata)),
+            ImportWatch("keras", self._guarded(lambda: self._install_keras("keras"))),
+            ImportWatch("tf_keras", self._guarded(lambda: self._install_keras("tf_keras"))),
+        )
+        recorder.activate(self._recorder)
+        for watch in self._imports:
+            watch.start()
+        self._collector.start()
+
+    def _guarded(self, install: Callable[[], None]) -> Callable[[], None]:
+        def guarded() -> None:
+            try:
+                install()
+            except Exception as error:
+                self._recorder.warn(
+                    f"A probe could not be installed ({type(error).__name__}: {error}): "
+                    "what it would have seen is missing."
+                )
+
+        return guarded
+
+    def _install_tfdata(self) -> None:
+        if not hasattr(sys.modules["tensorflow"], "data"):
+            return
+        probes = importlib.import_module("pipeprof.probes.tfdata")
+        self._tfdata = probes.TfDataProbe(self._watch)
+        self._tfdata.install()
+        for keras in self._keras:
+            keras.listener = self._tfdata
+
+    def _install_keras(self, package: str) -> None:
+        probe = KerasProbe(package, self._watch)
+        self._keras.append(probe)
+        probe.listener = self._tfdata
+        probe.install()
+
+    def _worker_pids(self) -> set[int]:
+        return self._collector.rings.pids - {self._recorder.pid}
+
+    def _finish(self, error: BaseException | None) -> None:
+        for watch in self._imports:
+            watch.stop()
+        self._watch.loops.close_all()
+        for probe in self._keras:
+            probe.remove()
+        if self._tfdata is not None:
+            self._tfdata.remove()
+        if self._watched is not None:
+            self._watched.release()
+        recorder.activate(None)
+        self._collector.stop()
+        self._threads.close()
+        end_ns = now_ns()
+        self._result = self._accumulator.profile(
+            run=replace(
+                self._run_info(end_ns),
+                complete=True,
+                exit_code=self._exit_code,
+                error=describe_error(error) if error is not None else None,
+            ),
+            cores=self._machine[0],
+            cpu_limit=self._machine[1],
+            overhead=self._overhead(),
+        )
+        self._recorder.names.close()
+        if self.folder is not None:
+            self._write(self.folder)
+
+    def _write(self, folder: Path) -> None:
+        assert self._result is not None
+        pids = self._collector.rings.pids | {self._recorder.pid}
+        try:
+            RunFile(folder, self._recorder.prefix).finish(self._result, pids)
+            tensorboard = importlib.import_module("pipeprof.surfaces.tensorboard")
+            tensorboard.write_run(self.findings, self._logdir, self.report(width=100))
+        except OSError as error:
+            self._add_warning(
+                f"The run could not be written completely to {folder} ({error.strerror or error})."
+            )
+        except PipeprofError as error:
+            self._add_warning(f"TensorBoard's files could not be written: {error}")
+
+    def _add_warning(self, sentence: str) -> None:
+        assert self._result is not None
+        run = replace(self._result.run, warnings=(*self._result.run.warnings, sentence))
+        self._result = replace(self._result, run=run)
+        self._findings = None
+
+    def _write_checkpoint(self, positions: dict[RingKey, Position]) -> None:
+        if self.folder is None:
+            return
+        state = checkpoints.take(
+            self._accumulator,
+            positions,
+            run=self._run_info(now_ns()),
+            cores=self._machine[0],
+            cpu_limit=self._machine[1],
+            overhead=self._overhead(),
+        )
+        RunFile(self.folder, self._recorder.prefix).write(state)
+
+    def _run_info(self, end_ns: int) -> RunInfo:
+        return RunInfo(
+            name=self.folder.name if self.folder else self._name or new_run_name(),
+            hosts=(recorder.host_name(),),
+            anchor=self._anchor,
+            start_ns=self._start_ns,
+            end_ns=end_ns,
+            versions=machine.loaded_versions(),
+            backend=next((probe.backend for probe in self._keras if probe.backend), None),
+            argv=tuple(sys.argv),
+            exit_code=None,
+            error=None,
+            warnings=(*self._late_warnings, *self._accumulator.warnings),
+            complete=False,
+        )
+
+    def _overhead(self) -> Overhead:
+        return Overhead(
+            probe_ns=self._probe_ns,
+            events=self._accumulator.event_count,
+            dropped=self._collector.rings.dropped,
+            collector_ns=self._collector.cpu_ns,
+        )
+
+
+def measure_probe_ns(events: int = 2000) -> float:
+    """What recording one event costs in this process, in nanoseconds: two clock reads and a write."""
+    write = ring.writer(ring.anonymous_ring(pid=os.getpid(), capacity=1024))
+    begin = time.perf_counter_ns()
+    for _ in range(events):
+        start = now_ns()
+        write(0, start, now_ns(), 0, 0)
+    return (time.perf_counter_ns() - begin) / events
+
+
+def describe_error(error: BaseException) -> str:
+    """An exception in one line."""
+    first_line = str(error).strip().splitlines()[:1]
+    return f"{type(error).__name__}: {first_line[0]}" if first_line else type(error).__name__
+
+
+def _terminal_width() -> int:
+    try:
+        return os.get_terminal_size().columns
+    except OSError:
+        return 80
