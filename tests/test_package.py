@@ -42,7 +42,7 @@ def test_importing_pipeprof_loads_nothing_slow() -> None:
 
 
 def test_these_names_are_promised_and_no_others() -> None:
-    promised = {"Callback", "__version__", "profile", "stage"}
+    promised = {"Callback", "PipeprofError", "__version__", "profile", "stage"}
     assert set(pipeprof.__all__) == promised
     assert all(hasattr(pipeprof, name) for name in promised)
 

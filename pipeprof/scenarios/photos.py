@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pipeprof.probes.stages import stage
+import pipeprof
 
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]
 
@@ -67,19 +67,19 @@ class PhotoSet:
         return np.stack(samples), self.labels[chosen.start : chosen.stop]
 
 
-@stage("read")
+@pipeprof.stage("read")
 def read(path: str) -> bytes:
     """A file's content."""
     return Path(path).read_bytes()
 
 
-@stage("decode")
+@pipeprof.stage("decode")
 def decode(content: bytes) -> Image.Image:
     """Its pixels."""
     return Image.open(io.BytesIO(content)).convert("RGB")
 
 
-@stage("augment")
+@pipeprof.stage("augment")
 def augment(image: Image.Image, draw: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
     """A square part of it in `SIDE` pixels, perhaps flipped, brighter or darker; from 0 to 1."""
     from_top, from_left, flip, brightness = draw.tolist()

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+import pipeprof
 from pipeprof.analysis.findings import Bound
-from pipeprof.probes.stages import stage
 from pipeprof.recording import InputKind, StageKind
 from pipeprof.scenarios.scenario import Scenario, Truth, Workload
 
@@ -32,7 +32,7 @@ LARGE_ROWS, LARGE_SIDE = 32, 280
 LARGE_STEPS = 12
 
 
-@stage("read")
+@pipeprof.stage("read")
 def slow_read() -> Batch:
     """A batch that takes `READ_S` to come."""
     time.sleep(READ_S)

@@ -26,7 +26,7 @@ def test_a_truth_points_at_the_line_of_the_function_and_not_of_its_wrapper() -> 
     assert location is not None
     lines = Path(scenarios.__file__).with_name("photos.py").read_text().splitlines()
     assert location.file == "photos.py"
-    assert lines[location.line - 1] == '@stage("decode")'
+    assert lines[location.line - 1] == '@pipeprof.stage("decode")'
 
 
 def test_a_truth_without_a_function_has_no_line() -> None:
