@@ -20,10 +20,13 @@ from pipeprof.names import NameLogReader
 from pipeprof.recorder import RING_SUFFIX, Recorder
 from pipeprof.ring import Position, RingReader
 
-INTERVAL_S = 0.05
-LEAST_INTERVAL_S = 0.002
-LOOK_FOR_WORKERS_S = 0.25
-CHECKPOINT_S = 2.0
+# A pass over the rings costs some milliseconds whatever is in them, so there are few passes: more
+# only while a ring fills fast.
+DRAIN_S = 1.0
+LOOK_AT_RINGS_S = 0.05
+LOOK_FOR_WORKERS_S = 0.5
+CHECKPOINT_S = 10.0
+LEAST_CHECKPOINT_S = 1.0
 
 RingKey = tuple[int, int]
 
@@ -34,6 +37,15 @@ class Sampler:
 
     every_s: float
     sample: Callable[[int], None]
+
+
+@dataclass(slots=True)
+class _Task:
+    """Something that the thread does at least so often."""
+
+    every_s: float
+    action: Callable[[], None]
+    due_s: float = 0.0
 
 
 class RingSet:
@@ -92,22 +104,34 @@ class RingSet:
         except (OSError, RunDamaged):
             return  # being made at this moment, or no ring at all: looked at again next time
 
-    def drain(self, tell_own: Callable[[], None] = lambda: None) -> float:
-        """Reads everything new; returns how full the fullest ring was, 0 to 1.
+    def drain(self, tell_own: Callable[[], None] = lambda: None) -> None:
+        """Reads everything new.
 
         Args:
             tell_own: tells the accumulator what is new in the name log of this very process.
         """
-        fullest = 0.0
-        batches = [(key, reader, reader.read()) for key, reader in list(self.readers.items())]
+        batches = [(key, reader.read()) for key, reader in list(self.readers.items())]
         # Names after records: whatever a record is about was named before it was written.
         for pid, log in self._logs.items():
             self.accumulator.tell(pid, log.read())
         tell_own()
-        for (pid, number), reader, records in batches:
+        for (pid, number), records in batches:
             self.accumulator.add(pid, number, records)
-            fullest = max(fullest, len(records) / reader.capacity)
-        return fullest
+
+    def filling(self) -> bool:
+        """Whether some ring is a quarter full of records not read yet."""
+        return any(reader.waits_at_least(reader.capacity // 4) for reader in self.readers.values())
+
+    def events_beyond(self, positions: dict[RingKey, Position]) -> float:
+        """How far any ring has been read beyond some positions, in laps."""
+        return max(
+            (
+                reader.position.distance(positions.get(key, Position()), reader.capacity)
+                / reader.capacity
+                for key, reader in self.readers.items()
+            ),
+            default=0.0,
+        )
 
     def forget(self, pid: int) -> None:
         """Drops the rings of a process that has ended and was read to its end."""
@@ -147,7 +171,8 @@ class Collector:
         self._samplers = samplers
         self._checkpoint = checkpoint
         self._told = 0
-        self._lock = threading.Lock()
+        self._checkpointed: dict[RingKey, Position] = {}
+        self._checkpoint_at_s = -CHECKPOINT_S
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeprof-collector", daemon=True)
 
@@ -160,21 +185,22 @@ class Collector:
         self._stop.set()
         self._thread.join()
         for sampler in self._samplers:
-            self._guarded(functools.partial(sampler.sample, now_ns()))
+            self._guarded(functools.partial(self._sample, sampler))
         self._look_for_workers()
         self.drain()
         self._accumulator.settle(final=True)
 
-    def drain(self) -> float:
-        """Reads all rings once; returns how full the fullest was, 0 to 1."""
-        with self._lock:
-            own = self._recorder
-            for ring in list(own.rings):
-                if (own.pid, ring.number) not in self.rings.readers:
-                    self.rings.add(own.pid, ring.number, RingReader(ring.memory))
-            fullest = self.rings.drain(self._new_names)
-            self._accumulator.settle()
-            return fullest
+    def drain(self) -> None:
+        """Reads all rings once."""
+        self._adopt_own_rings()
+        self.rings.drain(self._new_names)
+        self._accumulator.settle()
+
+    def _adopt_own_rings(self) -> None:
+        own = self._recorder
+        for ring in list(own.rings):
+            if (own.pid, ring.number) not in self.rings.readers:
+                self.rings.add(own.pid, ring.number, RingReader(ring.memory))
 
     def _new_names(self) -> None:
         lines = self._recorder.names.lines
@@ -183,28 +209,40 @@ class Collector:
         self._told = end
 
     def _run(self) -> None:
-        interval = INTERVAL_S
-        due = dict.fromkeys(self._samplers, 0.0)
-        look_at = checkpoint_at = time.monotonic()
-        while not self._stop.wait(interval):
-            now = time.monotonic()
-            for sampler, at in due.items():
-                if now >= at:
-                    due[sampler] = now + sampler.every_s
-                    self._guarded(functools.partial(sampler.sample, now_ns()))
-            if now >= look_at:
-                look_at = now + LOOK_FOR_WORKERS_S
-                self._guarded(self._look_for_workers)
-            fullest = self._guarded(self.drain) or 0.0
-            interval = _next_interval(interval, fullest)
-            if now >= checkpoint_at and self._checkpoint is not None:
-                checkpoint_at = now + CHECKPOINT_S
-                self._guarded(self._write_checkpoint)
+        tasks = [
+            _Task(DRAIN_S, self.drain),
+            _Task(LOOK_FOR_WORKERS_S, self._look_for_workers),
+            *(_Task(s.every_s, functools.partial(self._sample, s)) for s in self._samplers),
+        ]
+        if self._checkpoint is not None:
+            tasks.append(_Task(LEAST_CHECKPOINT_S, self._write_checkpoint))
+        drain = tasks[0]
+        pause_s = min(LOOK_AT_RINGS_S, *(task.every_s for task in tasks))
+        while not self._stop.wait(pause_s):
+            now_s = time.monotonic()
+            self._adopt_own_rings()
+            if self.rings.filling():
+                drain.due_s = now_s
+            for task in tasks:
+                if now_s >= task.due_s:
+                    task.due_s = now_s + task.every_s
+                    self._guarded(task.action)
             self.cpu_ns = time.thread_time_ns()
 
+    @staticmethod
+    def _sample(sampler: Sampler) -> None:
+        sampler.sample(now_ns())
+
     def _write_checkpoint(self) -> None:
-        if self._checkpoint is not None:
-            self._checkpoint(self.rings.positions())
+        """Writes a checkpoint when it is time, or before a ring overwrites what is in none yet."""
+        now_s = time.monotonic()
+        age_s = now_s - self._checkpoint_at_s
+        outgrown = self.rings.events_beyond(self._checkpointed) > 0.5
+        if age_s >= CHECKPOINT_S or outgrown:
+            self._checkpoint_at_s = now_s
+            self._checkpointed = self.rings.positions()
+            if self._checkpoint is not None:
+                self._checkpoint(self._checkpointed)
 
     def _look_for_workers(self) -> None:
         folder = self._recorder.folder
@@ -218,24 +256,15 @@ class Collector:
                 self.rings.forget(pid)
                 remove_files_of(folder, pid)
 
-    def _guarded(self, action: Callable[[], float | None]) -> float | None:
+    def _guarded(self, action: Callable[[], None]) -> None:
         """Runs an action; when it fails, the run says so and goes on without it."""
         try:
-            return action()
+            action()
         except Exception as error:
             self._recorder.warn(
                 f"A part of the recording failed ({type(error).__name__}: {error}); "
                 "figures may be missing."
             )
-            return None
-
-
-def _next_interval(interval: float, fullest: float) -> float:
-    if fullest > 0.5:
-        return max(interval / 4, LEAST_INTERVAL_S)
-    if fullest < 0.1:
-        return min(interval * 2, INTERVAL_S)
-    return interval
 
 
 def pid_of(name: str) -> int | None:

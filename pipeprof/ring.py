@@ -24,7 +24,7 @@ Write = Callable[[int, int, int, int, int], None]
 
 MAGIC = b"PPRING01"
 HEADER = struct.Struct("<8sIIQ40x")
-CAPACITY = 8192
+CAPACITY = 16384
 
 
 def create_ring(path: Path, *, pid: int, capacity: int = CAPACITY) -> mmap.mmap:
@@ -88,6 +88,10 @@ class Position:
     lap: int = 1
     slot: int = 0
 
+    def distance(self, before: "Position", capacity: int) -> int:
+        """Records from another position in a ring of that capacity to this one."""
+        return (self.lap - before.lap) * capacity + self.slot - before.slot
+
 
 class RingReader:
     """Takes new records out of a ring, in the order in which they were written."""
@@ -127,6 +131,13 @@ class RingReader:
     def capacity(self) -> int:
         """How many records the ring holds."""
         return len(self._slots)
+
+    def waits_at_least(self, count: int) -> bool:
+        """Whether so many records, fewer than the capacity, have not been read yet."""
+        lap, slot = self.position.lap, self.position.slot + count - 1
+        if slot >= self.capacity:
+            lap, slot = lap + 1, slot - self.capacity
+        return int(self._slots["lap"][slot]) >= lap
 
     def read(self) -> Records:
         """All records written since the last call; `dropped` counts those overwritten meanwhile."""

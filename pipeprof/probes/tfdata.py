@@ -171,7 +171,8 @@ class TfDataProbe:
 
     def _follow(self, loop: OpenLoop, followed: "_Followed", now: int) -> None:
         """Reads the iterators of a loop; the one that feeds it also tells its waits."""
-        candidates = [t for t in self._iterators if t.loop in (loop, None)]
+        alive = [t for t in self._iterators if t.iterator() is not None]
+        candidates = [t for t in alive if t.loop in (loop, None)]
         gaps: dict[_TrackedIterator, tuple[int, ...]] = {}
         for tracked in candidates:
             gaps[tracked] = self._read(tracked, now)
@@ -211,6 +212,7 @@ class TfDataProbe:
     def _read(self, tracked: "_TrackedIterator", now: int) -> tuple[int, ...]:
         """Reads one model and records its stages' work; returns the gaps that are new."""
         iterator = tracked.iterator()
+        tracked.new_elements = 0
         if iterator is None or tracked.has_model is False:
             return ()
         snapshot = read_model(iterator, tracked.snapshot)
