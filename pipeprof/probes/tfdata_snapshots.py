@@ -143,6 +143,35 @@ def lost_elements(previous: ModelSnapshot | None, current: ModelSnapshot) -> Map
     return lost
 
 
+def with_lost_work(
+    work: Mapping[int, NodeWork], lost: Mapping[int, int], current: ModelSnapshot
+) -> Mapping[int, NodeWork]:
+    """Adds to what was counted an estimate of what vanished inputs did: as much per element.
+
+    Where not one element of a node's present inputs was counted there is nothing to go by, and
+    nothing is added.
+
+    Args:
+        work: from `differences`.
+        lost: from `lost_elements`, for the same two readings.
+        current: the later of them.
+    """
+    estimated = dict(work)
+    pending = [(current.output, 1.0)]
+    while pending:
+        node_id, scale = pending.pop()
+        node = current.nodes[node_id]
+        estimated[node_id] = NodeWork(*(round(scale * count) for count in work[node_id]))
+        lasting = lasting_input(node) if opens_inputs(node.name) else None
+        changing = [child for child in node.inputs if child != lasting]
+        seen = sum(work[child].elements for child in changing)
+        inside = (seen + lost.get(node_id, 0)) / seen if seen else 1.0
+        pending += [(child, scale * inside) for child in changing]
+        if lasting is not None:
+            pending.append((lasting, scale))
+    return estimated
+
+
 def _received(node: NodeCounters | None) -> int:
     return node.num_elements + node.buffered_elements if node is not None else 0
 

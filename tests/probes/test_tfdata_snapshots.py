@@ -8,6 +8,7 @@ from pipeprof.probes.tfdata_snapshots import (
     differences,
     lost_elements,
     new_gaps,
+    with_lost_work,
 )
 
 
@@ -115,3 +116,27 @@ def test_equal_gaps_are_told_apart_by_the_hint() -> None:
 def test_windows_without_an_overlap_are_all_new() -> None:
     before, after = tuple(range(100)), tuple(range(500, 600))
     assert new_gaps(before, after, 250) == after
+
+
+def test_lost_work_is_estimated_from_the_inputs_that_were_seen() -> None:
+    after = snapshot(
+        node(1, "Interleave", 2, 5, 7, elements=20, ns=50),
+        node(2, "Range", elements=3, ns=30),
+        node(5, "Map", 6, elements=4, ns=400),
+        node(6, "Range", elements=4, ns=8),
+        node(7, "Map", elements=1, ns=200),
+    )
+    estimated = with_lost_work(differences(None, after), lost_elements(None, after), after)
+    assert estimated == {
+        1: NodeWork(20, 50, 160),  # its own work is all there, and that of its source
+        2: NodeWork(3, 30, 24),
+        5: NodeWork(16, 1600, 128),
+        6: NodeWork(16, 32, 128),
+        7: NodeWork(4, 800, 32),
+    }
+
+
+def test_lost_work_is_not_guessed_where_no_input_was_seen() -> None:
+    after = snapshot(node(1, "FlatMap", 2, 5, elements=20), node(2, "Range"), node(5, "Map"))
+    work = differences(None, after)
+    assert with_lost_work(work, lost_elements(None, after), after) == work
