@@ -214,7 +214,7 @@ def _what_weakens(case: Case) -> Iterator[str]:
             f"No accelerator was seen: input and training share {cores}, "
             "so the step time with input for free is an estimate."
         )
-    if case.bound is not Bound.UNKNOWN and times.measured < times.counted:
+    if case.bound is not Bound.UNKNOWN and times.measured < 0.95 * times.counted:
         yield f"The wait of {times.measured} of {times.counted} steps is known."
     if overhead.dropped > 0:
         yield f"{_count(overhead.dropped, 'event')} of {overhead.events} were lost."

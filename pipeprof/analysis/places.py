@@ -21,6 +21,9 @@ _LEAST_SHARE_OF_LANE = 0.1
 # What `Input.workers` is about; a function called from it stands where it stands.
 _IN_WORKERS = (StageKind.SEQUENCE,)
 
+# What gives its elements one by one, whichever threads it is resumed on.
+_ONE_BY_ONE = (StageKind.GENERATOR, StageKind.ITERABLE, StageKind.SEQUENCE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -88,8 +91,10 @@ class Places:
                 ahead=True,
                 told=parallelism is not None,
             )
+        if stage.kind.python and self._asked_by_python(stage, below):
+            return self.of(stage.parent or 0, below)
         if lanes and (stage.kind.python or stage.parent is None):
-            return self._on_lanes(lanes)
+            return self._on_lanes(index, lanes)
         return self._below_parent(stage, below)
 
     def _below_parent(self, stage: Stage, below: frozenset[int]) -> Place:
@@ -113,8 +118,20 @@ class Places:
     def _has_workers(self, lanes: Sequence[int]) -> bool:
         return any(self.profile.lanes[lane].role is Role.WORKER for lane in lanes)
 
-    def _on_lanes(self, lanes: Sequence[int]) -> Place:
+    def _asked_by_python(self, stage: Stage, below: frozenset[int]) -> bool:
+        """Whether it is called from another Python stage, so that it runs where that does."""
+        if stage.parent is None or stage.parent in below:
+            return False
+        asker = self.profile.stages[stage.parent]
+        return asker.kind.python and asker.kind is not StageKind.TF_DATA_PYTHON
+
+    def _on_lanes(self, index: int, lanes: Sequence[int]) -> Place:
         ahead = not trains_on(lanes[0], self.loop, self.profile.lanes)
+        if self.profile.stages[index].kind in _ONE_BY_ONE:
+            # tf.data resumes it on one thread of its pool after another, but never on two at once.
+            return Place(
+                key=("stage", (index,)) if ahead else LOOP_KEY, parallelism=1.0, ahead=ahead
+            )
         parallelism = self._side_by_side(lanes)
         if parallelism > 1:
             return Place(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.recording import Loop
+from pipeprof.recording import LOOP_CHANNELS, Loop
 from pipeprof.series import Binned, FloatArray, Gauge
 
 
@@ -107,9 +107,9 @@ def _window(loop: Loop, inner: Sequence[Loop]) -> Window:
     steps = loop.step_count if loop.steady_ns is None else loop.step_count - loop.warmup_steps
     holes = []
     covered = start
-    for other in sorted(inner, key=lambda other: other.start_ns):
-        first, last = max(other.start_ns, covered), min(other.end_ns, end)
-        if other is not loop and first < last:
+    for first, last in sorted(s for other in inner if other is not loop for s in stretches(other)):
+        first, last = max(first, covered), min(last, end)
+        if first < last:
             holes.append((first, last))
             covered = last
     return Window(
@@ -119,3 +119,20 @@ def _window(loop: Loop, inner: Sequence[Loop]) -> Window:
         steps=max(steps, 0),
         past_warmup=loop.steady_ns is not None,
     )
+
+
+def stretches(loop: Loop) -> tuple[tuple[int, int], ...]:
+    """When a loop took steps: each of its epochs, or, of a long loop, the time bins it filled."""
+    steps = loop.steps
+    if not len(steps):
+        return ()
+    if len(steps) == loop.step_count:
+        begins = np.flatnonzero(np.diff(steps.epoch, prepend=-1))
+        ends = np.append(begins[1:], len(steps)) - 1
+        times = zip(steps.start_ns[begins].tolist(), steps.end_ns[ends].tolist(), strict=True)
+        return tuple(times)
+    binned = loop.over_time
+    filled = binned.sums[:, LOOP_CHANNELS.index("step_ns")] * 2 >= binned.width_ns
+    edges = np.flatnonzero(np.diff(filled.astype(np.int8), prepend=0, append=0))
+    borders = (binned.start_ns + edges * binned.width_ns).tolist()
+    return tuple(zip(borders[::2], borders[1::2], strict=True))

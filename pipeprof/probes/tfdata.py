@@ -19,6 +19,7 @@ from pipeprof.patches import Patches
 from pipeprof.probes.loops import OpenLoop, describe_input
 from pipeprof.probes.stages import site_of_function, timed_generator
 from pipeprof.probes.tfdata_alignment import Pipeline, StageIdentity, align
+from pipeprof.probes.tfdata_functions import TIMED_BY_PIPEPROF
 from pipeprof.probes.tfdata_model import read_model
 from pipeprof.probes.tfdata_pipeline import describe_pipeline
 from pipeprof.probes.tfdata_snapshots import (
@@ -452,6 +453,8 @@ class _GeneratorTime:
             source = iter(generator(*args, **kwargs))
             return self._waited(source if site is None else timed_generator(site, source))
 
+        if not ours:
+            setattr(batches, TIMED_BY_PIPEPROF, True)
         return batches
 
     def _waited(self, source: Iterator[Any]) -> Iterator[Any]:

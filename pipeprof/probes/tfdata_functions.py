@@ -14,11 +14,15 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.ops import script_ops
 
+from pipeprof.probes import stages
 from pipeprof.recording import Location
 
 BY_KERAS = "added by Keras"
 WRAPPED_BY_KERAS = "wrapped by Keras"
 BY_TF_DATA = "added by tf.data"
+
+# Set on a generator function that is a stage of its own.
+TIMED_BY_PIPEPROF = "_pipeprof_timed"
 
 _TENSORFLOW = f"{Path(tf.__file__).parent}/"
 _TF_DATA = f"{_TENSORFLOW}python/data/"
@@ -179,6 +183,8 @@ def describe_generator(graph: Any) -> Function:
 
 def _below_keras(generator: Any) -> Function:
     """Names what the user gave Keras, where Keras made the generator function around it."""
+    if hasattr(generator, TIMED_BY_PIPEPROF):
+        return Function()  # the user's function is a stage of its own
     adapter: Any = getattr(generator, "__self__", None) or _closure(unwrap(generator)).get("self")
     if not type(adapter).__module__.startswith(("keras.", "tf_keras.")):
         return describe_function(generator)
@@ -187,7 +193,7 @@ def _below_keras(generator: Any) -> Function:
         return replace(function, remark=WRAPPED_BY_KERAS)
     given = _closure(getattr(adapter, "generator", None)).get("generator")
     code = getattr(given, "gi_code", None)
-    if given is None or code is None:
+    if given is None or code is None or code.co_filename == stages.__file__:
         return Function(remark=BY_KERAS)
     function = _function(given.__qualname__, code.co_filename, code.co_firstlineno)
     return replace(function, remark=WRAPPED_BY_KERAS)
