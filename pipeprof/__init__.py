@@ -6,7 +6,7 @@ from pipeprof.errors import PipeprofError
 from pipeprof.probes.stages import stage
 
 if TYPE_CHECKING:
-    from pipeprof.probes.keras_callback import Callback
+    from pipeprof.keras_callback import Callback
     from pipeprof.session import profile
 
 __all__ = ["Callback", "PipeprofError", "__version__", "profile", "stage"]
@@ -21,7 +21,7 @@ def __getattr__(name: str) -> Any:
 
         return profile
     if name == "Callback":
-        from pipeprof.probes.keras_callback import Callback
+        from pipeprof.keras_callback import Callback
 
         return Callback
     raise AttributeError(f"module 'pipeprof' has no attribute {name!r}")
