@@ -29,6 +29,7 @@ from pipeprof.probes.tfdata_snapshots import (
     differences,
     lost_elements,
     new_gaps,
+    with_lost_work,
 )
 from pipeprof.probes.watch import Watch
 from pipeprof.recording import InputKind, StageKind, WaitSource
@@ -327,8 +328,7 @@ class _Stages:
         by_path: dict[str, list[int]] = {}
         for node_id, identity in identities.items():
             by_path.setdefault(identity.path, []).append(node_id)
-        work = _without_python(work, snapshot, python_ns)
-        del lost  # work of inputs that ended since the last reading is not estimated
+        work = with_lost_work(_without_python(work, snapshot, python_ns), lost, snapshot)
         lane = self._recorder.lane()
         for path, node_ids in by_path.items():
             identity = identities[node_ids[0]]
