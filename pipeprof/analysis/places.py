@@ -127,18 +127,12 @@ class Places:
 
     def _on_lanes(self, index: int, lanes: Sequence[int]) -> Place:
         ahead = not trains_on(lanes[0], self.loop, self.profile.lanes)
-        if self.profile.stages[index].kind in _ONE_BY_ONE:
-            # tf.data resumes it on one thread of its pool after another, but never on two at once.
-            return Place(
-                key=("stage", (index,)) if ahead else LOOP_KEY, parallelism=1.0, ahead=ahead
-            )
-        parallelism = self._side_by_side(lanes)
-        if parallelism > 1:
-            return Place(
-                key=("lanes", tuple(sorted(lanes))), parallelism=float(parallelism), ahead=ahead
-            )
-        key = ("lanes", (lanes[0],)) if ahead else LOOP_KEY
-        return Place(key=key, parallelism=1.0, ahead=ahead)
+        # tf.data resumes a generator on one thread of its pool after another, never on two at once.
+        one_by_one = self.profile.stages[index].kind in _ONE_BY_ONE
+        parallelism = 1 if one_by_one else self._side_by_side(lanes)
+        shared = lanes if one_by_one or parallelism > 1 else lanes[:1]
+        key = ("lanes", tuple(sorted(shared))) if ahead or parallelism > 1 else LOOP_KEY
+        return Place(key=key, parallelism=float(parallelism), ahead=ahead)
 
     def _busy_lanes(self, stage: Stage) -> tuple[int, ...]:
         """Where it runs, most work first: lanes that lived while the loop ran, strays left out."""
