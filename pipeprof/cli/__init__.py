@@ -1,0 +1,62 @@
+"""The command line: one file per command, each of which calls the library and shows what it says.
+
+What takes long to import is imported inside the commands, so that each pays for itself only.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from pipeprof.cli.demo import demo
+from pipeprof.cli.doctor import doctor
+from pipeprof.cli.report import report
+from pipeprof.cli.run import run
+from pipeprof.cli.view import view
+from pipeprof.errors import PipeprofError
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+# What follows the script belongs to the script, options too.
+app.command(context_settings={"allow_interspersed_args": False})(run)
+app.command()(report)
+app.command()(view)
+app.command()(demo)
+app.command()(doctor)
+
+
+def main() -> None:
+    """Runs the command line; what pipeprof raises on purpose becomes one sentence and exit code 2."""
+    try:
+        # Calling `app` itself would put typer's hook for exceptions in place of the script's own.
+        get_command(app)(prog_name="pipeprof")
+    except PipeprofError as error:
+        sys.stderr.write(f"pipeprof: {error}\n")
+        sys.exit(2)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from pipeprof import __version__
+
+        typer.echo(f"pipeprof {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Is your training waiting for its data, which line makes it wait, and what would fixing it gain?"""

@@ -1,0 +1,55 @@
+"""``pipeprof report``: what a recorded run says."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeprof.cli.options import LOGDIR, LogdirArgument
+from pipeprof.errors import RunError
+
+
+def report(
+    logdir: LogdirArgument = LOGDIR,
+    run: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The run's name; the latest without one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="List the runs instead.")] = False,
+) -> None:
+    """Say of a recorded run whether its training waits for its data."""
+    from pipeprof.analysis.analyse import analyse
+    from pipeprof.runs import find_run, list_runs, read_run
+
+    folder = find_run(logdir, run)
+    if list_all:
+        for each in list_runs(logdir):
+            typer.echo(f"{each.name}  {_summary(each)}")
+        return
+    findings = analyse(read_run(folder))
+    if as_json:
+        from pipeprof.surfaces.as_json import to_json
+
+        typer.echo(to_json(findings))
+    else:
+        from pipeprof.cli.screen import write_report
+
+        write_report(findings, sys.stdout)
+
+
+def _summary(folder: Path) -> str:
+    from pipeprof.analysis.analyse import analyse
+    from pipeprof.runs import read_run
+    from pipeprof.surfaces.wording import VERDICTS, count, duration
+
+    try:
+        main = analyse(read_run(folder)).main
+    except RunError as error:
+        return f"cannot be read: {error}"
+    if main is None:
+        return "no training loop was seen"
+    step_ms = main.diagnosis.step_ms
+    speed = f", step {duration(step_ms.mean)}" if step_ms else ""
+    steps = count(main.loop.step_count, "step")
+    return f"{VERDICTS[main.diagnosis.bound]}  {main.loop.kind.value}, {steps}{speed}"

@@ -1,0 +1,112 @@
+"""``pipeprof run``: a script, unchanged, inside a profile."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from pipeprof.cli.options import LOGDIR, LogdirOption
+from pipeprof.errors import PipeprofError, UsageError
+
+if TYPE_CHECKING:
+    from pipeprof.cli.program import Program
+    from pipeprof.session import Session
+
+
+def run(
+    script: Annotated[
+        str, typer.Argument(metavar="SCRIPT", help="The script, or with -m the module.")
+    ],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ARGS]...", help="Its own arguments.")
+    ] = None,
+    module: Annotated[bool, typer.Option("-m", help="Run a module, as 'python -m' does.")] = False,
+    logdir: LogdirOption = LOGDIR,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run; the date and time without one.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report there as JSON, too.")
+    ] = None,
+) -> None:
+    """Run a script unchanged and say whether its training waits for its data.
+
+    The report goes to standard error once the script has ended; standard output and the exit code are
+    the script's own.
+    """
+    from pipeprof.cli.program import exit_code, find_module, find_script, show_end
+    from pipeprof.cli.signals import exit_on_sigterm, uninterrupted
+    from pipeprof.session import profile
+
+    program = (find_module if module else find_script)(script, arguments or ())
+    # Made absolute, and the stream kept, because the script may change its folder and its streams.
+    session = profile(None, logdir=logdir.absolute(), name=name)
+    json = json and json.absolute()
+    stderr = sys.stderr
+    exit_on_sigterm()
+    with ExitStack() as finishing:
+        error = _record(program, session, lambda: finishing.enter_context(uninterrupted()))
+        code = exit_code(error)
+        show_end(error)
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        try:
+            _write_reports(session, json, stderr)
+            stderr.write(_where_kept(session, logdir))
+        except PipeprofError as problem:
+            stderr.write(f"pipeprof: {problem}\n")
+            code = code or 2
+    sys.exit(code)
+
+
+def _record(
+    program: "Program", session: "Session", ended: Callable[[], None]
+) -> BaseException | None:
+    """Runs a program inside a profile, and returns the exception that ended it, if one did."""
+    from pipeprof.cli.program import exit_code
+
+    raised: BaseException | None = None
+    try:
+        with session:
+            try:
+                program.run()
+            except BaseException as error:
+                raised = error
+                raise
+            finally:
+                ended()
+                session.set_exit_code(exit_code(raised))
+    except BaseException as error:
+        if error is not raised:
+            raise
+    return raised
+
+
+def _write_reports(session: "Session", json: Path | None, stream: TextIO) -> None:
+    from pipeprof.cli.screen import write_report
+    from pipeprof.surfaces.as_json import to_json
+
+    stream.write("\n")
+    write_report(session.findings, stream)
+    if json is not None:
+        try:
+            json.write_text(to_json(session.findings) + "\n")
+        except OSError as error:
+            raise UsageError(
+                f"expected a file that can be written, received --json {json} ({error.strerror}): "
+                "'pipeprof report --json' prints the same."
+            ) from None
+
+
+def _where_kept(session: "Session", logdir: Path) -> str:
+    if session.folder is None:
+        return ""
+    folder = "" if logdir == LOGDIR else f" {shlex.quote(str(logdir))}"
+    return (
+        f"\n  Kept as {session.folder.name}. Again: pipeprof report{folder}   "
+        f"In TensorBoard: pipeprof view{folder}\n"
+    )

@@ -1,0 +1,323 @@
+"""What this machine lets pipeprof see, and how to get the rest.
+
+Looks at files and at the metadata of packages; loads no framework. Changes nothing.
+"""
+
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from pipeprof import machine
+
+MB = 1 << 20
+
+_PYTHONS = ((3, 10), (3, 13))
+_LEAST_TENSORFLOW = (2, 18)
+_LEAST_XPROF = (2, 20)
+_TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-rocm", "tf-nightly", "tf-nightly-cpu")
+_LEAST_SHM_BYTES = 1024 * MB
+_LEAST_LOG_BYTES = 200 * MB
+_PATIENCE_S = 10
+
+_SHARED_MEMORY = Path("/dev/shm")
+_PTRACE_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
+_NVIDIA = Path("/proc/driver/nvidia")
+
+Versions = Mapping[str, str]
+
+
+class State(Enum):
+    """How something is."""
+
+    GOOD = "good"
+    GAP = "gap"  # pipeprof works, but sees or shows less
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What was found of one thing.
+
+    Attributes:
+        name: what was looked at.
+        state: how it is.
+        found: what was found, in words.
+        remedy: what to do, or None when nothing needs to be done.
+    """
+
+    name: str
+    state: State
+    found: str
+    remedy: str | None = None
+
+
+def examine(logdir: Path) -> tuple[Check, ...]:
+    """Looks at everything that matters to pipeprof on this machine.
+
+    Args:
+        logdir: where runs are to be written.
+    """
+    versions = installed_versions()
+    return (
+        check_python(platform.system(), sys.version_info[:2]),
+        check_cores(machine.core_count(), machine.cpu_limit()),
+        check_shared_memory(_SHARED_MEMORY),
+        check_start_method(multiprocessing.get_all_start_methods()[0]),
+        check_tensorflow(versions),
+        check_keras(versions, keras_backend(os.environ, Path.home())),
+        check_tensorboard(versions),
+        check_xprof(versions),
+        check_stacks(ask_py_spy(), _PTRACE_SCOPE),
+        check_gpus(versions, count_gpus(), _NVIDIA),
+        check_log_folder(logdir),
+    )
+
+
+def check_python(system: str, version: tuple[int, int]) -> Check:
+    """The system and its Python."""
+    found = f"Python {version[0]}.{version[1]} on {system}"
+    least, most = (".".join(map(str, each)) for each in _PYTHONS)
+    if system != "Linux":
+        return _broken("Python", found, "pipeprof records on Linux only")
+    if not _PYTHONS[0] <= version <= _PYTHONS[1]:
+        return _gap("Python", found, f"pipeprof is tested on Python {least} to {most}")
+    return _good("Python", found)
+
+
+def check_cores(cores: int, limit: float | None) -> Check:
+    """The processors that a training may use."""
+    if limit is None or limit >= cores:
+        return _good("processors", f"{cores}, no limit below that")
+    return _gap(
+        "processors",
+        f"{cores}, of which this container may use {limit:g} at a time",
+        "set worker counts by the limit; what counts processors itself takes too many",
+    )
+
+
+def check_shared_memory(folder: Path) -> Check:
+    """The shared memory that worker processes pass batches through."""
+    name = "shared memory"
+    try:
+        size_bytes = shutil.disk_usage(folder).total
+    except OSError:
+        return _gap(name, f"no {folder}", "mount it: loaders with worker processes need it")
+    found = f"{size_bytes / MB:,.0f} MB in {folder}"
+    if size_bytes < _LEAST_SHM_BYTES:
+        return _gap(
+            name,
+            found,
+            "loaders with worker processes may run out of it: docker run --shm-size=2g",
+        )
+    return _good(name, found)
+
+
+def check_start_method(method: str) -> Check:
+    """How worker processes start: pipeprof follows those that are forked."""
+    if method == "fork":
+        return _good("worker processes", "started by fork, and recorded")
+    return _gap(
+        "worker processes",
+        f"started by {method}, and not recorded",
+        "multiprocessing.set_start_method('fork') before training",
+    )
+
+
+def check_tensorflow(versions: Versions) -> Check:
+    """TensorFlow, by whatever name it is installed."""
+    name = next((each for each in _TENSORFLOWS if each in versions), None)
+    if name is None:
+        return _gap("TensorFlow", "not installed", 'pip install "pipeprof[tensorflow]"')
+    found = f"{name} {versions[name]}"
+    if _numbers(versions[name]) < _LEAST_TENSORFLOW:
+        return _gap("TensorFlow", found, f"pip install '{name}>={_dotted(_LEAST_TENSORFLOW)}'")
+    return _good("TensorFlow", found)
+
+
+def check_keras(versions: Versions, backend: str) -> Check:
+    """Keras, and whether the backend it is set to is there."""
+    legacy = f", tf-keras {versions['tf-keras']}" if "tf-keras" in versions else ""
+    if "keras" not in versions:
+        return _gap("Keras", f"not installed{legacy}", 'pip install "pipeprof[tensorflow]"')
+    found = f"keras {versions['keras']} on {backend}{legacy}"
+    packages = _TENSORFLOWS if backend == "tensorflow" else (backend,)
+    if not any(package in versions for package in packages):
+        return _gap("Keras", f"{found}, which is not installed", f"pip install {packages[0]}")
+    return _good("Keras", found)
+
+
+def check_tensorboard(versions: Versions) -> Check:
+    """TensorBoard, and whether it starts beside this setuptools.
+
+    Up to 2.20 it imports ``pkg_resources``, which setuptools 82 dropped (tensorflow/tensorboard#7064).
+    """
+    version, tools = versions.get("tensorboard"), versions.get("setuptools")
+    if version is None:
+        return _broken("TensorBoard", "not installed", "pip install tensorboard")
+    if tools and _numbers(tools) >= (82, 0) and _numbers(version) < (2, 21):
+        return _broken(
+            "TensorBoard",
+            f"{version}, which does not start with setuptools {tools}",
+            "pip install 'tensorboard>=2.21', or 'setuptools<82'",
+        )
+    return _good("TensorBoard", version)
+
+
+def check_xprof(versions: Versions) -> Check:
+    """XProf: the Profile page of TensorBoard."""
+    version, former = versions.get("xprof"), versions.get("tensorboard-plugin-profile")
+    if version is None:
+        instead = f", but its forerunner {former}" if former else ""
+        found = f"not installed{instead}: TensorBoard shows scalars and the report only"
+        return _gap("XProf", found, 'pip install "pipeprof[xprof]"')
+    if _numbers(version) < _LEAST_XPROF:
+        return _gap("XProf", version, f"pip install 'xprof>={_dotted(_LEAST_XPROF)}'")
+    return _good("XProf", version)
+
+
+def check_stacks(refusal: str | None, scope_file: Path) -> Check:
+    """Whether py-spy can look into a running process.
+
+    Args:
+        refusal: why it could not look into this one; None when it could.
+        scope_file: where the kernel tells who may look into whom.
+    """
+    if refusal is None:
+        return _good("stacks", "py-spy can look into running processes")
+    scope = _read(scope_file)
+    remedy = (
+        "sudo sysctl kernel.yama.ptrace_scope=0"
+        if scope not in (None, "0")
+        else "in a container: docker run --cap-add SYS_PTRACE"
+    )
+    return _gap("stacks", f"py-spy cannot look into running processes ({refusal})", remedy)
+
+
+def check_gpus(versions: Versions, gpus: int | None, driver: Path) -> Check:
+    """Whether the use of NVIDIA GPUs can be read.
+
+    Args:
+        versions: what is installed.
+        gpus: how many NVML tells of; None when it cannot be asked.
+        driver: the folder that the kernel shows where there is a driver.
+    """
+    if gpus is not None:
+        return _good("GPUs", f"{gpus} by NVML")
+    if not driver.exists():
+        return _good("GPUs", "no NVIDIA driver")
+    if "nvidia-ml-py" not in versions:
+        return _gap("GPUs", "NVIDIA driver, but no NVML", 'pip install "pipeprof[gpu]"')
+    return _gap(
+        "GPUs",
+        "NVIDIA driver, but NVML does not answer",
+        "see what nvidia-smi says; in a container: docker run --gpus all",
+    )
+
+
+def check_log_folder(folder: Path) -> Check:
+    """Whether runs can be written there."""
+    nearest = folder.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    name, remedy = "log folder", "choose another one with --logdir"
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        return _broken(name, f"{folder} cannot be written", remedy)
+    free_bytes = shutil.disk_usage(nearest).free
+    found = f"{folder} can be written, {free_bytes / MB:,.0f} MB free"
+    return _gap(name, found, remedy) if free_bytes < _LEAST_LOG_BYTES else _good(name, found)
+
+
+def _good(name: str, found: str) -> Check:
+    return Check(name=name, state=State.GOOD, found=found)
+
+
+def _gap(name: str, found: str, remedy: str) -> Check:
+    return Check(name=name, state=State.GAP, found=found, remedy=remedy)
+
+
+def _broken(name: str, found: str, remedy: str) -> Check:
+    return Check(name=name, state=State.BROKEN, found=found, remedy=remedy)
+
+
+# What the checks are told
+
+
+def installed_versions() -> Versions:
+    """The versions of all installed packages, by their names in small letters with dashes."""
+    return {
+        re.sub(r"[-_.]+", "-", name).lower(): package.version
+        for package in importlib.metadata.distributions()
+        if (name := package.metadata["Name"])
+    }
+
+
+def keras_backend(environment: Mapping[str, str], home: Path) -> str:
+    """The backend that Keras will take: from the environment, its configuration file, or its own."""
+    chosen = environment.get("KERAS_BACKEND")
+    if not chosen:
+        folder = Path(environment.get("KERAS_HOME") or home / ".keras")
+        try:
+            chosen = json.loads((folder / "keras.json").read_text()).get("backend")
+        except (OSError, ValueError, AttributeError):
+            chosen = None
+    return chosen if isinstance(chosen, str) and chosen else "tensorflow"
+
+
+def ask_py_spy() -> str | None:
+    """Lets py-spy look into this process; None when it could, else the reason."""
+    beside = Path(sys.executable).with_name("py-spy")
+    command = str(beside) if beside.exists() else shutil.which("py-spy")
+    if command is None:
+        return "it is not installed"
+    try:
+        subprocess.run(
+            [command, "dump", "--nonblocking", "--pid", str(os.getpid())],
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_S,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        return next(iter(error.stderr.strip().splitlines()), "it gives no reason")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return None
+
+
+def count_gpus() -> int | None:
+    """How many GPUs NVML tells of; None when it cannot be asked."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        try:
+            return int(pynvml.nvmlDeviceGetCount())
+        finally:
+            pynvml.nvmlShutdown()
+    except Exception:  # NVML's own errors derive from nothing narrower, and pynvml may be missing
+        return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
