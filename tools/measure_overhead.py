@@ -1,0 +1,330 @@
+"""Measures what pipeprof costs on this machine, and prints a table in Markdown.
+
+Every comparison runs in alternating pairs within this one process, and what is printed are medians of
+the pairs' ratios or differences: machines are shared and noisy, single times say nothing.
+"""
+
+import argparse
+import contextlib
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one thread that computes is steadier than two
+
+import numpy as np
+import psutil
+
+import pipeprof
+from pipeprof import machine, ring
+from pipeprof.clock import now_ns
+from pipeprof.session import profile
+
+Row = tuple[str, str, str]
+LOOPS = 4_000
+
+
+def main() -> None:
+    """Runs all measurements, or those named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"any of: {', '.join(MEASUREMENTS)}")
+    parser.add_argument("--pairs", type=int, default=9, help="pairs of each slow comparison")
+    options = parser.parse_args()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as logdir:
+        for name in options.names or MEASUREMENTS:
+            print(f"measuring {name} …", file=sys.stderr, flush=True)
+            rows += MEASUREMENTS[name](Path(logdir), options.pairs)
+    print("| what | measured | goal |\n|---|---|---|")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
+    versions = ", ".join(f"{name} {version}" for name, version in machine.loaded_versions().items())
+    load = os.getloadavg()[0]
+    print(
+        f"\n{versions}; {platform.system()} {platform.machine()}, {machine.core_count()} cores, "
+        f"load {load:.1f}; medians of {options.pairs} alternating pairs."
+    )
+
+
+# Single events.
+
+
+def events(logdir: Path, pairs: int) -> list[Row]:
+    """What one event costs, against two bare clock reads; what a stage costs, on and off."""
+    write = ring.writer(ring.anonymous_ring(pid=os.getpid()))
+
+    def bare(index: int) -> int:
+        return index
+
+    staged = pipeprof.stage("overhead")(bare)
+    block = pipeprof.stage("block")
+    nothing = contextlib.nullcontext()
+
+    loops = _loops(write, bare, staged, block)
+    off = _each_ns(pairs * 3, loops)
+    with profile(logdir=logdir, sample_hz=0):
+        on = _each_ns(pairs, {name: loops[name] for name in ("bare", "staged")})
+    clocks, event = (off[name] - off["empty"] for name in ("clocks", "event"))
+    nothing = off["nothing"] - off["empty"]
+    return [
+        ("two bare clock reads", f"{clocks:.0f} ns", ""),
+        (
+            "recording one event, clock reads included",
+            f"{event:.0f} ns, {event / clocks:.1f} times the reads",
+            "300 ns or 3.5 times",
+        ),
+        (
+            "a call of a function with `@stage`, no profile on",
+            f"{off['staged'] - off['bare']:.0f} ns",
+            "100 ns",
+        ),
+        (
+            f"`with stage(…)`, no profile on (`with nullcontext()`: {nothing:.0f} ns)",
+            f"{off['block'] - off['empty']:.0f} ns",
+            "",
+        ),
+        (
+            "a call of a function with `@stage`, profile on",
+            f"{on['staged'] - on['bare']:.0f} ns",
+            "",
+        ),
+    ]
+
+
+def _loops(
+    write: ring.Write,
+    bare: Callable[[int], int],
+    staged: Callable[[int], int],
+    block: contextlib.AbstractContextManager[None],
+) -> dict[str, Callable[[], None]]:
+    nothing = contextlib.nullcontext()
+
+    def loop_empty() -> None:
+        for _ in range(LOOPS):
+            pass
+
+    def loop_clocks() -> None:
+        for _ in range(LOOPS):
+            now_ns()
+            now_ns()
+
+    def loop_event() -> None:
+        for _ in range(LOOPS):
+            start = now_ns()
+            write(1, start, now_ns(), 0, 0)
+
+    def loop_calls(function: Callable[[int], int]) -> None:
+        for index in range(LOOPS):
+            function(index)
+
+    def loop_blocks(context: contextlib.AbstractContextManager[None]) -> None:
+        for _ in range(LOOPS):
+            with context:
+                pass
+
+    return {
+        "empty": loop_empty,
+        "clocks": loop_clocks,
+        "event": loop_event,
+        "bare": lambda: loop_calls(bare),
+        "staged": lambda: loop_calls(staged),
+        "block": lambda: loop_blocks(block),
+        "nothing": lambda: loop_blocks(nothing),
+    }
+
+
+def _each_ns(rounds: int, loops: dict[str, Callable[[], None]]) -> dict[str, float]:
+    """Median time of one pass of each loop, all of them in turn in every round."""
+    times: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(rounds):
+        for name, loop in loops.items():
+            start = time.perf_counter_ns()
+            loop()
+            times[name].append((time.perf_counter_ns() - start) / LOOPS)
+    return {name: statistics.median(part) for name, part in times.items()}
+
+
+# Whole loops.
+
+
+def generator_loop(logdir: Path, pairs: int) -> list[Row]:
+    """The slow-down of a plain loop over a generator whose batches take 1 ms to make."""
+    matrix = np.random.default_rng(0).random((64, 64))
+    repeats = _repeats_for(lambda: matrix @ matrix, 1e-3)
+
+    def batches(count: int = 300) -> Iterator[np.ndarray]:
+        for _ in range(count):
+            for _ in range(repeats):
+                batch = matrix @ matrix
+            yield batch
+
+    def bare() -> float:
+        return _seconds(lambda: [None for _ in batches()])
+
+    def watched() -> float:
+        with profile(batches(), logdir=logdir) as prof:
+            return _seconds(lambda: [None for _ in prof.dataset])
+
+    return [("a loop over a generator with 1 ms batches", _slow_down(bare, watched, pairs), "1 %")]
+
+
+def tfdata_fit(logdir: Path, pairs: int) -> list[Row]:
+    """The slow-down of a `fit` of 300 steps on tf.data, beside TensorFlow's own profiler."""
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(0)
+    images = np.random.default_rng(0).random((300, 24, 24, 3), np.float32)
+    labels = np.zeros(300, np.int64)
+    dataset = (
+        tf.data.Dataset.from_tensor_slices((images, labels))
+        .repeat()
+        .map(
+            lambda image, label: (tf.image.random_flip_left_right(image) * 2 - 1, label),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        .batch(16)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    model = keras.Sequential(
+        [
+            keras.layers.Conv2D(16, 3),
+            keras.layers.Conv2D(16, 3),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2),
+        ]
+    )
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+    def fit(data: tf.data.Dataset) -> float:
+        return _seconds(lambda: model.fit(data, steps_per_epoch=300, verbose=0))
+
+    def watched() -> float:
+        with profile(dataset, logdir=logdir) as prof:
+            return fit(prof.dataset)
+
+    def traced() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            tf.profiler.experimental.start(folder)
+            try:
+                return fit(dataset)
+            finally:
+                tf.profiler.experimental.stop(save=False)
+
+    fit(dataset)
+    step_ms = fit(dataset) / 300 * 1e3
+    what = f"`fit` on tf.data, 300 steps of {step_ms:.1f} ms"
+    return [
+        (what, _slow_down(lambda: fit(dataset), watched, pairs), "1 %"),
+        (
+            f"{what}, under TensorFlow's profiler",
+            _slow_down(lambda: fit(dataset), traced, max(pairs // 2, 3)),
+            "",
+        ),
+    ]
+
+
+def _slow_down(bare: Callable[[], float], watched: Callable[[], float], pairs: int) -> str:
+    bare()
+    watched()
+    ratios = []
+    for number in range(pairs):
+        # Each goes first in turn: whatever drifts hits both alike.
+        if number % 2:
+            with_it, without = watched(), bare()
+        else:
+            without, with_it = bare(), watched()
+        ratios.append(with_it / without - 1)
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return f"{middle:+.1%} (middle half {low:+.1%} to {high:+.1%})"
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def _repeats_for(action: Callable[[], object], seconds: float) -> int:
+    for _ in range(2):  # the first round warms up
+        taken = _seconds(lambda: [action() for _ in range(3000)]) / 3000
+    return max(1, round(seconds / taken))
+
+
+# Size.
+
+
+def memory(logdir: Path, pairs: int) -> list[Row]:
+    """Memory of the process after ten thousand and after a million events."""
+    process = psutil.Process()
+
+    @pipeprof.stage("overhead")
+    def work() -> None:
+        pass
+
+    with profile(logdir=logdir, sample_hz=0):
+        for _ in range(10_000):
+            work()
+        few = _settled_rss(process)
+        for _ in range(990_000):
+            work()
+        many = _settled_rss(process)
+    return [
+        (
+            "memory after 10⁶ events, beyond that after 10⁴",
+            f"{(many - few) / 2**20:.1f} MB",
+            "16 MB",
+        )
+    ]
+
+
+def _settled_rss(process: psutil.Process) -> int:
+    time.sleep(2.5)  # two passes of the collector
+    return int(process.memory_info().rss)
+
+
+def report(logdir: Path, pairs: int) -> list[Row]:
+    """How long `pipeprof report` takes on a run of a hundred thousand steps."""
+    with profile(iter(range(100_000)), logdir=logdir, name="long") as prof:
+        for _ in prof.dataset:
+            pass
+    steps = prof.result.loops[0].step_count
+    command = [
+        sys.executable,
+        "-m",
+        "pipeprof",
+        "report",
+        str(logdir),
+        "--run",
+        prof.result.run.name,
+    ]
+    times = [
+        _seconds(lambda: subprocess.run(command, check=True, capture_output=True))
+        for _ in range(pairs)
+    ]
+    return [
+        (
+            f"`pipeprof report` on a run of {steps:,} steps",
+            f"{statistics.median(times):.2f} s",
+            "1 s",
+        )
+    ]
+
+
+MEASUREMENTS: dict[str, Callable[[Path, int], list[Row]]] = {
+    "events": events,
+    "generator": generator_loop,
+    "tfdata": tfdata_fit,
+    "memory": memory,
+    "report": report,
+}
+
+if __name__ == "__main__":
+    main()
