@@ -11,6 +11,10 @@ from pipeprof.series import BoolArray, Histogram, IntArray
 MS = 1e6
 
 
+# One slow start may be chance; a verdict wants to see it happen again.
+_FEWEST_STALLS = 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stalls:
     """Waits at the beginnings of epochs, the run's very first and those in the warm-up left out.
@@ -55,7 +59,7 @@ class LoopTimes:
     @property
     def stalls_outweigh(self) -> bool:
         """Whether epochs' beginnings wait longer than all that is inside the epochs."""
-        if self.wait is None:
+        if self.wait is None or self.stalls.count < _FEWEST_STALLS:
             return False
         usual_ms = self.wait.mean * self.stalls.count
         return self.stalls.wait_ms - usual_ms > self.wait.mean * self.counted

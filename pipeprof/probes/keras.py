@@ -97,7 +97,6 @@ class KerasProbe:
             self._releases.append(watched.release)
             fed_by = watched.fed_by
         self._fed_by.append(fed_by)
-        self._watch.join_framework_loop()
         self._begin(LoopKind.FIT, _Joined(model))
 
     def remove(self) -> None:
@@ -206,13 +205,14 @@ class KerasProbe:
         return guarded
 
     def _begin(self, kind: LoopKind, callbacks: Any, logs: Any = None) -> None:
-        if not self._watch.in_framework:
-            return  # callbacks called by hand
+        joined = not self._watch.in_framework
+        if joined:  # a `fit` that was taken hold of (`fit = model.fit`) before the profile began
+            self._watch.join_framework_loop()
         if self._running:
             self._running[-1].count_samples()
         fed_by = self._fed_by[-1] if self._fed_by else None
         loop = self._watch.loops.open(kind, fed_by=fed_by, fetches_first=self._fetches_first)
-        running = _RunningLoop(loop, callbacks)
+        running = _RunningLoop(loop, callbacks, joined=joined)
         self._running.append(running)
         if self._fetches_first:
             loop.waits_told_by(WaitSource.ITERATOR)
@@ -230,6 +230,8 @@ class KerasProbe:
             running = self._running.pop()
             self._leave_steps(running)
             self._watch.loops.close(running.loop)
+            if running.joined:
+                self._watch.leave_framework_loop()
 
     def _leave_steps(self, running: "_RunningLoop") -> None:
         running.count_samples()
@@ -289,8 +291,9 @@ class _Joined:
 class _RunningLoop:
     """A Keras loop that has not ended, and what is counted of it."""
 
-    def __init__(self, loop: OpenLoop, callbacks: Any) -> None:
+    def __init__(self, loop: OpenLoop, callbacks: Any, *, joined: bool) -> None:
         self.loop = loop
+        self.joined = joined
         self.callbacks = callbacks
         self.first_batch = 0
         self.uncounted = False

@@ -218,6 +218,11 @@ class HandLoop:
         self._strange = 0
         self._trains_on_batch = False
 
+    @property
+    def running(self) -> bool:
+        """Whether a hand-written loop is open."""
+        return self._loop is not None
+
     def fetched(
         self,
         source: int,

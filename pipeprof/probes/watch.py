@@ -1,8 +1,10 @@
 """What the probes of one profile share."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 from weakref import WeakSet
 
@@ -10,6 +12,8 @@ from pipeprof.probes.batches import BatchSight
 from pipeprof.probes.loops import LoopTracker
 from pipeprof.probes.stages import Fetches
 from pipeprof.recorder import Recorder
+
+_FRAMEWORKS = ("keras.", "tf_keras.")
 
 
 class Watch:
@@ -50,12 +54,29 @@ class Watch:
             self._framework_depth -= 1
 
     def join_framework_loop(self) -> None:
-        """A framework's loop runs already, to the end of the profile."""
+        """A framework's loop runs that was not seen to begin; ends with `leave_framework_loop`."""
+        self.loops.hand.end()
         self._framework_depth += 1
+
+    def leave_framework_loop(self) -> None:
+        """The loop that was joined has ended."""
+        self._framework_depth -= 1
 
     def by_hand(self) -> bool:
         """Whether the calling thread is the training's, and in no framework's loop."""
-        return not self._framework_depth and threading.get_ident() == self._thread
+        if self._framework_depth or threading.get_ident() != self._thread:
+            return False
+        # A `fit` that was taken hold of before the profile began looks at the first batches unseen.
+        return self.loops.hand.running or not _called_from_framework()
+
+
+def _called_from_framework() -> bool:
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith(_FRAMEWORKS):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class HandFetches(Fetches):
