@@ -128,6 +128,7 @@ class Session:
         self._watch = Watch(self._recorder, warmup=self._warmup)
         if self._dataset is not None:
             self._watched = watch_dataset(self._dataset, self._watch)
+            self._watch.given = self._watched.fed_by
         self._entered = True
         self._start()
         _current = self

@@ -210,7 +210,7 @@ class KerasProbe:
             self._watch.join_framework_loop()
         if self._running:
             self._running[-1].count_samples()
-        fed_by = self._fed_by[-1] if self._fed_by else None
+        fed_by = self._fed_by[-1] if self._fed_by else self._watch.given
         loop = self._watch.loops.open(kind, fed_by=fed_by, fetches_first=self._fetches_first)
         running = _RunningLoop(loop, callbacks, joined=joined)
         self._running.append(running)

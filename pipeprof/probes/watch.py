@@ -24,6 +24,7 @@ class Watch:
         loops: the loops that are open.
         sight: looks at batches.
         warmup: steps of each loop that count as warm-up.
+        given: what the dataset given to the profile is, for loops whose own feed was not seen.
         in_framework: whether a framework's own loop (``fit``) runs, so that a batch taken is its.
         timed: generators and generator functions that are timed already.
     """
@@ -31,6 +32,7 @@ class Watch:
     def __init__(self, recorder: Recorder, *, warmup: int) -> None:
         self.recorder = recorder
         self.warmup = warmup
+        self.given: dict[str, Any] | None = None
         self.loops = LoopTracker(recorder)
         self.sight = BatchSight(recorder)
         self.timed: WeakSet[Any] = WeakSet()
