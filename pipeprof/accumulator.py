@@ -262,7 +262,9 @@ class Accumulator:
             chosen = kinds == kind
             if kind not in (Kind.WAIT, Kind.PROCESS_CPU):
                 chosen &= known
-            if chosen.any():
+            if kind == Kind.WAIT and chosen.any():
+                self._add_waits(subjects, records[chosen], targets[chosen], lanes[chosen])
+            elif chosen.any():
                 self._add_kind(Kind(kind), records[chosen], targets[chosen], lanes[chosen])
 
     def _lanes_of(
@@ -283,8 +285,6 @@ class Accumulator:
         match kind:
             case Kind.ROOT_SPAN | Kind.NESTED_SPAN:
                 self._add_spans(records, targets, lanes, root=kind is Kind.ROOT_SPAN)
-            case Kind.WAIT:
-                self._add_waits(records, targets, lanes)
             case Kind.STEP:
                 self._add_steps(records, targets, lanes)
             case Kind.PROCESS_CPU:
@@ -351,8 +351,16 @@ class Accumulator:
         )
         self.windows.add(columns[lanes >= 0])
 
-    def _add_waits(self, records: Records, loops: IntArray, lanes: IntArray) -> None:
+    def _add_waits(
+        self, subjects: _Subjects, records: Records, loops: IntArray, lanes: IntArray
+    ) -> None:
+        for signature, chosen in _each(subjects.translate(records["inner"])):
+            if signature >= 0:
+                self.signatures[signature].batches += int(chosen.sum())
         for index, chosen in _each(loops):
+            samples = records["value"][chosen]
+            if index >= 0 and (samples > 0).any():
+                self.loops[index].add_samples(int(samples[samples > 0].sum()))
             for loop in [self.loops[index]] if index >= 0 else self.loops[-2:]:
                 loop.add_waits(records["start_ns"][chosen], records["end_ns"][chosen])
         self._keep(SpanKind.WAIT, np.full(len(records), -1, np.int64), lanes, records)

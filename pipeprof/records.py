@@ -43,7 +43,8 @@ class Kind(IntEnum):
     WORK = 4
     """A stage (subject) worked for ``value`` nanoseconds in ``inner`` calls at some time between."""
     WAIT = 5
-    """A loop (subject, 0: whichever runs) was blocked for a batch."""
+    """A loop (subject, 0: whichever runs) was blocked for a batch. inner: the batch's signature, or 0
+    where nobody looked at it; value: samples in it, or `NOT_READ`."""
     STEP = 6
     """A loop (subject) took a step. inner: its ordinal; value: epoch << 32 | batches."""
     GAP = 7

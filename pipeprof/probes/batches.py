@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pipeprof.clock import now_ns
 from pipeprof.recorder import Recorder
 from pipeprof.records import Kind, code
@@ -37,8 +39,16 @@ class BatchSight:
         self._recorder = recorder
         self._known: dict[tuple[Any, ...], BatchShape] = {}
 
+    def note(self, batch: Any) -> BatchShape | None:
+        """The shape of a batch, which is recorded as delivered; None when it has no arrays."""
+        shape = self.look(batch)
+        if shape is not None and shape.number:
+            now = now_ns()
+            self._recorder.lane().write(code(Kind.BATCH, shape.number), now, now, 0, 0)
+        return shape
+
     def look(self, batch: Any) -> BatchShape | None:
-        """The shape of a batch, recorded as delivered; None when it has no arrays."""
+        """The shape of a batch; None when it has no arrays."""
         leaves: list[tuple[Any, Any]] = []
         _gather(batch, leaves)
         if not leaves:
@@ -52,8 +62,6 @@ class BatchSight:
             if len(self._known) >= self.MOST_SHAPES:
                 return self._measure(0, leaves)
             shape = self._known[key] = self._name(leaves)
-        now = now_ns()
-        self._recorder.lane().write(code(Kind.BATCH, shape.number), now, now, 0, 0)
         return shape
 
     def _name(self, leaves: list[tuple[Any, Any]]) -> BatchShape:
@@ -82,7 +90,9 @@ def count_samples(data: Any) -> int | None:
 
 
 def _gather(batch: Any, leaves: list[tuple[Any, Any]]) -> None:
-    if isinstance(batch, (tuple, list)):
+    if type(batch) is np.ndarray:  # far the most frequent, and a mapping's check is slow
+        leaves.append((batch.dtype, batch.shape))
+    elif isinstance(batch, (tuple, list)):
         for part in batch:
             _gather(part, leaves)
     elif isinstance(batch, Mapping):

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeprof.clock import Clock, now_ns
+from pipeprof.probes.batches import BatchShape
 from pipeprof.recorder import Recorder
 from pipeprof.recording import InputKind, LoopKind, WaitSource
-from pipeprof.records import Kind, code
+from pipeprof.records import NOT_READ, Kind, code
 
 MOST_LOOPS = 64
 
@@ -57,7 +58,7 @@ class OpenLoop:
     def begin_step(self, now: int) -> None:
         """The loop says that a step begins."""
         if self.fetches_first:
-            self._wait(self._end_ns, now)
+            self.wait(self._end_ns, now)
         elif self._begin_ns is None or self._batches_taken():
             self._close(now)
             self._begin_ns = now
@@ -82,9 +83,13 @@ class OpenLoop:
             self._close(self._end_ns)
         self._begin_ns = None
 
-    def wait(self, start_ns: int, end_ns: int) -> None:
-        """The loop was blocked for a batch."""
-        self._wait(start_ns, end_ns)
+    def wait(self, start_ns: int, end_ns: int, shape: BatchShape | None = None) -> None:
+        """The loop was blocked for a batch, whose outside may have been looked at."""
+        if shape is None:
+            self._lane.write(self._wait_code, start_ns, end_ns, 0, NOT_READ)
+        else:
+            samples = shape.samples if shape.samples is not None else NOT_READ
+            self._lane.write(self._wait_code, start_ns, end_ns, shape.number, samples)
 
     def gaps(self, first_step: int, gaps_ns: tuple[int, ...]) -> None:
         """A framework tells, step by step, how long the loop was not waiting."""
@@ -118,9 +123,6 @@ class OpenLoop:
 
     def _batches_taken(self) -> bool:
         return self._begin_ns is not None and self._end_ns > self._begin_ns
-
-    def _wait(self, start_ns: int, end_ns: int) -> None:
-        self._lane.write(self._wait_code, start_ns, end_ns, 0, 0)
 
     def _close(self, end_ns: int) -> None:
         if self._begin_ns is None or end_ns <= self._begin_ns:
@@ -229,20 +231,23 @@ class HandLoop:
         fed_by: Mapping[str, Any],
         start_ns: int,
         end_ns: int,
-        samples: int | None,
+        shape: BatchShape | None,
     ) -> None:
         """A batch was taken by hand from an iterator (``source`` tells which object it iterates)."""
         loop = self._loop
-        if loop is None or self._turned_away(source):
+        if loop is None or (source != self._source and self._turned_away()):
             loop = self._begin(LoopKind.CUSTOM, fed_by, start_ns)
             self._source = source
-        self._sign = self._sign or self._FETCH
-        loop.waits_told_by(WaitSource.ITERATOR)
-        if self._sign == self._FETCH and source == self._source:
+        if self._sign is None:
+            self._sign = self._FETCH
+            loop.waits_told_by(WaitSource.ITERATOR)
+        if source != self._source:
+            loop.wait(start_ns, end_ns)
+            return
+        self._strange = 0
+        if self._sign == self._FETCH:
             loop.turn(start_ns)
-        loop.wait(start_ns, end_ns)
-        if samples is not None and source == self._source:
-            loop.samples(samples)
+        loop.wait(start_ns, end_ns, shape)
 
     def exhausted(self, source: int, start_ns: int) -> None:
         """The iterator had no more: an epoch is over."""
@@ -291,13 +296,10 @@ class HandLoop:
         self._loop.begin_epoch(now)
         return self._loop
 
-    def _turned_away(self, source: int) -> bool:
+    def _turned_away(self) -> bool:
         """Whether the loop now lives on another dataset: twice that, and never the first between."""
-        if self._source is None or source == self._source:
-            self._strange = 0
-            return False
         self._strange += 1
-        return self._strange > 1
+        return self._source is None or self._strange > 1
 
 
 def describe_input(kind: InputKind, name: str | None = None, **facts: Any) -> dict[str, Any]:

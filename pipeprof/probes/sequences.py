@@ -77,16 +77,14 @@ def _timed_class(original: type, watch: Watch, workers: int) -> type:
         if recorder is None:
             return get(self, index)
         lane = recorder.lane()
-        open_blocks = len(lane.blocks)
         begun = site.begin(lane)
         try:
             batch = get(self, index)
         finally:
-            del lane.blocks[open_blocks:]
             site.finish(recorder, lane, begun)
         if recorder.pid != main_pid:
             return Parcel(batch, transport.token)
-        watch.sight.look(batch)
+        watch.sight.note(batch)
         return batch
 
     def __reduce_ex__(self: Any, protocol: Any) -> Any:  # noqa: N807 - it is the method of that name
@@ -160,7 +158,7 @@ class Transport:
         self._last_ns = now
         lane = recorder.lane()
         lane.write(code(Kind.ROOT_SPAN, number), start_ns, now, 0, NOT_READ)
-        shape = self._watch.sight.look(batch)
+        shape = self._watch.sight.note(batch)
         if shape is not None:
             lane.write(code(Kind.BYTES, number), now, now, 0, shape.size_bytes)
 

@@ -33,7 +33,7 @@ from pipeprof.probes.tfdata_snapshots import (
 )
 from pipeprof.probes.watch import Watch
 from pipeprof.recording import InputKind, StageKind, WaitSource
-from pipeprof.records import Kind, code
+from pipeprof.records import NOT_READ, Kind, code
 
 STEPS_PER_READING = 50
 LONGEST_BETWEEN_READINGS_NS = 200_000_000
@@ -153,9 +153,8 @@ class TfDataProbe:
         if tracked is None:
             return
         shape = watch.sight.look(batch)
-        samples = shape.samples if shape else None
         fed_by = describe_input(InputKind.TF_DATA, tracked.name)
-        watch.loops.hand.fetched(tracked.source, fed_by, start_ns, end_ns, samples)
+        watch.loops.hand.fetched(tracked.source, fed_by, start_ns, end_ns, shape)
         tracked.taken += 1
         if tracked.taken == watch.warmup or end_ns - tracked.read_ns > LONGEST_BETWEEN_READINGS_NS:
             self._read(tracked, end_ns)
@@ -468,5 +467,5 @@ class _GeneratorTime:
             end_ns = now_ns()
             self._spent_ns += end_ns - start_ns
             self.waits += 1
-            self._watch.recorder.lane().write(wait_code, start_ns, end_ns, 0, 0)
+            self._watch.recorder.lane().write(wait_code, start_ns, end_ns, 0, NOT_READ)
             yield item

@@ -96,10 +96,11 @@ class HandFetches(Fetches):
     def fetched(self, item: Any, start_ns: int, end_ns: int) -> None:
         """A batch was taken; whether by hand is seen from where."""
         watch = self._watch
-        shape = watch.sight.look(item)
         if watch.by_hand():
-            samples = shape.samples if shape else None
-            watch.loops.hand.fetched(id(self), self._fed_by, start_ns, end_ns, samples)
+            shape = watch.sight.look(item)
+            watch.loops.hand.fetched(id(self), self._fed_by, start_ns, end_ns, shape)
+        else:
+            watch.sight.note(item)
 
     def exhausted(self, start_ns: int) -> None:
         """There was no more."""
