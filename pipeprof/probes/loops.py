@@ -117,9 +117,13 @@ class OpenLoop:
         return self._end_ns
 
     @property
-    def running(self) -> bool:
-        """Whether the step number `step` has begun."""
-        return self._begin_ns is not None
+    def fetching(self) -> bool:
+        """Whether a step has begun and not ended: where batches are fetched first in a step."""
+        return self._begin_ns is not None and not self._batches_taken()
+
+    def correct_batches(self, batches: int) -> None:
+        """The step that ended last took fewer batches than it said."""
+        self._batches = batches
 
     def _batches_taken(self) -> bool:
         return self._begin_ns is not None and self._end_ns > self._begin_ns

@@ -9,11 +9,13 @@ that nobody notices (facts: a reading costs some 50 µs, and holds the last 100 
 import functools
 import weakref
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
 
+from pipeprof import recorder as recording
 from pipeprof.clock import now_ns
 from pipeprof.patches import Patches
 from pipeprof.probes.loops import OpenLoop, describe_input
@@ -23,6 +25,7 @@ from pipeprof.probes.tfdata_functions import TIMED_BY_PIPEPROF
 from pipeprof.probes.tfdata_model import read_model
 from pipeprof.probes.tfdata_pipeline import describe_pipeline
 from pipeprof.probes.tfdata_snapshots import (
+    GAP_WINDOW,
     ModelSnapshot,
     NodeCounters,
     NodeWork,
@@ -32,6 +35,7 @@ from pipeprof.probes.tfdata_snapshots import (
     with_lost_work,
 )
 from pipeprof.probes.watch import Watch
+from pipeprof.recorder import Recorder
 from pipeprof.recording import InputKind, StageKind, WaitSource
 from pipeprof.records import NOT_READ, Kind, code
 
@@ -59,6 +63,8 @@ class TfDataProbe:
 
     def install(self) -> None:
         """Starts to see; TensorFlow must have been imported."""
+        global _generators
+        _generators = self._generators
         dataset = tf.data.Dataset
         iterate = dataset.__iter__
         probe = self
@@ -80,6 +86,8 @@ class TfDataProbe:
 
     def remove(self) -> None:
         """Reads once more, then gives everything back."""
+        global _generators
+        _generators = None
         for tracked in self._iterators:
             self._guarded(self._read, tracked, now_ns())
         self._iterators.clear()
@@ -97,8 +105,7 @@ class TfDataProbe:
         followed = self._followed.get(loop)
         if followed is None:
             return
-        followed.steps += 1
-        followed.batches += batches
+        followed.step_ended(loop.step, batches)
         due = (
             followed.steps >= STEPS_PER_READING
             or now - followed.read_ns >= LONGEST_BETWEEN_READINGS_NS
@@ -110,9 +117,9 @@ class TfDataProbe:
     def epoch_ended(self, loop: OpenLoop) -> None:
         """Its steps are over for this epoch."""
         followed = self._followed.get(loop)
-        if followed is not None and followed.steps:
-            self._guarded(self._follow, loop, followed, loop.ended_ns)
-            followed.iterator = None
+        if followed is not None and followed.in_epoch:
+            self._guarded(self._follow, loop, followed, loop.ended_ns, over=True)
+            followed.leave_epoch()
 
     # Iterators.
 
@@ -134,7 +141,10 @@ class TfDataProbe:
 
         @functools.wraps(take)
         def __next__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
-            if not probe._watch.by_hand() or not tf.executing_eagerly():
+            if not tf.executing_eagerly():
+                return take(self)
+            if not probe._watch.by_hand():
+                probe._guarded(probe._taken_in_python, self)
                 return take(self)
             start_ns = now_ns()
             try:
@@ -159,6 +169,12 @@ class TfDataProbe:
         if tracked.taken == watch.warmup or end_ns - tracked.read_ns > LONGEST_BETWEEN_READINGS_NS:
             self._read(tracked, end_ns)
 
+    def _taken_in_python(self, iterator: Any) -> None:
+        """Someone's Python code takes it: it lies behind what a framework's loop is fed with."""
+        tracked = self._tracked(iterator)
+        if tracked is not None:
+            tracked.taken_in_python = True
+
     def _exhausted(self, iterator: Any, start_ns: int) -> None:
         tracked = self._tracked(iterator)
         if tracked is not None:
@@ -170,18 +186,20 @@ class TfDataProbe:
 
     # Readings.
 
-    def _follow(self, loop: OpenLoop, followed: "_Followed", now: int) -> None:
+    def _follow(
+        self, loop: OpenLoop, followed: "_Followed", now: int, *, over: bool = False
+    ) -> None:
         """Reads the iterators of a loop; the one that feeds it also tells its waits."""
-        alive = [t for t in self._iterators if t.iterator() is not None]
-        candidates = [t for t in alive if t.loop in (loop, None)]
-        gaps: dict[_TrackedIterator, tuple[int, ...]] = {}
-        for tracked in candidates:
-            gaps[tracked] = self._read(tracked, now)
+        candidates = [
+            t for t in self._iterators if t.iterator() is not None and t.loop in (loop, None)
+        ]
+        gaps = {tracked: self._read(tracked, now) for tracked in candidates}
         feeding = self._feeding(candidates, followed)
         if feeding is not None:
             feeding.loop = loop
+            followed.elements += feeding.new_elements
             loop.waits_told_by(WaitSource.GAP_TIMES)
-            self._tell_gaps(loop, followed, gaps[feeding])
+            self._tell_gaps(loop, followed, gaps[feeding], over=over)
         elif self._generators.waits > followed.waits_before:
             loop.waits_told_by(WaitSource.GENERATOR)
         followed.steps = followed.batches = 0
@@ -190,25 +208,37 @@ class TfDataProbe:
     def _feeding(
         self, candidates: "list[_TrackedIterator]", followed: "_Followed"
     ) -> "_TrackedIterator | None":
-        """The iterator that gave as many batches as the loop took."""
+        """The iterator that gave as many batches as the loop took, or the least more."""
         if followed.iterator in candidates:
             return followed.iterator
-        for tracked in candidates:
-            if tracked.has_model and tracked.new_elements >= followed.batches > 0:
-                followed.iterator = tracked
-                return tracked
-        return None
+        # The last step of an epoch may have taken fewer batches than Keras says.
+        taken = followed.batches - followed.latest_batches + 1
+        followed.iterator = min(
+            (t for t in candidates if t.has_model and t.new_elements >= taken > 0),
+            key=lambda tracked: (tracked.taken_in_python, tracked.new_elements),
+            default=None,
+        )
+        return followed.iterator
 
     @staticmethod
-    def _tell_gaps(loop: OpenLoop, followed: "_Followed", gaps_us: tuple[int, ...]) -> None:
-        # The last gap ended as the latest step began: it belongs to the step before that. With
-        # several batches a step, so do as many gaps.
-        per_step = max(round(followed.batches / max(followed.steps, 1)), 1)
-        latest = loop.step if loop.running else loop.step - 1
-        for position, gap_us in enumerate(reversed(gaps_us)):
-            step = latest - 1 - position // per_step
-            if step >= 0:
-                loop.gaps(step, (gap_us * 1000,))
+    def _tell_gaps(
+        loop: OpenLoop, followed: "_Followed", gaps_us: tuple[int, ...], *, over: bool
+    ) -> None:
+        missing = followed.missing_batches() if over else 0
+        if missing:
+            loop.correct_batches(followed.latest_batches)
+        # A gap ends as the next fetch begins. So the latest batch has none yet, unless the loop
+        # went on and found that there is no more; then each try has added one.
+        tries = (missing > 0) + loop.fetching
+        batches, gaps = reversed(followed.batch_steps), reversed(gaps_us)
+        for _ in range(1 - tries):
+            next(batches, None)
+        for _ in range(tries - 1):
+            next(gaps, None)
+        for step, gap_us in zip(batches, gaps, strict=False):
+            followed.add_gap(step, gap_us * 1000)
+        for step, gap_ns in followed.complete_gaps():
+            loop.gaps(step, (gap_ns,))
 
     def _read(self, tracked: "_TrackedIterator", now: int) -> tuple[int, ...]:
         """Reads one model and records its stages' work; returns the gaps that are new."""
@@ -244,8 +274,7 @@ class TfDataProbe:
         tracked.stages.record(snapshot, work, lost, python_ns, tracked.read_ns, now)
 
     def _describe(self, tracked: "_TrackedIterator") -> Pipeline:
-        dataset = tracked.dataset
-        tracked.dataset = None
+        dataset = tracked.dataset()
         if dataset is None:
             return Pipeline(output=None)
         pipeline = self._pipelines.get(dataset)
@@ -253,12 +282,12 @@ class TfDataProbe:
             pipeline = self._pipelines[dataset] = describe_pipeline(dataset)
         return pipeline
 
-    def _guarded(self, action: Callable[..., Any], *args: Any) -> None:
+    def _guarded(self, action: Callable[..., Any], *args: Any, **options: Any) -> None:
         """A probe that fails says so once, and is not asked again."""
         if self._failed:
             return
         try:
-            action(*args)
+            action(*args, **options)
         except Exception as error:
             self._failed = True
             self._watch.recorder.warn(
@@ -272,7 +301,7 @@ class _TrackedIterator:
 
     def __init__(self, dataset: Any, iterator: Any, loop: OpenLoop | None) -> None:
         self.iterator = weakref.ref(iterator)
-        self.dataset: Any = dataset  # until it has been described
+        self.dataset = weakref.ref(dataset)
         self.source = id(dataset)
         self.name = type(dataset).__name__.strip("_")
         self.loop = loop
@@ -282,6 +311,7 @@ class _TrackedIterator:
         self.elements = 0
         self.new_elements = 0
         self.taken = 0
+        self.taken_in_python = False
         self.read_ns = now_ns()
 
     def place(self) -> str:
@@ -290,14 +320,76 @@ class _TrackedIterator:
 
 
 class _Followed:
-    """A framework's loop, and the iterator that was found to feed it."""
+    """A framework's loop, the iterator that was found to feed it, and whose batch each gap follows.
+
+    Attributes:
+        iterator: feeds the loop in this epoch, once that is known.
+        in_epoch: whether steps of this epoch have been seen.
+        steps: steps since the last reading.
+        batches: batches that they took.
+        latest_batches: batches that the latest step took.
+        batch_steps: the step that took each of the latest batches; None where what follows the
+            batch is no step's (the end of an epoch).
+        elements: what the iterator gave in this epoch.
+        waits_before: waits in generators before the loop began.
+    """
 
     def __init__(self, now: int, waits_before: int) -> None:
         self.iterator: _TrackedIterator | None = None
-        self.steps = 0
-        self.batches = 0
+        self.in_epoch = False
+        self.steps = self.batches = self.latest_batches = 0
+        self.batch_steps: deque[int | None] = deque(maxlen=2 * GAP_WINDOW)
+        self.elements = 0
         self.read_ns = now
         self.waits_before = waits_before
+        self._epoch_batches = 0
+        self._gaps: dict[int, list[int]] = {}
+        self._batches_of: dict[int, int] = {}
+
+    def step_ended(self, step: int, batches: int) -> None:
+        """A step took some batches."""
+        self.in_epoch = True
+        self.steps += 1
+        self.batches += batches
+        self._epoch_batches += batches
+        self.latest_batches = self._batches_of[step] = batches
+        self.batch_steps.extend([step] * min(batches, 2 * GAP_WINDOW))
+
+    def missing_batches(self) -> int:
+        """How many batches fewer than Keras said the latest step took; corrects it."""
+        missing = max(self._epoch_batches - self.elements, 0)
+        if missing >= self.latest_batches:
+            return 0
+        self.latest_batches -= missing
+        if missing and self.batch_steps[-1] is not None:
+            self._batches_of[self.batch_steps[-1]] = self.latest_batches
+        for _ in range(missing):
+            self.batch_steps.pop()
+        return missing
+
+    def add_gap(self, step: int | None, gap_ns: int) -> None:
+        """What the loop did after one batch of a step took so long."""
+        if step in self._batches_of:
+            self._gaps.setdefault(step, []).append(gap_ns)
+
+    def complete_gaps(self) -> Iterator[tuple[int, int]]:
+        """Takes out the steps all of whose gaps are known, and the time of those together."""
+        for step, gaps in sorted(self._gaps.items()):
+            if len(gaps) == self._batches_of[step]:
+                yield step, sum(gaps)
+        known = [step for step, gaps in self._gaps.items() if len(gaps) == self._batches_of[step]]
+        newest = max(known, default=-1)
+        for step in [step for step in self._batches_of if step <= newest]:
+            del self._batches_of[step]
+            self._gaps.pop(step, None)
+
+    def leave_epoch(self) -> None:
+        """The epoch is over: its iterator may be too, and the last batch is followed by no step."""
+        self.iterator = None
+        self.in_epoch = False
+        self.elements = self._epoch_batches = self.latest_batches = 0
+        if self.batch_steps:
+            self.batch_steps[-1] = None
 
 
 class _Stages:
@@ -439,6 +531,12 @@ class _GeneratorTime:
         spent_ns, self._taken_ns = self._spent_ns - self._taken_ns, self._spent_ns
         return spent_ns
 
+    def waited(self, recorder: Recorder, start_ns: int, end_ns: int) -> None:
+        """Someone was blocked for an element."""
+        self._spent_ns += end_ns - start_ns
+        self.waits += 1
+        recorder.lane().write(code(Kind.WAIT, 0), start_ns, end_ns, 0, NOT_READ)
+
     def timed(self, generator: Any) -> Any:
         """The callable that `from_generator` gets instead; anything that is none goes through."""
         if not callable(generator):
@@ -450,22 +548,25 @@ class _GeneratorTime:
         @functools.wraps(generator)
         def batches(*args: Any, **kwargs: Any) -> Any:
             source = iter(generator(*args, **kwargs))
-            return self._waited(source if site is None else timed_generator(site, source))
+            return _waited(source if site is None else timed_generator(site, source))
 
         if not ours:
             setattr(batches, TIMED_BY_PIPEPROF, True)
         return batches
 
-    def _waited(self, source: Iterator[Any]) -> Iterator[Any]:
-        wait_code = code(Kind.WAIT, 0)
-        while True:
-            start_ns = now_ns()
-            try:
-                item = next(source)
-            except StopIteration:
-                return
-            end_ns = now_ns()
-            self._spent_ns += end_ns - start_ns
-            self.waits += 1
-            self._watch.recorder.lane().write(wait_code, start_ns, end_ns, 0, NOT_READ)
-            yield item
+
+# The one of the profile that is on: a dataset may outlive the profile that it was made in.
+_generators: _GeneratorTime | None = None
+
+
+def _waited(source: Iterator[Any]) -> Iterator[Any]:
+    while True:
+        start_ns = now_ns()
+        try:
+            item = next(source)
+        except StopIteration:
+            return
+        recorder, generators = recording.current, _generators
+        if recorder is not None and generators is not None:
+            generators.waited(recorder, start_ns, now_ns())
+        yield item
