@@ -9,11 +9,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from pipeprof.cli.demo import demo
-from pipeprof.cli.doctor import doctor
-from pipeprof.cli.report import report
-from pipeprof.cli.run import run
-from pipeprof.cli.view import view
+from pipeprof.cli import demo, doctor, report, run, view
 from pipeprof.errors import PipeprofError
 
 __all__ = ["main"]
@@ -25,11 +21,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # What follows the script belongs to the script, options too.
-app.command(context_settings={"allow_interspersed_args": False})(run)
-app.command()(report)
-app.command()(view)
-app.command()(demo)
-app.command()(doctor)
+app.command(context_settings={"allow_interspersed_args": False})(run.run)
+app.command()(report.report)
+app.command()(view.view)
+app.command()(demo.demo)
+app.command()(doctor.doctor)
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def demo(
     ways: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[WAY]...", help="generator, threads, processes, tf.data; or all."),
+        typer.Argument(metavar="WAY", help="generator, threads, processes, tf.data; or all."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Photographs of your own, JPEG or PNG.")
@@ -50,7 +50,9 @@ def demo(
         TimeElapsedColumn(),
     )
     # Seldom redrawn: what is measured here shares the processors with it.
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=2) as progress:
+    with Progress(
+        *columns, console=Console(stderr=True), refresh_per_second=2, transient=True
+    ) as progress:
         try:
             chosen = _choose(_load(data, progress), ways)
             task = progress.add_task("Training", total=len(chosen))

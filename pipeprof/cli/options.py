@@ -9,6 +9,6 @@ import typer
 LOGDIR = Path("logs") / "pipeprof"
 
 LogdirArgument = Annotated[
-    Path, typer.Argument(metavar="[LOGDIR]", help="A log folder, or a run's own folder.")
+    Path, typer.Argument(metavar="LOGDIR", help="A log folder, or a run's own folder.")
 ]
 LogdirOption = Annotated[Path, typer.Option(metavar="DIR", help="TensorBoard's log folder.")]

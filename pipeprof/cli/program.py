@@ -7,7 +7,7 @@ import builtins
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any
 from pipeprof.errors import UsageError
 
 INTERRUPTED = 130
+
+_PIPEPROF = str(Path(__file__).parents[1]) + os.sep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,8 +173,19 @@ def show_end(error: BaseException | None) -> None:
 
 
 def own_traceback(error: BaseException) -> TracebackType | None:
-    """An exception's traceback as it would be without pipeprof: from the program's first frame on."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_frame.f_code is not _execute.__code__:
+    """An exception's traceback as it would be without pipeprof: without the frames of its code."""
+    links = list(_links(error.__traceback__))
+    entered = [link.tb_frame.f_code is _execute.__code__ for link in links]
+    if True not in entered:
+        return None
+    own: TracebackType | None = None
+    for link in reversed(links[entered.index(True) :]):
+        if not link.tb_frame.f_code.co_filename.startswith(_PIPEPROF):
+            own = TracebackType(own, link.tb_frame, link.tb_lasti, link.tb_lineno)
+    return own
+
+
+def _links(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
         traceback = traceback.tb_next
-    return None if traceback is None else traceback.tb_next

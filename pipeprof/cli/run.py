@@ -22,7 +22,7 @@ def run(
         str, typer.Argument(metavar="SCRIPT", help="The script, or with -m the module.")
     ],
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[ARGS]...", help="Its own arguments.")
+        list[str] | None, typer.Argument(metavar="ARGS", help="Its own arguments.")
     ] = None,
     module: Annotated[bool, typer.Option("-m", help="Run a module, as 'python -m' does.")] = False,
     logdir: LogdirOption = LOGDIR,

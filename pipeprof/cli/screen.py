@@ -9,7 +9,7 @@ from rich.console import Console
 from pipeprof.analysis.findings import Findings
 from pipeprof.surfaces.terminal import render_report, render_side_by_side
 
-_BEYOND_ASCII = "…·–"
+_BEYOND_ASCII = "…·\N{EN DASH}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from pipeprof.errors import PipeprofError
 
 _SERVES = re.compile(r"TensorBoard \S+ at (http\S+)")
 _PATIENCE_S = 5
-_LAST_WORDS = 3
+_LAST_WORDS = 1
 
 
 @contextmanager

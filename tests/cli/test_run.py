@@ -1,0 +1,157 @@
+"""``pipeprof run`` passes everything of the script through, and reports beside it."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from tests.cli.conftest import Shell
+
+FOREVER = "import signal\nprint('ready', flush=True)\nwhile True:\n    signal.pause()\n"
+
+
+def test_standard_output_is_the_scripts_own(shell: Shell) -> None:
+    shell.write("train.py", "import sys\nprint(*sys.argv[1:])\n")
+    outcome = shell.run("--name", "first", "train.py", "--name", "x", "--json", "-m", "--help")
+    assert (outcome.code, outcome.out) == (0, "--name x --json -m --help\n")
+    assert "no training loop was seen" in outcome.err
+    assert "Kept as first. Again: pipeprof report" in outcome.err
+    assert [folder.name for folder in shell.run_folders()] == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("missing.py",), "missing.py cannot be read (No such file or directory)"),
+        ((".",), ". cannot be read (Is a directory)"),
+        (("-m", "missing"), "there is none named missing"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_recorded(
+    shell: Shell, arguments: tuple[str, ...], reason: str
+) -> None:
+    outcome = shell.run(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("pipeprof: expected a Python")
+    assert reason in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not (shell.folder / "logs").exists()
+
+
+def test_an_exception_is_shown_as_by_python_and_reported(shell: Shell) -> None:
+    shell.write("train.py", "def load():\n    raise ValueError('bad file')\n\nload()\n")
+    expected = shell.python("train.py")
+    outcome = shell.run("train.py")
+    assert outcome.code == expected.code == 1
+    assert outcome.err.startswith(expected.err)
+    assert "The training ended with an exception: ValueError: bad file" in outcome.err
+    again = shell.python("-m", "pipeprof", "report")
+    assert "The training ended with an exception: ValueError: bad file" in again.out
+
+
+def test_the_scripts_own_hook_for_exceptions_is_used(shell: Shell) -> None:
+    shell.write(
+        "train.py",
+        "import sys\nsys.excepthook = lambda *args: print('hook', args[1])\nraise ValueError('bad')\n",
+    )
+    assert shell.run("train.py").out == "hook bad\n"
+
+
+@pytest.mark.parametrize(
+    ("argument", "code", "said"), [("3", 3, ""), ("None", 0, ""), ("'no data'", 1, "no data\n")]
+)
+def test_sys_exit_is_passed_through(shell: Shell, argument: str, code: int, said: str) -> None:
+    shell.write("train.py", f"import sys\nsys.exit({argument})\n")
+    outcome = shell.run("--json", "report.json", "train.py")
+    assert (outcome.code, outcome.out) == (code, "")
+    assert outcome.err.startswith(f"{said}\n  run ")
+    report = json.loads((shell.folder / "report.json").read_text())
+    assert report["run"]["exit"] == code
+
+
+def test_json_is_written_where_the_script_was_started(shell: Shell) -> None:
+    shell.write("train.py", "import os\nos.mkdir('sub')\nos.chdir('sub')\n")
+    assert shell.run("--json", "report.json", "--logdir", "logs", "train.py").code == 0
+    report = json.loads((shell.folder / "report.json").read_text())
+    assert report["diagnosis"]["bound"] == "unknown"
+    assert [folder.name for folder in shell.run_folders("logs")] == [report["run"]["name"]]
+
+
+@pytest.mark.parametrize(("script", "code"), [("", 2), ("import sys; sys.exit(3)", 3)])
+def test_json_that_cannot_be_written_costs_nothing_else(
+    shell: Shell, script: str, code: int
+) -> None:
+    shell.write("train.py", script)
+    outcome = shell.run("--json", "missing/report.json", "train.py")
+    assert outcome.code == code
+    assert "no training loop was seen" in outcome.err
+    assert "pipeprof: expected a file that can be written" in outcome.err
+
+
+def test_training_goes_on_where_nothing_can_be_written(shell: Shell) -> None:
+    shell.write("train.py", "print('trained')\n")
+    shell.write("taken", "")
+    outcome = shell.run("--logdir", "taken", "train.py")
+    assert (outcome.code, outcome.out) == (0, "trained\n")
+    assert "The run could not be written to" in outcome.err
+    assert "Kept as" not in outcome.err
+
+
+def test_a_profile_inside_is_refused_where_the_script_makes_it(shell: Shell) -> None:
+    shell.write("train.py", "import pipeprof\nwith pipeprof.profile([1]):\n    print('on')\n")
+    outcome = shell.run("train.py")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "UsageError: expected no other profile to be on" in outcome.err
+
+
+def _end(shell: Shell, number: signal.Signals) -> tuple[int, str]:
+    process = shell.start("-m", "pipeprof", "run", "--name", "first", "train.py")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    try:
+        out, err = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    assert out == ""
+    return process.returncode, err
+
+
+def test_ctrl_c_ends_with_a_report(shell: Shell) -> None:
+    shell.write("train.py", FOREVER)
+    code, err = _end(shell, signal.SIGINT)
+    assert code == 130
+    assert err.startswith("\n  run first")
+    assert "Kept as first" in err
+
+
+def test_a_second_ctrl_c_does_not_cut_the_report_off(shell: Shell) -> None:
+    # Presses it again at the moment when the first has come through the script.
+    shell.write(
+        "train.py",
+        "import os, signal, sys\n"
+        "class Stubborn:\n"
+        "    def flush(self):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        sys.stdout = sys.__stdout__\n"
+        "    def write(self, text):\n"
+        "        return len(text)\n"
+        "print('ready', flush=True)\n"
+        "try:\n"
+        "    signal.pause()\n"
+        "finally:\n"
+        "    sys.stdout = Stubborn()\n",
+    )
+    code, err = _end(shell, signal.SIGINT)
+    assert code == 130
+    assert "Kept as first" in err
+
+
+def test_sigterm_ends_with_a_report(shell: Shell) -> None:
+    shell.write("train.py", FOREVER)
+    code, err = _end(shell, signal.SIGTERM)
+    assert code == 143
+    assert "Kept as first" in err
