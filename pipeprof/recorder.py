@@ -39,19 +39,17 @@ class LaneWriter:
         write: appends a record to the thread's ring.
         inner_ns: time spent so far in stages called from the one that runs, or `OUTSIDE` any stage.
         inner_cpu_ns: CPU time of those stages, as far as it was read.
-        resume: number of the timed generator frame that runs, so that a block left open across a
-            ``yield`` is noticed.
-        blocks: open ``with stage(...)`` blocks, innermost last.
+        block: the innermost ``with stage(...)`` block that is open in the function or generator that
+            runs; it leads to those around it.
         native_id: the system's number of the thread.
         subject: the number of its lane in the recorder's names.
     """
 
     __slots__ = (
-        "blocks",
+        "block",
         "inner_cpu_ns",
         "inner_ns",
         "native_id",
-        "resume",
         "ring",
         "subject",
         "write",
@@ -61,8 +59,7 @@ class LaneWriter:
         self.write: Write = ring.write
         self.inner_ns = OUTSIDE
         self.inner_cpu_ns = 0
-        self.resume = 0
-        self.blocks: list[Any] = []
+        self.block: Any = None
         self.native_id = native_id
         self.subject = subject
         self.ring = ring

@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from threading import get_ident
 from time import thread_time_ns
-from types import GeneratorType, TracebackType
+from types import CodeType, FrameType, GeneratorType, TracebackType
 from typing import Any, TypeVar, cast, overload
 
 from pipeprof import recorder as recording
 from pipeprof.clock import now_ns
+from pipeprof.errors import UsageError
 from pipeprof.recorder import OUTSIDE, LaneWriter, Recorder, location_of, location_of_frame
 from pipeprof.recording import Location, StageKind
 from pipeprof.records import NOT_READ, Kind, code
@@ -22,21 +23,24 @@ from pipeprof.records import NOT_READ, Kind, code
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-# Calls at least this long also have their CPU time read, which costs about as much as the rest.
+# Calls at least this long also have their CPU time read, which costs more than all the rest; once one
+# was, so have some after it, because long and short ones may alternate.
 _CPU_FROM_NS = 50_000
+_CPU_CALLS = 32
 
 
 class StageSite:
     """A place whose work is timed: knows what to call itself and how to record a piece of work.
 
     Attributes:
-        slow: whether a call took long enough for its CPU time to be worth reading.
+        slow: how many of the next calls have their CPU time read.
     """
 
     __slots__ = (
         "_nested_code",
         "_recorder",
         "_root_code",
+        "_work_code",
         "function",
         "kind",
         "location",
@@ -58,10 +62,11 @@ class StageSite:
         self.function = function
         self.location = location
         self.workers = workers
-        self.slow = False
+        self.slow = 0
         self._recorder: Recorder | None = None
         self._root_code = 0
         self._nested_code = 0
+        self._work_code = 0
 
     def facts(self) -> dict[str, Any]:
         """What is written about it into the name log."""
@@ -74,37 +79,41 @@ class StageSite:
             facts["workers"] = self.workers
         return facts
 
-    def number(self, recorder: Recorder) -> int:
-        """Its number in a recorder's names."""
-        if self._recorder is not recorder:
-            number = recorder.names.number(self.facts())
-            self._root_code = code(Kind.ROOT_SPAN, number)
-            self._nested_code = code(Kind.NESTED_SPAN, number)
-            self._recorder = recorder
-        return self._root_code & ~(Kind.ROOT_SPAN << 24)
+    def _take_number(self, recorder: Recorder) -> None:
+        number = recorder.names.number(self.facts())
+        self._root_code = code(Kind.ROOT_SPAN, number)
+        self._nested_code = code(Kind.NESTED_SPAN, number)
+        self._work_code = code(Kind.WORK, number)
+        self._recorder = recorder
 
     def begin(self, lane: LaneWriter) -> "Begun":
         """Turns the thread over to this stage; the result goes to `finish`."""
-        outer_ns, outer_cpu_ns = lane.inner_ns, lane.inner_cpu_ns
-        lane.inner_ns = lane.inner_cpu_ns = 0
         cpu_ns = thread_time_ns() if self.slow else NOT_READ
-        return outer_ns, outer_cpu_ns, cpu_ns, now_ns()
+        begun = (lane.inner_ns, lane.inner_cpu_ns, lane.block, cpu_ns, now_ns())
+        lane.inner_ns = lane.inner_cpu_ns = 0
+        lane.block = None
+        return begun
 
     def finish(self, recorder: Recorder, lane: LaneWriter, begun: "Begun") -> int:
         """Records the work since `begin` and gives the thread back; returns when it ended."""
         end_ns = now_ns()
-        outer_ns, outer_cpu_ns, cpu_ns, start_ns = begun
+        outer_ns, outer_cpu_ns, outer_block, cpu_ns, start_ns = begun
         if self._recorder is not recorder:
-            self.number(recorder)
+            self._take_number(recorder)
+        if lane.block is not None:
+            _warn_of_open_blocks(recorder, lane.block)
+        lane.block = outer_block
         inner_ns = lane.inner_ns
         duration_ns = end_ns - start_ns
         if cpu_ns != NOT_READ:
             whole_cpu_ns = thread_time_ns() - cpu_ns
             own_cpu_ns = max(whole_cpu_ns - lane.inner_cpu_ns, 0)
+            self.slow -= 1
         else:
             # Too short to be worth a reading: what is short seldom sleeps.
             whole_cpu_ns, own_cpu_ns = duration_ns, NOT_READ
-            self.slow = duration_ns > _CPU_FROM_NS
+        if duration_ns > _CPU_FROM_NS:
+            self.slow = _CPU_CALLS
         if outer_ns < 0:
             lane.inner_ns = OUTSIDE
             lane.write(self._root_code, start_ns, end_ns, inner_ns, own_cpu_ns)
@@ -114,14 +123,43 @@ class StageSite:
             lane.write(self._nested_code, start_ns, end_ns, inner_ns, own_cpu_ns)
         return end_ns
 
-    def abandon(self, lane: LaneWriter, begun: "Begun") -> None:
-        """Gives the thread back without a record: there was no work."""
-        lane.inner_ns, lane.inner_cpu_ns = begun[0], begun[1]
+    def finish_last(self, recorder: Recorder, lane: LaneWriter, begun: "Begun") -> None:
+        """Like `finish`, for the resume in which a generator ends: work, but no element."""
+        end_ns = now_ns()
+        outer_ns, start_ns, inner_ns = begun[0], begun[4], lane.inner_ns
+        if self._recorder is not recorder:
+            self._take_number(recorder)
+        _leave(recorder, lane, begun)
+        if outer_ns >= 0:
+            lane.inner_ns = outer_ns + end_ns - start_ns
+        lane.write(self._work_code, start_ns, end_ns, 0, end_ns - start_ns - inner_ns)
 
 
-# What `StageSite.begin` hands to `StageSite.finish`: the thread's inner wall and CPU time before,
-# its CPU time and the clock at the begin.
-Begun = tuple[int, int, int, int]
+def _leave(recorder: Recorder, lane: LaneWriter, begun: "Begun") -> None:
+    """Gives the thread back without a record of the stage."""
+    if lane.block is not None:
+        _warn_of_open_blocks(recorder, lane.block)
+    lane.inner_ns, lane.inner_cpu_ns, lane.block = begun[:3]
+
+
+# What `StageSite.begin` hands to `StageSite.finish`: what the lane held before (time and CPU time of
+# inner stages, innermost open block), CPU time and clock at the begin.
+Begun = tuple[int, int, Any, int, int]
+
+# An open ``with stage(...)`` block: whose it is, and since when.
+_Block = tuple["Stage", StageSite, Begun]
+
+
+def _warn_of_open_blocks(
+    recorder: Recorder, innermost: _Block, outermost: _Block | None = None
+) -> None:
+    block: _Block | None = innermost
+    while block is not None:
+        recorder.warn(
+            f"Stage '{block[0].name}' was left open across a yield, so its time is not shown: "
+            "close the block before yielding."
+        )
+        block = block[2][2] if block is not outermost else None
 
 
 class Stage:
@@ -131,28 +169,43 @@ class Stage:
     context manager the block. Free, but for a look at one variable, while no profile is on.
     """
 
-    __slots__ = ("_name", "_site")
+    __slots__ = ("_sites", "name")
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._site: StageSite | None = None
+        self.name = name
+        self._sites: dict[tuple[int, int], tuple[StageSite, CodeType]] = {}
 
     def __call__(self, function: F) -> F:
-        """Decorates a function or a generator function."""
+        """Decorates a function or a generator function.
+
+        Raises:
+            UsageError: it is neither.
+        """
+        if isinstance(function, (staticmethod, classmethod)):
+            return cast(F, type(function)(self(function.__func__)))
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise UsageError(
+                f"expected a function for stage '{self.name}', received {function.__qualname__}, "
+                "which is async: its calls only make a coroutine. Mark the functions that it calls."
+            )
+        if not callable(function) or isinstance(function, type):
+            raise UsageError(
+                f"expected a function for stage '{self.name}', received {function!r}: "
+                "around an iterable it is pipeprof.stage(name, iterable)."
+            )
         if inspect.isgeneratorfunction(function):
-            return _timed_generator_function(self._name, function)
-        return _timed_function(self._name, function)
+            return _timed_generator_function(self.name, function)
+        return _timed_function(self.name, function)
 
     def __enter__(self) -> None:
         recorder = recording.current
         if recorder is None:
             return
-        site = self._site
-        if site is None:
-            location = location_of_frame(sys._getframe(1))
-            site = self._site = StageSite(self._name, StageKind.BLOCK, None, location)
-        lane = recorder.lane()
-        lane.blocks.append((site, lane.resume, site.begin(lane)))
+        frame = sys._getframe(1)
+        known = self._sites.get((id(frame.f_code), frame.f_lasti))
+        site = known[0] if known is not None else self._new_site(frame)
+        lane = recorder.lanes.get(get_ident()) or recorder.lane()
+        lane.block = (self, site, site.begin(lane))
 
     def __exit__(
         self,
@@ -161,22 +214,32 @@ class Stage:
         traceback: TracebackType | None,
     ) -> None:
         recorder = recording.current
-        if recorder is None or self._site is None:
+        if recorder is None:
             return
         lane = recorder.lane()
-        if lane.blocks:
-            site, resume, begun = lane.blocks[-1]
-            if site is self._site and resume == lane.resume:
-                lane.blocks.pop()
-                site.finish(recorder, lane, begun)
-                return
-        recorder.warn(
-            f"Stage '{self._name}' was left open across a yield, so its time is not shown: "
-            "close the block before yielding."
-        )
+        block = lane.block
+        while block is not None and block[0] is not self:
+            block = block[2][2]
+        if block is None:
+            return  # entered before the profile, or left open across a yield
+        _, site, begun = block
+        if block is lane.block:
+            lane.block = None
+            site.finish(recorder, lane, begun)
+        else:
+            _warn_of_open_blocks(recorder, lane.block, block)
+            lane.block = None
+            _leave(recorder, lane, begun)
+
+    def _new_site(self, frame: FrameType) -> StageSite:
+        place = frame.f_code
+        function = getattr(place, "co_qualname", place.co_name)
+        site = StageSite(self.name, StageKind.BLOCK, function, location_of_frame(frame))
+        self._sites[id(place), frame.f_lasti] = (site, place)  # with the code, so that its id stays
+        return site
 
 
-_named = functools.cache(Stage)
+_named = functools.lru_cache(maxsize=1024)(Stage)
 
 
 @overload
@@ -203,7 +266,15 @@ def stage(name: str, iterable: Iterable[Any] | None = None) -> Any:
 
     Returns:
         A decorator that is also a context manager, or, given an iterable, an iterator over it.
+
+    Raises:
+        UsageError: the name is none.
     """
+    if not isinstance(name, str):
+        raise UsageError(
+            f"expected the name of a stage, received {name!r}: "
+            'write @pipeprof.stage("name"), with a name of your choice.'
+        )
     if iterable is None:
         return _named(name)
     return timed_generator(
@@ -219,13 +290,15 @@ def _timed_function(name: str, function: F) -> F:
     def timed(*args: Any, **kwargs: Any) -> Any:
         recorder = recording.current
         if recorder is None:
-            return function(*args, **kwargs) if kwargs else function(*args)
+            return function(*args, **kwargs)
         lane = recorder.lanes.get(get_ident()) or recorder.lane()
         begun = site.begin(lane)
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
         finally:
             site.finish(recorder, lane, begun)
+        # A function that makes a generator does its work there.
+        return timed_generator(site, result) if type(result) is GeneratorType else result
 
     return timed  # type: ignore[return-value]  # functools.wraps keeps the signature
 
@@ -235,7 +308,7 @@ def _timed_generator_function(name: str, function: F) -> F:
 
     @functools.wraps(function)
     def timed(*args: Any, **kwargs: Any) -> Any:
-        return timed_generator(site, function(*args, **kwargs))
+        return timed_generator(site, function(*args, **kwargs), owned=True)
 
     return timed  # type: ignore[return-value]  # functools.wraps keeps the signature
 
@@ -243,7 +316,11 @@ def _timed_generator_function(name: str, function: F) -> F:
 def site_of_function(function: Any, kind: StageKind, name: str | None = None) -> StageSite:
     """The site of a function: its name and where it begins, as far as it has that."""
     plain = inspect.unwrap(function)
+    while isinstance(plain, functools.partial):
+        plain = inspect.unwrap(plain.func)
     code_object = getattr(plain, "__code__", None)
+    if code_object is None:  # an object that can be called
+        code_object = getattr(vars(type(plain)).get("__call__"), "__code__", None)
     qualified = getattr(plain, "__qualname__", None)
     shown = str(name or getattr(plain, "__name__", type(plain).__name__))
     return StageSite(shown, kind, qualified, location_of(code_object) if code_object else None)
@@ -269,8 +346,23 @@ class Fetches:
         """There was no more."""
 
 
+class Timing:
+    """What a timed generator tells: to whom, and under which name.
+
+    Attributes:
+        site: records the work.
+        fetches: is told of each element.
+    """
+
+    __slots__ = ("fetches", "site")
+
+    def __init__(self, site: StageSite, fetches: Fetches | None) -> None:
+        self.site = site
+        self.fetches = fetches
+
+
 def timed_generator(
-    site: StageSite, source: Iterator[T], fetches: Fetches | None = None
+    site: StageSite, source: Iterator[T], fetches: Fetches | None = None, *, owned: bool = False
 ) -> "GeneratorType[T, Any, Any]":
     """A generator that gives what ``source`` gives and times each resume while a profile is on.
 
@@ -280,65 +372,65 @@ def timed_generator(
         site: records the work.
         source: a generator, or any iterator.
         fetches: is told of each element.
+        owned: nobody else holds ``source``, so closing the one closes the other.
     """
-    timed = cast("GeneratorType[T, Any, Any]", _resumes(site, source, fetches))
-    timed.__name__ = site.name
-    timed.__qualname__ = site.function or site.name
+    timed = cast("GeneratorType[T, Any, Any]", _resumes(Timing(site, fetches), source, owned))
+    timed.__name__ = getattr(source, "__name__", site.name)
+    timed.__qualname__ = getattr(source, "__qualname__", site.function or site.name)
     return timed
 
 
-def _resumes(
-    site: StageSite, source: Iterator[T], fetches: Fetches | None
-) -> Generator[T, Any, Any]:
-    is_generator = inspect.isgenerator(source)
-    sent: Any = None
-    thrown: BaseException | None = None
+def timing_of(generator: "GeneratorType[Any, Any, Any]") -> Timing | None:
+    """How a generator is timed, or None when it is not, or is over."""
+    if generator.gi_code is not _resumes.__code__ or generator.gi_frame is None:
+        return None
+    timing: Timing = generator.gi_frame.f_locals["timing"]
+    return timing
+
+
+def _resumes(timing: Timing, source: Iterator[T], owned: bool) -> Generator[T, Any, Any]:
+    is_generator = isinstance(source, GeneratorType)
+    advance: Callable[[], T] = source.__next__
+    resume = advance
+    taken: list[T] = []
     while True:
-        resume: Callable[[], T]
-        if thrown is not None and is_generator:
-            resume = functools.partial(source.throw, thrown)  # type: ignore[attr-defined]
-        elif thrown is not None:
-            raise thrown
-        elif sent is not None and is_generator:
-            resume = functools.partial(source.send, sent)  # type: ignore[attr-defined]
-        else:
-            resume = source.__next__
-        sent = thrown = None
         try:
-            item = _timed_resume(site, resume, fetches)
+            taken.append(_timed_resume(timing, resume))
         except StopIteration as stop:
             return stop.value
+        resume = advance
         try:
-            sent = yield item
-        except GeneratorExit:
-            # The source is not closed: whoever holds it may go on with it, else it ends by itself.
-            raise
+            # Nothing here holds the element while the user works with it.
+            sent = yield taken.pop()
         except BaseException as error:
-            thrown = error
+            # Whoever else holds the source may go on with it.
+            if not is_generator or (isinstance(error, GeneratorExit) and not owned):
+                raise
+            resume = functools.partial(source.throw, error)  # type: ignore[attr-defined]
+        else:
+            if sent is not None and is_generator:
+                resume = functools.partial(source.send, sent)  # type: ignore[attr-defined]
+            del sent
 
 
-def _timed_resume(site: StageSite, resume: Callable[[], T], fetches: Fetches | None) -> T:
+def _timed_resume(timing: Timing, resume: Callable[[], T]) -> T:
     recorder = recording.current
     if recorder is None:
         return resume()
+    site, fetches = timing.site, timing.fetches
     lane = recorder.lanes.get(get_ident()) or recorder.lane()
-    outer_resume, open_blocks = lane.resume, len(lane.blocks)
-    lane.resume += 1
     begun = site.begin(lane)
     try:
         item = resume()
     except StopIteration:
-        site.abandon(lane, begun)
+        _abandon(recorder, lane, begun)
         if fetches is not None:
-            fetches.exhausted(begun[3])
+            fetches.exhausted(begun[4])
         raise
     except BaseException:
         site.finish(recorder, lane, begun)
         raise
-    finally:
-        lane.resume = outer_resume
-        del lane.blocks[open_blocks:]
     end_ns = site.finish(recorder, lane, begun)
     if fetches is not None:
-        fetches.fetched(item, begun[3], end_ns)
+        fetches.fetched(item, begun[4], end_ns)
     return item
