@@ -56,7 +56,7 @@ def find_script(script: str, arguments: Sequence[str]) -> Program:
     Raises:
         UsageError: there is no such file, or it cannot be read.
     """
-    path = os.path.abspath(script)  # noqa: PTH100 - links stay: Python shows the path as it was given
+    path = os.path.join(os.getcwd(), script)  # noqa: PTH109, PTH118 - "./" stays, as it does in Python
     loader = SourceFileLoader("__main__", path)
     try:
         source = loader.get_data(path)

@@ -40,6 +40,7 @@ if __name__ == "__main__":
         ("train.py", "--help", "-m", "--", "x y"),
         ("sub/link.py",),
         ("./train.py", ""),
+        ("sub/../train.py",),
         ("-m", "train", "--name", "x"),
         ("-m", "package", "--logdir=x"),
         ("-m", "package.inner"),
@@ -54,8 +55,7 @@ def test_surroundings_are_those_of_python(shell: Shell, arguments: tuple[str, ..
     shell.python(*arguments)  # leaves the compiled files behind that `__cached__` may name
     expected = shell.python(*arguments)
     outcome = shell.run(*arguments)
-    assert outcome.out.replace("/./", "/") == expected.out.replace("/./", "/")
-    assert "'-m'" not in outcome.out.partition("[")[0]
+    assert outcome.out == expected.out
     assert (outcome.code, expected.code) == (0, 0)
 
 
