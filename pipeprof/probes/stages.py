@@ -423,7 +423,7 @@ def _timed_resume(timing: Timing, resume: Callable[[], T]) -> T:
     try:
         item = resume()
     except StopIteration:
-        _abandon(recorder, lane, begun)
+        site.finish_last(recorder, lane, begun)
         if fetches is not None:
             fetches.exhausted(begun[4])
         raise

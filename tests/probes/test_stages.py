@@ -29,6 +29,7 @@ from pipeprof.recorder import OUTSIDE, Recorder
 from pipeprof.recording import StageKind
 from pipeprof.records import NOT_READ, Kind
 from tests.probes.recorded import (
+    Event,
     events,
     facts_of,
     names,
@@ -573,6 +574,30 @@ def test_fetches_are_told_of_elements_and_of_the_end() -> None:
     assert told.items == [1, 2, "end"]
 
 
+def test_work_in_the_last_resume_counts_but_is_no_element() -> None:
+    @stage("decode")
+    def decode() -> None: ...
+
+    @stage("rows")
+    def rows() -> Iterator[int]:
+        yield 1
+        decode()
+
+    @stage("load")
+    def load() -> list[int]:
+        return list(rows())
+
+    with recording_on() as recorder:
+        load()
+        assert is_at_rest(recorder)
+    element, decoding, loading = spans(recorder)
+    (last,) = events(recorder, Kind.WORK)
+    assert (element.name, decoding.name, last.name) == ("rows", "decode", "rows")
+    assert last.inner == 0
+    assert last.value == last.duration_ns - decoding.duration_ns
+    assert loading.inner == element.duration_ns + last.duration_ns
+
+
 # A timed generator against the bare one, whatever is done to it.
 
 
@@ -729,6 +754,10 @@ def run(shape: Shape) -> None:
             run(inner)
 
 
+def holds(outer: Event, inner: Event) -> bool:
+    return outer.start_ns <= inner.start_ns < outer.end_ns
+
+
 @given(shapes)
 def test_self_times_of_any_program_add_up(shape: Shape) -> None:
     with recording_on() as recorder:
@@ -736,8 +765,13 @@ def test_self_times_of_any_program_add_up(shape: Shape) -> None:
         assert is_at_rest(recorder)
     found = spans(recorder)
     roots = [event for event in found if event.kind is Kind.ROOT_SPAN]
+    ends = events(recorder, Kind.WORK)
+    outer_ends = [end for end in ends if not any(holds(root, end) for root in roots)]
     assert all(event.own_ns >= 0 for event in found)
-    assert sum(e.own_ns for e in found) == sum(e.duration_ns for e in roots)
+    assert all(end.value >= 0 for end in ends)
+    assert sum(e.own_ns for e in found) + sum(end.value for end in ends) == sum(
+        event.duration_ns for event in (*roots, *outer_ends)
+    )
     for one, other in itertools.pairwise(roots):
         assert one.end_ns <= other.start_ns
     assert warnings_of(recorder) == []
