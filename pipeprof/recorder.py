@@ -96,12 +96,16 @@ class Recorder:
         self._retired: deque[tuple[int, OwnRing]] = deque()
         self._lock = threading.Lock()
 
-    def lane(self) -> LaneWriter:
-        """The writer of the calling thread."""
+    def lane(self, native_name: str = "native thread") -> LaneWriter:
+        """The writer of the calling thread.
+
+        Args:
+            native_name: what to call a thread that is not Python's own and has no name.
+        """
         try:
             return self.lanes[get_ident()]
         except KeyError:
-            return self._open_lane()
+            return self._open_lane(native_name)
 
     def warn(self, sentence: str) -> None:
         """Puts a sentence into the run's warnings, once."""
@@ -115,13 +119,20 @@ class Recorder:
                 self._retired.append((now_ns() + _REST_NS, lane.ring))
 
     def in_child(self) -> "Recorder":
-        """The recorder of a process that was just forked from this one's."""
-        return Recorder(self.folder, capacity=self._capacity)
+        """The recorder of a process that was just forked from this one's.
 
-    def _open_lane(self) -> LaneWriter:
+        This one goes on for the parent alone: whatever still holds it here records for nobody.
+        """
+        child = Recorder(self.folder, capacity=self._capacity)
+        for lane in self.lanes.values():
+            lane.write = _write_nothing
+        self.__init__(None, capacity=self._capacity)  # type: ignore[misc]
+        return child
+
+    def _open_lane(self, native_name: str) -> LaneWriter:
         ring = self._take_ring()
         native_id = threading.get_native_id()
-        name, role = _describe_thread(native_id)
+        name, role = _describe_thread(native_id, native_name)
         facts: dict[str, Any] = {"type": "lane", "name": name, "role": role.value}
         if native_id != self.pid:
             facts["ring"] = ring.number
@@ -189,7 +200,7 @@ def thread_comm(native_id: int) -> str:
         return "thread"
 
 
-def _describe_thread(native_id: int) -> tuple[str, Role]:
+def _describe_thread(native_id: int, native_name: str) -> tuple[str, Role]:
     if native_id == os.getpid():
         return (WORKER_PROCESS, Role.WORKER) if _is_worker_process() else ("main", Role.MAIN)
     # Not threading.current_thread(): that would leave a dummy behind for a thread not Python's own.
@@ -197,7 +208,9 @@ def _describe_thread(native_id: int) -> tuple[str, Role]:
         if thread.native_id == native_id and not thread.name.startswith("Dummy-"):
             role = Role.WORKER if "(worker)" in thread.name else Role.INPUT
             return re.sub(r"^Thread-\d+", "Thread", thread.name), role
-    return thread_comm(native_id), Role.INPUT
+    comm = thread_comm(native_id)
+    # A thread that was given no name has that of the process.
+    return native_name if comm == thread_comm(os.getpid()) else comm, Role.INPUT
 
 
 def _is_worker_process() -> bool:
@@ -212,6 +225,10 @@ def activate(recorder: Recorder | None) -> None:
     """Turns recording on, or off with None."""
     global current
     current = recorder
+
+
+def _write_nothing(code: int, start_ns: int, end_ns: int, inner: int, value: int) -> None:
+    pass
 
 
 def _after_fork_in_child() -> None:

@@ -561,6 +561,8 @@ _generators: _GeneratorTime | None = None
 
 def _waited(source: Iterator[Any]) -> Iterator[Any]:
     while True:
+        if recording.current is not None:
+            recording.current.lane("TensorFlow thread")
         start_ns = now_ns()
         try:
             item = next(source)
