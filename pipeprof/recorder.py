@@ -126,7 +126,8 @@ class Recorder:
         child = Recorder(self.folder, capacity=self._capacity)
         for lane in self.lanes.values():
             lane.write = _write_nothing
-        self.__init__(None, capacity=self._capacity)  # type: ignore[misc]
+        self.folder, self.lanes, self.rings = None, {}, []
+        self.names, self._lock = NameLog(None), threading.Lock()
         return child
 
     def _open_lane(self, native_name: str) -> LaneWriter:

@@ -132,7 +132,7 @@ class StageSite:
         _leave(recorder, lane, begun)
         if outer_ns >= 0:
             lane.inner_ns = outer_ns + end_ns - start_ns
-        lane.write(self._work_code, start_ns, end_ns, 0, end_ns - start_ns - inner_ns)
+        lane.write(self._work_code, start_ns, end_ns, 0, max(end_ns - start_ns - inner_ns, 0))
 
 
 def _leave(recorder: Recorder, lane: LaneWriter, begun: "Begun") -> None:
@@ -366,7 +366,8 @@ def timed_generator(
 ) -> "GeneratorType[T, Any, Any]":
     """A generator that gives what ``source`` gives and times each resume while a profile is on.
 
-    It behaves as the generator it stands for: what is sent or thrown into it arrives there.
+    It behaves as the generator it stands for: what is sent or thrown into it arrives there. One that
+    is timed already stays as it is.
 
     Args:
         site: records the work.
@@ -374,6 +375,11 @@ def timed_generator(
         fetches: is told of each element.
         owned: nobody else holds ``source``, so closing the one closes the other.
     """
+    if isinstance(source, GeneratorType):
+        timing = timing_of(source)
+        if timing is not None:
+            timing.fetches = fetches or timing.fetches
+            return source
     timed = cast("GeneratorType[T, Any, Any]", _resumes(Timing(site, fetches), source, owned))
     timed.__name__ = getattr(source, "__name__", site.name)
     timed.__qualname__ = getattr(source, "__qualname__", site.function or site.name)

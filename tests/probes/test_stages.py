@@ -1,6 +1,7 @@
 import gc
 import inspect
 import itertools
+import os
 import sys
 import threading
 import weakref
@@ -27,7 +28,7 @@ from pipeprof.probes.stages import (
 )
 from pipeprof.recorder import OUTSIDE, Recorder
 from pipeprof.recording import StageKind
-from pipeprof.records import NOT_READ, Kind
+from pipeprof.records import NOT_READ, Kind, code
 from tests.probes.recorded import (
     Event,
     events,
@@ -788,3 +789,54 @@ def test_a_place_has_one_number_in_a_recorder() -> None:
                 pass
     stages = [facts["name"] for facts in facts_of(recorder).values() if facts["type"] == "stage"]
     assert stages == ["decode", "block"]
+
+
+# A generator that is timed already, and other processes.
+
+
+def test_a_generator_timed_twice_is_one_stage_and_tells_its_fetches() -> None:
+    told: list[int] = []
+
+    class Told(Fetches):
+        def fetched(self, item: Any, start_ns: int, end_ns: int) -> None:
+            told.append(item)
+
+    @stage("rows")
+    def rows() -> Iterator[int]:
+        yield 1
+
+    with recording_on() as recorder:
+        inner = rows()
+        outer = timed_generator(StageSite("again", StageKind.GENERATOR), inner, Told())
+        assert outer is inner
+        assert list(stage("and again", outer)) == [1]
+
+    assert names(recorder) == ["rows"]
+    assert told == [1]
+
+
+def test_a_forked_process_never_writes_into_its_parents_ring() -> None:
+    child = 0
+    with recording_on() as recorder:
+
+        @stage("forks")
+        def forks() -> Iterator[int]:
+            nonlocal child
+            yield 1
+            child = os.fork()
+            yield 2
+
+        resumed = forks()
+        next(resumed)
+        next(resumed)
+        if not child:  # leaves the stage of its parent, and uses what its parent's probes hold
+            try:
+                recorder.lane().write(code(Kind.ROOT_SPAN, 1), 1, 1, 1, 1)
+                recorder.warn("of the child")
+                list(resumed)
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+
+    assert names(recorder) == ["forks", "forks"]
+    assert warnings_of(recorder) == []
