@@ -7,6 +7,7 @@ after the training has begun becomes a sentence in the report, never an exceptio
 import functools
 import importlib
 import os
+import re
 import sys
 import time
 import warnings
@@ -36,6 +37,7 @@ from pipeprof.ring import Position
 from pipeprof.runs import DEFAULT_LOGDIR, RunFile, create_run_folder, new_run_name
 
 WARMUP_STEPS = 5
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*: \S")
 
 _current: "Session | None" = None
 
@@ -85,6 +87,7 @@ class Session:
 
     Attributes:
         folder: the run's folder, or None when it could not be made.
+        make_way: called when another profile is to begin; ends this one if nobody else will.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Session:
         self._watched: Watched | None = None
         self._exit_code: int | None = None
         self._late_warnings: list[str] = []
+        self.make_way: Callable[[], None] = lambda: None
 
     # Before and during the training.
 
@@ -117,6 +121,8 @@ class Session:
                 "expected a new profile, received one that was entered before: "
                 "call pipeprof.profile() again for every run."
             )
+        if _current is not None:
+            _current.make_way()
         if _current is not None:
             raise UsageError(
                 "expected no other profile to be on, but one is: profiles cannot be nested. "
@@ -181,6 +187,10 @@ class Session:
     def set_exit_code(self, code: int | None) -> None:
         """Says what the training's process will return; for the command line."""
         self._exit_code = code
+
+    def warn(self, sentence: str) -> None:
+        """Adds a sentence to what a reader of the report must know."""
+        self._recorder.warn(sentence)
 
     def join_fit(self, model: Any, data: Any) -> None:
         """Takes up a Keras ``fit`` that has begun already; for `pipeprof.Callback`."""
@@ -384,9 +394,15 @@ def measure_probe_ns(events: int = 2000) -> float:
 
 
 def describe_error(error: BaseException) -> str:
-    """An exception in one line."""
-    first_line = str(error).strip().splitlines()[:1]
-    return f"{type(error).__name__}: {first_line[0]}" if first_line else type(error).__name__
+    """An exception in one line.
+
+    TensorFlow puts one of its own around what a generator raises and ends its first line with a
+    colon; the user's own error then stands on a line of its own, further down.
+    """
+    first, *further = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    inner = next(filter(_EXCEPTION.match, further), None) if first.endswith(":") else None
+    said = " ".join(part for part in (first, inner) if part)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _terminal_width() -> int:

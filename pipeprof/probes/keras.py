@@ -96,6 +96,11 @@ class KerasProbe:
             watched = watch_dataset(data, self._watch)
             self._releases.append(watched.release)
             fed_by = watched.fed_by
+            if (fed_by.get("workers") or 0) > 1 or fed_by.get("multiprocessing"):
+                self._watch.recorder.warn(
+                    "The waits are not seen: Keras had made its queue of workers before the "
+                    "profile began. Give the dataset to pipeprof.profile() to see them."
+                )
         self._fed_by.append(fed_by)
         self._begin(LoopKind.FIT, _Joined(model))
 
@@ -103,8 +108,7 @@ class KerasProbe:
         """Gives everything back."""
         self._patches.undo()
         self._close_down_to(0)
-        while self._releases:
-            self._releases.pop()()
+        self._release_down_to(0)
 
     # What a loop is fed with.
 
@@ -114,7 +118,7 @@ class KerasProbe:
         @functools.wraps(original)
         def loop(model: Any, *args: Any, **kwargs: Any) -> Any:
             depth = len(self._running)
-            outer_feeds = len(self._fed_by)
+            outer_feeds, outer_releases = len(self._fed_by), len(self._releases)
             with self._watch.framework_loop():
                 try:
                     bound = signature.bind(model, *args, **kwargs)
@@ -126,6 +130,7 @@ class KerasProbe:
                 finally:
                     del self._fed_by[outer_feeds:]
                     self._close_down_to(depth)
+                    self._release_down_to(outer_releases)
 
         return loop
 
@@ -142,8 +147,12 @@ class KerasProbe:
             arguments[name] = watched.dataset
             self._releases.append(watched.release)
             if name != "validation_data":
-                fed_by = _with_arguments(watched.fed_by, arguments)
+                fed_by = watched.fed_by | _workers_of_fit(kind, bound)
         return fed_by
+
+    def _release_down_to(self, count: int) -> None:
+        while len(self._releases) > count:
+            self._releases.pop()()
 
     # Steps.
 
@@ -209,7 +218,8 @@ class KerasProbe:
         if joined:  # a `fit` that was taken hold of (`fit = model.fit`) before the profile began
             self._watch.join_framework_loop()
         if self._running:
-            self._running[-1].count_samples()
+            # Keras resets its metrics for an evaluation, and not for a prediction.
+            self._leave_steps(self._running[-1], count=kind is not LoopKind.PREDICT)
         fed_by = self._fed_by[-1] if self._fed_by else self._watch.given
         loop = self._watch.loops.open(kind, fed_by=fed_by, fetches_first=self._fetches_first)
         running = _RunningLoop(loop, callbacks, joined=joined)
@@ -233,8 +243,9 @@ class KerasProbe:
             if running.joined:
                 self._watch.leave_framework_loop()
 
-    def _leave_steps(self, running: "_RunningLoop") -> None:
-        running.count_samples()
+    def _leave_steps(self, running: "_RunningLoop", *, count: bool = True) -> None:
+        if count:
+            self._count_samples(running)
         if self.listener is not None and not self._fetches_first:
             self.listener.epoch_ended(running.loop)
         running.loop.leave_steps()
@@ -260,13 +271,35 @@ class KerasProbe:
         now = now_ns()
         batches = int(batch) - running.first_batch + 1
         running.loop.end_step(now, batches)
-        running.uncounted = True
+        running.uncounted += batches
         if running.loop.kind is LoopKind.PREDICT and isinstance(logs, dict):
             samples = count_samples(logs.get("outputs"))
             if samples is not None:
                 running.loop.samples(samples)
         if self.listener is not None and not self._fetches_first:
             self.listener.step_ended(running.loop, now, batches)
+
+    def _count_samples(self, running: "_RunningLoop") -> None:
+        """Reads how many samples went into the loss since Keras last reset it."""
+        batches, running.uncounted = running.uncounted, 0
+        if not batches or running.loop.kind is LoopKind.PREDICT:
+            return
+        samples = running.weight_of_loss()
+        # Keras weights the loss of a batch with its size; a user's own step often does not.
+        if samples is not None and samples <= batches and self._has_own_step(running):
+            samples = None
+        if samples is not None:
+            running.loop.samples(samples)
+        else:
+            self._watch.recorder.warn(
+                f"The samples of a {running.loop.kind.value} could not be counted: the model does "
+                "not weight its loss with the size of the batch, as Keras's own steps do."
+            )
+
+    def _has_own_step(self, running: "_RunningLoop") -> bool:
+        name = "train_step" if running.loop.kind is LoopKind.FIT else "test_step"
+        model = type(running.callbacks.model)
+        return getattr(model, name, None) is not getattr(self._model, name, None)
 
     def _watched_batch(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -289,33 +322,33 @@ class _Joined:
 
 
 class _RunningLoop:
-    """A Keras loop that has not ended, and what is counted of it."""
+    """A Keras loop that has not ended; ``uncounted`` are its batches whose samples are not counted."""
 
     def __init__(self, loop: OpenLoop, callbacks: Any, *, joined: bool) -> None:
         self.loop = loop
         self.joined = joined
         self.callbacks = callbacks
         self.first_batch = 0
-        self.uncounted = False
+        self.uncounted = 0
 
-    def count_samples(self) -> None:
-        """Reads how many samples went into the loss since Keras last reset it."""
-        if not self.uncounted or self.loop.kind is LoopKind.PREDICT:
-            return
-        self.uncounted = False
+    def weight_of_loss(self) -> int | None:
+        """The number that Keras divides the loss by, or None where there is none."""
         for metric in getattr(self.callbacks.model, "metrics", [])[:1]:
             count = getattr(metric, "count", None)
             if getattr(metric, "name", None) == "loss" and count is not None:
-                samples = round(float(count))
-                if samples > 0:
-                    self.loop.samples(samples)
+                return round(float(count)) or None
+        return None
 
 
-def _with_arguments(fed_by: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    """What feeds a loop, with what Keras 2 takes on ``fit`` instead of on the dataset."""
+def _workers_of_fit(kind: InputKind | None, bound: inspect.BoundArguments) -> dict[str, Any]:
+    """What Keras 2 takes on ``fit``, and Keras 3 on the dataset; it means something for two kinds."""
+    if kind not in (InputKind.GENERATOR, InputKind.SEQUENCE):
+        return {}
+    defaults = {name: p.default for name, p in bound.signature.parameters.items()}
+    given = defaults | bound.arguments
     told = {
-        "workers": arguments.get("workers"),
-        "multiprocessing": arguments.get("use_multiprocessing"),
-        "queue_size": arguments.get("max_queue_size"),
+        "workers": given.get("workers"),
+        "multiprocessing": given.get("use_multiprocessing"),
+        "queue_size": given.get("max_queue_size"),
     }
-    return fed_by | {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in told.items() if value is not None}
