@@ -366,8 +366,7 @@ def timed_generator(
 ) -> "GeneratorType[T, Any, Any]":
     """A generator that gives what ``source`` gives and times each resume while a profile is on.
 
-    It behaves as the generator it stands for: what is sent or thrown into it arrives there. One that
-    is timed already stays as it is.
+    It behaves as the generator it stands for: what is sent or thrown into it arrives there.
 
     Args:
         site: records the work.
@@ -375,11 +374,6 @@ def timed_generator(
         fetches: is told of each element.
         owned: nobody else holds ``source``, so closing the one closes the other.
     """
-    if isinstance(source, GeneratorType):
-        timing = timing_of(source)
-        if timing is not None:
-            timing.fetches = fetches or timing.fetches
-            return source
     timed = cast("GeneratorType[T, Any, Any]", _resumes(Timing(site, fetches), source, owned))
     timed.__name__ = getattr(source, "__name__", site.name)
     timed.__qualname__ = getattr(source, "__qualname__", site.function or site.name)

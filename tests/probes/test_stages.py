@@ -791,28 +791,7 @@ def test_a_place_has_one_number_in_a_recorder() -> None:
     assert stages == ["decode", "block"]
 
 
-# A generator that is timed already, and other processes.
-
-
-def test_a_generator_timed_twice_is_one_stage_and_tells_its_fetches() -> None:
-    told: list[int] = []
-
-    class Told(Fetches):
-        def fetched(self, item: Any, start_ns: int, end_ns: int) -> None:
-            told.append(item)
-
-    @stage("rows")
-    def rows() -> Iterator[int]:
-        yield 1
-
-    with recording_on() as recorder:
-        inner = rows()
-        outer = timed_generator(StageSite("again", StageKind.GENERATOR), inner, Told())
-        assert outer is inner
-        assert list(stage("and again", outer)) == [1]
-
-    assert names(recorder) == ["rows"]
-    assert told == [1]
+# Other processes.
 
 
 def test_a_forked_process_never_writes_into_its_parents_ring() -> None:
