@@ -32,6 +32,7 @@ from pipeprof.probes.tfdata_snapshots import (
     differences,
     lost_elements,
     new_gaps,
+    ready_batches,
     with_lost_work,
 )
 from pipeprof.probes.watch import Watch
@@ -200,6 +201,7 @@ class TfDataProbe:
             followed.elements += feeding.new_elements
             loop.waits_told_by(WaitSource.GAP_TIMES)
             self._tell_gaps(loop, followed, gaps[feeding], over=over)
+            self._tell_queue(loop, feeding.snapshot, now)
         elif self._generators.waits > followed.waits_before:
             loop.waits_told_by(WaitSource.GENERATOR)
         followed.steps = followed.batches = 0
@@ -239,6 +241,14 @@ class TfDataProbe:
             followed.add_gap(step, gap_us * 1000)
         for step, gap_ns in followed.complete_gaps():
             loop.gaps(step, (gap_ns,))
+
+    def _tell_queue(self, loop: OpenLoop, snapshot: ModelSnapshot | None, now: int) -> None:
+        ready = ready_batches(snapshot) if snapshot is not None else None
+        if ready is not None:
+            recorder = self._watch.recorder
+            facts = {"type": "gauge", "of": loop.number, "field": "queue"}
+            gauge = code(Kind.GAUGE, recorder.names.number(facts))
+            recorder.lane().write(gauge, now, now, 0, ready)
 
     def _read(self, tracked: "_TrackedIterator", now: int) -> tuple[int, ...]:
         """Reads one model and records its stages' work; returns the gaps that are new."""

@@ -176,6 +176,22 @@ def _received(node: NodeCounters | None) -> int:
     return node.num_elements + node.buffered_elements if node is not None else 0
 
 
+def ready_batches(snapshot: ModelSnapshot) -> int | None:
+    """How many batches lie ready for the consumer, or None where no buffer of batches stands before it.
+
+    That is the fill of the first ``Prefetch`` from the output down, unless the batches are made only
+    above it.
+    """
+    node = snapshot.nodes.get(snapshot.output)
+    while node is not None and len(node.inputs) == 1:
+        node = snapshot.nodes.get(node.inputs[0])
+        if node is None or "Batch" in node.name:
+            return None
+        if node.name.startswith("Prefetch"):
+            return node.buffered_elements
+    return None
+
+
 def new_gaps(
     previous_us: tuple[int, ...], current_us: tuple[int, ...], new_count: int
 ) -> tuple[int, ...]:

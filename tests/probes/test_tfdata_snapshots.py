@@ -8,6 +8,7 @@ from pipeprof.probes.tfdata_snapshots import (
     differences,
     lost_elements,
     new_gaps,
+    ready_batches,
     with_lost_work,
 )
 
@@ -140,3 +141,26 @@ def test_lost_work_is_not_guessed_where_no_input_was_seen() -> None:
     after = snapshot(node(1, "FlatMap", 2, 5, elements=20), node(2, "Range"), node(5, "Map"))
     work = differences(None, after)
     assert with_lost_work(work, lost_elements(None, after), after) == work
+
+
+@pytest.mark.parametrize(
+    ("names", "ready"),
+    [
+        (("Prefetch", "Batch", "Generator"), 3),
+        (("Prefetch", "MapAndBatch"), 3),
+        (("Batch", "Prefetch", "Generator"), None),
+        (("Zip",), None),
+        ((), None),
+    ],
+)
+def test_batches_lie_ready_behind_the_first_prefetch(names, ready):
+    chain = ("Root", *names)
+    last = len(chain)
+    running = snapshot(
+        *(
+            node(number, name, *((number + 1,) if number < last else ()), buffered=3)
+            for number, name in enumerate(chain, 1)
+        )
+    )
+
+    assert ready_batches(running) == ready
