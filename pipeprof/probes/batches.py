@@ -38,6 +38,7 @@ class BatchSight:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._known: dict[tuple[Any, ...], BatchShape] = {}
+        self._failed = False
 
     def note(self, batch: Any) -> BatchShape | None:
         """The shape of a batch, which is recorded as delivered; None when it has no arrays."""
@@ -49,15 +50,25 @@ class BatchSight:
 
     def look(self, batch: Any) -> BatchShape | None:
         """The shape of a batch; None when it has no arrays."""
+        if self._failed:
+            return None
+        try:
+            return self._look(batch)
+        except Exception as error:  # whatever a user's own kind of batch does when it is looked at
+            self._failed = True
+            self._recorder.warn(
+                f"The shapes of batches could not be read ({type(error).__name__}: {error}): "
+                "samples and bytes are missing."
+            )
+            return None
+
+    def _look(self, batch: Any) -> BatchShape | None:
         leaves: list[tuple[Any, Any]] = []
         _gather(batch, leaves)
         if not leaves:
             return None
         key = tuple(leaves)
-        try:
-            shape = self._known.get(key)
-        except TypeError:
-            return None  # shapes or types of a kind that cannot be compared
+        shape = self._known.get(key)
         if shape is None:
             if len(self._known) >= self.MOST_SHAPES:
                 return self._measure(0, leaves)
@@ -85,8 +96,11 @@ class BatchSight:
 def count_samples(data: Any) -> int | None:
     """Length of the first axis of the first array in some data, or None without one."""
     leaves: list[tuple[Any, Any]] = []
-    _gather(data, leaves)
-    return int(leaves[0][1][0]) if leaves and leaves[0][1] else None
+    try:
+        _gather(data, leaves)
+        return int(leaves[0][1][0])
+    except Exception:
+        return None
 
 
 def _gather(batch: Any, leaves: list[tuple[Any, Any]]) -> None:

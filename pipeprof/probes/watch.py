@@ -1,5 +1,6 @@
 """What the probes of one profile share."""
 
+import itertools
 import sys
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from types import FrameType
 from typing import Any
 from weakref import WeakSet
 
+from pipeprof import recorder as recording
 from pipeprof.probes.batches import BatchSight
 from pipeprof.probes.loops import LoopTracker
 from pipeprof.probes.stages import Fetches
@@ -40,6 +42,11 @@ class Watch:
         self._framework_depth = 0
 
     @property
+    def on(self) -> bool:
+        """Whether its profile is on, in this very process and not in one forked from it."""
+        return recording.current is self.recorder
+
+    @property
     def in_framework(self) -> bool:
         """Whether a framework's own loop runs."""
         return self._framework_depth > 0
@@ -66,7 +73,7 @@ class Watch:
 
     def by_hand(self) -> bool:
         """Whether the calling thread is the training's, and in no framework's loop."""
-        if self._framework_depth or threading.get_ident() != self._thread:
+        if self._framework_depth or not self.on or threading.get_ident() != self._thread:
             return False
         # A `fit` that was taken hold of before the profile began looks at the first batches unseen.
         return self.loops.hand.running or not _called_from_framework()
@@ -89,20 +96,23 @@ class HandFetches(Fetches):
         fed_by: what the object is, as `pipeprof.probes.loops.describe_input` says it.
     """
 
+    _sources = itertools.count(1)
+
     def __init__(self, watch: Watch, fed_by: dict[str, Any]) -> None:
         self._watch = watch
         self._fed_by = fed_by
+        self._source = -next(self._sources)  # never the `id` of anything
 
     def fetched(self, item: Any, start_ns: int, end_ns: int) -> None:
         """A batch was taken; whether by hand is seen from where."""
         watch = self._watch
         if watch.by_hand():
             shape = watch.sight.look(item)
-            watch.loops.hand.fetched(id(self), self._fed_by, start_ns, end_ns, shape)
-        else:
+            watch.loops.hand.fetched(self._source, self._fed_by, start_ns, end_ns, shape)
+        elif watch.on:
             watch.sight.note(item)
 
     def exhausted(self, start_ns: int) -> None:
         """There was no more."""
         if self._watch.by_hand():
-            self._watch.loops.hand.exhausted(id(self), start_ns)
+            self._watch.loops.hand.exhausted(self._source, start_ns)

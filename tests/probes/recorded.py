@@ -14,6 +14,7 @@ from pipeprof.ring import RingReader
 @dataclass(frozen=True, slots=True)
 class Event:
     kind: Kind
+    number: int
     subject: dict[str, Any]
     lane: str
     start_ns: int
@@ -56,12 +57,13 @@ def events(recorder: Recorder, *kinds: Kind) -> list[Event]:
         lane = ""
         for record in RingReader(ring.memory).read():
             kind = Kind(int(record["code"]) >> KIND_SHIFT)
-            subject = facts.get(int(record["code"]) & SUBJECT_MASK, {})
+            number = int(record["code"]) & SUBJECT_MASK
+            subject = facts.get(number, {})
             if kind is Kind.THREAD:
                 lane = subject["name"]
             if kind in kinds:
                 numbers = (int(record[n]) for n in ("start_ns", "end_ns", "inner", "value"))
-                found.append(Event(kind, subject, lane, *numbers))
+                found.append(Event(kind, number, subject, lane, *numbers))
     return found
 
 

@@ -1,0 +1,542 @@
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeprof.probes.batches import BatchShape
+from pipeprof.probes.loops import MOST_LOOPS, LoopTracker, OpenLoop, describe_input
+from pipeprof.recorder import Recorder
+from pipeprof.recording import InputKind, LoopKind, WaitSource
+from pipeprof.records import Kind
+from tests.probes.recorded import Event, events, facts_of, warnings_of
+
+TRAIN, VALID = 1, 2
+FED_BY = describe_input(InputKind.GENERATOR, "batches")
+SHAPE = BatchShape(number=0, samples=8, size_bytes=32)
+
+
+class Training:
+    """A training that advances a clock: every move takes a time of its own."""
+
+    def __init__(self) -> None:
+        self.now = 1000
+        self.recorder = Recorder(None)
+        self.tracker = LoopTracker(self.recorder, lambda: self.now)
+        self.hand = self.tracker.hand
+
+    def work(self, ns: int = 10) -> None:
+        self.now += ns
+
+    def fetch(self, source: int = TRAIN, wait_ns: int = 3) -> None:
+        begin = self.now
+        self.now += wait_ns
+        self.hand.fetched(source, FED_BY, begin, self.now, SHAPE)
+
+    def end_of(self, source: int = TRAIN) -> None:
+        self.now += 1
+        self.hand.exhausted(source, self.now)
+
+    def step(self, *inside: Callable[[], None]) -> None:
+        self.hand.step_began(self.now)
+        self.work()
+        for move in inside:
+            move()
+        self.hand.step_ended(self.now)
+
+    def train_on_batch(self) -> None:
+        begin = self.now
+        self.work()
+        self.hand.trained_on_batch(begin, self.now, 8)
+
+    def fit_step(self, loop: OpenLoop, wait_ns: int = 3, work_ns: int = 10) -> None:
+        if loop.fetches_first:
+            self.now += wait_ns
+            loop.begin_step(self.now)
+        else:
+            loop.begin_step(self.now)
+            loop.wait(self.now, self.now + wait_ns)
+            self.now += wait_ns
+        self.now += work_ns
+        loop.end_step(self.now)
+
+    def ends(self) -> "list[Seen]":
+        self.tracker.close_all()
+        facts = facts_of(self.recorder)
+        numbers = [n for n, told in facts.items() if told["type"] == "loop"]
+        recorded = events(self.recorder, Kind.STEP, Kind.WAIT)
+        return [Seen(facts[n], [e for e in recorded if e.number == n]) for n in numbers]
+
+
+class Seen:
+    """A loop as it was recorded."""
+
+    def __init__(self, facts: dict[str, Any], found: list[Event]) -> None:
+        self.facts = facts
+        self.kind = LoopKind(facts["kind"])
+        self.steps = [event for event in found if event.kind is Kind.STEP]
+        self.waits = [event for event in found if event.kind is Kind.WAIT]
+
+    @property
+    def times(self) -> list[int]:
+        return [step.duration_ns for step in self.steps]
+
+    @property
+    def epochs(self) -> list[int]:
+        return [step.value >> 32 for step in self.steps]
+
+    @property
+    def batches(self) -> list[int]:
+        return [step.value & 0xFFFFFFFF for step in self.steps]
+
+    @property
+    def waited(self) -> list[int]:
+        return [
+            sum(
+                max(min(w.end_ns, step.end_ns) - max(w.start_ns, step.start_ns), 0)
+                for w in self.waits
+            )
+            for step in self.steps
+        ]
+
+    def check(self) -> None:
+        """No step is lost, doubled or runs into another."""
+        assert [step.inner for step in self.steps] == list(range(len(self.steps)))
+        assert all(step.duration_ns > 0 for step in self.steps)
+        assert all(batches >= 1 for batches in self.batches)
+        for one, other in itertools.pairwise(self.steps):
+            assert one.end_ns <= other.start_ns
+            assert one.value >> 32 <= other.value >> 32
+
+
+@pytest.fixture
+def training() -> Training:
+    return Training()
+
+
+# Loops of a framework.
+
+
+@pytest.mark.parametrize("fetches_first", [False, True])
+def test_fit_has_its_epochs_steps_and_waits(training: Training, fetches_first: bool) -> None:
+    loop = training.tracker.open(LoopKind.FIT, fed_by=FED_BY, fetches_first=fetches_first)
+    for _ in range(2):
+        training.work(100)
+        loop.begin_epoch(training.now)
+        for _ in range(3):
+            training.fit_step(loop)
+            training.work(0 if fetches_first else 2)
+        loop.leave_steps()
+    (fit,) = training.ends()
+    assert fit.facts["input"] == FED_BY
+    assert fit.epochs == [0, 0, 0, 1, 1, 1]
+    assert fit.waited == [3] * 6
+    assert fit.times == [13] * 6 if fetches_first else [15, 15, 13] * 2
+    fit.check()
+
+
+@pytest.mark.parametrize("fetches_first", [False, True])
+def test_validation_of_every_epoch_is_one_loop_inside(
+    training: Training, fetches_first: bool
+) -> None:
+    fit = training.tracker.open(LoopKind.FIT, fetches_first=fetches_first)
+    for _ in range(3):
+        fit.begin_epoch(training.now)
+        for _ in range(2):
+            training.fit_step(fit)
+        validation = training.tracker.open(LoopKind.EVALUATE, fetches_first=fetches_first)
+        validation.begin_epoch(training.now)
+        for _ in range(4):
+            training.fit_step(validation, wait_ns=1)
+        training.tracker.close(validation)
+        fit.leave_steps()
+    outer, inner = training.ends()
+    assert (outer.kind, inner.kind) == (LoopKind.FIT, LoopKind.EVALUATE)
+    assert inner.facts["parent"] == fit.number
+    assert (outer.epochs, inner.epochs) == ([0, 0, 1, 1, 2, 2], [0] * 4 + [1] * 4 + [2] * 4)
+    assert (outer.times, inner.times) == ([13] * 6, [11] * 12)
+    assert (outer.waited, inner.waited) == ([3] * 6, [1] * 12)
+
+
+@pytest.mark.parametrize("fetches_first", [False, True])
+@pytest.mark.parametrize("in_step", [False, True])
+def test_evaluate_between_two_steps_or_in_one_loses_none(
+    training: Training, fetches_first: bool, in_step: bool
+) -> None:
+    fit = training.tracker.open(LoopKind.FIT, fetches_first=fetches_first)
+    fit.begin_epoch(training.now)
+    for number in range(4):
+        if number == 2:
+            if in_step:
+                fit.begin_step(training.now)
+            inner = training.tracker.open(LoopKind.EVALUATE, fetches_first=fetches_first)
+            inner.begin_epoch(training.now)
+            training.fit_step(inner, wait_ns=50)
+            training.tracker.close(inner)
+            if in_step:
+                fit.end_step(training.now)
+                continue
+        training.fit_step(fit)
+    outer, inside = training.ends()
+    outer.check()
+    assert outer.times == [13, 13, 60 if in_step else 13, 13]
+    assert outer.waited[3] == 3
+    assert inside.times == [60]
+
+
+def test_an_exception_in_a_step_drops_that_step_only(training: Training) -> None:
+    fit = training.tracker.open(LoopKind.FIT)
+    fit.begin_epoch(training.now)
+    training.fit_step(fit)
+    fit.begin_step(training.now)
+    validation = training.tracker.open(LoopKind.EVALUATE)
+    validation.begin_epoch(training.now)
+    training.fit_step(validation)
+    validation.begin_step(training.now)
+    training.work()
+    training.tracker.close(fit)
+    assert training.tracker.current is None
+    again = training.tracker.open(LoopKind.FIT)
+    again.begin_epoch(training.now)
+    training.fit_step(again)
+    first, inside, second = training.ends()
+    assert [len(seen.steps) for seen in (first, inside, second)] == [1, 1, 1]
+
+
+def test_several_batches_a_step_are_told(training: Training) -> None:
+    fit = training.tracker.open(LoopKind.FIT)
+    fit.begin_epoch(training.now)
+    for batches in (4, 4, 2):
+        fit.begin_step(training.now)
+        training.work()
+        fit.end_step(training.now, batches)
+    fit.leave_steps()
+    (seen,) = training.ends()
+    assert seen.batches == [4, 4, 2]
+
+
+def test_more_loops_than_that_are_shown_as_one_of_their_kind(training: Training) -> None:
+    for _ in range(MOST_LOOPS + 20):
+        fit = training.tracker.open(LoopKind.FIT)
+        fit.begin_epoch(training.now)
+        training.fit_step(fit)
+        training.tracker.close(fit)
+    seen = training.ends()
+    assert len(seen) == MOST_LOOPS
+    assert sum(len(loop.steps) for loop in seen) == MOST_LOOPS + 20
+    for loop in seen:
+        loop.check()
+    assert len(warnings_of(training.recorder)) == 1
+
+
+def test_closing_a_loop_twice_or_a_stranger_does_nothing(training: Training) -> None:
+    fit = training.tracker.open(LoopKind.FIT)
+    training.tracker.close(fit)
+    other = training.tracker.open(LoopKind.FIT)
+    training.tracker.close(fit)
+    assert training.tracker.current is other
+
+
+def test_what_tells_the_waits_is_said_once(training: Training) -> None:
+    fit = training.tracker.open(LoopKind.FIT)
+    fit.waits_told_by(WaitSource.GAP_TIMES)
+    fit.waits_told_by(WaitSource.ITERATOR)
+    assert training.ends()[0].facts["waits_by"] == WaitSource.GAP_TIMES.value
+
+
+# Hand-written loops.
+
+
+def test_a_loop_over_a_dataset_several_times(training: Training) -> None:
+    for _ in range(3):
+        for _ in range(4):
+            training.fetch()
+            training.work()
+        training.end_of()
+        training.work(1000)
+    (loop,) = training.ends()
+    loop.check()
+    assert loop.kind is LoopKind.CUSTOM
+    assert loop.facts["input"] == FED_BY
+    assert loop.epochs == [0] * 4 + [1] * 4 + [2] * 4
+    assert loop.times == [13, 13, 13, 14] * 3
+    assert loop.waited == [3] * 12
+    assert [wait.value for wait in loop.waits] == [8] * 12
+
+
+def test_a_loop_left_early_keeps_its_last_step(training: Training) -> None:
+    for _ in range(3):
+        training.fetch()
+        training.work()
+    (loop,) = training.ends()
+    assert loop.times == [13] * 3
+
+
+def test_train_on_batch_makes_a_loop_over_a_dataset_its_own_kind(training: Training) -> None:
+    for _ in range(3):
+        training.fetch()
+        training.train_on_batch()
+    training.end_of()
+    (loop,) = training.ends()
+    assert loop.kind is LoopKind.TRAIN_ON_BATCH
+    assert loop.times == [13, 13, 14]
+
+
+def test_train_on_batch_alone_is_a_loop_whose_waits_are_not_known(training: Training) -> None:
+    for _ in range(3):
+        training.train_on_batch()
+        training.work(5)
+    (loop,) = training.ends()
+    assert loop.kind is LoopKind.TRAIN_ON_BATCH
+    assert loop.times == [10, 15, 15]
+    assert "waits_by" not in loop.facts
+    samples = events(training.recorder, Kind.SAMPLES)
+    assert [event.value for event in samples] == [8, 8, 8]
+
+
+def test_train_on_batch_before_a_loop_does_not_spoil_it(training: Training) -> None:
+    training.train_on_batch()
+    for _ in range(4):
+        training.fetch()
+        training.train_on_batch()
+    training.end_of()
+    warm, loop = training.ends()
+    assert len(warm.steps) == 1
+    assert loop.times == [13, 13, 13, 14]
+    assert loop.waited == [3] * 4
+
+
+def test_prof_step_decides_what_a_step_is(training: Training) -> None:
+    for _ in range(2):
+        for _ in range(3):
+            training.fetch()
+            training.step()
+            training.work(2)
+        training.end_of()
+        training.work(500)
+    (loop,) = training.ends()
+    assert loop.epochs == [0] * 3 + [1] * 3
+    assert loop.times == [13, 15, 15] * 2
+    assert loop.waited == [3] * 6
+
+
+def test_prof_step_without_any_dataset(training: Training) -> None:
+    for _ in range(3):
+        training.step()
+    (loop,) = training.ends()
+    assert (loop.kind, loop.times) == (LoopKind.CUSTOM, [10] * 3)
+    assert "input" not in loop.facts
+
+
+def test_a_batch_taken_inside_prof_step(training: Training) -> None:
+    for _ in range(3):
+        training.step(training.fetch)
+    (loop,) = training.ends()
+    assert loop.times == [13] * 3
+    assert loop.waited == [3] * 3
+    assert loop.facts["input"] == FED_BY
+    assert loop.facts["waits_by"] == WaitSource.ITERATOR.value
+
+
+def test_gradient_accumulation_counts_the_batches_of_a_step(training: Training) -> None:
+    for _ in range(2):
+        for _ in range(3):
+            training.fetch()
+            training.work(1)
+        training.fetch()
+        training.step()
+    training.end_of()
+    (loop,) = training.ends()
+    # Until the first prof.step() every batch looks like a step.
+    assert loop.batches[3:] == [4, 4]
+    assert loop.waited[4:] == [12]
+
+
+def test_two_iterators_side_by_side_make_one_step(training: Training) -> None:
+    for _ in range(4):
+        training.fetch(TRAIN)
+        training.fetch(VALID)
+        training.work()
+    (loop,) = training.ends()
+    loop.check()
+    assert loop.times == [16] * 4
+    assert loop.waited == [6] * 4
+
+
+def test_prof_step_holds_together_what_it_encloses(training: Training) -> None:
+    def critic() -> None:
+        for _ in range(5):
+            training.fetch(VALID)
+
+    for _ in range(3):
+        training.fetch(TRAIN)
+        training.step(critic)
+    (loop,) = training.ends()
+    assert loop.times == [28] * 3
+    assert loop.waited == [18] * 3
+
+
+def test_training_and_validation_in_turns_are_two_loops(training: Training) -> None:
+    for _ in range(3):
+        for _ in range(3):
+            training.fetch(TRAIN)
+            training.work()
+        training.end_of(TRAIN)
+        for _ in range(2):
+            training.fetch(VALID, wait_ns=5)
+            training.work()
+        training.end_of(VALID)
+    train, valid = training.ends()
+    assert (train.epochs, valid.epochs) == ([0] * 3 + [1] * 3 + [2] * 3, [0, 0, 1, 1, 2, 2])
+    assert (train.waited, valid.waited) == ([3] * 9, [5] * 6)
+    assert (train.times, valid.times) == ([13, 13, 14] * 3, [15, 16] * 3)
+    train.check()
+    valid.check()
+
+
+def test_a_second_dataset_after_a_loop_that_was_left(training: Training) -> None:
+    for _ in range(3):
+        training.fetch(TRAIN)
+        training.work()
+    for _ in range(3):
+        training.fetch(VALID)
+        training.work()
+    first, second = training.ends()
+    assert (first.times, second.times) == ([13] * 3, [13] * 3)
+    assert (first.waited, second.waited) == ([3] * 3, [3] * 3)
+
+
+def test_a_validation_of_one_batch_after_a_loop_that_was_left(training: Training) -> None:
+    training.fetch(TRAIN)
+    training.work()
+    training.fetch(VALID)
+    training.end_of(VALID)
+    train, valid = training.ends()
+    assert (len(train.steps), len(valid.steps)) == (1, 1)
+
+
+def test_validation_without_prof_step_beside_training_with_it(training: Training) -> None:
+    for _ in range(2):
+        for _ in range(3):
+            training.fetch(TRAIN)
+            training.step()
+        training.end_of(TRAIN)
+        for _ in range(2):
+            training.fetch(VALID)
+            training.work()
+        training.end_of(VALID)
+    train, valid = training.ends()
+    assert (len(train.steps), len(valid.steps)) == (6, 4)
+
+
+def test_a_framework_loop_ends_the_hand_written_one(training: Training) -> None:
+    training.fetch()
+    training.work()
+    training.hand.end()
+    fit = training.tracker.open(LoopKind.FIT)
+    fit.begin_epoch(training.now)
+    training.fit_step(fit)
+    training.tracker.close(fit)
+    training.work(1000)
+    training.fetch()
+    training.work()
+    peek, fitted = training.ends()
+    assert peek.times == [13, 13]
+    assert fitted.times == [13]
+    assert "parent" not in fitted.facts
+
+
+def test_an_empty_dataset_has_no_steps(training: Training) -> None:
+    training.end_of()
+    assert training.ends() == []
+
+
+# Whatever is done in whatever order.
+
+HAND_MOVES = ["fetch", "other", "end", "end other", "step", "step+fetch", "train", "work", "fit"]
+
+
+def play(training: Training, moves: list[str]) -> None:  # noqa: C901 - one case a move
+    for move in moves:
+        match move:
+            case "fetch":
+                training.fetch(TRAIN)
+            case "other":
+                training.fetch(VALID)
+            case "end":
+                training.end_of(TRAIN)
+            case "end other":
+                training.end_of(VALID)
+            case "step":
+                training.step()
+            case "step+fetch":
+                training.step(training.fetch)
+            case "train":
+                training.train_on_batch()
+            case "work":
+                training.work()
+            case "fit":
+                training.hand.end()
+                loop = training.tracker.open(LoopKind.FIT)
+                loop.begin_epoch(training.now)
+                training.fit_step(loop)
+                training.tracker.close(loop)
+
+
+@given(st.lists(st.sampled_from(HAND_MOVES), max_size=60))
+def test_no_order_of_calls_loses_doubles_or_overlaps_a_step(moves: list[str]) -> None:
+    training = Training()
+    play(training, moves)
+    seen = training.ends()
+    for loop in seen:
+        loop.check()
+        assert all(0 <= w <= t for w, t in zip(loop.waited, loop.times, strict=True))
+    every = sorted((s.start_ns, s.end_ns) for loop in seen for s in loop.steps)
+    for (_, end), (start, _) in itertools.pairwise(every):
+        assert end <= start
+    fits = [loop for loop in seen if loop.kind is LoopKind.FIT]
+    assert sum(len(loop.steps) for loop in fits) == moves.count("fit")
+    by_hand = sum(len(loop.steps) for loop in seen if loop.kind is not LoopKind.FIT)
+    if not {"step", "step+fetch", "train"} & set(moves) and "other" not in moves:
+        assert by_hand == moves.count("fetch")
+    if set(moves) <= {"step", "step+fetch", "work"}:
+        assert by_hand == len(moves) - moves.count("work")
+
+
+@given(
+    st.booleans(),
+    st.lists(st.sampled_from(["step", "epoch", "leave", "evaluate", "evaluate in step", "fail"])),
+)
+def test_no_order_of_a_frameworks_calls_does(fetches_first: bool, moves: list[str]) -> None:
+    training = Training()
+    fit = training.tracker.open(LoopKind.FIT, fetches_first=fetches_first)
+    fit.begin_epoch(training.now)
+    for move in moves:
+        training.work(1)
+        match move:
+            case "step":
+                training.fit_step(fit)
+            case "epoch":
+                fit.begin_epoch(training.now)
+            case "leave":
+                fit.leave_steps()
+            case "fail":
+                fit.begin_step(training.now)
+                fit.leave_steps()
+            case _:
+                if move == "evaluate in step":
+                    fit.begin_step(training.now)
+                inner = training.tracker.open(LoopKind.EVALUATE, fetches_first=fetches_first)
+                inner.begin_epoch(training.now)
+                training.fit_step(inner)
+                training.tracker.close(inner)
+                if move == "evaluate in step":
+                    fit.end_step(training.now)
+    for loop in training.ends():
+        loop.check()
+        expected = ("step", "evaluate in step") if loop.kind is LoopKind.FIT else ("evaluate",)
+        wanted = sum(move.startswith(expected) for move in moves)
+        assert len(loop.steps) == wanted
+        assert all(0 <= w <= t for w, t in zip(loop.waited, loop.times, strict=True))
