@@ -36,8 +36,8 @@ class StepListener(Protocol):
     def loop_opened(self, loop: OpenLoop) -> None:
         """A framework's loop begins."""
 
-    def step_ended(self, loop: OpenLoop, now: int, batches: int) -> None:
-        """A step of it has ended, which took so many batches."""
+    def step_ended(self, loop: OpenLoop, now: int, batches: int, *, at_most: bool) -> None:
+        """A step of it has ended, which took so many batches, or at most so many."""
 
     def epoch_ended(self, loop: OpenLoop) -> None:
         """Its steps are over for this epoch."""
@@ -157,14 +157,17 @@ class KerasProbe:
     # Steps.
 
     def _watch_callbacks(self, callback_list: Any) -> None:
-        # Where the batch is fetched inside the step, a step begins when the callbacks are done; where
-        # it is fetched before, the fetch has ended when the callbacks begin.
-        around_begin = self._before if self._fetches_first else self._after
+        # Where the batch is fetched inside the step, a step begins when the callbacks are done, and
+        # they may train or predict when it has ended; where it is fetched before, the fetch has
+        # ended when the callbacks begin, and the next one begins when they are done.
+        around_begin, around_end = self._after, self._before
+        if self._fetches_first:
+            around_begin, around_end = around_end, around_begin
         for phase, kind in _PHASES.items():
             self._after(callback_list, f"on_{phase}_begin", functools.partial(self._begin, kind))
             self._before(callback_list, f"on_{phase}_end", self._end)
             around_begin(callback_list, f"on_{phase}_batch_begin", self._step_begins)
-            self._after(callback_list, f"on_{phase}_batch_end", self._step_ends)
+            around_end(callback_list, f"on_{phase}_batch_end", self._step_ends)
         self._after(callback_list, "on_epoch_begin", self._epoch_begins)
         self._before(callback_list, "on_epoch_end", self._epoch_ends)
 
@@ -277,7 +280,9 @@ class KerasProbe:
             if samples is not None:
                 running.loop.samples(samples)
         if self.listener is not None and not self._fetches_first:
-            self.listener.step_ended(running.loop, now, batches)
+            # Only of a known number of batches does Keras say what the last step may take.
+            at_most = batches > 1 and not running.batches_known
+            self.listener.step_ended(running.loop, now, batches, at_most=at_most)
 
     def _count_samples(self, running: "_RunningLoop") -> None:
         """Reads how many samples went into the loss since Keras last reset it."""
@@ -330,6 +335,12 @@ class _RunningLoop:
         self.callbacks = callbacks
         self.first_batch = 0
         self.uncounted = 0
+
+    @property
+    def batches_known(self) -> bool:
+        """Whether Keras knows how many batches an epoch has."""
+        params = getattr(self.callbacks, "params", None)
+        return isinstance(params, dict) and params.get("steps") is not None
 
     def weight_of_loss(self) -> int | None:
         """The number that Keras divides the loss by, or None where there is none."""

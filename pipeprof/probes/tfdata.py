@@ -101,7 +101,7 @@ class TfDataProbe:
         """A framework's loop begins."""
         self._followed[loop] = _Followed(now_ns(), self._generators.waits)
 
-    def step_ended(self, loop: OpenLoop, now: int, batches: int) -> None:
+    def step_ended(self, loop: OpenLoop, now: int, batches: int, *, at_most: bool) -> None:
         """A step of it has ended."""
         followed = self._followed.get(loop)
         if followed is None:
@@ -111,15 +111,16 @@ class TfDataProbe:
             followed.steps >= STEPS_PER_READING
             or now - followed.read_ns >= LONGEST_BETWEEN_READINGS_NS
             or loop.step == self._watch.warmup - 1
+            or at_most
         )
         if due:
-            self._guarded(self._follow, loop, followed, now)
+            self._guarded(self._follow, loop, followed, now, at_most=at_most)
 
     def epoch_ended(self, loop: OpenLoop) -> None:
         """Its steps are over for this epoch."""
         followed = self._followed.get(loop)
         if followed is not None and followed.in_epoch:
-            self._guarded(self._follow, loop, followed, loop.ended_ns, over=True)
+            self._guarded(self._follow, loop, followed, loop.ended_ns, at_most=True)
             followed.leave_epoch()
 
     # Iterators.
@@ -187,20 +188,27 @@ class TfDataProbe:
 
     # Readings.
 
-    def _follow(
-        self, loop: OpenLoop, followed: "_Followed", now: int, *, over: bool = False
-    ) -> None:
-        """Reads the iterators of a loop; the one that feeds it also tells its waits."""
+    def _follow(self, loop: OpenLoop, followed: "_Followed", now: int, *, at_most: bool) -> None:
+        """Reads the iterators of a loop; the one that feeds it also tells its waits.
+
+        Args:
+            loop: the loop.
+            followed: what is known of it.
+            now: when.
+            at_most: whether its latest step may have taken fewer batches than it said.
+        """
         candidates = [
             t for t in self._iterators if t.iterator() is not None and t.loop in (loop, None)
         ]
         gaps = {tracked: self._read(tracked, now) for tracked in candidates}
-        feeding = self._feeding(candidates, followed)
+        if followed.iterator not in candidates:
+            followed.begin_counting(self._feeding(candidates, followed))
+        feeding = followed.iterator
         if feeding is not None:
             feeding.loop = loop
             followed.elements += feeding.new_elements
             loop.waits_told_by(WaitSource.GAP_TIMES)
-            self._tell_gaps(loop, followed, gaps[feeding], over=over)
+            self._tell_gaps(loop, followed, gaps[feeding], at_most=at_most)
             self._tell_queue(loop, feeding.snapshot, now)
         elif self._generators.waits > followed.waits_before:
             loop.waits_told_by(WaitSource.GENERATOR)
@@ -211,22 +219,19 @@ class TfDataProbe:
         self, candidates: "list[_TrackedIterator]", followed: "_Followed"
     ) -> "_TrackedIterator | None":
         """The iterator that gave as many batches as the loop took, or the least more."""
-        if followed.iterator in candidates:
-            return followed.iterator
         # The last step of an epoch may have taken fewer batches than Keras says.
         taken = followed.batches - followed.latest_batches + 1
-        followed.iterator = min(
+        return min(
             (t for t in candidates if t.has_model and t.new_elements >= taken > 0),
             key=lambda tracked: (tracked.taken_in_python, tracked.new_elements),
             default=None,
         )
-        return followed.iterator
 
     @staticmethod
     def _tell_gaps(
-        loop: OpenLoop, followed: "_Followed", gaps_us: tuple[int, ...], *, over: bool
+        loop: OpenLoop, followed: "_Followed", gaps_us: tuple[int, ...], *, at_most: bool
     ) -> None:
-        missing = followed.missing_batches() if over else 0
+        missing = followed.missing_batches() if at_most else 0
         if missing:
             loop.correct_batches(followed.latest_batches)
         # A gap ends as the next fetch begins. So the latest batch has none yet, unless the loop
@@ -365,12 +370,19 @@ class _Followed:
         self.latest_batches = self._batches_of[step] = batches
         self.batch_steps.extend([step] * min(batches, 2 * GAP_WINDOW))
 
+    def begin_counting(self, iterator: "_TrackedIterator | None") -> None:
+        """The iterator that feeds the loop was found, by the batches since the last reading."""
+        self.iterator = iterator
+        self.elements = 0
+        self._epoch_batches = self.batches
+
     def missing_batches(self) -> int:
         """How many batches fewer than Keras said the latest step took; corrects it."""
         missing = max(self._epoch_batches - self.elements, 0)
         if missing >= self.latest_batches:
             return 0
         self.latest_batches -= missing
+        self._epoch_batches -= missing
         if missing and self.batch_steps[-1] is not None:
             self._batches_of[self.batch_steps[-1]] = self.latest_batches
         for _ in range(missing):
