@@ -4,12 +4,14 @@ Objects are recognised by the names of their classes and modules, the way Keras 
 framework is imported for looking.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeprof.errors import UsageError
+from pipeprof.probes.disguises import disguise, is_disguised, original_class
 from pipeprof.probes.loops import describe_input
 from pipeprof.probes.sequences import describe_sequence, watch_sequence
 from pipeprof.probes.stages import (
@@ -17,6 +19,7 @@ from pipeprof.probes.stages import (
     site_of_function,
     site_of_generator,
     timed_generator,
+    timing_of,
 )
 from pipeprof.probes.watch import HandFetches, Watch
 from pipeprof.recording import InputKind, StageKind
@@ -72,7 +75,7 @@ def _watch_sequence(sequence: Any, watch: Watch) -> Watched:
     fed_by = describe_sequence(sequence)
     try:
         return Watched(sequence, fed_by, watch_sequence(sequence, watch))
-    except TypeError as error:
+    except Exception as error:  # whatever a user's class does when it is derived from
         watch.recorder.warn(
             f"The work inside {type(sequence).__name__} is not shown: "
             f"its class cannot be watched ({error})."
@@ -83,55 +86,57 @@ def _watch_sequence(sequence: Any, watch: Watch) -> Watched:
 def _watch_generator(dataset: Any, watch: Watch) -> Watched:
     if inspect.isgenerator(dataset):
         fed_by = describe_input(InputKind.GENERATOR, dataset.__name__)
-        if dataset in watch.timed:
-            return Watched(dataset, fed_by, _nothing)
-        return Watched(_timed(site_of_generator(dataset), dataset, fed_by, watch), fed_by, _nothing)
+        if dataset not in watch.timed:
+            fetches = HandFetches(watch, fed_by)
+            dataset = _timed(site_of_generator(dataset), dataset, fetches, watch)
+        return Watched(dataset, fed_by, _nothing)
     site = site_of_function(dataset, StageKind.GENERATOR)
     fed_by = describe_input(InputKind.GENERATOR, site.name)
+    fetches = HandFetches(watch, fed_by)
 
+    @functools.wraps(dataset)
     def batches(*args: Any, **kwargs: Any) -> Any:
         made = dataset(*args, **kwargs)
-        return _timed(site, iter(made), fed_by, watch)
+        if not hasattr(made, "__next__"):
+            return made  # a function that makes a dataset of another kind
+        return _timed(site, made, fetches, watch, owned=True)
 
-    batches.__name__ = site.name
     watch.timed.add(batches)
     return Watched(batches, fed_by, _nothing)
 
 
-def _timed(site: StageSite, source: Iterator[Any], fed_by: dict[str, Any], watch: Watch) -> Any:
-    generator = timed_generator(site, source, HandFetches(watch, fed_by))
-    watch.timed.add(generator)
-    return generator
+def _timed(
+    site: StageSite, source: Any, fetches: HandFetches, watch: Watch, *, owned: bool = False
+) -> Any:
+    """The source as a timed generator; one that is timed already stays the same."""
+    timing = timing_of(source) if inspect.isgenerator(source) else None
+    if timing is not None:
+        timing.fetches = fetches
+    else:
+        source = timed_generator(site, source, fetches, owned=owned)
+    watch.timed.add(source)
+    return source
 
 
 def _watch_iterable(dataset: Any, kind: InputKind, watch: Watch) -> Watched:
-    name = type(dataset).__name__
+    name = original_class(dataset).__name__
     fed_by = describe_input(kind, name)
+    fetches = HandFetches(watch, fed_by)
     method = "__next__" if hasattr(dataset, "__next__") else "__iter__"
     function = getattr(type(dataset), method)
     site = site_of_function(function, StageKind.ITERABLE, name)
     if method == "__next__":
-        return Watched(_timed(site, dataset, fed_by, watch), fed_by, _nothing)
-    fetches = HandFetches(watch, fed_by)
+        return Watched(_timed(site, dataset, fetches, watch), fed_by, _nothing)
+    if is_disguised(dataset):
+        return Watched(dataset, fed_by, _nothing)
 
     def __iter__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
         return timed_generator(site, iter(function(self)), fetches)
 
-    original = type(dataset)
     try:
-        members = {
-            "__iter__": __iter__,
-            "__module__": original.__module__,
-            "__qualname__": original.__qualname__,
-        }
-        dataset.__class__ = type(name, (original,), members)
-    except TypeError:
+        return Watched(dataset, fed_by, disguise(dataset, {"__iter__": __iter__}))
+    except Exception:  # a class not written in Python, or not to be derived from
         return Watched(TimedIterable(dataset, site, fetches), fed_by, _nothing)
-
-    def release() -> None:
-        dataset.__class__ = original
-
-    return Watched(dataset, fed_by, release)
 
 
 class TimedIterable:
@@ -197,9 +202,12 @@ def _is_arrays(dataset: Any) -> bool:
 
 
 def _is_generator(dataset: Any) -> bool:
-    if inspect.isgenerator(dataset):
+    if inspect.isgenerator(dataset) or inspect.isroutine(dataset):
         return True
-    return callable(dataset) and not isinstance(dataset, type) and not hasattr(dataset, "__iter__")
+    if isinstance(dataset, functools.partial):
+        return _is_generator(dataset.func)
+    called = getattr(type(dataset), "__call__", None)  # noqa: B004 - it is looked into
+    return not isinstance(dataset, type) and inspect.isgeneratorfunction(called)
 
 
 def _is_iterable(dataset: Any) -> bool:

@@ -6,20 +6,23 @@ batches also tell how long their way to the training took. It knows no framework
 recognised elsewhere.
 """
 
+import functools
 import itertools
+import sys
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from pipeprof import recorder as recording
 from pipeprof.clock import now_ns
+from pipeprof.probes.disguises import disguise, is_disguised, original_class
 from pipeprof.probes.loops import describe_input
-from pipeprof.probes.stages import StageSite, site_of_function
+from pipeprof.probes.stages import site_of_function
 from pipeprof.probes.watch import Watch
 from pipeprof.recorder import Recorder
 from pipeprof.recording import InputKind, StageKind
 from pipeprof.records import NOT_READ, Kind, code
 
-_ORIGINAL = "_pipeprof_original"
+_FRAMEWORKS = ("keras.", "tf_keras.")
 
 
 def describe_sequence(sequence: Any) -> dict[str, Any]:
@@ -36,42 +39,33 @@ def describe_sequence(sequence: Any) -> dict[str, Any]:
     )
 
 
-def original_class(sequence: Any) -> type:
-    """The user's class, also while the object is being watched."""
-    original: type = getattr(type(sequence), _ORIGINAL, type(sequence))
-    return original
-
-
 def watch_sequence(sequence: Any, watch: Watch) -> Callable[[], None]:
     """Times ``sequence[i]`` from now on.
 
     Returns:
-        Gives the object its own class back.
+        Takes the watch away again.
 
     Raises:
-        TypeError: the class's layout does not allow it (some classes with ``__slots__``).
+        Exception: the class does not allow it (its layout, or what it does when it is derived from).
     """
-    original = type(sequence)
-    if hasattr(original, _ORIGINAL):
+    if is_disguised(sequence):
         return lambda: None
-    workers = getattr(sequence, "workers", None)
-    sequence.__class__ = _timed_class(original, watch, workers if isinstance(workers, int) else 1)
+    transport = Transport(sequence, watch)
+    release = disguise(sequence, {"__getitem__": _timed_getitem(type(sequence), transport)})
 
-    def release() -> None:
-        if type(sequence) is not original:
-            sequence.__class__ = original
+    def released() -> None:
+        release()
+        transport.known.pop(transport.token, None)
 
-    return release
+    return released
 
 
-def _timed_class(original: type, watch: Watch, workers: int) -> type:
-    get = cast(Any, original).__getitem__
-    name = f"{original.__name__}.__getitem__"
-    site = site_of_function(get, StageKind.SEQUENCE, name)
-    site.workers = max(workers, 1)
+def _timed_getitem(original: Any, transport: "Transport") -> Callable[[Any, Any], Any]:
+    get = original.__getitem__
+    site, watch = transport.work, transport.watch
     main_pid = watch.recorder.pid
-    transport = Transport(name, site, watch)
 
+    @functools.wraps(get)
     def __getitem__(self: Any, index: Any) -> Any:  # noqa: N807 - it is the method of that name
         recorder = recording.current
         if recorder is None:
@@ -83,27 +77,14 @@ def _timed_class(original: type, watch: Watch, workers: int) -> type:
         finally:
             site.finish(recorder, lane, begun)
         if recorder.pid != main_pid:
-            return Parcel(batch, transport.token)
-        watch.sight.note(batch)
+            # To pickle it is all that Keras does with it; others get what they expect.
+            by_keras = sys._getframe(1).f_globals.get("__name__", "").startswith(_FRAMEWORKS)
+            return Parcel(batch, transport.token) if by_keras else batch
+        if watch.on:
+            watch.sight.note(batch)
         return batch
 
-    def __reduce_ex__(self: Any, protocol: Any) -> Any:  # noqa: N807 - it is the method of that name
-        timed = type(self)
-        self.__class__ = original
-        try:
-            return self.__reduce_ex__(protocol)
-        finally:
-            self.__class__ = timed
-
-    members = {
-        "__getitem__": __getitem__,
-        "__reduce_ex__": __reduce_ex__,
-        "__module__": original.__module__,
-        "__qualname__": original.__qualname__,
-        "__doc__": original.__doc__,
-        _ORIGINAL: original,
-    }
-    return type(original.__name__, (original,), members)
+    return __getitem__
 
 
 class Parcel:
@@ -130,7 +111,7 @@ def open_parcel(batch: Any, token: int, sent_ns: int) -> Any:
     """Unpickles a `Parcel`: records its way and gives the batch that was in it."""
     transport = Transport.known.get(token)
     recorder = recording.current
-    if transport is not None and recorder is not None:
+    if transport is not None and recorder is not None and transport.watch.on:
         transport.arrived(recorder, batch, sent_ns)
     return batch
 
@@ -141,30 +122,31 @@ class Transport:
     known: dict[int, "Transport"] = {}  # noqa: RUF012 - one registry for all processes forked from here
     _tokens = itertools.count()
 
-    def __init__(self, name: str, work: StageSite, watch: Watch) -> None:
+    def __init__(self, sequence: Any, watch: Watch) -> None:
+        self._name = f"{type(sequence).__name__}.__getitem__"
+        self.work = site_of_function(type(sequence).__getitem__, StageKind.SEQUENCE, self._name)
+        workers = getattr(sequence, "workers", None)
+        self.work.workers = max(workers, 1) if isinstance(workers, int) else 1
+        self.watch = watch
         self.token = next(self._tokens)
-        self._name = name
-        self._work = work
-        self._watch = watch
         self._last_ns = 0
-        self._numbers: dict[Recorder, int] = {}
+        self._number: int | None = None
         self.known[self.token] = self
 
     def arrived(self, recorder: Recorder, batch: Any, sent_ns: int) -> None:
         """Records the way of one batch, as far as it was not the way of the batch before."""
         now = now_ns()
-        number = self._number(recorder)
+        number = self._take_number(recorder)
         start_ns = min(max(sent_ns, self._last_ns), now)
         self._last_ns = now
         lane = recorder.lane()
         lane.write(code(Kind.ROOT_SPAN, number), start_ns, now, 0, NOT_READ)
-        shape = self._watch.sight.note(batch)
+        shape = self.watch.sight.note(batch)
         if shape is not None:
             lane.write(code(Kind.BYTES, number), now, now, 0, shape.size_bytes)
 
-    def _number(self, recorder: Recorder) -> int:
-        number = self._numbers.get(recorder)
-        if number is None:
+    def _take_number(self, recorder: Recorder) -> int:
+        if self._number is None:
             facts = {
                 "type": "stage",
                 "name": "transport",
@@ -172,6 +154,6 @@ class Transport:
                 "function": self._name,
                 "remark": "pickling, pipe and unpickling between worker processes and training",
             }
-            number = self._numbers[recorder] = recorder.names.number(facts)
-            recorder.names.number({**self._work.facts(), "parent": number})
-        return number
+            self._number = recorder.names.number(facts)
+            recorder.names.number({**self.work.facts(), "parent": self._number})
+        return self._number

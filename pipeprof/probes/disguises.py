@@ -1,0 +1,65 @@
+"""Gives an object a subclass of its own class for a while: it stays the object that the user made.
+
+Identity, attributes, ``isinstance`` and pickling stay as they were; only the methods that are asked
+for are others. It knows nothing of what they do.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_ORIGINAL = "_pipeprof_original"
+
+# Sets the class that an object really has, also where ``__class__`` says something else.
+_set_class = vars(object)["__class__"].__set__
+
+
+def original_class(thing: Any) -> type:
+    """The user's class, also of an object in disguise."""
+    original: type = getattr(type(thing), _ORIGINAL, type(thing))
+    return original
+
+
+def disguise(thing: Any, methods: Mapping[str, Any]) -> Callable[[], None]:
+    """Replaces methods of one object by others.
+
+    Returns:
+        Takes them away again.
+
+    Raises:
+        TypeError: the class's layout does not allow it (classes not written in Python).
+    """
+    original = type(thing)
+    disguised: type
+
+    def release() -> None:
+        if type(thing) is disguised:
+            _set_class(thing, original)
+
+    def __reduce_ex__(self: Any, protocol: Any) -> Any:  # noqa: N807 - it is the method of that name
+        # Pickled, it is the user's again: who unpickles it may not have pipeprof, or have it off.
+        if type(self) is not disguised:
+            return self.__reduce_ex__(protocol)
+        _set_class(self, original)
+        try:
+            return self.__reduce_ex__(protocol)
+        finally:
+            _set_class(self, disguised)
+
+    members = {
+        "__slots__": (),
+        "__module__": original.__module__,
+        "__qualname__": original.__qualname__,
+        "__doc__": original.__doc__,
+        "__class__": property(lambda _: original),  # pickle compares it, and users do
+        "__reduce_ex__": __reduce_ex__,
+        _ORIGINAL: original,
+        **methods,
+    }
+    disguised = type(original.__name__, (original,), members)
+    _set_class(thing, disguised)
+    return release
+
+
+def is_disguised(thing: Any) -> bool:
+    """Whether methods of an object are replaced."""
+    return hasattr(type(thing), _ORIGINAL)

@@ -1,0 +1,234 @@
+import copy
+import multiprocessing
+import pickle
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeprof.probes.datasets import watch_dataset
+from pipeprof.probes.sequences import Parcel, open_parcel, watch_sequence
+from pipeprof.probes.watch import Watch
+from pipeprof.recorder import Recorder
+from pipeprof.recording import StageKind
+from pipeprof.records import Kind
+from tests.probes.recorded import events, facts_of, names, recording_on, spans, warnings_of
+
+BATCH = np.zeros((4, 2), np.float32)
+
+
+class Sequence:
+    """Stands for `keras.utils.Sequence`."""
+
+    def __init__(self, size: int = 3) -> None:
+        self.size = size
+        self.epochs = 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def on_epoch_end(self) -> None:
+        self.epochs += 1
+
+
+Sequence.__module__ = "keras.fake"
+
+
+class Images(Sequence):
+    workers = 2
+    use_multiprocessing = True
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 13:
+            raise IndexError("unlucky")
+        if index == 14:
+            return lambda: None
+        if index >= 100:
+            return self[index - 100]
+        return BATCH, index
+
+
+class Slotted(Sequence):
+    __slots__ = ()
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+class Underived(Sequence):
+    def __init_subclass__(cls) -> None:
+        raise ValueError("final")
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+# As Keras's own `get_index`, which runs in the worker: the name of its module is what counts.
+_of_keras = types.ModuleType("keras.fake")
+exec("def get_index(sequence, index):\n    return sequence[index]", vars(_of_keras))
+SHARED: dict[str, Any] = {}
+
+
+def in_worker(index: int) -> Any:
+    return _of_keras.get_index(SHARED["sequence"], index)
+
+
+def by_the_user(index: int) -> Any:
+    x, y = SHARED["sequence"][index]
+    return x, y
+
+
+def unpacked_type(sequence: Any) -> Any:
+    return type(sequence).__name__, hasattr(type(sequence), "_pipeprof_original"), sequence[1][1]
+
+
+def watched(recorder: Recorder, sequence: Any) -> Callable[[], None]:
+    return watch_sequence(sequence, Watch(recorder, warmup=5))
+
+
+def test_the_object_stays_what_it_was() -> None:
+    mine = Images()
+    with recording_on() as recorder:
+        result = watch_dataset(mine, Watch(recorder, warmup=5))
+        assert result.dataset is mine
+        assert isinstance(mine, Images)
+        assert (type(mine).__name__, type(mine).__module__) == ("Images", Images.__module__)
+        assert len(mine) == 3
+        assert mine[2][1] == 2
+        mine.on_epoch_end()
+        mine.size = 5
+        result.release()
+    assert type(mine) is Images
+    assert (mine.epochs, len(mine)) == (1, 5)
+    assert vars(mine) == {"size": 5, "epochs": 1}
+    assert result.fed_by["workers"] == 2
+    assert result.fed_by["multiprocessing"] is True
+
+
+def test_each_item_is_recorded_with_function_and_line() -> None:
+    mine = Images()
+    with recording_on() as recorder:
+        release = watched(recorder, mine)
+        assert [mine[i][1] for i in range(3)] == [0, 1, 2]
+        assert mine[101][1] == 1
+        release()
+        assert mine[0][1] == 0
+    assert names(recorder) == ["Images.__getitem__"] * 5
+    facts = spans(recorder)[0].subject
+    assert facts["line"] == Images.__getitem__.__code__.co_firstlineno
+    assert (facts["kind"], facts["workers"]) == (StageKind.SEQUENCE.value, 2)
+    assert len(events(recorder, Kind.BATCH)) == 5
+
+
+def test_an_exception_comes_out_as_it_is() -> None:
+    mine = Images()
+    with recording_on() as recorder:
+        release = watched(recorder, mine)
+        with pytest.raises(IndexError, match="unlucky"):
+            mine[13]
+        release()
+    assert type(mine) is Images
+
+
+def test_watching_twice_is_watching_once() -> None:
+    mine = Images()
+    with recording_on() as recorder:
+        first, second = watched(recorder, mine), watched(recorder, mine)
+        assert mine[0][1] == 0
+        second()
+        first()
+        first()
+    assert type(mine) is Images
+    assert len(names(recorder)) == 1
+
+
+def test_slots_are_no_hindrance_and_what_is_one_is_said() -> None:
+    with recording_on() as recorder:
+        slotted, underived = Slotted(), Underived()
+        for mine in (slotted, underived):
+            result = watch_dataset(mine, Watch(recorder, warmup=5))
+            assert result.dataset[1] == 1
+            result.release()
+    assert type(slotted) is Slotted
+    assert names(recorder) == ["Slotted.__getitem__"]
+    assert warnings_of(recorder) == [
+        "The work inside Underived is not shown: its class cannot be watched (final)."
+    ]
+
+
+def test_copies_and_pickles_are_the_users_own() -> None:
+    mine = Images(7)
+    with recording_on() as recorder:
+        release = watched(recorder, mine)
+        for other in (copy.copy(mine), copy.deepcopy(mine), pickle.loads(pickle.dumps(mine))):
+            assert type(other) is Images
+            assert vars(other) == vars(mine)
+        assert type(mine) is not Images
+        release()
+
+
+def test_a_parcel_arrives_as_the_plain_batch() -> None:
+    with recording_on() as recorder:
+        parcel = Parcel((BATCH, 1), token=-1)
+        assert repr(parcel) == repr((BATCH, 1))
+        arrived = pickle.loads(pickle.dumps(parcel))
+    assert type(arrived) is tuple
+    assert (arrived[0] == BATCH).all()
+    assert open_parcel("batch", -1, 0) == "batch"
+    assert spans(recorder) == []
+
+
+def run_pool(method: str, task: Callable[[int], Any], indexes: list[int]) -> list[Any]:
+    context: Any = multiprocessing.get_context(method)
+    with context.Pool(2) as pool:
+        results = [pool.apply_async(task, (index,)) for index in indexes]
+        return [result.get(timeout=60) for result in results]
+
+
+def test_worker_processes_give_plain_batches_and_tell_their_way() -> None:
+    mine = SHARED["sequence"] = Images()
+    with recording_on() as recorder:
+        release = watched(recorder, mine)
+        got = run_pool("fork", in_worker, [0, 1, 2, 101])
+        release()
+    assert [type(batch) for batch in got] == [tuple] * 4
+    assert [batch[1] for batch in got] == [0, 1, 2, 1]
+    assert names(recorder) == ["transport"] * 4
+    assert [event.value for event in events(recorder, Kind.BYTES)] == [BATCH.nbytes] * 4
+    facts = facts_of(recorder).values()
+    (transport,) = [told for told in facts if told.get("name") == "transport"]
+    assert transport["function"] == "Images.__getitem__"
+
+
+def test_a_users_own_worker_gets_batches_and_no_parcels() -> None:
+    mine = SHARED["sequence"] = Images()
+    with recording_on() as recorder:
+        release = watched(recorder, mine)
+        got = run_pool("fork", by_the_user, [0, 101])
+        release()
+    assert [batch[1] for batch in got] == [0, 1]
+    assert names(recorder) == []
+
+
+def test_what_goes_wrong_in_a_worker_goes_wrong_as_without_us() -> None:
+    mine = SHARED["sequence"] = Images()
+    with recording_on() as recorder:
+        release = watched(recorder, mine)
+        with pytest.raises(IndexError, match="unlucky"):
+            run_pool("fork", in_worker, [13])
+        with pytest.raises(multiprocessing.pool.MaybeEncodingError, match="<lambda>"):
+            run_pool("fork", in_worker, [14])
+        release()
+
+
+def test_spawned_workers_get_the_users_own_object() -> None:
+    mine = Images()
+    context: Any = multiprocessing.get_context("spawn")
+    with recording_on() as recorder:
+        release = watched(recorder, mine)
+        with context.Pool(1) as pool:
+            got = pool.apply_async(unpacked_type, (mine,)).get(timeout=60)
+        release()
+    assert got == ("Images", False, 1)
