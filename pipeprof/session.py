@@ -12,11 +12,11 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeGuard
 
 from pipeprof import checkpoint as checkpoints
 from pipeprof import machine, recorder, ring
@@ -27,7 +27,7 @@ from pipeprof.clock import WallAnchor, now_ns
 from pipeprof.collector import Collector, RingKey, Sampler
 from pipeprof.errors import PipeprofError, UsageError
 from pipeprof.patches import ImportWatch
-from pipeprof.probes.datasets import Watched, watch_dataset
+from pipeprof.probes.datasets import Watched, require_dataset, watch_dataset
 from pipeprof.probes.keras import KerasProbe
 from pipeprof.probes.threads import SAMPLE_HZ, ThreadSampler
 from pipeprof.probes.watch import Watch
@@ -79,7 +79,7 @@ def profile(
         raise UsageError(f"expected warmup of 0 steps or more, received {warmup}.")
     if not 0 <= sample_hz <= 1000:
         raise UsageError(f"expected sample_hz from 0 to 1000, received {sample_hz}.")
-    return Session(dataset, Path(logdir), name, warmup, sample_hz)
+    return Session(dataset, Path(logdir).absolute(), name, warmup, sample_hz)
 
 
 class Session:
@@ -105,6 +105,7 @@ class Session:
         self._watched: Watched | None = None
         self._exit_code: int | None = None
         self._late_warnings: list[str] = []
+        self._problem: str | None = None
         self.make_way: Callable[[], None] = lambda: None
 
     # Before and during the training.
@@ -128,6 +129,8 @@ class Session:
                 "expected no other profile to be on, but one is: profiles cannot be nested. "
                 "Under 'pipeprof run' the whole script is profiled already."
             )
+        if self._dataset is not None:
+            require_dataset(self._dataset)
         self._anchor = WallAnchor.now()
         self._start_ns = now_ns()
         self._recorder = Recorder(self._make_folder())
@@ -152,10 +155,9 @@ class Session:
         try:
             self._finish(error)
         except Exception as problem:  # the training's own exception, if any, must come through
-            warnings.warn(
-                f"pipeprof could not finish its recording ({type(problem).__name__}: {problem}).",
-                stacklevel=2,
-            )
+            self._problem = f"the recording could not be finished ({describe_error(problem)})"
+            if error is None:
+                warnings.warn(f"pipeprof: {self._problem}.", stacklevel=2)
 
     @property
     def dataset(self) -> Any:
@@ -177,6 +179,13 @@ class Session:
     @contextmanager
     def step(self) -> Iterator[None]:
         """Marks one training step of a hand-written loop; needed only where it is not seen by itself."""
+        if not self._entered:
+            raise UsageError(
+                "expected to be inside the profile: use it in a 'with' statement first."
+            )
+        if not self._watch.by_hand():  # the profile is over, or a framework's own loop runs
+            yield
+            return
         hand = self._watch.loops.hand
         hand.step_began(now_ns())
         try:
@@ -207,6 +216,8 @@ class Session:
             UsageError: the profile is still on, or never was.
         """
         if self._result is None:
+            if self._problem is not None:
+                raise PipeprofError(f"expected a recording, but {self._problem}.")
             raise UsageError("expected the profile to be over: leave its 'with' block first.")
         return self._result
 
@@ -297,16 +308,11 @@ class Session:
         return self._collector.rings.pids - {self._recorder.pid}
 
     def _finish(self, error: BaseException | None) -> None:
-        for watch in self._imports:
-            watch.stop()
-        self._watch.loops.close_all()
-        for probe in self._keras:
-            probe.remove()
-        if self._tfdata is not None:
-            self._tfdata.remove()
-        if self._watched is not None:
-            self._watched.release()
-        recorder.activate(None)
+        forked = os.getpid() != self._recorder.pid
+        self._give_back()
+        if forked:  # the run is the parent's, and so are its files
+            self._problem = "it belongs to the process that this one was forked from"
+            return
         self._collector.stop()
         self._threads.close()
         end_ns = now_ns()
@@ -315,7 +321,7 @@ class Session:
                 self._run_info(end_ns),
                 complete=True,
                 exit_code=self._exit_code,
-                error=describe_error(error) if error is not None else None,
+                error=describe_error(error) if _is_error(error) else None,
             ),
             cores=self._machine[0],
             cpu_limit=self._machine[1],
@@ -324,6 +330,20 @@ class Session:
         self._recorder.names.close()
         if self.folder is not None:
             self._write(self.folder)
+
+    def _give_back(self) -> None:
+        """Takes away all that was installed; what fails does not keep the rest from it."""
+        with ExitStack() as giving_back:
+            giving_back.callback(recorder.activate, None)
+            if self._watched is not None:
+                giving_back.callback(self._watched.release)
+            if self._tfdata is not None:
+                giving_back.callback(self._tfdata.remove)
+            for probe in reversed(self._keras):
+                giving_back.callback(probe.remove)
+            giving_back.callback(self._watch.loops.close_all)
+            for watch in self._imports:
+                giving_back.callback(watch.stop)
 
     def _write(self, folder: Path) -> None:
         assert self._result is not None
@@ -391,6 +411,11 @@ def measure_probe_ns(events: int = 2000) -> float:
         start = now_ns()
         write(0, start, now_ns(), 0, 0)
     return (time.perf_counter_ns() - begin) / events
+
+
+def _is_error(error: BaseException | None) -> TypeGuard[BaseException]:
+    """Whether an exception says that something went wrong; ``sys.exit()`` does not."""
+    return error is not None and not (isinstance(error, SystemExit) and not error.code)
 
 
 def describe_error(error: BaseException) -> str:

@@ -48,19 +48,29 @@ def recognise(dataset: Any) -> InputKind | None:
     return None
 
 
+def require_dataset(dataset: Any) -> InputKind:
+    """What kind of input an object is.
+
+    Raises:
+        UsageError: nothing can be trained on such an object.
+    """
+    kind = recognise(dataset)
+    if kind is None:
+        raise UsageError(
+            "expected a dataset (a generator, a generator function, a Sequence or PyDataset, a "
+            f"tf.data.Dataset, arrays or an iterable of batches), received {_describe(dataset)}."
+        )
+    return kind
+
+
 def watch_dataset(dataset: Any, watch: Watch) -> Watched:
     """Puts a watch on a dataset.
 
     Raises:
         UsageError: nothing can be trained on such an object.
     """
-    kind = recognise(dataset)
+    kind = require_dataset(dataset)
     match kind:
-        case None:
-            raise UsageError(
-                "expected a dataset (a generator, a generator function, a Sequence or PyDataset, a "
-                f"tf.data.Dataset, arrays or an iterable of batches), received {_describe(dataset)}."
-            )
         case InputKind.SEQUENCE:
             return _watch_sequence(dataset, watch)
         case InputKind.TF_DATA | InputKind.ARRAYS:
