@@ -1,10 +1,12 @@
 """CPU time of every thread and child process, by role, read from ``/proc`` a few times a second."""
 
+import contextlib
 import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeprof.recorder import WORKER_PROCESS, Recorder, thread_comm
@@ -12,8 +14,14 @@ from pipeprof.recording import Role
 from pipeprof.records import Kind, code
 
 SAMPLE_HZ = 10.0
+PROC = Path("/proc")
+
 _LOOK_FOR_CHILDREN_NS = 1_000_000_000
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+# After a look nothing is done for so many times its cost: hundreds of threads are read less often.
+_REST = 200
+# Files kept open, which makes a look cheaper; the training needs descriptors too.
+_MOST_FILES = 256
 
 # What the system's names of TensorFlow's threads say of them (cut at 15 characters).
 _ROLES = (
@@ -24,6 +32,15 @@ _ROLES = (
 )
 
 
+@dataclass(slots=True)
+class _Thread:
+    """A thread of this process as it was seen last."""
+
+    descriptor: int | None
+    spent_ns: int = 0
+    shared_lane: int | None = None
+
+
 class ThreadSampler:
     """Records how much CPU each lane used since the last look.
 
@@ -32,21 +49,33 @@ class ThreadSampler:
     Args:
         recorder: where to record.
         workers: gives the process ids of child processes that are known to record.
+        proc: where the system shows its processes; for tests.
     """
 
-    def __init__(self, recorder: Recorder, workers: Callable[[], set[int]] = set) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        workers: Callable[[], Iterable[int]] = tuple,
+        *,
+        proc: Path = PROC,
+    ) -> None:
         self._recorder = recorder
         self._workers = workers
-        self._files: dict[int, int] = {}
-        self._threads: dict[int, int] = {}
+        self._proc = proc
+        self._tasks = f"{proc}/self/task"
+        self._threads: dict[int, _Thread] = {}
+        self._files = 0
         self._children: dict[int, int] = {}
-        self._names: dict[int, int] = {}
-        self._look_at_ns = 0
+        self._children_due_ns = 0
+        self._due_ns = 0
         self._process_ns = time.process_time_ns()
         self._last_ns: int | None = None
 
     def sample(self, now: int) -> None:
-        """Takes one look; the first only notes where everything stands."""
+        """Takes one look, unless the last one was too dear; the first only notes how it stands."""
+        if now < self._due_ns:
+            return
+        begun_ns = time.thread_time_ns()
         used = self._sample_threads()
         process_ns = time.process_time_ns()
         total = process_ns - self._process_ns
@@ -62,69 +91,96 @@ class ThreadSampler:
                 write(code(Kind.CPU, lane), self._last_ns, now, 0, spent_ns)
             write(code(Kind.PROCESS_CPU, 0), self._last_ns, now, 0, total)
         self._last_ns = now
+        self._due_ns = now + _REST * (time.thread_time_ns() - begun_ns)
 
     def close(self) -> None:
         """Gives the open files back."""
-        for descriptor in self._files.values():
-            os.close(descriptor)
-        self._files.clear()
+        for tid in list(self._threads):
+            self._forget(tid)
+
+    # Threads.
 
     def _sample_threads(self) -> dict[int, int]:
         own = {lane.native_id: lane.subject for lane in list(self._recorder.lanes.values())}
         used: dict[int, int] = {}
-        alive = [int(path.name) for path in Path("/proc/self/task").iterdir()]
+        alive = set(map(int, os.listdir(self._tasks)))  # noqa: PTH208 - a path a thread is dear
+        for tid in self._threads.keys() - alive:
+            self._forget(tid)
         for tid in alive:
-            spent_ns = self._thread_ns(tid)
+            thread = self._threads.get(tid) or self._meet(tid)
+            spent_ns = self._read(tid, thread)
             if spent_ns is None:
+                self._forget(tid)  # its number may go to another thread
                 continue
-            # A thread born since the first look has used all its time since then.
-            before = self._threads.get(tid, 0 if self._last_ns is not None else spent_ns)
-            self._threads[tid] = spent_ns
-            lane = own.get(tid) or self._shared_lane(tid)
-            used[lane] = used.get(lane, 0) + spent_ns - before
-        for tid in self._threads.keys() - set(alive):
-            del self._threads[tid]
-            self._names.pop(tid, None)
-            descriptor = self._files.pop(tid, None)
-            if descriptor is not None:
-                os.close(descriptor)
+            lane = own.get(tid) or self._shared_lane(tid, thread)
+            used[lane] = used.get(lane, 0) + max(spent_ns - thread.spent_ns, 0)
+            thread.spent_ns = spent_ns
         return used
 
-    def _thread_ns(self, tid: int) -> int | None:
+    def _meet(self, tid: int) -> _Thread:
+        descriptor = None
+        if self._files < _MOST_FILES:
+            with contextlib.suppress(OSError):
+                descriptor = self._open(tid)
+                self._files += 1
+        thread = self._threads[tid] = _Thread(descriptor)
+        # A thread born since the last look has used all its time since then.
+        if self._last_ns is None:
+            thread.spent_ns = self._read(tid, thread) or 0
+        return thread
+
+    def _shared_lane(self, tid: int, thread: _Thread) -> int:
+        if thread.shared_lane is None:
+            name, role = _describe(tid)
+            facts = {"type": "lane", "name": name, "role": role.value}
+            thread.shared_lane = self._recorder.names.number(facts)
+        return thread.shared_lane
+
+    def _read(self, tid: int, thread: _Thread) -> int | None:
         """CPU time of a thread: the first figure of its ``schedstat``."""
         try:
-            descriptor = self._files.get(tid)
-            if descriptor is None:
-                path = f"/proc/self/task/{tid}/schedstat"
-                descriptor = self._files[tid] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            return int(os.pread(descriptor, 64, 0).split(maxsplit=1)[0])
+            if thread.descriptor is not None:
+                return _first_number(thread.descriptor)
+            descriptor = self._open(tid)
+            try:
+                return _first_number(descriptor)
+            finally:
+                os.close(descriptor)
         except (OSError, ValueError, IndexError):
             return None
 
-    def _shared_lane(self, tid: int) -> int:
-        lane = self._names.get(tid)
-        if lane is None:
-            name, role = _describe(tid)
-            facts = {"type": "lane", "name": name, "role": role.value}
-            lane = self._names[tid] = self._recorder.names.number(facts)
-        return lane
+    def _open(self, tid: int) -> int:
+        return os.open(f"{self._tasks}/{tid}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+
+    def _forget(self, tid: int) -> None:
+        descriptor = self._threads.pop(tid).descriptor
+        if descriptor is not None:
+            os.close(descriptor)
+            self._files -= 1
+
+    # Child processes.
 
     def _sample_children(self, now: int) -> dict[int, int]:
-        if now >= self._look_at_ns:
-            self._look_at_ns = now + _LOOK_FOR_CHILDREN_NS
-            for pid in children_of(os.getpid()) | self._workers():
-                self._children.setdefault(pid, -1)
+        """What each child process used since it was seen last, or since its start."""
+        if now >= self._children_due_ns:
+            self._children_due_ns = now + _LOOK_FOR_CHILDREN_NS
+            for pid in {*children_of(os.getpid(), self._proc), *self._workers()}:
+                if pid not in self._children:
+                    spent_ns = process_ns(pid, self._proc) if self._last_ns is None else 0
+                    self._children[pid] = spent_ns or 0
         used = {}
         for pid, before in list(self._children.items()):
-            spent_ns = process_ns(pid)
+            spent_ns = process_ns(pid, self._proc)
             if spent_ns is None:
                 del self._children[pid]
-                continue
-            if before < 0:
-                before = 0 if self._last_ns is not None else spent_ns
-            self._children[pid] = spent_ns
-            used[pid] = spent_ns - before
+            else:
+                self._children[pid] = spent_ns
+                used[pid] = max(spent_ns - before, 0)
         return used
+
+
+def _first_number(descriptor: int) -> int:
+    return int(os.pread(descriptor, 64, 0).split(maxsplit=1)[0])
 
 
 def _describe(tid: int) -> tuple[str, Role]:
@@ -138,22 +194,22 @@ def _describe(tid: int) -> tuple[str, Role]:
     return re.sub(r"\d+", "N", name), role
 
 
-def process_ns(pid: int) -> int | None:
+def process_ns(pid: int, proc: Path = PROC) -> int | None:
     """CPU time of a process with all its threads, in nanoseconds, or None when it is gone."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = (proc / str(pid) / "stat").read_text(errors="replace")
         fields = text.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) * _TICK_NS
     except (OSError, ValueError, IndexError):
         return None
 
 
-def children_of(pid: int) -> set[int]:
+def children_of(pid: int, proc: Path = PROC) -> set[int]:
     """All processes below a process, itself left out."""
     found: set[int] = set()
     pending = [pid]
     while pending:
-        for path in Path(f"/proc/{pending.pop()}/task").glob("*/children"):
+        for path in (proc / str(pending.pop()) / "task").glob("*/children"):
             try:
                 children = {int(child) for child in path.read_text().split()}
             except (OSError, ValueError):

@@ -1,0 +1,268 @@
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeprof.probes import threads
+from pipeprof.probes.threads import ThreadSampler, children_of, process_ns
+from pipeprof.recorder import WORKER_PROCESS, Recorder
+from pipeprof.records import Kind
+from tests.probes.recorded import Event, events
+
+SECOND = 1_000_000_000
+MS = 1_000_000
+TICK_MS = 1000 // os.sysconf("SC_CLK_TCK")
+
+
+class FakeSystem:
+    """A ``/proc`` of files, in which the test lets threads and processes live and work."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.tasks = root / "self" / "task"
+        self.tasks.mkdir(parents=True)
+        (root / str(os.getpid()) / "task" / "1").mkdir(parents=True)
+
+    def thread(self, tid: int, spent_ms: int) -> None:
+        (self.tasks / str(tid)).mkdir(exist_ok=True)
+        (self.tasks / str(tid) / "schedstat").write_text(f"{spent_ms * MS} 0 0\n")
+
+    def end_thread(self, tid: int) -> None:
+        (self.tasks / str(tid) / "schedstat").unlink()
+        (self.tasks / str(tid)).rmdir()
+
+    def process(self, pid: int, ticks: int, *, name: str = "python") -> None:
+        (self.root / str(pid) / "task" / str(pid)).mkdir(parents=True, exist_ok=True)
+        (self.root / str(pid) / "stat").write_text(f"{pid} ({name}) S {'0 ' * 10}{ticks} 0 0\n")
+
+    def children(self, parent: int, *pids: int) -> None:
+        task = next((self.root / str(parent) / "task").iterdir())
+        (task / "children").write_text(" ".join(map(str, pids)))
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> FakeSystem:
+    return FakeSystem(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def looks_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_REST", 0)
+
+
+@pytest.fixture
+def sampler(system: FakeSystem) -> Iterator[ThreadSampler]:
+    sampler = ThreadSampler(Recorder(None), proc=system.root)
+    yield sampler
+    sampler.close()
+
+
+def recorded(sampler: ThreadSampler) -> list[Event]:
+    return events(sampler._recorder, Kind.CPU)
+
+
+def used(sampler: ThreadSampler, *, of: str | None = None) -> list[tuple[str, int, int, int]]:
+    """What was recorded: name of the lane, begin and end in seconds, milliseconds used."""
+    return [
+        (e.name, e.start_ns // SECOND, e.end_ns // SECOND, e.value // MS)
+        for e in recorded(sampler)
+        if of is None or e.name == of
+    ]
+
+
+def test_a_thread_that_records_has_a_lane_of_its_own(
+    system: FakeSystem, sampler: ThreadSampler
+) -> None:
+    own = sampler._recorder.lane()
+    system.thread(own.native_id, spent_ms=700)
+    sampler.sample(1 * SECOND)
+    system.thread(own.native_id, spent_ms=720)
+    sampler.sample(2 * SECOND)
+    sampler.sample(3 * SECOND)
+
+    assert used(sampler) == [("main", 1, 2, 20), ("main", 2, 3, 0)]
+
+
+def test_threads_of_one_name_share_a_lane_by_role(
+    system: FakeSystem, sampler: ThreadSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comms = {11: "tf_Compute", 12: "tf_Compute", 13: "tf_data_private", 14: "tf_numa_-1_Eige"}
+    monkeypatch.setattr(threads, "thread_comm", comms.__getitem__)
+    for tid in comms:
+        system.thread(tid, spent_ms=100)
+    sampler.sample(1 * SECOND)
+    for tid in comms:
+        system.thread(tid, spent_ms=100 + tid)
+    sampler.sample(2 * SECOND)
+
+    lanes = {e.name: (e.subject["role"], e.value // MS) for e in recorded(sampler)}
+    assert lanes == {
+        "tf_Compute": ("training", 23),
+        "tf_data_private": ("input", 13),
+        "tf_numa_-N_Eige": ("training", 14),
+    }
+
+
+def test_a_thread_born_later_has_used_all_its_time_since(
+    system: FakeSystem, sampler: ThreadSampler
+) -> None:
+    sampler.sample(1 * SECOND)
+    system.thread(21, spent_ms=5)
+    sampler.sample(2 * SECOND)
+
+    assert used(sampler) == [("thread", 1, 2, 5)]
+
+
+def test_a_thread_that_ended_is_forgotten_and_its_number_may_come_again(
+    system: FakeSystem, sampler: ThreadSampler
+) -> None:
+    system.thread(21, spent_ms=500)
+    sampler.sample(1 * SECOND)
+    system.end_thread(21)
+    sampler.sample(2 * SECOND)
+    system.thread(21, spent_ms=7)
+    sampler.sample(3 * SECOND)
+
+    assert used(sampler) == [("thread", 2, 3, 7)]
+
+
+@pytest.mark.parametrize("most_files", [0, 1])
+def test_a_number_taken_over_between_two_looks_is_not_negative_time(
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch, most_files: int
+) -> None:
+    monkeypatch.setattr(threads, "_MOST_FILES", most_files)
+    sampler = ThreadSampler(Recorder(None), proc=system.root)
+    for second, spent_ms in enumerate([500, 3, 5]):
+        system.thread(21, spent_ms=spent_ms)
+        sampler.sample(second * SECOND)
+    sampler.close()
+
+    assert [spent_ms for *_, spent_ms in used(sampler)] == [0, 2]
+
+
+def test_what_cannot_be_read_is_passed_over(system: FakeSystem, sampler: ThreadSampler) -> None:
+    system.thread(21, spent_ms=1)
+    system.thread(22, spent_ms=1)
+    (system.tasks / "21" / "schedstat").write_text("")
+    sampler.sample(1 * SECOND)
+    sampler.sample(2 * SECOND)
+
+    assert len(used(sampler)) == 1
+
+
+def test_children_are_workers_with_lanes_of_their_own(
+    system: FakeSystem, sampler: ThreadSampler
+) -> None:
+    system.process(41, ticks=10)
+    system.process(42, ticks=0, name="a (b) c")
+    system.children(os.getpid(), 41)
+    system.children(41, 42)
+    sampler.sample(1 * SECOND)
+    system.process(41, ticks=13)
+    system.process(42, ticks=5, name="a (b) c")
+    sampler.sample(2 * SECOND)
+
+    lanes = {
+        e.subject["pid"]: (e.name, e.subject["role"], e.value // MS) for e in recorded(sampler)
+    }
+    assert lanes == {
+        41: (WORKER_PROCESS, "worker", 3 * TICK_MS),
+        42: (WORKER_PROCESS, "worker", 5 * TICK_MS),
+    }
+    (whole,) = events(sampler._recorder, Kind.PROCESS_CPU)
+    assert whole.value >= 8 * TICK_MS * MS
+
+
+def test_a_child_born_later_has_used_all_its_time_since_and_goes_in_silence(
+    system: FakeSystem, sampler: ThreadSampler
+) -> None:
+    sampler.sample(1 * SECOND)
+    system.process(41, ticks=4)
+    system.children(os.getpid(), 41)
+    sampler.sample(2 * SECOND)
+    (system.root / "41" / "stat").unlink()
+    system.children(os.getpid())
+    sampler.sample(3 * SECOND)
+
+    assert used(sampler, of=WORKER_PROCESS) == [(WORKER_PROCESS, 1, 2, 4 * TICK_MS)]
+
+
+def test_children_that_record_are_looked_at_too(system: FakeSystem) -> None:
+    system.process(77, ticks=1)
+    sampler = ThreadSampler(Recorder(None), lambda: {77}, proc=system.root)
+    sampler.sample(1 * SECOND)
+    system.process(77, ticks=2)
+    sampler.sample(2 * SECOND)
+    sampler.close()
+
+    assert [e.value for e in recorded(sampler)] == [TICK_MS * MS]
+
+
+def test_a_dear_look_is_followed_by_a_rest(
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "_REST", 1_000_000_000)
+    sampler = ThreadSampler(Recorder(None), proc=system.root)
+    system.thread(21, spent_ms=1)
+    for second in range(4):
+        sampler.sample(second * SECOND)
+    sampler.close()
+
+    assert recorded(sampler) == []
+
+
+def test_real_threads_are_seen_and_no_file_stays_open() -> None:
+    before = psutil.Process().num_fds()
+    leave, ready = threading.Event(), threading.Barrier(9, timeout=10)
+
+    def work() -> None:
+        ready.wait()
+        leave.wait(10)
+
+    workers = [threading.Thread(target=work, name=f"loader-{n}") for n in range(8)]
+    for worker in workers:
+        worker.start()
+    ready.wait()
+    sampler = ThreadSampler(Recorder(None))
+    sampler.sample(1)
+    sampler.sample(2)
+    assert psutil.Process().num_fds() >= before + len(workers)
+    leave.set()
+    for worker in workers:
+        worker.join()
+    sampler.sample(3)
+    sampler.close()
+
+    assert psutil.Process().num_fds() == before
+    roles = {e.name: e.subject["role"] for e in recorded(sampler)}
+    assert roles["loader-N"] == "other"
+    assert roles["main"] == "main"
+
+
+def test_real_children_of_children_are_found() -> None:
+    leave, left = os.pipe()
+    told, tell = os.pipe()
+    child = os.fork()
+    if not child:
+        grandchild = os.fork()
+        os.write(tell, b"x")
+        os.read(leave, 1)
+        if grandchild:
+            os.waitpid(grandchild, 0)
+        os._exit(0)
+    try:
+        assert os.read(told, 1) + os.read(told, 1) == b"xx"  # both have begun
+        below = children_of(os.getpid())
+        assert child in below
+        assert children_of(child) < below
+        assert len(children_of(child)) == 1
+        assert process_ns(child) is not None
+    finally:
+        os.write(left, b"xx")
+        os.waitpid(child, 0)
+        for descriptor in (leave, left, told, tell):
+            os.close(descriptor)
+    assert process_ns(child) is None
