@@ -347,7 +347,7 @@ class _RunningLoop:
         for metric in getattr(self.callbacks.model, "metrics", [])[:1]:
             count = getattr(metric, "count", None)
             if getattr(metric, "name", None) == "loss" and count is not None:
-                return round(float(count)) or None
+                return round(float(count.numpy())) or None  # of all replicas together
         return None
 
 
