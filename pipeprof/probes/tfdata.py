@@ -67,7 +67,19 @@ class TfDataProbe:
         global _generators
         _generators = self._generators
         dataset = tf.data.Dataset
-        iterate = dataset.__iter__
+        for iterable in (dataset, *_subclasses(tf.distribute.DistributedDataset)):
+            if "__iter__" in vars(iterable):
+                self._watch_iteration(iterable)
+        from_generator = dataset.from_generator
+
+        @functools.wraps(from_generator)
+        def watched_from_generator(generator: Any, *args: Any, **kwargs: Any) -> Any:
+            return from_generator(self._generators.timed(generator), *args, **kwargs)
+
+        self._patches.replace(dataset, "from_generator", staticmethod(watched_from_generator))
+
+    def _watch_iteration(self, iterable: Any) -> None:
+        iterate = iterable.__iter__
         probe = self
 
         @functools.wraps(iterate)
@@ -76,14 +88,7 @@ class TfDataProbe:
             probe._guarded(probe._track, self, iterator)
             return iterator
 
-        self._patches.replace(dataset, "__iter__", __iter__)
-        from_generator = dataset.from_generator
-
-        @functools.wraps(from_generator)
-        def watched_from_generator(generator: Any, *args: Any, **kwargs: Any) -> Any:
-            return from_generator(self._generators.timed(generator), *args, **kwargs)
-
-        self._patches.replace(dataset, "from_generator", staticmethod(watched_from_generator))
+        self._patches.replace(iterable, "__iter__", __iter__)
 
     def remove(self) -> None:
         """Reads once more, then gives everything back."""
@@ -320,7 +325,8 @@ class _TrackedIterator:
         self.source = id(dataset)
         self.name = type(dataset).__name__.strip("_")
         self.loop = loop
-        self.has_model: bool | None = None
+        # Without autotune there is none; to ask all the same makes TensorFlow write a warning.
+        self.has_model: bool | None = None if _autotunes(dataset) else False
         self.snapshot: ModelSnapshot | None = None
         self.stages: _Stages | None = None
         self.elements = 0
@@ -501,6 +507,17 @@ class _Stages:
             facts = {"type": "gauge", "of": stage, "field": field}
             gauge = self._gauges[path, field] = self._recorder.names.number(facts)
         return gauge
+
+
+def _subclasses(base: type) -> Iterator[type]:
+    for subclass in base.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+def _autotunes(dataset: Any) -> bool:
+    options = getattr(dataset, "options", None)
+    return options is None or options().autotune.enabled is not False
 
 
 def _levels(nodes: list[NodeCounters]) -> Iterator[tuple[str, int]]:
