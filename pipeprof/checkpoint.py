@@ -1,30 +1,24 @@
 """The state of a recording that goes on, as a frozen value that can be stored and taken up again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pipeprof.accumulator import (
-    Accumulator,
-    GaugeBinsOf,
-    LaneSums,
-    SignatureCount,
-    StageSums,
-)
-from pipeprof.recording import Loop, Overhead, Role, RunInfo, Spans
-from pipeprof.ring import Position
+from pipeprof.accumulator import Accumulator
+from pipeprof.recording import STAGE_CHANNELS, Loop, Overhead, Role, RunInfo
 from pipeprof.series import Binned, BinnedSums, Gauge, GaugeBins, IntArray
 from pipeprof.steps import LoopSums
-from pipeprof.windows import SpanWindows
+from pipeprof.subjects import GaugeBinsOf, LaneSums, SignatureCount, StageSums
+from pipeprof.windows import KeptSpans, SpanWindows
 
 Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageState:
-    """One stage, as `pipeprof.accumulator.StageSums` holds it."""
+    """One stage, as `pipeprof.subjects.StageSums` holds it, and its work."""
 
     facts: Facts
     work: Binned
@@ -34,7 +28,7 @@ class StageState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneState:
-    """One lane, as `pipeprof.accumulator.LaneSums` holds it."""
+    """One lane, as `pipeprof.subjects.LaneSums` holds it, and its times."""
 
     identity: tuple[Any, ...]
     name: str
@@ -84,13 +78,17 @@ class RingState:
     pid: int
     number: int
     lane: int
-    lap: int
-    slot: int
+    position: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """All that is needed, with the rings, to go on."""
+    """All that is needed, with the rings, to go on.
+
+    Attributes:
+        ended: worker processes that were read to their end, whose files may still be there.
+        worker_slots: the lane that each living worker process has, by process id.
+    """
 
     run: RunInfo
     cores: int
@@ -106,7 +104,9 @@ class Checkpoint:
     gauges: tuple[GaugeState, ...]
     signatures: tuple[SignatureState, ...]
     rings: tuple[RingState, ...]
-    spans: Spans
+    ended: tuple[int, ...]
+    worker_slots: Mapping[int, int]
+    spans: KeptSpans
     held_spans: IntArray
     cpu_used: Binned
     cpu_sampled: Binned
@@ -114,14 +114,16 @@ class Checkpoint:
 
 def take(
     accumulator: Accumulator,
-    positions: Mapping[tuple[int, int], Position],
+    positions: Mapping[tuple[int, int], int],
     *,
+    ended: Iterable[int] = (),
     run: RunInfo,
     cores: int,
     cpu_limit: float | None,
     overhead: Overhead,
 ) -> Checkpoint:
     """The present state of an accumulator that has read the rings up to ``positions``."""
+    subjects = accumulator.subjects
     return Checkpoint(
         run=run,
         cores=cores,
@@ -130,34 +132,40 @@ def take(
         start_ns=accumulator.start_ns,
         warmup=accumulator.warmup,
         event_count=accumulator.event_count,
-        warnings=tuple(accumulator.warnings),
+        warnings=tuple(subjects.warnings),
         stages=tuple(
-            StageState(facts=s.facts, work=s.work.freeze(), parent=s.parent, lanes=dict(s.lanes))
-            for s in accumulator.stages
+            StageState(
+                facts=dict(stage.facts),
+                work=accumulator.stage_work.freeze(index),
+                parent=stage.parent,
+                lanes=dict(stage.lanes),
+            )
+            for index, stage in enumerate(subjects.stages)
         ),
-        lanes=tuple(map(_lane_state, accumulator.lanes)),
+        lanes=tuple(_lane_state(accumulator, index) for index in range(len(subjects.lanes))),
         loops=tuple(
             _loop_state(ids, loop)
-            for ids, loop in zip(accumulator.loop_ids, accumulator.loops, strict=True)
+            for ids, loop in zip(subjects.loop_ids, subjects.loops, strict=True)
         ),
         gauges=tuple(
-            GaugeState(facts=g.facts, target=g.target, gauge=g.bins.freeze())
-            for g in accumulator.gauges
+            GaugeState(facts=dict(g.facts), target=g.target, gauge=g.bins.freeze())
+            for g in subjects.gauges
         ),
         signatures=tuple(
-            SignatureState(facts=s.facts, batches=s.batches) for s in accumulator.signatures
+            SignatureState(facts=dict(s.facts), batches=s.batches) for s in subjects.signatures
         ),
         rings=tuple(
             RingState(
                 pid=key[0],
                 number=key[1],
                 lane=accumulator.ring_lane.get(key, -1),
-                lap=position.lap,
-                slot=position.slot,
+                position=position,
             )
             for key, position in positions.items()
         ),
-        spans=accumulator.windows.freeze(),
+        ended=tuple(sorted(ended)),
+        worker_slots=dict(subjects.worker_slots),
+        spans=accumulator.windows.state(),
         held_spans=accumulator.held_spans,
         cpu_used=accumulator.cpu_used.freeze(),
         cpu_sampled=accumulator.cpu_sampled.freeze(),
@@ -165,40 +173,49 @@ def take(
 
 
 def resume(checkpoint: Checkpoint) -> Accumulator:
-    """An accumulator that goes on where the checkpoint was taken."""
-    accumulator = Accumulator(start_ns=checkpoint.start_ns, warmup=checkpoint.warmup)
+    """An accumulator that goes on where the checkpoint was taken.
+
+    Raises:
+        ValueError: its parts do not fit together.
+    """
+    start_ns = checkpoint.start_ns
+    accumulator = Accumulator(start_ns=start_ns, warmup=checkpoint.warmup)
     accumulator.event_count = checkpoint.event_count
-    accumulator.warnings = list(checkpoint.warnings)
-    accumulator.stages = [
-        StageSums(dict(s.facts), BinnedSums.resume(s.work), s.parent, dict(s.lanes))
-        for s in checkpoint.stages
-    ]
-    accumulator.lanes = [_lane_sums(state) for state in checkpoint.lanes]
+    subjects = accumulator.subjects
+    subjects.warnings = list(checkpoint.warnings)
+    stages, lanes = checkpoint.stages, checkpoint.lanes
+    subjects.stages = [StageSums(dict(s.facts), s.parent, dict(s.lanes)) for s in stages]
+    accumulator.stage_work = BinnedSums.resume(
+        len(STAGE_CHANNELS), start_ns, [stage.work for stage in stages]
+    )
+    subjects.lanes = [_lane_sums(lane) for lane in lanes]
+    accumulator.lane_busy = BinnedSums.resume(1, start_ns, [lane.busy for lane in lanes])
+    accumulator.lane_cpu = BinnedSums.resume(1, start_ns, [lane.cpu for lane in lanes])
     for state in checkpoint.loops:
-        accumulator.loops.append(_loop_sums(state))
-        accumulator.loop_ids.append((state.pid, state.number))
-    accumulator.gauges = [
+        subjects.loops.append(_loop_sums(state))
+        subjects.loop_ids.append((state.pid, state.number))
+    subjects.gauges = [
         GaugeBinsOf(dict(g.facts), GaugeBins.resume(g.gauge), g.target) for g in checkpoint.gauges
     ]
-    accumulator.signatures = [
-        SignatureCount(dict(s.facts), s.batches) for s in checkpoint.signatures
-    ]
+    subjects.signatures = [SignatureCount(dict(s.facts), s.batches) for s in checkpoint.signatures]
     accumulator.ring_lane = {(r.pid, r.number): r.lane for r in checkpoint.rings}
+    subjects.worker_slots = dict(checkpoint.worker_slots)
     accumulator.windows = SpanWindows.resume(checkpoint.spans)
     accumulator.held_spans = checkpoint.held_spans
-    accumulator.cpu_used = BinnedSums.resume(checkpoint.cpu_used)
-    accumulator.cpu_sampled = BinnedSums.resume(checkpoint.cpu_sampled)
+    accumulator.cpu_used = BinnedSums.resume(1, start_ns, [checkpoint.cpu_used])
+    accumulator.cpu_sampled = BinnedSums.resume(1, start_ns, [checkpoint.cpu_sampled])
     return accumulator
 
 
-def _lane_state(lane: LaneSums) -> LaneState:
+def _lane_state(accumulator: Accumulator, index: int) -> LaneState:
+    lane = accumulator.subjects.lanes[index]
     return LaneState(
         identity=lane.identity,
         name=lane.name,
         role=lane.role,
         pid=lane.pid,
-        busy=lane.busy.freeze(),
-        cpu=lane.cpu.freeze(),
+        busy=accumulator.lane_busy.freeze(index),
+        cpu=accumulator.lane_cpu.freeze(index),
         tid=lane.tid,
         first_ns=lane.first_ns,
         last_ns=lane.last_ns,
@@ -211,8 +228,6 @@ def _lane_sums(state: LaneState) -> LaneSums:
         name=state.name,
         role=state.role,
         pid=state.pid,
-        busy=BinnedSums.resume(state.busy),
-        cpu=BinnedSums.resume(state.cpu),
         tid=state.tid,
         first_ns=state.first_ns,
         last_ns=state.last_ns,
@@ -224,7 +239,7 @@ def _loop_state(ids: tuple[int, int], loop: LoopSums) -> LoopState:
     return LoopState(
         pid=ids[0],
         number=ids[1],
-        facts=loop.facts,
+        facts=dict(loop.facts),
         loop=loop.freeze(),
         held=held,
         gaps=np.array(sorted(gaps.items()), np.int64).reshape(-1, 2),

@@ -17,8 +17,8 @@ from pipeprof.clock import now_ns
 from pipeprof.errors import RunDamaged
 from pipeprof.names import SUFFIX as NAMES_SUFFIX
 from pipeprof.names import NameLogReader
-from pipeprof.recorder import RING_SUFFIX, Recorder
-from pipeprof.ring import Position, RingReader
+from pipeprof.recorder import RING_SUFFIX, Recorder, host_name
+from pipeprof.ring import RingReader
 
 # A pass over the rings costs some milliseconds whatever is in them, so there are few passes: more
 # only while a ring fills fast.
@@ -28,7 +28,22 @@ LOOK_FOR_WORKERS_S = 0.5
 CHECKPOINT_S = 10.0
 LEAST_CHECKPOINT_S = 1.0
 
+# Process id, number of the ring.
 RingKey = tuple[int, int]
+Positions = dict[RingKey, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the rings of a run have been read.
+
+    Attributes:
+        positions: how many records of each ring were read or given up.
+        ended: processes that have ended and were read to their end.
+    """
+
+    positions: Positions
+    ended: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +64,23 @@ class _Task:
 
 
 class RingSet:
-    """The rings and name logs of all processes of a run on this machine, read in step.
+    """The rings and name logs of all processes of a run on one machine, read in step.
 
     Args:
         accumulator: takes what is read.
-        positions: where to read on, by (process id, number of the ring).
+        host: the machine, as file names have it.
+        progress: where to read on.
     """
 
     def __init__(
-        self, accumulator: Accumulator, positions: dict[RingKey, Position] | None = None
+        self, accumulator: Accumulator, host: str, progress: Progress | None = None
     ) -> None:
         self.accumulator = accumulator
         self.readers: dict[RingKey, RingReader] = {}
+        self._host = host
         self._logs: dict[int, NameLogReader] = {}
-        self._positions = positions or {}
+        self._begins: Positions = dict(progress.positions) if progress else {}
+        self._ended: set[int] = set(progress.ended) if progress else set()
         self._dropped = 0
 
     @property
@@ -72,35 +90,29 @@ class RingSet:
 
     @property
     def pids(self) -> set[int]:
-        """Processes with rings here."""
-        return {pid for pid, _ in self.readers}
-
-    def add(self, pid: int, number: int, reader: RingReader) -> None:
-        """Adds a ring."""
-        self.readers[pid, number] = reader
+        """Processes that are read or have been, and may still have files."""
+        return {pid for pid, _ in self.readers} | self._logs.keys() | self._ended
 
     def discover(self, folder: Path, *, skip_pid: int | None = None) -> None:
         """Adds the rings and name logs in a folder that are new; what is damaged is passed over."""
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         for name in names:
+            pid = pid_of(name, self._host)
+            if pid is None or pid == skip_pid or pid in self._ended:
+                continue
             if name.endswith(NAMES_SUFFIX):
-                pid = pid_of(name)
-                if pid is not None and pid != skip_pid:
-                    self._logs.setdefault(pid, NameLogReader(folder / name))
+                self._logs.setdefault(pid, NameLogReader(folder / name))
             elif name.endswith(RING_SUFFIX):
-                self._discover_ring(folder / name, skip_pid)
+                self._discover_ring(folder / name, pid)
 
-    def _discover_ring(self, path: Path, skip_pid: int | None) -> None:
-        pid = pid_of(path.name)
+    def _discover_ring(self, path: Path, pid: int) -> None:
         number = path.name.removesuffix(RING_SUFFIX).rpartition(".")[2]
-        if pid is None or pid == skip_pid or not number.isdigit():
+        if not number.isdecimal() or (pid, int(number)) in self.readers:
             return
         key = (pid, int(number))
-        if key in self.readers:
-            return
         try:
-            self.readers[key] = RingReader.open(path, self._positions.get(key))
+            self.readers[key] = RingReader.open(path, self._begins.get(key, 0))
         except (OSError, RunDamaged):
             return  # being made at this moment, or no ring at all: looked at again next time
 
@@ -122,27 +134,34 @@ class RingSet:
         """Whether some ring is a quarter full of records not read yet."""
         return any(reader.waits_at_least(reader.capacity // 4) for reader in self.readers.values())
 
-    def events_beyond(self, positions: dict[RingKey, Position]) -> float:
-        """How far any ring has been read beyond some positions, in laps."""
+    def beyond(self, positions: Positions) -> float:
+        """How far the ring that was read farthest beyond some positions is beyond them, in laps."""
         return max(
             (
-                reader.position.distance(positions.get(key, Position()), reader.capacity)
-                / reader.capacity
+                (reader.position - positions.get(key, 0)) / reader.capacity
                 for key, reader in self.readers.items()
             ),
             default=0.0,
         )
 
-    def forget(self, pid: int) -> None:
-        """Drops the rings of a process that has ended and was read to its end."""
+    def end(self, pid: int) -> None:
+        """Closes what belongs to a process that has ended and was read to its end."""
         for key in [key for key in self.readers if key[0] == pid]:
             self._dropped += self.readers.pop(key).dropped
         self._logs.pop(pid, None)
+        self._ended.add(pid)
         self.accumulator.forget(pid)
 
-    def positions(self) -> dict[RingKey, Position]:
-        """Where each ring has been read to."""
-        return {key: reader.position for key, reader in self.readers.items()}
+    def progress(self) -> Progress:
+        """How far everything has been read."""
+        positions = {key: reader.position for key, reader in self.readers.items()}
+        return Progress(positions, frozenset(self._ended))
+
+    def remove_ended(self, folder: Path, ended: frozenset[int]) -> None:
+        """Removes the files of processes that were read to their end."""
+        for pid in ended:
+            remove_files_of(folder, self._host, pid)
+            self._ended.discard(pid)
 
 
 class Collector:
@@ -152,8 +171,8 @@ class Collector:
         recorder: this process's recorder.
         accumulator: takes the records.
         samplers: called from the thread.
-        checkpoint: writes what has been collected so far, with the positions of the rings; None
-            writes nothing.
+        checkpoint: writes what has been collected so far, and how far the rings were read for it;
+            None writes nothing.
     """
 
     def __init__(
@@ -162,16 +181,16 @@ class Collector:
         accumulator: Accumulator,
         *,
         samplers: tuple[Sampler, ...] = (),
-        checkpoint: Callable[[dict[RingKey, Position]], None] | None = None,
+        checkpoint: Callable[[Progress], None] | None = None,
     ) -> None:
-        self.rings = RingSet(accumulator)
+        self.rings = RingSet(accumulator, host_name())
         self.cpu_ns = 0
         self._recorder = recorder
         self._accumulator = accumulator
         self._samplers = samplers
         self._checkpoint = checkpoint
         self._told = 0
-        self._checkpointed: dict[RingKey, Position] = {}
+        self._checkpointed: Positions = {}
         self._checkpoint_at_s = -CHECKPOINT_S
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeprof-collector", daemon=True)
@@ -183,24 +202,26 @@ class Collector:
     def stop(self) -> None:
         """Ends the thread and reads what is left."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         for sampler in self._samplers:
             self._guarded(functools.partial(self._sample, sampler))
-        self._look_for_workers()
-        self.drain()
-        self._accumulator.settle(final=True)
+        self._guarded(self._look_for_workers)
+        self._guarded(self.drain)
+        self._guarded(self._accumulator.settle)
 
     def drain(self) -> None:
         """Reads all rings once."""
+        begin_ns = now_ns()
         self._adopt_own_rings()
         self.rings.drain(self._new_names)
-        self._accumulator.settle()
+        self._accumulator.settle(begin_ns)
 
     def _adopt_own_rings(self) -> None:
-        own = self._recorder
-        for ring in list(own.rings):
-            if (own.pid, ring.number) not in self.rings.readers:
-                self.rings.add(own.pid, ring.number, RingReader(ring.memory))
+        pid = self._recorder.pid
+        for ring in list(self._recorder.rings):
+            if (pid, ring.number) not in self.rings.readers:
+                self.rings.readers[pid, ring.number] = RingReader(ring.memory)
 
     def _new_names(self) -> None:
         lines = self._recorder.names.lines
@@ -216,18 +237,20 @@ class Collector:
         ]
         if self._checkpoint is not None:
             tasks.append(_Task(LEAST_CHECKPOINT_S, self._write_checkpoint))
-        drain = tasks[0]
         pause_s = min(LOOK_AT_RINGS_S, *(task.every_s for task in tasks))
         while not self._stop.wait(pause_s):
             now_s = time.monotonic()
-            self._adopt_own_rings()
-            if self.rings.filling():
-                drain.due_s = now_s
+            if self._is_ring_filling():
+                tasks[0].due_s = now_s
             for task in tasks:
                 if now_s >= task.due_s:
                     task.due_s = now_s + task.every_s
                     self._guarded(task.action)
             self.cpu_ns = time.thread_time_ns()
+
+    def _is_ring_filling(self) -> bool:
+        self._adopt_own_rings()
+        return self.rings.filling()
 
     @staticmethod
     def _sample(sampler: Sampler) -> None:
@@ -236,25 +259,32 @@ class Collector:
     def _write_checkpoint(self) -> None:
         """Writes a checkpoint when it is time, or before a ring overwrites what is in none yet."""
         now_s = time.monotonic()
-        age_s = now_s - self._checkpoint_at_s
-        outgrown = self.rings.events_beyond(self._checkpointed) > 0.5
-        if age_s >= CHECKPOINT_S or outgrown:
-            self._checkpoint_at_s = now_s
-            self._checkpointed = self.rings.positions()
-            if self._checkpoint is not None:
-                self._checkpoint(self._checkpointed)
+        outgrown = self.rings.beyond(self._checkpointed) > 0.5
+        if now_s - self._checkpoint_at_s < CHECKPOINT_S and not outgrown:
+            return
+        self._checkpoint_at_s = now_s
+        progress = self.rings.progress()
+        if self._checkpoint is not None:
+            self._checkpoint(progress)
+        self._checkpointed = progress.positions
+        if self._recorder.folder is not None:
+            # Not before: until now the rings were all that there was of what they held.
+            self.rings.remove_ended(self._recorder.folder, progress.ended)
 
     def _look_for_workers(self) -> None:
-        folder = self._recorder.folder
         self._recorder.retire_lanes()
-        if folder is None or not folder.exists():
-            return
-        self.rings.discover(folder, skip_pid=self._recorder.pid)
-        for pid in self.rings.pids - {self._recorder.pid}:
-            if not Path(f"/proc/{pid}").exists():
-                self.drain()
-                self.rings.forget(pid)
-                remove_files_of(folder, pid)
+        folder = self._recorder.folder
+        if folder is not None and folder.exists():
+            self.rings.discover(folder, skip_pid=self._recorder.pid)
+        known = {
+            pid for pid, _ in self.rings.readers
+        } | self._accumulator.subjects.worker_slots.keys()
+        others = known - {self._recorder.pid}
+        ended = [pid for pid in others if not Path(f"/proc/{pid}").exists()]
+        if ended:
+            self.drain()
+        for pid in ended:
+            self.rings.end(pid)
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """Runs an action; when it fails, the run says so and goes on without it."""
@@ -267,15 +297,15 @@ class Collector:
             )
 
 
-def pid_of(name: str) -> int | None:
+def pid_of(name: str, host: str) -> int | None:
     """The process id in the name of one of a run's files, ``<host>-<pid>.…``."""
-    pid = name.partition(".")[0].rpartition("-")[2]
-    return int(pid) if pid.isdigit() else None
+    its_host, _, pid = name.partition(".")[0].rpartition("-")
+    return int(pid) if its_host == host and pid.isdecimal() else None
 
 
-def remove_files_of(folder: Path, pid: int) -> None:
+def remove_files_of(folder: Path, host: str, pid: int) -> None:
     """Removes the rings and the name log of a process that has been read to its end."""
     for path in folder.iterdir():
         mine = path.name.endswith((RING_SUFFIX, NAMES_SUFFIX))
-        if mine and pid_of(path.name) == pid:
+        if mine and pid_of(path.name, host) == pid:
             path.unlink(missing_ok=True)

@@ -18,6 +18,9 @@ Facts = Mapping[str, Any]
 
 SUFFIX = ".names.jsonl"
 
+# No log of ours comes near this; what lies behind it was not written by pipeprof.
+_MOST_BYTES = 64 << 20
+
 
 class NameLog:
     """Gives out numbers and keeps the log of one process.
@@ -59,10 +62,13 @@ class NameLog:
     def close(self) -> None:
         """Closes the file; later facts stay in memory."""
         with self._lock:
-            self._path = None
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
+            self._close()
+
+    def _close(self) -> None:
+        self._path = None
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def _next(self) -> int:
         self._last = min(self._last + 1, SUBJECT_MASK)
@@ -76,9 +82,11 @@ class NameLog:
             if self._descriptor is None:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
                 self._descriptor = os.open(self._path, flags, 0o644)
-            os.write(self._descriptor, json.dumps([number, facts]).encode() + b"\n")
+            line = json.dumps([number, facts]).encode() + b"\n"
+            if os.write(self._descriptor, line) < len(line):
+                self._close()
         except OSError:
-            self._path = None  # a full disk: the facts stay in memory, training goes on
+            self._close()  # a full disk: the facts stay in memory, training goes on
 
 
 class NameLogReader:
@@ -94,7 +102,7 @@ class NameLogReader:
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
-                data = file.read()
+                data = file.read(_MOST_BYTES)
         except OSError:
             return
         self._offset += len(data)
@@ -102,7 +110,7 @@ class NameLogReader:
         for line in lines:
             try:
                 number, facts = json.loads(line)
-            except ValueError:
+            except (ValueError, TypeError, RecursionError):
                 continue
-            if isinstance(number, int) and isinstance(facts, dict):
+            if type(number) is int and 0 <= number <= SUBJECT_MASK and isinstance(facts, dict):
                 yield number, facts

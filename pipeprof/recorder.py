@@ -9,7 +9,6 @@ import mmap
 import os
 import re
 import socket
-import sys
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -80,12 +79,15 @@ class Recorder:
     Args:
         folder: the run folder; None records into memory only.
         capacity: records that each ring holds.
+        forked: whether this is a worker process, forked from one that records.
 
     Attributes:
         lanes: the writer of each thread that has recorded, by `threading.get_ident`.
     """
 
-    def __init__(self, folder: Path | None, *, capacity: int = rings.CAPACITY) -> None:
+    def __init__(
+        self, folder: Path | None, *, capacity: int = rings.CAPACITY, forked: bool = False
+    ) -> None:
         self.pid = os.getpid()
         self.folder = folder
         self.prefix = f"{host_name()}-{self.pid}"
@@ -93,6 +95,7 @@ class Recorder:
         self.rings: list[OwnRing] = []
         self.lanes: dict[int, LaneWriter] = {}
         self._capacity = capacity
+        self._forked = forked
         self._retired: deque[tuple[int, OwnRing]] = deque()
         self._lock = threading.Lock()
 
@@ -123,17 +126,18 @@ class Recorder:
 
         This one goes on for the parent alone: whatever still holds it here records for nobody.
         """
-        child = Recorder(self.folder, capacity=self._capacity)
+        child = Recorder(self.folder, capacity=self._capacity, forked=True)
         for lane in self.lanes.values():
             lane.write = _write_nothing
         self.folder, self.lanes, self.rings = None, {}, []
+        self._retired.clear()
         self.names, self._lock = NameLog(None), threading.Lock()
         return child
 
     def _open_lane(self, native_name: str) -> LaneWriter:
         ring = self._take_ring()
         native_id = threading.get_native_id()
-        name, role = _describe_thread(native_id, native_name)
+        name, role = self._describe_thread(native_id, native_name)
         facts: dict[str, Any] = {"type": "lane", "name": name, "role": role.value}
         if native_id != self.pid:
             facts["ring"] = ring.number
@@ -142,6 +146,17 @@ class Recorder:
         ring.write(code(Kind.THREAD, subject), now, now, self.pid, native_id)
         lane = self.lanes[get_ident()] = LaneWriter(ring, native_id, subject)
         return lane
+
+    def _describe_thread(self, native_id: int, native_name: str) -> tuple[str, Role]:
+        if native_id == self.pid:
+            return (WORKER_PROCESS, Role.WORKER) if self._forked else ("main", Role.MAIN)
+        # Not threading.current_thread(): that would leave a dummy behind for a thread not Python's own.
+        for thread in threading.enumerate():
+            if thread.native_id == native_id and not thread.name.startswith("Dummy-"):
+                return re.sub(r"^Thread-\d+", "Thread", thread.name), _role_of(thread.name)
+        comm = thread_comm(native_id)
+        # A thread that was given no name has that of the process.
+        return native_name if comm == thread_comm(self.pid) else comm, Role.INPUT
 
     def _take_ring(self) -> OwnRing:
         with self._lock:
@@ -201,22 +216,10 @@ def thread_comm(native_id: int) -> str:
         return "thread"
 
 
-def _describe_thread(native_id: int, native_name: str) -> tuple[str, Role]:
-    if native_id == os.getpid():
-        return (WORKER_PROCESS, Role.WORKER) if _is_worker_process() else ("main", Role.MAIN)
-    # Not threading.current_thread(): that would leave a dummy behind for a thread not Python's own.
-    for thread in threading.enumerate():
-        if thread.native_id == native_id and not thread.name.startswith("Dummy-"):
-            role = Role.WORKER if "(worker)" in thread.name else Role.INPUT
-            return re.sub(r"^Thread-\d+", "Thread", thread.name), role
-    comm = thread_comm(native_id)
-    # A thread that was given no name has that of the process.
-    return native_name if comm == thread_comm(os.getpid()) else comm, Role.INPUT
-
-
-def _is_worker_process() -> bool:
-    processes = sys.modules.get("multiprocessing.process")
-    return processes is not None and processes.parent_process() is not None
+def _role_of(thread_name: str) -> Role:
+    if thread_name.startswith("pipeprof-"):
+        return Role.OTHER
+    return Role.WORKER if "(worker)" in thread_name else Role.INPUT
 
 
 current: Recorder | None = None

@@ -5,15 +5,15 @@ never changes. It holds measurements only: verdicts, ratios and words are `pipep
 Times are integer nanoseconds on the clock of the recording (`pipeprof.clock`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import PurePath
 
 import numpy as np
 
 from pipeprof.clock import WallAnchor
-from pipeprof.series import Binned, BoolArray, Gauge, Histogram, IntArray
+from pipeprof.series import HISTOGRAM_BINS, Binned, BoolArray, Gauge, Histogram, IntArray
 
 UNKNOWN_NS = -1
 
@@ -435,54 +435,133 @@ class Profile:
     def check(self) -> tuple[str, ...]:
         """What is inconsistent in this profile, one sentence each; empty when all is well.
 
-        The invariants: a step's wait is no longer than the step; steps of a loop do not overlap;
-        a stage's own work is not negative; spans of one lane nest; every index points at something.
+        The invariants: all arrays fit together and every index points at something (`find_damage`);
+        a step's wait is no longer than the step; steps of a loop do not overlap; a stage's own work
+        is not negative; spans of one lane nest.
         """
-        return tuple(
-            problem
-            for problems in (_check_loops(self), _check_stages(self), _check_spans(self))
-            for problem in problems
-        )
+        problems = find_damage(self)
+        if problems:
+            return problems  # the rest could not be looked at
+        return (*_check_steps(self), *_check_work(self), *_check_spans(self))
 
 
-def _check_loops(profile: Profile) -> list[str]:
-    problems = []
+def find_damage(profile: Profile) -> tuple[str, ...]:
+    """What makes a profile impossible to work with, one sentence each: not all of it is there."""
+    return (*_check_arrays(profile), *_check_loops(profile), *_check_stages(profile))
+
+
+def _check_arrays(profile: Profile) -> Iterator[str]:
+    """The arrays of one thing are of one length; there is a time in every bin."""
+    for number, loop in enumerate(profile.loops):
+        name = f"loop {number}"
+        yield from _check_columns(name, loop.steps)
+        yield from _check_binned(name, loop.over_time, len(LOOP_CHANNELS))
+        yield from _check_gauge(name, loop.input.queue)
+        times = (loop.step_times, loop.wait_times, loop.compute_times, loop.epoch_start_times)
+        for histogram in times:
+            yield from _check_histogram(name, histogram)
+    for number, stage in enumerate(profile.stages):
+        name = f"stage {number}"
+        yield from _check_binned(name, stage.work, len(STAGE_CHANNELS))
+        for gauge in (stage.parallelism, stage.buffer, stage.buffer_size):
+            yield from _check_gauge(name, gauge)
+    for number, lane in enumerate(profile.lanes):
+        yield from _check_binned(f"lane {number}", lane.busy, 1)
+        yield from _check_binned(f"lane {number}", lane.cpu, 1)
+    yield from _check_binned("cpu", profile.cpu.used, 1)
+    yield from _check_binned("cpu", profile.cpu.sampled, 1)
+    for name, gauge in profile.gauges.items():
+        yield from _check_gauge(name, gauge)
+    yield from _check_columns("spans", profile.spans)
+
+
+def _check_columns(name: str, table: Steps | Spans | Gauge) -> Iterator[str]:
+    shapes = {
+        value.shape
+        for value in (getattr(table, field.name) for field in fields(table))
+        if isinstance(value, np.ndarray)
+    }
+    if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
+        yield f"{name}: columns of different lengths"
+
+
+def _check_binned(name: str, binned: Binned | None, channels: int) -> Iterator[str]:
+    if binned is None:
+        return
+    if binned.sums.ndim != 2 or binned.sums.shape[1] != channels:
+        yield f"{name}: sums of other channels than {channels}"
+    if binned.width_ns < 1:
+        yield f"{name}: bins {binned.width_ns} ns wide"
+
+
+def _check_gauge(name: str, gauge: Gauge | None) -> Iterator[str]:
+    if gauge is None:
+        return
+    yield from _check_columns(name, gauge)
+    if gauge.width_ns < 1:
+        yield f"{name}: bins {gauge.width_ns} ns wide"
+
+
+def _check_histogram(name: str, histogram: Histogram) -> Iterator[str]:
+    if histogram.counts.ndim != 1 or len(histogram.counts) > HISTOGRAM_BINS:
+        yield f"{name}: a histogram with too many bins"
+    elif (histogram.counts < 0).any():
+        yield f"{name}: a histogram with negative counts"
+
+
+def _check_loops(profile: Profile) -> Iterator[str]:
+    for number, loop in enumerate(profile.loops):
+        if loop.parent is not None and not 0 <= loop.parent < len(profile.loops):
+            yield f"loop {number}: no loop {loop.parent} to be its parent"
+        if loop.lane is not None and not 0 <= loop.lane < len(profile.lanes):
+            yield f"loop {number}: no lane {loop.lane} to run on"
+    yield from _check_ancestors("loop", [loop.parent for loop in profile.loops])
+
+
+def _check_stages(profile: Profile) -> Iterator[str]:
+    for number, stage in enumerate(profile.stages):
+        if stage.parent is not None and not 0 <= stage.parent < len(profile.stages):
+            yield f"stage {number} ({stage.name}): no stage {stage.parent} to ask it"
+        if any(not 0 <= lane < len(profile.lanes) for lane in stage.lanes):
+            yield f"stage {number} ({stage.name}): ran on a lane that is none"
+    yield from _check_ancestors("stage", [stage.parent for stage in profile.stages])
+
+
+def _check_ancestors(kind: str, parents: Sequence[int | None]) -> Iterator[str]:
+    for number in range(len(parents)):
+        at, seen = parents[number], {number}
+        while at is not None and 0 <= at < len(parents) and at not in seen:
+            seen.add(at)
+            at = parents[at]
+        if at == number:
+            yield f"{kind} {number} is its own ancestor"
+            return
+
+
+def _check_steps(profile: Profile) -> Iterator[str]:
     for number, loop in enumerate(profile.loops):
         steps = loop.steps
         if (steps.wait_ns > steps.end_ns - steps.start_ns).any():
-            problems.append(f"loop {number}: a step waits longer than it lasts")
+            yield f"loop {number}: a step waits longer than it lasts"
         if (steps.start_ns[1:] < steps.end_ns[:-1]).any():
-            problems.append(f"loop {number}: steps overlap")
-        if loop.parent is not None and not 0 <= loop.parent < len(profile.loops):
-            problems.append(f"loop {number}: no loop {loop.parent} to be its parent")
-        if loop.lane is not None and not 0 <= loop.lane < len(profile.lanes):
-            problems.append(f"loop {number}: no lane {loop.lane} to run on")
-    return problems
+            yield f"loop {number}: steps overlap"
 
 
-def _check_stages(profile: Profile) -> list[str]:
-    problems = []
+def _check_work(profile: Profile) -> Iterator[str]:
     for number, stage in enumerate(profile.stages):
         if (stage.work.sums < 0).any():
-            problems.append(f"stage {number} ({stage.name}): negative work")
-        if stage.parent is not None and not 0 <= stage.parent < len(profile.stages):
-            problems.append(f"stage {number} ({stage.name}): no stage {stage.parent} to ask it")
-        if any(not 0 <= lane < len(profile.lanes) for lane in stage.lanes):
-            problems.append(f"stage {number} ({stage.name}): ran on a lane that is none")
-    return problems
+            yield f"stage {number} ({stage.name}): negative work"
 
 
-def _check_spans(profile: Profile) -> list[str]:
+def _check_spans(profile: Profile) -> Iterator[str]:
     spans = profile.spans
-    problems = []
     if (spans.end_ns < spans.start_ns).any():
-        problems.append("a span ends before it begins")
+        yield "a span ends before it begins"
     kinds = tuple(SpanKind)
     for lane in np.unique(spans.lane):
         chosen = (spans.lane == lane) & (spans.kind != kinds.index(SpanKind.STEP))
         if not _nest(spans.start_ns[chosen], spans.end_ns[chosen]):
-            problems.append(f"spans of lane {lane} overlap without nesting")
-    return problems
+            yield f"spans of lane {lane} overlap without nesting"
 
 
 def _nest(start_ns: IntArray, end_ns: IntArray) -> bool:

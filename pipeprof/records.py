@@ -37,7 +37,7 @@ class Kind(IntEnum):
     """From here on the ring is a lane's (subject). value: its native thread id."""
     ROOT_SPAN = 2
     """A stage (subject) worked, called from outside any stage. inner: nanoseconds in stages called
-    from within; value: CPU nanoseconds of the whole call, or `NOT_READ`."""
+    from within; value: its own CPU nanoseconds, those stages' left out, or `NOT_READ`."""
     NESTED_SPAN = 3
     """The same, called from within another stage of the same thread."""
     WORK = 4

@@ -8,14 +8,15 @@ from old ones and notices when it was overrun. It knows bytes only, not what the
 File: a header of `HEADER` (magic, record size, capacity, process id), then the slots.
 """
 
+import bisect
 import mmap
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeprof.errors import RunDamaged
 from pipeprof.records import RECORD, RECORD_DTYPE, Records
@@ -25,6 +26,7 @@ Write = Callable[[int, int, int, int, int], None]
 MAGIC = b"PPRING01"
 HEADER = struct.Struct("<8sIIQ40x")
 CAPACITY = 16384
+MOST_CAPACITY = 1 << 20
 
 
 def create_ring(path: Path, *, pid: int, capacity: int = CAPACITY) -> mmap.mmap:
@@ -46,22 +48,29 @@ def create_ring(path: Path, *, pid: int, capacity: int = CAPACITY) -> mmap.mmap:
         raise
     finally:
         os.close(descriptor)
-    HEADER.pack_into(ring, 0, MAGIC, RECORD.size, capacity, pid)
+    _write_header(ring, capacity, pid)
     return ring
 
 
 def anonymous_ring(*, pid: int, capacity: int = CAPACITY) -> mmap.mmap:
     """A ring in memory only, for when no file can be had."""
     ring = mmap.mmap(-1, HEADER.size + capacity * RECORD.size)
-    HEADER.pack_into(ring, 0, MAGIC, RECORD.size, capacity, pid)
+    _write_header(ring, capacity, pid)
     return ring
+
+
+def _write_header(ring: mmap.mmap, capacity: int, pid: int) -> None:
+    # The magic comes last: who finds it finds the rest.
+    HEADER.pack_into(ring, 0, bytes(len(MAGIC)), RECORD.size, capacity, pid)
+    ring[: len(MAGIC)] = MAGIC
 
 
 def writer(ring: mmap.mmap) -> Write:
     """The function that appends a record: ``write(code, start_ns, end_ns, inner, value)``.
 
-    It is a closure because that is the fastest thing Python has. It may be interrupted anywhere (by
-    a signal handler that raises): then the record is whole or is overwritten by the next one.
+    It is a closure because that is the fastest thing Python has. It may be interrupted anywhere, by
+    a signal handler that raises or that records something itself: then the record is whole or is
+    overwritten by the next one, and the ring stays in order.
     """
     pack = RECORD.pack_into
     size = RECORD.size
@@ -72,50 +81,51 @@ def writer(ring: mmap.mmap) -> Write:
 
     def write(code: int, start_ns: int, end_ns: int, inner: int, value: int) -> None:
         nonlocal offset, lap
-        pack(ring, offset, start_ns, end_ns, inner, value, code, lap)
-        if offset != last:
-            offset += size
+        here, now = offset, lap
+        pack(ring, here, start_ns, end_ns, inner, value, code, now)
+        if here != last:
+            offset = here + size
         else:
-            lap, offset = lap + 1, first
+            lap, offset = now + 1, first
 
     return write
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a reader stands: the lap and the slot that come next."""
-
-    lap: int = 1
-    slot: int = 0
-
-    def distance(self, before: "Position", capacity: int) -> int:
-        """Records from another position in a ring of that capacity to this one."""
-        return (self.lap - before.lap) * capacity + self.slot - before.slot
-
-
 class RingReader:
-    """Takes new records out of a ring, in the order in which they were written."""
+    """Takes new records out of a ring, in the order in which they were written.
 
-    def __init__(self, ring: mmap.mmap, position: Position | None = None) -> None:
-        """Reads on from ``position``, else from the beginning.
+    A record that the writer may be overwriting at this moment is given up: of a ring that is full
+    of unread records all but the oldest can be had.
+
+    Attributes:
+        position: how many records were written before the one that comes next.
+        dropped: how many records were overwritten before they were read.
+        capacity: how many records the ring holds.
+    """
+
+    def __init__(self, ring: mmap.mmap, position: int = 0) -> None:
+        """Reads on from ``position``.
 
         Raises:
             RunDamaged: these are not the bytes of a ring.
         """
         if len(ring) < HEADER.size:
             raise RunDamaged("expected a ring of records, found a file too short to be one")
-        magic, record_size, capacity, self.pid = HEADER.unpack_from(ring)
+        magic, record_size, capacity, _ = HEADER.unpack_from(ring)
+        known = magic == MAGIC and record_size == RECORD.size
         whole = len(ring) >= HEADER.size + record_size * capacity
-        if magic != MAGIC or record_size != RECORD.size or not whole or not capacity:
+        if not known or not whole or not 0 < capacity <= MOST_CAPACITY or position < 0:
             raise RunDamaged(
                 "expected a ring of records, found a file that is none or is cut short"
             )
-        self._slots = np.frombuffer(ring, RECORD_DTYPE, capacity, HEADER.size)
-        self.position = position or Position()
+        self.capacity: int = capacity
+        self._slots: Records = np.frombuffer(ring, RECORD_DTYPE, capacity, HEADER.size)
+        self._laps: npt.NDArray[np.uint32] = self._slots["lap"]
+        self.position = position
         self.dropped = 0
 
     @classmethod
-    def open(cls, path: Path, position: Position | None = None) -> "RingReader":
+    def open(cls, path: Path, position: int = 0) -> "RingReader":
         """Maps a ring file for reading.
 
         Raises:
@@ -127,57 +137,50 @@ class RingReader:
                 raise RunDamaged(f"expected a ring of records in {path.name}, found an empty file")
             return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), position)
 
-    @property
-    def capacity(self) -> int:
-        """How many records the ring holds."""
-        return len(self._slots)
-
     def waits_at_least(self, count: int) -> bool:
-        """Whether so many records, fewer than the capacity, have not been read yet."""
-        lap, slot = self.position.lap, self.position.slot + count - 1
-        if slot >= self.capacity:
-            lap, slot = lap + 1, slot - self.capacity
-        return int(self._slots["lap"][slot]) >= lap
+        """Whether so many records, at most the capacity, have not been read yet."""
+        return self._is_written(self.position + count - 1)
 
     def read(self) -> Records:
-        """All records written since the last call; `dropped` counts those overwritten meanwhile."""
-        parts = []
-        while True:
-            part = self._read_lap()
-            if not len(part):
-                break
-            parts.append(part)
+        """All records written since the last call, or all that the ring still holds of them."""
+        # Twice, because what is new may go on behind the border of a lap.
+        parts = [part for part in (self._read_lap(), self._read_lap()) if len(part)]
         return np.concatenate(parts) if parts else np.empty(0, RECORD_DTYPE)
 
     def _read_lap(self) -> Records:
-        self._skip_overwritten()
-        lap, slot = self.position.lap, self.position.slot
-        ready = self._count_ready(lap, slot)
-        records = self._slots[slot : slot + ready].copy()
+        """What is new, up to the end of the lap."""
+        self._drop(self._count_lost())
+        lap, slot = divmod(self.position, self.capacity)
+        end = slot + bisect.bisect_left(
+            range(slot, self.capacity), True, key=lambda at: int(self._laps[at]) <= lap
+        )
+        records: Records = self._slots[slot:end].copy()
+        whole = records["lap"] == lap + 1
+        if not whole.all():
+            records = records[: int(whole.argmin())]
         # The writer may have come round while the copy was made; it overwrites the oldest first.
-        spoilt = ready - self._count_ready(lap, slot, ready)
-        if spoilt:
-            spoilt = min(spoilt + 1, ready)
-            self.dropped += spoilt
-        at_end = slot + ready == self.capacity
-        self.position = Position(lap + 1, 0) if at_end else Position(lap, slot + ready)
-        return records[spoilt:] if len(records[spoilt:]) or not at_end else self._read_lap()
+        lost = min(self._count_lost(), len(records))
+        self._drop(lost)
+        records = records[lost:]
+        self.position += len(records)
+        return records
 
-    def _count_ready(self, lap: int, slot: int, among: int | None = None) -> int:
-        end = self.capacity if among is None else slot + among
-        fits = self._slots["lap"][slot:end] == lap
-        if among is not None:
-            return int(fits.sum())
-        return len(fits) if fits.all() else int(fits.argmin())
+    def _drop(self, count: int) -> None:
+        self.position += count
+        self.dropped += count
 
-    def _skip_overwritten(self) -> None:
-        lap, slot = self.position.lap, self.position.slot
-        if int(self._slots["lap"][slot]) <= lap:
-            return
-        laps = self._slots["lap"]
+    def _count_lost(self) -> int:
+        """How many of the records not read yet are overwritten, or may be at this moment."""
+        if not self._is_written(self.position + self.capacity - 1):
+            return 0
+        return max(self._count_written() - self.capacity + 1 - self.position, 0)
+
+    def _is_written(self, number: int) -> bool:
+        lap, slot = divmod(number, self.capacity)
+        return int(self._laps[slot]) > lap
+
+    def _count_written(self) -> int:
+        """How many records have ever been written, or a moment ago had been."""
+        laps = self._laps.copy()
         newest = int(laps.max())
-        head = int((laps == newest).sum())
-        margin = self.capacity // 8
-        resume = (newest - 1) * self.capacity + head + margin
-        self.dropped += resume - (lap * self.capacity + slot)
-        self.position = Position(*divmod(resume, self.capacity))
+        return (newest - 1) * self.capacity + int(np.flatnonzero(laps == newest)[-1]) + 1

@@ -10,6 +10,7 @@ import json
 import re
 import time
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,10 @@ from typing import Any
 import numpy as np
 
 from pipeprof.checkpoint import Checkpoint, resume
-from pipeprof.collector import RingSet, remove_files_of
+from pipeprof.collector import Progress, RingSet, pid_of, remove_files_of
 from pipeprof.errors import RunDamaged, RunNotFound, RunTooNew
 from pipeprof.recorder import host_name
-from pipeprof.recording import Profile
-from pipeprof.ring import Position
+from pipeprof.recording import Profile, find_damage
 from pipeprof.series import IntArray
 from pipeprof.storage import Decoder, Encoder
 
@@ -31,7 +31,9 @@ DEFAULT_LOGDIR = Path("logs") / "pipeprof"
 
 # No file of ours comes near these; one that does was not written by pipeprof.
 _MOST_JSON_BYTES = 64 << 20
-_MOST_NUMBER_BYTES = 512 << 20
+_MOST_NUMBER_BYTES = 128 << 20
+
+_READ_ATTEMPTS = 5
 
 
 def new_run_name() -> str:
@@ -63,7 +65,7 @@ def create_run_folder(logdir: Path, name: str | None) -> Path:
 
 def _as_file_name(name: str) -> str:
     plain = re.sub(r"[^\w.+=-]+", "-", name).strip(".-")
-    return plain[:100] or new_run_name()
+    return plain.encode()[:100].decode(errors="ignore") or new_run_name()
 
 
 def list_runs(logdir: Path) -> tuple[Path, ...]:
@@ -123,6 +125,16 @@ class RunFile:
         """The JSON file."""
         return self.folder / f"{self.prefix}.json"
 
+    @property
+    def host(self) -> str:
+        """The machine that the process ran on."""
+        return self.prefix.rpartition("-")[0]
+
+    def is_alive(self) -> bool:
+        """Whether the process is still there, as far as can be known here."""
+        pid = pid_of(self.prefix, host_name())
+        return pid is not None and Path(f"/proc/{pid}").exists()
+
     def write(self, content: Profile | Checkpoint) -> None:
         """Writes a finished recording or a checkpoint; a reader sees the one before or this one.
 
@@ -134,21 +146,22 @@ class RunFile:
         encoded = encoder.encode(content)
         old = sorted(self.folder.glob(f"{self.prefix}.*.npz"))
         numbers = self.folder / f"{self.prefix}.{_next_number(old)}.npz"
+        document = {"format": FORMAT, "kind": kind, "numbers": numbers.name, kind: encoded}
+        temporary = self.path.with_suffix(".json.tmp")
         save = np.savez_compressed if kind == "profile" else np.savez
         try:
             with numbers.open("wb") as file:
                 save(file, numbers=encoder.numbers())
-            document = {"format": FORMAT, "kind": kind, "numbers": numbers.name, kind: encoded}
-            temporary = self.path.with_suffix(".json.tmp")
             temporary.write_text(json.dumps(document))
             temporary.replace(self.path)
-        except OSError:
+        except BaseException:
             numbers.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         for path in old:
             path.unlink(missing_ok=True)
 
-    def finish(self, profile: Profile, pids: set[int]) -> None:
+    def finish(self, profile: Profile, pids: Iterable[int]) -> None:
         """Writes the finished recording and removes the rings it was made from.
 
         Raises:
@@ -156,7 +169,7 @@ class RunFile:
         """
         self.write(profile)
         for pid in pids:
-            remove_files_of(self.folder, pid)
+            remove_files_of(self.folder, self.host, pid)
 
 
 def _next_number(old: list[Path]) -> int:
@@ -191,9 +204,27 @@ def _weight(profile: Profile) -> tuple[bool, int]:
 
 
 def _read_process(file: RunFile) -> Profile:
-    document = _read_json(file.path)
+    for _ in range(_READ_ATTEMPTS):
+        document = _read_json(file.path)
+        _check_format(file, document)
+        try:
+            numbers = _read_numbers(file.folder, document.get("numbers"))
+            break
+        except FileNotFoundError:
+            continue  # replaced by the next checkpoint since the JSON was read
+    else:
+        raise RunDamaged(f"expected the numbers of {file.path.name} beside it, found none.")
+    decoder = Decoder(numbers)
+    if document.get("kind") == "profile":
+        profile = decoder.decode(Profile, document.get("profile"))
+    else:
+        profile = recover(file, decoder.decode(Checkpoint, document.get("checkpoint")))
+    return _checked(profile)
+
+
+def _check_format(file: RunFile, document: dict[str, Any]) -> None:
     version = document.get("format")
-    if not isinstance(version, int):
+    if type(version) is not int:
         raise RunDamaged(
             f"expected a run of pipeprof in {file.path.name}, found no format number: "
             "the file is damaged or was written by something else."
@@ -203,56 +234,67 @@ def _read_process(file: RunFile) -> Profile:
             f"expected a run of format {FORMAT} or older, found format {version} in "
             f"{file.path.name}: install a newer pipeprof to read it."
         )
-    decoder = Decoder(_read_numbers(file.folder, document.get("numbers")))
-    if document.get("kind") == "profile":
-        profile = decoder.decode(Profile, document.get("profile"))
-        _check(profile)
+
+
+def _checked(profile: Profile) -> Profile:
+    """The profile, if it can be worked with; what contradicts itself becomes a warning."""
+    damage = find_damage(profile)
+    if damage:
+        raise RunDamaged(f"expected a consistent recording, found: {damage[0]}.")
+    contradictions = profile.check()
+    if not contradictions:
         return profile
-    return recover(file, decoder.decode(Checkpoint, document.get("checkpoint")))
-
-
-def _check(profile: Profile) -> None:
-    try:
-        problems = profile.check()
-    except (IndexError, ValueError, TypeError) as error:
-        problems = (f"its arrays do not fit together ({error})",)
-    if problems:
-        raise RunDamaged(f"expected a consistent recording, found: {problems[0]}.")
+    sentence = f"The recording contradicts itself ({contradictions[0]}): figures may be wrong."
+    return replace(profile, run=replace(profile.run, warnings=(*profile.run.warnings, sentence)))
 
 
 def recover(file: RunFile, checkpoint: Checkpoint) -> Profile:
-    """A recording that was cut off: its last checkpoint and what the rings hold beyond it."""
+    """A recording that was cut off: its last checkpoint and what the rings hold beyond it.
+
+    Raises:
+        RunDamaged: checkpoint, rings and name logs do not fit together.
+    """
+    try:
+        profile = _recover(file, checkpoint)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RunDamaged(
+            f"expected a recording that was cut off in {file.path.name}, found one whose parts "
+            f"do not fit together ({type(error).__name__})."
+        ) from None
+    # Names come from files without declared types: once to JSON and back checks them.
+    encoder = Encoder()
+    encoded = encoder.encode(profile)
+    return Decoder(encoder.numbers()).decode(Profile, encoded)
+
+
+def _recover(file: RunFile, checkpoint: Checkpoint) -> Profile:
     accumulator = resume(checkpoint)
-    positions = {
-        (ring.pid, ring.number): Position(ring.lap, ring.slot) for ring in checkpoint.rings
-    }
-    rings = RingSet(accumulator, positions)
+    positions = {(ring.pid, ring.number): ring.position for ring in checkpoint.rings}
+    rings = RingSet(accumulator, file.host, Progress(positions, frozenset(checkpoint.ended)))
     rings.discover(file.folder)
     rings.drain()
-    accumulator.settle(final=True)
-    run = checkpoint.run
-    alive = host_name() in run.hosts and Path(f"/proc/{file.prefix.rpartition('-')[2]}").exists()
-    warnings = tuple(accumulator.warnings)
+    accumulator.settle()
+    alive = file.is_alive()
+    warnings = tuple(accumulator.subjects.warnings)
     if alive:
         warnings = ("This run is still being recorded: figures so far.", *warnings)
-    last = accumulator.last_ns()
-    run = replace(
-        run,
-        complete=alive,
-        end_ns=max(last, run.end_ns),
-        warnings=warnings,
-    )
     overhead = replace(
         checkpoint.overhead,
         events=accumulator.event_count,
         dropped=checkpoint.overhead.dropped + rings.dropped,
     )
-    return accumulator.profile(
-        run=run, cores=checkpoint.cores, cpu_limit=checkpoint.cpu_limit, overhead=overhead
+    profile = accumulator.profile(
+        run=replace(checkpoint.run, complete=alive, warnings=warnings),
+        cores=checkpoint.cores,
+        cpu_limit=checkpoint.cpu_limit,
+        overhead=overhead,
     )
+    end_ns = max([profile.run.end_ns, *profile.spans.end_ns[-1:].tolist()])
+    return replace(profile, run=replace(profile.run, end_ns=end_ns))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    _expect_plain_file(path)
     try:
         if path.stat().st_size > _MOST_JSON_BYTES:
             raise RunDamaged(f"expected a run's file, found {path.name} too large to be one.")
@@ -271,17 +313,26 @@ def _read_numbers(folder: Path, name: Any) -> IntArray:
     if not isinstance(name, str) or "/" in name or not name.endswith(".npz"):
         raise RunDamaged("expected the name of the run's file of numbers, found none.")
     path = folder / name
+    _expect_plain_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > _MOST_NUMBER_BYTES:
                 raise RunDamaged(f"expected a run's numbers, found {name} too large to be them.")
         with np.load(path, allow_pickle=False) as arrays:
             numbers = arrays["numbers"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (RunDamaged, FileNotFoundError):
+        raise
+    except Exception as error:  # zipfile, zlib and numpy raise whatever broken bytes lead them to
         raise RunDamaged(
-            f"expected the run's numbers in {name}, found a file that is missing or damaged "
+            f"expected the run's numbers in {name}, found a file that is damaged "
             f"({type(error).__name__})."
         ) from None
     if numbers.dtype != np.int64 or numbers.ndim != 1:
         raise RunDamaged(f"expected whole numbers in {name}, found {numbers.dtype}.")
     return np.asarray(numbers, np.int64)
+
+
+def _expect_plain_file(path: Path) -> None:
+    # A link could lead anywhere, and from a pipe or a device reading might never return.
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise RunDamaged(f"expected a plain file, found {path.name} to be something else.")

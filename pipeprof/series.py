@@ -5,6 +5,7 @@ width doubles when the run outgrows them, and histograms in logarithmic bins. Ad
 at the first event and at the billionth. They know nothing of what the numbers mean.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,64 +53,111 @@ class Binned:
 
 
 class BinnedSums:
-    """Collects a `Binned`: `BINS` bins that double in width whenever time runs past the last."""
+    """Collects a `Binned`, or several at once, one a row.
 
-    def __init__(self, channels: int, start_ns: int) -> None:
+    There are `BINS` bins, which double in width whenever time runs past the last.
+    """
+
+    def __init__(self, channels: int, start_ns: int, rows: int = 1) -> None:
         self.start_ns = start_ns
         self.width_ns = FIRST_WIDTH_NS
-        self.sums: IntArray = np.zeros((BINS, channels), np.int64)
-        self.used = 0
+        self._sums: IntArray = np.zeros((rows, BINS, channels), np.int64)
+        self._used: IntArray = np.zeros(rows, np.int64)
 
     @classmethod
-    def resume(cls, binned: Binned) -> "BinnedSums":
-        """Goes on where a stored one ended."""
-        sums = cls(binned.sums.shape[1], binned.start_ns)
-        sums.width_ns = binned.width_ns
-        sums.used = len(binned.sums)
-        sums.sums[: sums.used] = binned.sums
+    def resume(cls, channels: int, start_ns: int, rows: Sequence[Binned]) -> "BinnedSums":
+        """Goes on where stored ones ended.
+
+        Raises:
+            ValueError: they are not of one collection, or of none.
+        """
+        sums = cls(channels, start_ns, len(rows))
+        for row, binned in enumerate(rows):
+            if binned.width_ns < 1 or (row and binned.width_ns != sums.width_ns):
+                raise ValueError(f"bins {binned.width_ns} ns wide")
+            sums.width_ns = binned.width_ns
+            sums._used[row] = len(binned.sums)
+            sums._sums[row, : len(binned.sums)] = binned.sums
         return sums
 
-    def add(self, times_ns: IntArray, values: IntArray) -> None:
-        """Adds rows of ``values`` (n, channels) at ``times_ns`` (n), none before the start."""
+    def grow(self, rows: int) -> None:
+        """Makes room for so many rows in all."""
+        more = rows - len(self._sums)
+        if more > 0:
+            self._sums = np.concatenate(
+                [self._sums, np.zeros((more, *self._sums.shape[1:]), np.int64)]
+            )
+            self._used = np.concatenate([self._used, np.zeros(more, np.int64)])
+
+    def add(self, times_ns: IntArray, values: IntArray, rows: IntArray | int = 0) -> None:
+        """Adds ``values`` (n, channels) at ``times_ns`` (n) to ``rows`` (n)."""
         if not len(times_ns):
             return
         latest = int(times_ns.max())
         while latest >= self.start_ns + BINS * self.width_ns:
             self._double()
-        index = np.clip((times_ns - self.start_ns) // self.width_ns, 0, BINS - 1)
-        np.add.at(self.sums, index, values)
-        self.used = max(self.used, int(index.max()) + 1)
+        index = np.maximum((times_ns - self.start_ns) // self.width_ns, 0)
+        bins = self._sums.reshape(-1, self._sums.shape[2])
+        np.add.at(bins, rows * BINS + index, values)
+        np.maximum.at(self._used, np.broadcast_to(rows, index.shape), index + 1)
 
-    def spread(self, start_ns: IntArray, end_ns: IntArray, values: IntArray) -> None:
-        """Adds rows that came about evenly from ``start_ns`` to ``end_ns``, to all bins between."""
-        if not len(end_ns):
+    def spread(
+        self, start_ns: IntArray, end_ns: IntArray, values: IntArray, rows: IntArray | int = 0
+    ) -> None:
+        """Adds what came about evenly from ``start_ns`` to ``end_ns`` to all bins between."""
+        pieces = np.minimum((end_ns - start_ns) // self.width_ns + 1, MOST_PIECES)
+        pieces = np.maximum(pieces, 1)
+        if not (pieces > 1).any():
+            self.add(end_ns, values, rows)
             return
-        pieces = np.clip((end_ns - start_ns) // self.width_ns + 1, 1, MOST_PIECES)
-        if (pieces == 1).all():
-            self.add(end_ns, values)
-            return
-        row = np.repeat(np.arange(len(pieces)), pieces)
-        piece = np.arange(len(row)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-        of = pieces[row]
-        times = end_ns[row] - (end_ns - start_ns)[row] * (of - 1 - piece) // of
-        whole, part, count = values[row], piece[:, None], of[:, None]
-        self.add(times, whole * (part + 1) // count - whole * part // count)
+        of_row = np.repeat(np.arange(len(pieces)), pieces)
+        piece = np.arange(len(of_row)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        of = pieces[of_row]
+        times = end_ns[of_row] - (end_ns - start_ns)[of_row] * (of - 1 - piece) // of
+        whole, part, count = values[of_row], piece[:, None], of[:, None]
+        shares = whole * (part + 1) // count - whole * part // count
+        self.add(times, shares, rows if isinstance(rows, int) else rows[of_row])
 
-    def add_one(self, time_ns: int, *values: int) -> None:
-        """Adds a single row."""
-        self.add(np.array([time_ns], np.int64), np.array([values], np.int64))
-
-    def freeze(self) -> Binned:
-        """What has been added so far."""
-        return Binned(
-            start_ns=self.start_ns, width_ns=self.width_ns, sums=self.sums[: self.used].copy()
-        )
+    def freeze(self, row: int = 0) -> Binned:
+        """What has been added to a row so far."""
+        used = self._sums[row, : self._used[row]]
+        return Binned(start_ns=self.start_ns, width_ns=self.width_ns, sums=used.copy())
 
     def _double(self) -> None:
-        pairs = self.sums.reshape(BINS // 2, 2, -1).sum(axis=1)
-        self.sums = np.concatenate([pairs, np.zeros_like(pairs)])
+        rows, _, channels = self._sums.shape
+        pairs = self._sums.reshape(rows, BINS // 2, 2, channels).sum(axis=2)
+        self._sums = np.concatenate([pairs, np.zeros_like(pairs)], axis=1)
+        self._used = (self._used + 1) // 2
         self.width_ns *= 2
-        self.used = (self.used + 1) // 2
+
+
+class LatestRows:
+    """The latest rows of a table that grows without end.
+
+    Args:
+        most: how many of them stay.
+        columns: how many numbers each has.
+    """
+
+    def __init__(self, most: int, columns: int) -> None:
+        self._most = most
+        self._table: IntArray = np.empty((0, columns), np.int64)
+        self._end = 0
+
+    def add(self, rows: IntArray) -> None:
+        """Adds rows behind the others."""
+        rows = rows[-self._most :]
+        if self._end + len(rows) > len(self._table):
+            kept = self.rows()
+            self._table = np.empty((2 * (len(kept) + len(rows)), kept.shape[1]), np.int64)
+            self._table[: len(kept)] = kept
+            self._end = len(kept)
+        self._table[self._end : self._end + len(rows)] = rows
+        self._end += len(rows)
+
+    def rows(self) -> IntArray:
+        """Those that stayed, the oldest first; they do not change any more."""
+        return self._table[max(self._end - self._most, 0) : self._end]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +169,7 @@ class Gauge:
         width_ns: how long each bin is.
         counts: readings in each bin; a bin without any holds no level.
         sums: sum of the readings of each bin.
+        zeros: readings of 0 in each bin.
         lows: least reading of each bin.
         highs: greatest reading of each bin.
         last: the latest reading of all, or None.
@@ -130,6 +179,7 @@ class Gauge:
     width_ns: int
     counts: IntArray
     sums: IntArray
+    zeros: IntArray
     lows: IntArray
     highs: IntArray
     last: int | None
@@ -155,22 +205,25 @@ class GaugeBins:
     """Collects a `Gauge` in bounded memory, like `BinnedSums`."""
 
     def __init__(self, start_ns: int) -> None:
-        self._bins = BinnedSums(2, start_ns)
-        self._lows: IntArray = np.full(BINS, np.iinfo(np.int64).max, np.int64)
-        self._highs: IntArray = np.full(BINS, np.iinfo(np.int64).min, np.int64)
+        self._bins = BinnedSums(3, start_ns)
+        self._lows: IntArray = np.full(BINS, _HIGHEST, np.int64)
+        self._highs: IntArray = np.full(BINS, _LOWEST, np.int64)
         self._last: int | None = None
 
     @classmethod
     def resume(cls, gauge: Gauge) -> "GaugeBins":
-        """Goes on where a stored one ended."""
+        """Goes on where a stored one ended.
+
+        Raises:
+            ValueError: it is none.
+        """
         bins = cls(gauge.start_ns)
-        bins._bins = BinnedSums.resume(
-            Binned(
-                start_ns=gauge.start_ns,
-                width_ns=gauge.width_ns,
-                sums=np.stack([gauge.counts, gauge.sums], axis=1),
-            )
+        stored = Binned(
+            start_ns=gauge.start_ns,
+            width_ns=gauge.width_ns,
+            sums=np.stack([gauge.counts, gauge.sums, gauge.zeros], axis=1),
         )
+        bins._bins = BinnedSums.resume(3, gauge.start_ns, [stored])
         bins._lows[: len(gauge.lows)] = gauge.lows
         bins._highs[: len(gauge.highs)] = gauge.highs
         bins._last = gauge.last
@@ -181,12 +234,13 @@ class GaugeBins:
         if not len(times_ns):
             return
         width = self._bins.width_ns
-        self._bins.add(times_ns, np.stack([np.ones_like(levels), levels], axis=1))
+        zeros = (levels == 0).astype(np.int64)
+        self._bins.add(times_ns, np.stack([np.ones_like(levels), levels, zeros], axis=1))
         while width < self._bins.width_ns:
-            self._lows = _widened(self._lows, np.minimum, np.iinfo(np.int64).max)
-            self._highs = _widened(self._highs, np.maximum, np.iinfo(np.int64).min)
+            self._lows = _widened(self._lows, np.minimum, _HIGHEST)
+            self._highs = _widened(self._highs, np.maximum, _LOWEST)
             width *= 2
-        index = np.clip((times_ns - self._bins.start_ns) // self._bins.width_ns, 0, BINS - 1)
+        index = np.maximum((times_ns - self._bins.start_ns) // width, 0)
         np.minimum.at(self._lows, index, levels)
         np.maximum.at(self._highs, index, levels)
         self._last = int(levels[-1])
@@ -194,15 +248,20 @@ class GaugeBins:
     def freeze(self) -> Gauge:
         """What has been added so far."""
         bins = self._bins.freeze()
+        counts, sums, zeros = bins.sums.T.copy()
         return Gauge(
             start_ns=bins.start_ns,
             width_ns=bins.width_ns,
-            counts=bins.sums[:, 0].copy(),
-            sums=bins.sums[:, 1].copy(),
-            lows=self._lows[: len(bins.sums)].copy(),
-            highs=self._highs[: len(bins.sums)].copy(),
+            counts=counts,
+            sums=sums,
+            zeros=zeros,
+            lows=self._lows[: len(counts)].copy(),
+            highs=self._highs[: len(counts)].copy(),
             last=self._last,
         )
+
+
+_LOWEST, _HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
 def _widened(levels: IntArray, combine: np.ufunc, empty: int) -> IntArray:
@@ -213,6 +272,7 @@ def _widened(levels: IntArray, combine: np.ufunc, empty: int) -> IntArray:
 # Bins of a histogram grow by 1/64 of a power of two: a quantile is within 0.6 % of the truth.
 _STEPS_PER_OCTAVE = 64
 _OCTAVES = 48
+HISTOGRAM_BINS = _STEPS_PER_OCTAVE * _OCTAVES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +309,7 @@ class HistogramBins:
     """Collects a `Histogram`."""
 
     def __init__(self) -> None:
-        self._counts: IntArray = np.zeros(_STEPS_PER_OCTAVE * _OCTAVES, np.int64)
+        self._counts: IntArray = np.zeros(HISTOGRAM_BINS, np.int64)
         self._sum_ns = 0
 
     @classmethod
@@ -275,7 +335,7 @@ class HistogramBins:
 def _bin_index(durations_ns: IntArray) -> IntArray:
     octaves = np.log2(durations_ns.astype(np.float64) / _STEPS_PER_OCTAVE + 1.0)
     index: IntArray = (octaves * _STEPS_PER_OCTAVE).astype(np.int64)
-    return np.minimum(index, _STEPS_PER_OCTAVE * _OCTAVES - 1)
+    return np.minimum(index, HISTOGRAM_BINS - 1)
 
 
 def _bin_middle_ns(index: int) -> float:

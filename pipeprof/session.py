@@ -24,7 +24,7 @@ from pipeprof.accumulator import Accumulator
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Findings
 from pipeprof.clock import WallAnchor, now_ns
-from pipeprof.collector import Collector, RingKey, Sampler
+from pipeprof.collector import Collector, Progress, Sampler
 from pipeprof.errors import PipeprofError, UsageError
 from pipeprof.patches import ImportWatch
 from pipeprof.probes.datasets import Watched, require_dataset, watch_dataset
@@ -33,7 +33,6 @@ from pipeprof.probes.threads import SAMPLE_HZ, ThreadSampler
 from pipeprof.probes.watch import Watch
 from pipeprof.recorder import Recorder
 from pipeprof.recording import Overhead, Profile, RunInfo
-from pipeprof.ring import Position
 from pipeprof.runs import DEFAULT_LOGDIR, RunFile, create_run_folder, new_run_name
 
 WARMUP_STEPS = 5
@@ -365,12 +364,13 @@ class Session:
         self._result = replace(self._result, run=run)
         self._findings = None
 
-    def _write_checkpoint(self, positions: dict[RingKey, Position]) -> None:
+    def _write_checkpoint(self, progress: Progress) -> None:
         if self.folder is None:
             return
         state = checkpoints.take(
             self._accumulator,
-            positions,
+            progress.positions,
+            ended=progress.ended,
             run=self._run_info(now_ns()),
             cores=self._machine[0],
             cpu_limit=self._machine[1],
@@ -390,7 +390,7 @@ class Session:
             argv=tuple(sys.argv),
             exit_code=None,
             error=None,
-            warnings=(*self._late_warnings, *self._accumulator.warnings),
+            warnings=(*self._late_warnings, *self._accumulator.subjects.warnings),
             complete=False,
         )
 

@@ -5,7 +5,6 @@ from waits that another thread recorded. Until then it is held back; once it is 
 settled, which means counted and, if it is among the first or the last, kept.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +20,12 @@ from pipeprof.recording import (
     Steps,
     WaitSource,
 )
-from pipeprof.series import BinnedSums, BoolArray, HistogramBins, IntArray
+from pipeprof.series import BinnedSums, BoolArray, Gauge, HistogramBins, IntArray, LatestRows
 
 FIRST = 2048
 LAST = 2048
 HELD_AT_MOST = 4096
+# Settled steps, and waits, against which intervals of input work can still be laid.
 LINE_AT_MOST = 8192
 
 COLUMNS = ("ordinal", "epoch", "start_ns", "end_ns", "wait_ns", "batches")
@@ -36,7 +36,11 @@ _NO_INTERVALS: IntArray = np.empty((0, 2), np.int64)
 
 @dataclass
 class LoopSums:
-    """Collects one `Loop`."""
+    """Collects one `Loop`.
+
+    Attributes:
+        settled_until_ns: end of the latest settled step; the begin of the loop before the first.
+    """
 
     facts: dict[str, Any]
     parent: int | None
@@ -51,16 +55,15 @@ class LoopSums:
     _held: IntArray = field(default_factory=lambda: _NO_ROWS)
     _gaps: dict[int, int] = field(default_factory=dict)
     _waits: IntArray = field(default_factory=lambda: _NO_INTERVALS)
-    _line: "SettledLine" = field(default_factory=lambda: SettledLine())
 
     def __post_init__(self) -> None:
+        self.settled_until_ns = self.start_ns
         self._first: list[IntArray] = []
-        self._last: deque[IntArray] = deque()
+        self._recent = LatestRows(LINE_AT_MOST, len(COLUMNS))
         self._settled = 0
         self._epochs = 0
         self._last_epoch = -1
         self._begin_ns: int | None = None
-        self._end_ns = self.start_ns
         self._steady_ns: int | None = None
         self._step_times = HistogramBins()
         self._wait_times = HistogramBins()
@@ -73,6 +76,11 @@ class LoopSums:
         """What tells this loop's waits, as far as that has been said."""
         told = self.facts.get("waits_by")
         return WaitSource(told) if told else None
+
+    @property
+    def held_from_ns(self) -> int | None:
+        """Begin of the first step that is held back, or None without any."""
+        return int(self._held[0, _START]) if len(self._held) else None
 
     def add_steps(self, rows: IntArray) -> None:
         """Adds steps (columns of `COLUMNS`, waits still unknown) in the order of time."""
@@ -87,52 +95,75 @@ class LoopSums:
 
     def add_waits(self, start_ns: IntArray, end_ns: IntArray) -> None:
         """Adds intervals in which the loop was blocked."""
-        rows = np.concatenate([self._waits, np.stack([start_ns, end_ns], axis=1)])
-        self._waits = rows[np.argsort(rows[:, 0], kind="stable")][-LINE_AT_MOST:]
+        rows = np.concatenate([self._waits, np.column_stack([start_ns, end_ns])])
+        if (rows[1:, 0] < rows[:-1, 0]).any():  # of several threads
+            rows = rows[np.argsort(rows[:, 0], kind="stable")]
+        self._waits = rows[-LINE_AT_MOST:]
 
     def add_samples(self, samples: int) -> None:
         """Adds samples taken."""
         self.sample_count = (self.sample_count or 0) + samples
 
-    def settle(self, *, final: bool = False) -> "SettledLine":
-        """Counts the steps whose waits are known by now, or all with ``final``.
+    def settle(self, until_ns: int | None = None) -> None:
+        """Counts the steps whose waits are known by now.
 
-        Returns:
-            The time line of settled steps, for laying other intervals against it.
+        Args:
+            until_ns: whatever ended before has been read; None when all has, and nothing more comes.
         """
-        rows = self._held
-        if not len(rows):
-            return self._line
-        source = self.waits_by
-        if source is WaitSource.GAP_TIMES:
-            ready = self._settle_by_gaps(rows, final)
-        elif source is not None:
-            ready = rows.copy()
-            ready[:, _WAIT] = _time_inside(self._waits, ready[:, _START], ready[:, _END])
-        elif final or len(rows) > HELD_AT_MOST:
-            ready = rows
-        else:
-            return self._line
+        ready = self._ready(until_ns)
+        self._held = self._held[len(ready) :]
         if len(ready):
-            self._held = rows[len(ready) :]
             self._count(ready)
-        return self._line
+        self._drop_gaps()
 
-    def _settle_by_gaps(self, rows: IntArray, final: bool) -> IntArray:
-        newest = max(self._gaps, default=-1)
-        count = len(rows) if final else int(np.searchsorted(rows[:, _ORDINAL], newest, "right"))
-        if not final:
-            count = max(count, len(rows) - HELD_AT_MOST)
-        ready: IntArray = rows[:count].copy()
-        durations = ready[:, _END] - ready[:, _START]
-        gaps = np.array([self._gaps.pop(o, -1) for o in ready[:, _ORDINAL].tolist()], np.int64)
-        ready[:, _WAIT] = np.where(gaps < 0, UNKNOWN_NS, np.maximum(durations - gaps, 0))
+    def _ready(self, until_ns: int | None) -> IntArray:
+        """The held steps that need not be held any longer, with their waits."""
+        count = len(self._held)
+        if until_ns is not None:
+            count = max(self._count_known(until_ns), count - HELD_AT_MOST)
+        ready = self._held[:count].copy()
+        ready[:, _WAIT] = self._waits_of(ready)
         return ready
+
+    def _count_known(self, until_ns: int) -> int:
+        """How many of the held steps have a wait that is known by now."""
+        match self.waits_by:
+            case WaitSource.GAP_TIMES:
+                newest = max(self._gaps, default=-1)
+                return int(np.searchsorted(self._held[:, _ORDINAL], newest, "right"))
+            case None:
+                return 0
+            case _:
+                return int(np.searchsorted(self._held[:, _END], until_ns, "right"))
+
+    def _waits_of(self, rows: IntArray) -> IntArray:
+        durations = rows[:, _END] - rows[:, _START]
+        match self.waits_by:
+            case WaitSource.GAP_TIMES:
+                gaps = np.array(
+                    [self._gaps.get(o, -1) for o in rows[:, _ORDINAL].tolist()], np.int64
+                )
+                waits: IntArray = np.where(gaps < 0, UNKNOWN_NS, np.maximum(durations - gaps, 0))
+                return waits
+            case None:
+                return np.full(len(rows), UNKNOWN_NS, np.int64)
+            case _:
+                starts, ends = rows[:, _START], rows[:, _END]
+                return time_inside(_near(self._waits, rows[:, [_START, _END]]), starts, ends)
+
+    def _drop_gaps(self) -> None:
+        """Forgets gaps of steps that are settled, and the oldest of steps that never came."""
+        if not self._gaps:
+            return
+        recent = self._recent.rows()
+        last = int(recent[-1, _ORDINAL]) if len(recent) else -1
+        pending = sorted(ordinal for ordinal in self._gaps if ordinal > last)
+        self._gaps = {ordinal: self._gaps[ordinal] for ordinal in pending[-HELD_AT_MOST:]}
 
     def _count(self, rows: IntArray) -> None:
         if self._begin_ns is None:
             self._begin_ns = int(rows[0, _START])
-        self._end_ns = int(rows[-1, _END])
+        self.settled_until_ns = int(rows[-1, _END])
         durations = rows[:, _END] - rows[:, _START]
         waits = rows[:, _WAIT]
         first_of_epoch = np.diff(rows[:, _EPOCH], prepend=self._last_epoch) != 0
@@ -144,30 +175,11 @@ class LoopSums:
             self._steady_ns = int(rows[warm][0, _START])
         self._count_times(durations, waits, warm & ~first_of_epoch, measured)
         self._epoch_start_times.add(np.where(measured, waits, durations)[first_of_epoch])
-        self._over_time.add(
-            rows[:, _END],
-            np.stack(
-                [
-                    np.ones_like(durations),
-                    durations,
-                    measured.astype(np.int64),
-                    np.where(measured, durations, 0),
-                    np.where(measured, waits, 0),
-                ],
-                axis=1,
-            ),
-        )
-        self._line.extend(rows, self._intervals(rows, measured))
+        known = np.where(measured, durations, 0)
+        waited = np.where(measured, waits, 0)
+        channels = (np.ones_like(durations), durations, measured, known, waited)
+        self._over_time.add(rows[:, _END], np.column_stack(channels))
         self._keep(rows)
-
-    def _intervals(self, rows: IntArray, measured: BoolArray) -> IntArray:
-        """Where in their steps the loop waited; for a gap the wait comes first."""
-        if self.waits_by is WaitSource.GAP_TIMES:
-            starts = rows[measured, _START]
-            return np.stack([starts, starts + rows[measured, _WAIT]], axis=1)
-        inside = (self._waits[:, 1] > rows[0, _START]) & (self._waits[:, 0] < rows[-1, _END])
-        waits: IntArray = self._waits[inside]
-        return waits
 
     def _count_times(
         self, durations: IntArray, waits: IntArray, counted: BoolArray, measured: BoolArray
@@ -178,25 +190,31 @@ class LoopSums:
         self._compute_times.add((durations - waits)[both])
 
     def _keep(self, rows: IntArray) -> None:
-        room = FIRST - self._settled
+        if self._settled < FIRST:
+            self._first.append(rows[: FIRST - self._settled].copy())
         self._settled += len(rows)
-        if room > 0:
-            self._first.append(rows[:room])
-            rows = rows[room:]
-        if len(rows):
-            self._last.append(rows[-LAST:])
-        while sum(map(len, self._last)) - (len(self._last[0]) if self._last else 0) >= LAST:
-            self._last.popleft()
+        self._recent.add(rows)
 
-    def add_input_work(self, total_ns: int, in_wait_ns: int) -> None:
-        """Adds work of input stages that ran during settled steps, and the part of it in waits."""
-        self.input_work_ns += total_ns
-        self.input_work_in_wait_ns += in_wait_ns
+    def add_input_work(self, start_ns: IntArray, end_ns: IntArray) -> None:
+        """Adds intervals of input stages' work, as far as they lie in settled steps and their waits."""
+        rows = self._recent.rows()
+        if not len(rows) or not len(end_ns):
+            return
+        first = np.searchsorted(rows[:, _END], start_ns.min(), "right")
+        last = np.searchsorted(rows[:, _START], end_ns.max(), "left")
+        rows = rows[first:last]
+        rows = rows[rows[:, _WAIT] != UNKNOWN_NS]
+        steps = rows[:, [_START, _END]]
+        if self.waits_by is WaitSource.GAP_TIMES:  # nobody saw where in its step the wait was
+            waits = np.column_stack([rows[:, _START], rows[:, _START] + rows[:, _WAIT]])
+        else:
+            waits = _intersect(_near(self._waits, steps), steps)
+        self.input_work_ns += int(time_inside(steps, start_ns, end_ns).sum())
+        self.input_work_in_wait_ns += int(time_inside(waits, start_ns, end_ns).sum())
 
-    def freeze(self, queue: Any = None) -> Loop:
+    def freeze(self, queue: Gauge | None = None) -> Loop:
         """The loop as far as its steps are settled."""
-        parts = [*self._first, *self._last]
-        rows = np.concatenate(parts) if parts else _NO_ROWS
+        rows = self._kept()
         fed_by = self.facts.get("input") or {}
         kind = fed_by.get("kind")
         begin = self._begin_ns if self._begin_ns is not None else self.start_ns
@@ -216,7 +234,7 @@ class LoopSums:
             batch_count=self.batch_count,
             sample_count=self.sample_count,
             start_ns=begin,
-            end_ns=max(self._end_ns, begin),
+            end_ns=max(self.settled_until_ns, begin),
             steady_ns=self._steady_ns,
             warmup_steps=self.warmup,
             steps=Steps(**{name: rows[:, i].copy() for i, name in enumerate(COLUMNS)}),
@@ -230,6 +248,11 @@ class LoopSums:
             input_work_ns=self.input_work_ns,
             input_work_in_wait_ns=self.input_work_in_wait_ns,
         )
+
+    def _kept(self) -> IntArray:
+        latest = self._recent.rows()
+        behind_first = min(max(self._settled - FIRST, 0), LAST)
+        return np.concatenate([_NO_ROWS, *self._first, latest[len(latest) - behind_first :]])
 
     def held_back(self) -> tuple[IntArray, dict[int, int], IntArray]:
         """Steps not settled yet, gaps not used yet, and waits: what a checkpoint must also hold."""
@@ -263,60 +286,70 @@ class LoopSums:
         rows = np.stack([getattr(loop.steps, name) for name in COLUMNS], axis=1)
         settled = loop.step_count - len(held)
         sums._settled = settled
-        sums._first = [rows[: min(FIRST, settled)]]
-        if len(rows) > FIRST:
-            sums._last = deque([rows[FIRST:]])
+        sums._first = [rows[:FIRST]]
+        sums._recent.add(rows if settled <= len(rows) else rows[FIRST:])
         sums._epochs = loop.epochs
         if len(rows):
-            sums._begin_ns, sums._end_ns = loop.start_ns, loop.end_ns
+            sums._begin_ns, sums.settled_until_ns = loop.start_ns, loop.end_ns
             sums._last_epoch = int(rows[-1, _EPOCH])
         sums._steady_ns = loop.steady_ns
         sums._step_times = HistogramBins.resume(loop.step_times)
         sums._wait_times = HistogramBins.resume(loop.wait_times)
         sums._compute_times = HistogramBins.resume(loop.compute_times)
         sums._epoch_start_times = HistogramBins.resume(loop.epoch_start_times)
-        sums._over_time = BinnedSums.resume(loop.over_time)
+        sums._over_time = BinnedSums.resume(
+            len(LOOP_CHANNELS), loop.over_time.start_ns, [loop.over_time]
+        )
         return sums
 
 
-class SettledLine:
-    """The latest settled steps and the waits in them, to lay intervals of input work against."""
+def time_inside(intervals: IntArray, start_ns: IntArray, end_ns: IntArray) -> IntArray:
+    """For each stretch of time, how much of it lies in some intervals.
 
-    def __init__(self) -> None:
-        self._steps: IntArray = _NO_INTERVALS
-        self._waits: IntArray = _NO_INTERVALS
-        self.until_ns: int | None = None
-
-    def extend(self, rows: IntArray, waits: IntArray) -> None:
-        """Adds settled steps (columns of `COLUMNS`) and the intervals in which they waited."""
-        measured = rows[rows[:, _WAIT] != UNKNOWN_NS]
-        steps = measured[:, [_START, _END]]
-        self._steps = np.concatenate([self._steps, steps])[-LINE_AT_MOST:]
-        self._waits = np.unique(np.concatenate([self._waits, waits]), axis=0)[-LINE_AT_MOST:]
-        self.until_ns = int(rows[-1, _END])
-
-    def split(self, start_ns: IntArray, end_ns: IntArray) -> tuple[int, int]:
-        """How much of some intervals lies in settled steps, and how much of that in waits."""
-        in_steps = _time_inside(self._steps, start_ns, end_ns)
-        in_waits = np.minimum(_time_inside(self._waits, start_ns, end_ns), in_steps)
-        return int(in_steps.sum()), int(in_waits.sum())
-
-
-def _time_inside(intervals: IntArray, start_ns: IntArray, end_ns: IntArray) -> IntArray:
-    """For each stretch of time, how much of it lies in the intervals (sorted, not overlapping)."""
+    Args:
+        intervals: rows of begin and end, in the order of their begins; they may overlap.
+        start_ns: begins of the stretches.
+        end_ns: their ends.
+    """
     if not len(intervals):
         return np.zeros(len(start_ns), np.int64)
-    starts = intervals[:, 0]
-    ends = np.maximum.accumulate(intervals[:, 1])
-    starts = np.maximum(starts, np.concatenate([starts[:1], ends[:-1]]))
-    lengths = np.maximum(ends - starts, 0)
-    before = np.concatenate([[0], np.cumsum(lengths)])
+    starts, ends = _apart(intervals).T
+    before = np.concatenate([[0], np.cumsum(ends - starts)])
 
     def until(times: IntArray) -> IntArray:
         index = np.searchsorted(starts, times, side="right")
         previous = np.maximum(index - 1, 0)
-        partial = np.clip(times - starts[previous], 0, lengths[previous])
+        partial = np.minimum(times, ends[previous]) - starts[previous]
         total: IntArray = np.where(index > 0, before[previous] + partial, 0)
         return total
 
     return until(end_ns) - until(start_ns)
+
+
+def _apart(intervals: IntArray) -> IntArray:
+    """The same stretches of time, the part that an interval shares with those before left out."""
+    ends = np.maximum.accumulate(intervals[:, 1])
+    starts = np.maximum(intervals[:, 0], np.concatenate([intervals[:1, 0], ends[:-1]]))
+    return np.column_stack([starts, np.maximum(starts, ends)])
+
+
+def _near(intervals: IntArray, others: IntArray) -> IntArray:
+    """Those intervals that lie between the begin and the end of some others, or reach into it."""
+    if not len(others):
+        return _NO_INTERVALS
+    near: IntArray = intervals[(intervals[:, 1] > others[0, 0]) & (intervals[:, 0] < others[-1, 1])]
+    return near
+
+
+def _intersect(intervals: IntArray, others: IntArray) -> IntArray:
+    """The stretches of time that lie in intervals of both kinds."""
+    if not len(intervals) or not len(others):
+        return _NO_INTERVALS
+    edges = np.unique(np.concatenate([intervals.ravel(), others.ravel()]))
+    pieces = np.column_stack([edges[:-1], edges[1:]])
+    lengths = pieces[:, 1] - pieces[:, 0]
+    inside = (time_inside(intervals, *pieces.T) == lengths) & (
+        time_inside(others, *pieces.T) == lengths
+    )
+    both: IntArray = pieces[inside]
+    return both

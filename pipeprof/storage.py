@@ -7,7 +7,9 @@ never executes anything: what does not fit the declared types is refused.
 
 import dataclasses
 import enum
+import functools
 import math
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -21,6 +23,8 @@ from pipeprof.series import IntArray
 T = TypeVar("T")
 
 _ARRAY = "$array"
+_WIDEST = 1 << 40
+_MOST = 2**63 - 1
 
 
 class Encoder:
@@ -54,7 +58,7 @@ class Encoder:
         return np.concatenate(self._parts) if self._parts else np.empty(0, np.int64)
 
     def _put(self, array: IntArray) -> dict[str, Any]:
-        reference = {_ARRAY: [self._size, list(array.shape)]}
+        reference = {_ARRAY: [self._size, *array.shape]}
         self._parts.append(np.ascontiguousarray(array, np.int64).ravel())
         self._size += array.size
         return reference
@@ -115,29 +119,28 @@ class Decoder:
     def _decode_mapping(self, arguments: tuple[Any, ...], value: Any) -> Any:
         _expect(isinstance(value, dict), "an object", value)
         key_kind, item_kind = arguments
-        if key_kind is int:
-            _expect(all(key.lstrip("-").isdigit() for key in value), "numbers for keys", value)
-            return {int(key): self._decode(item_kind, item) for key, item in value.items()}
-        return {key: self._decode(item_kind, item) for key, item in value.items()}
+        items = {key: self._decode(item_kind, item) for key, item in value.items()}
+        if key_kind is not int:
+            return items
+        try:
+            return {int(key): item for key, item in items.items()}
+        except ValueError:
+            raise RunDamaged("expected numbers for keys in the run's file, found others") from None
 
     def _decode_dataclass(self, kind: Any, value: Any) -> Any:
         _expect(isinstance(value, dict), "an object", value)
-        hints = typing.get_type_hints(kind)
-        names = [field.name for field in dataclasses.fields(kind)]
-        missing = [name for name in names if name not in value]
+        hints = _field_types(kind)
+        missing = [name for name in hints if name not in value]
         if missing:
             raise RunDamaged(f"expected {kind.__name__}.{missing[0]} in the run's file, found none")
-        return kind(**{name: self._decode(hints[name], value[name]) for name in names})
+        return kind(**{name: self._decode(hint, value[name]) for name, hint in hints.items()})
 
     def _array(self, value: Any) -> IntArray:
         _expect(isinstance(value, dict) and _ARRAY in value, "an array", value)
-        try:
-            offset, shape = value[_ARRAY]
-            size = math.prod(shape)
-        except (TypeError, ValueError):
-            raise RunDamaged("expected an array's offset and shape in the run's file") from None
-        whole = isinstance(offset, int) and all(isinstance(n, int) and n >= 0 for n in shape)
-        if not whole or offset < 0 or offset + size > len(self._numbers):
+        offset, *shape = self._decode(tuple[int, ...], value[_ARRAY]) or (-1,)
+        size = math.prod(shape)
+        whole = min(offset, *shape, 0) == 0 and offset + size <= len(self._numbers)
+        if not whole or not 1 <= len(shape) <= 2 or max(shape) > _WIDEST:
             raise RunDamaged(
                 "expected an array inside the run's numbers, found one beyond their end"
             )
@@ -156,11 +159,21 @@ def _enum(kind: type[enum.Enum], value: Any) -> enum.Enum:
 
 def _plain(kind: Any, value: Any) -> Any:
     if kind is float:
-        _expect(isinstance(value, (int, float)) and not isinstance(value, bool), "a number", value)
+        _expect(type(value) in (int, float) and _is_finite(value), "a number", value)
         return float(value)
-    fits = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+    fits = type(value) is kind and (kind is not int or abs(value) <= _MOST)
     _expect(fits, f"a value of type {kind.__name__}", value)
     return value
+
+
+def _is_finite(value: float) -> bool:
+    return -sys.float_info.max <= value <= sys.float_info.max  # an int may be greater
+
+
+@functools.cache
+def _field_types(kind: Any) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def _expect(fits: bool, expected: str, value: Any) -> None:

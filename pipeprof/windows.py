@@ -1,19 +1,35 @@
 """Which single intervals of a long run are kept: the first, the last, and some in between."""
 
-from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 
 from pipeprof.recording import SpanKind, Spans
-from pipeprof.series import IntArray
+from pipeprof.series import BoolArray, IntArray, LatestRows
 
 FIRST = 6_000
 LAST = 12_000
 BETWEEN = 1_000
-MOST_BETWEEN = 24
+WINDOWS_FROM = 4 * FIRST
 
 COLUMNS = ("kind", "subject", "lane", "start_ns", "end_ns", "inner_ns")
 KIND_INDEX = {kind: index for index, kind in enumerate(SpanKind)}
+_NUMBER = len(COLUMNS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptSpans:
+    """What `SpanWindows` holds.
+
+    Attributes:
+        seen: how many intervals there were.
+        early: the first and those of the windows; columns as in `COLUMNS`, then their numbers.
+        late: the last; columns as in `COLUMNS`.
+    """
+
+    seen: int
+    early: IntArray
+    late: IntArray
 
 
 class SpanWindows:
@@ -25,58 +41,44 @@ class SpanWindows:
 
     def __init__(self) -> None:
         self._seen = 0
-        self._kept: list[IntArray] = []
-        self._last: deque[IntArray] = deque()
-        self._last_count = 0
-        self._window_from = FIRST * 4
-        self._windows = 0
+        self._early: list[IntArray] = []
+        self._late = LatestRows(LAST, len(COLUMNS))
 
     def add(self, rows: IntArray) -> None:
         """Adds intervals: one row each, columns as in `COLUMNS`."""
-        if not len(rows):
-            return
-        first = self._seen
+        numbers = np.arange(self._seen, self._seen + len(rows))
+        chosen = _stays(numbers)
+        if chosen.any():
+            self._early.append(np.column_stack([rows[chosen], numbers[chosen]]))
+        self._late.add(rows)
         self._seen += len(rows)
-        if first < FIRST:
-            self._kept.append(rows[: FIRST - first])
-            rows = rows[FIRST - first :]
-            first = FIRST
-        if not len(rows):
-            return
-        if self._seen > self._window_from and self._windows < MOST_BETWEEN:
-            self._keep_window(rows, first)
-        self._last.append(rows)
-        self._last_count += len(rows)
-        while self._last_count - len(self._last[0]) >= LAST:
-            self._last_count -= len(self._last.popleft())
-
-    def _keep_window(self, rows: IntArray, first: int) -> None:
-        begin = max(0, self._window_from - first)
-        end = self._window_from + BETWEEN - first
-        self._kept.append(rows[begin:end])
-        if end <= len(rows):
-            self._window_from *= 2
-            self._windows += 1
 
     def freeze(self) -> Spans:
-        """The intervals kept so far, in the order of their ends, each once."""
-        last = list(self._last)
-        if last:
-            surplus = self._last_count - LAST
-            if surplus > 0:
-                last[0] = last[0][surplus:]
-        parts = [*self._kept, *last]
-        rows = np.concatenate(parts) if parts else np.empty((0, len(COLUMNS)), np.int64)
-        rows = np.unique(rows, axis=0)
+        """The intervals kept so far, in the order of their ends."""
+        kept = self.state()
+        early = kept.early[kept.early[:, _NUMBER] < kept.seen - len(kept.late), :_NUMBER]
+        rows = np.concatenate([early, kept.late])
         rows = rows[np.argsort(rows[:, COLUMNS.index("end_ns")], kind="stable")]
         return Spans(**{name: rows[:, index].copy() for index, name in enumerate(COLUMNS)})
 
+    def state(self) -> KeptSpans:
+        """All that is needed to go on from here."""
+        early = np.concatenate([np.empty((0, _NUMBER + 1), np.int64), *self._early])
+        return KeptSpans(seen=self._seen, early=early, late=self._late.rows())
+
     @classmethod
-    def resume(cls, spans: Spans) -> "SpanWindows":
-        """Goes on after a recovery; all that was kept stays."""
+    def resume(cls, kept: KeptSpans) -> "SpanWindows":
+        """Goes on from a state."""
         windows = cls()
-        rows = np.stack([getattr(spans, name) for name in COLUMNS], axis=1)
-        windows._kept.append(rows)
-        windows._seen = len(rows)
-        windows._window_from = max(windows._window_from, 2 * len(rows))
+        windows._seen = kept.seen
+        windows._early = [kept.early]
+        windows._late.add(kept.late)
         return windows
+
+
+def _stays(numbers: IntArray) -> BoolArray:
+    """Which intervals are among the first or in a window, by their number in the run."""
+    _, exponents = np.frexp(numbers // WINDOWS_FROM)
+    begins = WINDOWS_FROM << np.maximum(exponents.astype(np.int64) - 1, 0)
+    stays: BoolArray = (numbers < FIRST) | (numbers - begins < BETWEEN) & (numbers >= begins)
+    return stays

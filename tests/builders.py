@@ -90,6 +90,7 @@ def gauge(*levels: int | None, start_ns: int = START_NS, width_ns: int = SECOND)
         width_ns=width_ns,
         counts=np.array(read, np.int64),
         sums=values,
+        zeros=np.array([level == 0 for level in levels], np.int64),
         lows=values,
         highs=values,
         last=next((level for level in reversed(levels) if level is not None), None),

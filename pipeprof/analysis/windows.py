@@ -61,30 +61,12 @@ class Window:
         return int(seen.max()) if len(seen) else gauge.high()
 
     def empty_ratio(self, gauge: Gauge | None) -> float | None:
-        """How many of the readings in it were 0, or None where the bins do not tell well enough.
-
-        A bin keeps the sum, the least and the greatest of its readings: that bounds how many of
-        them were 0 from both sides. The middle is given where the bounds are 0.1 apart at most.
-        """
+        """How many of the readings in it were 0, or None without any."""
         if gauge is None:
             return None
         chosen = self._bins_of(gauge)
-        chosen = slice(*chosen.indices(len(gauge.counts)))
-        counts, sums = gauge.counts[chosen], gauge.sums[chosen]
-        lows, highs = gauge.lows[chosen], gauge.highs[chosen]
-        seen = counts > 0
-        counts, sums, lows, highs = counts[seen], sums[seen], lows[seen], highs[seen]
-        total = int(counts.sum())
-        if not total:
-            return None
-        none_left = highs == 0
-        touched = (lows == 0) & ~none_left
-        surely = int(counts[none_left].sum()) + int(touched.sum())
-        fewest_filled = -(-sums[touched] // highs[touched])
-        possibly = int(counts[none_left].sum()) + int((counts[touched] - fewest_filled).sum())
-        if possibly - surely > 0.1 * total:
-            return None
-        return (surely + possibly) / 2 / total
+        count = int(gauge.counts[chosen].sum())
+        return int(gauge.zeros[chosen].sum()) / count if count else None
 
     def _bins_of(self, gauge: Gauge) -> slice:
         first = (self.start_ns - gauge.start_ns) // gauge.width_ns

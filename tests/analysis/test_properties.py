@@ -79,7 +79,7 @@ def stages(draw: st.DrawFn, number: int, count: int, lanes: int, during: Loop) -
             cpu_ratio=draw(st.none() | st.floats(0, 1)),
             step_bytes=draw(st.sampled_from([0, 4_096])),
             during=during,
-            parent=draw(st.none() | st.integers(0, count - 1)),
+            parent=draw(st.sampled_from([None, *range(number)])),
             lanes=draw(
                 st.dictionaries(st.integers(0, lanes - 1), st.integers(0, 10**9), max_size=lanes)
             ),
