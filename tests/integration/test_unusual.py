@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.recording import InputKind, Loop, LoopKind, Profile
+from pipeprof.recording import InputKind, Loop, LoopKind, Profile, WaitSource
 from tests.integration.feeds import (
     BATCH,
     BATCHES,
@@ -167,3 +167,26 @@ def test_validation_of_another_kind_and_now_and_then(tmp_path: Path) -> None:
     assert counts(fit) == WHOLE_FIT
     assert counts(evaluation) == (LoopKind.EVALUATE, 1, 4, 4 * BATCH)
     assert (evaluation.parent, evaluation.input.kind) == (0, InputKind.GENERATOR)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_hand_written_loop_over_a_distributed_dataset(given: bool, tmp_path: Path) -> None:
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    data = strategy.experimental_distribute_dataset(dataset())
+    with strategy.scope():
+        made = model()
+
+    @tf.function
+    def step(x: Any, y: Any) -> Any:
+        return strategy.run(lambda a, b: made.compute_loss(a, b, made(a)), (x, y))
+
+    iterate = type(data).__iter__
+    with pipeprof.profile(data if given else None, logdir=tmp_path) as prof:
+        for _ in range(EPOCHS):
+            for x, y in prof.dataset if given else data:
+                step(x, y)
+    (loop,) = prof.result.loops
+    assert prof.result.check() == ()
+    assert counts(loop) == (LoopKind.CUSTOM, EPOCHS, STEPS, SAMPLES)
+    assert (loop.input.kind, loop.waits_by) == (InputKind.TF_DATA, WaitSource.ITERATOR)
+    assert type(data).__iter__ is iterate
