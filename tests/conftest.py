@@ -93,7 +93,7 @@ def _processes() -> set[psutil.Process]:
 
 
 def _still_running(processes: set[psutil.Process]) -> list[str]:
-    _, running = psutil.wait_procs(processes, timeout=5)
+    _, running = psutil.wait_procs(processes, timeout=30)
     commands = [" ".join(one.cmdline()) for one in running if one.status() != psutil.STATUS_ZOMBIE]
     # Python's own: it starts with the first shared semaphore and ends with the program.
     return [command for command in commands if "resource_tracker" not in command]

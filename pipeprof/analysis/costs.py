@@ -24,6 +24,16 @@ CALLS, WORK, CPU, TIMED, BYTES = range(len(STAGE_CHANNELS))
 # while the loop did: a prefetch that fills up its buffer during the validation.
 _LEAST_SHARE_OF_CALLS = 0.05
 
+# What a loop is fed by gives it one element a batch.
+_ONE_A_BATCH = (
+    StageKind.GENERATOR,
+    StageKind.ITERABLE,
+    StageKind.SEQUENCE,
+    StageKind.TRANSPORT,
+    StageKind.TF_DATA,
+    StageKind.TF_DATA_PYTHON,
+)
+
 # Work over time may come out this much above what a place allows: bins are cut at the border of the
 # warm-up as if the work in them were even.
 _CONCURRENCY_SLACK = 1.2
@@ -152,7 +162,7 @@ def _uses_of_loop(
             index=index,
             stage=profile.stages[index],
             place=_at_least(places.of(index), at_work[places.of(index).key]),
-            cost_ms=float(sums[WORK]) / window.steps / MS,
+            cost_ms=float(sums[WORK]) / _steps_fed(profile, loop, window, worked, index) / MS,
             calls=round(float(sums[CALLS])),
             size_bytes=round(float(sums[BYTES])) or None,
             cpu_ratio=min(float(sums[CPU] / sums[TIMED]), 1.0) if sums[TIMED] > 0 else None,
@@ -161,6 +171,27 @@ def _uses_of_loop(
         for index, sums in worked.items()
     ]
     return tuple(sorted(uses, key=lambda use: (-use.cost_ms, use.order)))
+
+
+def _steps_fed(
+    profile: Profile, loop: Loop, window: Window, worked: Mapping[int, FloatArray], index: int
+) -> float:
+    """For how many steps a stage worked in the window.
+
+    What gives one element a batch says so by its calls: it may have worked ahead before the window
+    began, or for steps after it, which tells in a short run. Otherwise it is the steps themselves.
+    """
+    top = index
+    seen = {top}
+    while (parent := profile.stages[top].parent) is not None:
+        if parent in seen or parent not in worked:
+            break
+        top = parent
+        seen.add(top)
+    batches_a_step = max(loop.batch_count, 1) / max(loop.step_count, 1)
+    fed = float(worked[top][CALLS]) / batches_a_step
+    one_each = profile.stages[top].kind in _ONE_A_BATCH and 0.75 <= fed / window.steps <= 1.25
+    return fed if one_each else window.steps
 
 
 def _at_least(place: Place, at_work: float) -> Place:

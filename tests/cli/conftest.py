@@ -1,5 +1,6 @@
 """Two ways to give a command: inside this process, and as a process of its own."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,6 +61,8 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A shell's background job ignores Ctrl-C, and so would all that the tests start there.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def python(self, *arguments: str) -> Outcome:
