@@ -104,16 +104,19 @@ class BinnedSums:
     def spread(
         self, start_ns: IntArray, end_ns: IntArray, values: IntArray, rows: IntArray | int = 0
     ) -> None:
-        """Adds what came about evenly from ``start_ns`` to ``end_ns`` to all bins between."""
-        pieces = np.minimum((end_ns - start_ns) // self.width_ns + 1, MOST_PIECES)
-        pieces = np.maximum(pieces, 1)
+        """Adds what came about evenly from ``start_ns`` to ``end_ns`` to all bins between.
+
+        It is cut into as many equal pieces as it covers bins, each of which lies where its middle is.
+        """
+        length = end_ns - start_ns
+        pieces = np.maximum(np.minimum(length // self.width_ns + 1, MOST_PIECES), 1)
         if not (pieces > 1).any():
-            self.add(end_ns, values, rows)
+            self.add(start_ns + length // 2, values, rows)
             return
         of_row = np.repeat(np.arange(len(pieces)), pieces)
         piece = np.arange(len(of_row)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
         of = pieces[of_row]
-        times = end_ns[of_row] - (end_ns - start_ns)[of_row] * (of - 1 - piece) // of
+        times = start_ns[of_row] + length[of_row] * (2 * piece + 1) // (2 * of)
         whole, part, count = values[of_row], piece[:, None], of[:, None]
         shares = whole * (part + 1) // count - whole * part // count
         self.add(times, shares, rows if isinstance(rows, int) else rows[of_row])

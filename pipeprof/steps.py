@@ -121,7 +121,7 @@ class LoopSums:
         count = len(self._held)
         if until_ns is not None:
             count = max(self._count_known(until_ns), count - HELD_AT_MOST)
-        ready = self._held[:count].copy()
+        ready: IntArray = self._held[:count].copy()
         ready[:, _WAIT] = self._waits_of(ready)
         return ready
 
