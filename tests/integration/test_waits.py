@@ -148,3 +148,15 @@ def test_a_slow_item_is_waited_for_in_spite_of_workers(processes: bool, tmp_path
     # The other slow one is made at the same time.
     waited_for = {int(step) % BATCHES for step in np.argsort(loop.steps.wait_ns)[-4:]}
     assert SLOW[0] in waited_for
+
+
+def test_no_model_is_asked_for_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow may write a warning of its own about each time that it is asked in vain."""
+    asked: list[Any] = []
+    monkeypatch.setattr("pipeprof.probes.tfdata.read_model", lambda *given: asked.append(given))
+    with pipeprof.profile(Digits(workers=2), logdir=tmp_path) as prof:  # Keras turns AUTOTUNE off
+        fit(prof.dataset)
+    assert prof.result.loops[0].steps.measured.all()
+    assert asked == []

@@ -36,13 +36,14 @@ print(result.run.warnings, result.check(), keras.Model.fit.__code__.co_filename.
 """
 
 
-def run(imports: str, logdir: Path, backend: str = "tensorflow") -> list[str]:
+def run(script: str, logdir: Path, **environment: str) -> list[str]:
+    """What a script writes to its standard output, by lines."""
     done = subprocess.run(
-        [sys.executable, "-c", TRAIN.replace("IMPORTS", imports), str(logdir)],
+        [sys.executable, "-c", script, str(logdir)],
         capture_output=True,
         check=False,
         cwd=ROOT,
-        env=os.environ | {"KERAS_BACKEND": backend},
+        env=os.environ | environment,
         text=True,
         timeout=120,
     )
@@ -54,7 +55,8 @@ def run(imports: str, logdir: Path, backend: str = "tensorflow") -> list[str]:
 def test_a_profile_may_begin_before_anything_is_imported(imports: str, tmp_path: Path) -> None:
     if "tf_keras" in imports:
         pytest.importorskip("tf_keras", reason="Keras 2 is not installed")
-    assert run(imports, tmp_path) == [
+    out = run(TRAIN.replace("IMPORTS", imports), tmp_path)
+    assert out == [
         "fit sequence 3 30 480",
         "tensorflow gap_times 3",
         "['Digits.__getitem__']",
@@ -66,7 +68,8 @@ def test_a_profile_may_begin_before_anything_is_imported(imports: str, tmp_path:
 def test_batches_are_waited_for_in_python_on_other_backends(backend: str, tmp_path: Path) -> None:
     if find_spec(backend) is None:
         pytest.skip(f"Keras's backend {backend} is not installed")
-    assert run("", tmp_path, backend) == [
+    out = run(TRAIN.replace("IMPORTS", ""), tmp_path, KERAS_BACKEND=backend)
+    assert out == [
         "fit sequence 3 30 480",
         f"{backend} iterator 0",
         "['Digits.__getitem__']",
