@@ -8,6 +8,7 @@ import functools
 import importlib
 import os
 import re
+import shutil
 import sys
 import time
 import warnings
@@ -138,7 +139,11 @@ class Session:
             self._watched = watch_dataset(self._dataset, self._watch)
             self._watch.given = self._watched.fed_by
         self._entered = True
-        self._start()
+        try:
+            self._start()
+        except BaseException:
+            self._give_back()
+            raise
         _current = self
         return self
 
@@ -182,7 +187,7 @@ class Session:
             raise UsageError(
                 "expected to be inside the profile: use it in a 'with' statement first."
             )
-        if not self._watch.by_hand():  # the profile is over, or a framework's own loop runs
+        if not self._watch.marks_steps():  # the profile is over, or a framework's own loop runs
             yield
             return
         hand = self._watch.loops.hand
@@ -236,7 +241,7 @@ class Session:
         """
         from pipeprof.surfaces.terminal import render_report
 
-        columns = width or int(os.environ.get("COLUMNS") or 0) or _terminal_width()
+        columns = width or shutil.get_terminal_size().columns
         return render_report(self.findings, width=columns, color=color)
 
     # How it is done.
@@ -252,6 +257,9 @@ class Session:
         return self.folder
 
     def _start(self) -> None:
+        self._keras: list[KerasProbe] = []
+        self._tfdata: Any = None
+        self._imports: tuple[ImportWatch, ...] = ()
         self._machine = (machine.core_count(), machine.cpu_limit())
         self._probe_ns = measure_probe_ns()
         accumulator = Accumulator(start_ns=self._start_ns, warmup=self._warmup)
@@ -264,8 +272,6 @@ class Session:
             samplers=samplers,
             checkpoint=self._write_checkpoint if self.folder else None,
         )
-        self._keras: list[KerasProbe] = []
-        self._tfdata: Any = None
         self._imports = (
             ImportWatch("tensorflow", self._guarded(self._install_tfdata)),
             ImportWatch("keras", self._guarded(lambda: self._install_keras("keras"))),
@@ -424,14 +430,16 @@ def describe_error(error: BaseException) -> str:
     TensorFlow puts one of its own around what a generator raises and ends its first line with a
     colon; the user's own error then stands on a line of its own, further down.
     """
-    first, *further = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    first, *further = [line.strip() for line in _text_of(error).splitlines() if line.strip()] or [
+        ""
+    ]
     inner = next(filter(_EXCEPTION.match, further), None) if first.endswith(":") else None
     said = " ".join(part for part in (first, inner) if part)
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-def _terminal_width() -> int:
+def _text_of(error: BaseException) -> str:
     try:
-        return os.get_terminal_size().columns
-    except OSError:
-        return 80
+        return str(error)
+    except Exception:  # a user's own kind of exception may fail at that too
+        return ""

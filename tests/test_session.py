@@ -1,5 +1,6 @@
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -200,3 +201,58 @@ def test_a_forked_child_leaves_the_run_to_its_parent(tmp_path: Path) -> None:
         next(prof.dataset)
     assert prof.result.loops[0].step_count == 2
     assert prof.result.run.warnings == ()
+
+
+def test_a_profile_that_cannot_begin_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("pipeprof.collector.Collector.start", fails)
+    sequence = Sequence()
+    finders = list(sys.meta_path)
+    with (
+        pytest.raises(RuntimeError, match="new thread"),
+        profile(sequence, logdir=tmp_path, sample_hz=0),
+    ):
+        pass
+    assert type(sequence) is Sequence
+    assert sys.meta_path == finders
+    assert (active(), recorder.current) == (None, None)
+
+
+def test_an_exception_that_cannot_be_printed_is_named(tmp_path: Path) -> None:
+    class SilentError(Exception):
+        def __str__(self) -> str:
+            raise AttributeError
+
+    with (
+        pytest.raises(SilentError),
+        profile(batches(3), logdir=tmp_path, sample_hz=0) as prof,
+    ):
+        raise_after(list(prof.dataset), SilentError())
+    assert prof.result.run.error == "SilentError"
+
+
+def test_steps_marked_in_another_thread_are_steps(tmp_path: Path) -> None:
+    def train(prof: Any) -> None:
+        for _ in prof.dataset:
+            with prof.step():
+                pass
+
+    with profile(batches(5), logdir=tmp_path, sample_hz=0) as prof:
+        thread = threading.Thread(target=train, args=(prof,))
+        thread.start()
+        thread.join()
+    (loop,) = prof.result.loops
+    assert loop.step_count == 5
+
+
+def test_a_strange_number_of_columns_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "many")
+    with profile(batches(3), logdir=tmp_path, sample_hz=0) as prof:
+        list(prof.dataset)
+    assert prof.result.run.name in prof.report()

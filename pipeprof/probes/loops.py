@@ -8,11 +8,11 @@ loop does between two batches counts as computing, and the steps of an epoch lea
 """
 
 from collections.abc import Mapping
-from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipeprof.clock import Clock, now_ns
 from pipeprof.probes.batches import BatchShape
+from pipeprof.probes.hand_loops import HandLoop
 from pipeprof.recorder import Recorder
 from pipeprof.recording import InputKind, LoopKind, WaitSource
 from pipeprof.records import NOT_READ, Kind, code
@@ -82,6 +82,7 @@ class OpenLoop:
         self._batches = batches
         self._close(now)
         self._begin_ns = self._end_ns = now
+        self._in_step = True
 
     def leave_steps(self) -> None:
         """The loop turns to something else: its last step ended where it said so."""
@@ -189,18 +190,25 @@ class LoopTracker:
         *,
         fed_by: Mapping[str, Any] | None = None,
         fetches_first: bool = False,
+        start_ns: int | None = None,
     ) -> OpenLoop:
         """Opens a loop inside those that are open.
 
-        Validation that comes back in every epoch of the same ``fit`` is one loop.
+        Validation that comes back in every epoch of the same ``fit`` is one loop. A ``fit`` that
+        follows on a hand-written loop looks the same as one within, and counts as a loop of its own.
         """
+        now = self._clock() if start_ns is None else start_ns
+        if self.current is self.hand.loop:
+            self.hand.turned_away(kind, now)
         outer = self.current
         if outer is not None:
             outer.pause()
+        if outer is self.hand.loop and kind is LoopKind.FIT:
+            outer = None
         key = (kind, outer.number if outer is not None else 0)
         again = self._reusable.get(key)
         if again is None or (outer is None and self._count < MOST_LOOPS):
-            facts: dict[str, Any] = {"type": "loop", "kind": kind.value, "start_ns": self._clock()}
+            facts: dict[str, Any] = {"type": "loop", "kind": kind.value, "start_ns": now}
             if outer is not None:
                 facts["parent"] = outer.number
             if fed_by:
@@ -243,190 +251,6 @@ class LoopTracker:
         self.hand.end()
         for loop in list(self._open):
             self.close(loop)
-
-
-class _Sign(Enum):
-    """What shows a step of a hand-written loop, the least clear first."""
-
-    TRAIN_ON_BATCH = 1
-    FETCH = 2
-    STEP = 3
-
-
-class _Fetch(NamedTuple):
-    """A batch taken by hand."""
-
-    source: int
-    fed_by: Mapping[str, Any]
-    start_ns: int
-    end_ns: int
-    shape: BatchShape | None
-
-
-class HandLoop:
-    """Sees a hand-written loop by its fetches, its ``train_on_batch`` calls and ``prof.step()``.
-
-    The clearest sign of a step that was seen decides: ``prof.step()`` before fetches before
-    ``train_on_batch``. A loop lives on one source of batches; it is another one when that is over, or
-    when another source gave two batches with none of the first between, and it comes back with its
-    source (training and validation in turns).
-    """
-
-    def __init__(self, tracker: LoopTracker, clock: Clock) -> None:
-        self._tracker = tracker
-        self._clock = clock
-        self._by_source: dict[int, OpenLoop] = {}
-        self._stepped: set[int | None] = set()
-        self._forget()
-
-    def _forget(self) -> None:
-        self._loop: OpenLoop | None = None
-        self._sign: _Sign | None = None
-        self._source: int | None = None
-        self._strange: _Fetch | None = None
-        self._taken = 0
-        self._in_step = False
-        self._trains_on_batch = False
-
-    @property
-    def running(self) -> bool:
-        """Whether a hand-written loop is open."""
-        return self._loop is not None
-
-    def fetched(
-        self,
-        source: int,
-        fed_by: Mapping[str, Any],
-        start_ns: int,
-        end_ns: int,
-        shape: BatchShape | None,
-    ) -> None:
-        """A batch was taken by hand from an iterator (``source`` tells which object it iterates)."""
-        if source == self._source:
-            if self._strange is not None:
-                self._pass_over_strange()
-            self._take(start_ns, end_ns, shape)
-            return
-        fetch = _Fetch(source, fed_by, start_ns, end_ns, shape)
-        loop, strange = self._loop, self._strange
-        if loop is None or (self._source is None and self._sign is not _Sign.STEP):
-            self._move_to(fetch)
-        elif self._source is None:
-            self._adopt(fetch)
-        elif self._in_step:
-            loop.wait(start_ns, end_ns)
-        elif not loop.taking:
-            self._move_to(fetch)
-        elif strange is not None and strange.source == source:
-            self._move_to(strange)
-            self._take(start_ns, end_ns, shape)
-        else:
-            self._pass_over_strange()
-            self._strange = fetch
-
-    def exhausted(self, source: int, start_ns: int) -> None:
-        """The iterator had no more: an epoch is over."""
-        if self._strange is not None and self._strange.source == source:
-            self._move_to(self._strange)
-        loop = self._loop
-        if loop is None or source != self._source:
-            return
-        self._pass_over_strange()
-        if self._sign is _Sign.FETCH and loop.taking:
-            loop.turn(start_ns)
-        self._taken = 0
-        loop.begin_epoch(start_ns)
-        loop.leave_steps()
-
-    def step_began(self, now: int) -> None:
-        """``with prof.step()`` was entered."""
-        loop = self._loop or self._begin(LoopKind.CUSTOM, None, now)
-        self._sign = _Sign.STEP
-        self._stepped.add(self._source)
-        self._in_step = True
-        if not loop.taking:
-            loop.turn(now)
-
-    def step_ended(self, now: int) -> None:
-        """``with prof.step()`` was left."""
-        self._in_step = False
-        if self._loop is not None:
-            self._pass_over_strange()
-            self._loop.turn(now, max(self._taken, 1))
-            self._taken = 0
-
-    def trained_on_batch(self, start_ns: int, end_ns: int, samples: int | None) -> None:
-        """``train_on_batch`` was called outside of any ``fit``."""
-        loop = self._loop or self._begin(LoopKind.TRAIN_ON_BATCH, None, start_ns)
-        if not self._trains_on_batch:
-            self._trains_on_batch = True
-            loop.tell(kind=LoopKind.TRAIN_ON_BATCH.value)
-        if self._sign is None:
-            self._sign = _Sign.TRAIN_ON_BATCH
-        if self._sign is _Sign.TRAIN_ON_BATCH:
-            loop.turn(end_ns)
-        if samples is not None and self._source is None:
-            loop.samples(samples)
-
-    def end(self) -> None:
-        """The loop is over: the profile ends, or a framework's loop begins."""
-        self._end_at(self._clock())
-
-    def _end_at(self, now: int) -> None:
-        if self._loop is not None:
-            self._pass_over_strange()
-            if self._sign is _Sign.FETCH and self._loop.taking:
-                self._loop.turn(now)
-            self._tracker.close(self._loop)
-        self._forget()
-
-    def _adopt(self, fetch: _Fetch) -> None:
-        """The source of a loop that began with ``prof.step()`` shows itself."""
-        assert self._loop is not None
-        self._source = fetch.source
-        self._stepped.add(fetch.source)
-        self._by_source[fetch.source] = self._loop
-        self._loop.tell(input=dict(fetch.fed_by))
-        self._take(fetch.start_ns, fetch.end_ns, fetch.shape)
-
-    def _take(self, start_ns: int, end_ns: int, shape: BatchShape | None) -> None:
-        """A batch of the loop's own source."""
-        loop = self._loop
-        assert loop is not None
-        if self._sign is not _Sign.STEP:
-            self._sign = _Sign.FETCH
-            loop.turn(start_ns)
-        elif not loop.taking:
-            loop.turn(start_ns)
-        self._taken += 1
-        loop.waits_told_by(WaitSource.ITERATOR)
-        loop.wait(start_ns, end_ns, shape)
-
-    def _pass_over_strange(self) -> None:
-        """A batch of another source was only a part of the step."""
-        if self._strange is not None and self._loop is not None:
-            self._loop.wait(self._strange.start_ns, self._strange.end_ns)
-        self._strange = None
-
-    def _move_to(self, fetch: _Fetch) -> None:
-        """The loop on a fetch's source begins with it, or goes on."""
-        self._strange = None
-        self._end_at(fetch.start_ns)
-        known = self._by_source.get(fetch.source)
-        if known is None:
-            known = self._begin(LoopKind.CUSTOM, fetch.fed_by, fetch.start_ns)
-            self._by_source[fetch.source] = known
-        else:
-            self._tracker.reopen(known)
-        self._loop = known
-        self._source = fetch.source
-        self._sign = _Sign.STEP if fetch.source in self._stepped else None
-        self._take(fetch.start_ns, fetch.end_ns, fetch.shape)
-
-    def _begin(self, kind: LoopKind, fed_by: Mapping[str, Any] | None, now: int) -> OpenLoop:
-        loop = self._loop = self._tracker.open(kind, fed_by=fed_by)
-        loop.begin_epoch(now)
-        return loop
 
 
 def describe_input(kind: InputKind, name: str | None = None, **facts: Any) -> dict[str, Any]:

@@ -54,8 +54,6 @@ class Watch:
     @contextmanager
     def framework_loop(self) -> Iterator[None]:
         """While a framework's own loop runs."""
-        if not self._framework_depth:
-            self.loops.hand.end()
         self._framework_depth += 1
         try:
             yield
@@ -64,12 +62,17 @@ class Watch:
 
     def join_framework_loop(self) -> None:
         """A framework's loop runs that was not seen to begin; ends with `leave_framework_loop`."""
-        self.loops.hand.end()
         self._framework_depth += 1
 
     def leave_framework_loop(self) -> None:
         """The loop that was joined has ended."""
         self._framework_depth -= 1
+
+    def marks_steps(self) -> bool:
+        """Whether a step that the calling thread marks counts; the first that does so trains."""
+        if not self.loops.hand.running:
+            self._thread = threading.get_ident()
+        return self.by_hand()
 
     def by_hand(self) -> bool:
         """Whether the calling thread is the training's, and in no framework's loop."""

@@ -62,18 +62,26 @@ class Training:
         self.now += work_ns
         loop.end_step(self.now)
 
+    def framework(self, kind: LoopKind, work_ns: int = 10) -> None:
+        """A whole loop of a framework, of one step."""
+        loop = self.tracker.open(kind)
+        loop.begin_epoch(self.now)
+        self.fit_step(loop, work_ns=work_ns)
+        self.tracker.close(loop)
+
     def ends(self) -> "list[Seen]":
         self.tracker.close_all()
         facts = facts_of(self.recorder)
         numbers = [n for n, told in facts.items() if told["type"] == "loop"]
         recorded = events(self.recorder, Kind.STEP, Kind.WAIT)
-        return [Seen(facts[n], [e for e in recorded if e.number == n]) for n in numbers]
+        return [Seen(n, facts[n], [e for e in recorded if e.number == n]) for n in numbers]
 
 
 class Seen:
     """A loop as it was recorded."""
 
-    def __init__(self, facts: dict[str, Any], found: list[Event]) -> None:
+    def __init__(self, number: int, facts: dict[str, Any], found: list[Event]) -> None:
+        self.number = number
         self.facts = facts
         self.kind = LoopKind(facts["kind"])
         self.steps = [event for event in found if event.kind is Kind.STEP]
@@ -431,21 +439,115 @@ def test_validation_without_prof_step_beside_training_with_it(training: Training
     assert (len(train.steps), len(valid.steps)) == (6, 4)
 
 
-def test_a_framework_loop_ends_the_hand_written_one(training: Training) -> None:
-    training.fetch()
-    training.work()
-    training.hand.end()
-    fit = training.tracker.open(LoopKind.FIT)
-    fit.begin_epoch(training.now)
-    training.fit_step(fit)
-    training.tracker.close(fit)
+# Loops of a framework within, between and after.
+
+
+def test_training_that_evaluates_after_each_pass_is_two_loops(training: Training) -> None:
+    for _ in range(3):
+        for _ in range(2):
+            training.fetch()
+            training.work()
+        training.end_of()
+        training.framework(LoopKind.EVALUATE)
+    train, valid = training.ends()
+    assert train.times == [13, 14] * 3
+    assert train.epochs == [0, 0, 1, 1, 2, 2]
+    assert len(valid.steps) == 3
+    assert valid.facts["parent"] == train.number
+
+
+def test_training_that_evaluates_now_and_then_keeps_that_out_of_its_steps(
+    training: Training,
+) -> None:
+    for _ in range(3):
+        for _ in range(2):
+            training.fetch()
+            training.train_on_batch()
+        training.framework(LoopKind.EVALUATE, work_ns=1000)
+    train, valid = training.ends()
+    assert train.times == [13] * 6
+    assert len(valid.steps) == 3
+
+
+def test_predict_before_train_on_batch_is_a_part_of_the_step(training: Training) -> None:
+    for _ in range(3):
+        training.fetch()
+        training.framework(LoopKind.PREDICT)
+        training.train_on_batch()
+    gan, predict = training.ends()
+    assert gan.kind is LoopKind.TRAIN_ON_BATCH
+    assert gan.times == [26] * 3
+    assert len(predict.steps) == 3
+
+
+def test_predict_and_train_on_batch_without_a_dataset(training: Training) -> None:
+    training.train_on_batch()
+    for _ in range(3):
+        training.framework(LoopKind.PREDICT)
+        training.train_on_batch()
+    training.framework(LoopKind.EVALUATE, work_ns=1000)
+    training.train_on_batch()
+    learning, predict, _ = training.ends()
+    assert learning.times == [10, 23, 23, 23, 10]
+    assert len(predict.steps) == 3
+
+
+def test_evaluation_between_steps_that_are_marked(training: Training) -> None:
+    for _ in range(2):
+        training.fetch()
+        training.step()
+        training.framework(LoopKind.EVALUATE, work_ns=1000)
+    training.step(lambda: training.framework(LoopKind.EVALUATE, work_ns=100))
+    marked, _ = training.ends()
+    assert marked.times == [13, 13, 113]
+
+
+def test_fit_on_every_batch_of_a_loop(training: Training) -> None:
+    for _ in range(3):
+        training.fetch()
+        training.framework(LoopKind.FIT)
+    loops = training.ends()
+    (loop,) = (loop for loop in loops if loop.kind is LoopKind.CUSTOM)
+    assert loop.times == [16, 16, 3]
+    assert loop.facts["start_ns"] == loop.steps[0].start_ns
+    assert len(loops) == 4
+    assert all("parent" not in fit.facts for fit in loops)
+
+
+def test_a_loop_that_was_left_ends_where_fit_begins(training: Training) -> None:
+    for _ in range(2):
+        training.fetch()
+        training.work()
+    training.framework(LoopKind.FIT, work_ns=1000)
     training.work(1000)
-    training.fetch()
+    loop, _ = training.ends()
+    assert loop.times == [13, 13]
+
+
+def test_a_batch_looked_at_before_fit_is_no_loop(training: Training) -> None:
+    training.fetch(TRAIN)
+    training.fetch(VALID)
+    training.work(1000)
+    training.framework(LoopKind.FIT)
+    (fit,) = training.ends()
+    assert fit.kind is LoopKind.FIT
+
+
+def test_single_batches_without_a_fit_are_loops(training: Training) -> None:
+    training.fetch(TRAIN)
     training.work()
-    peek, fitted = training.ends()
-    assert peek.times == [13, 13]
-    assert fitted.times == [13]
-    assert "parent" not in fitted.facts
+    training.fetch(VALID)
+    training.work()
+    assert [loop.times for loop in training.ends()] == [[13], [13]]
+
+
+def test_after_a_batch_looked_at_before_fit_steps_begin_anew(training: Training) -> None:
+    training.fetch(VALID)
+    training.framework(LoopKind.FIT, work_ns=1000)
+    training.train_on_batch()
+    training.train_on_batch()
+    _, by_hand = training.ends()
+    assert by_hand.times == [10, 10]
 
 
 def test_an_empty_dataset_has_no_steps(training: Training) -> None:
@@ -455,10 +557,11 @@ def test_an_empty_dataset_has_no_steps(training: Training) -> None:
 
 # Whatever is done in whatever order.
 
-HAND_MOVES = ["fetch", "other", "end", "end other", "step", "step+fetch", "train", "work", "fit"]
+HAND_MOVES = ["fetch", "other", "end", "end other", "step", "step+fetch", "train", "work"]
+HAND_MOVES += ["fit", "evaluate", "predict"]
 
 
-def play(training: Training, moves: list[str]) -> None:  # noqa: C901 - one case a move
+def play(training: Training, moves: list[str]) -> None:
     for move in moves:
         match move:
             case "fetch":
@@ -477,12 +580,8 @@ def play(training: Training, moves: list[str]) -> None:  # noqa: C901 - one case
                 training.train_on_batch()
             case "work":
                 training.work()
-            case "fit":
-                training.hand.end()
-                loop = training.tracker.open(LoopKind.FIT)
-                loop.begin_epoch(training.now)
-                training.fit_step(loop)
-                training.tracker.close(loop)
+            case kind:
+                training.framework(LoopKind(kind))
 
 
 @given(st.lists(st.sampled_from(HAND_MOVES), max_size=60))
@@ -493,16 +592,22 @@ def test_no_order_of_calls_loses_doubles_or_overlaps_a_step(moves: list[str]) ->
     for loop in seen:
         loop.check()
         assert all(0 <= w <= t for w, t in zip(loop.waited, loop.times, strict=True))
-    every = sorted((s.start_ns, s.end_ns) for loop in seen for s in loop.steps)
+    inner = (LoopKind.FIT, LoopKind.EVALUATE, LoopKind.PREDICT)
+    for kind in inner:
+        steps = [step for loop in seen if loop.kind is kind for step in loop.steps]
+        assert len(steps) == moves.count(kind.value)
+    outer = [loop for loop in seen if loop.kind not in inner]
+    every = sorted((s.start_ns, s.end_ns) for loop in outer for s in loop.steps)
     for (_, end), (start, _) in itertools.pairwise(every):
         assert end <= start
-    fits = [loop for loop in seen if loop.kind is LoopKind.FIT]
-    assert sum(len(loop.steps) for loop in fits) == moves.count("fit")
-    by_hand = sum(len(loop.steps) for loop in seen if loop.kind is not LoopKind.FIT)
-    if not {"step", "step+fetch", "train"} & set(moves) and "other" not in moves:
+    by_hand = sum(len(loop.steps) for loop in outer)
+    looked_at = moves.count("fetch") == 1 and "fit" in moves
+    if set(moves) <= {"fetch", "end", "work", "predict", "evaluate", "fit"} and not looked_at:
         assert by_hand == moves.count("fetch")
-    if set(moves) <= {"step", "step+fetch", "work"}:
-        assert by_hand == len(moves) - moves.count("work")
+    if set(moves) <= {"step", "step+fetch", "work", "predict"}:
+        assert by_hand == sum(move.startswith("step") for move in moves)
+    if set(moves) <= {"train", "work", "predict", "evaluate"}:
+        assert by_hand == moves.count("train")
 
 
 @given(
