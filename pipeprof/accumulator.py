@@ -13,6 +13,7 @@ import numpy as np
 from pipeprof.names import Facts
 from pipeprof.nesting import infer_parents
 from pipeprof.recording import (
+    LANE_CPU_CHANNELS,
     STAGE_CHANNELS,
     Cpu,
     Lane,
@@ -88,7 +89,7 @@ class Accumulator:
         self.subjects = Subjects(start_ns, warmup)
         self.stage_work = BinnedSums(len(STAGE_CHANNELS), start_ns, rows=0)
         self.lane_busy = BinnedSums(1, start_ns, rows=0)
-        self.lane_cpu = BinnedSums(1, start_ns, rows=0)
+        self.lane_cpu = BinnedSums(len(LANE_CPU_CHANNELS), start_ns, rows=0)
         self.cpu_used = BinnedSums(1, start_ns)
         self.cpu_sampled = BinnedSums(1, start_ns)
         self.ring_lane: dict[tuple[int, int], int] = {}
@@ -231,7 +232,8 @@ class Accumulator:
         self.stage_work.add(events["end_ns"], work, events.targets)
 
     def _add_cpu(self, events: _Events) -> None:
-        self.lane_cpu.add(events["end_ns"], _columns(events["value"]), events.targets)
+        spent = _columns(events["value"], events["inner"])
+        self.lane_cpu.add(events["end_ns"], spent, events.targets)
         self._see_lanes(events["start_ns"], events["end_ns"], events.targets)
 
     def _add_batches(self, events: _Events) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeprof.accumulator import Accumulator
-from pipeprof.recording import STAGE_CHANNELS, Loop, Overhead, Role, RunInfo
+from pipeprof.recording import LANE_CPU_CHANNELS, STAGE_CHANNELS, Loop, Overhead, Role, RunInfo
 from pipeprof.series import Binned, BinnedSums, Gauge, GaugeBins, IntArray
 from pipeprof.steps import LoopSums
 from pipeprof.subjects import GaugeBinsOf, LaneSums, SignatureCount, StageSums
@@ -190,7 +190,9 @@ def resume(checkpoint: Checkpoint) -> Accumulator:
     )
     subjects.lanes = [_lane_sums(lane) for lane in lanes]
     accumulator.lane_busy = BinnedSums.resume(1, start_ns, [lane.busy for lane in lanes])
-    accumulator.lane_cpu = BinnedSums.resume(1, start_ns, [lane.cpu for lane in lanes])
+    accumulator.lane_cpu = BinnedSums.resume(
+        len(LANE_CPU_CHANNELS), start_ns, [lane.cpu for lane in lanes]
+    )
     for state in checkpoint.loops:
         subjects.loops.append(_loop_sums(state))
         subjects.loop_ids.append((state.pid, state.number))

@@ -250,6 +250,10 @@ class Loop:
     input_work_in_wait_ns: int = 0
 
 
+# Columns of `Lane.cpu`: time on a CPU, and time ready to run while others had them all.
+LANE_CPU_CHANNELS = ("cpu_ns", "queued_ns")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
     """A thread, a worker process or a device.
@@ -260,7 +264,7 @@ class Lane:
         pid: its process.
         tid: its thread, or None for a whole process or a device.
         busy: over time, nanoseconds spent in input stages or steps.
-        cpu: over time, nanoseconds of CPU used, or None where that was not read.
+        cpu: over time, the channels of `LANE_CPU_CHANNELS`, or None where that was not read.
         first_ns: when it was first seen.
         last_ns: when it was last seen.
     """
@@ -467,7 +471,7 @@ def _check_arrays(profile: Profile) -> Iterator[str]:
             yield from _check_gauge(name, gauge)
     for number, lane in enumerate(profile.lanes):
         yield from _check_binned(f"lane {number}", lane.busy, 1)
-        yield from _check_binned(f"lane {number}", lane.cpu, 1)
+        yield from _check_binned(f"lane {number}", lane.cpu, len(LANE_CPU_CHANNELS))
     yield from _check_binned("cpu", profile.cpu.used, 1)
     yield from _check_binned("cpu", profile.cpu.sampled, 1)
     for name, gauge in profile.gauges.items():

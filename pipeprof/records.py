@@ -54,7 +54,8 @@ class Kind(IntEnum):
     BYTES = 9
     """A stage (subject) gave ``value`` bytes."""
     CPU = 10
-    """A lane (subject) used ``value`` nanoseconds of CPU between start and end."""
+    """A lane (subject) used ``value`` nanoseconds of CPU between start and end, and stood ready for
+    ``inner`` nanoseconds without being given one."""
     BATCH = 11
     """A batch with a certain signature (subject) was delivered."""
     SAMPLES = 12

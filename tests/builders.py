@@ -284,6 +284,7 @@ def lane(
     tid: int | None = PID,
     busy_ns: int = 0,
     cpu_ns: int | None = None,
+    queued_ns: int = 0,
     during: Loop | None = None,
 ) -> Lane:
     """A thread, worker or device that is evenly busy while a loop runs."""
@@ -295,7 +296,7 @@ def lane(
         pid=pid,
         tid=tid,
         busy=evenly((busy_ns,), start_ns, end_ns),
-        cpu=None if cpu_ns is None else evenly((cpu_ns,), start_ns, end_ns),
+        cpu=None if cpu_ns is None else evenly((cpu_ns, queued_ns), start_ns, end_ns),
         first_ns=start_ns,
         last_ns=end_ns,
     )

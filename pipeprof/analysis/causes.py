@@ -15,6 +15,9 @@ from pipeprof.recording import Lane, Role, StageKind
 # Under this share of its time on the CPU, a stage that runs alone rather waits for something else.
 BLOCKING_BELOW = 0.5
 
+# From this share of its time in the queue for a CPU on, a stage lacks CPUs, whoever has them.
+CROWDED_FROM = 0.25
+
 # Python threads of one process that together use about one core take turns at the GIL; clearly more
 # than one core shows that they release it.
 _GIL_FROM, _GIL_TO = 0.7, 1.3
@@ -54,7 +57,7 @@ def find_cause(use: Use, setting: Setting) -> Cause:
     ratio = known_cpu_ratio(use, setting)
     if ratio is not None and not _works_on_cpu(use, ratio, setting):
         return Cause.BLOCKING
-    if setting.cpu.saturated:
+    if setting.cpu.saturated or use.queued_ratio >= CROWDED_FROM:
         return Cause.CPU_SATURATED
     if _takes_turns_at_gil(use, ratio, setting):
         return Cause.GIL
@@ -74,7 +77,7 @@ def known_cpu_ratio(use: Use, setting: Setting) -> float | None:
 
 
 def _works_on_cpu(use: Use, ratio: float, setting: Setting) -> bool:
-    if ratio >= BLOCKING_BELOW:
+    if ratio + use.queued_ratio >= BLOCKING_BELOW:
         return True
     if len(_crowd(use, setting.lanes)) > 1 and gil_load(use, setting) >= _GIL_FROM:
         return True

@@ -9,6 +9,7 @@ from pipeprof.analysis.loops import MS
 from pipeprof.analysis.places import Key, Place, Places, by_work
 from pipeprof.analysis.windows import Window
 from pipeprof.recording import (
+    LANE_CPU_CHANNELS,
     STAGE_CHANNELS,
     Lane,
     Loop,
@@ -18,6 +19,7 @@ from pipeprof.recording import (
 )
 from pipeprof.series import FloatArray
 
+_QUEUED = LANE_CPU_CHANNELS.index("queued_ns")
 CALLS, WORK, CPU, TIMED, BYTES = range(len(STAGE_CHANNELS))
 
 # A stage called less than this often per step, against the loop that calls it most, only ran on
@@ -52,6 +54,8 @@ class Use:
         size_bytes: bytes it gave in that time, or None.
         cpu_ratio: own CPU time over own wall time, or None.
         at_work: its calls under way at a time, on average.
+        queued_ratio: the part of its time in which its threads stood ready to run while all CPUs
+            were taken; 0 where that was not read.
     """
 
     index: int
@@ -62,6 +66,7 @@ class Use:
     size_bytes: int | None
     cpu_ratio: float | None
     at_work: float
+    queued_ratio: float = 0.0
 
     @property
     def label(self) -> str:
@@ -167,6 +172,7 @@ def _uses_of_loop(
             size_bytes=round(float(sums[BYTES])) or None,
             cpu_ratio=min(float(sums[CPU] / sums[TIMED]), 1.0) if sums[TIMED] > 0 else None,
             at_work=float(sums[WORK]) / length_ns,
+            queued_ratio=_queued_ratio(profile, window, profile.stages[index]),
         )
         for index, sums in worked.items()
     ]
@@ -192,6 +198,15 @@ def _steps_fed(
     fed = float(worked[top][CALLS]) / batches_a_step
     one_each = profile.stages[top].kind in _ONE_A_BATCH and 0.75 <= fed / window.steps <= 1.25
     return fed if one_each else window.steps
+
+
+def _queued_ratio(profile: Profile, window: Window, stage: Stage) -> float:
+    """Of the time that its lanes were busy, how much they stood in the queue for a CPU."""
+    lanes = [profile.lanes[number] for number in by_work(stage.lanes)]
+    read = [(lane.busy, lane.cpu) for lane in lanes if lane.cpu is not None]
+    busy_ns = sum(float(window.sums(busy)[0]) for busy, _ in read)
+    queued_ns = sum(float(window.sums(cpu)[_QUEUED]) for _, cpu in read)
+    return min(queued_ns / busy_ns, 1.0) if busy_ns > 0 else 0.0
 
 
 def _at_least(place: Place, at_work: float) -> Place:

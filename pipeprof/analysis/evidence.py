@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeprof.analysis.bottleneck import find_bottleneck, sharing_with
 from pipeprof.analysis.case import Case
-from pipeprof.analysis.causes import known_cpu_ratio
+from pipeprof.analysis.causes import CROWDED_FROM, known_cpu_ratio
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Bound, Cause
 from pipeprof.analysis.places import WORKERS_KEY, trains_on
@@ -145,9 +145,7 @@ def _because(case: Case, worst: Use) -> str:
             on_cpu = ("at most " if worst.cpu_ratio is None else "") + percent(ratio or 0.0)
             return f"it waits for files, network or sleep, only {on_cpu} of it is CPU time"
         case Cause.CPU_SATURATED:
-            used = case.seen.setting.cpu.process_ratio or 0.0
-            unknown = "" if ratio is not None else "; its own CPU time was not measured"
-            return f"{percent(used)} of the CPU is in use, no core is free{unknown}"
+            return _saturated(case, worst, ratio)
         case Cause.GIL if ratio is None:
             return "Python code in threads of one process, which the GIL lets run one at a time"
         case Cause.GIL:
@@ -163,6 +161,15 @@ def _because(case: Case, worst: Use) -> str:
         case _:
             unknown = "; its own CPU time was not measured" if ratio is None else ""
             return f"computing that already uses what it may{unknown}"
+
+
+def _saturated(case: Case, worst: Use, ratio: float | None) -> str:
+    if worst.queued_ratio >= CROWDED_FROM:
+        queued = percent(worst.queued_ratio)
+        return f"it stood {queued} of its time in the queue for a CPU, all of which were taken"
+    used = case.seen.setting.cpu.process_ratio or 0.0
+    unknown = "" if ratio is not None else "; its own CPU time was not measured"
+    return f"{percent(used)} of the CPU is in use, no core is free{unknown}"
 
 
 def _where_it_ran(case: Case, worst: Use) -> Iterator[str]:

@@ -32,12 +32,17 @@ _ROLES = (
 )
 
 
+# Nanoseconds on a CPU, and nanoseconds ready to run without being given one.
+Spent = tuple[int, int]
+NOTHING: Spent = (0, 0)
+
+
 @dataclass(slots=True)
 class _Thread:
     """A thread of this process as it was seen last."""
 
     descriptor: int | None
-    spent_ns: int = 0
+    spent: Spent = NOTHING
     shared_lane: int | None = None
 
 
@@ -65,7 +70,7 @@ class ThreadSampler:
         self._tasks = f"{proc}/self/task"
         self._threads: dict[int, _Thread] = {}
         self._files = 0
-        self._children: dict[int, int] = {}
+        self._children: dict[int, Spent] = {}
         self._children_due_ns = 0
         self._due_ns = 0
         self._process_ns = time.process_time_ns()
@@ -80,15 +85,15 @@ class ThreadSampler:
         process_ns = time.process_time_ns()
         total = process_ns - self._process_ns
         self._process_ns = process_ns
-        for pid, spent_ns in self._sample_children(now).items():
+        for pid, spent in self._sample_children(now).items():
             facts = {"type": "lane", "pid": pid, "name": WORKER_PROCESS, "role": Role.WORKER.value}
             lane = self._recorder.names.number(facts)
-            used[lane] = used.get(lane, 0) + spent_ns
-            total += spent_ns
+            used[lane] = _sum(used.get(lane, NOTHING), spent)
+            total += spent[0]
         if self._last_ns is not None:
             write = self._recorder.lane().write
-            for lane, spent_ns in used.items():
-                write(code(Kind.CPU, lane), self._last_ns, now, 0, spent_ns)
+            for lane, (cpu_ns, queued_ns) in used.items():
+                write(code(Kind.CPU, lane), self._last_ns, now, queued_ns, cpu_ns)
             write(code(Kind.PROCESS_CPU, 0), self._last_ns, now, 0, total)
         self._last_ns = now
         self._due_ns = now + _REST * (time.thread_time_ns() - begun_ns)
@@ -100,21 +105,21 @@ class ThreadSampler:
 
     # Threads.
 
-    def _sample_threads(self) -> dict[int, int]:
+    def _sample_threads(self) -> dict[int, Spent]:
         own = {lane.native_id: lane.subject for lane in list(self._recorder.lanes.values())}
-        used: dict[int, int] = {}
+        used: dict[int, Spent] = {}
         alive = set(map(int, os.listdir(self._tasks)))  # noqa: PTH208 - a path a thread is dear
         for tid in self._threads.keys() - alive:
             self._forget(tid)
         for tid in alive:
             thread = self._threads.get(tid) or self._meet(tid)
-            spent_ns = self._read(tid, thread)
-            if spent_ns is None:
+            spent = self._read(tid, thread)
+            if spent is None:
                 self._forget(tid)  # its number may go to another thread
                 continue
             lane = own.get(tid) or self._shared_lane(tid, thread)
-            used[lane] = used.get(lane, 0) + max(spent_ns - thread.spent_ns, 0)
-            thread.spent_ns = spent_ns
+            used[lane] = _sum(used.get(lane, NOTHING), _since(thread.spent, spent))
+            thread.spent = spent
         return used
 
     def _meet(self, tid: int) -> _Thread:
@@ -126,7 +131,7 @@ class ThreadSampler:
         thread = self._threads[tid] = _Thread(descriptor)
         # A thread born since the last look has used all its time since then.
         if self._last_ns is None:
-            thread.spent_ns = self._read(tid, thread) or 0
+            thread.spent = self._read(tid, thread) or NOTHING
         return thread
 
     def _shared_lane(self, tid: int, thread: _Thread) -> int:
@@ -136,14 +141,14 @@ class ThreadSampler:
             thread.shared_lane = self._recorder.names.number(facts)
         return thread.shared_lane
 
-    def _read(self, tid: int, thread: _Thread) -> int | None:
-        """CPU time of a thread: the first figure of its ``schedstat``."""
+    def _read(self, tid: int, thread: _Thread) -> Spent | None:
+        """What a thread has spent: the first two figures of its ``schedstat``."""
         try:
             if thread.descriptor is not None:
-                return _first_number(thread.descriptor)
+                return _first_numbers(thread.descriptor)
             descriptor = self._open(tid)
             try:
-                return _first_number(descriptor)
+                return _first_numbers(descriptor)
             finally:
                 os.close(descriptor)
         except (OSError, ValueError, IndexError):
@@ -160,27 +165,36 @@ class ThreadSampler:
 
     # Child processes.
 
-    def _sample_children(self, now: int) -> dict[int, int]:
-        """What each child process used since it was seen last, or since its start."""
+    def _sample_children(self, now: int) -> dict[int, Spent]:
+        """What each child process spent since it was seen last, or since its start."""
         if now >= self._children_due_ns:
             self._children_due_ns = now + _LOOK_FOR_CHILDREN_NS
             for pid in {*children_of(os.getpid(), self._proc), *self._workers()}:
                 if pid not in self._children:
-                    spent_ns = process_ns(pid, self._proc) if self._last_ns is None else 0
-                    self._children[pid] = spent_ns or 0
+                    spent = process_spent(pid, self._proc) if self._last_ns is None else NOTHING
+                    self._children[pid] = spent or NOTHING
         used = {}
         for pid, before in list(self._children.items()):
-            spent_ns = process_ns(pid, self._proc)
-            if spent_ns is None:
+            spent = process_spent(pid, self._proc)
+            if spent is None:
                 del self._children[pid]
             else:
-                self._children[pid] = spent_ns
-                used[pid] = max(spent_ns - before, 0)
+                self._children[pid] = spent
+                used[pid] = _since(before, spent)
         return used
 
 
-def _first_number(descriptor: int) -> int:
-    return int(os.pread(descriptor, 64, 0).split(maxsplit=1)[0])
+def _first_numbers(descriptor: int) -> Spent:
+    cpu_ns, queued_ns, *_ = os.pread(descriptor, 64, 0).split()
+    return int(cpu_ns), int(queued_ns)
+
+
+def _sum(one: Spent, other: Spent) -> Spent:
+    return one[0] + other[0], one[1] + other[1]
+
+
+def _since(before: Spent, now: Spent) -> Spent:
+    return max(now[0] - before[0], 0), max(now[1] - before[1], 0)
 
 
 def _describe(tid: int) -> tuple[str, Role]:
@@ -194,14 +208,22 @@ def _describe(tid: int) -> tuple[str, Role]:
     return re.sub(r"\d+", "N", name), role
 
 
-def process_ns(pid: int, proc: Path = PROC) -> int | None:
-    """CPU time of a process with all its threads, in nanoseconds, or None when it is gone."""
+def process_spent(pid: int, proc: Path = PROC) -> Spent | None:
+    """CPU time of a process with all its threads, and how long its main thread stood ready.
+
+    None when it is gone.
+    """
+    folder = proc / str(pid)
     try:
-        text = (proc / str(pid) / "stat").read_text(errors="replace")
-        fields = text.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * _TICK_NS
+        fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        cpu_ns = (int(fields[11]) + int(fields[12])) * _TICK_NS
     except (OSError, ValueError, IndexError):
         return None
+    try:
+        queued_ns = int((folder / "schedstat").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        queued_ns = 0  # a kernel that does not count it
+    return cpu_ns, queued_ns
 
 
 def children_of(pid: int, proc: Path = PROC) -> set[int]:

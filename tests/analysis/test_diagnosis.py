@@ -292,6 +292,23 @@ def test_a_generator_that_waits_is_blocking() -> None:
     assert "only 4 % of it is CPU time" in said.evidence[0]
 
 
+@pytest.mark.parametrize(
+    ("queued_ns", "cause"),
+    [
+        (0, Cause.BLOCKING),  # half of the time nobody knows where: asleep
+        (900 * MS, Cause.CPU_SATURATED),  # half of the time in the queue for a CPU: crowded out
+    ],
+)
+def test_waiting_for_a_cpu_is_not_waiting_for_files(queued_ns: int, cause: Cause) -> None:
+    fit = loop()
+    busy_ns = 20 * MS * fit.step_count
+    thread = lane(busy_ns=busy_ns, cpu_ns=int(0.45 * busy_ns), queued_ns=queued_ns, during=fit)
+    said = planted(stage(cpu_ratio=0.45, lanes={0: busy_ns}), during=fit, lanes=(thread,))
+
+    assert said.cause is cause
+    assert ("in the queue for a CPU" in said.evidence[0]) == (cause is Cause.CPU_SATURATED)
+
+
 def test_a_generator_on_a_single_core_is_not_called_serial() -> None:
     said = planted(stage(cpu_ratio=0.97), during=loop(), cores=1)
 

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from pipeprof.probes import threads
-from pipeprof.probes.threads import ThreadSampler, children_of, process_ns
+from pipeprof.probes.threads import ThreadSampler, children_of, process_spent
 from pipeprof.recorder import WORKER_PROCESS, Recorder
 from pipeprof.records import Kind
 from tests.probes.recorded import Event, events
@@ -26,9 +26,10 @@ class FakeSystem:
         self.tasks.mkdir(parents=True)
         (root / str(os.getpid()) / "task" / "1").mkdir(parents=True)
 
-    def thread(self, tid: int, spent_ms: int) -> None:
+    def thread(self, tid: int, spent_ms: int, queued_ms: int = 0) -> None:
         (self.tasks / str(tid)).mkdir(exist_ok=True)
-        (self.tasks / str(tid) / "schedstat").write_text(f"{spent_ms * MS} 0 0\n")
+        figures = f"{spent_ms * MS} {queued_ms * MS} 0\n"
+        (self.tasks / str(tid) / "schedstat").write_text(figures)
 
     def end_thread(self, tid: int) -> None:
         (self.tasks / str(tid) / "schedstat").unlink()
@@ -84,6 +85,18 @@ def test_a_thread_that_records_has_a_lane_of_its_own(
     sampler.sample(3 * SECOND)
 
     assert used(sampler) == [("main", 1, 2, 20), ("main", 2, 3, 0)]
+
+
+def test_time_in_the_queue_for_a_cpu_is_told_apart(
+    system: FakeSystem, sampler: ThreadSampler
+) -> None:
+    own = sampler._recorder.lane()
+    system.thread(own.native_id, spent_ms=700, queued_ms=50)
+    sampler.sample(1 * SECOND)
+    system.thread(own.native_id, spent_ms=720, queued_ms=80)
+    sampler.sample(2 * SECOND)
+
+    assert [(e.value // MS, e.inner // MS) for e in recorded(sampler)] == [(20, 30)]
 
 
 def test_threads_of_one_name_share_a_lane_by_role(
@@ -259,10 +272,10 @@ def test_real_children_of_children_are_found() -> None:
         assert child in below
         assert children_of(child) < below
         assert len(children_of(child)) == 1
-        assert process_ns(child) is not None
+        assert process_spent(child) is not None
     finally:
         os.write(left, b"xx")
         os.waitpid(child, 0)
         for descriptor in (leave, left, told, tell):
             os.close(descriptor)
-    assert process_ns(child) is None
+    assert process_spent(child) is None
