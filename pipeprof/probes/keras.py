@@ -117,25 +117,33 @@ class KerasProbe:
 
         @functools.wraps(original)
         def loop(model: Any, *args: Any, **kwargs: Any) -> Any:
+            if not self._watch.enter_framework_loop():
+                self._warn_of_others()
+                return original(model, *args, **kwargs)
             depth = len(self._running)
             outer_feeds, outer_releases = len(self._fed_by), len(self._releases)
-            with self._watch.framework_loop():
+            try:
                 try:
                     bound = signature.bind(model, *args, **kwargs)
                 except TypeError:
                     return original(model, *args, **kwargs)  # the user's mistake, Keras's words
-                self._fed_by.append(self._watch_feeds(bound))
-                try:
-                    return original(*bound.args, **bound.kwargs)
-                finally:
-                    del self._fed_by[outer_feeds:]
-                    self._close_down_to(depth)
-                    self._release_down_to(outer_releases)
+                self._guard(self._watch_feeds)(bound)
+                return original(*bound.args, **bound.kwargs)
+            finally:
+                del self._fed_by[outer_feeds:]
+                self._close_down_to(depth)
+                self._release_down_to(outer_releases)
+                self._watch.leave_framework_loop()
 
         return loop
 
-    def _watch_feeds(self, bound: inspect.BoundArguments) -> dict[str, Any] | None:
-        """Puts watches on what the loop is fed with; returns what its main feed is."""
+    def _warn_of_others(self) -> None:
+        self._watch.recorder.warn(
+            "Several trainings ran at the same time, each in a thread: only one of them is shown."
+        )
+
+    def _watch_feeds(self, bound: inspect.BoundArguments) -> None:
+        """Puts watches on what the loop is fed with, and notes what its main feed is."""
         fed_by = None
         arguments = bound.arguments
         for name in _FEEDS:
@@ -148,7 +156,7 @@ class KerasProbe:
             self._releases.append(watched.release)
             if name != "validation_data":
                 fed_by = watched.fed_by | _workers_of_fit(kind, bound)
-        return fed_by
+        self._fed_by.append(fed_by)
 
     def _release_down_to(self, count: int) -> None:
         while len(self._releases) > count:
@@ -203,7 +211,7 @@ class KerasProbe:
         """A probe that fails says so once, and is not asked again."""
 
         def guarded(*args: Any, **kwargs: Any) -> None:
-            if self._failed:
+            if self._failed or self._watch.framework_elsewhere:
                 return
             try:
                 tell(*args, **kwargs)
@@ -217,9 +225,8 @@ class KerasProbe:
         return guarded
 
     def _begin(self, kind: LoopKind, callbacks: Any, logs: Any = None) -> None:
-        joined = not self._watch.in_framework
-        if joined:  # a `fit` that was taken hold of (`fit = model.fit`) before the profile began
-            self._watch.join_framework_loop()
+        # A `fit` may have been taken hold of (`fit = model.fit`) before the profile began.
+        joined = not self._watch.in_framework and self._watch.enter_framework_loop()
         if self._running:
             # Keras resets its metrics for an evaluation, and not for a prediction.
             self._leave_steps(self._running[-1], count=kind is not LoopKind.PREDICT)
@@ -241,7 +248,7 @@ class KerasProbe:
     def _close_down_to(self, depth: int) -> None:
         while len(self._running) > depth:
             running = self._running.pop()
-            self._leave_steps(running)
+            self._guard(self._leave_steps)(running)
             self._watch.loops.close(running.loop)
             if running.joined:
                 self._watch.leave_framework_loop()

@@ -136,7 +136,9 @@ class TfDataProbe:
         self._watch_class(type(iterator))
         self._iterators = [t for t in self._iterators if t.iterator() is not None]
         loop = self._watch.loops.current if self._watch.in_framework else None
-        self._iterators.append(_TrackedIterator(dataset, iterator, loop))
+        tracked = _TrackedIterator(dataset, iterator, loop)
+        tracked.elsewhere = self._watch.framework_elsewhere
+        self._iterators.append(tracked)
 
     def _watch_class(self, iterator_class: type) -> None:
         """Sees batches that are taken by hand, one ``next()`` at a time."""
@@ -228,7 +230,7 @@ class TfDataProbe:
         taken = followed.batches - followed.latest_batches + 1
         return min(
             (t for t in candidates if t.has_model and t.new_elements >= taken > 0),
-            key=lambda tracked: (tracked.taken_in_python, tracked.new_elements),
+            key=lambda one: (one.taken_in_python, one.elsewhere, one.new_elements),
             default=None,
         )
 
@@ -333,6 +335,7 @@ class _TrackedIterator:
         self.new_elements = 0
         self.taken = 0
         self.taken_in_python = False
+        self.elsewhere = False
         self.read_ns = now_ns()
 
     def place(self) -> str:
@@ -509,7 +512,7 @@ class _Stages:
         return gauge
 
 
-def _subclasses(base: type) -> Iterator[type]:
+def _subclasses(base: Any) -> Iterator[Any]:
     for subclass in base.__subclasses__():
         yield subclass
         yield from _subclasses(subclass)

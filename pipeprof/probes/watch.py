@@ -3,8 +3,6 @@
 import itertools
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 from weakref import WeakSet
@@ -39,7 +37,9 @@ class Watch:
         self.sight = BatchSight(recorder)
         self.timed: WeakSet[Any] = WeakSet()
         self._thread = threading.get_ident()
+        self._lock = threading.Lock()
         self._framework_depth = 0
+        self._framework_thread = self._thread
 
     @property
     def on(self) -> bool:
@@ -51,22 +51,27 @@ class Watch:
         """Whether a framework's own loop runs."""
         return self._framework_depth > 0
 
-    @contextmanager
-    def framework_loop(self) -> Iterator[None]:
-        """While a framework's own loop runs."""
-        self._framework_depth += 1
-        try:
-            yield
-        finally:
-            self._framework_depth -= 1
+    @property
+    def framework_elsewhere(self) -> bool:
+        """Whether a framework's own loop runs in another thread than the calling one."""
+        return self.in_framework and threading.get_ident() != self._framework_thread
 
-    def join_framework_loop(self) -> None:
-        """A framework's loop runs that was not seen to begin; ends with `leave_framework_loop`."""
-        self._framework_depth += 1
+    def enter_framework_loop(self) -> bool:
+        """A framework's own loop begins; False when one runs in another thread.
+
+        Where it is True, `leave_framework_loop` must follow.
+        """
+        with self._lock:
+            if self.framework_elsewhere:
+                return False
+            self._framework_thread = threading.get_ident()
+            self._framework_depth += 1
+        return True
 
     def leave_framework_loop(self) -> None:
-        """The loop that was joined has ended."""
-        self._framework_depth -= 1
+        """It has ended."""
+        with self._lock:
+            self._framework_depth -= 1
 
     def marks_steps(self) -> bool:
         """Whether a step that the calling thread marks counts; the first that does so trains."""

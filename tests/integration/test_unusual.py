@@ -1,5 +1,6 @@
 """Trainings of less usual shapes are followed all the same: strategies, loops in loops, own fits."""
 
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -190,3 +191,48 @@ def test_a_hand_written_loop_over_a_distributed_dataset(given: bool, tmp_path: P
     assert counts(loop) == (LoopKind.CUSTOM, EPOCHS, STEPS, SAMPLES)
     assert (loop.input.kind, loop.waits_by) == (InputKind.TF_DATA, WaitSource.ITERATOR)
     assert type(data).__iter__ is iterate
+
+
+class StartsAnother(keras.callbacks.Callback):
+    """Fits another model in another thread, from begin to end in the middle of a step."""
+
+    def on_train_batch_end(self, batch_number: int, logs: Any = None) -> None:
+        if batch_number == 2:
+            data = Digits()
+            thread = threading.Thread(
+                target=train, args=(model(), data), kwargs={"validation_data": data}
+            )
+            thread.start()
+            thread.join()
+
+
+def test_of_several_fits_at_once_only_one_is_shown(tmp_path: Path) -> None:
+    with pipeprof.profile(logdir=tmp_path) as prof:
+        train(model(), dataset(), callbacks=[StartsAnother()])
+    (loop,) = prof.result.loops
+    assert prof.result.check() == ()
+    assert counts(loop) == WHOLE_FIT
+    (warning,) = prof.result.run.warnings
+    assert warning.startswith("Several trainings ran at the same time")
+
+
+class ShyModel(keras.Sequential):
+    """Shows its metrics to Keras only."""
+
+    @property
+    def metrics(self) -> Any:
+        if sys._getframe(1).f_globals["__name__"].startswith("pipeprof."):
+            raise ValueError("planted")
+        return super().metrics
+
+
+def test_a_model_that_cannot_be_looked_at_trains_all_the_same(tmp_path: Path) -> None:
+    made = ShyModel([keras.layers.Flatten(), keras.layers.Dense(10)])
+    made.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pipeprof.profile(logdir=tmp_path) as prof:
+        train(made, dataset(), epochs=1)
+    assert int(made.optimizer.iterations) == BATCHES
+    assert prof.result.check() == ()
+    (warning,) = prof.result.run.warnings
+    assert warning.startswith("The steps could not be followed any more (ValueError: planted)")
+    assert prof.result.loops[0].step_count >= BATCHES - 1
