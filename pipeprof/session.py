@@ -137,7 +137,7 @@ class Session:
         self._watch = Watch(self._recorder, warmup=self._warmup)
         if self._dataset is not None:
             self._watched = watch_dataset(self._dataset, self._watch)
-            self._watch.given = self._watched.fed_by
+            self._watch.given = self._watch.loops.hand.given = self._watched.fed_by
         self._entered = True
         try:
             self._start()

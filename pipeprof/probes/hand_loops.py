@@ -47,9 +47,11 @@ class HandLoop:
 
     Attributes:
         loop: the loop, while one is open.
+        given: what the dataset given to the profile is, for loops whose source was not seen.
     """
 
     def __init__(self, tracker: "LoopTracker", clock: Clock) -> None:
+        self.given: Mapping[str, Any] | None = None
         self._tracker = tracker
         self._clock = clock
         self._by_source: dict[int, OpenLoop] = {}
@@ -187,7 +189,7 @@ class HandLoop:
     def _loop_at(self, kind: LoopKind, now: int) -> "OpenLoop":
         """The loop that is open, or a new one from now on."""
         self._begin_with_first()
-        return self.loop or self._begin(kind, None, now)
+        return self.loop or self._begin(kind, self.given, now)
 
     def _begin_with_first(self) -> None:
         """Begins a loop on the first batch that was taken outside of any, if one was."""

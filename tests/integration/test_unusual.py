@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,21 @@ def test_a_hand_written_loop_over_a_distributed_dataset(given: bool, tmp_path: P
     assert counts(loop) == (LoopKind.CUSTOM, EPOCHS, STEPS, SAMPLES)
     assert (loop.input.kind, loop.waits_by) == (InputKind.TF_DATA, WaitSource.ITERATOR)
     assert type(data).__iter__ is iterate
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_slices_of_arrays_that_were_given(marked: bool, tmp_path: Path) -> None:
+    made = model()
+    with pipeprof.profile(digits(), logdir=tmp_path) as prof:
+        x, y = prof.dataset
+        for start in range(0, len(x), BATCH):
+            with prof.step() if marked else nullcontext():
+                made.train_on_batch(x[start : start + BATCH], y[start : start + BATCH])
+    (loop,) = prof.result.loops
+    assert prof.result.check() == ()
+    assert (loop.kind, loop.input.kind) == (LoopKind.TRAIN_ON_BATCH, InputKind.ARRAYS)
+    assert (loop.step_count, loop.sample_count) == (BATCHES, BATCHES * BATCH)
+    assert loop.waits_by is None  # slicing is a part of the step
 
 
 class StartsAnother(keras.callbacks.Callback):
