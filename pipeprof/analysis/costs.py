@@ -170,9 +170,9 @@ def _uses_of_loop(
             cost_ms=float(sums[WORK]) / _steps_fed(profile, loop, window, worked, index) / MS,
             calls=round(float(sums[CALLS])),
             size_bytes=round(float(sums[BYTES])) or None,
-            cpu_ratio=min(float(sums[CPU] / sums[TIMED]), 1.0) if sums[TIMED] > 0 else None,
+            cpu_ratio=_cpu_ratio(sums),
             at_work=float(sums[WORK]) / length_ns,
-            queued_ratio=_queued_ratio(profile, window, profile.stages[index]),
+            queued_ratio=_queued_ratio(profile, window, profile.stages[index], _cpu_ratio(sums)),
         )
         for index, sums in worked.items()
     ]
@@ -200,13 +200,22 @@ def _steps_fed(
     return fed if one_each else window.steps
 
 
-def _queued_ratio(profile: Profile, window: Window, stage: Stage) -> float:
-    """Of the time that its lanes were busy, how much they stood in the queue for a CPU."""
+def _cpu_ratio(sums: FloatArray) -> float | None:
+    return min(float(sums[CPU] / sums[TIMED]), 1.0) if sums[TIMED] > 0 else None
+
+
+def _queued_ratio(profile: Profile, window: Window, stage: Stage, cpu_ratio: float | None) -> float:
+    """Of the time that its lanes were busy, how much they stood in the queue for a CPU.
+
+    A thread of a framework's pool does other work as well, and queues for that: what the stage
+    itself was on a CPU, it was not in the queue.
+    """
     lanes = [profile.lanes[number] for number in by_work(stage.lanes)]
     read = [(lane.busy, lane.cpu) for lane in lanes if lane.cpu is not None]
     busy_ns = sum(float(window.sums(busy)[0]) for busy, _ in read)
     queued_ns = sum(float(window.sums(cpu)[_QUEUED]) for _, cpu in read)
-    return min(queued_ns / busy_ns, 1.0) if busy_ns > 0 else 0.0
+    not_on_cpu = 1.0 - (cpu_ratio or 0.0)
+    return min(queued_ns / busy_ns, not_on_cpu) if busy_ns > 0 else 0.0
 
 
 def _at_least(place: Place, at_work: float) -> Place:
