@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import threading
+import weakref
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,7 @@ class Recorder:
         self._forked = forked
         self._retired: deque[tuple[int, OwnRing]] = deque()
         self._lock = threading.Lock()
+        self._ends = threading.local()
 
     def lane(self, native_name: str = "native thread") -> LaneWriter:
         """The writer of the calling thread.
@@ -115,11 +117,18 @@ class Recorder:
         self.names.number({"type": "warning", "text": sentence})
 
     def retire_lanes(self) -> None:
-        """Takes the rings of ended threads back, so that a run of weeks needs no more of them."""
+        """Takes the rings of ended threads back, so that a run of weeks needs no more of them.
+
+        Python's own threads tell of their end by themselves.
+        """
         for ident, lane in list(self.lanes.items()):
             if not Path(f"/proc/self/task/{lane.native_id}").exists():
-                del self.lanes[ident]
-                self._retired.append((now_ns() + _REST_NS, lane.ring))
+                self._retire(ident, lane)
+
+    def _retire(self, ident: int, lane: LaneWriter) -> None:
+        if self.lanes.get(ident) is lane:
+            del self.lanes[ident]
+            self._retired.append((now_ns() + _REST_NS, lane.ring))
 
     def in_child(self) -> "Recorder":
         """The recorder of a process that was just forked from this one's.
@@ -135,28 +144,27 @@ class Recorder:
         return child
 
     def _open_lane(self, native_name: str) -> LaneWriter:
+        native_id, ident = threading.get_native_id(), get_ident()
+        thread = _python_thread(native_id)
+        if native_id == self.pid:
+            name, role = (WORKER_PROCESS, Role.WORKER) if self._forked else ("main", Role.MAIN)
+        elif thread is not None:
+            name, role = re.sub(r"^Thread-\d+", "Thread", thread.name), _role_of(thread.name)
+        else:
+            comm = thread_comm(native_id)
+            # A thread that was given no name has that of the process.
+            name, role = native_name if comm == thread_comm(self.pid) else comm, Role.INPUT
         ring = self._take_ring()
-        native_id = threading.get_native_id()
-        name, role = self._describe_thread(native_id, native_name)
         facts: dict[str, Any] = {"type": "lane", "name": name, "role": role.value}
         if native_id != self.pid:
             facts["ring"] = ring.number
         subject = self.names.number(facts)
         now = now_ns()
         ring.write(code(Kind.THREAD, subject), now, now, self.pid, native_id)
-        lane = self.lanes[get_ident()] = LaneWriter(ring, native_id, subject)
+        lane = self.lanes[ident] = LaneWriter(ring, native_id, subject)
+        if thread is not None:
+            self._ends.of_thread = _ThreadEnd(self, ident, lane)
         return lane
-
-    def _describe_thread(self, native_id: int, native_name: str) -> tuple[str, Role]:
-        if native_id == self.pid:
-            return (WORKER_PROCESS, Role.WORKER) if self._forked else ("main", Role.MAIN)
-        # Not threading.current_thread(): that would leave a dummy behind for a thread not Python's own.
-        for thread in threading.enumerate():
-            if thread.native_id == native_id and not thread.name.startswith("Dummy-"):
-                return re.sub(r"^Thread-\d+", "Thread", thread.name), _role_of(thread.name)
-        comm = thread_comm(native_id)
-        # A thread that was given no name has that of the process.
-        return native_name if comm == thread_comm(self.pid) else comm, Role.INPUT
 
     def _take_ring(self) -> OwnRing:
         with self._lock:
@@ -214,6 +222,33 @@ def thread_comm(native_id: int) -> str:
         return Path(f"/proc/self/task/{native_id}/comm").read_text().strip()
     except OSError:
         return "thread"
+
+
+class _ThreadEnd:
+    """Kept among a thread's own things, which go when it ends, so that no later thread gets its lane.
+
+    Not for threads that are not Python's own: they seem to end whenever they leave Python.
+    """
+
+    __slots__ = ("_ident", "_lane", "_recorder")
+
+    def __init__(self, recorder: Recorder, ident: int, lane: LaneWriter) -> None:
+        self._recorder = weakref.ref(recorder)
+        self._ident = ident
+        self._lane = lane
+
+    def __del__(self) -> None:
+        recorder = self._recorder()
+        if recorder is not None:
+            recorder._retire(self._ident, self._lane)
+
+
+def _python_thread(native_id: int) -> threading.Thread | None:
+    # Not threading.current_thread(): that would leave a dummy behind for a thread not Python's own.
+    for thread in threading.enumerate():
+        if thread.native_id == native_id and not thread.name.startswith("Dummy-"):
+            return thread
+    return None
 
 
 def _role_of(thread_name: str) -> Role:
