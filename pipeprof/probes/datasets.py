@@ -16,9 +16,11 @@ from pipeprof.probes.loops import describe_input
 from pipeprof.probes.sequences import describe_sequence, watch_sequence
 from pipeprof.probes.stages import (
     StageSite,
+    Timing,
     site_of_function,
     site_of_generator,
     timed_generator,
+    timed_resume,
     timing_of,
 )
 from pipeprof.probes.watch import HandFetches, Watch
@@ -118,8 +120,16 @@ def _watch_generator(dataset: Any, watch: Watch) -> Watched:
 def _timed(
     site: StageSite, source: Any, fetches: HandFetches, watch: Watch, *, owned: bool = False
 ) -> Any:
-    """The source as a timed generator; one that is timed already stays the same."""
-    timing = timing_of(source) if inspect.isgenerator(source) else None
+    """The source timed: itself where that can be, else a generator in its place."""
+    if is_disguised(source):
+        return source
+    if not inspect.isgenerator(source):
+        try:
+            _disguise_iterable(source, site, fetches, watch)
+        except Exception:  # a class not written in Python, or not to be derived from
+            return timed_generator(site, source, fetches)
+        return source
+    timing = timing_of(source)
     if timing is not None:
         timing.fetches = fetches
     else:
@@ -131,22 +141,34 @@ def _timed(
 def _watch_iterable(dataset: Any, kind: InputKind, watch: Watch) -> Watched:
     name = original_class(dataset).__name__
     fed_by = describe_input(kind, name)
-    fetches = HandFetches(watch, fed_by)
-    method = "__next__" if hasattr(dataset, "__next__") else "__iter__"
-    function = getattr(type(dataset), method)
-    site = site_of_function(function, StageKind.ITERABLE, name)
-    if method == "__next__":
-        return Watched(_timed(site, dataset, fetches, watch), fed_by, _nothing)
     if is_disguised(dataset):
         return Watched(dataset, fed_by, _nothing)
+    fetches = HandFetches(watch, fed_by)
+    method = "__next__" if hasattr(dataset, "__next__") else "__iter__"
+    site = site_of_function(getattr(type(dataset), method), StageKind.ITERABLE, name)
+    try:
+        return Watched(dataset, fed_by, _disguise_iterable(dataset, site, fetches, watch))
+    except Exception:  # a class not written in Python, or not to be derived from
+        if method == "__next__":
+            return Watched(timed_generator(site, dataset, fetches), fed_by, _nothing)
+        return Watched(TimedIterable(dataset, site, fetches), fed_by, _nothing)
+
+
+def _disguise_iterable(
+    iterable: Any, site: StageSite, fetches: HandFetches, watch: Watch
+) -> Callable[[], None]:
+    original: Any = type(iterable)
+    timing = Timing(site, fetches)
 
     def __iter__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
-        return timed_generator(site, iter(function(self)), fetches)
+        made = original.__iter__(self)
+        return self if made is self else _timed(site, made, fetches, watch)
 
-    try:
-        return Watched(dataset, fed_by, disguise(dataset, {"__iter__": __iter__}))
-    except Exception:  # a class not written in Python, or not to be derived from
-        return Watched(TimedIterable(dataset, site, fetches), fed_by, _nothing)
+    def __next__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
+        return timed_resume(timing, functools.partial(original.__next__, self))
+
+    methods = {"__iter__": __iter__, "__next__": __next__}
+    return disguise(iterable, {name: m for name, m in methods.items() if hasattr(original, name)})
 
 
 class TimedIterable:
@@ -168,6 +190,13 @@ class TimedIterable:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._iterable, name)
+
+    def __reduce__(self) -> Any:
+        return _itself, (self._iterable,)
+
+
+def _itself(iterable: Any) -> Any:
+    return iterable
 
 
 def _nothing() -> None:
@@ -201,7 +230,7 @@ def _is_array(dataset: Any) -> bool:
 
 
 def _is_arrays(dataset: Any) -> bool:
-    if _is_array(dataset) or _has_base(dataset, ("DataFrame", "Series"), ("pandas.",)):
+    if _is_array(dataset) or _has_base(dataset, ("DataFrame", "Series"), ("pandas",)):
         return True
     if isinstance(dataset, Mapping):
         return bool(dataset) and all(_is_arrays(part) for part in dataset.values())

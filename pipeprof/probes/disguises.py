@@ -19,8 +19,15 @@ def original_class(thing: Any) -> type:
     return original
 
 
-def disguise(thing: Any, methods: Mapping[str, Any]) -> Callable[[], None]:
+def disguise(
+    thing: Any, methods: Mapping[str, Any], pickled: Callable[[], None] = lambda: None
+) -> Callable[[], None]:
     """Replaces methods of one object by others.
+
+    Args:
+        thing: the object.
+        methods: by name.
+        pickled: called when the object is about to be pickled, or copied.
 
     Returns:
         Takes them away again.
@@ -39,6 +46,7 @@ def disguise(thing: Any, methods: Mapping[str, Any]) -> Callable[[], None]:
         # Pickled, it is the user's again: who unpickles it may not have pipeprof, or have it off.
         if type(self) is not disguised:
             return self.__reduce_ex__(protocol)
+        pickled()
         _set_class(self, original)
         try:
             return self.__reduce_ex__(protocol)

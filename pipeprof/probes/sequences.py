@@ -17,8 +17,8 @@ from pipeprof.clock import now_ns
 from pipeprof.probes.disguises import disguise, is_disguised, original_class
 from pipeprof.probes.loops import describe_input
 from pipeprof.probes.stages import site_of_function
-from pipeprof.probes.watch import Watch
-from pipeprof.recorder import Recorder
+from pipeprof.probes.watch import HandFetches, Watch
+from pipeprof.recorder import OUTSIDE, Recorder
 from pipeprof.recording import InputKind, StageKind
 from pipeprof.records import NOT_READ, Kind, code
 
@@ -51,7 +51,8 @@ def watch_sequence(sequence: Any, watch: Watch) -> Callable[[], None]:
     if is_disguised(sequence):
         return lambda: None
     transport = Transport(sequence, watch)
-    release = disguise(sequence, {"__getitem__": _timed_getitem(type(sequence), transport)})
+    methods = {"__getitem__": _timed_getitem(type(sequence), transport)}
+    release = disguise(sequence, methods, transport.pickled)
 
     def released() -> None:
         release()
@@ -62,7 +63,7 @@ def watch_sequence(sequence: Any, watch: Watch) -> Callable[[], None]:
 
 def _timed_getitem(original: Any, transport: "Transport") -> Callable[[Any, Any], Any]:
     get = original.__getitem__
-    site, watch = transport.work, transport.watch
+    site, watch, fetches = transport.work, transport.watch, transport.fetches
     main_pid = watch.recorder.pid
 
     @functools.wraps(get)
@@ -74,14 +75,19 @@ def _timed_getitem(original: Any, transport: "Transport") -> Callable[[Any, Any]
         begun = site.begin(lane)
         try:
             batch = get(self, index)
-        finally:
+        except BaseException:
             site.finish(recorder, lane, begun)
+            raise
+        end_ns = site.finish(recorder, lane, begun)
+        outer_ns, start_ns = begun[0], begun[-1]
         if recorder.pid != main_pid:
             # To pickle it is all that Keras does with it; others get what they expect.
             by_keras = sys._getframe(1).f_globals.get("__name__", "").startswith(_FRAMEWORKS)
             return Parcel(batch, transport.token) if by_keras else batch
-        if watch.on:
-            watch.sight.note(batch)
+        if watch.on and outer_ns == OUTSIDE:  # not a part of another batch
+            if index == 0:
+                fetches.exhausted(start_ns)
+            fetches.fetched(batch, start_ns, end_ns)
         return batch
 
     return __getitem__
@@ -128,10 +134,20 @@ class Transport:
         workers = getattr(sequence, "workers", None)
         self.work.workers = max(workers, 1) if isinstance(workers, int) else 1
         self.watch = watch
+        self.fetches = HandFetches(watch, describe_sequence(sequence))
         self.token = next(self._tokens)
         self._last_ns = 0
         self._number: int | None = None
         self.known[self.token] = self
+
+    def pickled(self) -> None:
+        """The sequence itself is pickled, and unwatched where it arrives."""
+        context: Any = sys.modules.get("multiprocessing.context")
+        if self.watch.on and context is not None and context.get_spawning_popen() is not None:
+            self.watch.recorder.warn(
+                f"{self._name} ran in worker processes that were not forked, where it is not seen: "
+                "its work is shown with multiprocessing.set_start_method('fork')."
+            )
 
     def arrived(self, recorder: Recorder, batch: Any, sent_ns: int) -> None:
         """Records the way of one batch, as far as it was not the way of the batch before."""

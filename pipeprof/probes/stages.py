@@ -395,7 +395,7 @@ def _resumes(timing: Timing, source: Iterator[T], owned: bool) -> Generator[T, A
     taken: list[T] = []
     while True:
         try:
-            taken.append(_timed_resume(timing, resume))
+            taken.append(timed_resume(timing, resume))
         except StopIteration as stop:
             return stop.value
         resume = advance
@@ -413,7 +413,8 @@ def _resumes(timing: Timing, source: Iterator[T], owned: bool) -> Generator[T, A
             del sent
 
 
-def _timed_resume(timing: Timing, resume: Callable[[], T]) -> T:
+def timed_resume(timing: Timing, resume: Callable[[], T]) -> T:
+    """Takes one element, timed while a profile is on."""
     recorder = recording.current
     if recorder is None:
         return resume()

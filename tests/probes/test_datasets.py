@@ -1,3 +1,4 @@
+import copy
 import functools
 import pickle
 import queue
@@ -86,6 +87,7 @@ def foreign(name: str, module: str, **members: Any) -> Any:
         (foreign("DataLoader", "torch.utils.data.dataloader"), InputKind.LOADER),
         (foreign("DataLoader", "grain._src.x"), InputKind.LOADER),
         (foreign("DataFrame", "pandas.core.frame"), InputKind.ARRAYS),
+        (foreign("DataFrame", "pandas"), InputKind.ARRAYS),
         (X, InputKind.ARRAYS),
         ((X, X), InputKind.ARRAYS),
         (({"a": X}, [X, X]), InputKind.ARRAYS),
@@ -185,11 +187,49 @@ def test_an_iterable_stays_the_object_it_was(make: Any) -> None:
             count = len(list(mine))
         assert steps(recorder, watch) == [0] * count + [1] * count
         if make is Iterable:
-            copy = pickle.loads(pickle.dumps(mine))
-            assert (type(copy), copy.size) == (Iterable, 3)
+            pickled = pickle.loads(pickle.dumps(mine))
+            assert (type(pickled), pickled.size) == (Iterable, 3)
         watched.release()
     assert type(mine) is make
     assert names(recorder) == [make.__name__] * count * 2
+
+
+def test_an_iterator_stays_the_object_it_was() -> None:
+    mine = Iterator_()
+    with recording_on() as recorder:
+        watch = Watch(recorder, warmup=5)
+        watched = watch_dataset(mine, watch)
+        assert watched.dataset is mine
+        assert watch_dataset(mine, watch).dataset is mine
+        assert iter(mine) is mine
+        assert len(list(mine)) == 2
+        assert mine.left == -1
+        assert steps(recorder, watch) == [0, 0]
+        watched.release()
+    assert type(mine) is Iterator_
+    assert names(recorder) == ["Iterator_"] * 2
+
+
+def test_what_an_iterable_iterates_with_stays_what_it_was() -> None:
+    class Loader:
+        def __iter__(self) -> Iterator_:
+            return Iterator_()
+
+    with recording_on() as recorder:
+        watch = Watch(recorder, warmup=5)
+        loader = watch_dataset(Loader(), watch).dataset
+        iterator = iter(loader)
+        assert isinstance(iterator, Iterator_)
+        assert iterator.left == 2
+        assert len(list(iterator)) + len(list(loader)) == 4
+        assert steps(recorder, watch) == [0, 0, 1, 1]
+
+
+def test_what_stands_for_a_list_copies_and_pickles_as_the_list() -> None:
+    with recording_on() as recorder:
+        dataset = watch_dataset([(X, X)], Watch(recorder, warmup=5)).dataset
+        assert type(copy.copy(dataset)) is list
+        assert len(pickle.loads(pickle.dumps(dataset))) == 1
 
 
 def test_a_list_of_batches_is_iterated_for_every_epoch() -> None:

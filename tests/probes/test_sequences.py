@@ -1,6 +1,7 @@
 import copy
 import multiprocessing
 import pickle
+import threading
 import types
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from pipeprof.probes.datasets import watch_dataset
 from pipeprof.probes.sequences import Parcel, open_parcel, watch_sequence
 from pipeprof.probes.watch import Watch
 from pipeprof.recorder import Recorder
-from pipeprof.recording import StageKind
+from pipeprof.recording import InputKind, StageKind
 from pipeprof.records import Kind
 from tests.probes.recorded import events, facts_of, names, recording_on, spans, warnings_of
 
@@ -80,7 +81,12 @@ def by_the_user(index: int) -> Any:
     return x, y
 
 
-def unpacked_type(sequence: Any) -> Any:
+def keep(sequence: Any) -> None:
+    SHARED["sequence"] = sequence
+
+
+def unpacked_type() -> Any:
+    sequence = SHARED["sequence"]
     return type(sequence).__name__, hasattr(type(sequence), "_pipeprof_original"), sequence[1][1]
 
 
@@ -119,7 +125,35 @@ def test_each_item_is_recorded_with_function_and_line() -> None:
     facts = spans(recorder)[0].subject
     assert facts["line"] == Images.__getitem__.__code__.co_firstlineno
     assert (facts["kind"], facts["workers"]) == (StageKind.SEQUENCE.value, 2)
-    assert len(events(recorder, Kind.BATCH)) == 5
+    assert len(events(recorder, Kind.WAIT)) == 4  # one of the five was a part of another
+
+
+def test_a_hand_written_loop_over_the_indices_has_its_epochs_and_steps() -> None:
+    mine = Images()
+    with recording_on() as recorder:
+        watch = Watch(recorder, warmup=5)
+        result = watch_dataset(mine, watch)
+        for _ in range(2):
+            for index in range(len(mine)):
+                x, _ = result.dataset[index]
+                assert x.shape
+        watch.loops.close_all()
+        result.release()
+    assert [step.value >> 32 for step in events(recorder, Kind.STEP)] == [0, 0, 0, 1, 1, 1]
+    (loop,) = (told for told in facts_of(recorder).values() if told["type"] == "loop")
+    assert loop["input"]["kind"] == InputKind.SEQUENCE.value
+
+
+def test_an_item_taken_on_another_thread_is_delivered_and_no_step() -> None:
+    mine = Images()
+    with recording_on() as recorder:
+        release = watched(recorder, mine)
+        thread = threading.Thread(target=lambda: [mine[i] for i in range(3)])
+        thread.start()
+        thread.join()
+        release()
+    assert len(events(recorder, Kind.BATCH)) == 3
+    assert events(recorder, Kind.WAIT, Kind.STEP) == []
 
 
 def test_an_exception_comes_out_as_it_is() -> None:
@@ -223,12 +257,15 @@ def test_what_goes_wrong_in_a_worker_goes_wrong_as_without_us() -> None:
         release()
 
 
-def test_spawned_workers_get_the_users_own_object() -> None:
+def test_spawned_workers_get_the_users_own_object_and_that_is_said() -> None:
     mine = Images()
     context: Any = multiprocessing.get_context("spawn")
     with recording_on() as recorder:
         release = watched(recorder, mine)
-        with context.Pool(1) as pool:
-            got = pool.apply_async(unpacked_type, (mine,)).get(timeout=60)
+        with context.Pool(1, keep, (mine,)) as pool:
+            got = pool.apply_async(unpacked_type).get(timeout=60)
         release()
     assert got == ("Images", False, 1)
+    assert [sentence[:36] for sentence in warnings_of(recorder)] == [
+        "Images.__getitem__ ran in worker pro"
+    ]
