@@ -20,7 +20,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one thread that computes is steadier than two
 
 import numpy as np
-import psutil
 
 import pipeprof
 from pipeprof import machine, ring
@@ -262,20 +261,8 @@ def _repeats_for(action: Callable[[], object], seconds: float) -> int:
 
 
 def memory(logdir: Path, pairs: int) -> list[Row]:
-    """Memory of the process after ten thousand and after a million events."""
-    process = psutil.Process()
-
-    @pipeprof.stage("overhead")
-    def work() -> None:
-        pass
-
-    with profile(logdir=logdir, sample_hz=0):
-        for _ in range(10_000):
-            work()
-        few = _settled_rss(process)
-        for _ in range(990_000):
-            work()
-        many = _settled_rss(process)
+    """Memory after a million events beyond that after ten thousand, each in a fresh process."""
+    few, many = (_rss_after(count, logdir) for count in (10_000, 1_000_000))
     return [
         (
             "memory after 10⁶ events, beyond that after 10⁴",
@@ -285,16 +272,36 @@ def memory(logdir: Path, pairs: int) -> list[Row]:
     ]
 
 
-def _settled_rss(process: psutil.Process) -> int:
+_MEMORY_PROGRAM = """
+import sys, time
+import psutil
+import pipeprof
+
+@pipeprof.stage("overhead")
+def work():
+    pass
+
+with pipeprof.profile(logdir=sys.argv[1], sample_hz=0):
+    for number in range(int(sys.argv[2])):
+        work()
+        if number % 10_000 == 0:
+            time.sleep(0.06)  # the collector keeps up: nothing is dropped
     time.sleep(2.5)  # two passes of the collector
-    return int(process.memory_info().rss)
+    print(psutil.Process().memory_info().rss)
+"""
+
+
+def _rss_after(events: int, logdir: Path) -> int:
+    command = [sys.executable, "-c", _MEMORY_PROGRAM, str(logdir), str(events)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def report(logdir: Path, pairs: int) -> list[Row]:
     """How long `pipeprof report` takes on a run of a hundred thousand steps."""
     with profile(iter(range(100_000)), logdir=logdir, name="long") as prof:
-        for _ in prof.dataset:
-            pass
+        for number in prof.dataset:
+            if number % 2_000 == 0:
+                time.sleep(0.06)  # the collector keeps up: no step is dropped
     steps = prof.result.loops[0].step_count
     command = [
         sys.executable,

@@ -290,7 +290,8 @@ def _timed_function(name: str, function: F) -> F:
     def timed(*args: Any, **kwargs: Any) -> Any:
         recorder = recording.current
         if recorder is None:
-            return function(*args, **kwargs)
+            # A call without keywords costs less when it says so.
+            return function(*args, **kwargs) if kwargs else function(*args)
         lane = recorder.lanes.get(get_ident()) or recorder.lane()
         begun = site.begin(lane)
         try:
