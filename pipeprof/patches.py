@@ -9,6 +9,7 @@ import importlib.machinery
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -29,13 +30,18 @@ class Patches:
         self._undo.append((owner, name, before))
 
     def undo(self) -> None:
-        """Gives everything back."""
-        while self._undo:
-            owner, name, before = self._undo.pop()
-            if before is _MISSING:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
+        """Gives everything back; what cannot be given back does not keep the rest from it."""
+        with ExitStack() as giving_back:
+            for owner, name, before in self._undo:
+                giving_back.callback(_set, owner, name, before)
+            self._undo = []
+
+
+def _set(owner: Any, name: str, value: Any) -> None:
+    if value is _MISSING:
+        delattr(owner, name)
+    else:
+        setattr(owner, name, value)
 
 
 class ImportWatch(importlib.abc.MetaPathFinder):

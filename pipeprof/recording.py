@@ -263,7 +263,7 @@ class Lane:
         role: what it is there for.
         pid: its process.
         tid: its thread, or None for a whole process or a device.
-        busy: over time, nanoseconds spent in input stages or steps.
+        busy: over time, nanoseconds spent in stages.
         cpu: over time, the channels of `LANE_CPU_CHANNELS`, or None where that was not read.
         first_ns: when it was first seen.
         last_ns: when it was last seen.
