@@ -1,5 +1,6 @@
 """What holds for every test: a fixed terminal, quiet frameworks, and nothing of pipeprof left behind."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -93,7 +94,12 @@ def _processes() -> set[psutil.Process]:
 
 
 def _still_running(processes: set[psutil.Process]) -> list[str]:
-    _, running = psutil.wait_procs(processes, timeout=30)
-    commands = [" ".join(one.cmdline()) for one in running if one.status() != psutil.STATUS_ZOMBIE]
-    # Python's own: it starts with the first shared semaphore and ends with the program.
-    return [command for command in commands if "resource_tracker" not in command]
+    _, running = psutil.wait_procs([one for one in processes if not _ends_last(one)], timeout=30)
+    return [" ".join(one.cmdline()) for one in running if one.status() != psutil.STATUS_ZOMBIE]
+
+
+def _ends_last(process: psutil.Process) -> bool:
+    """Whether it is Python's own, which starts with the first semaphore and ends with the program."""
+    with contextlib.suppress(psutil.Error):
+        return "resource_tracker" in " ".join(process.cmdline())
+    return False
