@@ -196,7 +196,12 @@ class Collector:
         self._thread = threading.Thread(target=self._run, name="pipeprof-collector", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Starts the thread.
+
+        A first checkpoint comes before it: without one, nothing leads to the rings of a training
+        that dies at once.
+        """
+        self._guarded(self._write_checkpoint)
         self._thread.start()
 
     def stop(self) -> None:
@@ -258,14 +263,15 @@ class Collector:
 
     def _write_checkpoint(self) -> None:
         """Writes a checkpoint when it is time, or before a ring overwrites what is in none yet."""
+        if self._checkpoint is None:
+            return
         now_s = time.monotonic()
         outgrown = self.rings.beyond(self._checkpointed) > 0.5
         if now_s - self._checkpoint_at_s < CHECKPOINT_S and not outgrown:
             return
         self._checkpoint_at_s = now_s
         progress = self.rings.progress()
-        if self._checkpoint is not None:
-            self._checkpoint(progress)
+        self._checkpoint(progress)
         self._checkpointed = progress.positions
         if self._recorder.folder is not None:
             # Not before: until now the rings were all that there was of what they held.

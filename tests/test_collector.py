@@ -257,6 +257,19 @@ def test_the_thread_samples_drains_and_writes_checkpoints(recorder: Recorder):
     assert collector.cpu_ns > 0
 
 
+def test_a_checkpoint_is_there_before_anything_is_read(recorder: Recorder):
+    written: list[threading.Thread] = []
+    collector = Collector(
+        recorder,
+        Accumulator(start_ns=START_NS, warmup=0),
+        checkpoint=lambda progress: written.append(threading.current_thread()),
+    )
+    collector.start()
+    first = written[:1]
+    collector.stop()
+    assert first == [threading.current_thread()]
+
+
 def test_a_part_that_fails_is_told_and_does_not_stop_the_rest(recorder: Recorder):
     asked = threading.Event()
 
