@@ -34,6 +34,9 @@ _MOST_JSON_BYTES = 64 << 20
 _MOST_NUMBER_BYTES = 128 << 20
 
 _READ_ATTEMPTS = 5
+# What working with facts of other types than ours leads to.
+_MISFITS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_PREFIX = re.compile(r".+-[0-9]+")
 
 
 def new_run_name() -> str:
@@ -73,11 +76,11 @@ def list_runs(logdir: Path) -> tuple[Path, ...]:
 
     ``logdir`` may also be a run's folder itself, or any folder that holds log folders.
     """
-    if _is_run(logdir):
+    found = {run for run in (logdir / PLUGIN).glob("*") if _run_files(run)}
+    if not found and _run_files(logdir):
         return (logdir,)
-    found = {run for run in (logdir / PLUGIN).glob("*") if _is_run(run)}
     if not found:
-        found = {run for run in logdir.glob(f"*/{PLUGIN}/*") if _is_run(run)}
+        found = {run for run in logdir.glob(f"*/{PLUGIN}/*") if _run_files(run)}
     return tuple(sorted(found, key=lambda run: (run.stat().st_mtime_ns, run.name)))
 
 
@@ -104,8 +107,10 @@ def find_run(logdir: Path, name: str | None = None) -> Path:
     raise RunNotFound(f"expected a run named {name!r} in {logdir}, found only: {known}.")
 
 
-def _is_run(folder: Path) -> bool:
-    return folder.is_dir() and next(folder.glob("*-*.json"), None) is not None
+def _run_files(folder: Path) -> "list[RunFile]":
+    """The recorded processes of a run; other files may lie beside theirs."""
+    prefixes = sorted(path.stem for path in folder.glob("*-*.json"))
+    return [RunFile(folder, prefix) for prefix in prefixes if _PREFIX.fullmatch(prefix)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +190,10 @@ def read_run(folder: Path) -> Profile:
         RunDamaged: its files are not as pipeprof writes them.
         RunTooNew: a newer pipeprof wrote it.
     """
-    files = sorted(folder.glob("*-*.json"))
+    files = _run_files(folder)
     if not files:
         raise RunNotFound(f"expected a recorded run in {folder}, found none: check the path.")
-    profiles = [_read_process(RunFile(folder, path.stem)) for path in files]
+    profiles = [_read_process(file) for file in files]
     main = max(profiles, key=_weight)
     if len(profiles) == 1:
         return main
@@ -208,7 +213,7 @@ def _read_process(file: RunFile) -> Profile:
         document = _read_json(file.path)
         _check_format(file, document)
         try:
-            numbers = _read_numbers(file.folder, document.get("numbers"))
+            numbers = _read_numbers(file, document.get("numbers"))
             break
         except FileNotFoundError:
             continue  # replaced by the next checkpoint since the JSON was read
@@ -256,14 +261,14 @@ def recover(file: RunFile, checkpoint: Checkpoint) -> Profile:
     """
     try:
         profile = _recover(file, checkpoint)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # Names come from files without declared types: once to JSON and back checks them.
+        encoder = Encoder()
+        encoded = encoder.encode(profile)
+    except _MISFITS as error:
         raise RunDamaged(
             f"expected a recording that was cut off in {file.path.name}, found one whose parts "
             f"do not fit together ({type(error).__name__})."
         ) from None
-    # Names come from files without declared types: once to JSON and back checks them.
-    encoder = Encoder()
-    encoded = encoder.encode(profile)
     return Decoder(encoder.numbers()).decode(Profile, encoded)
 
 
@@ -309,17 +314,18 @@ def _read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def _read_numbers(folder: Path, name: Any) -> IntArray:
-    if not isinstance(name, str) or "/" in name or not name.endswith(".npz"):
-        raise RunDamaged("expected the name of the run's file of numbers, found none.")
-    path = folder / name
+def _read_numbers(file: RunFile, name: Any) -> IntArray:
+    own = re.escape(file.prefix) + r"\.[0-9]{1,20}\.npz"
+    if not isinstance(name, str) or not re.fullmatch(own, name):
+        raise RunDamaged(f"expected {file.path.name} to name its file of numbers, found no name.")
+    path = file.folder / name
     _expect_plain_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > _MOST_NUMBER_BYTES:
                 raise RunDamaged(f"expected a run's numbers, found {name} too large to be them.")
         with np.load(path, allow_pickle=False) as arrays:
-            numbers = arrays["numbers"]
+            numbers = np.asarray(arrays["numbers"])  # bytes, where the file holds no array
     except (RunDamaged, FileNotFoundError):
         raise
     except Exception as error:  # zipfile, zlib and numpy raise whatever broken bytes lead them to
@@ -329,7 +335,7 @@ def _read_numbers(folder: Path, name: Any) -> IntArray:
         ) from None
     if numbers.dtype != np.int64 or numbers.ndim != 1:
         raise RunDamaged(f"expected whole numbers in {name}, found {numbers.dtype}.")
-    return np.asarray(numbers, np.int64)
+    return numbers
 
 
 def _expect_plain_file(path: Path) -> None:
