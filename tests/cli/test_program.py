@@ -10,6 +10,9 @@ from pipeprof.cli.program import exit_code, find_module, find_script, own_traceb
 from pipeprof.errors import UsageError
 from tests.cli.conftest import Shell
 
+# Each starts Python anew.
+pytestmark = pytest.mark.integration
+
 SURROUNDINGS = """\
 import os, sys
 import __main__

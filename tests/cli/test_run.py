@@ -8,6 +8,9 @@ import pytest
 
 from tests.cli.conftest import Shell
 
+# Each starts Python anew.
+pytestmark = pytest.mark.integration
+
 FOREVER = "import signal\nprint('ready', flush=True)\nwhile True:\n    signal.pause()\n"
 
 
