@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from pipeprof.checkpoint import Checkpoint, resume
 from pipeprof.collector import Progress, RingSet, pid_of, remove_files_of
@@ -138,7 +139,15 @@ class RunFile:
     def is_alive(self) -> bool:
         """Whether the process is still there, as far as can be known here."""
         pid = pid_of(self.prefix, host_name())
-        return pid is not None and Path(f"/proc/{pid}").exists()
+        if pid is None:
+            return False
+        try:
+            process = psutil.Process(pid)
+            # A process that began after the file was written has only taken the number over.
+            began_before = process.create_time() <= self.path.stat().st_mtime
+            return began_before and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.Error, OSError):
+            return False
 
     def write(self, content: Profile | Checkpoint) -> None:
         """Writes a finished recording or a checkpoint; a reader sees the one before or this one.

@@ -487,3 +487,13 @@ def test_a_signature_keeps_its_shape(tmp_path: Path):
     shape = Signature(dtypes=("int8",), shapes=((4, 0),), batches=2, samples=None, size_bytes=0)
     written(tmp_path, builders.profile(deliveries=(shape,)))
     assert read_run(tmp_path).deliveries == (shape,)
+
+
+def test_a_process_that_took_the_number_over_is_not_the_recording_one(tmp_path: Path) -> None:
+    file = RunFile(tmp_path, f"{host_name()}-{os.getpid()}")
+    file.path.write_text("{}")
+    assert file.is_alive()
+
+    os.utime(file.path, (0, 0))  # written long before this process began
+
+    assert not file.is_alive()
