@@ -287,6 +287,22 @@ def test_work_waits_until_the_steps_around_it_are_settled():
     assert (loop.input_work_ns, loop.input_work_in_wait_ns) == (3, 2)
 
 
+def test_work_in_a_step_that_is_held_waits_though_another_loop_has_gone_on():
+    collected = accumulator(
+        *NAMES[:2],
+        loop_line(FIT, waits_by="gap_times"),
+        *NAMES[3:],
+        loop_line(20, "evaluate", parent=FIT),
+    )
+    held = (span(READ, 2, 5), step(0, 0, 10), step(0, 10, 20, loop=20))
+    collected.add(PID, 0, records(thread(MAIN), *held))
+    collected.settle(START_NS + 50)
+    collected.add(PID, 0, records(gap(0, 6)))
+    collected.settle(START_NS + 50)
+    fit, _ = profile_of(collected).loops
+    assert (fit.input_work_ns, fit.input_work_in_wait_ns) == (3, 2)
+
+
 def test_a_loop_whose_waits_nobody_tells_does_not_hold_up_a_later_one():
     collected = accumulator(*NAMES[:2], loop_line(FIT, waits_by=None), *NAMES[3:], loop_line(20))
     collected.add(

@@ -83,7 +83,7 @@ def streams(draw: st.DrawFn) -> list[tuple[int, int, Records]]:
                     wait(at, at + length // 2, signature=SHAPE, samples=8),
                     row(Kind.GAUGE, QUEUE, at, at, value=ordinal % 3),
                     step(ordinal, at, at + length, epoch=epoch),
-                    gap(ordinal, length // 5),
+                    gap(ordinal - 1, length // 5),
                 ]
                 at, ordinal = at + length, ordinal + 1
             rows.append(row(Kind.CPU, CPU_OF_OTHERS, 0, at, value=3))

@@ -86,7 +86,7 @@ def test_on_a_full_disk_facts_stay_in_memory(path: Path):
     log.new({"type": "loop"})
     with files_of_at_most(path.stat().st_size + 10):
         log.new({"type": "cut off in the midst of its line"})
-        log.new({"type": "stage"})
+    log.new({"type": "stage"})
     log.new({"type": "lane"})
     assert [facts["type"] for _, facts in log.lines][2:] == ["stage", "lane"]
     assert list(NameLogReader(path).read()) == [(1, {"type": "loop"})]

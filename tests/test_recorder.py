@@ -6,6 +6,7 @@ import functools
 import gc
 import multiprocessing
 import os
+import signal
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -212,6 +213,7 @@ def child(action: Callable[[], None]) -> None:
     """Runs an action in a forked process, which must end well."""
     pid = os.fork()
     if pid == 0:
+        signal.alarm(30)  # ends it should it hang
         try:
             action()
         except BaseException:
@@ -258,7 +260,8 @@ def test_what_still_holds_the_parents_recorder_cannot_spoil_its_files(
     number = recorder.names.number({"type": "stage", "name": "before"})
 
     def record_with_the_parents() -> None:
-        lane.write(code(Kind.GAUGE, 1), 0, 0, 0, 666)
+        for _ in range(3):
+            lane.write(code(Kind.GAUGE, 1), 0, 0, 0, 666)
         mark(recorder, 666)
         in_thread(lambda: mark(recorder, 666))
         recorder.names.number({"type": "stage", "name": "in the child"})
@@ -274,12 +277,27 @@ def test_what_still_holds_the_parents_recorder_cannot_spoil_its_files(
     assert recorder.names.number({"type": "stage", "name": "after"}) == number + 1
 
 
+def test_rings_that_rest_in_the_parent_are_not_used_in_a_forked_process(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recording, "_REST_NS", -1)
+    in_thread(lambda: mark(recorder, 1))
+    before = (tmp_path / rings_in(tmp_path)[0]).read_bytes()
+    child(lambda: mark(recorder, 666))
+    assert (tmp_path / rings_in(tmp_path)[0]).read_bytes() == before
+
+
 def test_a_process_can_be_forked_while_another_thread_names_something(recorder: Recorder):
     """A lock that another thread holds at that moment is held for ever in the child."""
+
+    def record(mine: Recorder) -> None:
+        mark(mine, 1)
+        mark(recorder, 1)
+
     recorder.names._lock.acquire()
     recorder._lock.acquire()
     try:
-        child(lambda: own(lambda mine: mark(mine, 1)))
+        child(lambda: own(record))
     finally:
         recorder._lock.release()
         recorder.names._lock.release()
