@@ -101,20 +101,22 @@ def _processes() -> set[psutil.Process]:
 
 
 def _still_running(processes: set[psutil.Process]) -> list[str]:
-    _end_pools()
+    if processes:
+        _end_pools({one.pid for one in processes})
     _, running = psutil.wait_procs([one for one in processes if not _ends_last(one)], timeout=30)
     return [" ".join(one.cmdline()) for one in running if one.status() != psutil.STATUS_ZOMBIE]
 
 
-def _end_pools() -> None:
+def _end_pools(pids: set[int]) -> None:
     """Ends what multiprocessing started for Keras: it closes its pools, but leaves their end to chance.
 
     pipeprof starts nothing by multiprocessing, so nothing of its own can hide there.
     """
     gc.collect()
     for child in multiprocessing.active_children():
-        child.terminate()
-        child.join()
+        if child.pid in pids:
+            child.terminate()
+            child.join()
 
 
 def _ends_last(process: psutil.Process) -> bool:
