@@ -18,6 +18,7 @@ from enum import Enum
 from pathlib import Path
 
 from pipeprof import machine
+from pipeprof.cgroups import ControlGroups
 
 MB = 1 << 20
 
@@ -70,7 +71,7 @@ def examine(logdir: Path) -> tuple[Check, ...]:
     versions = installed_versions()
     return (
         check_python(platform.system(), sys.version_info[:2]),
-        check_cores(machine.core_count(), machine.cpu_limit()),
+        check_cores(machine.core_count(), ControlGroups().cpu_limit()),
         check_shared_memory(_SHARED_MEMORY),
         check_start_method(multiprocessing.get_all_start_methods()[0]),
         check_tensorflow(versions),

@@ -24,6 +24,7 @@ from pipeprof import machine, recorder, ring
 from pipeprof.accumulator import Accumulator
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Findings
+from pipeprof.cgroups import ControlGroups
 from pipeprof.clock import WallAnchor, now_ns
 from pipeprof.collector import Collector, Progress, Sampler
 from pipeprof.errors import PipeprofError, UsageError
@@ -260,7 +261,7 @@ class Session:
         self._keras: list[KerasProbe] = []
         self._tfdata: Any = None
         self._imports: tuple[ImportWatch, ...] = ()
-        self._machine = (machine.core_count(), machine.cpu_limit())
+        self._machine = (machine.core_count(), ControlGroups().cpu_limit())
         self._probe_ns = measure_probe_ns()
         accumulator = Accumulator(start_ns=self._start_ns, warmup=self._warmup)
         self._threads = ThreadSampler(self._recorder, self._worker_pids)

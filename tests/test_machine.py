@@ -2,40 +2,12 @@
 
 import os
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import pipeprof
-from pipeprof.machine import core_count, cpu_limit, loaded_versions
-
-
-@pytest.mark.parametrize(
-    ("text", "limit"),
-    [
-        ("150000 100000\n", 1.5),
-        ("max 100000\n", None),
-        ("0 0", None),
-        ("", None),
-        ("a b", None),
-    ],
-)
-def test_the_limit_of_a_container(tmp_path: Path, text: str, limit: float | None):
-    (tmp_path / "cpu.max").write_text(text)
-    assert cpu_limit(tmp_path) == limit
-
-
-@pytest.mark.parametrize(("quota", "limit"), [("50000", 0.5), ("-1", None)])
-def test_the_limit_of_an_older_container(tmp_path: Path, quota: str, limit: float | None):
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota)
-    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    assert cpu_limit(tmp_path) == limit
-
-
-def test_a_machine_without_limits(tmp_path: Path):
-    assert cpu_limit(tmp_path) is None
+from pipeprof.machine import core_count, loaded_versions
 
 
 def test_cores_are_those_that_may_be_used():
