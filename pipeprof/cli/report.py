@@ -41,15 +41,9 @@ def report(
 def _summary(folder: Path) -> str:
     from pipeprof.analysis.analyse import analyse
     from pipeprof.runs import read_run
-    from pipeprof.surfaces.wording import VERDICTS, count, duration
+    from pipeprof.surfaces.sentences import summary
 
     try:
-        main = analyse(read_run(folder)).main
+        return summary(analyse(read_run(folder)))
     except RunError as error:
         return f"cannot be read: {error}"
-    if main is None:
-        return "no training loop was seen"
-    step_ms = main.diagnosis.step_ms
-    speed = f", step {duration(step_ms.mean)}" if step_ms else ""
-    steps = count(main.loop.step_count, "step")
-    return f"{VERDICTS[main.diagnosis.bound]}  {main.loop.kind.value}, {steps}{speed}"

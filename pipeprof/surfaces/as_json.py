@@ -25,7 +25,7 @@ from pipeprof.analysis.findings import (
     StageFinding,
 )
 from pipeprof.recording import RunInfo
-from pipeprof.surfaces.wording import caveats, started
+from pipeprof.wording import caveats, started
 
 FORMAT = 1
 

@@ -16,7 +16,7 @@ from pipeprof.surfaces.text_layout import (
     shorten_location,
     shown,
 )
-from pipeprof.surfaces.wording import count, duration, percent, ran_on, where
+from pipeprof.wording import count, duration, percent, ran_on, where
 
 MOST_STAGES = 12
 

@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipeprof.surfaces.wording import clean
+from pipeprof.wording import clean
 
 INDENT = 2
 GAP = 2

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeprof.surfaces.wording import (
+from pipeprof.wording import (
     clean,
     count,
     duration,

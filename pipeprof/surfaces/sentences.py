@@ -1,0 +1,260 @@
+"""What a report says, in sentences and pieces of sentences: the same on every surface.
+
+Returns plain text of one line each. Names that come from the run are made fit for a screen here;
+what else a surface needs (escaping, colours) is its own.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from pipeprof.analysis.findings import (
+    Advice,
+    Bottleneck,
+    Bound,
+    Cause,
+    Diagnosis,
+    Findings,
+    InputFinding,
+    LoopFinding,
+)
+from pipeprof.recording import Loop, LoopKind, RunInfo
+from pipeprof.surfaces.text_layout import shorten, shown
+from pipeprof.wording import (
+    CAUSES,
+    SOURCES,
+    VERDICTS,
+    caveats,
+    clean,
+    count,
+    duration,
+    failure,
+    input_place,
+    parts,
+    percent,
+    rate,
+    times,
+)
+
+_SENTENCE_WIDTH = 400
+
+# So far may wait and compute be from making up the step: beyond it, some waits are not known.
+_SLACK_RATIO = 0.02
+
+_GAINING = (Bound.INPUT, Bound.BALANCED)
+
+_HOW_TO_WATCH = (
+    "Give the dataset to pipeprof.profile(dataset) and train on prof.dataset inside its with "
+    "block, or call model.fit there."
+)
+_HOW_TO_COUNT = "Train for more steps, or count earlier ones: pipeprof.profile(…, warmup=0)."
+
+
+def sentence(text: str) -> str:
+    """A sentence from the run or the analysis, fit for a screen and not endless."""
+    return shorten(clean(text), _SENTENCE_WIDTH)
+
+
+def heading(findings: Findings) -> Iterator[str]:
+    """What ran: the run, its main loop, its software and the processors."""
+    run, cpu = findings.profile.run, findings.cpu
+    yield f"run {shown(run.name)}"
+    if findings.main:
+        yield _extent(findings.main.loop)
+    yield ", ".join(
+        (
+            *_software(run),
+            *((count(len(run.hosts), "host"),) if len(run.hosts) > 1 else ()),
+            count(cpu.cores, "core")
+            if cpu.limit is None
+            else f"{cpu.limit:g} of {cpu.cores} cores",
+        )
+    )
+
+
+def _extent(loop: Loop) -> str:
+    return f"{_kind(loop)}, {count(loop.epochs, 'epoch')}, {count(loop.step_count, 'step')}"
+
+
+def _kind(loop: Loop) -> str:
+    return "hand-written loop" if loop.kind is LoopKind.CUSTOM else loop.kind.value
+
+
+def _software(run: RunInfo) -> Iterator[str]:
+    if "tensorflow" in run.versions:
+        yield f"TensorFlow {_short_version(run.versions['tensorflow'])}"
+    if run.backend not in (None, "tensorflow"):
+        yield f"Keras on {shown(str(run.backend))}"
+
+
+def _short_version(version: str) -> str:
+    return shown(".".join(version.split(".")[:2]))
+
+
+def troubles(run: RunInfo) -> list[str]:
+    """How the training failed and what to know before trusting the rest, a sentence each."""
+    failed = failure(run)
+    return [sentence(text) for text in (*([failed] if failed else ()), *caveats(run))]
+
+
+def waiting(said: Diagnosis) -> str:
+    """How much of a step is waiting, or why that is not known."""
+    if said.bound is Bound.UNKNOWN or said.wait_ratio is None:
+        return _why_unknown(said)
+    ready = "the input keeps up: " if said.bound is Bound.COMPUTE else ""
+    return f"{ready}{percent(said.wait_ratio)} of each step waits for data"
+
+
+def _why_unknown(said: Diagnosis) -> str:
+    if said.step_ms is None:
+        return "no step came after the warm-up"
+    if said.measured_by is None:
+        return "nothing measured how long the steps waited for data"
+    return "too few steps to tell"
+
+
+def speed(said: Diagnosis) -> Iterator[str]:
+    """How long a step takes and what it is made of, how many samples a second, how evenly."""
+    if said.step_ms is None:
+        return
+    yield f"step {duration(said.step_ms.mean)}{_step_parts(said, said.step_ms.mean)}"
+    if said.samples_per_s is not None:
+        yield f"{rate(said.samples_per_s)} samples/s"
+    if said.step_ms.p95 > 2 * said.step_ms.median:
+        yield (
+            f"uneven: half of the steps under {duration(said.step_ms.median)}, "
+            f"1 in 20 over {duration(said.step_ms.p95)}"
+        )
+
+
+def _step_parts(said: Diagnosis, step_ms: float) -> str:
+    """What the mean step is made of: means add up, unless the wait of some steps is not known."""
+    if said.wait_ms is None or said.compute_ms is None:
+        return ""
+    wait_ms, compute_ms = said.wait_ms.mean, said.compute_ms.mean
+    wait, compute = parts(step_ms, wait_ms, compute_ms)
+    if abs(step_ms - wait_ms - compute_ms) > _SLACK_RATIO * step_ms:
+        return f" (where measured, wait {wait} and compute {compute})"
+    return f" = wait {wait} + compute {compute}"
+
+
+def _outcome(step_ms: float | None, speedup: float | None) -> str:
+    return ", ".join(
+        (
+            *(() if step_ms is None else (f"{duration(step_ms)} a step",)),
+            *(() if speedup is None else (f"{times(speedup)} as fast",)),
+        )
+    )
+
+
+def _slowest(slowest: Bottleneck, cause: Cause) -> str:
+    place = f" ({shown(slowest.location.short)})" if slowest.location else ""
+    reason = f": {CAUSES[cause]}" if cause in CAUSES else ""
+    return (
+        f"{shown(slowest.stage)}{place} works {duration(slowest.cost_ms)} a step, "
+        f"{percent(slowest.share)} of all input work{reason}."
+    )
+
+
+def expected(advice: Advice) -> str:
+    """What an advice gave or should give, or nothing."""
+    predicted = _outcome(advice.predicted_step_ms, advice.predicted_speedup)
+    if advice.verified is None:
+        return f"predicted {predicted}" if predicted else ""
+    measured = _outcome(advice.verified.step_ms, advice.verified.speedup)
+    return f"measured {measured}; predicted {predicted}" if predicted else f"measured {measured}"
+
+
+def input_pieces(main: LoopFinding) -> Iterator[str]:
+    """What fed a loop, where that ran, and how far ahead of the training it was."""
+    found = main.input
+    if found.kind is not None:
+        yield f"{found.kind} {shown(main.loop.input.name)}" if main.loop.input.name else found.kind
+    place = input_place(found)
+    if place is not None:
+        yield f"ran on {shown(place)}"
+    beside = overlap(found)
+    if beside is not None:
+        yield f"{beside} of its work overlapped with computing"
+    if found.queue_mean is not None and found.queue_size is not None:
+        yield f"{found.queue_mean:.1f} of {found.queue_size} batches ready"
+    if found.queue_empty_ratio is not None:
+        yield f"queue empty {percent(found.queue_empty_ratio)} of the time"
+    if found.epoch_start_ms is not None:
+        yield f"first batch of an epoch took {duration(found.epoch_start_ms)}"
+
+
+def overlap(found: InputFinding) -> str | None:
+    """How much of the input work ran beside the training, or None where that is not known."""
+    if found.overlap_ratio is None:
+        return None
+    return f"{'about ' if found.overlap_estimated else ''}{percent(found.overlap_ratio)}"
+
+
+def loop_line(found: LoopFinding, loops: Sequence[Loop]) -> str:
+    """One of the loops that the report is not about, in a line."""
+    loop, said = found.loop, found.diagnosis
+    inside = "" if loop.parent is None else f" inside {_kind(loops[loop.parent])}"
+    pace = "" if said.step_ms is None else f", step {duration(said.step_ms.mean)}"
+    waits = "" if said.wait_ratio is None else f", waits {percent(said.wait_ratio)}"
+    steps = count(loop.step_count, "step")
+    return f"{_kind(loop)}{inside}, {steps}: {VERDICTS[said.bound]}{pace}{waits}"
+
+
+def how_measured(findings: Findings) -> Iterator[str]:
+    """How all this is known: what counted, by which means, and what looking cost."""
+    main, overhead = findings.main, findings.overhead
+    if main:
+        loop, said = main.loop, main.diagnosis
+        if said.measured_by:
+            yield SOURCES[said.measured_by]
+        first = ", first of each epoch left out" if loop.epochs > 1 else ""
+        yield (
+            f"{said.counted_steps:,} of {count(loop.step_count, 'step')} counted "
+            f"({loop.warmup_steps} warm-up{first})"
+        )
+        if said.bound is not Bound.UNKNOWN:
+            yield f"confidence {percent(said.confidence)}"
+    if overhead.events_dropped:
+        yield f"{count(overhead.events_dropped, 'event')} of {overhead.events:,} lost"
+    cost = "not measured" if overhead.ratio is None else percent(overhead.ratio)
+    yield f"cost of looking {cost}"
+
+
+def with_free_input(said: Diagnosis) -> str | None:
+    """What the training would reach if batches cost nothing, where that is less than it takes."""
+    free = _outcome(said.ideal_step_ms, said.speedup_limit)
+    return f"with input for free: {free}" if said.bound in _GAINING and free else None
+
+
+def reasons(said: Diagnosis) -> list[str]:
+    """Why it is as the verdict says, a sentence each."""
+    sentences = [sentence(each) for each in said.evidence]
+    slowest = said.bottleneck
+    # Evidence that begins with the bottleneck needs no other introduction.
+    if slowest and not (sentences and clean(slowest.stage) in sentences[0]):
+        sentences.insert(0, _slowest(slowest, said.cause))
+    return sentences
+
+
+def how_to_see(said: Diagnosis | None) -> str | None:
+    """What to do where there is no verdict, or None where there is one."""
+    if said is not None and said.bound is not Bound.UNKNOWN:
+        return None
+    too_few = said is not None and (said.step_ms is None or said.measured_by is not None)
+    return _HOW_TO_COUNT if too_few else _HOW_TO_WATCH
+
+
+def advised(advice: Advice) -> str:
+    """What to do, with what it gave or should give."""
+    told, outcome = sentence(advice.summary), expected(advice)
+    return f"{told.rstrip('.')} ({outcome})." if outcome else told
+
+
+def summary(findings: Findings) -> str:
+    """A run in a line: the verdict, how long the main loop was, and how long a step takes."""
+    main = findings.main
+    if main is None:
+        return "no training loop was seen"
+    loop, said = main.loop, main.diagnosis
+    pace = "" if said.step_ms is None else f", step {duration(said.step_ms.mean)}"
+    steps = count(loop.step_count, "step")
+    return f"{VERDICTS[said.bound]}  {loop.kind.value}, {steps}{pace}"
