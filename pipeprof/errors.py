@@ -1,11 +1,12 @@
 """What can go wrong in pipeprof, as one small tree.
 
     PipeprofError
-    ├── UsageError        the call itself does not make sense (two profiles at once)
-    └── RunError          a run folder cannot be read
-        ├── RunNotFound   there is no run there
-        ├── RunDamaged    there is one, but not as pipeprof writes it
-        └── RunTooNew     a newer pipeprof wrote it
+    ├── UsageError          the call itself does not make sense (two profiles at once)
+    ├── StacksUnavailable   the Python stacks of a process cannot be read
+    └── RunError            a run folder cannot be read
+        ├── RunNotFound     there is no run there
+        ├── RunDamaged      there is one, but not as pipeprof writes it
+        └── RunTooNew       a newer pipeprof wrote it
 
 Every message says what was expected, what was received and what to do. The command line turns each
 into one line on standard error and exit code 2.
@@ -20,11 +21,25 @@ class UsageError(PipeprofError):
     """A call that cannot be carried out as it stands."""
 
 
+class StacksUnavailable(PipeprofError):  # noqa: N818 - the names say what happened, as FileNotFoundError's does not
+    """The Python stacks of a process cannot be read.
+
+    Attributes:
+        reason: why, in words.
+        remedy: what to do.
+    """
+
+    def __init__(self, pid: int, reason: str, remedy: str) -> None:
+        super().__init__(f"cannot read the Python stacks of process {pid}: {reason}; {remedy}.")
+        self.reason = reason
+        self.remedy = remedy
+
+
 class RunError(PipeprofError):
     """A run folder that cannot be read."""
 
 
-class RunNotFound(RunError):  # noqa: N818 - the names say what happened, as FileNotFoundError's does not
+class RunNotFound(RunError):  # noqa: N818
     """No run lies where one was expected."""
 
 

@@ -1,0 +1,87 @@
+"""Real processes looked into by the real py-spy; skipped where the system refuses it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeprof.errors import StacksUnavailable
+from pipeprof.probes import py_spy
+
+SCRIPT = """
+import threading
+import time
+
+def wait():
+    threading.Event().wait()  # line 6
+
+def spin():
+    while True:
+        sum(range(100))  # line 10
+
+threading.Thread(target=wait, name="waiting; for", daemon=True).start()
+threading.Thread(target=spin, name="spinning", daemon=True).start()
+print("ready", flush=True)
+wait()
+"""
+
+
+@pytest.fixture
+def pid(tmp_path: Path) -> Iterator[int]:
+    script = tmp_path / "busy.py"
+    script.write_text(SCRIPT)
+    child = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    try:
+        py_spy.dump(child.pid)
+    except StacksUnavailable as error:
+        pytest.skip(str(error))
+    else:
+        yield child.pid
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def test_a_dump_tells_what_each_thread_does(pid: int) -> None:
+    threads = {thread.name: thread for thread in py_spy.dump(pid)}
+    assert set(threads) == {"MainThread", "waiting; for", "spinning"}
+    assert threads["MainThread"].tid == pid
+    waiting = threads["waiting; for"]
+    assert not waiting.active
+    assert not waiting.owns_gil
+    assert any(frame.function == "wait" and frame.line == 6 for frame in waiting.frames)
+
+
+def test_a_recording_counts_waiting_threads_and_one_of_the_lock_does_not(pid: int) -> None:
+    everything = py_spy.Recording(pid, seconds=1)
+    locked = py_spy.Recording(pid, seconds=1, gil=True)
+    seen = {(each.tid, frame.function) for each in everything.collect() for frame in each.frames}
+    assert {name for _, name in seen} >= {"wait", "spin"}
+    holders = locked.collect()
+    assert {frame.function for each in holders for frame in each.frames} >= {"spin"}
+    assert "wait" not in {frame.function for each in holders for frame in each.frames}
+    assert sum(each.samples for each in holders) <= locked.moments
+
+
+def test_a_recording_that_is_closed_leaves_nothing(pid: int) -> None:
+    recording = py_spy.Recording(pid, seconds=600)
+    folder = Path(recording._folder.name)
+    assert folder.exists()
+    recording.close()
+    assert recording.done
+    assert not folder.exists()
+    assert py_spy.dump(pid)  # it goes on
+
+
+def test_what_is_no_python_is_said_so() -> None:
+    child = subprocess.Popen(["sleep", "600"])
+    try:
+        with pytest.raises(StacksUnavailable, match=r"runs no Python|refuses"):
+            py_spy.dump(child.pid)
+    finally:
+        child.kill()
+        child.wait()
