@@ -27,6 +27,8 @@ LOOK_AT_RINGS_S = 0.05
 LOOK_FOR_WORKERS_S = 0.5
 CHECKPOINT_S = 10.0
 LEAST_CHECKPOINT_S = 1.0
+# After a sample none is taken for so many times its cost: hundreds of threads are read less often.
+SAMPLER_REST = 200
 
 # Process id, number of the ring.
 RingKey = tuple[int, int]
@@ -55,12 +57,17 @@ class Sampler:
 
 
 @dataclass(slots=True)
-class _Task:
-    """Something that the thread does at least so often."""
+class Task:
+    """Something that the thread does so often; less often where it must rest after its cost."""
 
     every_s: float
     action: Callable[[], None]
+    rest: int = 0
     due_s: float = 0.0
+
+    def done(self, now_s: float, cost_s: float) -> None:
+        """It was done now, at the cost of so much CPU time."""
+        self.due_s = now_s + max(self.every_s, self.rest * cost_s)
 
 
 class RingSet:
@@ -236,12 +243,15 @@ class Collector:
 
     def _run(self) -> None:
         tasks = [
-            _Task(DRAIN_S, self.drain),
-            _Task(LOOK_FOR_WORKERS_S, self._look_for_workers),
-            *(_Task(s.every_s, functools.partial(self._sample, s)) for s in self._samplers),
+            Task(DRAIN_S, self.drain),
+            Task(LOOK_FOR_WORKERS_S, self._look_for_workers),
+            *(
+                Task(s.every_s, functools.partial(self._sample, s), SAMPLER_REST)
+                for s in self._samplers
+            ),
         ]
         if self._checkpoint is not None:
-            tasks.append(_Task(LEAST_CHECKPOINT_S, self._write_checkpoint))
+            tasks.append(Task(LEAST_CHECKPOINT_S, self._write_checkpoint))
         pause_s = min(LOOK_AT_RINGS_S, *(task.every_s for task in tasks))
         while not self._stop.wait(pause_s):
             now_s = time.monotonic()
@@ -249,8 +259,9 @@ class Collector:
                 tasks[0].due_s = now_s
             for task in tasks:
                 if now_s >= task.due_s:
-                    task.due_s = now_s + task.every_s
+                    begun_s = time.thread_time()
                     self._guarded(task.action)
+                    task.done(now_s, time.thread_time() - begun_s)
             self.cpu_ns = time.thread_time_ns()
 
     def _is_ring_filling(self) -> bool:

@@ -199,6 +199,11 @@ class Input:
 LOOP_CHANNELS = ("steps", "step_ns", "measured", "measured_ns", "wait_ns")
 
 
+# Columns of `Loop.input_over_time`: work of input stages, as intervals, while the loop took steps of
+# known wait, and the part of it that ran while the loop was waiting.
+INPUT_CHANNELS = ("work_ns", "in_wait_ns")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loop:
     """One loop that took batches: a ``fit``, an ``evaluate``, a hand-written ``for``.
@@ -223,8 +228,7 @@ class Loop:
         over_time: the channels of `LOOP_CHANNELS`.
         waits_by: what measured the waits, or None when nothing did.
         lane: index in `Profile.lanes` of the thread it ran on.
-        input_work_ns: work of input stages, as intervals, while it ran.
-        input_work_in_wait_ns: the part of it that ran while the loop was waiting.
+        input_over_time: the channels of `INPUT_CHANNELS`.
     """
 
     kind: LoopKind
@@ -246,8 +250,7 @@ class Loop:
     over_time: Binned
     waits_by: WaitSource | None
     lane: int | None
-    input_work_ns: int = 0
-    input_work_in_wait_ns: int = 0
+    input_over_time: Binned
 
 
 # Columns of `Lane.cpu`: time on a CPU, and time ready to run while others had them all.
@@ -460,6 +463,7 @@ def _check_arrays(profile: Profile) -> Iterator[str]:
         name = f"loop {number}"
         yield from _check_columns(name, loop.steps)
         yield from _check_binned(name, loop.over_time, len(LOOP_CHANNELS))
+        yield from _check_binned(name, loop.input_over_time, len(INPUT_CHANNELS))
         yield from _check_gauge(name, loop.input.queue)
         times = (loop.step_times, loop.wait_times, loop.compute_times, loop.epoch_start_times)
         for histogram in times:

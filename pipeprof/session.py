@@ -31,6 +31,7 @@ from pipeprof.errors import PipeprofError, UsageError
 from pipeprof.patches import ImportWatch
 from pipeprof.probes.datasets import Watched, require_dataset, watch_dataset
 from pipeprof.probes.keras import KerasProbe
+from pipeprof.probes.resources import SAMPLE_S, ResourceSampler
 from pipeprof.probes.threads import SAMPLE_HZ, ThreadSampler
 from pipeprof.probes.watch import Watch
 from pipeprof.recorder import Recorder
@@ -265,7 +266,7 @@ class Session:
         self._probe_ns = measure_probe_ns()
         accumulator = Accumulator(start_ns=self._start_ns, warmup=self._warmup)
         self._threads = ThreadSampler(self._recorder, self._worker_pids)
-        samplers = (Sampler(1 / self._sample_hz, self._threads.sample),) if self._sample_hz else ()
+        samplers = self._samplers()
         self._accumulator = accumulator
         self._collector = Collector(
             self._recorder,
@@ -282,6 +283,15 @@ class Session:
         for watch in self._imports:
             watch.start()
         self._collector.start()
+
+    def _samplers(self) -> tuple[Sampler, ...]:
+        if not self._sample_hz:
+            return ()
+        resources = ResourceSampler(self._recorder, self._threads.children)
+        return (
+            Sampler(1 / self._sample_hz, self._threads.sample),
+            Sampler(max(SAMPLE_S, 1 / self._sample_hz), resources.sample),
+        )
 
     def _guarded(self, install: Callable[[], None]) -> Callable[[], None]:
         def guarded() -> None:

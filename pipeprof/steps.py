@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeprof.recording import (
+    INPUT_CHANNELS,
     LOOP_CHANNELS,
     UNKNOWN_NS,
     Input,
@@ -50,8 +51,6 @@ class LoopSums:
     batch_count: int = 0
     sample_count: int | None = None
     step_count: int = 0
-    input_work_ns: int = 0
-    input_work_in_wait_ns: int = 0
     _held: IntArray = field(default_factory=lambda: _NO_ROWS)
     _gaps: dict[int, int] = field(default_factory=dict)
     _waits: IntArray = field(default_factory=lambda: _NO_INTERVALS)
@@ -70,6 +69,7 @@ class LoopSums:
         self._compute_times = HistogramBins()
         self._epoch_start_times = HistogramBins()
         self._over_time = BinnedSums(len(LOOP_CHANNELS), self.start_ns)
+        self._input_over_time = BinnedSums(len(INPUT_CHANNELS), self.start_ns)
 
     @property
     def waits_by(self) -> WaitSource | None:
@@ -209,8 +209,8 @@ class LoopSums:
             waits = np.column_stack([rows[:, _START], rows[:, _START] + rows[:, _WAIT]])
         else:
             waits = _intersect(_near(self._waits, steps), steps)
-        self.input_work_ns += int(time_inside(steps, start_ns, end_ns).sum())
-        self.input_work_in_wait_ns += int(time_inside(waits, start_ns, end_ns).sum())
+        work = [time_inside(stretches, start_ns, end_ns) for stretches in (steps, waits)]
+        self._input_over_time.add(end_ns, np.column_stack(work))
 
     def freeze(self, queue: Gauge | None = None) -> Loop:
         """The loop as far as its steps are settled."""
@@ -245,8 +245,7 @@ class LoopSums:
             over_time=self._over_time.freeze(),
             waits_by=self.waits_by,
             lane=self.lane,
-            input_work_ns=self.input_work_ns,
-            input_work_in_wait_ns=self.input_work_in_wait_ns,
+            input_over_time=self._input_over_time.freeze(),
         )
 
     def _kept(self) -> IntArray:
@@ -277,8 +276,6 @@ class LoopSums:
             batch_count=loop.batch_count,
             sample_count=loop.sample_count,
             step_count=loop.step_count,
-            input_work_ns=loop.input_work_ns,
-            input_work_in_wait_ns=loop.input_work_in_wait_ns,
             _held=held,
             _gaps=gaps,
             _waits=waits,
@@ -299,6 +296,9 @@ class LoopSums:
         sums._epoch_start_times = HistogramBins.resume(loop.epoch_start_times)
         sums._over_time = BinnedSums.resume(
             len(LOOP_CHANNELS), loop.over_time.start_ns, [loop.over_time]
+        )
+        sums._input_over_time = BinnedSums.resume(
+            len(INPUT_CHANNELS), loop.input_over_time.start_ns, [loop.input_over_time]
         )
         return sums
 

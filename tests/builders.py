@@ -190,8 +190,7 @@ def loop(
         over_time=over_time.freeze(),
         waits_by=None if wait_ns is None else waits_by,
         lane=lane,
-        input_work_ns=input_work_ns,
-        input_work_in_wait_ns=input_work_in_wait_ns,
+        input_over_time=evenly((input_work_ns, input_work_in_wait_ns), start_ns, max(int(borders[-1]), start_ns + 1)),
     )
 
 

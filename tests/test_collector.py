@@ -11,7 +11,15 @@ import pytest
 
 from pipeprof import recorder as recording
 from pipeprof.accumulator import Accumulator
-from pipeprof.collector import Collector, Progress, RingSet, Sampler, pid_of, remove_files_of
+from pipeprof.collector import (
+    Collector,
+    Progress,
+    RingSet,
+    Sampler,
+    Task,
+    pid_of,
+    remove_files_of,
+)
 from pipeprof.recorder import Recorder, host_name
 from pipeprof.records import Kind, code
 from tests.builders import START_NS
@@ -255,6 +263,14 @@ def test_the_thread_samples_drains_and_writes_checkpoints(recorder: Recorder):
     collector.stop()
     assert seen(collector) == {"read": 2}
     assert collector.cpu_ns > 0
+
+
+def test_a_dear_look_is_followed_by_a_rest():
+    cheap, dear = (Task(0.1, lambda: None, rest=200) for _ in range(2))
+    cheap.done(10.0, cost_s=0.0001)
+    dear.done(10.0, cost_s=0.01)
+
+    assert (cheap.due_s, dear.due_s) == (10.1, 12.0)
 
 
 def test_a_checkpoint_is_there_before_anything_is_read(recorder: Recorder):

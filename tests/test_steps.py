@@ -219,7 +219,8 @@ def test_the_first_and_the_last_steps_are_kept(counts: list[int]):
 def work(sums: LoopSums, *spans: tuple[int, int]) -> tuple[int, int]:
     start, end = np.array(spans, np.int64).reshape(-1, 2).T
     sums.add_input_work(start, end)
-    return sums.input_work_ns, sums.input_work_in_wait_ns
+    in_steps, in_waits = sums.freeze().input_over_time.total().tolist()
+    return in_steps, in_waits
 
 
 def test_work_counts_in_steps_and_in_their_waits():

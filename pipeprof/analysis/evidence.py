@@ -8,7 +8,7 @@ from pipeprof.analysis.causes import CROWDED_FROM, known_cpu_ratio
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Bound, Cause
 from pipeprof.analysis.places import WORKERS_KEY, trains_on
-from pipeprof.recording import Lane, Role, StageKind
+from pipeprof.recording import Lane, Role, SpanKind, StageKind
 
 # A place that works this much of the time works without a pause.
 _NO_PAUSE_FROM = 0.9
@@ -17,6 +17,8 @@ _NO_PAUSE_FROM = 0.9
 _EXPLAINED_FROM = 0.5
 
 _LEAST_STEPS = 10
+
+_WORK = tuple(SpanKind).index(SpanKind.WORK)
 
 
 def find_evidence(case: Case) -> tuple[str, ...]:
@@ -184,20 +186,31 @@ def _where_it_ran(case: Case, worst: Use) -> Iterator[str]:
         share = f"none of {overlapped} overlapped with training"
     else:
         share = f"{percent(overlap)} of {overlapped} overlapped with training"
-    ran = ""
+    said = [share] if share else []
     if worst.stage.lanes and worst.place.key != WORKERS_KEY:
         busiest = max(worst.stage.lanes, key=lambda number: (worst.stage.lanes[number], -number))
-        if trains_on(busiest, case.seen.loop, lanes):
-            ran = "It ran on the thread that trains"
-        elif lanes[busiest].role is Role.INPUT:
-            ran = f"It ran on an input thread ({lanes[busiest].name})"
-        else:
-            ran = f"It ran on {lanes[busiest].name}"
-    if ran and share:
-        yield f"{ran}; {share}."
-    elif ran or share:
-        sentence = ran or share
+        trains = trains_on(busiest, case.seen.loop, lanes)
+        where = "the thread that trains" if trains else _thread_in_words(lanes[busiest])
+        said = [f"It ran on {where}", *said, *(() if trains else _first_calls(case, worst))]
+    if said:
+        sentence = "; ".join(said)
         yield f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _thread_in_words(lane: Lane) -> str:
+    if lane.role is Role.MAIN:
+        return "the main thread"
+    return f"a {lane.name}" if lane.name.endswith("thread") else f"the thread {lane.name}"
+
+
+def _first_calls(case: Case, worst: Use) -> Iterator[str]:
+    """Those calls at the very begin that ran on the training's thread, when later ones do not."""
+    spans, lanes = case.seen.profile.spans, case.seen.profile.lanes
+    calls = (spans.kind == _WORK) & (spans.subject == worst.index)
+    here = [trains_on(lane, case.seen.loop, lanes) for lane in spans.lane[calls].tolist()]
+    count = here.index(False) if False in here else 0
+    if count:
+        yield f"its first {_count(count, 'call')} ran on the thread that trains"
 
 
 def _what_weakens(case: Case) -> Iterator[str]:

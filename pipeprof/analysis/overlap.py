@@ -15,7 +15,7 @@ def describe_input(
 ) -> InputFinding:
     """All that is said of what fed a loop."""
     lanes = _input_lanes(uses)
-    overlap, estimated = overlap_ratio(loop, uses, times)
+    overlap, estimated = overlap_ratio(loop, window, uses, times)
     return InputFinding(
         kind=loop.input.kind.value if loop.input.kind else None,
         on_main_thread=_on_main_thread(lanes, loop, profile),
@@ -31,15 +31,17 @@ def describe_input(
     )
 
 
-def overlap_ratio(loop: Loop, uses: tuple[Use, ...], times: LoopTimes) -> tuple[float | None, bool]:
+def overlap_ratio(
+    loop: Loop, window: Window, uses: tuple[Use, ...], times: LoopTimes
+) -> tuple[float | None, bool]:
     """The part of the input work that ran while the loop computed, and whether it is an estimate.
 
     Where no intervals of the work are known (tf.data tells sums only), work that runs ahead is
     taken to spread evenly over the step, and all other work to lie within the wait.
     """
-    if loop.input_work_ns > 0:
-        in_wait = loop.input_work_in_wait_ns / loop.input_work_ns
-        return min(max(1.0 - in_wait, 0.0), 1.0), False
+    worked_ns, in_wait_ns = map(float, window.sums(loop.input_over_time))
+    if worked_ns > 0:
+        return min(max(1.0 - in_wait_ns / worked_ns, 0.0), 1.0), False
     work_ms = sum(use.cost_ms for use in uses)
     if loop.input.kind is not InputKind.TF_DATA or times.wait_ratio is None or not work_ms:
         return None, False

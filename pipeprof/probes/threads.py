@@ -18,8 +18,6 @@ PROC = Path("/proc")
 
 _LOOK_FOR_CHILDREN_NS = 1_000_000_000
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-# After a look nothing is done for so many times its cost: hundreds of threads are read less often.
-_REST = 200
 # Files kept open, which makes a look cheaper; the training needs descriptors too.
 _MOST_FILES = 256
 
@@ -72,15 +70,11 @@ class ThreadSampler:
         self._files = 0
         self._children: dict[int, Spent] = {}
         self._children_due_ns = 0
-        self._due_ns = 0
         self._process_ns = time.process_time_ns()
         self._last_ns: int | None = None
 
     def sample(self, now: int) -> None:
-        """Takes one look, unless the last one was too dear; the first only notes how it stands."""
-        if now < self._due_ns:
-            return
-        begun_ns = time.thread_time_ns()
+        """Takes one look; the first only notes how it stands."""
         used = self._sample_threads()
         process_ns = time.process_time_ns()
         total = process_ns - self._process_ns
@@ -96,7 +90,10 @@ class ThreadSampler:
                 write(code(Kind.CPU, lane), self._last_ns, now, queued_ns, cpu_ns)
             write(code(Kind.PROCESS_CPU, 0), self._last_ns, now, 0, total)
         self._last_ns = now
-        self._due_ns = now + _REST * (time.thread_time_ns() - begun_ns)
+
+    def children(self) -> tuple[int, ...]:
+        """The child processes that were alive at the last look."""
+        return tuple(self._children)
 
     def close(self) -> None:
         """Gives the open files back."""

@@ -510,7 +510,7 @@ def test_evidence_reads_as_a_person_would_say_it() -> None:
     assert said.evidence == (
         "decode (train.py:41) works 29.8 ms per step, on one thread, without a pause: "
         "Python code under the GIL.",
-        "It ran on an input thread (tf.data thread); 26 % of its work overlapped with training.",
+        "It ran on a tf.data thread; 26 % of its work overlapped with training.",
         "No accelerator was seen: input and training share 4 cores, "
         "so the step time with input for free is an estimate.",
     )

@@ -49,11 +49,6 @@ def system(tmp_path: Path) -> FakeSystem:
     return FakeSystem(tmp_path)
 
 
-@pytest.fixture(autouse=True)
-def looks_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_REST", 0)
-
-
 @pytest.fixture
 def sampler(system: FakeSystem) -> Iterator[ThreadSampler]:
     sampler = ThreadSampler(Recorder(None), proc=system.root)
@@ -212,19 +207,6 @@ def test_children_that_record_are_looked_at_too(system: FakeSystem) -> None:
     sampler.close()
 
     assert [e.value for e in recorded(sampler)] == [TICK_MS * MS]
-
-
-def test_a_dear_look_is_followed_by_a_rest(
-    system: FakeSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(threads, "_REST", 1_000_000_000)
-    sampler = ThreadSampler(Recorder(None), proc=system.root)
-    system.thread(21, spent_ms=1)
-    for second in range(4):
-        sampler.sample(second * SECOND)
-    sampler.close()
-
-    assert recorded(sampler) == []
 
 
 def test_real_threads_are_seen_and_no_file_stays_open() -> None:
