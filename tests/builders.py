@@ -26,6 +26,7 @@ from pipeprof.analysis.findings import (
     LaneFinding,
     LoopFinding,
     OverheadFinding,
+    ResourceFinding,
     Spread,
     StageFinding,
     Verified,
@@ -190,7 +191,9 @@ def loop(
         over_time=over_time.freeze(),
         waits_by=None if wait_ns is None else waits_by,
         lane=lane,
-        input_over_time=evenly((input_work_ns, input_work_in_wait_ns), start_ns, max(int(borders[-1]), start_ns + 1)),
+        input_over_time=evenly(
+            (input_work_ns, input_work_in_wait_ns), start_ns, max(int(borders[-1]), start_ns + 1)
+        ),
     )
 
 
@@ -624,6 +627,16 @@ def lane_finding(
     )
 
 
+NO_RESOURCES = ResourceFinding(
+    memory_bytes=None,
+    most_memory_bytes=None,
+    disk_read_bytes_per_s=None,
+    disk_written_bytes_per_s=None,
+    received_bytes_per_s=None,
+    sent_bytes_per_s=None,
+)
+
+
 def findings(
     *,
     main: LoopFinding | None = None,
@@ -631,6 +644,7 @@ def findings(
     stages: tuple[StageFinding, ...] = (),
     lanes: tuple[LaneFinding, ...] = (),
     cpu: CpuFinding | None = None,
+    resources: ResourceFinding = NO_RESOURCES,
     delivery: DeliveryFinding | None = None,
     overhead: OverheadFinding | None = None,
     run: RunInfo | None = None,
@@ -648,6 +662,7 @@ def findings(
         stages=stages,
         lanes=lanes,
         cpu=cpu or CpuFinding(cores=2, limit=None, process_ratio=None, saturated=None),
+        resources=resources,
         delivery=delivery,
         overhead=overhead
         or OverheadFinding(probe_ns=200.0, events=1_000, events_dropped=0, ratio=0.003),

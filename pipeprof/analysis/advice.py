@@ -102,6 +102,8 @@ def _workers(case: Case) -> Iterator[Advice]:
         return
     if not worst.stage.kind.python or worst.stage.kind is StageKind.TF_DATA_PYTHON:
         return
+    if case.seen.cpu.saturated:
+        return
     waits = case.cause is Cause.BLOCKING
     if not waits and case.cause not in (Cause.SERIAL, Cause.GIL, Cause.CPU):
         return

@@ -5,7 +5,12 @@ from pipeprof.analysis.costs import as_finding, stage_uses
 from pipeprof.analysis.delivery import describe_delivery
 from pipeprof.analysis.diagnosis import diagnose
 from pipeprof.analysis.findings import Findings, LoopFinding
-from pipeprof.analysis.lanes import cpu_finding, lane_findings, overhead_finding
+from pipeprof.analysis.lanes import (
+    cpu_finding,
+    lane_findings,
+    overhead_finding,
+    resource_finding,
+)
 from pipeprof.analysis.loops import loop_times
 from pipeprof.analysis.overlap import describe_input
 from pipeprof.analysis.windows import counted_windows
@@ -29,7 +34,7 @@ def analyse(profile: Profile) -> Findings:
             window=window,
             times=times,
             uses=used,
-            cpu=cpu_finding(profile.cpu, window),
+            cpu=cpu_finding(profile, window),
             fed=fed,
         )
         loops.append(LoopFinding(loop=loop, diagnosis=diagnose(seen), input=fed))
@@ -45,7 +50,8 @@ def analyse(profile: Profile) -> Findings:
         if number is None
         else tuple(as_finding(use, windows[number], profile.lanes) for use in uses[number]),
         lanes=lane_findings(profile, main_window),
-        cpu=cpu_finding(profile.cpu, main_window),
+        cpu=cpu_finding(profile, main_window),
+        resources=resource_finding(profile, main_window),
         delivery=None
         if number is None
         else describe_delivery(profile.loops[number], profile.deliveries),

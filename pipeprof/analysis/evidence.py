@@ -7,6 +7,7 @@ from pipeprof.analysis.case import Case
 from pipeprof.analysis.causes import CROWDED_FROM, known_cpu_ratio
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Bound, Cause
+from pipeprof.analysis.lanes import SATURATED_FROM, THROTTLED_FROM, resource_finding
 from pipeprof.analysis.places import WORKERS_KEY, trains_on
 from pipeprof.recording import Lane, Role, SpanKind, StageKind
 
@@ -17,6 +18,9 @@ _NO_PAUSE_FROM = 0.9
 _EXPLAINED_FROM = 0.5
 
 _LEAST_STEPS = 10
+
+# Less than this is what any process reads beside its work.
+_NOTABLE_BYTES_PER_S = 1e6
 
 _WORK = tuple(SpanKind).index(SpanKind.WORK)
 
@@ -91,6 +95,8 @@ def _why_waiting(case: Case) -> Iterator[str]:
     elif case.worst.stage.kind is not StageKind.EPOCH_START:
         yield _bottleneck_at_work(case, case.worst)
         yield from _where_it_ran(case, case.worst)
+        if case.cause is Cause.BLOCKING:
+            yield from _traffic(case)
     if case.cause is not Cause.EPOCH_START:
         yield from _epoch_starts(case)
 
@@ -120,6 +126,19 @@ def _bottleneck_at_work(case: Case, worst: Use) -> str:
         f"{worst.label} works {milliseconds(worst.cost_ms)} per step, "
         f"{_how_parallel(worst, case.seen.profile.lanes)}{shared}, {pace}: {_because(case, worst)}."
     )
+
+
+def _traffic(case: Case) -> Iterator[str]:
+    """What was read from outside while a stage waited for something: it may be that."""
+    resources = resource_finding(case.seen.profile, case.seen.window)
+    disk, network = resources.disk_read_bytes_per_s, resources.received_bytes_per_s
+    said = [
+        f"{rate / 1e6:.3g} MB/s {source}"
+        for rate, source in ((disk, "from disk"), (network, "over the network"))
+        if rate is not None and rate >= _NOTABLE_BYTES_PER_S
+    ]
+    if said:
+        yield f"Meanwhile {' and '.join(said)} came in."
 
 
 def _how_parallel(use: Use, lanes: tuple[Lane, ...]) -> str:
@@ -166,12 +185,23 @@ def _because(case: Case, worst: Use) -> str:
 
 
 def _saturated(case: Case, worst: Use, ratio: float | None) -> str:
+    cpu = case.seen.cpu
+    if cpu.throttled_ratio is not None and cpu.throttled_ratio >= THROTTLED_FROM:
+        return (
+            f"the container's limit of {_count_of(cpu.limit, 'core')} stopped it in "
+            f"{percent(cpu.throttled_ratio)} of the scheduling periods"
+        )
     if worst.queued_ratio >= CROWDED_FROM:
         queued = percent(worst.queued_ratio)
         return f"it stood {queued} of its time in the queue for a CPU, all of which were taken"
-    used = case.seen.setting.cpu.process_ratio or 0.0
+    used, machine = cpu.process_ratio or 0.0, cpu.machine_ratio or 0.0
     unknown = "" if ratio is not None else "; its own CPU time was not measured"
-    return f"{percent(used)} of the CPU is in use, no core is free{unknown}"
+    if used >= SATURATED_FROM:
+        return f"{percent(used)} of the CPU is in use, no core is free{unknown}"
+    return (
+        f"{percent(machine)} of the machine's CPU is in use, {percent(used)} by this training: "
+        f"no core is free{unknown}"
+    )
 
 
 def _where_it_ran(case: Case, worst: Use) -> Iterator[str]:
@@ -238,6 +268,10 @@ def _what_weakens(case: Case) -> Iterator[str]:
         yield f"The wait of {times.measured} of {times.counted} steps is known."
     if overhead.dropped > 0:
         yield f"{_count(overhead.dropped, 'event')} of {overhead.events} were lost."
+
+
+def _count_of(amount: float | None, noun: str) -> str:
+    return f"{amount:g} {noun}" if amount == 1 else f"{amount or 0:g} {noun}s"
 
 
 def _count(number: int, noun: str) -> str:

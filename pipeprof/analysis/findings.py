@@ -231,12 +231,42 @@ class CpuFinding:
         limit: cores' worth of CPU time that the container allows, or None.
         process_ratio: CPU used by the process tree over what it may use, or None.
         saturated: whether no core was left, or None where that is not known.
+        machine_ratio: CPU in use by whomever over the processors that the run might use, or None.
+        throttled_ratio: the part of its scheduling periods in which the container's limit stopped the
+            run, or None.
+        voluntary_switches_per_s: how often a second threads began to wait for something, or None.
+        forced_switches_per_s: how often a second threads had to give their CPU to others, or None.
     """
 
     cores: int
     limit: float | None
     process_ratio: float | None
     saturated: bool | None
+    machine_ratio: float | None = None
+    throttled_ratio: float | None = None
+    voluntary_switches_per_s: float | None = None
+    forced_switches_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceFinding:
+    """Memory, disk and network of the whole training while the main loop ran; None: not measured.
+
+    Attributes:
+        memory_bytes: resident in all its processes, on average.
+        most_memory_bytes: the same, at most.
+        disk_read_bytes_per_s: fetched from storage.
+        disk_written_bytes_per_s: sent to storage.
+        received_bytes_per_s: received over the network, by all that share it with the training.
+        sent_bytes_per_s: sent over it.
+    """
+
+    memory_bytes: float | None
+    most_memory_bytes: int | None
+    disk_read_bytes_per_s: float | None
+    disk_written_bytes_per_s: float | None
+    received_bytes_per_s: float | None
+    sent_bytes_per_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,5 +301,6 @@ class Findings:
     stages: tuple[StageFinding, ...]
     lanes: tuple[LaneFinding, ...]
     cpu: CpuFinding
+    resources: ResourceFinding
     delivery: DeliveryFinding | None
     overhead: OverheadFinding

@@ -1,12 +1,16 @@
 """How busy threads, worker processes and processors were in a stretch of time."""
 
-from pipeprof.analysis.findings import CpuFinding, LaneFinding, OverheadFinding
+from pipeprof.analysis.findings import CpuFinding, LaneFinding, OverheadFinding, ResourceFinding
 from pipeprof.analysis.windows import Window
+from pipeprof.levels import MILLION, Level
 from pipeprof.recording import Cpu, Lane, Profile
 from pipeprof.series import Binned
 
 # From this share of what the run may use on, no core is left.
 SATURATED_FROM = 0.9
+
+# From this part of its scheduling periods on, the container's limit is what the run lacks.
+THROTTLED_FROM = 0.25
 
 
 def lane_findings(profile: Profile, window: Window | None) -> tuple[LaneFinding, ...]:
@@ -26,22 +30,63 @@ def lane_findings(profile: Profile, window: Window | None) -> tuple[LaneFinding,
     )
 
 
-def cpu_finding(cpu: Cpu, window: Window | None) -> CpuFinding:
-    """The processors in that time; ``process_ratio`` is None where nothing was read."""
-    ratio = None
-    room = min(cpu.cores, cpu.limit) if cpu.limit is not None else cpu.cores
-    if window is not None and cpu.used is not None and room > 0:
-        covered_ns = (
-            float(window.sums(cpu.sampled)[0]) if cpu.sampled is not None else window.length_ns
-        )
-        if covered_ns > 0:
-            ratio = min(float(window.sums(cpu.used)[0]) / covered_ns / room, 1.0)
+def cpu_finding(profile: Profile, window: Window | None) -> CpuFinding:
+    """The processors in that time; what was not read is None."""
+    process = _process_ratio(profile.cpu, window)
+    machine = _part(profile, Level.MACHINE_CPU, window)
+    throttled = _part(profile, Level.THROTTLED, window)
     return CpuFinding(
-        cores=cpu.cores,
-        limit=cpu.limit,
-        process_ratio=ratio,
-        saturated=None if ratio is None else ratio >= SATURATED_FROM,
+        cores=profile.cpu.cores,
+        limit=profile.cpu.limit,
+        process_ratio=process,
+        saturated=_is_saturated(process, machine, throttled),
+        machine_ratio=machine,
+        throttled_ratio=throttled,
+        voluntary_switches_per_s=_level(profile, Level.VOLUNTARY_SWITCHES, window),
+        forced_switches_per_s=_level(profile, Level.FORCED_SWITCHES, window),
     )
+
+
+def resource_finding(profile: Profile, window: Window | None) -> ResourceFinding:
+    """Memory, disk and network in that time."""
+    memory = profile.gauges.get(Level.MEMORY.value)
+    return ResourceFinding(
+        memory_bytes=_level(profile, Level.MEMORY, window),
+        most_memory_bytes=window.highest(memory) if window is not None else None,
+        disk_read_bytes_per_s=_level(profile, Level.DISK_READ, window),
+        disk_written_bytes_per_s=_level(profile, Level.DISK_WRITTEN, window),
+        received_bytes_per_s=_level(profile, Level.RECEIVED, window),
+        sent_bytes_per_s=_level(profile, Level.SENT, window),
+    )
+
+
+def _process_ratio(cpu: Cpu, window: Window | None) -> float | None:
+    room = min(cpu.cores, cpu.limit) if cpu.limit is not None else cpu.cores
+    if window is None or cpu.used is None or room <= 0:
+        return None
+    sampled = cpu.sampled
+    covered_ns = float(window.sums(sampled)[0]) if sampled is not None else window.length_ns
+    if covered_ns <= 0:
+        return None
+    return min(float(window.sums(cpu.used)[0]) / covered_ns / room, 1.0)
+
+
+def _is_saturated(
+    process: float | None, machine: float | None, throttled: float | None
+) -> bool | None:
+    if throttled is not None and throttled >= THROTTLED_FROM:
+        return True
+    ratios = [ratio for ratio in (process, machine) if ratio is not None]
+    return max(ratios) >= SATURATED_FROM if ratios else None
+
+
+def _level(profile: Profile, level: Level, window: Window | None) -> float | None:
+    return window.level(profile.gauges.get(level.value)) if window is not None else None
+
+
+def _part(profile: Profile, level: Level, window: Window | None) -> float | None:
+    millionths = _level(profile, level, window)
+    return None if millionths is None else min(millionths / MILLION, 1.0)
 
 
 def overhead_finding(profile: Profile) -> OverheadFinding:

@@ -21,6 +21,7 @@ from pipeprof.analysis.findings import (
     LaneFinding,
     LoopFinding,
     OverheadFinding,
+    ResourceFinding,
     Spread,
     StageFinding,
 )
@@ -83,6 +84,7 @@ def to_dict(findings: Findings) -> dict[str, Any]:
         "stages": [_stage(found) for found in findings.stages],
         "lanes": [_lane(found) for found in findings.lanes],
         "cpu": _cpu(findings.cpu),
+        "resources": _resources(findings.resources),
         "device": {
             "kind": None,
             "name": None,
@@ -229,6 +231,21 @@ def _cpu(found: CpuFinding) -> dict[str, Any]:
         "limit": _number(found.limit),
         "process_ratio": _number(found.process_ratio),
         "saturated": found.saturated,
+        "machine_ratio": _number(found.machine_ratio),
+        "throttled_ratio": _number(found.throttled_ratio),
+        "voluntary_switches_per_s": _number(found.voluntary_switches_per_s),
+        "forced_switches_per_s": _number(found.forced_switches_per_s),
+    }
+
+
+def _resources(found: ResourceFinding) -> dict[str, Any]:
+    return {
+        "memory_bytes": _whole(found.memory_bytes),
+        "most_memory_bytes": found.most_memory_bytes,
+        "disk_read_bytes_per_s": _whole(found.disk_read_bytes_per_s),
+        "disk_written_bytes_per_s": _whole(found.disk_written_bytes_per_s),
+        "received_bytes_per_s": _whole(found.received_bytes_per_s),
+        "sent_bytes_per_s": _whole(found.sent_bytes_per_s),
     }
 
 
@@ -256,6 +273,10 @@ def _overhead(found: OverheadFinding) -> dict[str, Any]:
         "events_dropped": found.events_dropped,
         "ratio": _number(found.ratio),
     }
+
+
+def _whole(value: float | None) -> int | None:
+    return round(value) if value is not None and math.isfinite(value) else None
 
 
 def _number(value: float | None) -> float | None:

@@ -7,6 +7,7 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Bound, Cause, Diagnosis
+from pipeprof.levels import Level
 from pipeprof.recording import (
     Cpu,
     Input,
@@ -17,10 +18,23 @@ from pipeprof.recording import (
     Overhead,
     Profile,
     Role,
+    SpanKind,
     Stage,
     StageKind,
 )
-from tests.builders import MS, SECOND, evenly, lane, loop, profile, stage
+from tests.builders import (
+    MS,
+    SECOND,
+    START_NS,
+    Span,
+    evenly,
+    gauge,
+    lane,
+    loop,
+    profile,
+    spans,
+    stage,
+)
 
 SEQUENCE = Input(kind=InputKind.SEQUENCE, name="Images", workers=4, multiprocessing=True)
 THREADS = dataclasses.replace(SEQUENCE, multiprocessing=False)
@@ -526,3 +540,86 @@ def test_an_accelerator_needs_no_such_caution() -> None:
     said = planted(stage(), during=loop(), lanes=(lane(), lane("GPU 0", Role.DEVICE, tid=None)))
 
     assert not any("accelerator" in sentence for sentence in said.evidence)
+
+
+def test_calls_of_the_begin_that_ran_elsewhere_are_told() -> None:
+    fit = loop(lane=0)
+    work = [
+        Span(SpanKind.WORK, 0, START_NS + n, START_NS + n + 1, min(n // 2, 1)) for n in range(5)
+    ]
+    found = analyse(
+        profile(
+            loops=(fit,),
+            stages=(stage("batches", cost_ns=20 * MS, lanes={0: 2, 1: SECOND}, during=fit),),
+            lanes=(lane(during=fit), lane("TensorFlow thread", Role.INPUT, tid=9, during=fit)),
+            spans=spans(*work),
+        )
+    )
+
+    assert found.main is not None
+    assert found.main.diagnosis.evidence[1] == (
+        "It ran on a TensorFlow thread; its first 2 calls ran on the thread that trains."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rates", "told"),
+    [
+        ({Level.DISK_READ: 35_000_000, Level.RECEIVED: 20}, "Meanwhile 35 MB/s from disk came in."),
+        (
+            {Level.DISK_READ: 2_500_000, Level.RECEIVED: 120_000_000},
+            "Meanwhile 2.5 MB/s from disk and 120 MB/s over the network came in.",
+        ),
+        ({Level.DISK_READ: 1000}, None),
+        ({}, None),
+    ],
+)
+def test_what_came_in_while_a_stage_waited_is_told(
+    rates: dict[Level, int], told: str | None
+) -> None:
+    fit = loop()
+    gauges = {level.value: gauge(rate, start_ns=fit.start_ns) for level, rate in rates.items()}
+    found = analyse(
+        profile(
+            loops=(fit,),
+            stages=(stage("read", cost_ns=20 * MS, cpu_ratio=0.02, during=fit),),
+            lanes=(lane(during=fit),),
+            gauges=gauges,
+        )
+    )
+
+    assert found.main is not None
+    assert found.main.diagnosis.cause is Cause.BLOCKING
+    came = [sentence for sentence in found.main.diagnosis.evidence if "came in" in sentence]
+    assert came == ([] if told is None else [told])
+
+
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [
+        (
+            Level.THROTTLED,
+            "the container's limit of 1.5 cores stopped it in 60 % of the scheduling",
+        ),
+        (Level.MACHINE_CPU, "96 % of the machine's CPU is in use, 67 % by this training"),
+    ],
+)
+def test_a_machine_without_a_free_core_is_told_with_who_has_them(level: Level, said: str) -> None:
+    fit = loop()
+    part = 600_000 if level is Level.THROTTLED else 960_000
+    used = evenly((fit.end_ns - fit.start_ns,), fit.start_ns, fit.end_ns)
+    found = analyse(
+        profile(
+            loops=(fit,),
+            stages=(stage("decode", cost_ns=20 * MS, cpu_ratio=0.9, during=fit),),
+            lanes=(lane(during=fit),),
+            cpu=Cpu(cores=4, limit=1.5, used=used),
+            gauges={level.value: gauge(part, start_ns=fit.start_ns)},
+        )
+    )
+
+    assert found.main is not None
+    diagnosis = found.main.diagnosis
+    assert diagnosis.cause is Cause.CPU_SATURATED
+    assert said in diagnosis.evidence[0]
+    assert not any(advice.action == "workers" for advice in diagnosis.advice)

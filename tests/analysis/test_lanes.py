@@ -5,8 +5,20 @@ import dataclasses
 import pytest
 
 from pipeprof.analysis.analyse import analyse
+from pipeprof.levels import MILLION, Level
 from pipeprof.recording import Cpu, LoopKind, Overhead
-from tests.builders import MS, SECOND, evenly, lane, loop, profile, run_info, signature, stage
+from tests.builders import (
+    MS,
+    SECOND,
+    evenly,
+    gauge,
+    lane,
+    loop,
+    profile,
+    run_info,
+    signature,
+    stage,
+)
 
 
 def test_a_lane_is_measured_against_its_life_in_the_counted_time() -> None:
@@ -49,6 +61,43 @@ def test_only_time_that_readings_cover_counts_for_the_cpu() -> None:
     found = analyse(profile(loops=(fit,), cpu=Cpu(cores=2, limit=None, used=used, sampled=sampled)))
 
     assert found.cpu.process_ratio == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("level", "millionths", "saturated"),
+    [
+        (Level.MACHINE_CPU, 950_000, True),
+        (Level.MACHINE_CPU, 600_000, False),
+        (Level.THROTTLED, 400_000, True),
+        (Level.THROTTLED, 10_000, False),
+    ],
+)
+def test_no_core_is_left_when_others_have_them_or_the_container_may_not(
+    level: Level, millionths: int, saturated: bool
+) -> None:
+    fit = loop()
+    used = evenly((fit.end_ns - fit.start_ns,), fit.start_ns, fit.end_ns)
+    gauges = {level.value: gauge(millionths, start_ns=fit.start_ns)}
+    found = analyse(
+        profile(loops=(fit,), cpu=Cpu(cores=4, limit=None, used=used), gauges=gauges)
+    ).cpu
+
+    assert found.process_ratio == pytest.approx(0.25)
+    assert found.saturated is saturated
+    parts = {Level.MACHINE_CPU: found.machine_ratio, Level.THROTTLED: found.throttled_ratio}
+    assert parts.pop(level) == pytest.approx(millionths / MILLION)
+    assert set(parts.values()) == {None}
+
+
+def test_memory_and_rates_are_those_of_the_counted_time() -> None:
+    fit = loop()
+    levels = {Level.MEMORY: (100, 300), Level.DISK_READ: (7,), Level.SENT: (0,)}
+    gauges = {level.value: gauge(*read, start_ns=fit.start_ns) for level, read in levels.items()}
+    found = analyse(profile(loops=(fit,), gauges=gauges)).resources
+
+    assert (found.memory_bytes, found.most_memory_bytes) == (200, 300)
+    assert (found.disk_read_bytes_per_s, found.sent_bytes_per_s) == (7, 0)
+    assert (found.disk_written_bytes_per_s, found.received_bytes_per_s) == (None, None)
 
 
 def test_a_cpu_that_was_not_read_is_unknown() -> None:

@@ -11,6 +11,7 @@ from pipeprof.analysis.findings import (
     CpuFinding,
     DeliveryFinding,
     OverheadFinding,
+    ResourceFinding,
     Verified,
 )
 from pipeprof.clock import WallAnchor
@@ -74,7 +75,24 @@ def test_a_whole_report():
             ),
         ),
         lanes=(lane_finding("worker 1", Role.WORKER, busy_ratio=0.9, stages=("decode",)),),
-        cpu=CpuFinding(cores=2, limit=1.5, process_ratio=0.8, saturated=False),
+        cpu=CpuFinding(
+            cores=2,
+            limit=1.5,
+            process_ratio=0.8,
+            saturated=False,
+            machine_ratio=0.85,
+            throttled_ratio=0.1,
+            voluntary_switches_per_s=1200.0,
+            forced_switches_per_s=3.5,
+        ),
+        resources=ResourceFinding(
+            memory_bytes=1e9,
+            most_memory_bytes=1_200_000_000,
+            disk_read_bytes_per_s=35e6,
+            disk_written_bytes_per_s=None,
+            received_bytes_per_s=0.4,
+            sent_bytes_per_s=0.0,
+        ),
         delivery=DeliveryFinding(
             batches=100,
             samples=3_190,
@@ -190,7 +208,24 @@ def test_a_whole_report():
                 "stages": ["decode"],
             }
         ],
-        "cpu": {"cores": 2, "limit": 1.5, "process_ratio": 0.8, "saturated": False},
+        "cpu": {
+            "cores": 2,
+            "limit": 1.5,
+            "process_ratio": 0.8,
+            "saturated": False,
+            "machine_ratio": 0.85,
+            "throttled_ratio": 0.1,
+            "voluntary_switches_per_s": 1200.0,
+            "forced_switches_per_s": 3.5,
+        },
+        "resources": {
+            "memory_bytes": 1_000_000_000,
+            "most_memory_bytes": 1_200_000_000,
+            "disk_read_bytes_per_s": 35_000_000,
+            "disk_written_bytes_per_s": None,
+            "received_bytes_per_s": 0,
+            "sent_bytes_per_s": 0,
+        },
         "device": {
             "kind": None,
             "name": None,
