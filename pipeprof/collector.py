@@ -28,7 +28,7 @@ LOOK_FOR_WORKERS_S = 0.5
 CHECKPOINT_S = 10.0
 LEAST_CHECKPOINT_S = 1.0
 # After a sample none is taken for so many times its cost: hundreds of threads are read less often.
-SAMPLER_REST = 200
+SAMPLER_REST = 300
 
 # Process id, number of the ring.
 RingKey = tuple[int, int]

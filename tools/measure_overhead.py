@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ import numpy as np
 import pipeprof
 from pipeprof import machine, ring
 from pipeprof.clock import now_ns
+from pipeprof.probes.threads import SAMPLE_HZ
 from pipeprof.session import profile
 
 Row = tuple[str, str, str]
@@ -270,6 +272,35 @@ def _repeats_for(action: Callable[[], object], seconds: float) -> int:
     return max(1, round(seconds / taken))
 
 
+def many_threads(logdir: Path, pairs: int) -> list[Row]:
+    """What reading the CPU time of 200 threads costs, by the CPU time of the reading thread."""
+    leave = threading.Event()
+    others = [threading.Thread(target=leave.wait, daemon=True) for _ in range(200)]
+    for other in others:
+        other.start()
+
+    def share(sample_hz: float) -> float:
+        with profile(logdir=logdir, sample_hz=sample_hz) as prof:
+            leave.wait(10.0)
+        run, overhead = prof.result.run, prof.result.overhead
+        return overhead.collector_ns / (run.end_ns - run.start_ns)
+
+    try:
+        shares = [share(SAMPLE_HZ) - share(0) for _ in range(max(pairs // 3, 3))]
+    finally:
+        leave.set()
+        for other in others:
+            other.join()
+    low, middle, high = statistics.quantiles(shares, n=4)
+    return [
+        (
+            "reading the CPU time of 200 threads for 10 s, of one core",
+            f"{middle:.2%} (middle half {low:.2%} to {high:.2%})",
+            "0.5 %",
+        )
+    ]
+
+
 # Size.
 
 
@@ -342,6 +373,7 @@ MEASUREMENTS: dict[str, Callable[[Path, int], list[Row]]] = {
     "events": events,
     "generator": generator_loop,
     "tfdata": tfdata_fit,
+    "threads": many_threads,
     "memory": memory,
     "report": report,
 }

@@ -16,7 +16,9 @@ from pipeprof.records import Kind, code
 SAMPLE_HZ = 10.0
 PROC = Path("/proc")
 
+# Children are looked for this often, or so many times the cost apart: every thread may have some.
 _LOOK_FOR_CHILDREN_NS = 1_000_000_000
+_CHILDREN_REST = 500
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 # Files kept open, which makes a look cheaper; the training needs descriptors too.
 _MOST_FILES = 256
@@ -104,6 +106,7 @@ class ThreadSampler:
 
     def _sample_threads(self) -> dict[int, Spent]:
         own = {lane.native_id: lane.subject for lane in list(self._recorder.lanes.values())}
+        names: dict[int, str] | None = None
         used: dict[int, Spent] = {}
         alive = set(map(int, os.listdir(self._tasks)))  # noqa: PTH208 - a path a thread is dear
         for tid in self._threads.keys() - alive:
@@ -114,7 +117,10 @@ class ThreadSampler:
             if spent is None:
                 self._forget(tid)  # its number may go to another thread
                 continue
-            lane = own.get(tid) or self._shared_lane(tid, thread)
+            lane = own.get(tid) or thread.shared_lane
+            if lane is None:
+                names = names or {one.native_id or 0: one.name for one in threading.enumerate()}
+                lane = thread.shared_lane = self._share_lane(tid, names.get(tid))
             used[lane] = _sum(used.get(lane, NOTHING), _since(thread.spent, spent))
             thread.spent = spent
         return used
@@ -131,12 +137,10 @@ class ThreadSampler:
             thread.spent = self._read(tid, thread) or NOTHING
         return thread
 
-    def _shared_lane(self, tid: int, thread: _Thread) -> int:
-        if thread.shared_lane is None:
-            name, role = _describe(tid)
-            facts = {"type": "lane", "name": name, "role": role.value}
-            thread.shared_lane = self._recorder.names.number(facts)
-        return thread.shared_lane
+    def _share_lane(self, tid: int, python_name: str | None) -> int:
+        name, role = _describe(tid, python_name)
+        facts = {"type": "lane", "name": name, "role": role.value}
+        return self._recorder.names.number(facts)
 
     def _read(self, tid: int, thread: _Thread) -> Spent | None:
         """What a thread has spent: the first two figures of its ``schedstat``."""
@@ -165,11 +169,13 @@ class ThreadSampler:
     def _sample_children(self, now: int) -> dict[int, Spent]:
         """What each child process spent since it was seen last, or since its start."""
         if now >= self._children_due_ns:
-            self._children_due_ns = now + _LOOK_FOR_CHILDREN_NS
+            begun_ns = time.thread_time_ns()
             for pid in {*children_of(os.getpid(), self._proc), *self._workers()}:
                 if pid not in self._children:
                     spent = process_spent(pid, self._proc) if self._last_ns is None else NOTHING
                     self._children[pid] = spent or NOTHING
+            cost_ns = time.thread_time_ns() - begun_ns
+            self._children_due_ns = now + max(_LOOK_FOR_CHILDREN_NS, _CHILDREN_REST * cost_ns)
         used = {}
         for pid, before in list(self._children.items()):
             spent = process_spent(pid, self._proc)
@@ -194,12 +200,11 @@ def _since(before: Spent, now: Spent) -> Spent:
     return max(now[0] - before[0], 0), max(now[1] - before[1], 0)
 
 
-def _describe(tid: int) -> tuple[str, Role]:
+def _describe(tid: int, python_name: str | None) -> tuple[str, Role]:
     if tid == os.getpid():
         return "main", Role.MAIN
-    for thread in threading.enumerate():
-        if thread.native_id == tid:
-            return re.sub(r"\d+", "N", thread.name), Role.OTHER
+    if python_name is not None:
+        return re.sub(r"\d+", "N", python_name), Role.OTHER
     name = thread_comm(tid)
     role = next((role for prefix, role in _ROLES if name.startswith(prefix)), Role.OTHER)
     return re.sub(r"\d+", "N", name), role
