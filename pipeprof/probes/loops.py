@@ -139,6 +139,11 @@ class OpenLoop:
         return self._begin_ns is not None
 
     @property
+    def began_ns(self) -> int:
+        """When its present step began; where it has none, when its latest ended."""
+        return self._end_ns if self._begin_ns is None else self._begin_ns
+
+    @property
     def ended_ns(self) -> int:
         """When its latest step ended, as far as it said."""
         return self._end_ns

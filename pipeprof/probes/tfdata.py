@@ -22,14 +22,19 @@ from pipeprof.probes.tfdata_generators import GeneratorTime
 from pipeprof.probes.tfdata_iterators import TrackedIterator
 from pipeprof.probes.tfdata_model import read_model
 from pipeprof.probes.tfdata_pipeline import describe_pipeline
-from pipeprof.probes.tfdata_snapshots import ModelSnapshot, new_gaps, ready_batches
+from pipeprof.probes.tfdata_snapshots import (
+    GAP_WINDOW,
+    ModelSnapshot,
+    new_gaps,
+    ready_batches,
+)
 from pipeprof.probes.tfdata_stages import PipelineStages
 from pipeprof.probes.tfdata_waits import FollowedLoop
 from pipeprof.probes.watch import Watch
 from pipeprof.recording import InputKind, WaitSource
 from pipeprof.records import Kind, code
 
-STEPS_PER_READING = 50
+BATCHES_PER_READING = GAP_WINDOW // 2
 LONGEST_BETWEEN_READINGS_NS = 200_000_000
 
 
@@ -97,9 +102,9 @@ class TfDataProbe:
         followed = self._followed.get(loop)
         if followed is None:
             return
-        followed.step_ended(loop.step, batches)
+        followed.step_ended(loop.step, batches, loop.began_ns, now)
         due = (
-            followed.steps >= STEPS_PER_READING
+            followed.batches >= BATCHES_PER_READING
             or now - followed.read_ns >= LONGEST_BETWEEN_READINGS_NS
             or loop.step == self._watch.warmup - 1
             or at_most
@@ -202,10 +207,15 @@ class TfDataProbe:
             followed.elements += feeding.new_elements
             loop.waits_told_by(WaitSource.GAP_TIMES)
             followed.tell_gaps(loop, gaps[feeding], at_most=at_most)
+            if followed.estimating:
+                self._watch.recorder.warn(
+                    f"Some steps took more batches at once than tf.data remembers ({GAP_WINDOW}): "
+                    "their waits are estimated from their last batches."
+                )
             self._tell_queue(loop, feeding.snapshot, now)
         elif self._generators.waits > followed.waits_before:
             loop.waits_told_by(WaitSource.GENERATOR)
-        followed.steps = followed.batches = 0
+        followed.batches = 0
         followed.read_ns = now
 
     def _feeding(

@@ -14,31 +14,36 @@ class FollowedLoop:
     Attributes:
         iterator: feeds the loop in this epoch, once that is known.
         in_epoch: whether steps of this epoch have been seen.
-        steps: steps since the last reading.
-        batches: batches that they took.
+        batches: batches taken since the last reading.
         latest_batches: batches that the latest step took.
         batch_steps: the step that took each of the latest batches; None where what follows the
             batch is no step's (the end of an epoch).
         elements: what the iterator gave in this epoch.
         waits_before: waits in generators before the loop began.
+        estimating: whether a step took more batches than there are gaps to be read.
     """
 
     def __init__(self, now: int, waits_before: int) -> None:
         self.iterator: TrackedIterator | None = None
         self.in_epoch = False
-        self.steps = self.batches = self.latest_batches = 0
+        self.batches = self.latest_batches = 0
         self.batch_steps: deque[int | None] = deque(maxlen=2 * GAP_WINDOW)
         self.elements = 0
         self.read_ns = now
         self.waits_before = waits_before
+        self.estimating = False
         self._epoch_batches = 0
         self._gaps: dict[int, list[int]] = {}
         self._batches_of: dict[int, int] = {}
+        self._pause_after: dict[int, int] = {}
+        self._ended_ns = 0
 
-    def step_ended(self, step: int, batches: int) -> None:
+    def step_ended(self, step: int, batches: int, began_ns: int, ended_ns: int) -> None:
         """A step took some batches."""
+        if self.in_epoch:
+            self._pause_after = {step - 1: began_ns - self._ended_ns}
+        self._ended_ns = ended_ns
         self.in_epoch = True
-        self.steps += 1
         self.batches += batches
         self._epoch_batches += batches
         self.latest_batches = self._batches_of[step] = batches
@@ -94,14 +99,26 @@ class FollowedLoop:
 
     def _complete_gaps(self) -> Iterator[tuple[int, int]]:
         """Takes out the steps all of whose gaps are known, and the time of those together."""
-        for step, gaps in sorted(self._gaps.items()):
-            if len(gaps) == self._batches_of[step]:
-                yield step, sum(gaps)
-        known = [step for step, gaps in self._gaps.items() if len(gaps) == self._batches_of[step]]
+        complete = {step: self._whole_gap(step) for step in sorted(self._gaps)}
+        known = {step: gap_ns for step, gap_ns in complete.items() if gap_ns is not None}
+        yield from known.items()
         newest = max(known, default=-1)
         for step in [step for step in self._batches_of if step <= newest]:
             del self._batches_of[step]
             self._gaps.pop(step, None)
+
+    def _whole_gap(self, step: int) -> int | None:
+        """The gaps of a step together, or None while some of them are not known."""
+        gaps, batches = self._gaps[step], self._batches_of[step]
+        if len(gaps) == batches:
+            return sum(gaps)
+        if batches <= GAP_WINDOW or step not in self._pause_after:
+            return None
+        # More batches than gaps are kept of: those of its end stand for all but the last batch's,
+        # which reaches over the pause before the next step.
+        self.estimating = True
+        usual = sum(gaps) // len(gaps)
+        return usual * (batches - 1) + max(usual, self._pause_after[step])
 
     def leave_epoch(self) -> None:
         """The epoch is over: its iterator may be too, and the last batch is followed by no step."""

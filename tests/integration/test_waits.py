@@ -160,3 +160,41 @@ def test_no_model_is_asked_for_where_there_is_none(
         fit(prof.dataset)
     assert prof.result.loops[0].steps.measured.all()
     assert asked == []
+
+
+def test_no_step_is_missed_however_fast_they_are(tmp_path: Path) -> None:
+    one = tf.data.Dataset.from_tensors(batch(0))
+    with pipeprof.profile(one.repeat(1000), logdir=tmp_path) as prof:
+        train(model(), prof.dataset, epochs=2, validation_data=one.repeat(200))
+        train(model(steps_per_execution=16), prof.dataset, epochs=1)
+    many, validation, at_once = prof.result.loops
+    # Nothing is fetched after the last step of an epoch, unless it looks for batches in vain.
+    assert unknown_waits(many) == unknown_waits(validation) == 2
+    assert unknown_waits(at_once) == 0
+
+
+def unknown_waits(loop: Loop) -> int:
+    steps, measured = loop.over_time.total()[[0, 2]].tolist()
+    return int(steps - measured)
+
+
+def test_waits_of_steps_with_more_batches_than_gaps_are_remembered_are_estimated(
+    tmp_path: Path,
+) -> None:
+    slow = 2  # the step whose every batch is slow to come
+
+    def batches() -> Iterator[Batch]:
+        for index in range(5 * 120):
+            time.sleep(0.002 if index // 120 == slow else 0)
+            yield batch(0)
+
+    data = tf.data.Dataset.from_generator(batches, output_signature=SIGNATURE)
+    data = data.apply(tf.data.experimental.assert_cardinality(5 * 120))
+    with pipeprof.profile(data, logdir=tmp_path, warmup=0) as prof:
+        train(model(steps_per_execution=120), prof.dataset, epochs=1)
+    [loop] = prof.result.loops
+    steps = loop.steps
+    assert steps.measured.tolist() == [True, True, True, True, False]
+    # A whole step has 120 sleeps of 2 ms more than the others; its computing hides few of them.
+    assert steps.wait_ns[slow] > 120 * 1_000_000 > 2 * steps.wait_ns[[1, 3]].max()
+    assert any("estimated" in warning for warning in prof.result.run.warnings)
