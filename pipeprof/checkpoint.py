@@ -184,22 +184,23 @@ def resume(checkpoint: Checkpoint) -> Accumulator:
     subjects = accumulator.subjects
     subjects.warnings = list(checkpoint.warnings)
     stages, lanes = checkpoint.stages, checkpoint.lanes
-    subjects.stages = [StageSums(dict(s.facts), s.parent, dict(s.lanes)) for s in stages]
+    subjects.take_up(
+        stages=[StageSums(dict(s.facts), s.parent, dict(s.lanes)) for s in stages],
+        lanes=[_lane_sums(lane) for lane in lanes],
+        loops=[((state.pid, state.number), _loop_sums(state)) for state in checkpoint.loops],
+        gauges=[
+            GaugeBinsOf(dict(g.facts), GaugeBins.resume(g.gauge), g.target)
+            for g in checkpoint.gauges
+        ],
+        signatures=[SignatureCount(dict(s.facts), s.batches) for s in checkpoint.signatures],
+    )
     accumulator.stage_work = BinnedSums.resume(
         len(STAGE_CHANNELS), start_ns, [stage.work for stage in stages]
     )
-    subjects.lanes = [_lane_sums(lane) for lane in lanes]
     accumulator.lane_busy = BinnedSums.resume(1, start_ns, [lane.busy for lane in lanes])
     accumulator.lane_cpu = BinnedSums.resume(
         len(LANE_CPU_CHANNELS), start_ns, [lane.cpu for lane in lanes]
     )
-    for state in checkpoint.loops:
-        subjects.loops.append(_loop_sums(state))
-        subjects.loop_ids.append((state.pid, state.number))
-    subjects.gauges = [
-        GaugeBinsOf(dict(g.facts), GaugeBins.resume(g.gauge), g.target) for g in checkpoint.gauges
-    ]
-    subjects.signatures = [SignatureCount(dict(s.facts), s.batches) for s in checkpoint.signatures]
     accumulator.ring_lane = {(r.pid, r.number): r.lane for r in checkpoint.rings}
     subjects.worker_slots = dict(checkpoint.worker_slots)
     accumulator.windows = SpanWindows.resume(checkpoint.spans)

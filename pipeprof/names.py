@@ -8,6 +8,7 @@ understand a recording whose process died. Later facts about a subject are appen
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,14 @@ from pipeprof.records import SUBJECT_MASK
 Facts = Mapping[str, Any]
 
 SUFFIX = ".names.jsonl"
+
+# A program that makes names as it runs (``stage(f"file {n}")``) must not fill the memory with them.
+MOST_OF_A_TYPE = 512
+# What all of a type are that come after those; of the other types they are nothing.
+FURTHER: Mapping[str, Facts] = {
+    "stage": {"type": "stage", "name": "further stages", "kind": "block"},
+    "lane": {"type": "lane", "name": "further threads", "role": "other"},
+}
 
 # No log of ours comes near this; what lies behind it was not written by pipeprof.
 _MOST_BYTES = 64 << 20
@@ -32,20 +41,41 @@ class NameLog:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._descriptor: int | None = None
-        self._lock = threading.Lock()
+        # A signal handler or a finaliser may name something while its thread is in here.
+        self._lock = threading.RLock()
         self._numbers: dict[str, int] = {}
+        self._met: Counter[str] = Counter()
+        self._further: dict[str, int] = {}
         self._last = 0
         self.lines: list[tuple[int, Facts]] = []
 
     def number(self, facts: Facts) -> int:
-        """The number of the thing that these facts describe; the same facts, the same number."""
+        """The number of the thing that these facts describe; the same facts, the same number.
+
+        After `MOST_OF_A_TYPE` things of a type all further ones have one number, that of `FURTHER`.
+        """
         key = json.dumps(facts, sort_keys=True)
         with self._lock:
             number = self._numbers.get(key)
-            if number is None:
-                number = self._numbers[key] = self._next()
-                self._append(number, facts)
-            return number
+            return self._meet(key, facts) if number is None else number
+
+    def _meet(self, key: str, facts: Facts) -> int:
+        kind = facts.get("type", "")
+        if self._met[kind] == MOST_OF_A_TYPE:
+            return self._number_of_further(kind)
+        self._met[kind] += 1
+        number = self._numbers[key] = self._next()
+        self._append(number, facts)
+        return number
+
+    def _number_of_further(self, kind: str) -> int:
+        if kind not in self._further:
+            self._further[kind] = 0
+            if kind in FURTHER:
+                self._further[kind] = self._next()
+                self._append(self._further[kind], FURTHER[kind])
+                self._append(self._next(), further_warning(kind))
+        return self._further[kind]
 
     def new(self, facts: Facts) -> int:
         """A number of its own, even when something else has the same facts."""
@@ -87,6 +117,13 @@ class NameLog:
                 self._close()
         except OSError:
             self._close()  # a full disk: the facts stay in memory, training goes on
+
+
+def further_warning(kind: str) -> Facts:
+    """What a reader must know where there were more things of a type than are told apart."""
+    further = FURTHER[kind]["name"]
+    text = f"More than {MOST_OF_A_TYPE} names were met: what came later is shown as '{further}'."
+    return {"type": "warning", "text": text}
 
 
 class NameLogReader:

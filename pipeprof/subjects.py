@@ -4,21 +4,20 @@ Every process numbers them for itself and tells of them in its name log. Here th
 processes becomes one, and the worker processes of a later epoch take over the lanes of those before.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from pipeprof.names import Facts
+from pipeprof.names import FURTHER, MOST_OF_A_TYPE, Facts, further_warning
 from pipeprof.nesting import is_above
 from pipeprof.recorder import WORKER_PROCESS
 from pipeprof.recording import LoopKind, Role, StageKind
 from pipeprof.series import GaugeBins, IntArray
 from pipeprof.steps import LoopSums
-
-T = TypeVar("T")
 
 # What identifies a stage, whichever process recorded it.
 _STAGE_IDENTITY = ("name", "kind", "function", "file", "line", "place")
@@ -123,6 +122,33 @@ class Subjects:
         self._start_ns = start_ns
         self._warmup = warmup
         self._numbers: dict[int, _Numbers] = {}
+        self._index: dict[tuple[Any, ...], int] = {}
+
+    def take_up(
+        self,
+        *,
+        stages: Sequence[StageSums],
+        lanes: Sequence[LaneSums],
+        loops: Sequence[tuple[tuple[int, int], LoopSums]],
+        gauges: Sequence[GaugeBinsOf],
+        signatures: Sequence[SignatureCount],
+    ) -> None:
+        """Goes on with what was known at a checkpoint; loops come with their process and number.
+
+        Raises:
+            TypeError: what should identify one of them cannot.
+        """
+        self.stages, self.lanes = list(stages), list(lanes)
+        self.loops, self.loop_ids = [loop for _, loop in loops], [ids for ids, _ in loops]
+        self.gauges, self.signatures = list(gauges), list(signatures)
+        keys = (
+            [_stage_key(sums.facts) for sums in stages],
+            [_lane_key(sums.identity) for sums in lanes],
+            [_loop_key(*ids) for ids, _ in loops],
+            [_gauge_key(sums.facts, sums.target) for sums in gauges],
+            [_signature_key(count.facts) for count in signatures],
+        )
+        self._index = {key: index for each in keys for index, key in enumerate(each)}
 
     def tell(self, pid: int, lines: Iterable[tuple[int, Facts]]) -> None:
         """Takes lines of a process's name log; one that makes no sense is passed over."""
@@ -147,8 +173,8 @@ class Subjects:
                 numbers.put(number, self._gauge(numbers, facts), facts)
             case "signature":
                 numbers.put(number, self._signature(facts), facts)
-            case "warning" if facts["text"] not in self.warnings:
-                self.warnings.append(facts["text"])
+            case "warning":
+                self._warn(facts["text"])
 
     def forget(self, pid: int) -> None:
         """A worker process has ended: the next new one takes its lanes over."""
@@ -161,10 +187,12 @@ class Subjects:
 
     def _stage(self, numbers: _Numbers, facts: dict[str, Any]) -> int:
         StageKind(facts["kind"])
-        identity = stage_identity(facts)
-        index = _index_of(self.stages, lambda sums: stage_identity(sums.facts) == identity)
+        key = _stage_key(facts)
+        index = self._index.get(key)
+        if index is None and len(self.stages) >= MOST_OF_A_TYPE and not _is_further(facts):
+            return self._further_stage(numbers)
         if index is None:
-            index = len(self.stages)
+            index = self._index[key] = len(self.stages)
             self.stages.append(StageSums(facts))
         else:
             self.stages[index].facts.update(facts)
@@ -173,6 +201,10 @@ class Subjects:
             self.stages[index].parent = parent
         return index
 
+    def _further_stage(self, numbers: _Numbers) -> int:
+        self._warn(further_warning("stage")["text"])
+        return self._stage(numbers, dict(FURTHER["stage"]))
+
     def _lane(self, pid: int, facts: dict[str, Any]) -> int:
         name, role = facts["name"], Role(facts["role"])
         identity: tuple[Any, ...] = (pid, name, role.value, facts.get("ring"))
@@ -180,12 +212,21 @@ class Subjects:
             slot = self._worker_slot(pid)
             identity = (name, slot)
             name = f"worker {slot + 1}"
-        index = _index_of(self.lanes, lambda sums: sums.identity == identity)
+        elif _is_further(facts):
+            identity = (name,)
+        key = _lane_key(identity)
+        index = self._index.get(key)
+        if index is None and len(self.lanes) >= MOST_OF_A_TYPE and not _is_further(facts):
+            return self._further_lane(pid)
         if index is None:
-            index = len(self.lanes)
+            index = self._index[key] = len(self.lanes)
             self.lanes.append(LaneSums(identity, name, role, pid))
         self.lanes[index].pid = pid
         return index
+
+    def _further_lane(self, pid: int) -> int:
+        self._warn(further_warning("lane")["text"])
+        return self._lane(pid, dict(FURTHER["lane"]))
 
     def _worker_slot(self, pid: int) -> int:
         """The number of a worker process among those that are alive at the same time."""
@@ -196,40 +237,69 @@ class Subjects:
 
     def _loop(self, numbers: _Numbers, pid: int, number: int, facts: dict[str, Any]) -> int:
         LoopKind(facts["kind"])
-        if (pid, number) in self.loop_ids:
-            index = self.loop_ids.index((pid, number))
+        key = _loop_key(pid, number)
+        index = self._index.get(key)
+        if index is not None:
             self.loops[index].facts.update(facts)
             return index
+        _require_room(self.loops)
         parent = numbers.index_of(facts.get("parent"))
         begin = facts.get("start_ns", self._start_ns)
+        self._index[key] = len(self.loops)
         self.loops.append(LoopSums(facts, parent, begin, self._warmup))
         self.loop_ids.append((pid, number))
         return len(self.loops) - 1
 
     def _gauge(self, numbers: _Numbers, facts: dict[str, Any]) -> int:
         target = numbers.index_of(facts.get("of"))
-        identity = (facts.get("field"), facts.get("name"), target)
-        index = _index_of(
-            self.gauges,
-            lambda g: (g.facts.get("field"), g.facts.get("name"), g.target) == identity,
-        )
+        key = _gauge_key(facts, target)
+        index = self._index.get(key)
         if index is None:
-            index = len(self.gauges)
+            _require_room(self.gauges)
+            index = self._index[key] = len(self.gauges)
             self.gauges.append(GaugeBinsOf(facts, GaugeBins(self._start_ns), target))
         return index
 
     def _signature(self, facts: dict[str, Any]) -> int:
-        index = _index_of(self.signatures, lambda count: count.facts == facts)
+        key = _signature_key(facts)
+        index = self._index.get(key)
         if index is None:
-            index = len(self.signatures)
+            _require_room(self.signatures)
+            index = self._index[key] = len(self.signatures)
             self.signatures.append(SignatureCount(facts))
         return index
 
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings and len(self.warnings) < MOST_OF_A_TYPE:
+            self.warnings.append(text)
 
-def stage_identity(facts: Mapping[str, Any]) -> tuple[Any, ...]:
+
+def _require_room(things: Sequence[Any]) -> None:
+    if len(things) >= MOST_OF_A_TYPE:
+        raise ValueError("more things of a type than are told apart")
+
+
+def _is_further(facts: Facts) -> bool:
+    further = FURTHER.get(facts["type"])
+    return further is not None and further["name"] == facts["name"]
+
+
+def _stage_key(facts: Facts) -> tuple[Any, ...]:
     """What tells a stage from all others, whichever process recorded it."""
-    return tuple(facts.get(name) for name in _STAGE_IDENTITY)
+    return ("stage", *(facts.get(name) for name in _STAGE_IDENTITY))
 
 
-def _index_of(things: list[T], fits: Callable[[T], bool]) -> int | None:
-    return next((index for index, thing in enumerate(things) if fits(thing)), None)
+def _lane_key(identity: tuple[Any, ...]) -> tuple[Any, ...]:
+    return ("lane", *identity)
+
+
+def _loop_key(pid: int, number: int) -> tuple[Any, ...]:
+    return ("loop", pid, number)
+
+
+def _gauge_key(facts: Facts, target: int | None) -> tuple[Any, ...]:
+    return ("gauge", facts.get("field"), facts.get("name"), target)
+
+
+def _signature_key(facts: Facts) -> tuple[Any, ...]:
+    return ("signature", json.dumps(facts, sort_keys=True))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeprof.names import NameLog, NameLogReader
+from pipeprof.names import MOST_OF_A_TYPE, NameLog, NameLogReader
 
 
 @pytest.fixture
@@ -43,6 +43,41 @@ def test_a_new_thing_has_a_number_of_its_own(path: Path):
     numbers = {log.number({"type": "loop"}), log.new({"type": "loop"}), log.new({"type": "loop"})}
     assert len(numbers) == 3
     log.close()
+
+
+def test_names_made_as_the_program_runs_end_in_one():
+    log = NameLog(None)
+    numbers = [log.number({"type": "stage", "name": f"file {n}"}) for n in range(10_000)]
+    assert len(set(numbers)) == MOST_OF_A_TYPE + 1
+    assert len(set(numbers[MOST_OF_A_TYPE:])) == 1
+    assert log.number({"type": "stage", "name": "file 0"}) == numbers[0]
+    *_, further, warning = [facts for _, facts in log.lines]
+    assert len(log.lines) == MOST_OF_A_TYPE + 2
+    assert further == {"type": "stage", "name": "further stages", "kind": "block"}
+    assert warning["text"] == (
+        "More than 512 names were met: what came later is shown as 'further stages'."
+    )
+    assert log.number({"type": "lane", "name": "main"}) > max(numbers)
+
+
+def test_levels_and_warnings_without_end_are_nothing_in_the_end():
+    log = NameLog(None)
+    for kind in ("warning", "gauge"):
+        numbers = [log.number({"type": kind, "text": str(n)}) for n in range(MOST_OF_A_TYPE + 9)]
+        assert set(numbers[MOST_OF_A_TYPE:]) == {0}
+    assert len(log.lines) == 2 * MOST_OF_A_TYPE
+
+
+def test_a_finaliser_may_name_something_while_its_thread_is_naming():
+    class Interrupted(dict[str, str]):
+        def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+            log.number({"type": "warning", "text": "from the finaliser"})
+            return super().get(key, default)
+
+    log = NameLog(None)
+    number = log.number(Interrupted(type="stage", name="read"))
+    assert sorted(n for n, _ in log.lines) == [1, 2]
+    assert dict(log.lines)[number] == {"type": "stage", "name": "read"}
 
 
 def test_a_log_is_read_as_it_grows(path: Path):

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeprof.names import MOST_OF_A_TYPE
 from pipeprof.subjects import Subjects
 from tests.builders import START_NS
 from tests.streams import NAMES, lane_line, loop_line, stage_line, worker_line
@@ -80,6 +81,32 @@ def test_loops_are_told_apart_by_process_and_number():
     told = subjects(loop_line(1), loop_line(2, "evaluate", parent=1))
     told.tell(2, [loop_line(1)])
     assert [loop.parent for loop in told.loops] == [None, 0, None]
+
+
+def test_names_that_every_new_process_makes_end_in_one():
+    told = subjects()
+    for pid in range(100, 200):
+        told.tell(pid, [stage_line(n, f"{pid} {n}") for n in range(1, 20)])
+        told.tell(pid, [lane_line(n, f"pool {pid} {n}", "input") for n in range(20, 40)])
+    assert len(told.stages) == len(told.lanes) == MOST_OF_A_TYPE + 1
+    assert told.stages[-1].facts["name"] == "further stages"
+    assert told.lanes[-1].name == "further threads"
+    assert indices(told, 199, 18, 19) == [MOST_OF_A_TYPE] * 2
+    assert {text.rpartition(" shown ")[2] for text in told.warnings} == {
+        "as 'further stages'.",
+        "as 'further threads'.",
+    }
+
+
+def test_a_log_that_goes_on_without_end_fills_no_memory():
+    told = subjects()
+    told.tell(1, (loop_line(n) for n in range(1, 5_000)))
+    told.tell(1, ((n, {"type": "signature", "samples": n}) for n in range(5_000, 9_000)))
+    told.tell(1, ((n, {"type": "gauge", "name": str(n)}) for n in range(9_000, 12_000)))
+    told.tell(1, ((n, {"type": "warning", "text": str(n)}) for n in range(12_000, 15_000)))
+    kept = (told.loops, told.signatures, told.gauges, told.warnings)
+    assert [len(things) for things in kept] == [MOST_OF_A_TYPE] * 4
+    assert indices(told, 1, MOST_OF_A_TYPE, MOST_OF_A_TYPE + 1) == [MOST_OF_A_TYPE - 1, -1]
 
 
 def test_worker_processes_of_a_later_pool_take_over_the_lanes():
