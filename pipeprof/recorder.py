@@ -5,6 +5,7 @@ else happens in the user's thread. A process forked from a recording one records
 files of its own in the same folder, from its first event on.
 """
 
+import itertools
 import mmap
 import os
 import re
@@ -30,6 +31,8 @@ RING_SUFFIX = ".ring"
 OUTSIDE = -1
 WORKER_PROCESS = "worker process"
 _REST_NS = 10_000_000_000
+# Threads and pools are numbered for as long as the process lives; the threads of one pool are few.
+_POOL_NUMBER = re.compile(r"^(Thread|ThreadPoolExecutor)-\d+")
 
 
 class LaneWriter:
@@ -84,11 +87,15 @@ class Recorder:
 
     Attributes:
         lanes: the writer of each thread that has recorded, by `threading.get_ident`.
+        serial: tells it from all other recorders of this process, without keeping it alive.
     """
+
+    _serials = itertools.count(1)
 
     def __init__(
         self, folder: Path | None, *, capacity: int = rings.CAPACITY, forked: bool = False
     ) -> None:
+        self.serial = next(self._serials)
         self.pid = os.getpid()
         self.folder = folder
         self.prefix = f"{host_name()}-{self.pid}"
@@ -98,7 +105,7 @@ class Recorder:
         self._capacity = capacity
         self._forked = forked
         self._retired: deque[tuple[int, OwnRing]] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._ends = threading.local()
 
     def lane(self, native_name: str = "native thread") -> LaneWriter:
@@ -140,7 +147,7 @@ class Recorder:
             lane.write = _write_nothing
         self.folder, self.lanes, self.rings = None, {}, []
         self._retired.clear()
-        self.names, self._lock = NameLog(None), threading.Lock()
+        self.names, self._lock = NameLog(None), threading.RLock()
         return child
 
     def _open_lane(self, native_name: str) -> LaneWriter:
@@ -149,7 +156,7 @@ class Recorder:
         if native_id == self.pid:
             name, role = (WORKER_PROCESS, Role.WORKER) if self._forked else ("main", Role.MAIN)
         elif thread is not None:
-            name, role = re.sub(r"^Thread-\d+", "Thread", thread.name), _role_of(thread.name)
+            name, role = _POOL_NUMBER.sub(r"\1", thread.name), _role_of(thread.name)
         else:
             comm = thread_comm(native_id)
             # A thread that was given no name has that of the process.

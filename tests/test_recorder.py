@@ -81,7 +81,7 @@ def test_each_thread_has_a_lane_of_its_own(recorder: Recorder, tmp_path: Path):
     assert [(facts["name"], facts["role"]) for facts in lanes(recorder).values()] == [
         ("main", "main"),
         ("feed", "input"),
-        ("ThreadPoolExecutor-0_1 (worker)", "worker"),
+        ("ThreadPoolExecutor_1 (worker)", "worker"),
     ]
     assert [marks(tmp_path / ring) for ring in rings_in(tmp_path)] == [[1], [2], [3]]
 
@@ -98,6 +98,7 @@ def test_a_ring_says_whose_it_is(recorder: Recorder, tmp_path: Path):
     ("name", "shown", "role"),
     [
         ("Thread-7 (worker)", "Thread (worker)", "worker"),
+        ("ThreadPoolExecutor-12_3", "ThreadPoolExecutor_3", "input"),
         ("feed", "feed", "input"),
         ("pipeprof-test", "pipeprof-test", "other"),
     ],

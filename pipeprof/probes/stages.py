@@ -38,8 +38,8 @@ class StageSite:
 
     __slots__ = (
         "_nested_code",
-        "_recorder",
         "_root_code",
+        "_told",
         "_work_code",
         "function",
         "kind",
@@ -63,7 +63,7 @@ class StageSite:
         self.location = location
         self.workers = workers
         self.slow = 0
-        self._recorder: Recorder | None = None
+        self._told = 0  # the recorder whose numbers these are
         self._root_code = 0
         self._nested_code = 0
         self._work_code = 0
@@ -84,7 +84,7 @@ class StageSite:
         self._root_code = code(Kind.ROOT_SPAN, number)
         self._nested_code = code(Kind.NESTED_SPAN, number)
         self._work_code = code(Kind.WORK, number)
-        self._recorder = recorder
+        self._told = recorder.serial
 
     def begin(self, lane: LaneWriter) -> "Begun":
         """Turns the thread over to this stage; the result goes to `finish`."""
@@ -98,7 +98,7 @@ class StageSite:
         """Records the work since `begin` and gives the thread back; returns when it ended."""
         end_ns = now_ns()
         outer_ns, outer_cpu_ns, outer_block, cpu_ns, start_ns = begun
-        if self._recorder is not recorder:
+        if self._told != recorder.serial:
             self._take_number(recorder)
         if lane.block is not None:
             _warn_of_open_blocks(recorder, lane.block)
@@ -127,7 +127,7 @@ class StageSite:
         """Like `finish`, for the resume in which a generator ends: work, but no element."""
         end_ns = now_ns()
         outer_ns, start_ns, inner_ns = begun[0], begun[4], lane.inner_ns
-        if self._recorder is not recorder:
+        if self._told != recorder.serial:
             self._take_number(recorder)
         _leave(recorder, lane, begun)
         if outer_ns >= 0:

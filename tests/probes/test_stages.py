@@ -820,3 +820,18 @@ def test_a_forked_process_never_writes_into_its_parents_ring() -> None:
 
     assert names(recorder) == ["forks", "forks"]
     assert warnings_of(recorder) == []
+
+
+def test_a_stage_that_outlives_its_profile_does_not_keep_the_recorder():
+    @stage("read")
+    def read() -> None: ...
+
+    with recording_on() as recorder:
+        read()
+    gone = weakref.ref(recorder)
+    del recorder
+    gc.collect()
+    assert gone() is None
+    with recording_on() as recorder:
+        read()
+    assert names(recorder) == ["read"]
