@@ -17,10 +17,13 @@ import pytest
 from hypothesis import settings
 
 import pipeprof
+from pipeprof.probes.threads import children_of
 
-# No test asserts a time, and a busy machine is no failure.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# No test asserts a time, and a busy machine is no failure. More examples than these are for those who
+# change what they prove: pytest --hypothesis-profile=thorough.
+settings.register_profile("quick", deadline=None, max_examples=30)
+settings.register_profile("thorough", deadline=None, max_examples=500)
+settings.load_profile("quick")
 
 # Before any test imports rich or TensorFlow, and inherited by the processes that tests start.
 os.environ |= {"COLUMNS": "80", "NO_COLOR": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -40,6 +43,12 @@ PATCHED = (
     ("tf_keras", "Model"),
     ("tf_keras", "callbacks.CallbackList"),
 )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out what trains where nobody asks for it: its import alone loads TensorFlow."""
+    unasked = "not integration" in str(config.getoption("markexpr"))
+    return True if unasked and collection_path == HERE / "integration" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -97,7 +106,11 @@ def _ours(thing: object) -> bool:
 
 
 def _processes() -> set[psutil.Process]:
-    return set(psutil.Process().children(recursive=True))
+    found = set()
+    for pid in children_of(os.getpid()):  # psutil would look at all processes of the machine
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.add(psutil.Process(pid))
+    return found
 
 
 def _still_running(processes: set[psutil.Process]) -> list[str]:

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof import checkpoint
@@ -115,7 +115,6 @@ def plain(collected: Accumulator) -> dict[str, Any]:
     return dataclasses.asdict(profile_of(collected))
 
 
-@settings(max_examples=50)
 @given(streams(), st.sampled_from(["iterator", "generator", "gap_times", None]), st.data())
 def test_a_recording_goes_on_as_if_nothing_had_been(
     passes: list[tuple[int, int, Records]], waits_by: str | None, data: st.DataObject

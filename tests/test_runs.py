@@ -464,12 +464,16 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path] + [found for key, item in inner for found in places(item, (*path, key))]
 
 
-@pytest.mark.parametrize("wrong", [None, -1, 2**62, "x", [], {}])
+WRONG: list[Any] = [None, -1, 2**62, "x", [], {}]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_a_checkpoint_with_anything_changed_is_read_or_refused(tmp_path: Path, wrong: Any):
     file = written(tmp_path, checkpoint(streams.wait(0, 40), streams.step(0, 0, 100)))
     whole = file.path.read_text()
     refused = 0
-    for path in places(json.loads(whole)):
+    # Each place meets two of the wrong values.
+    for path in places(json.loads(whole))[WRONG.index(wrong) % 3 :: 3]:
         document: Any = {"top": json.loads(whole)}
         at, last = document, "top"
         for key in path:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof.analysis.analyse import analyse
@@ -23,8 +23,6 @@ from pipeprof.recording import (
 )
 from pipeprof.series import Binned
 from tests.builders import MS, START_NS, evenly, lane, loop, profile, stage
-
-FEW = settings(max_examples=100, deadline=None)
 
 
 @st.composite
@@ -139,7 +137,6 @@ def profiles(draw: st.DrawFn) -> Profile:
     )
 
 
-@FEW
 @given(profiles())
 def test_every_valid_recording_can_be_analysed(recorded: Profile) -> None:
     assert recorded.check() == ()
@@ -150,7 +147,6 @@ def test_every_valid_recording_can_be_analysed(recorded: Profile) -> None:
     assert (found.main is None) == (not recorded.loops)
 
 
-@FEW
 @given(profiles())
 def test_ratios_are_within_0_and_1(recorded: Profile) -> None:
     found = analyse(recorded)
@@ -158,7 +154,6 @@ def test_ratios_are_within_0_and_1(recorded: Profile) -> None:
     assert [ratio for ratio in _ratios(found) if not 0 <= ratio <= 1] == []
 
 
-@FEW
 @given(profiles())
 def test_no_prediction_is_better_than_input_for_free(recorded: Profile) -> None:
     for each in analyse(recorded).loops:
@@ -172,7 +167,6 @@ def test_no_prediction_is_better_than_input_for_free(recorded: Profile) -> None:
         assert each.diagnosis.speedup_limit is None or each.diagnosis.speedup_limit >= 1
 
 
-@FEW
 @given(profiles(), st.randoms(use_true_random=False))
 def test_verdicts_do_not_depend_on_the_order_of_stages(recorded: Profile, random: object) -> None:
     order = list(range(len(recorded.stages)))
@@ -192,7 +186,6 @@ def test_verdicts_do_not_depend_on_the_order_of_stages(recorded: Profile, random
     assert _verdicts(analyse(shuffled)) == _verdicts(analyse(recorded))
 
 
-@FEW
 @given(st.lists(st.integers(1, 90 * MS), min_size=1, max_size=6))
 def test_costs_of_stages_add_up_to_the_input_work(costs_ns: list[int]) -> None:
     fit = loop()

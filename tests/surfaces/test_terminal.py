@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -320,7 +320,6 @@ NAMES = st.text(max_size=80)
 WIDTHS = st.integers(min_value=20, max_value=200)
 
 
-@settings(deadline=None, max_examples=40)
 @given(NAMES, NAMES, st.integers(0, 10**9), WIDTHS, st.booleans())
 def test_no_line_is_wider_than_the_screen(name: str, file: str, line: int, width: int, plain: bool):
     place = Location(file, line)
