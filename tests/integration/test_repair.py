@@ -30,6 +30,8 @@ def conclusion(run: Path) -> dict[str, Any]:
     return {name: value for table in json.loads(data) for name, value in table["p"].items()}
 
 
+# Keras's callback converts TensorFlow's tensors in a way that NumPy 2 warns of.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_keras_own_profile_gets_a_verdict(tmp_path: Path) -> None:
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile("sgd", "mse")
