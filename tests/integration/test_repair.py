@@ -27,7 +27,7 @@ def batches() -> Iterator[tuple[Any, Any]]:
 def conclusion(run: Path) -> dict[str, Any]:
     (path,) = run.glob("*.xplane.pb")
     data, _ = convert.xspace_to_tool_data([str(path)], "input_pipeline_analyzer", {})
-    return {name: value for table in json.loads(data) for name, value in table["p"].items()}
+    return {name: value for table in json.loads(data) for name, value in table.get("p", {}).items()}
 
 
 # Keras's callback converts TensorFlow's tensors in a way that NumPy 2 warns of.
