@@ -246,6 +246,14 @@ class Session:
         columns = width or shutil.get_terminal_size().columns
         return render_report(self.findings, width=columns, color=color)
 
+    def _repr_html_(self) -> str | None:
+        """The report as a page, for notebooks; they show the plain text while the profile is on."""
+        if self._result is None:
+            return None
+        from pipeprof.surfaces.webpage import render_in_notebook
+
+        return render_in_notebook(self.findings)
+
     # How it is done.
 
     def _make_folder(self) -> Path | None:

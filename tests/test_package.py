@@ -41,6 +41,10 @@ def test_importing_pipeprof_loads_nothing_slow() -> None:
     assert not modules_after("import pipeprof") & slow
 
 
+def test_making_a_page_imports_no_plotly() -> None:
+    assert not modules_after("import pipeprof.surfaces.webpage, pipeprof.cli") & {"plotly"}
+
+
 def test_these_names_are_promised_and_no_others() -> None:
     promised = {"Callback", "PipeprofError", "__version__", "profile", "stage"}
     assert set(pipeprof.__all__) == promised

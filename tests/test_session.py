@@ -258,3 +258,4 @@ def test_a_strange_number_of_columns_is_no_hindrance(
     with profile(batches(3), logdir=tmp_path, sample_hz=0) as prof:
         list(prof.dataset)
     assert prof.result.run.name in prof.report()
+    assert (prof._repr_html_() or "").startswith("<iframe")

@@ -16,6 +16,12 @@ def report(
         str | None, typer.Option(metavar="NAME", help="The run's name; the latest without one.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write the report there as a web page instead."
+        ),
+    ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="List the runs instead.")] = False,
 ) -> None:
     """Say of a recorded run whether its training waits for its data."""
@@ -32,10 +38,15 @@ def report(
         from pipeprof.surfaces.as_json import to_json
 
         typer.echo(to_json(findings))
-    else:
+    elif as_html is None:
         from pipeprof.cli.screen import write_report
 
         write_report(findings, sys.stdout)
+    if as_html is not None:
+        from pipeprof.cli.files import write_page
+
+        write_page(findings, as_html)
+        typer.echo(f"Written to {as_html}", err=True)
 
 
 def _summary(folder: Path) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from pipeprof.cli.options import LOGDIR, LogdirOption
-from pipeprof.errors import PipeprofError, UsageError
+from pipeprof.errors import PipeprofError
 
 if TYPE_CHECKING:
     from pipeprof.cli.program import Program
@@ -32,6 +32,9 @@ def run(
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report there as JSON, too.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it there as a web page, too.")
+    ] = None,
 ) -> None:
     """Run a script unchanged and say whether its training waits for its data.
 
@@ -45,7 +48,7 @@ def run(
     program = (find_module if module else find_script)(script, arguments or ())
     # Made absolute, and the stream kept, because the script may change its folder and its streams.
     session = profile(None, logdir=logdir.absolute(), name=name)
-    json = json and json.absolute()
+    json, html = json and json.absolute(), html and html.absolute()
     stderr = sys.stderr
     exit_on_sigterm()
     with ExitStack() as finishing:
@@ -55,7 +58,7 @@ def run(
         with suppress(OSError, ValueError):
             sys.stdout.flush()
         try:
-            _write_reports(session, json, stderr)
+            _write_reports(session, stderr, json, html)
             stderr.write(_where_kept(session, logdir))
         except PipeprofError as problem:
             stderr.write(f"pipeprof: {problem}\n")
@@ -86,20 +89,18 @@ def _record(
     return raised
 
 
-def _write_reports(session: "Session", json: Path | None, stream: TextIO) -> None:
+def _write_reports(
+    session: "Session", stream: TextIO, json: Path | None, html: Path | None
+) -> None:
+    from pipeprof.cli.files import write_json, write_page
     from pipeprof.cli.screen import write_report
-    from pipeprof.surfaces.as_json import to_json
 
     stream.write("\n")
     write_report(session.findings, stream)
     if json is not None:
-        try:
-            json.write_text(to_json(session.findings) + "\n")
-        except OSError as error:
-            raise UsageError(
-                f"expected a file that can be written, received --json {json} ({error.strerror}): "
-                "'pipeprof report --json' prints the same."
-            ) from None
+        write_json(session.findings, json)
+    if html is not None:
+        write_page(session.findings, html)
 
 
 def _where_kept(session: "Session", logdir: Path) -> str:

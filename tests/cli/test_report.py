@@ -31,6 +31,20 @@ def test_json_is_that_of_the_library(command: Command, tmp_path: Path) -> None:
     assert json.loads(outcome.out)["diagnosis"]["bound"] == "input"
 
 
+def test_html_is_a_file_that_needs_nothing_else(command: Command, tmp_path: Path) -> None:
+    write_run(RECORDED, tmp_path / "logs")
+    outcome = command("report", "logs", "--html", "page.html")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "Written to page.html\n")
+    assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_html_that_cannot_be_written_is_a_sentence(command: Command, tmp_path: Path) -> None:
+    write_run(RECORDED, tmp_path / "logs")
+    outcome = command("report", "logs", "--html", "missing/page.html")
+    assert outcome.code == 2
+    assert "expected a file that can be written, received --html missing/page.html" in outcome.err
+
+
 def test_the_default_is_that_of_the_library(command: Command, tmp_path: Path) -> None:
     assert LOGDIR == DEFAULT_LOGDIR
     write_run(RECORDED, tmp_path / DEFAULT_LOGDIR)

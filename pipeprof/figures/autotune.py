@@ -1,0 +1,144 @@
+"""What AUTOTUNE chose over time: parallelism and buffer sizes of stages, and its budgets."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeprof.analysis.findings import Findings
+from pipeprof.figures.bins import gauge_points, time_axis
+from pipeprof.figures.figure import Figure, Json, Table, View, label, stacked
+from pipeprof.figures.theme import INPUT, LEGEND, WAIT
+from pipeprof.series import Gauge
+
+MOST_LINES = 6
+
+_S = 1e9
+_NAME = "AUTOTUNE"
+_GB = 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    name: str
+    gauge: Gauge
+    index: int
+
+
+def autotune_figure(findings: Findings) -> Figure | None:
+    """Values over time; None where AUTOTUNE chose nothing."""
+    panels = [(title, lines) for title, lines in _panels(findings) if lines]
+    if not panels:
+        return None
+    start_ns = findings.profile.run.start_ns
+    domains = list(stacked(len(panels)))
+    slowest = findings.main.diagnosis.bottleneck if findings.main else None
+    lit = slowest.index if slowest else None
+    colors = _colors([line for _, lines in panels for line in lines], lit)
+    traces: list[Json] = []
+    layout: Json = {
+        "height": 100 + 150 * len(panels),
+        "margin": {"l": 56, "r": 16, "t": 44, "b": 44},
+        "hovermode": "x unified",
+        "showlegend": True,
+        "legend": LEGEND,
+    }
+    for number, (title, lines) in enumerate(panels, 1):
+        axis = "" if number == 1 else str(number)
+        layout[f"yaxis{axis}"] = {
+            "domain": list(domains[number - 1]),
+            "title": {"text": title},
+            "rangemode": "tozero",
+            "nticks": 5,
+        }
+        layout[f"xaxis{axis}"] = {
+            **time_axis(findings.profile.run),
+            "anchor": f"y{axis}",
+            **({"matches": "x"} if number > 1 else {}),
+            **({} if number == len(panels) else {"showticklabels": False, "title": {"text": ""}}),
+        }
+        first = panels[0][1]
+        for line in lines:
+            told = number > 1 and any(other.index == line.index for other in first)
+            traces.append(_trace(line, colors[line.index], axis, start_ns, told))
+    view = View(
+        name="",
+        says=" ".join(_says(findings)),
+        traces=tuple(traces),
+        layout=layout,
+        table=Table(
+            columns=("value", "stage", "first", "last", "most"),
+            rows=tuple(_row(title, line) for title, lines in panels for line in lines),
+        ),
+    )
+    return Figure(key="autotune", title="What AUTOTUNE chose", views=(view,))
+
+
+def _panels(findings: Findings) -> Iterator[tuple[str, list[_Line]]]:
+    dearest = sorted(findings.stages, key=lambda found: -found.cost_ms)
+    yield (
+        "calls at once",
+        [
+            _Line(name=found.stage.name, gauge=found.stage.parallelism, index=found.index)
+            for found in dearest
+            if found.stage.parallelism is not None and found.stage.autotuned
+        ][:MOST_LINES],
+    )
+    yield (
+        "buffer size",
+        [
+            _Line(name=found.stage.name, gauge=found.stage.buffer_size, index=found.index)
+            for found in dearest
+            if found.stage.buffer_size is not None and found.stage.buffer_size.counts.any()
+        ][:MOST_LINES],
+    )
+
+
+def _colors(lines: Sequence[_Line], lit: int | None) -> dict[int, str]:
+    colors: dict[int, str] = {}
+    free = iter(INPUT * (1 + len(lines)))
+    for line in lines:
+        if line.index not in colors:
+            colors[line.index] = WAIT if line.index == lit else next(free)
+    return colors
+
+
+def _trace(line: _Line, color: str, axis: str, start_ns: int, told: bool) -> Json:
+    times_ns, levels = gauge_points(line.gauge)
+    return {
+        "type": "scatter",
+        "mode": "lines" if len(levels) > 1 else "markers",
+        "name": label(line.name, 32),
+        "legendgroup": str(line.index),
+        "showlegend": not told,
+        "x": np.round((times_ns - start_ns) / _S, 3).tolist(),
+        "y": np.round(levels, 3).tolist(),
+        "xaxis": f"x{axis}",
+        "yaxis": f"y{axis}",
+        "line": {"color": color, "width": 1.75, "shape": "hv"},
+        "hovertemplate": "%{y:.3~g}",
+    }
+
+
+def _says(findings: Findings) -> Iterator[str]:
+    """Its budgets, where it told them."""
+    for name, gauge in findings.profile.gauges.items():
+        if not name.startswith(_NAME) or gauge.last is None:
+            continue
+        what = name.removeprefix(_NAME).strip()
+        if "CPU" in what:
+            yield f"It may use {gauge.last:g} cores."
+        elif "RAM" in what:
+            yield f"Its buffers may take {gauge.last / _GB:.1f} GB."
+
+
+def _row(title: str, line: _Line) -> tuple[str, ...]:
+    _, levels = gauge_points(line.gauge)
+    most = line.gauge.high()
+    return (
+        title,
+        line.name,
+        f"{levels[0]:.3g}" if len(levels) else "not known",
+        "not known" if line.gauge.last is None else f"{line.gauge.last}",
+        "not known" if most is None else f"{most}",
+    )

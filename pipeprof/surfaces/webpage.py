@@ -1,0 +1,70 @@
+"""The report as one HTML file that needs nothing else, for browsers and notebooks."""
+
+import html
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from pipeprof.analysis.findings import Findings
+from pipeprof.errors import UsageError
+from pipeprof.figures.figure import to_plain
+from pipeprof.figures.of_run import figures_of
+from pipeprof.figures.theme import TEMPLATES
+from pipeprof.surfaces.markup import Markup, element, joined, json_text
+from pipeprof.surfaces.page_report import report_body
+from pipeprof.wording import clean
+
+STATIC = Path(__file__).parent / "static"
+
+_NOTEBOOK_HEIGHT_PX = 720
+_DRAW = """
+const {figures, templates} = JSON.parse(document.getElementById("figures").textContent);
+showFigures(document, figures, templates);
+"""
+
+
+def render_page(findings: Findings) -> str:
+    """The whole file."""
+    figures = figures_of(findings)
+    data = {"figures": [to_plain(figure) for figure in figures], "templates": TEMPLATES}
+    head = joined(
+        Markup('<meta charset="utf-8">'),
+        Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+        element("title", f"{clean(findings.profile.run.name)} - pipeprof"),
+        element("style", Markup(read_static("page.css"))),
+    )
+    body = joined(
+        element("main", report_body(findings, figures)),
+        element("script", json_text(data), id="figures", type="application/json"),
+        element("script", Markup(plotly_js().read_text(encoding="utf-8"))),
+        element("script", Markup(read_static("figures.js") + _DRAW), type="module"),
+    )
+    page = element("html", element("head", head), element("body", body), lang="en")
+    return f"<!DOCTYPE html>\n{page}\n"
+
+
+def render_in_notebook(findings: Findings) -> str:
+    """The same for a notebook's cell: a frame, so that neither's styles reach the other."""
+    page = html.escape(render_page(findings))
+    style = f"width:100%;height:{_NOTEBOOK_HEIGHT_PX}px;border:0"
+    return f'<iframe srcdoc="{page}" style="{style}" title="pipeprof"></iframe>'
+
+
+@cache
+def read_static(name: str) -> str:
+    """One of the files that pages are made of."""
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+def plotly_js() -> Path:
+    """plotly.js as the installed package brings it; the package itself is not imported.
+
+    Raises:
+        UsageError: there is none.
+    """
+    spec = find_spec("plotly")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        path = Path(folder) / "package_data" / "plotly.min.js"
+        if path.is_file():
+            return path
+    raise UsageError("expected the package plotly to be installed, found none: pip install plotly")

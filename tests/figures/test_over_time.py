@@ -1,0 +1,74 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeprof.analysis.analyse import analyse
+from pipeprof.figures.autotune import autotune_figure
+from pipeprof.figures.processors import processors_figure
+from pipeprof.figures.queues import queues_figure
+from pipeprof.recording import Cpu, Input, InputKind, Role
+from tests.builders import MS, SECOND, evenly, gauge, lane, loop, profile, run_info, stage
+from tests.figures.drawn import trace, view
+
+# 4 s.
+FIT = loop(steps=400, wait_ns=5 * MS, compute_ns=5 * MS)
+RUN = run_info(end_ns=FIT.end_ns)
+
+
+def test_cpu_is_stacked_by_role_and_the_rest_of_the_tree_is_other() -> None:
+    lanes = (
+        lane("main", Role.MAIN, cpu_ns=2 * SECOND, during=FIT),
+        lane("reader", Role.INPUT, cpu_ns=SECOND, during=FIT),
+        lane("reader", Role.INPUT, cpu_ns=SECOND, during=FIT),
+    )
+    used = evenly((6 * SECOND,), FIT.start_ns, FIT.end_ns)
+    recorded = profile(loops=(FIT,), lanes=lanes, cpu=Cpu(cores=4, limit=2.5, used=used), run=RUN)
+    drawn = view(processors_figure(analyse(recorded)))
+    means = {each["name"]: np.mean(each["y"]) for each in drawn.traces}
+    assert means == pytest.approx({"training": 0.5, "input threads": 0.5, "other": 0.5}, abs=0.01)
+    (limit,) = drawn.layout["shapes"]
+    assert limit["y0"] == 2.5
+    assert drawn.layout["annotations"][0]["text"] == "2.5 cores (limit)"
+
+
+def test_without_any_reading_of_the_cpu_there_is_no_picture() -> None:
+    assert processors_figure(analyse(profile(loops=(FIT,), run=RUN))) is None
+
+
+def test_a_queue_of_known_size_is_shown_filled_in_part() -> None:
+    fed = Input(kind=InputKind.SEQUENCE, queue=gauge(0, 5, 10), queue_size=10)
+    recorded = profile(loops=(loop(fed_by=fed),))
+    drawn = view(queues_figure(analyse(recorded)))
+    ready = trace(drawn, "batches ready for the training")
+    assert ready["y"] == [0.0, 50.0, 100.0]
+    assert ready["customdata"] == [0.0, 5.0, 10.0]
+    assert drawn.table.rows == (("batches ready for the training", "5.0", "10", "33 %"),)
+
+
+@pytest.mark.parametrize(("level", "lines"), [(2, 1), (1, 2)])
+def test_a_buffer_that_is_the_queue_itself_is_shown_once(level: int, lines: int) -> None:
+    fed = Input(kind=InputKind.TF_DATA, queue=gauge(2))
+    recorded = profile(
+        loops=(loop(fed_by=fed),), stages=(stage("prefetch", buffer=level, buffer_size=2),)
+    )
+    assert len(view(queues_figure(analyse(recorded))).traces) == lines
+
+
+def test_what_autotune_chose_is_shown_with_its_budgets() -> None:
+    tuned = replace(
+        stage("decode", parallelism=2, autotuned=True, most_parallelism=8, during=FIT),
+        parallelism=gauge(1, 4, 8),
+    )
+    fixed = stage("read", parallelism=1, autotuned=False, during=FIT)
+    gauges = {"AUTOTUNE CPU budget": gauge(4), "AUTOTUNE RAM budget": gauge(2_000_000_000)}
+    recorded = profile(loops=(FIT,), stages=(tuned, fixed), gauges=gauges)
+    drawn = view(autotune_figure(analyse(recorded)))
+    assert [each["name"] for each in drawn.traces] == ["decode"]
+    assert drawn.traces[0]["y"] == [1.0, 4.0, 8.0]
+    assert drawn.table.rows == (("calls at once", "decode", "1", "8", "8"),)
+    assert drawn.says == "It may use 4 cores. Its buffers may take 2.0 GB."
+
+
+def test_where_autotune_chose_nothing_there_is_no_picture() -> None:
+    assert autotune_figure(analyse(profile(stages=(stage(),)))) is None

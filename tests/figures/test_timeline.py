@@ -1,0 +1,101 @@
+import re
+
+import pytest
+
+from pipeprof.analysis.analyse import analyse
+from pipeprof.figures.timeline import MOST_BARS, MOST_LANES, timeline_figure
+from pipeprof.recording import Loop, Profile, Role, SpanKind
+from tests.builders import MS, START_NS, Span, lane, loop, profile, spans, stage, step_spans
+from tests.figures.drawn import trace, view
+
+
+def recorded(taken: Loop, *work: Span, lanes: int = 2, **others) -> Profile:
+    return profile(
+        loops=(taken,),
+        stages=(stage("decode", during=taken), stage("read", during=taken, parent=0)),
+        lanes=tuple(
+            lane("main" if number == 0 else "worker", Role.MAIN if number == 0 else Role.WORKER)
+            for number in range(lanes)
+        ),
+        spans=spans(*step_spans(taken), *work),
+        **others,
+    )
+
+
+def work(start_ms: float, end_ms: float, on: int = 1, stage: int = 0) -> Span:
+    start_ns, end_ns = (START_NS + round(at * MS) for at in (start_ms, end_ms))
+    return Span(SpanKind.WORK, stage, start_ns, end_ns, on)
+
+
+# Each step waits 20 ms and then computes 10 ms.
+FIT = loop(steps=10, warmup=0, lane=0)
+
+
+def test_the_training_is_shown_waiting_and_computing() -> None:
+    drawn = view(timeline_figure(analyse(recorded(FIT))))
+    wait, compute = trace(drawn, "wait"), trace(drawn, "compute")
+    assert (wait["base"][:2], wait["x"][:2]) == ([0.0, 30.0], [20.0, 20.0])
+    assert (compute["base"][:2], compute["x"][:2]) == ([20.0, 50.0], [10.0, 10.0])
+    assert len(drawn.layout["shapes"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("begin_ms", "end_ms", "share"), [(0, 20, "0 %"), (20, 30, "100 %"), (10, 30, "50 %")]
+)
+def test_overlap_is_what_ran_while_the_training_computed(
+    begin_ms: float, end_ms: float, share: str
+) -> None:
+    pieces = [work(30 * step + begin_ms, 30 * step + end_ms) for step in range(10)]
+    drawn = view(timeline_figure(analyse(recorded(FIT, *pieces))))
+    assert f"In this window {share} of the input's work" in drawn.says
+
+
+def test_work_within_other_work_is_drawn_over_it_and_counted_once() -> None:
+    drawn = view(timeline_figure(analyse(recorded(FIT, work(0, 30), work(5, 10, stage=1)))))
+    names = [each["name"] for each in drawn.traces]
+    assert names.index("read") > names.index("decode")
+    worker = drawn.table.rows[1]
+    assert worker[:3] == ("worker", "worker", "30.0 ms")
+
+
+def test_lanes_of_one_name_are_numbered_and_only_the_busiest_drawn() -> None:
+    pieces = [work(0, 30, on=number) for number in range(1, 60)]
+    drawn = view(timeline_figure(analyse(recorded(FIT, *pieces, lanes=60))))
+    names = [row[0] for row in drawn.table.rows]
+    assert names == ["training", *(f"worker {number}" for number in range(1, MOST_LANES + 1))]
+    assert f"{59 - MOST_LANES} lanes with less work not drawn." in drawn.says
+
+
+def test_very_many_pieces_make_few_bars_of_the_same_length() -> None:
+    pieces = [work(0.02 * number, 0.02 * number + 0.015) for number in range(9_000)]
+    taken = loop(steps=10, warmup=0, lane=0)
+    drawn = view(timeline_figure(analyse(recorded(taken, *pieces))))
+    assert sum(len(each["x"]) for each in drawn.traces) <= MOST_BARS
+
+
+def test_there_are_windows_to_choose_from_the_longest_wait_among_them() -> None:
+    waits = [20 * MS] * 200
+    waits[120] = 300 * MS
+    taken = loop(steps=200, wait_ns=waits, epochs=4, lane=0)
+    figure = timeline_figure(analyse(recorded(taken)))
+    assert figure is not None
+    names = [each.name for each in figure.views]
+    assert [name.split(":")[0] for name in names] == [
+        "middle",
+        "longest wait",
+        "start of an epoch",
+        "first steps",
+        "last steps",
+    ]
+    (longest,) = [name for name in names if name.startswith("longest wait")]
+    first, last = map(int, re.findall(r"\d+", longest))
+    assert first <= 120 <= last
+    for each in figure.views:
+        assert each.start_ms is not None
+        assert each.end_ms is not None
+        assert each.start_ms < each.end_ms
+
+
+def test_a_run_without_single_steps_has_no_picture() -> None:
+    assert timeline_figure(analyse(profile())) is None
+    assert timeline_figure(analyse(profile(loops=()))) is None
