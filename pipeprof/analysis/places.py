@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeprof.analysis.windows import Window
-from pipeprof.recording import Lane, Loop, Profile, Role, Stage, StageKind
+from pipeprof.recording import InputKind, Lane, Loop, Profile, Role, Stage, StageKind
 
 Key = tuple[str, tuple[int, ...]]
 
@@ -113,7 +113,11 @@ class Places:
 
     def _workers_of(self, stage: Stage) -> int:
         """How many workers the user chose for it, 0 where there is no such choice."""
-        return stage.workers or (stage.kind in _IN_WORKERS and self.loop.input.workers) or 0
+        # The stage is one, but training and validation may feed on it with workers of their own.
+        fed_by = self.loop.input
+        if stage.kind in _IN_WORKERS and fed_by.kind is InputKind.SEQUENCE and fed_by.workers:
+            return fed_by.workers
+        return stage.workers or 0
 
     def _has_workers(self, lanes: Sequence[int]) -> bool:
         return any(self.profile.lanes[lane].role is Role.WORKER for lane in lanes)

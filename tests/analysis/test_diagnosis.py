@@ -241,6 +241,21 @@ def test_a_stage_of_a_sequence_runs_in_all_its_workers() -> None:
     assert said.bottleneck.stage == "collate"
 
 
+@pytest.mark.parametrize("told_last", [1, 4])
+def test_a_sequence_has_the_workers_of_the_loop_it_feeds(told_last: int) -> None:
+    """Validation may feed on the same class with another number of workers."""
+    fit = loop(fed_by=THREADS)
+    load = stage(
+        "load",
+        StageKind.SEQUENCE,
+        cost_ns=60 * MS,
+        lanes=spread_over(range(1, 5)),
+        workers=told_last,
+    )
+    said = planted(load, during=fit, lanes=workers(4, fit, processes=False))
+    assert "in 4 workers" in said.evidence[0]
+
+
 def test_no_bottleneck_when_compute_bound() -> None:
     said = planted(stage(cost_ns=5 * MS), during=loop(wait_ns=0, compute_ns=30 * MS))
 
