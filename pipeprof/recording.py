@@ -17,6 +17,9 @@ from pipeprof.series import HISTOGRAM_BINS, Binned, BoolArray, Gauge, Histogram,
 
 UNKNOWN_NS = -1
 
+# The clock starts with the machine; none has run for thirty years.
+_FARTHEST_NS = 10**18
+
 
 class LoopKind(Enum):
     """What kind of loop took the batches."""
@@ -454,7 +457,10 @@ class Profile:
 
 def find_damage(profile: Profile) -> tuple[str, ...]:
     """What makes a profile impossible to work with, one sentence each: not all of it is there."""
-    return (*_check_arrays(profile), *_check_loops(profile), *_check_stages(profile))
+    problems = (*_check_arrays(profile), *_check_loops(profile), *_check_stages(profile))
+    if problems:
+        return problems  # the rest takes columns to be of one length
+    return (*_check_what_spans_are_of(profile), *_check_times(profile))
 
 
 def _check_arrays(profile: Profile) -> Iterator[str]:
@@ -533,6 +539,36 @@ def _check_stages(profile: Profile) -> Iterator[str]:
         if any(not 0 <= lane < len(profile.lanes) for lane in stage.lanes):
             yield f"stage {number} ({stage.name}): ran on a lane that is none"
     yield from _check_ancestors("stage", [stage.parent for stage in profile.stages])
+
+
+def _check_what_spans_are_of(profile: Profile) -> Iterator[str]:
+    kinds, lanes, spans = tuple(SpanKind), len(profile.lanes), profile.spans
+    if ((spans.kind < 0) | (spans.kind >= len(kinds))).any():
+        yield "a span of no known kind"
+    if ((spans.lane < 0) | (spans.lane >= lanes)).any():
+        yield "a span on a lane that is none"
+    for kind in kinds:
+        count = len(profile.loops if kind is SpanKind.STEP else profile.stages)
+        subjects = spans.subject[spans.kind == kinds.index(kind)]
+        if ((subjects < -1) | (subjects >= count)).any():
+            yield f"a {kind.value} span of something that is not there"
+
+
+def _check_times(profile: Profile) -> Iterator[str]:
+    """Differences of times, and sums of these, must fit into 64 bits."""
+    run, spans = profile.run, profile.spans
+    times = {
+        "run": np.array([run.start_ns, run.end_ns]),
+        "spans": np.concatenate([spans.start_ns, spans.end_ns]),
+    }
+    for number, loop in enumerate(profile.loops):
+        alone = [loop.start_ns, loop.end_ns, loop.steady_ns or loop.start_ns]
+        times[f"loop {number}"] = np.concatenate([alone, loop.steps.start_ns, loop.steps.end_ns])
+    for number, lane in enumerate(profile.lanes):
+        times[f"lane {number}"] = np.array([lane.first_ns, lane.last_ns])
+    for name, its in times.items():
+        if len(its) and not -_FARTHEST_NS <= its.min() <= its.max() <= _FARTHEST_NS:
+            yield f"{name}: a time that no clock shows"
 
 
 def _check_ancestors(kind: str, parents: Sequence[int | None]) -> Iterator[str]:

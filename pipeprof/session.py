@@ -380,7 +380,7 @@ class Session:
             self._add_warning(
                 f"The run could not be written completely to {folder} ({error.strerror or error})."
             )
-        except PipeprofError as error:
+        except (PipeprofError, ValueError) as error:  # there is no room for months in a trace
             self._add_warning(f"TensorBoard's files could not be written: {error}")
 
     def _add_warning(self, sentence: str) -> None:

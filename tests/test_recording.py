@@ -40,6 +40,11 @@ def test_a_consistent_profile_has_no_problems():
     assert whole.check() == ()
 
 
+def with_spans(*kept: Span) -> Profile:
+    """Two stages and one lane."""
+    return profile(spans=spans(*kept), stages=(stage("read"), stage("decode")), lanes=(lane(),))
+
+
 @pytest.mark.parametrize(
     ("damaged", "problem"),
     [
@@ -71,6 +76,18 @@ def test_a_consistent_profile_has_no_problems():
         (profile(lanes=(changed(lane(), busy=evenly((1, 2), 0, 9)),)), "lane 0: sums of other"),
         (profile(gauges={"RAM": changed(gauge(1), counts=ints())}), "RAM: columns"),
         (profile(spans=changed(spans(), lane=ints(1))), "spans: columns"),
+        (with_spans(Span(SpanKind.WORK, 2, 0, 5)), "a work span of something that is not there"),
+        (with_spans(Span(SpanKind.WAIT, -2, 0, 5)), "a wait span of something"),
+        (with_spans(Span(SpanKind.STEP, 3, 0, 5)), "a step span of something"),
+        (with_spans(Span(SpanKind.WORK, 0, 0, 5, lane=1)), "a span on a lane that is none"),
+        (
+            profile(spans=changed(spans(Span(SpanKind.WAIT, -1, 0, 5)), kind=ints(3))),
+            "a span of no known kind",
+        ),
+        (with_spans(Span(SpanKind.WORK, 0, 0, 2**62)), "spans: a time that no clock shows"),
+        (with_loop(steps__end_ns=ints(1, 2, 3, 2**61)), "loop 0: a time that no clock shows"),
+        (profile(lanes=(changed(lane(), first_ns=-(2**61)),)), "lane 0: a time that no clock"),
+        (changed(profile(), run__end_ns=2**62), "run: a time that no clock shows"),
     ],
 )
 def test_damage_is_told_and_stops_the_check(damaged: Profile, problem: str):
@@ -97,9 +114,9 @@ def test_stages_that_ask_each_other_in_a_circle_are_damage():
             with_stage(work=Binned(start_ns=0, width_ns=1, sums=ints(1, -1, 0, 0, 0)[None])),
             "stage 0 (decode): negative work",
         ),
-        (profile(spans=spans(Span(SpanKind.WORK, 0, 9, 5))), "a span ends before it begins"),
+        (with_spans(Span(SpanKind.WORK, 0, 9, 5)), "a span ends before it begins"),
         (
-            profile(spans=spans(Span(SpanKind.WORK, 0, 0, 5), Span(SpanKind.WORK, 1, 3, 8))),
+            with_spans(Span(SpanKind.WORK, 0, 0, 5), Span(SpanKind.WORK, 1, 3, 8)),
             "spans of lane 0 overlap without nesting",
         ),
     ],
@@ -110,14 +127,14 @@ def test_a_contradiction_is_no_damage(contradicting: Profile, problem: str):
 
 
 def test_spans_of_several_lanes_and_steps_need_not_nest():
-    kept = spans(
+    kept = (
         Span(SpanKind.WORK, 0, 0, 5),
         Span(SpanKind.WORK, 0, 3, 8, lane=1),
         Span(SpanKind.STEP, 0, 2, 7),
         Span(SpanKind.WORK, 1, 5, 6),
         Span(SpanKind.WAIT, -1, 1, 5),
     )
-    assert profile(spans=kept, lanes=(lane(), lane("feed"))).check() == ()
+    assert changed(with_spans(*kept), lanes=(lane(), lane("feed")), loops=(FIT,)).check() == ()
 
 
 def test_the_main_loop_is_the_longest_that_trains():

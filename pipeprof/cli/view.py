@@ -64,7 +64,8 @@ def _complete_exports(runs: Iterable[Path]) -> Iterator[str]:
             continue
         try:
             _export(run)
-        except (RunError, UsageError, OSError) as error:
+        except (RunError, UsageError, OSError, ValueError) as error:
+            # ValueError: figures that the formats of others have no room for.
             yield f"Run {run.name} is not shown: {error}"
 
 

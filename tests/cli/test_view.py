@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from pipeprof.cli import server, view
 from pipeprof.cli.server import read_address, read_to_end
 from pipeprof.errors import PipeprofError
-from tests.builders import profile, run_info
+from tests.builders import loop, profile, run_info
 from tests.cli.conftest import Command, write_run
 
 SERVES = "TensorBoard 2.21.0 at http://localhost:6007/ (Press CTRL+C to quit)\n"
@@ -67,6 +68,19 @@ def test_a_run_that_cannot_be_read_is_left_out(
     outcome = command("view", "logs")
     assert (outcome.code, len(started)) == (0, 1)
     assert outcome.err.startswith("Run damaged is not shown: expected a run of pipeprof")
+
+
+def test_a_run_that_no_trace_has_room_for_is_left_out(
+    command: Command, tmp_path: Path, started: Started
+) -> None:
+    fit = loop(steps=12, lane=0)
+    ends = fit.steps.end_ns.copy()
+    ends[-1] += 10**17  # three years
+    endless = replace(fit, steps=replace(fit.steps, end_ns=ends))
+    write_run(profile(loops=(endless,)), tmp_path / "logs", "endless")
+    outcome = command("view", "logs")
+    assert (outcome.code, len(started)) == (0, 1)
+    assert outcome.err.startswith("Run endless is not shown: ")
 
 
 def test_without_xprof_there_is_one_remark(
