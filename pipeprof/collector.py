@@ -50,10 +50,17 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Something to be called now and then from the collector's thread."""
+    """Something to be called now and then from the collector's thread.
+
+    Attributes:
+        every_s: how often.
+        sample: is given the time.
+        rest: how many times its cost must lie between two calls.
+    """
 
     every_s: float
     sample: Callable[[int], None]
+    rest: int = SAMPLER_REST
 
 
 @dataclass(slots=True)
@@ -245,10 +252,7 @@ class Collector:
         tasks = [
             Task(DRAIN_S, self.drain),
             Task(LOOK_FOR_WORKERS_S, self._look_for_workers),
-            *(
-                Task(s.every_s, functools.partial(self._sample, s), SAMPLER_REST)
-                for s in self._samplers
-            ),
+            *(Task(s.every_s, functools.partial(self._sample, s), s.rest) for s in self._samplers),
         ]
         if self._checkpoint is not None:
             tasks.append(Task(LEAST_CHECKPOINT_S, self._write_checkpoint))

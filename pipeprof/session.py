@@ -39,6 +39,9 @@ from pipeprof.recording import Overhead, Profile, RunInfo
 from pipeprof.runs import DEFAULT_LOGDIR, RunFile, create_run_folder, new_run_name
 
 WARMUP_STEPS = 5
+
+# What is shown while a profile is on may cost a twentieth of a core.
+_SHOW_REST = 20
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*: \S")
 
 _current: "Session | None" = None
@@ -108,6 +111,7 @@ class Session:
         self._exit_code: int | None = None
         self._late_warnings: list[str] = []
         self._problem: str | None = None
+        self._shown: list[tuple[float, Callable[[Profile], None]]] = []
         self.make_way: Callable[[], None] = lambda: None
 
     # Before and during the training.
@@ -199,6 +203,18 @@ class Session:
         finally:
             hand.step_ended(now_ns())
 
+    def show_while_on(self, every_s: float, show: Callable[[Profile], None]) -> None:
+        """Hands out what is recorded so far, again and again, while the profile is on.
+
+        To be called before entering. What it costs is not paid by the training's thread, but by the
+        same processors: where a call takes long, there are fewer of them.
+
+        Args:
+            every_s: how often.
+            show: called in a thread of pipeprof's own.
+        """
+        self._shown.append((every_s, show))
+
     def set_exit_code(self, code: int | None) -> None:
         """Says what the training's process will return; for the command line."""
         self._exit_code = code
@@ -274,7 +290,7 @@ class Session:
         self._probe_ns = measure_probe_ns()
         accumulator = Accumulator(start_ns=self._start_ns, warmup=self._warmup)
         self._threads = ThreadSampler(self._recorder, self._worker_pids)
-        samplers = self._samplers()
+        samplers = tuple(self._samplers())
         self._accumulator = accumulator
         self._collector = Collector(
             self._recorder,
@@ -292,13 +308,24 @@ class Session:
             watch.start()
         self._collector.start()
 
-    def _samplers(self) -> tuple[Sampler, ...]:
-        if not self._sample_hz:
-            return ()
-        resources = ResourceSampler(self._recorder, self._threads.children)
-        return (
-            Sampler(1 / self._sample_hz, self._threads.sample),
-            Sampler(max(SAMPLE_S, 1 / self._sample_hz), resources.sample),
+    def _samplers(self) -> Iterator[Sampler]:
+        if self._sample_hz:
+            resources = ResourceSampler(self._recorder, self._threads.children)
+            yield Sampler(1 / self._sample_hz, self._threads.sample)
+            yield Sampler(max(SAMPLE_S, 1 / self._sample_hz), resources.sample)
+        for every_s, show in self._shown:
+            yield Sampler(every_s, functools.partial(self._show, show), _SHOW_REST)
+
+    def _show(self, show: Callable[[Profile], None], now: int) -> None:
+        self._collector.drain()
+        show(self._profile(self._run_info(now)))
+
+    def _profile(self, run: RunInfo) -> Profile:
+        return self._accumulator.profile(
+            run=run,
+            cores=self._machine[0],
+            cpu_limit=self._machine[1],
+            overhead=self._overhead(),
         )
 
     def _guarded(self, install: Callable[[], None]) -> Callable[[], None]:
@@ -340,16 +367,13 @@ class Session:
         self._collector.stop()
         self._threads.close()
         end_ns = now_ns()
-        self._result = self._accumulator.profile(
-            run=replace(
+        self._result = self._profile(
+            replace(
                 self._run_info(end_ns),
                 complete=True,
                 exit_code=self._exit_code,
                 error=describe_error(error) if _is_error(error) else None,
-            ),
-            cores=self._machine[0],
-            cpu_limit=self._machine[1],
-            overhead=self._overhead(),
+            )
         )
         self._recorder.names.close()
         if self.folder is not None:

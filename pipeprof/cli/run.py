@@ -2,8 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -35,6 +35,9 @@ def run(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write it there as a web page, too.")
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show the training's state below its own output.")
+    ] = False,
 ) -> None:
     """Run a script unchanged and say whether its training waits for its data.
 
@@ -52,7 +55,8 @@ def run(
     stderr = sys.stderr
     exit_on_sigterm()
     with ExitStack() as finishing:
-        error = _record(program, session, lambda: finishing.enter_context(uninterrupted()))
+        with _live_view(session, stderr) if live else nullcontext():
+            error = _record(program, session, lambda: finishing.enter_context(uninterrupted()))
         code = exit_code(error)
         show_end(error)
         with suppress(OSError, ValueError):
@@ -64,6 +68,23 @@ def run(
             stderr.write(f"pipeprof: {problem}\n")
             code = code or 2
     sys.exit(code)
+
+
+@contextmanager
+def _live_view(session: "Session", stream: TextIO) -> Iterator[None]:
+    """Shows the training's state on a terminal until it ends."""
+    from pipeprof.cli.live import EVERY_S, LiveView
+
+    if not stream.isatty():
+        stream.write("pipeprof: standard error is no terminal, so there is no live view.\n")
+        yield
+        return
+    view = LiveView(stream)
+    session.show_while_on(EVERY_S, view.show)
+    try:
+        yield
+    finally:
+        view.close()
 
 
 def _record(

@@ -71,10 +71,11 @@ def heading(findings: Findings) -> Iterator[str]:
 
 
 def _extent(loop: Loop) -> str:
-    return f"{_kind(loop)}, {count(loop.epochs, 'epoch')}, {count(loop.step_count, 'step')}"
+    return f"{kind_of(loop)}, {count(loop.epochs, 'epoch')}, {count(loop.step_count, 'step')}"
 
 
-def _kind(loop: Loop) -> str:
+def kind_of(loop: Loop) -> str:
+    """What kind of loop it is, in words."""
     return "hand-written loop" if loop.kind is LoopKind.CUSTOM else loop.kind.value
 
 
@@ -192,11 +193,11 @@ def overlap(found: InputFinding) -> str | None:
 def loop_line(found: LoopFinding, loops: Sequence[Loop]) -> str:
     """One of the loops that the report is not about, in a line."""
     loop, said = found.loop, found.diagnosis
-    inside = "" if loop.parent is None else f" inside {_kind(loops[loop.parent])}"
+    inside = "" if loop.parent is None else f" inside {kind_of(loops[loop.parent])}"
     pace = "" if said.step_ms is None else f", step {duration(said.step_ms.mean)}"
     waits = "" if said.wait_ratio is None else f", waits {percent(said.wait_ratio)}"
     steps = count(loop.step_count, "step")
-    return f"{_kind(loop)}{inside}, {steps}: {VERDICTS[said.bound]}{pace}{waits}"
+    return f"{kind_of(loop)}{inside}, {steps}: {VERDICTS[said.bound]}{pace}{waits}"
 
 
 def how_measured(findings: Findings) -> Iterator[str]:

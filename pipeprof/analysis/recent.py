@@ -1,0 +1,93 @@
+"""How a training runs right now: what changed between two looks at a recording that goes on."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeprof.analysis.loops import MS
+from pipeprof.recording import LANE_CPU_CHANNELS, LOOP_CHANNELS, Loop, Profile, Role
+
+_CPU = LANE_CPU_CHANNELS.index("cpu_ns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What a recording had counted at some time.
+
+    Attributes:
+        at_ns: when.
+        loop: place in `Profile.loops` of the loop that took the latest step, or None before any.
+        counted: the channels of `LOOP_CHANNELS` of that loop, summed.
+        cpu_ns: CPU time by the role of threads and worker processes.
+    """
+
+    at_ns: int
+    loop: int | None
+    counted: tuple[int, ...]
+    cpu_ns: Mapping[Role, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recent:
+    """What happened between two looks; None where nothing told.
+
+    Attributes:
+        step_ms: mean duration of a step.
+        wait_ms: mean wait of a step.
+        compute_ms: mean rest of a step.
+        cores: CPUs in use by the role of threads and worker processes.
+    """
+
+    step_ms: float | None
+    wait_ms: float | None
+    compute_ms: float | None
+    cores: Mapping[Role, float]
+
+
+def count_totals(profile: Profile) -> Totals:
+    """What a recording has counted by now."""
+    number = max(
+        (n for n, loop in enumerate(profile.loops) if loop.step_count),
+        key=lambda n: profile.loops[n].end_ns,
+        default=None,
+    )
+    spent: Counter[Role] = Counter()
+    for lane in profile.lanes:
+        if lane.cpu is not None:
+            spent[lane.role] += int(lane.cpu.total()[_CPU])
+    return Totals(
+        at_ns=profile.run.end_ns,
+        loop=number,
+        counted=() if number is None else _counted(profile.loops[number]),
+        cpu_ns=spent,
+    )
+
+
+def describe_recent(before: Totals, now: Totals) -> Recent:
+    """What happened between two looks at the same recording."""
+    same = now.loop == before.loop and len(before.counted) == len(now.counted)
+    start = before.counted if same else (0,) * len(now.counted)
+    changes = [late - early for early, late in zip(start, now.counted, strict=True)]
+    since = dict(zip(LOOP_CHANNELS, changes, strict=False))
+    length_ns = max(now.at_ns - before.at_ns, 1)
+    return Recent(
+        step_ms=_mean_ms(since, "step_ns", "steps"),
+        wait_ms=_mean_ms(since, "wait_ns", "measured"),
+        compute_ms=_mean_ms(
+            {**since, "compute_ns": since.get("measured_ns", 0) - since.get("wait_ns", 0)},
+            "compute_ns",
+            "measured",
+        ),
+        cores={
+            role: max(spent - before.cpu_ns.get(role, 0), 0) / length_ns
+            for role, spent in now.cpu_ns.items()
+        },
+    )
+
+
+def _counted(loop: Loop) -> tuple[int, ...]:
+    return tuple(int(total) for total in loop.over_time.total())
+
+
+def _mean_ms(since: Mapping[str, int], total: str, count: str) -> float | None:
+    return since[total] / since[count] / MS if since.get(count, 0) > 0 else None
