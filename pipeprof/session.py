@@ -111,6 +111,7 @@ class Session:
         self._exit_code: int | None = None
         self._late_warnings: list[str] = []
         self._problem: str | None = None
+        self._scalars: Any = None
         self._shown: list[tuple[float, Callable[[Profile], None]]] = []
         self.make_way: Callable[[], None] = lambda: None
 
@@ -399,7 +400,9 @@ class Session:
         try:
             RunFile(folder, self._recorder.prefix).finish(self._result, pids)
             tensorboard = importlib.import_module("pipeprof.surfaces.tensorboard")
-            tensorboard.write_run(self.findings, self._logdir, self.report(width=100))
+            tensorboard.write_run(
+                self.findings, self._logdir, self.report(width=100), self._scalars
+            )
         except OSError as error:
             self._add_warning(
                 f"The run could not be written completely to {folder} ({error.strerror or error})."
@@ -426,6 +429,16 @@ class Session:
             overhead=self._overhead(),
         )
         RunFile(self.folder, self._recorder.prefix).write(state)
+        self._update_scalars()
+
+    def _update_scalars(self) -> None:
+        """Brings TensorBoard's scalars up to date, once there are steps to show."""
+        if not any(loop.step_count for loop in self._accumulator.subjects.loops):
+            return
+        if self._scalars is None:
+            tensorboard = importlib.import_module("pipeprof.surfaces.tensorboard")
+            self._scalars = tensorboard.ScalarLog(self._logdir)
+        self._scalars.update(self._profile(self._run_info(now_ns())))
 
     def _run_info(self, end_ns: int) -> RunInfo:
         return RunInfo(

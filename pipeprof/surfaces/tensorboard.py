@@ -7,7 +7,7 @@ which ``tensorboard.compat`` does as soon as its ``tf`` is touched.
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -33,7 +33,9 @@ _UNSAFE = re.compile(r"[^\w.+-]+", re.ASCII)
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
-def write_run(findings: Findings, logdir: Path, report: str) -> None:
+def write_run(
+    findings: Findings, logdir: Path, report: str, scalars: "ScalarLog | None" = None
+) -> None:
     """Writes a run into a folder that TensorBoard is started on.
 
     The profile goes to ``plugins/profile/<run>/<host>.xplane.pb``, the scalars and the report to
@@ -44,19 +46,106 @@ def write_run(findings: Findings, logdir: Path, report: str) -> None:
         findings: what is said of the run.
         logdir: TensorBoard's log folder; made if it is not there.
         report: the report as it is printed; shown in a fixed-width block.
+        scalars: wrote what there was while the run was recorded, and is brought to its end.
 
     Raises:
         OSError: a file or folder could not be written.
     """
     run = findings.profile.run
-    name = _file_name(run.name, "run")
-    host = _file_name(run.hosts[0] if run.hosts else "", "localhost")
-    profiles = logdir / "plugins" / "profile" / name
-    _write(profiles / f"{host}.xplane.pb", to_xspace(findings))
+    profiles = logdir / "plugins" / "profile" / _file_name(run.name, "run")
+    _write(profiles / f"{_host_of(run)}.xplane.pb", to_xspace(findings))
     _forget_caches(profiles)
+    if scalars is None or not scalars.finish(findings, report):
+        _write(_event_file(run, logdir), _to_records(_events(findings, report)))
+
+
+# A place that no loop has.
+_NONE = -1
+
+
+class ScalarLog:
+    """Appends a run's scalars to its event file while it is recorded, for a TensorBoard that looks on.
+
+    Args:
+        logdir: TensorBoard's log folder.
+    """
+
+    def __init__(self, logdir: Path) -> None:
+        self._logdir = logdir
+        self._path: Path | None = None
+        self._loop: int | None = None
+        self._written_ns: dict[str, int] = {}
+
+    def update(self, profile: Profile) -> None:
+        """Appends what has come to its end since the last time.
+
+        Raises:
+            OSError: the file could not be written.
+        """
+        number = _main_loop_number(profile)
+        if number is None or (self._loop is not None and number != self._loop):
+            return  # a longer loop than the one shown so far: all is written anew at the end
+        self._loop = number
+        loop = profile.loops[number]
+        self._append(profile, list(self._new_events(loop, profile, until_ns=loop.end_ns)))
+
+    def finish(self, findings: Findings, report: str) -> bool:
+        """Appends the rest and the report; False when the file has to be written anew instead.
+
+        Raises:
+            OSError: the file could not be written.
+        """
+        profile = findings.profile
+        number = _main_loop_number(profile)
+        if self._path is None or number is None or number != self._loop:
+            return False
+        run = profile.run
+        rest = self._new_events(profile.loops[number], profile, until_ns=None)
+        self._append(profile, [*rest, _text_event(run, report)])
+        return True
+
+    def _new_events(self, loop: Loop, profile: Profile, until_ns: int | None) -> Iterable[Event]:
+        for scalar in _scalars(loop, profile):
+            after_ns = self._written_ns.get(scalar.tag, profile.run.start_ns - 1)
+            new = scalar.times_ns > after_ns
+            if until_ns is not None:
+                new &= scalar.times_ns <= until_ns
+            if new.any():
+                self._written_ns[scalar.tag] = int(scalar.times_ns[new][-1])
+                yield from _scalar_events(
+                    replace(scalar, times_ns=scalar.times_ns[new], values=scalar.values[new]),
+                    loop,
+                    profile.run,
+                )
+
+    def _append(self, profile: Profile, events: list[Event]) -> None:
+        run = profile.run
+        if self._path is None:
+            self._path = _event_file(run, self._logdir)
+            _write(self._path, _to_records([_first_event(run)]))
+        try:
+            with self._path.open("ab") as file:
+                file.write(_to_records(events))
+        except OSError:
+            self._loop = _NONE  # half a record may stand there: all is written anew at the end
+            raise
+
+
+def _main_loop_number(profile: Profile) -> int | None:
+    main = profile.main_loop
+    if main is None or not main.step_count:
+        return None
+    return next(number for number, loop in enumerate(profile.loops) if loop is main)
+
+
+def _event_file(run: RunInfo, logdir: Path) -> Path:
     started_s = run.anchor.to_unix_ns(run.start_ns) // 1_000_000_000
-    events = logdir / name / f"events.out.tfevents.{started_s:010d}.{host}.pipeprof"
-    _write(events, _to_records(_events(findings, report)))
+    name = f"events.out.tfevents.{started_s:010d}.{_host_of(run)}.pipeprof"
+    return logdir / _file_name(run.name, "run") / name
+
+
+def _host_of(run: RunInfo) -> str:
+    return _file_name(run.hosts[0] if run.hosts else "", "localhost")
 
 
 def _file_name(text: str, otherwise: str) -> str:
@@ -104,24 +193,32 @@ class _Scalar:
 
 def _events(findings: Findings, report: str) -> Iterable[Event]:
     run = findings.profile.run
-    yield Event(wall_time=_unix_s(run, run.start_ns), file_version="brain.Event:2")
-    yield Event(wall_time=_unix_s(run, run.end_ns), step=0, summary=_text_summary(report))
-    if findings.main is None:
-        return
-    for scalar in _scalars(findings.main.loop, findings.profile):
-        steps = _steps_reached(findings.main.loop, scalar.times_ns)
-        metadata = _metadata("scalars", scalar.description, DATA_CLASS_SCALAR)
-        for time_ns, step, value in zip(
-            scalar.times_ns.tolist(), steps.tolist(), scalar.values.tolist(), strict=True
-        ):
-            tensor = TensorProto(dtype=DT_FLOAT, tensor_shape=TensorShapeProto(), float_val=[value])
-            yield Event(
-                wall_time=_unix_s(run, time_ns),
-                step=step,
-                summary=Summary(
-                    value=[Summary.Value(tag=scalar.tag, tensor=tensor, metadata=metadata)]
-                ),
-            )
+    yield _first_event(run)
+    yield _text_event(run, report)
+    if findings.main is not None:
+        for scalar in _scalars(findings.main.loop, findings.profile):
+            yield from _scalar_events(scalar, findings.main.loop, run)
+
+
+def _first_event(run: RunInfo) -> Event:
+    return Event(wall_time=_unix_s(run, run.start_ns), file_version="brain.Event:2")
+
+
+def _text_event(run: RunInfo, report: str) -> Event:
+    return Event(wall_time=_unix_s(run, run.end_ns), step=0, summary=_text_summary(report))
+
+
+def _scalar_events(scalar: _Scalar, loop: Loop, run: RunInfo) -> Iterable[Event]:
+    steps = _steps_reached(loop, scalar.times_ns)
+    metadata = _metadata("scalars", scalar.description, DATA_CLASS_SCALAR)
+    for time_ns, step, value in zip(
+        scalar.times_ns.tolist(), steps.tolist(), scalar.values.tolist(), strict=True
+    ):
+        tensor = TensorProto(dtype=DT_FLOAT, tensor_shape=TensorShapeProto(), float_val=[value])
+        value_of_tag = Summary.Value(tag=scalar.tag, tensor=tensor, metadata=metadata)
+        yield Event(
+            wall_time=_unix_s(run, time_ns), step=step, summary=Summary(value=[value_of_tag])
+        )
 
 
 def _unix_s(run: RunInfo, time_ns: int) -> float:

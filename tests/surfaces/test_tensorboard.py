@@ -17,8 +17,8 @@ import pytest
 from tensorboard.compat.proto.event_pb2 import Event
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.recording import Cpu, Input, LoopKind
-from pipeprof.surfaces.tensorboard import write_run
+from pipeprof.recording import Cpu, Input, Loop, LoopKind, Profile
+from pipeprof.surfaces.tensorboard import ScalarLog, write_run
 from pipeprof.surfaces.xplane import to_xspace
 from tests import builders
 from tests.builders import MS, SECOND
@@ -174,6 +174,73 @@ def test_a_run_without_loops_still_has_its_report(tmp_path):
     assert "INPUT-BOUND" in report_text(tmp_path)
 
 
+def scalars_of(path: Path) -> dict[str, list[int]]:
+    """The steps at which each tag has a value, in the order of the file."""
+    steps: dict[str, list[int]] = {}
+    for event in read_events(path):
+        for value in event.summary.value:
+            steps.setdefault(value.tag, []).append(event.step)
+    return steps
+
+
+def recorded_so_far(steps: int, *further: Loop) -> Profile:
+    fit = builders.loop(steps=steps, wait_ns=20 * MS, compute_ns=10 * MS)
+    return builders.profile(
+        loops=(fit, *further), run=builders.run_info("run-1", end_ns=fit.end_ns)
+    )
+
+
+def said_of(recorded: Profile) -> Findings:
+    main = recorded.main_loop
+    assert main is not None
+    return replace(builders.findings(main=builders.loop_finding(main)), profile=recorded)
+
+
+def test_scalars_come_while_the_run_is_recorded_and_each_once(tmp_path):
+    log = ScalarLog(tmp_path)
+    seen = []
+    for steps in (0, 300, 300, 3_000, 30_000):
+        log.update(recorded_so_far(steps))
+        files = list((tmp_path / "run-1").glob("*")) if steps else []
+        seen.append(len(scalars_of(files[0])["pipeprof/fit/step_ms"]) if files else 0)
+    write_run(said_of(recorded_so_far(30_001)), tmp_path, REPORT, log)
+
+    assert seen == sorted(seen)
+    assert 0 < seen[1] == seen[2] < seen[3] < seen[4]
+    (path,) = (tmp_path / "run-1").iterdir()
+    written = scalars_of(path)
+    assert "pipeprof/report" in written
+    steps = written["pipeprof/fit/step_ms"]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 30_001
+
+
+def test_a_longer_loop_that_came_later_is_what_the_file_shows_in_the_end(tmp_path):
+    log = ScalarLog(tmp_path)
+    log.update(recorded_so_far(300))
+    longer = builders.loop(LoopKind.CUSTOM, steps=900, start_ns=builders.START_NS + 100 * SECOND)
+    both = recorded_so_far(300, longer)
+    log.update(both)
+    write_run(said_of(both), tmp_path, REPORT, log)
+
+    (path,) = (tmp_path / "run-1").iterdir()
+    assert {tag for tag in scalars_of(path) if "step_ms" in tag} == {"pipeprof/custom/step_ms"}
+
+
+def test_what_could_not_be_appended_is_written_anew(tmp_path):
+    log = ScalarLog(tmp_path)
+    log.update(recorded_so_far(300))
+    (path,) = (tmp_path / "run-1").iterdir()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        log.update(recorded_so_far(3_000))
+    path.rmdir()
+    write_run(said_of(recorded_so_far(3_000)), tmp_path, REPORT, log)
+
+    assert scalars_of(path)["pipeprof/fit/step_ms"][-1] == 3_000
+
+
 def test_events_carry_the_date_of_the_recording(tmp_path):
     write_run(some_findings(), tmp_path, REPORT)
     started_s = builders.ANCHOR.unix_ns / SECOND
@@ -194,7 +261,7 @@ def test_writing_loads_no_framework(tmp_path):
     program = (
         "import sys, pathlib\n"
         "from tests.surfaces.test_tensorboard import some_findings\n"
-        "from pipeprof.surfaces.tensorboard import write_run\n"
+        "from pipeprof.surfaces.tensorboard import ScalarLog, write_run\n"
         "write_run(some_findings(), pathlib.Path(sys.argv[1]), 'report')\n"
         "print([name for name in ('tensorflow', 'keras', 'xprof') if name in sys.modules])\n"
     )
