@@ -400,6 +400,7 @@ def _freeze_signature(count: SignatureCount) -> Signature:
         batches=count.batches,
         samples=facts["samples"],
         size_bytes=facts["size_bytes"],
+        validation=facts.get("validation", False),
     )
 
 

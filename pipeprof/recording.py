@@ -347,6 +347,7 @@ class Signature:
         batches: how many batches had this shape.
         samples: samples in each of them, or None where there is no such axis.
         size_bytes: bytes of each of them.
+        validation: whether they went to an evaluation and not to training, as far as that was seen.
     """
 
     dtypes: tuple[str, ...]
@@ -354,6 +355,7 @@ class Signature:
     batches: int
     samples: int | None
     size_bytes: int
+    validation: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

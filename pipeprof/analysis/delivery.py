@@ -9,7 +9,7 @@ from pipeprof.recording import Loop, Signature
 
 def describe_delivery(loop: Loop, deliveries: Sequence[Signature]) -> DeliveryFinding:
     """Counts of the loop, and the commonest of the shapes in which batches came."""
-    seen = [delivery for delivery in deliveries if delivery.batches > 0]
+    seen = _to_loops_like(loop, [delivery for delivery in deliveries if delivery.batches > 0])
     commonest = max(seen, key=lambda delivery: delivery.batches, default=None)
     return DeliveryFinding(
         batches=loop.batch_count,
@@ -19,6 +19,15 @@ def describe_delivery(loop: Loop, deliveries: Sequence[Signature]) -> DeliveryFi
         shapes=commonest.shapes if commonest else None,
         bytes_per_step=_bytes_per_step(loop, seen),
     )
+
+
+def _to_loops_like(loop: Loop, deliveries: Sequence[Signature]) -> Sequence[Signature]:
+    """Without the batches of the validation, where the loop trains, and only those where it does not.
+
+    A dataset given to the profile itself may have fed loops of both kinds, and tells of neither.
+    """
+    told = [one for one in deliveries if one.validation is not loop.kind.trains]
+    return told or deliveries
 
 
 def _batch_sizes(deliveries: Sequence[Signature]) -> Mapping[int, int] | None:

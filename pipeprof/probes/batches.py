@@ -22,7 +22,7 @@ class BatchShape:
     Attributes:
         number: its number in the recorder's names.
         samples: length of the first array's first axis, or None without one.
-        size_bytes: bytes of all arrays together.
+        size_bytes: bytes of all arrays together, 0 where the shapes do not tell.
     """
 
     number: int
@@ -40,20 +40,25 @@ class BatchSight:
         self._known: dict[tuple[Any, ...], BatchShape] = {}
         self._failed = False
 
-    def note(self, batch: Any) -> BatchShape | None:
+    def note(self, batch: Any, *, validation: bool = False) -> BatchShape | None:
         """The shape of a batch, which is recorded as delivered; None when it has no arrays."""
-        shape = self.look(batch)
+        shape = self.look(batch, validation=validation)
         if shape is not None and shape.number:
             now = now_ns()
             self._recorder.lane().write(code(Kind.BATCH, shape.number), now, now, 0, 0)
         return shape
 
-    def look(self, batch: Any) -> BatchShape | None:
-        """The shape of a batch; None when it has no arrays."""
+    def look(self, batch: Any, *, validation: bool = False) -> BatchShape | None:
+        """The shape of a batch; None when it has no arrays.
+
+        Args:
+            batch: what was taken.
+            validation: whether it was taken for an evaluation and not for training.
+        """
         if self._failed:
             return None
         try:
-            return self._look(batch)
+            return self._look(batch, validation)
         except Exception as error:  # whatever a user's own kind of batch does when it is looked at
             self._failed = True
             self._recorder.warn(
@@ -62,20 +67,20 @@ class BatchSight:
             )
             return None
 
-    def _look(self, batch: Any) -> BatchShape | None:
+    def _look(self, batch: Any, validation: bool) -> BatchShape | None:
         leaves: list[tuple[Any, Any]] = []
         _gather(batch, leaves)
         if not leaves:
             return None
-        key = tuple(leaves)
+        key = (validation, *leaves)
         shape = self._known.get(key)
         if shape is None:
-            if len(self._known) >= self.MOST_SHAPES:
+            if len(self._known) >= self.MOST_SHAPES or not _has_known_size(leaves):
                 return self._measure(0, leaves)
-            shape = self._known[key] = self._name(leaves)
+            shape = self._known[key] = self._name(leaves, validation)
         return shape
 
-    def _name(self, leaves: list[tuple[Any, Any]]) -> BatchShape:
+    def _name(self, leaves: list[tuple[Any, Any]], validation: bool) -> BatchShape:
         unnamed = self._measure(0, leaves)
         facts = {
             "type": "signature",
@@ -83,14 +88,23 @@ class BatchSight:
             "shapes": [[int(n) for n in shape] for _, shape in leaves],
             "samples": unnamed.samples,
             "size_bytes": unnamed.size_bytes,
+            "validation": validation,
         }
         return self._measure(self._recorder.names.number(facts), leaves)
 
     @staticmethod
     def _measure(number: int, leaves: list[tuple[Any, Any]]) -> BatchShape:
-        size = sum(math.prod(shape) * _item_bytes(dtype) for dtype, shape in leaves)
+        size = 0
+        if _has_known_size(leaves):
+            size = int(sum(math.prod(shape) * _item_bytes(dtype) for dtype, shape in leaves))
         first = leaves[0][1]
-        return BatchShape(number, int(first[0]) if first else None, int(size))
+        samples = int(first[0]) if first and first[0] is not None else None
+        return BatchShape(number, samples, size)
+
+
+def _has_known_size(leaves: list[tuple[Any, Any]]) -> bool:
+    # A ragged tensor has axes whose length differs from row to row.
+    return all(length is not None for _, shape in leaves for length in shape)
 
 
 def count_samples(data: Any) -> int | None:

@@ -127,7 +127,7 @@ class KerasProbe:
                     bound = signature.bind(model, *args, **kwargs)
                 except TypeError:
                     return original(model, *args, **kwargs)  # the user's mistake, Keras's words
-                self._guard(self._watch_feeds)(bound)
+                self._guard(self._watch_feeds)(bound, kind)
                 return original(*bound.args, **bound.kwargs)
             finally:
                 del self._fed_by[outer_feeds:]
@@ -142,7 +142,7 @@ class KerasProbe:
             "Several trainings ran at the same time, each in a thread: only one of them is shown."
         )
 
-    def _watch_feeds(self, bound: inspect.BoundArguments) -> None:
+    def _watch_feeds(self, bound: inspect.BoundArguments, loop: LoopKind) -> None:
         """Puts watches on what the loop is fed with, and notes what its main feed is."""
         fed_by = None
         arguments = bound.arguments
@@ -151,7 +151,11 @@ class KerasProbe:
             kind = recognise(data) if data is not None else None
             if kind in (None, InputKind.ITERATOR):
                 continue
-            watched = watch_dataset(data, self._watch)
+            self._watch.validating = name == "validation_data" or not loop.trains
+            try:
+                watched = watch_dataset(data, self._watch)
+            finally:
+                self._watch.validating = False
             arguments[name] = watched.dataset
             self._releases.append(watched.release)
             if name != "validation_data":

@@ -157,7 +157,7 @@ class Transport:
         self._last_ns = now
         lane = recorder.lane()
         lane.write(code(Kind.ROOT_SPAN, number), start_ns, now, 0, NOT_READ)
-        shape = self.watch.sight.note(batch)
+        shape = self.fetches.note(batch)
         if shape is not None:
             lane.write(code(Kind.BYTES, number), now, now, 0, shape.size_bytes)
 

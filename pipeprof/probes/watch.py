@@ -8,7 +8,7 @@ from typing import Any
 from weakref import WeakSet
 
 from pipeprof import recorder as recording
-from pipeprof.probes.batches import BatchSight
+from pipeprof.probes.batches import BatchShape, BatchSight
 from pipeprof.probes.loops import LoopTracker
 from pipeprof.probes.stages import Fetches
 from pipeprof.recorder import Recorder
@@ -27,6 +27,7 @@ class Watch:
         given: what the dataset given to the profile is, for loops whose own feed was not seen.
         in_framework: whether a framework's own loop (``fit``) runs, so that a batch taken is its.
         timed: generators and generator functions that are timed already.
+        validating: whether what is put under watch now feeds an evaluation.
     """
 
     def __init__(self, recorder: Recorder, *, warmup: int) -> None:
@@ -36,6 +37,7 @@ class Watch:
         self.loops = LoopTracker(recorder)
         self.sight = BatchSight(recorder)
         self.timed: WeakSet[Any] = WeakSet()
+        self.validating = False
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
         self._framework_depth = 0
@@ -90,7 +92,7 @@ class Watch:
 def _called_from_framework() -> bool:
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith(_FRAMEWORKS):
+        if str(frame.f_globals.get("__name__")).startswith(_FRAMEWORKS):
             return True
         frame = frame.f_back
     return False
@@ -110,6 +112,7 @@ class HandFetches(Fetches):
         self._watch = watch
         self._fed_by = fed_by
         self._source = -next(self._sources)  # never the `id` of anything
+        self._validates = watch.validating
 
     def fetched(self, item: Any, start_ns: int, end_ns: int) -> None:
         """A batch was taken; whether by hand is seen from where."""
@@ -118,7 +121,11 @@ class HandFetches(Fetches):
             shape = watch.sight.look(item)
             watch.loops.hand.fetched(self._source, self._fed_by, start_ns, end_ns, shape)
         elif watch.on:
-            watch.sight.note(item)
+            self.note(item)
+
+    def note(self, item: Any) -> BatchShape | None:
+        """A batch goes to a framework's loop; gives its shape, None when it has no arrays."""
+        return self._watch.sight.note(item, validation=self._validates)
 
     def exhausted(self, start_ns: int) -> None:
         """There was no more."""

@@ -116,6 +116,24 @@ def test_time_of_a_loop_inside_is_not_the_outer_loops() -> None:
     assert found.stages[0].cost_ms == pytest.approx(5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "sizes"), [(LoopKind.FIT, {32: 90}), (LoopKind.EVALUATE, {8: 10})]
+)
+def test_validation_batches_are_not_the_trainings(kind: LoopKind, sizes: dict[int, int]) -> None:
+    validation = dataclasses.replace(signature((8, 100), batches=10), validation=True)
+    found = analyse(
+        profile(loops=(loop(kind),), deliveries=(signature(batches=90), validation))
+    ).delivery
+    assert found is not None
+    assert found.batch_sizes == sizes
+
+
+def test_batches_that_fed_loops_of_both_kinds_are_those_of_each() -> None:
+    found = analyse(profile(loops=(loop(LoopKind.EVALUATE),), deliveries=(signature(batches=9),)))
+    assert found.delivery is not None
+    assert found.delivery.batch_sizes == {32: 9}
+
+
 def test_delivery_counts_batches_by_size() -> None:
     short = dataclasses.replace(signature((8, 100), batches=1), size_bytes=3_200)
     found = analyse(profile(deliveries=(short, signature(batches=99))))

@@ -433,6 +433,27 @@ def test_validation_is_a_loop_inside_the_fit(tmp_path: Path) -> None:
     assert (evaluation.step_count, evaluation.sample_count) == (6, 6 * BATCH)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_batches_of_the_validation_are_not_counted_as_delivered(
+    workers: int, tmp_path: Path
+) -> None:
+    def validation() -> Any:
+        while True:
+            yield tuple(part[:3] for part in batch(0))
+
+    result = profiled(
+        tmp_path,
+        lambda _: train(
+            model(),
+            Digits(workers=workers, use_multiprocessing=workers > 1),
+            validation_data=validation(),
+            validation_steps=5,
+        ),
+    )
+    sizes = {one.samples: one.validation for one in result.deliveries}
+    assert sizes == {BATCH: False, 3: True}
+
+
 def test_validation_from_image_data_generator_is_a_sequence_too(tmp_path: Path) -> None:
     x, y = digits()
     validation = ImageDataGenerator().flow(x[:64], y[:64], batch_size=BATCH, shuffle=False)
