@@ -4,9 +4,10 @@ It is seen by its fetches, its ``train_on_batch`` calls and ``prof.step()``, and
 framework that run between. It knows no framework.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
 
 from pipeprof.clock import Clock
 from pipeprof.probes.batches import BatchShape
@@ -14,6 +15,8 @@ from pipeprof.recording import LoopKind, WaitSource
 
 if TYPE_CHECKING:
     from pipeprof.probes.loops import LoopTracker, OpenLoop
+
+P = ParamSpec("P")
 
 # Batches taken one by one outside of any loop that are remembered, for each may be a loop's first.
 _MOST_FIRST = 16
@@ -37,6 +40,23 @@ class _Fetch(NamedTuple):
     shape: BatchShape | None
 
 
+def _harmless(
+    tell: "Callable[Concatenate[HandLoop, P], None]",
+) -> "Callable[Concatenate[HandLoop, P], None]":
+    """Told from within the user's own code: what fails in here says so once, and is over."""
+
+    @functools.wraps(tell)
+    def told(self: "HandLoop", /, *args: P.args, **kwargs: P.kwargs) -> None:
+        if self.failed:
+            return
+        try:
+            tell(self, *args, **kwargs)
+        except Exception as error:
+            self.fail(error)
+
+    return told
+
+
 class HandLoop:
     """The hand-written loop that is open, if one is, and those that may come back.
 
@@ -48,10 +68,12 @@ class HandLoop:
     Attributes:
         loop: the loop, while one is open.
         given: what the dataset given to the profile is, for loops whose source was not seen.
+        failed: whether following it failed; then it is followed no more.
     """
 
     def __init__(self, tracker: "LoopTracker", clock: Clock) -> None:
         self.given: Mapping[str, Any] | None = None
+        self.failed = False
         self._tracker = tracker
         self._clock = clock
         self._by_source: dict[int, OpenLoop] = {}
@@ -77,6 +99,15 @@ class HandLoop:
         """Whether a hand-written loop is open."""
         return self.loop is not None
 
+    def fail(self, error: Exception) -> None:
+        """Gives up following."""
+        self.failed = True
+        self._tracker.warn(
+            f"The hand-written loop could not be followed any more ({type(error).__name__}: {error}); "
+            "later steps are missing."
+        )
+
+    @_harmless
     def fetched(
         self,
         source: int,
@@ -111,6 +142,7 @@ class HandLoop:
             self._pass_over_strange()
             self._strange = fetch
 
+    @_harmless
     def exhausted(self, source: int, start_ns: int) -> None:
         """The iterator had no more: an epoch is over."""
         if self.loop is None:
@@ -126,6 +158,7 @@ class HandLoop:
         loop.begin_epoch(start_ns)
         loop.leave_steps()
 
+    @_harmless
     def step_began(self, now: int) -> None:
         """``with prof.step()`` was entered."""
         loop = self._loop_at(LoopKind.CUSTOM, now)
@@ -135,6 +168,7 @@ class HandLoop:
         if not loop.taking:
             loop.turn(now)
 
+    @_harmless
     def step_ended(self, now: int) -> None:
         """``with prof.step()`` was left."""
         self._in_step = False
@@ -143,6 +177,7 @@ class HandLoop:
             self.loop.turn(now, max(self._taken, 1))
             self._taken = 0
 
+    @_harmless
     def trained_on_batch(self, start_ns: int, end_ns: int, samples: int | None) -> None:
         """``train_on_batch`` was called outside of any ``fit``."""
         loop = self._loop_at(LoopKind.TRAIN_ON_BATCH, start_ns)
@@ -160,6 +195,7 @@ class HandLoop:
         self._trained = True
         self._away_ns = None
 
+    @_harmless
     def turned_away(self, kind: LoopKind, now: int) -> None:
         """A framework's loop begins: within a step, after it, or after the whole loop.
 
@@ -180,6 +216,7 @@ class HandLoop:
             self._away_ns = now
             self._away_between_steps = kind is LoopKind.EVALUATE or self._trained
 
+    @_harmless
     def end(self) -> None:
         """The loop is over: the profile ends."""
         for fetch in self._first[self._only_looked_at :]:

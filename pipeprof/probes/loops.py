@@ -229,6 +229,10 @@ class LoopTracker:
         self._take_up(again)
         return again
 
+    def warn(self, sentence: str) -> None:
+        """Adds a sentence to what a reader of the report must know."""
+        self._recorder.warn(sentence)
+
     def reopen(self, loop: OpenLoop) -> None:
         """Opens a loop again that was closed."""
         outer = self.current

@@ -645,3 +645,24 @@ def test_no_order_of_a_frameworks_calls_does(fetches_first: bool, moves: list[st
         wanted = sum(move.startswith(expected) for move in moves)
         assert len(loop.steps) == wanted
         assert all(0 <= w <= t for w, t in zip(loop.waited, loop.times, strict=True))
+
+
+def test_a_loop_that_cannot_be_followed_is_given_up_and_harms_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    training = Training()
+    for _ in range(3):
+        training.fetch()
+        training.work()
+    turn = OpenLoop.turn
+    monkeypatch.setattr(OpenLoop, "turn", lambda *_: 1 // 0)
+    training.fetch()
+    monkeypatch.setattr(OpenLoop, "turn", turn)
+    training.fetch()
+    training.step()
+    training.train_on_batch()
+    training.end_of()
+    training.tracker.close_all()
+    assert len(events(training.recorder, Kind.STEP)) == 2
+    (warning,) = warnings_of(training.recorder)
+    assert warning.startswith("The hand-written loop could not be followed any more (ZeroDivision")
