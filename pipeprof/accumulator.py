@@ -15,7 +15,9 @@ from pipeprof.nesting import infer_parents
 from pipeprof.recording import (
     LANE_CPU_CHANNELS,
     STAGE_CHANNELS,
+    CodeLine,
     Cpu,
+    GilSamples,
     Lane,
     Location,
     Overhead,
@@ -24,12 +26,13 @@ from pipeprof.recording import (
     RunInfo,
     Signature,
     SpanKind,
+    StackSamples,
     Stage,
     StageKind,
 )
 from pipeprof.records import KIND_SHIFT, SUBJECT_MASK, Kind, Records
 from pipeprof.series import BinnedSums, BoolArray, Gauge, IntArray
-from pipeprof.subjects import SignatureCount, Subjects
+from pipeprof.subjects import SignatureCount, StackCount, Subjects
 from pipeprof.windows import KIND_INDEX, SpanWindows
 
 HELD_SPANS = 32_768
@@ -144,6 +147,8 @@ class Accumulator:
             Kind.BATCH: self._add_batches,
             Kind.SAMPLES: self._add_samples,
             Kind.PROCESS_CPU: self._add_process_cpu,
+            Kind.STACK: self._add_stacks,
+            Kind.GIL: self._add_gil,
         }
 
     def _lanes_of(
@@ -248,6 +253,16 @@ class Accumulator:
         self.cpu_used.add(end_ns, _columns(events["value"]))
         self.cpu_sampled.add(end_ns, _columns(end_ns - events["start_ns"]))
 
+    def _add_stacks(self, events: _Events) -> None:
+        for stack, its in events.each_target():
+            self.subjects.stacks[stack].samples += int(its["value"].sum())
+
+    def _add_gil(self, events: _Events) -> None:
+        for lane, its in events.each_target():
+            self.subjects.lanes[lane].gil_held += int(its["value"].sum())
+            self.subjects.lanes[lane].gil_moments += int(its["inner"].sum())
+        self._see_lanes(events["start_ns"], events["end_ns"], events.targets)
+
     def _count_batches(self, signatures: IntArray) -> None:
         counts = np.bincount(signatures[signatures >= 0])
         for signature in np.flatnonzero(counts).tolist():
@@ -336,6 +351,7 @@ class Accumulator:
             ),
             gauges={g.facts["name"]: g.gauge for g in gauges if g.facts.get("name")},
             overhead=overhead,
+            stacks=tuple(_freeze_stack(c) for c in self.subjects.stacks if c.samples > 0),
         )
 
     def _freeze_stage(self, index: int, parent: int | None, gauges: "list[_FrozenGauge]") -> Stage:
@@ -372,6 +388,9 @@ class Accumulator:
             cpu=cpu if len(cpu.sums) else None,
             first_ns=first_ns,
             last_ns=max(sums.last_ns, first_ns),
+            gil=GilSamples(held=sums.gil_held, moments=sums.gil_moments)
+            if sums.gil_moments
+            else None,
         )
 
 
@@ -402,6 +421,19 @@ def _freeze_signature(count: SignatureCount) -> Signature:
         size_bytes=facts["size_bytes"],
         validation=facts.get("validation", False),
     )
+
+
+def _freeze_stack(count: StackCount) -> StackSamples:
+    lines = tuple(
+        CodeLine(
+            function=line["function"],
+            location=Location(line["file"], line["line"]),
+            text=line["text"],
+            blocks=tuple(line["blocks"]),
+        )
+        for line in count.facts["lines"]
+    )
+    return StackSamples(lines=lines, samples=count.samples)
 
 
 def _columns(*columns: IntArray | int) -> IntArray:

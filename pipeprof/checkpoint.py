@@ -10,7 +10,7 @@ from pipeprof.accumulator import Accumulator
 from pipeprof.recording import LANE_CPU_CHANNELS, STAGE_CHANNELS, Loop, Overhead, Role, RunInfo
 from pipeprof.series import Binned, BinnedSums, Gauge, GaugeBins, IntArray
 from pipeprof.steps import LoopSums
-from pipeprof.subjects import GaugeBinsOf, LaneSums, SignatureCount, StageSums
+from pipeprof.subjects import GaugeBinsOf, LaneSums, SignatureCount, StackCount, StageSums
 from pipeprof.windows import KeptSpans, SpanWindows
 
 Facts = Mapping[str, Any]
@@ -37,6 +37,8 @@ class LaneState:
     busy: Binned
     cpu: Binned
     tid: int | None
+    gil_held: int
+    gil_moments: int
     first_ns: int
     last_ns: int
 
@@ -72,6 +74,14 @@ class SignatureState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StackState:
+    """One stack and in how many samples it was met."""
+
+    facts: Facts
+    samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RingState:
     """How far a ring was read, and whose lane it was then."""
 
@@ -103,6 +113,7 @@ class Checkpoint:
     loops: tuple[LoopState, ...]
     gauges: tuple[GaugeState, ...]
     signatures: tuple[SignatureState, ...]
+    stacks: tuple[StackState, ...]
     rings: tuple[RingState, ...]
     ended: tuple[int, ...]
     worker_slots: Mapping[int, int]
@@ -154,6 +165,7 @@ def take(
         signatures=tuple(
             SignatureState(facts=dict(s.facts), batches=s.batches) for s in subjects.signatures
         ),
+        stacks=tuple(StackState(facts=dict(s.facts), samples=s.samples) for s in subjects.stacks),
         rings=tuple(
             RingState(
                 pid=key[0],
@@ -193,6 +205,7 @@ def resume(checkpoint: Checkpoint) -> Accumulator:
             for g in checkpoint.gauges
         ],
         signatures=[SignatureCount(dict(s.facts), s.batches) for s in checkpoint.signatures],
+        stacks=[StackCount(dict(s.facts), s.samples) for s in checkpoint.stacks],
     )
     accumulator.stage_work = BinnedSums.resume(
         len(STAGE_CHANNELS), start_ns, [stage.work for stage in stages]
@@ -220,6 +233,8 @@ def _lane_state(accumulator: Accumulator, index: int) -> LaneState:
         busy=accumulator.lane_busy.freeze(index),
         cpu=accumulator.lane_cpu.freeze(index),
         tid=lane.tid,
+        gil_held=lane.gil_held,
+        gil_moments=lane.gil_moments,
         first_ns=lane.first_ns,
         last_ns=lane.last_ns,
     )
@@ -232,6 +247,8 @@ def _lane_sums(state: LaneState) -> LaneSums:
         role=state.role,
         pid=state.pid,
         tid=state.tid,
+        gil_held=state.gil_held,
+        gil_moments=state.gil_moments,
         first_ns=state.first_ns,
         last_ns=state.last_ns,
     )

@@ -56,11 +56,13 @@ class Sampler:
         every_s: how often.
         sample: is given the time.
         rest: how many times its cost must lie between two calls.
+        finish: called once at the end instead; `sample` without it.
     """
 
     every_s: float
     sample: Callable[[int], None]
     rest: int = SAMPLER_REST
+    finish: Callable[[int], None] | None = None
 
 
 @dataclass(slots=True)
@@ -224,7 +226,7 @@ class Collector:
         if self._thread.is_alive():
             self._thread.join()
         for sampler in self._samplers:
-            self._guarded(functools.partial(self._sample, sampler))
+            self._guarded(functools.partial(self._finish, sampler))
         self._guarded(self._look_for_workers)
         self._guarded(self.drain)
         self._guarded(self._accumulator.settle)
@@ -275,6 +277,10 @@ class Collector:
     @staticmethod
     def _sample(sampler: Sampler) -> None:
         sampler.sample(now_ns())
+
+    @staticmethod
+    def _finish(sampler: Sampler) -> None:
+        (sampler.finish or sampler.sample)(now_ns())
 
     def _write_checkpoint(self) -> None:
         """Writes a checkpoint when it is time, or before a ring overwrites what is in none yet."""

@@ -21,6 +21,7 @@ from typing import Any
 
 from pipeprof import ring as rings
 from pipeprof.clock import now_ns
+from pipeprof.machine import let_look
 from pipeprof.names import SUFFIX as NAMES_SUFFIX
 from pipeprof.names import NameLog
 from pipeprof.recording import Location, Role
@@ -279,6 +280,7 @@ def _write_nothing(code: int, start_ns: int, end_ns: int, inner: int, value: int
 
 def _after_fork_in_child() -> None:
     if current is not None:
+        let_look(current.pid)  # whoever looks into the training looks into its workers, too
         activate(current.in_child())
 
 

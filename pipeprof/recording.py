@@ -261,6 +261,14 @@ LANE_CPU_CHANNELS = ("cpu_ns", "queued_ns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GilSamples:
+    """In how many of some moments the interpreter's lock was held."""
+
+    held: int
+    moments: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
     """A thread, a worker process or a device.
 
@@ -273,6 +281,7 @@ class Lane:
         cpu: over time, the channels of `LANE_CPU_CHANNELS`, or None where that was not read.
         first_ns: when it was first seen.
         last_ns: when it was last seen.
+        gil: how often it held the GIL, or None where nobody looked.
     """
 
     name: str
@@ -283,6 +292,37 @@ class Lane:
     cpu: Binned | None
     first_ns: int
     last_ns: int
+    gil: GilSamples | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeLine:
+    """A line of source code at which a call was.
+
+    Attributes:
+        function: name of its function; with its class, from Python 3.11 on.
+        location: where it stands.
+        text: what is written there, or empty where the source could not be read.
+        blocks: the lines at which the ``with`` statements around it begin, innermost first.
+    """
+
+    function: str
+    location: Location
+    text: str
+    blocks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackSamples:
+    """A stack, and in how many samples it was met.
+
+    Attributes:
+        lines: its calls as far as they are the user's code, innermost first.
+        samples: how often it was met, in whichever thread or process.
+    """
+
+    lines: tuple[CodeLine, ...]
+    samples: int
 
 
 class SpanKind(Enum):
@@ -423,6 +463,7 @@ class Profile:
         deliveries: the shapes in which batches came, where a probe saw them.
         gauges: other levels over time, by name (``AUTOTUNE CPU budget``).
         overhead: what the looking cost.
+        stacks: what threads were doing in some windows of the run; empty where nobody looked.
     """
 
     run: RunInfo
@@ -434,6 +475,7 @@ class Profile:
     deliveries: tuple[Signature, ...]
     gauges: Mapping[str, Gauge]
     overhead: Overhead
+    stacks: tuple[StackSamples, ...] = ()
 
     @property
     def main_loop(self) -> Loop | None:
@@ -484,11 +526,16 @@ def _check_arrays(profile: Profile) -> Iterator[str]:
     for number, lane in enumerate(profile.lanes):
         yield from _check_binned(f"lane {number}", lane.busy, 1)
         yield from _check_binned(f"lane {number}", lane.cpu, len(LANE_CPU_CHANNELS))
+        if lane.gil is not None and not 0 <= lane.gil.held <= lane.gil.moments:
+            yield f"lane {number}: held the GIL more often than anybody looked"
     yield from _check_binned("cpu", profile.cpu.used, 1)
     yield from _check_binned("cpu", profile.cpu.sampled, 1)
     for name, gauge in profile.gauges.items():
         yield from _check_gauge(name, gauge)
     yield from _check_columns("spans", profile.spans)
+    for number, stack in enumerate(profile.stacks):
+        if not stack.lines or stack.samples < 1:
+            yield f"stack {number}: without lines or samples"
 
 
 def _check_columns(name: str, table: Steps | Spans | Gauge) -> Iterator[str]:

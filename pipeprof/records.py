@@ -62,6 +62,10 @@ class Kind(IntEnum):
     """A loop (subject) took ``value`` samples since the last such event."""
     PROCESS_CPU = 13
     """All processes of the training used ``value`` nanoseconds of CPU between start and end."""
+    STACK = 14
+    """A stack of the user's code (subject) was met in ``value`` samples between start and end."""
+    GIL = 15
+    """A lane (subject) held the GIL in ``value`` of ``inner`` samples between start and end."""
 
 
 def code(kind: Kind, subject: int) -> int:

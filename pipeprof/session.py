@@ -32,6 +32,7 @@ from pipeprof.patches import ImportWatch
 from pipeprof.probes.datasets import Watched, require_dataset, watch_dataset
 from pipeprof.probes.keras import KerasProbe
 from pipeprof.probes.resources import SAMPLE_S, ResourceSampler
+from pipeprof.probes.stacks import LOOK_S, StackSampler
 from pipeprof.probes.threads import SAMPLE_HZ, ThreadSampler
 from pipeprof.probes.watch import Watch
 from pipeprof.recorder import Recorder
@@ -59,6 +60,7 @@ def profile(
     name: str | None = None,
     warmup: int = WARMUP_STEPS,
     sample_hz: float = SAMPLE_HZ,
+    stacks: bool = False,
 ) -> "Session":
     """Watches a training and says whether it waits for its data, and why.
 
@@ -76,6 +78,8 @@ def profile(
         name: name of the run; the date and time without one.
         warmup: steps at the begin of each loop that are left out of the verdict.
         sample_hz: how often a second the CPU time of all threads is read; 0 for never.
+        stacks: whether py-spy looks at the training and its workers in some short windows: which
+            lines the time goes to, and which threads hold the GIL.
 
     Raises:
         UsageError: an argument makes no sense, or, on entering, another profile is on.
@@ -84,7 +88,7 @@ def profile(
         raise UsageError(f"expected warmup of 0 steps or more, received {warmup}.")
     if not 0 <= sample_hz <= 1000:
         raise UsageError(f"expected sample_hz from 0 to 1000, received {sample_hz}.")
-    return Session(dataset, Path(logdir).absolute(), name, warmup, sample_hz)
+    return Session(dataset, Path(logdir).absolute(), name, warmup, sample_hz, stacks)
 
 
 class Session:
@@ -96,7 +100,13 @@ class Session:
     """
 
     def __init__(
-        self, dataset: Any, logdir: Path, name: str | None, warmup: int, sample_hz: float
+        self,
+        dataset: Any,
+        logdir: Path,
+        name: str | None,
+        warmup: int,
+        sample_hz: float,
+        stacks: bool,
     ) -> None:
         self.folder: Path | None = None
         self._dataset = dataset
@@ -104,6 +114,7 @@ class Session:
         self._name = name
         self._warmup = warmup
         self._sample_hz = sample_hz
+        self._stacks = stacks
         self._entered = False
         self._result: Profile | None = None
         self._findings: Findings | None = None
@@ -291,12 +302,11 @@ class Session:
         self._probe_ns = measure_probe_ns()
         accumulator = Accumulator(start_ns=self._start_ns, warmup=self._warmup)
         self._threads = ThreadSampler(self._recorder, self._worker_pids)
-        samplers = tuple(self._samplers())
         self._accumulator = accumulator
         self._collector = Collector(
             self._recorder,
             accumulator,
-            samplers=samplers,
+            samplers=tuple(self._samplers()),
             checkpoint=self._write_checkpoint if self.folder else None,
         )
         self._imports = (
@@ -314,6 +324,8 @@ class Session:
             resources = ResourceSampler(self._recorder, self._threads.children)
             yield Sampler(1 / self._sample_hz, self._threads.sample)
             yield Sampler(max(SAMPLE_S, 1 / self._sample_hz), resources.sample)
+        if self._stacks:
+            yield self._stack_sampler()
         for every_s, show in self._shown:
             yield Sampler(every_s, functools.partial(self._show, show), _SHOW_REST)
 
@@ -328,6 +340,16 @@ class Session:
             cpu_limit=self._machine[1],
             overhead=self._overhead(),
         )
+
+    def _stack_sampler(self) -> Sampler:
+        subjects = self._accumulator.subjects
+        machine.let_look(os.getpid())
+        stacks = StackSampler(
+            self._recorder,
+            steady=lambda: any(loop.is_steady for loop in subjects.loops),
+            stage_files=lambda: {str(stage.facts.get("file")) for stage in subjects.stages},
+        )
+        return Sampler(LOOK_S, stacks.sample, finish=stacks.finish)
 
     def _guarded(self, install: Callable[[], None]) -> Callable[[], None]:
         def guarded() -> None:

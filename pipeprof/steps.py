@@ -78,6 +78,11 @@ class LoopSums:
         return WaitSource(told) if told else None
 
     @property
+    def is_steady(self) -> bool:
+        """Whether it has come past its warm-up."""
+        return self._steady_ns is not None
+
+    @property
     def held_from_ns(self) -> int | None:
         """Begin of the first step that is held back, or None without any."""
         return int(self._held[0, _START]) if len(self._held) else None

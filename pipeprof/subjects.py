@@ -44,6 +44,8 @@ class LaneSums:
     role: Role
     pid: int
     tid: int | None = None
+    gil_held: int = 0
+    gil_moments: int = 0
     first_ns: int = 0
     last_ns: int = 0
 
@@ -68,6 +70,14 @@ class SignatureCount:
 
     facts: dict[str, Any]
     batches: int = 0
+
+
+@dataclass
+class StackCount:
+    """Counts the samples in which a stack was met."""
+
+    facts: dict[str, Any]
+    samples: int = 0
 
 
 class _Numbers:
@@ -117,6 +127,7 @@ class Subjects:
         self.loop_ids: list[tuple[int, int]] = []
         self.gauges: list[GaugeBinsOf] = []
         self.signatures: list[SignatureCount] = []
+        self.stacks: list[StackCount] = []
         self.warnings: list[str] = []
         self.worker_slots: dict[int, int] = {}
         self._start_ns = start_ns
@@ -132,6 +143,7 @@ class Subjects:
         loops: Sequence[tuple[tuple[int, int], LoopSums]],
         gauges: Sequence[GaugeBinsOf],
         signatures: Sequence[SignatureCount],
+        stacks: Sequence[StackCount],
     ) -> None:
         """Goes on with what was known at a checkpoint; loops come with their process and number.
 
@@ -141,12 +153,14 @@ class Subjects:
         self.stages, self.lanes = list(stages), list(lanes)
         self.loops, self.loop_ids = [loop for _, loop in loops], [ids for ids, _ in loops]
         self.gauges, self.signatures = list(gauges), list(signatures)
+        self.stacks = list(stacks)
         keys = (
             [_stage_key(sums.facts) for sums in stages],
             [_lane_key(sums.identity) for sums in lanes],
             [_loop_key(*ids) for ids, _ in loops],
             [_gauge_key(sums.facts, sums.target) for sums in gauges],
             [_signature_key(count.facts) for count in signatures],
+            [_stack_key(count.facts) for count in stacks],
         )
         self._index = {key: index for each in keys for index, key in enumerate(each)}
 
@@ -173,6 +187,8 @@ class Subjects:
                 numbers.put(number, self._gauge(numbers, facts), facts)
             case "signature":
                 numbers.put(number, self._signature(facts), facts)
+            case "stack":
+                numbers.put(number, self._stack(facts), facts)
             case "warning":
                 self._warn(facts["text"])
 
@@ -269,6 +285,17 @@ class Subjects:
             self.signatures.append(SignatureCount(facts))
         return index
 
+    def _stack(self, facts: dict[str, Any]) -> int:
+        if not facts["lines"]:
+            raise ValueError("expected a stack with lines, received an empty one")
+        key = _stack_key(facts)
+        index = self._index.get(key)
+        if index is None:
+            _require_room(self.stacks)
+            index = self._index[key] = len(self.stacks)
+            self.stacks.append(StackCount(facts))
+        return index
+
     def _warn(self, text: str) -> None:
         if text not in self.warnings and len(self.warnings) < MOST_OF_A_TYPE:
             self.warnings.append(text)
@@ -299,6 +326,10 @@ def _loop_key(pid: int, number: int) -> tuple[Any, ...]:
 
 def _gauge_key(facts: Facts, target: int | None) -> tuple[Any, ...]:
     return ("gauge", facts.get("field"), facts.get("name"), target)
+
+
+def _stack_key(facts: Facts) -> tuple[Any, ...]:
+    return ("stack", json.dumps(facts, sort_keys=True))
 
 
 def _signature_key(facts: Facts) -> tuple[Any, ...]:

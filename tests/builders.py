@@ -22,6 +22,7 @@ from pipeprof.analysis.findings import (
     DeliveryFinding,
     Diagnosis,
     Findings,
+    HotLine,
     InputFinding,
     LaneFinding,
     LoopFinding,
@@ -35,6 +36,7 @@ from pipeprof.clock import WallAnchor
 from pipeprof.recording import (
     UNKNOWN_NS,
     Cpu,
+    GilSamples,
     Input,
     InputKind,
     Lane,
@@ -48,6 +50,7 @@ from pipeprof.recording import (
     Signature,
     SpanKind,
     Spans,
+    StackSamples,
     Stage,
     StageKind,
     Steps,
@@ -287,6 +290,7 @@ def lane(
     busy_ns: int = 0,
     cpu_ns: int | None = None,
     queued_ns: int = 0,
+    gil: GilSamples | None = None,
     during: Loop | None = None,
 ) -> Lane:
     """A thread, worker or device that is evenly busy while a loop runs."""
@@ -301,6 +305,7 @@ def lane(
         cpu=None if cpu_ns is None else evenly((cpu_ns, queued_ns), start_ns, end_ns),
         first_ns=start_ns,
         last_ns=end_ns,
+        gil=gil,
     )
 
 
@@ -407,6 +412,7 @@ def profile(
     gauges: Mapping[str, Gauge] | None = None,
     run: RunInfo | None = None,
     overhead: Overhead | None = None,
+    stacks: tuple[StackSamples, ...] = (),
 ) -> Profile:
     """A recording of the default loop on one lane, unless told; it lasts as long as its loops."""
     chosen = (loop(),) if loops is None else loops
@@ -421,6 +427,7 @@ def profile(
         deliveries=deliveries,
         gauges=gauges or {},
         overhead=overhead or Overhead(probe_ns=200.0, events=1_000, dropped=0, collector_ns=MS),
+        stacks=stacks,
     )
 
 
@@ -584,6 +591,7 @@ def stage_finding(
     buffer_mean: float | None = None,
     cpu_ratio: float | None = None,
     lanes: tuple[str, ...] = ("tf.data thread",),
+    hot_lines: tuple[HotLine, ...] = (),
 ) -> StageFinding:
     """What a stage costs; every call gave one element."""
     return StageFinding(
@@ -601,6 +609,7 @@ def stage_finding(
         cpu_ratio=cpu_ratio,
         lanes=lanes,
         capacity_per_s=(parallelism or 1.0) * 1_000 / cost_ms if cost_ms else None,
+        hot_lines=hot_lines,
     )
 
 

@@ -14,7 +14,7 @@ from tests.builders import PID, START_NS
 Line = tuple[int, dict[str, Any]]
 
 # Numbers of the things that `NAMES` tells of.
-MAIN, INPUT, FIT, READ, DECODE, QUEUE, SHAPE, CPU_OF_OTHERS = range(1, 9)
+MAIN, INPUT, FIT, READ, DECODE, QUEUE, SHAPE, CPU_OF_OTHERS, STACK = range(1, 10)
 
 
 def lane_line(number: int, name: str = "main", role: str = "main", **facts: Any) -> Line:
@@ -36,6 +36,8 @@ def stage_line(number: int, name: str, kind: str = "function", **facts: Any) -> 
     return number, {"type": "stage", "name": name, "kind": kind, **facts}
 
 
+CODE_LINE = {"function": "f", "file": "train.py", "line": 44, "text": "x = g()", "blocks": [43]}
+
 NAMES: tuple[Line, ...] = (
     lane_line(MAIN),
     lane_line(INPUT, "Thread (feed)", "input", ring=1),
@@ -54,6 +56,7 @@ NAMES: tuple[Line, ...] = (
         },
     ),
     lane_line(CPU_OF_OTHERS, "tf_Compute", "training"),
+    (STACK, {"type": "stack", "lines": [CODE_LINE]}),
 )
 
 Row = tuple[int, int, int, int, int, int]

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from pipeprof import series, steps, windows
 from pipeprof.recording import (
+    CodeLine,
+    GilSamples,
     InputKind,
     Location,
     Loop,
@@ -17,12 +19,14 @@ from pipeprof.recording import (
     Profile,
     Role,
     SpanKind,
+    StackSamples,
     StageKind,
     WaitSource,
 )
 from pipeprof.records import Kind
 from tests.builders import MS, PID, SECOND, START_NS
 from tests.streams import (
+    CODE_LINE,
     CPU_OF_OTHERS,
     DECODE,
     FIT,
@@ -32,6 +36,7 @@ from tests.streams import (
     QUEUE,
     READ,
     SHAPE,
+    STACK,
     accumulator,
     collect,
     gap,
@@ -430,3 +435,24 @@ def test_work_that_no_step_ever_follows_is_not_held_without_end():
 def test_a_lane_line_for_another_process_is_that_processs():
     collected = accumulator(lane_line(1), lane_line(2, "worker process", "worker", pid=77))
     assert [lane.pid for lane in profile_of(collected).lanes] == [PID, 77]
+
+
+def test_stacks_and_the_gil_are_added_up_over_the_windows():
+    collected = collect(
+        row(Kind.STACK, STACK, 0, MS, value=60),
+        row(Kind.STACK, STACK, MS, 2 * MS, value=40),
+        row(Kind.GIL, INPUT, 0, MS, inner=100, value=70),
+        row(Kind.GIL, INPUT, MS, 2 * MS, inner=50, value=5),
+        lines=(*NAMES, (30, {"type": "stack", "lines": [{**CODE_LINE, "line": 45}]})),
+    )
+    assert collected.stacks == (
+        StackSamples(
+            lines=(
+                CodeLine(
+                    function="f", location=Location("train.py", 44), text="x = g()", blocks=(43,)
+                ),
+            ),
+            samples=100,
+        ),
+    )
+    assert [lane.gil for lane in collected.lanes[:2]] == [None, GilSamples(held=75, moments=150)]

@@ -25,6 +25,7 @@ from tests.streams import (
     QUEUE,
     READ,
     SHAPE,
+    STACK,
     Row,
     accumulator,
     gap,
@@ -90,6 +91,8 @@ def streams(draw: st.DrawFn) -> list[tuple[int, int, Records]]:
             rows.append(row(Kind.PROCESS_CPU, 0, 0, at, value=5))
             passes.append((PID, 0, records(*rows)))
             worked = [thread(1, WORKER), span(2, begin, at), row(Kind.BYTES, 2, 0, at, value=9)]
+            looked = [row(Kind.STACK, STACK, value=3), row(Kind.GIL, INPUT, inner=9, value=2)]
+            passes.append((PID, 1, records(*looked)))
             passes.append((WORKER, 0, records(*worked)))
         inner = [step(epoch, at, at + MS, loop=EVALUATE), wait(at, at + 5, 0)]
         passes.append((PID, 1, records(thread(INPUT), *inner)))

@@ -6,7 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeprof.recording import Location, LoopKind, Profile, SpanKind, StageKind, find_damage
+from pipeprof.recording import (
+    GilSamples,
+    Location,
+    LoopKind,
+    Profile,
+    SpanKind,
+    StackSamples,
+    StageKind,
+    find_damage,
+)
 from pipeprof.series import HISTOGRAM_BINS, Binned, Histogram
 from tests.builders import MS, Span, evenly, gauge, lane, loop, profile, spans, stage, step_spans
 
@@ -88,6 +97,8 @@ def with_spans(*kept: Span) -> Profile:
         (with_loop(steps__end_ns=ints(1, 2, 3, 2**61)), "loop 0: a time that no clock shows"),
         (profile(lanes=(changed(lane(), first_ns=-(2**61)),)), "lane 0: a time that no clock"),
         (changed(profile(), run__end_ns=2**62), "run: a time that no clock shows"),
+        (profile(lanes=(lane(gil=GilSamples(held=3, moments=2)),)), "lane 0: held the GIL more"),
+        (profile(stacks=(StackSamples(lines=(), samples=1),)), "stack 0: without lines"),
     ],
 )
 def test_damage_is_told_and_stops_the_check(damaged: Profile, problem: str):

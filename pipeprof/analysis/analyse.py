@@ -5,6 +5,7 @@ from pipeprof.analysis.costs import as_finding, stage_uses
 from pipeprof.analysis.delivery import describe_delivery
 from pipeprof.analysis.diagnosis import diagnose
 from pipeprof.analysis.findings import Findings, LoopFinding
+from pipeprof.analysis.hot_lines import hot_lines
 from pipeprof.analysis.lanes import (
     cpu_finding,
     lane_findings,
@@ -41,6 +42,7 @@ def analyse(profile: Profile) -> Findings:
     number = next(
         (number for number, loop in enumerate(profile.loops) if loop is profile.main_loop), None
     )
+    lines = hot_lines(profile)
     main_window = None if number is None else windows[number]
     return Findings(
         profile=profile,
@@ -48,7 +50,10 @@ def analyse(profile: Profile) -> Findings:
         main=None if number is None else loops[number],
         stages=()
         if number is None
-        else tuple(as_finding(use, windows[number], profile.lanes) for use in uses[number]),
+        else tuple(
+            as_finding(use, windows[number], profile.lanes, lines.get(use.index, ()))
+            for use in uses[number]
+        ),
         lanes=lane_findings(profile, main_window),
         cpu=cpu_finding(profile, main_window),
         resources=resource_finding(profile, main_window),

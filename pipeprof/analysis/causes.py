@@ -18,8 +18,9 @@ BLOCKING_BELOW = 0.5
 # From this share of its time in the queue for a CPU on, a stage lacks CPUs, whoever has them.
 CROWDED_FROM = 0.25
 
-# Python threads of one process that together use about one core take turns at the GIL; clearly more
-# than one core shows that they release it.
+# Python threads of one process that hold the GIL for most of the time take turns at it. Where nobody
+# looked at that, those that together use about one core do; clearly more than one core shows that they
+# release it.
 _GIL_FROM, _GIL_TO = 0.7, 1.3
 
 
@@ -79,8 +80,10 @@ def known_cpu_ratio(use: Use, setting: Setting) -> float | None:
 def _works_on_cpu(use: Use, ratio: float, setting: Setting) -> bool:
     if ratio + use.queued_ratio >= BLOCKING_BELOW:
         return True
-    if len(_crowd(use, setting.lanes)) > 1 and gil_load(use, setting) >= _GIL_FROM:
-        return True
+    if len(_crowd(use, setting.lanes)) > 1:
+        held = gil_held(use, setting)
+        if (gil_load(use, setting) if held is None else held) >= _GIL_FROM:
+            return True
     return ratio >= _on_cpu_from(use, setting)
 
 
@@ -99,9 +102,12 @@ def _takes_turns_at_gil(use: Use, ratio: float | None, setting: Setting) -> bool
         return False
     if not use.stage.lanes:
         return ratio is None
-    return len(_crowd(use, setting.lanes)) > 1 and (
-        ratio is None or gil_load(use, setting) <= _GIL_TO
-    )
+    if len(_crowd(use, setting.lanes)) <= 1:
+        return False
+    held = gil_held(use, setting)
+    if held is not None:
+        return held >= _GIL_FROM
+    return ratio is None or gil_load(use, setting) <= _GIL_TO
 
 
 def _could_be_parallel(use: Use, ratio: float | None) -> bool:
@@ -124,6 +130,21 @@ def _crowd(use: Use, lanes: Sequence[Lane]) -> tuple[int, ...]:
             by_process[lanes[number].pid].append(number)
     crowds = sorted(by_process.values(), key=lambda crowd: (-len(crowd), crowd))
     return tuple(crowds[0]) if crowds else ()
+
+
+def gil_held(use: Use, setting: Setting) -> float | None:
+    """The part of the time in which one of its threads held the GIL, or None where nobody looked."""
+    samples = [
+        gil
+        for number in _crowd(use, setting.lanes)
+        if (gil := setting.lanes[number].gil) is not None
+    ]
+    moments = sum(gil.moments for gil in samples)
+    if not moments:
+        return None
+    # Threads of a pool that is made anew were looked at in different windows.
+    each = sum(gil.held for gil in samples) / moments
+    return min(each * use.place.parallelism, 1.0)
 
 
 def gil_load(use: Use, setting: Setting) -> float:

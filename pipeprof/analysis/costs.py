@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeprof.analysis.findings import StageFinding
+from pipeprof.analysis.findings import HotLine, StageFinding
 from pipeprof.analysis.loops import MS
 from pipeprof.analysis.places import Key, Place, Places, by_work
 from pipeprof.analysis.windows import Window
@@ -109,7 +109,9 @@ def stage_uses(profile: Profile, windows: Sequence[Window]) -> tuple[tuple[Use, 
     )
 
 
-def as_finding(use: Use, window: Window, lanes: Sequence[Lane]) -> StageFinding:
+def as_finding(
+    use: Use, window: Window, lanes: Sequence[Lane], lines: tuple[HotLine, ...] = ()
+) -> StageFinding:
     """A row of the report's table of stages."""
     stage = use.stage
     return StageFinding(
@@ -127,6 +129,7 @@ def as_finding(use: Use, window: Window, lanes: Sequence[Lane]) -> StageFinding:
         cpu_ratio=use.cpu_ratio,
         lanes=tuple(lanes[number].name for number in by_work(stage.lanes)),
         capacity_per_s=use.capacity_per_s,
+        hot_lines=lines,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeprof.analysis.bottleneck import find_bottleneck, sharing_with
 from pipeprof.analysis.case import Case
-from pipeprof.analysis.causes import CROWDED_FROM, known_cpu_ratio
+from pipeprof.analysis.causes import CROWDED_FROM, gil_held, known_cpu_ratio
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Bound, Cause
 from pipeprof.analysis.lanes import SATURATED_FROM, THROTTLED_FROM, resource_finding
@@ -167,10 +167,8 @@ def _because(case: Case, worst: Use) -> str:
             return f"it waits for files, network or sleep, only {on_cpu} of it is CPU time"
         case Cause.CPU_SATURATED:
             return _saturated(case, worst, ratio)
-        case Cause.GIL if ratio is None:
-            return "Python code in threads of one process, which the GIL lets run one at a time"
         case Cause.GIL:
-            return "Python code, and the GIL lets only one thread of a process run it at a time"
+            return _at_gil(case, worst, ratio)
         case Cause.SERIAL if ratio is None:
             return "one call after the other; its own CPU time was not measured"
         case Cause.SERIAL if python:
@@ -182,6 +180,15 @@ def _because(case: Case, worst: Use) -> str:
         case _:
             unknown = "; its own CPU time was not measured" if ratio is None else ""
             return f"computing that already uses what it may{unknown}"
+
+
+def _at_gil(case: Case, worst: Use, ratio: float | None) -> str:
+    held = gil_held(worst, case.seen.setting)
+    if held is not None:
+        return f"Python code whose threads held the GIL for {percent(held)} of the time, one by one"
+    if ratio is None:
+        return "Python code in threads of one process, which the GIL lets run one at a time"
+    return "Python code, and the GIL lets only one thread of a process run it at a time"
 
 
 def _saturated(case: Case, worst: Use, ratio: float | None) -> str:

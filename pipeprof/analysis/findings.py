@@ -43,6 +43,25 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HotLine:
+    """A line that a stage's time goes to.
+
+    Attributes:
+        location: where it stands.
+        function: the function that it belongs to.
+        text: what is written there, or empty where that could not be read.
+        share: of the stage's own time, work and waiting alike.
+        samples: how often it was met.
+    """
+
+    location: Location
+    function: str
+    text: str
+    share: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageFinding:
     """What a stage costs a loop.
 
@@ -61,6 +80,7 @@ class StageFinding:
         cpu_ratio: own CPU time over own wall time, or None.
         lanes: names of the lanes it ran on, most work first.
         capacity_per_s: steps a second that it could feed alone, or None where it costs nothing.
+        hot_lines: where its time goes, dearest first; empty where nobody looked.
     """
 
     stage: Stage
@@ -77,6 +97,7 @@ class StageFinding:
     cpu_ratio: float | None
     lanes: tuple[str, ...]
     capacity_per_s: float | None
+    hot_lines: tuple[HotLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

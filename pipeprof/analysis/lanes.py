@@ -23,11 +23,16 @@ def lane_findings(profile: Profile, window: Window | None) -> tuple[LaneFinding,
             tid=lane.tid,
             busy_ratio=_share_of_life(lane.busy, lane, window),
             cpu_ratio=_share_of_life(lane.cpu, lane, window),
-            gil_ratio=None,
+            gil_ratio=gil_ratio(lane),
             stages=_stages_on(number, profile),
         )
         for number, lane in enumerate(profile.lanes)
     )
+
+
+def gil_ratio(lane: Lane) -> float | None:
+    """The part of the time in which it held the interpreter's lock, or None where nobody looked."""
+    return lane.gil.held / lane.gil.moments if lane.gil and lane.gil.moments else None
 
 
 def cpu_finding(profile: Profile, window: Window | None) -> CpuFinding:

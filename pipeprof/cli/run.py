@@ -29,6 +29,9 @@ def run(
     name: Annotated[
         str | None, typer.Option(help="Name of the run; the date and time without one.")
     ] = None,
+    stacks: Annotated[
+        bool, typer.Option("--stacks", help="Look at lines and the GIL with py-spy, now and then.")
+    ] = False,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report there as JSON, too.")
     ] = None,
@@ -50,7 +53,7 @@ def run(
 
     program = (find_module if module else find_script)(script, arguments or ())
     # Made absolute, and the stream kept, because the script may change its folder and its streams.
-    session = profile(None, logdir=logdir.absolute(), name=name)
+    session = profile(None, logdir=logdir.absolute(), name=name, stacks=stacks)
     json, html = json and json.absolute(), html and html.absolute()
     stderr = sys.stderr
     exit_on_sigterm()

@@ -5,8 +5,6 @@ else that can go wrong is one error, `StacksUnavailable`, with what to do. It is
 process, so that nothing there is disturbed: a stack that changes while it is read may mix two moments.
 """
 
-import contextlib
-import ctypes
 import os
 import shutil
 import signal
@@ -20,6 +18,9 @@ from pipeprof.stacks import SampledStack, ThreadStack, read_dump, read_raw
 
 SAMPLE_HZ = 100
 
+# Processes of py-spy that this process has started: part of the looking, not of what is looked at.
+running: set[int] = set()
+
 _PROC = Path("/proc")
 _PTRACE_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 _REFUSED = ("permission denied", "operation not permitted", "os error 1)", "os error 13)")
@@ -28,7 +29,6 @@ _DUMP_TIMEOUT_S = 10.0
 # py-spy needs a moment to find its way into a large process before its time begins to count.
 _SLACK_S = 20.0
 _END_TIMEOUT_S = 1.0
-_PR_SET_PTRACER = 0x59616D61
 
 
 def dump(pid: int, *, timeout_s: float = _DUMP_TIMEOUT_S) -> tuple[ThreadStack, ...]:
@@ -90,11 +90,10 @@ class Recording:
         command += ["--duration", str(seconds), "--rate", str(hz), "--full-filenames"]
         command += ["--nonblocking", "--gil" if gil else "--idle"]
         command += ["--subprocesses"] if subprocesses else []
+        # Files, not pipes: nobody has to read them for py-spy to go on.
+        self._folder = _make_folder(pid)
+        self._errors, self._stacks = self._folder / "errors", self._folder / "stacks"
         try:
-            self._folder = tempfile.TemporaryDirectory(prefix="pipeprof-")
-            # Files, not pipes: nobody has to read them for py-spy to go on.
-            self._errors = Path(self._folder.name, "errors")
-            self._stacks = Path(self._folder.name, "stacks")
             with self._errors.open("wb") as errors:
                 self._process = subprocess.Popen(
                     [*command, "--output", str(self._stacks)],
@@ -104,12 +103,19 @@ class Recording:
                     start_new_session=True,  # Ctrl-C in the terminal is not for it
                 )
         except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
             raise _unavailable(pid, str(error)) from error
+        running.add(self._process.pid)
 
     @property
     def done(self) -> bool:
         """Whether it has come to its end."""
         return self._process.poll() is not None
+
+    def cut_short(self) -> None:
+        """Ends it now; what was seen until then, be it nothing, can be collected."""
+        # On this signal py-spy writes what it has, or is gone if it has not begun yet.
+        self._process.send_signal(signal.SIGINT)
 
     def collect(self) -> tuple[SampledStack, ...]:
         """Waits for its end, unless it is `done`, and gives what was seen.
@@ -119,6 +125,8 @@ class Recording:
         """
         try:
             self._process.wait(self._timeout_s)
+            if self._process.returncode == -signal.SIGINT:
+                return ()
             if self._process.returncode:
                 raise _unavailable(self._pid, self._errors.read_text(errors="replace"))
             text = self._stacks.read_text(errors="replace")
@@ -133,24 +141,21 @@ class Recording:
     def close(self) -> None:
         """Ends it where it still runs, and removes what it wrote."""
         if self._process.poll() is None:
-            # First the signal on which py-spy leaves the process that it looks into in good order.
-            for number in (signal.SIGINT, signal.SIGKILL):
-                self._process.send_signal(number)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self._process.wait(_END_TIMEOUT_S)
-                    break
-        with contextlib.suppress(OSError):
-            self._folder.cleanup()
+            self.cut_short()
+            try:
+                self._process.wait(_END_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        running.discard(self._process.pid)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def let_look(pid: int) -> None:
-    """Lets a process and its children look into this one, where the kernel asks for that (Yama).
-
-    py-spy is a child of what it looks into here; Yama lets only a parent look into its child. Says
-    nothing where there is no such rule. Source: Linux's ``Documentation/admin-guide/LSM/Yama.rst``.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(pid), 0, 0, 0)
+def _make_folder(pid: int) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="pipeprof-"))
+    except OSError as error:
+        raise _unavailable(pid, str(error)) from error
 
 
 def _command(pid: int) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeprof.probes import py_spy
 from pipeprof.recorder import WORKER_PROCESS, Recorder, thread_comm
 from pipeprof.recording import Role
 from pipeprof.records import Kind, code
@@ -138,7 +139,7 @@ class ThreadSampler:
         return thread
 
     def _share_lane(self, tid: int, python_name: str | None) -> int:
-        name, role = _describe(tid, python_name)
+        name, role = describe_thread(tid, python_name)
         facts = {"type": "lane", "name": name, "role": role.value}
         return self._recorder.names.number(facts)
 
@@ -171,7 +172,7 @@ class ThreadSampler:
         if now >= self._children_due_ns:
             begun_ns = time.thread_time_ns()
             for pid in {*children_of(os.getpid(), self._proc), *self._workers()}:
-                if pid not in self._children:
+                if pid not in self._children and pid not in py_spy.running:
                     spent = process_spent(pid, self._proc) if self._last_ns is None else NOTHING
                     self._children[pid] = spent or NOTHING
             cost_ns = time.thread_time_ns() - begun_ns
@@ -200,7 +201,8 @@ def _since(before: Spent, now: Spent) -> Spent:
     return max(now[0] - before[0], 0), max(now[1] - before[1], 0)
 
 
-def _describe(tid: int, python_name: str | None) -> tuple[str, Role]:
+def describe_thread(tid: int, python_name: str | None) -> tuple[str, Role]:
+    """A thread of this process: its name for people, and what it is there for."""
     if tid == os.getpid():
         return "main", Role.MAIN
     if python_name is not None:

@@ -17,6 +17,7 @@ from pipeprof.analysis.findings import (
     DeliveryFinding,
     Diagnosis,
     Findings,
+    HotLine,
     InputFinding,
     LaneFinding,
     LoopFinding,
@@ -208,7 +209,16 @@ def _stage(found: StageFinding) -> dict[str, Any]:
         "buffer": {"size": found.buffer_size, "mean": _number(found.buffer_mean)},
         "cpu_ratio": _number(found.cpu_ratio),
         "lanes": list(found.lanes),
-        "hot_lines": [],
+        "hot_lines": [_hot_line(line) for line in found.hot_lines],
+    }
+
+
+def _hot_line(line: HotLine) -> dict[str, Any]:
+    return {
+        "location": str(line.location),
+        "function": line.function,
+        "text": line.text,
+        "share": _number(line.share),
     }
 
 

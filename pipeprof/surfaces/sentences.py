@@ -13,6 +13,7 @@ from pipeprof.analysis.findings import (
     Cause,
     Diagnosis,
     Findings,
+    HotLine,
     InputFinding,
     LoopFinding,
 )
@@ -234,6 +235,14 @@ def reasons(said: Diagnosis) -> list[str]:
     if slowest and not (sentences and clean(slowest.stage) in sentences[0]):
         sentences.insert(0, _slowest(slowest, said.cause))
     return sentences
+
+
+def hot_lines(findings: Findings) -> tuple[HotLine, ...]:
+    """The lines that the bottleneck's time goes to, dearest first; none where nobody looked."""
+    slowest = findings.main.diagnosis.bottleneck if findings.main else None
+    if slowest is None:
+        return ()
+    return next((stage.hot_lines for stage in findings.stages if stage.index == slowest.index), ())
 
 
 def how_to_see(said: Diagnosis | None) -> str | None:

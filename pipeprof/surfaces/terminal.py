@@ -6,6 +6,7 @@ Returns text and never prints. Names that come from the run are shown as text an
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from pipeprof.analysis.findings import Advice, Bound, Diagnosis, Findings, LoopFinding
@@ -13,6 +14,7 @@ from pipeprof.surfaces.run_rows import RUN_ROWS
 from pipeprof.surfaces.sentences import (
     advised,
     heading,
+    hot_lines,
     how_measured,
     how_to_see,
     input_pieces,
@@ -38,7 +40,7 @@ from pipeprof.surfaces.text_layout import (
     shorten_location,
     shown,
 )
-from pipeprof.wording import VERDICTS, clean, count, printable
+from pipeprof.wording import VERDICTS, clean, count, percent, printable
 
 LEAST_WIDTH = 40
 
@@ -46,6 +48,7 @@ _LABEL_WIDTH = 5
 _RUN_WIDTH = 16
 
 _MOST_ADVICE = 3
+_MOST_HOT_LINES = 3
 _MOST_LOOPS = 4
 
 _STYLES = {
@@ -74,6 +77,7 @@ def render_report(
         _problems(troubles(findings.profile.run)),
         _verdict(main.diagnosis if main else None, width),
         _reasons(main.diagnosis) if main else None,
+        _hot_lines(findings, width),
         _next_steps(main.diagnosis if main else None),
         _input(main, width) if main else None,
         stage_table(findings.stages, main.diagnosis.bottleneck if main else None, width),
@@ -145,6 +149,24 @@ def _verdict_lines(said: Diagnosis, room: int) -> list[str]:
 def _reasons(said: Diagnosis) -> RenderableType | None:
     sentences = reasons(said)
     return _section("Why", map(Text, sentences)) if sentences else None
+
+
+def _hot_lines(findings: Findings, width: int) -> RenderableType | None:
+    lines = hot_lines(findings)[:_MOST_HOT_LINES]
+    if not lines:
+        return None
+    columns = (
+        Column(
+            header="hot lines",
+            cells=tuple(shown(line.location.short) for line in lines),
+            least=12,
+            shorten=shorten_location,
+        ),
+        Column(header="share", cells=tuple(percent(line.share) for line in lines), right=True),
+        Column(header="", cells=tuple(shown(line.text) for line in lines), least=12),
+    )
+    room = width - INDENT - _LABEL_WIDTH - GAP
+    return Padding(column_table(columns, room), (0, 0, 0, INDENT + _LABEL_WIDTH + GAP))
 
 
 def _next_steps(said: Diagnosis | None) -> RenderableType | None:

@@ -10,6 +10,7 @@ from pipeprof.analysis.findings import Bound, Cause, Diagnosis
 from pipeprof.levels import Level
 from pipeprof.recording import (
     Cpu,
+    GilSamples,
     Input,
     InputKind,
     Lane,
@@ -390,6 +391,59 @@ def test_threads_of_one_process_take_turns_and_processes_do_not(
     )
 
     assert said.cause is cause
+
+
+@pytest.mark.parametrize(
+    ("held", "cpu_ratio", "cause"),
+    [
+        (24, 0.25, Cause.GIL),  # each of four holds it for 24 % of the time
+        (24, None, Cause.GIL),
+        (5, 0.25, Cause.CPU),  # one core's worth of CPU, but most of it without the GIL
+        (5, 0.05, Cause.BLOCKING),
+    ],
+)
+def test_threads_that_were_looked_at_take_turns_if_they_were_seen_to(
+    held: int, cpu_ratio: float | None, cause: Cause
+) -> None:
+    fit = loop(fed_by=THREADS)
+    main, *pool = workers(4, fit, processes=False)
+    lanes = (
+        main,
+        *(dataclasses.replace(each, gil=GilSamples(held=held, moments=100)) for each in pool),
+    )
+    load = stage(
+        "load",
+        StageKind.SEQUENCE,
+        cost_ns=115 * MS,
+        cpu_ratio=cpu_ratio,
+        lanes=spread_over(range(1, 5)),
+        workers=4,
+        during=fit,
+    )
+    said = planted(load, during=fit, lanes=lanes, cores=2)
+
+    assert said.cause is cause
+    assert ("held the GIL for 96 % of the time" in said.evidence[0]) == (cause is Cause.GIL)
+
+
+def test_pools_of_several_epochs_do_not_hold_the_gil_more_than_once() -> None:
+    fit = loop(fed_by=dataclasses.replace(THREADS, workers=2))
+    main, *pools = workers(8, fit, processes=False)
+    lanes = (
+        main,
+        *(dataclasses.replace(each, gil=GilSamples(held=20, moments=100)) for each in pools),
+    )
+    load = stage(
+        "load",
+        StageKind.SEQUENCE,
+        cost_ns=55 * MS,
+        cpu_ratio=0.5,
+        lanes=spread_over(range(1, 9)),
+        workers=2,
+        during=fit,
+    )
+
+    assert planted(load, during=fit, lanes=lanes, cores=4).cause is not Cause.GIL
 
 
 def test_transport_is_named_when_it_costs_the_most() -> None:

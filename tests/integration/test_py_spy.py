@@ -69,12 +69,19 @@ def test_a_recording_counts_waiting_threads_and_one_of_the_lock_does_not(pid: in
 
 def test_a_recording_that_is_closed_leaves_nothing(pid: int) -> None:
     recording = py_spy.Recording(pid, seconds=600)
-    folder = Path(recording._folder.name)
+    folder = recording._folder
     assert folder.exists()
     recording.close()
     assert recording.done
     assert not folder.exists()
     assert py_spy.dump(pid)  # it goes on
+
+
+def test_a_recording_can_be_cut_short_at_once(pid: int) -> None:
+    recording = py_spy.Recording(pid, seconds=600)
+    recording.cut_short()
+    assert isinstance(recording.collect(), tuple)  # how much it has seen by then is left to chance
+    assert recording.done
 
 
 def test_what_is_no_python_is_said_so() -> None:

@@ -10,12 +10,13 @@ from pipeprof.analysis.findings import (
     Cause,
     CpuFinding,
     DeliveryFinding,
+    HotLine,
     OverheadFinding,
     ResourceFinding,
     Verified,
 )
 from pipeprof.clock import WallAnchor
-from pipeprof.recording import InputKind, LoopKind, Role
+from pipeprof.recording import InputKind, Location, LoopKind, Role
 from pipeprof.surfaces.as_json import to_dict, to_json
 from tests.builders import (
     PID,
@@ -72,6 +73,15 @@ def test_a_whole_report():
                 buffer_size=2,
                 buffer_mean=0.5,
                 cpu_ratio=0.97,
+                hot_lines=(
+                    HotLine(
+                        location=Location("train.py", 44),
+                        function="decode",
+                        text="img = Image.open(p)",
+                        share=0.6125,
+                        samples=245,
+                    ),
+                ),
             ),
         ),
         lanes=(lane_finding("worker 1", Role.WORKER, busy_ratio=0.9, stages=("decode",)),),
@@ -193,7 +203,14 @@ def test_a_whole_report():
                 "buffer": {"size": 2, "mean": 0.5},
                 "cpu_ratio": 0.97,
                 "lanes": ["tf.data thread"],
-                "hot_lines": [],
+                "hot_lines": [
+                    {
+                        "location": "train.py:44",
+                        "function": "decode",
+                        "text": "img = Image.open(p)",
+                        "share": 0.6125,
+                    }
+                ],
             }
         ],
         "lanes": [

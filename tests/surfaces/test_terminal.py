@@ -10,6 +10,7 @@ from pipeprof.analysis.findings import (
     Cause,
     CpuFinding,
     Findings,
+    HotLine,
     OverheadFinding,
     Verified,
 )
@@ -106,6 +107,41 @@ def test_an_input_bound_run():
   305 of 312 steps counted (5 warm-up, first of each epoch left out)
   confidence 95 % · cost of looking 0.3 %"""  # noqa: RUF001 - the dash of what is missing
     )
+
+
+def test_hot_lines_of_the_bottleneck_stand_below_why():
+    slow = "images = [Image.open(path).resize((224, 224)) for path in paths if path.exists()]"
+    hot = tuple(
+        HotLine(
+            location=Location("train.py", line),
+            function="decode",
+            text=text,
+            share=share,
+            samples=1,
+        )
+        for line, text, share in (
+            (44, slow, 0.61),
+            (45, "[red]x[/red]", 0.22),
+            (9, "", 0.1),
+            (8, "", 0),
+        )
+    )
+    found = input_bound()
+    decode, *others = found.stages
+    said = render_report(replace(found, stages=(replace(decode, hot_lines=hot), *others)))
+    assert (
+        """
+         26 % of its work overlapped with training.
+
+         hot lines   share
+         train.py:44  61 % images = [Image.open(path).resize((224, 224)) for pa…
+         train.py:45  22 % [red]x[/red]
+         train.py:9   10 % –
+
+  Next   1."""  # noqa: RUF001 - the dash of what is missing
+        in said
+    )
+    assert max(map(cell_len, said.splitlines())) <= 80
 
 
 def test_a_screen_that_shows_only_ascii():

@@ -1,0 +1,56 @@
+"""What a line of Python source says, whose it is, and which ``with`` blocks it stands in."""
+
+import ast
+import functools
+import linecache
+import sysconfig
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+_MOST_CHARACTERS = 120
+_MOST_BYTES = 1 << 20
+
+_PIPEPROF = str(Path(__file__).parents[1]) + "/"
+_INSTALLED = ("/site-packages/", "/dist-packages/")
+_STANDARD = tuple(
+    f"{folder}/" for name in ("stdlib", "platstdlib") if (folder := sysconfig.get_path(name))
+)
+
+
+def is_users(file: str) -> bool:
+    """Whether a file is the user's code: no installed package, not Python's own and not pipeprof's."""
+    if file.startswith((*_STANDARD, _PIPEPROF, "<frozen")):
+        return False
+    return not any(folder in file for folder in _INSTALLED)
+
+
+def line_text(file: str, line: int) -> str:
+    """What is written at a line, without indentation; empty where it cannot be read."""
+    return linecache.getline(file, line).strip()[:_MOST_CHARACTERS]
+
+
+def blocks_around(file: str, line: int) -> tuple[int, ...]:
+    """The lines at which the ``with`` statements around a line begin, innermost first."""
+    return _blocks(file).get(line, ())
+
+
+@functools.lru_cache(maxsize=64)
+def _blocks(file: str) -> Mapping[int, tuple[int, ...]]:
+    source = "".join(linecache.getlines(file))
+    if len(source) > _MOST_BYTES:
+        return {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the user's code; Python has told of it before
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return {}
+    found: dict[int, tuple[int, ...]] = {}
+    # Outer statements come before those inside them.
+    for node in ast.walk(tree):
+        if isinstance(node, ast.With):
+            begins = {node.lineno, *(item.context_expr.lineno for item in node.items)}
+            for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                found[line] = (*sorted(begins, reverse=True), *found.get(line, ()))
+    return found

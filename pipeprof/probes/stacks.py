@@ -1,0 +1,203 @@
+"""Windows in which py-spy looks at the training and its workers: lines that run, threads with the GIL.
+
+Called from the collector's thread, and never waits for py-spy there. A stack is reduced to the user's
+own code, with what is written at each line, before it is recorded: the report may be read elsewhere.
+"""
+
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from pipeprof.errors import StacksUnavailable
+from pipeprof.probes.py_spy import Recording
+from pipeprof.probes.source import blocks_around, is_users, line_text
+from pipeprof.probes.threads import describe_thread
+from pipeprof.recorder import WORKER_PROCESS, Recorder, relative_file
+from pipeprof.recording import Role
+from pipeprof.records import Kind, code
+from pipeprof.stacks import Frame, SampledStack
+
+LOOK_S = 0.25
+
+_WINDOW_S = 2
+# From the end of the warm-up to the first window, and from each window to the next.
+_PAUSES_S = (0, 4, 20, 60, 300)
+# Without any steps seen, it begins that long after the start.
+_PATIENCE_S = 10
+_MOST_LINES = 12
+_MOST_STACKS = 400
+_NS = 1_000_000_000
+
+
+class StackSampler:
+    """Records what threads are doing in a few windows of the run.
+
+    Args:
+        recorder: where to record.
+        steady: tells whether some loop has come past its warm-up.
+        stage_files: gives the files, as stages name them, in which stages stand: they are shown too
+            where they are not the user's.
+        look: how to look; for tests.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        steady: Callable[[], bool],
+        stage_files: Callable[[], Collection[str]],
+        look: Callable[..., Recording] = Recording,
+    ) -> None:
+        self._recorder = recorder
+        self._steady = steady
+        self._stage_files = stage_files
+        self._look = look
+        self._pauses_s = list(_PAUSES_S)
+        self._running: tuple[Recording, Recording] | None = None
+        self._began_ns = 0
+        self._due_ns: int | None = None
+        self._patience_ns: int | None = None
+        self._recorded: set[int] = set()
+        self._seen = self._given_up = False
+
+    def sample(self, now: int) -> None:
+        """Begins or ends a window if it is time."""
+        if self._running is not None:
+            if all(recording.done for recording in self._running):
+                self._end_window(now)
+        elif self._pauses_s and self._is_due(now):
+            self._begin_window(now)
+
+    def finish(self, now: int) -> None:
+        """Cuts a window short that is open, and records what it has seen."""
+        self._pauses_s.clear()
+        if self._running is not None:
+            for recording in self._running:
+                recording.cut_short()
+            self._end_window(now)
+        if not self._seen and not self._given_up:
+            self._recorder.warn(
+                "The training was over before py-spy had seen any stacks: train for longer."
+            )
+
+    def _is_due(self, now: int) -> bool:
+        if self._due_ns is None:
+            if self._patience_ns is None:
+                self._patience_ns = now + _PATIENCE_S * _NS
+            if not self._steady() and now < self._patience_ns:
+                return False
+            self._due_ns = now + self._pauses_s[0] * _NS
+        return now >= self._due_ns
+
+    def _begin_window(self, now: int) -> None:
+        del self._pauses_s[0]
+        self._began_ns = now
+        try:
+            # Both at the same time: the one counts the moments, the other who had the lock in them.
+            every = self._look(os.getpid(), seconds=_WINDOW_S, subprocesses=True)
+            try:
+                holding = self._look(os.getpid(), seconds=_WINDOW_S, subprocesses=True, gil=True)
+            except StacksUnavailable:
+                every.close()
+                raise
+        except StacksUnavailable as error:
+            self._give_up(error)
+        else:
+            self._running = every, holding
+
+    def _end_window(self, now: int) -> None:
+        assert self._running is not None
+        (every, holding), self._running = self._running, None
+        try:
+            stacks = every.collect()
+            holders = holding.collect()
+        except StacksUnavailable as error:
+            self._give_up(error)
+            return
+        finally:
+            every.close()
+            holding.close()
+        self._seen = self._seen or bool(stacks)
+        self._record_stacks(stacks, now)
+        self._record_gil(stacks, holders, now)
+        if self._pauses_s:
+            self._due_ns = now + self._pauses_s[0] * _NS
+
+    def _give_up(self, error: StacksUnavailable) -> None:
+        self._pauses_s.clear()
+        self._given_up = True
+        self._recorder.warn(
+            f"The Python stacks could not be read: {error.reason}; what to do: {error.remedy}."
+        )
+
+    # What was seen.
+
+    def _record_stacks(self, stacks: Iterable[SampledStack], now: int) -> None:
+        files = self._stage_files()
+        write = self._recorder.lane().write
+        counts: dict[tuple[Frame, ...], int] = defaultdict(int)
+        for stack in stacks:
+            chosen = tuple(each for each in stack.frames if _is_shown(each, files))[:_MOST_LINES]
+            if chosen:
+                counts[chosen] += stack.samples
+        for frames, samples in sorted(counts.items(), key=lambda each: -each[1]):
+            number = self._recorder.names.number(
+                {"type": "stack", "lines": [_describe(frame) for frame in frames]}
+            )
+            self._recorded.add(number)
+            write(code(Kind.STACK, number), self._began_ns, now, 0, samples)
+            if len(self._recorded) >= _MOST_STACKS:
+                return
+
+    def _record_gil(
+        self, stacks: Iterable[SampledStack], holders: Iterable[SampledStack], now: int
+    ) -> None:
+        seen, held = _by_thread(stacks), _by_thread(holders)
+        moments: dict[int, int] = defaultdict(int)
+        for (pid, _), samples in seen.items():
+            moments[pid] = max(moments[pid], samples)
+        own = {lane.native_id: lane.subject for lane in list(self._recorder.lanes.values())}
+        lanes: dict[int, tuple[int, int]] = {}
+        for pid, tid in seen.keys() | held.keys():
+            if moments[pid]:
+                lane = (own.get(tid) if pid == os.getpid() else None) or self._lane(pid, tid)
+                before, _ = lanes.get(lane, (0, 0))
+                lanes[lane] = before + held.get((pid, tid), 0), moments[pid]
+        write = self._recorder.lane().write
+        for lane, (samples, looked) in lanes.items():
+            write(code(Kind.GIL, lane), self._began_ns, now, looked, min(samples, looked))
+
+    def _lane(self, pid: int, tid: int) -> int:
+        facts: dict[str, Any]
+        if pid == os.getpid():
+            name, role = describe_thread(tid, self._python_names().get(tid))
+            facts = {"type": "lane", "name": name, "role": role.value}
+        else:
+            facts = {"type": "lane", "pid": pid, "name": WORKER_PROCESS, "role": Role.WORKER.value}
+        return self._recorder.names.number(facts)
+
+    @staticmethod
+    def _python_names() -> dict[int, str]:
+        return {thread.native_id or 0: thread.name for thread in threading.enumerate()}
+
+
+def _is_shown(frame: Frame, stage_files: Collection[str]) -> bool:
+    return is_users(frame.file) or relative_file(frame.file) in stage_files
+
+
+def _describe(frame: Frame) -> Mapping[str, Any]:
+    return {
+        "function": frame.function,
+        "file": relative_file(frame.file),
+        "line": frame.line,
+        "text": line_text(frame.file, frame.line),
+        "blocks": list(blocks_around(frame.file, frame.line)),
+    }
+
+
+def _by_thread(stacks: Iterable[SampledStack]) -> dict[tuple[int, int], int]:
+    counts: dict[tuple[int, int], int] = defaultdict(int)
+    for stack in stacks:
+        counts[stack.pid, stack.tid] += stack.samples
+    return counts
