@@ -6,6 +6,7 @@ and the rings lie beside it: from both together a run is read that is not finish
 """
 
 import contextlib
+import glob
 import json
 import re
 import time
@@ -21,7 +22,7 @@ import psutil
 from pipeprof.checkpoint import Checkpoint, resume
 from pipeprof.collector import Progress, RingSet, pid_of, remove_files_of
 from pipeprof.errors import RunDamaged, RunNotFound, RunTooNew
-from pipeprof.recorder import host_name
+from pipeprof.recorder import RING_SUFFIX, host_name
 from pipeprof.recording import Profile, find_damage
 from pipeprof.series import IntArray
 from pipeprof.storage import Decoder, Encoder
@@ -189,6 +190,14 @@ class RunFile:
 def _next_number(old: list[Path]) -> int:
     numbers = [path.name.split(".")[-2] for path in old]
     return 1 + max((int(n) for n in numbers if n.isdigit()), default=0)
+
+
+def is_being_recorded(folder: Path) -> bool:
+    """Whether a process that writes into a run's folder is still at it."""
+    return any(
+        file.is_alive() and any(folder.glob(f"{glob.escape(file.host)}-*{RING_SUFFIX}"))
+        for file in _run_files(folder)
+    )
 
 
 def read_run(folder: Path) -> Profile:

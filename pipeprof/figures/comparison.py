@@ -16,15 +16,16 @@ _MISSING = "\N{EN DASH}"
 Named = Sequence[tuple[str, Findings]]
 
 
-def comparison_figure(named: Named) -> Figure | None:
-    """The steps of runs and their stages; None where none of them trained."""
+def comparison_figures(named: Named) -> tuple[Figure, ...]:
+    """The steps of runs and their stages; none where none of them trained."""
     shown = [each for each in named if each[1].main is not None][:MOST_RUNS]
     if not shown:
-        return None
-    views = [_steps(shown)]
-    if any(findings.stages for _, findings in shown):
-        views.append(_stages(shown))
-    return Figure(key="comparison", title="Side by side", choice="Show", views=tuple(views))
+        return ()
+    steps = Figure(key="compared-steps", title="Time of a step", views=(_steps(shown),))
+    if not any(findings.stages for _, findings in shown):
+        return (steps,)
+    stages = Figure(key="compared-stages", title="Work of stages", views=(_stages(shown),))
+    return steps, stages
 
 
 def _steps(named: Named) -> View:
@@ -54,14 +55,14 @@ def _steps(named: Named) -> View:
             )
         )
     return View(
-        name="steps",
+        name="",
         says=_fastest(named),
         traces=tuple(
             _bars(part, color, values, named)
             for part, (color, values) in parts.items()
             if any(values)
         ),
-        layout=_layout(named, "stack", 60 + 48 * len(named), "ms a step (mean)"),
+        layout=_layout(named, "stack", 20 + 40 * len(named), "ms a step (mean)"),
         table=Table(columns=("run", "verdict", "step", "wait", "waiting"), rows=tuple(rows)),
     )
 
@@ -103,14 +104,14 @@ def _stages(named: Named) -> View:
             dearest[name] = max(dearest[name], cost_ms)  # type: ignore[assignment]
     names = [name for name, _ in dearest.most_common(MOST_STAGES)]
     colors = (COMPUTE, *INPUT, UNKNOWN, WAIT)
-    layout = _layout(named, "group", 80 + len(names) * (14 + 14 * len(named)), "work, ms a step")
+    layout = _layout(named, "group", 20 + len(names) * (12 + 12 * len(named)), "work, ms a step")
     layout["yaxis"] |= {
         "tickvals": list(range(len(names))),
         "ticktext": [f"{label(name, 28)} " for name in names],
         "range": [len(names) - 0.5, -0.5],
     }
     return View(
-        name="stages",
+        name="",
         says="What each stage works for a step.",
         traces=tuple(
             {

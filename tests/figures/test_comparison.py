@@ -1,5 +1,5 @@
 from pipeprof.analysis.analyse import analyse
-from pipeprof.figures.comparison import comparison_figure
+from pipeprof.figures.comparison import comparison_figures as compared
 from tests.builders import MS, loop, profile, stage
 from tests.figures.drawn import trace, view
 
@@ -11,7 +11,8 @@ def run(wait_ms: int | None, **costs_ms: int):
 
 
 def test_runs_stand_beside_each_other_in_wait_and_compute() -> None:
-    drawn = view(comparison_figure([("slow", run(30)), ("fast", run(0)), ("unseen", run(None))]))
+    (figure,) = compared([("slow", run(30)), ("fast", run(0)), ("unseen", run(None))])
+    drawn = view(figure)
     assert trace(drawn, "wait")["x"] == [30.0, 0.0, 0.0]
     assert trace(drawn, "compute")["x"] == [10.0, 10.0, 0.0]
     assert trace(drawn, "step, wait not known")["x"] == [0.0, 0.0, 10.0]
@@ -19,8 +20,8 @@ def test_runs_stand_beside_each_other_in_wait_and_compute() -> None:
 
 
 def test_stages_of_one_name_stand_together() -> None:
-    figure = comparison_figure([("a", run(30, decode=20, read=5)), ("b", run(3, decode=2))])
-    drawn = view(figure, 1)
+    _, figure = compared([("a", run(30, decode=20, read=5)), ("b", run(3, decode=2))])
+    drawn = view(figure)
     assert drawn.layout["yaxis"]["ticktext"] == ["decode ", "read "]
     assert trace(drawn, "a")["x"] == [20.0, 5.0]
     assert trace(drawn, "b")["x"] == [2.0, 0.0]
@@ -29,6 +30,7 @@ def test_stages_of_one_name_stand_together() -> None:
 
 def test_runs_that_did_not_train_are_left_out() -> None:
     nothing = analyse(profile(loops=()))
-    assert comparison_figure([("empty", nothing)]) is None
-    drawn = view(comparison_figure([("empty", nothing), ("a", run(3))]))
+    assert compared([("empty", nothing)]) == ()
+    (figure,) = compared([("empty", nothing), ("a", run(3))])
+    drawn = view(figure)
     assert drawn.layout["yaxis"]["ticktext"] == ["a "]

@@ -1,0 +1,116 @@
+"""What the tab is told: plain values for JSON. What cannot be read becomes a sentence in the page."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.findings import Bound, Findings
+from pipeprof.errors import PipeprofError, UsageError
+from pipeprof.figures.comparison import MOST_RUNS, comparison_figures
+from pipeprof.figures.figure import to_plain
+from pipeprof.figures.of_run import figures_of
+from pipeprof.figures.theme import TEMPLATES
+from pipeprof.runs import read_run
+from pipeprof.surfaces.page_report import comparison_body, message, report_body
+from pipeprof.tensorboard_plugin.library import Library, Shelved
+from pipeprof.wording import VERDICTS, duration
+
+Answer = dict[str, Any]
+
+MOST_SUMMARIES = 20
+_MOST_REMEMBERED = 5_000
+
+
+class Answers:
+    """Answers about the runs of one log folder."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._summaries: OrderedDict[tuple[str, int], Answer] = OrderedDict()
+
+    def runs(self) -> Answer:
+        """All runs, the latest first, without what it takes reading them to know."""
+        found = self._library.runs()
+        return {
+            "runs": [{"key": run.key, "version": str(run.version)} for run in found],
+            "templates": TEMPLATES,
+            "most_compared": MOST_RUNS,
+        }
+
+    def summaries(self, keys: Sequence[str]) -> Answer:
+        """The verdicts of some runs, by key; of those that are there."""
+        wanted = set(keys[:MOST_SUMMARIES])
+        return {run.key: self._summary(run) for run in self._library.runs() if run.key in wanted}
+
+    def run(self, key: str) -> Answer:
+        """One run's report and figures."""
+
+        def tell() -> Answer:
+            run = self._library.find(key)
+            findings = analyse(read_run(run.folder))
+            figures = figures_of(findings)
+            return {
+                "html": report_body(findings, figures),
+                "figures": [to_plain(figure) for figure in figures],
+                "version": str(run.version),
+                "recording": run.is_recorded_now,
+                "trace": _trace(run),
+            }
+
+        return _told(tell, f"The run {key} cannot be shown")
+
+    def comparison(self, keys: Sequence[str]) -> Answer:
+        """Several runs beside each other, in the order of the keys."""
+
+        def tell() -> Answer:
+            if not 2 <= len(keys) <= MOST_RUNS:
+                raise UsageError(
+                    f"expected 2 to {MOST_RUNS} runs to compare, received {len(keys)}."
+                )
+            named = [(key, self._read(key)) for key in keys]
+            figures = comparison_figures(named)
+            return {
+                "html": comparison_body(named, figures),
+                "figures": [to_plain(figure) for figure in figures],
+            }
+
+        return _told(tell, "These runs cannot be compared")
+
+    def _read(self, key: str) -> Findings:
+        return analyse(read_run(self._library.find(key).folder))
+
+    def _summary(self, run: Shelved) -> Answer:
+        remembered = (run.key, run.version)
+        if remembered not in self._summaries:
+            self._summaries[remembered] = _summary(run)
+            if len(self._summaries) > _MOST_REMEMBERED:
+                self._summaries.popitem(last=False)
+        return self._summaries[remembered]
+
+
+def _told(tell: Callable[[], Answer], otherwise: str) -> Answer:
+    try:
+        return tell()
+    except (PipeprofError, OSError) as error:
+        return {"html": message(otherwise, str(error)), "figures": []}
+
+
+def _summary(run: Shelved) -> Answer:
+    try:
+        findings = analyse(read_run(run.folder))
+    except (PipeprofError, OSError):
+        return {"bound": "unreadable", "verdict": "UNREADABLE", "gist": ""}
+    said = findings.main.diagnosis if findings.main else None
+    bound = said.bound if said else Bound.UNKNOWN
+    pace = f"{duration(said.step_ms.mean)} a step" if said and said.step_ms else ""
+    return {"bound": bound.value, "verdict": VERDICTS[bound], "gist": pace}
+
+
+def _trace(run: Shelved) -> Answer | None:
+    """By what XProf knows the run's trace, or None where there is none, or no XProf to show it."""
+    files = sorted(run.trace.glob("*.xplane.pb"))
+    if not files or find_spec("xprof") is None:
+        return None
+    return {"run": run.key, "host": files[0].name.removesuffix(".xplane.pb")}

@@ -1,0 +1,77 @@
+"""The runs of a log folder as the tab knows them: by keys, and never anything outside the folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeprof.errors import RunNotFound
+from pipeprof.runs import PLUGIN, is_being_recorded, list_runs
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """A run.
+
+    Attributes:
+        key: what it is asked for by: its name, after that of the folder it lies in, if any. XProf
+            names the run's trace in the same way.
+        folder: its folder, inside the log folder.
+        version: another number whenever its files have changed.
+    """
+
+    key: str
+    folder: Path
+    version: int
+
+    @property
+    def is_recorded_now(self) -> bool:
+        """Whether it is still growing."""
+        return is_being_recorded(self.folder)
+
+    @property
+    def trace(self) -> Path:
+        """The folder of its trace for XProf, which may not be there."""
+        return self.folder.parent.parent / "profile" / self.folder.name
+
+
+class Library:
+    """The runs that lie inside one folder; links that lead out of it are passed over.
+
+    Args:
+        logdir: TensorBoard's log folder; an empty name is a folder without runs.
+    """
+
+    def __init__(self, logdir: str) -> None:
+        self._logdir = Path(logdir) if logdir else None
+
+    def runs(self) -> tuple[Shelved, ...]:
+        """All runs, the latest first."""
+        if self._logdir is None or not self._logdir.is_dir():
+            return ()
+        root = self._logdir.resolve()
+        found = []
+        for folder in list_runs(self._logdir):
+            resolved = folder.resolve()
+            if resolved.is_relative_to(root):
+                key = _key(resolved.relative_to(root), folder.name)
+                found.append(Shelved(key, resolved, _version(resolved)))
+        return tuple(reversed(found))
+
+    def find(self, key: str) -> Shelved:
+        """The run of a key.
+
+        Raises:
+            RunNotFound: there is none of that key.
+        """
+        for run in self.runs():
+            if run.key == key:
+                return run
+        raise RunNotFound(f"expected a run of this log folder, found none named {key!r:.100}.")
+
+
+def _key(path: Path, name: str) -> str:
+    outer = path.parts[: -1 - len(PLUGIN.parts)]
+    return "/".join((*outer, name))
+
+
+def _version(folder: Path) -> int:
+    return max((file.stat().st_mtime_ns for file in folder.glob("*-*.json")), default=0)

@@ -1,0 +1,207 @@
+"""The tab's backend serves what lies inside the log folder, and nothing else."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeprof.runs import PLUGIN, RunFile
+from pipeprof.session import profile as watch
+from pipeprof.surfaces.webpage import plotly_js
+from pipeprof.tensorboard_plugin.answers import MOST_SUMMARIES
+from pipeprof.tensorboard_plugin.plugin import InputPipelinePlugin
+from tests.builders import MS, loop, profile, run_info, stage
+from tests.cli.conftest import write_run
+from tests.tensorboard_plugin.conftest import Tab
+
+ROOT = Path(__file__).parents[2]
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+def recorded(name: str, wait_ms: int = 20):
+    fit = loop(wait_ns=wait_ms * MS)
+    slow = stage(MARKUP, cost_ns=wait_ms * MS, during=fit)
+    return profile(run=run_info(name), loops=(fit,), stages=(slow,))
+
+
+def test_runs_are_listed_the_latest_first(tab: Tab, tmp_path: Path) -> None:
+    assert not tab.plugin.is_active()
+    old = write_run(recorded("old"), tmp_path, "old")
+    write_run(recorded("new"), tmp_path, "new")
+    os.utime(old, ns=(0, 0))
+    assert [run["key"] for run in tab.ask("/runs")["runs"]] == ["new", "old"]
+    assert tab.plugin.is_active()
+
+
+def test_runs_of_folders_below_bear_their_names(tab: Tab, tmp_path: Path) -> None:
+    write_run(recorded("r"), tmp_path / "cats", "r")
+    assert [run["key"] for run in tab.ask("/runs")["runs"]] == ["cats/r"]
+    assert "INPUT-BOUND" in tab.ask("/run", "cats/r")["html"]
+
+
+def test_a_run_is_told_as_the_page_tells_it(tab: Tab, tmp_path: Path) -> None:
+    write_run(recorded("r"), tmp_path, "r")
+    answer = tab.ask("/run", "r")
+    assert "67 % of each step waits for data" in answer["html"]
+    assert [figure["key"] for figure in answer["figures"]] == ["steps", "pipeline"]
+    assert (answer["recording"], answer["trace"]) == (False, None)
+    assert "<img" not in answer["html"]
+
+
+def test_verdicts_are_told_for_some_runs_at_a_time(tab: Tab, tmp_path: Path) -> None:
+    write_run(recorded("slow", 20), tmp_path, "slow")
+    write_run(recorded("fast", 0), tmp_path, "fast")
+    told = tab.ask("/summaries", "slow", "fast", "none")
+    assert {key: each["bound"] for key, each in told.items()} == {
+        "slow": "input",
+        "fast": "compute",
+    }
+    assert told["slow"]["gist"] == "30.0 ms a step"
+    many = [f"x{number}" for number in range(MOST_SUMMARIES)]
+    assert tab.ask("/summaries", *many, "slow") == {}
+
+
+def test_a_verdict_is_told_anew_when_the_run_has_changed(tab: Tab, tmp_path: Path) -> None:
+    write_run(recorded("r", 20), tmp_path, "r")
+    (before,) = tab.ask("/runs")["runs"]
+    assert tab.ask("/summaries", "r")["r"]["bound"] == "input"
+    file = RunFile(tmp_path / PLUGIN / "r", "host-a-4000")
+    file.write(recorded("r", 0))
+    os.utime(file.path, ns=(0, int(before["version"]) + 1))
+    (after,) = tab.ask("/runs")["runs"]
+    assert before["version"] != after["version"]
+    assert tab.ask("/summaries", "r")["r"]["bound"] == "compute"
+
+
+def test_runs_are_compared(tab: Tab, tmp_path: Path) -> None:
+    write_run(recorded("slow", 20), tmp_path, "slow")
+    write_run(recorded("fast", 0), tmp_path, "fast")
+    answer = tab.ask("/comparison", "slow", "fast")
+    assert [figure["key"] for figure in answer["figures"]] == ["compared-steps", "compared-stages"]
+    assert "INPUT-BOUND" in answer["html"]
+    assert "COMPUTE-BOUND" in answer["html"]
+    assert "expected 2 to 8 runs to compare, received 1" in tab.ask("/comparison", "slow")["html"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["../r", "..", "/etc/passwd", "r/../../r", "plugins/pipeprof/r", "", MARKUP, "r\0", "out", "l"],
+)
+def test_nothing_but_the_keys_of_runs_leads_anywhere(
+    tab: Tab, tmp_path: Path, key: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    secret = write_run(recorded("secret"), outside, "secret")
+    run = write_run(recorded("r"), tmp_path, "r")
+    (run.parent / "out").symlink_to(secret)
+    (tmp_path / "l").symlink_to(outside)
+    assert [each["key"] for each in tab.ask("/runs")["runs"]] == ["r"]
+    answer = tab.ask("/run", key)
+    assert "cannot be shown" in answer["html"]
+    assert "<img" not in answer["html"]
+    assert answer["figures"] == []
+
+
+def test_a_log_folder_behind_a_link_is_shown(tmp_path: Path) -> None:
+    write_run(recorded("r"), tmp_path / "real", "r")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert [run["key"] for run in Tab(tmp_path / "link").ask("/runs")["runs"]] == ["r"]
+
+
+def test_a_file_in_a_run_that_is_a_link_is_not_followed(tab: Tab, tmp_path: Path) -> None:
+    run = write_run(recorded("r"), tmp_path, "r")
+    (file,) = run.glob("*.json")
+    file.rename(tmp_path / "elsewhere.json")
+    file.symlink_to(tmp_path / "elsewhere.json")
+    assert "expected a plain file" in tab.ask("/run", "r")["html"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 99}', b"\x80\x04K\x01.", b"\0"])
+def test_damaged_and_foreign_files_are_told_in_a_sentence(
+    tab: Tab, tmp_path: Path, content: bytes
+) -> None:
+    folder = tmp_path / PLUGIN / "bad"
+    folder.mkdir(parents=True)
+    (folder / "host-1.json").write_bytes(content)
+    answer = tab.ask("/run", "bad")
+    assert "The run bad cannot be shown" in answer["html"]
+    assert "Traceback" not in answer["html"]
+    assert tab.ask("/summaries", "bad")["bad"]["verdict"] == "UNREADABLE"
+    assert "cannot be compared" in tab.ask("/comparison", "bad", "bad")["html"]
+
+
+@pytest.mark.parametrize("logdir", ["", "gs://bucket/logs", "/nowhere/at/all"])
+def test_a_log_folder_that_is_none_has_no_runs(logdir: str) -> None:
+    tab = Tab(logdir)
+    assert tab.ask("/runs")["runs"] == []
+    assert not tab.plugin.is_active()
+
+
+def test_a_run_that_is_being_recorded_says_so(tab: Tab, tmp_path: Path) -> None:
+    with watch(range(20), logdir=tmp_path, name="now", sample_hz=0) as session:
+        list(session.dataset)
+        deadline = time.monotonic() + 30
+        while not tab.ask("/runs")["runs"]:  # its first checkpoint is on its way
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert tab.ask("/run", "now")["recording"] is True
+    assert tab.ask("/run", "now")["recording"] is False
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/index.js", "text/javascript"),
+        ("/figures.js", "text/javascript"),
+        ("/tab.css", "text/css"),
+        ("/page.css", "text/css"),
+    ],
+)
+def test_the_tabs_own_files_are_served_and_load_nothing_from_elsewhere(
+    tab: Tab, path: str, kind: str
+) -> None:
+    answer = tab.get(path)
+    assert (answer.status_code, answer.mimetype) == (200, kind)
+    assert not re.search(r"https?://|url\(", answer.get_data(as_text=True))
+
+
+def test_plotly_is_that_of_the_installed_package(tab: Tab) -> None:
+    answer = tab.get("/plotly.min.js")
+    assert answer.get_data() == plotly_js().read_bytes()
+    assert "max-age" in answer.headers["Cache-Control"]
+
+
+def test_tensorboard_finds_the_tab_by_its_entry_point() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    (module, name) = re.findall(
+        r"\[project\.entry-points\.tensorboard_plugins\]\npipeprof = \"(.+):(.+)\"", text
+    )[0]
+    assert (module, name) == (InputPipelinePlugin.__module__, InputPipelinePlugin.__name__)
+    metadata = InputPipelinePlugin(Context()).frontend_metadata()
+    assert (metadata.tab_name, metadata.es_module_path) == ("Input pipeline", "/index.js")
+
+
+class Context:
+    logdir = None
+
+
+def test_the_tab_needs_no_tensorflow_and_loads_little_before_it_is_looked_at() -> None:
+    program = (
+        "import sys, json, types; sys.modules['tensorflow'] = None\n"
+        "from pipeprof.tensorboard_plugin.plugin import InputPipelinePlugin as P\n"
+        "early = [m for m in ('numpy', 'plotly', 'pipeprof.runs') if m in sys.modules]\n"
+        "p = P(types.SimpleNamespace(logdir='.')); p.is_active()\n"
+        "print(json.dumps([early, 'keras' in sys.modules, 'plotly' in sys.modules]))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    early, keras, plotly = json.loads(printed.stdout)
+    assert "pipeprof.runs" not in early
+    assert not keras
+    assert not plotly
