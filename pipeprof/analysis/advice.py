@@ -252,9 +252,11 @@ def _unpredicted(case: Case, worst: Use) -> Iterator[Advice]:
     name = worst.stage.name
     holds_gil = worst.stage.kind.python and case.cause in (Cause.GIL, Cause.SERIAL)
     if case.cause is Cause.CPU_SATURATED:
+        users_own = worst.stage.function or worst.stage.location
+        cheaper = f"Make {name} cheaper, or do its work once before the training"
         yield _open(
             "less_work",
-            f"Make {name} cheaper, or do its work once before the training: no core is free, "
+            f"{cheaper if users_own else 'Leave the training more CPU'}: no core is free, "
             "so more workers or threads will not help.",
         )
     elif case.cause is Cause.TRANSPORT:

@@ -17,7 +17,7 @@ from pipeprof.analysis.findings import (
     InputFinding,
     LoopFinding,
 )
-from pipeprof.recording import Loop, LoopKind, RunInfo
+from pipeprof.recording import Loop, LoopKind, RunInfo, StageKind
 from pipeprof.surfaces.text_layout import shorten, shown
 from pipeprof.wording import (
     CAUSES,
@@ -39,6 +39,8 @@ _SENTENCE_WIDTH = 400
 
 # So far may wait and compute be from making up the step: beyond it, some waits are not known.
 _SLACK_RATIO = 0.02
+
+_RESTART = StageKind.EPOCH_START.value
 
 _GAINING = (Bound.INPUT, Bound.BALANCED)
 
@@ -101,6 +103,9 @@ def waiting(said: Diagnosis) -> str:
     """How much of a step is waiting, or why that is not known."""
     if said.bound is Bound.UNKNOWN or said.wait_ratio is None:
         return _why_unknown(said)
+    if said.cause is Cause.EPOCH_START and said.speedup_limit:
+        whole = 1 - 1 / said.speedup_limit
+        return f"{percent(whole)} of the time waits for data, mostly where epochs begin"
     ready = "the input keeps up: " if said.bound is Bound.COMPUTE else ""
     return f"{ready}{percent(said.wait_ratio)} of each step waits for data"
 
@@ -231,8 +236,10 @@ def reasons(said: Diagnosis) -> list[str]:
     """Why it is as the verdict says, a sentence each."""
     sentences = [sentence(each) for each in said.evidence]
     slowest = said.bottleneck
-    # Evidence that begins with the bottleneck needs no other introduction.
-    if slowest and not (sentences and clean(slowest.stage) in sentences[0]):
+    # Evidence that begins with the bottleneck needs no other introduction, and where the beginnings
+    # of epochs are the cause, a stage within them is not to blame.
+    within = said.cause is Cause.EPOCH_START and slowest and slowest.kind != _RESTART
+    if slowest and not within and not (sentences and clean(slowest.stage) in sentences[0]):
         sentences.insert(0, _slowest(slowest, said.cause))
     return sentences
 

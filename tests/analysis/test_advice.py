@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from pipeprof.analysis.findings import Advice, Diagnosis
-from pipeprof.recording import Input, InputKind, Role, StageKind
+from pipeprof.recording import Input, InputKind, Role, Stage, StageKind
 from tests.analysis.test_diagnosis import (
     TF_DATA,
     THREADS,
@@ -79,6 +79,19 @@ def test_nobody_is_told_to_use_more_workers_on_a_saturated_cpu(kind: InputKind) 
 
     assert not {"workers", "parallel_map", "threads"} & set(actions(said))
     assert "less_work" in actions(said)
+
+
+@pytest.mark.parametrize(
+    ("worst", "told"),
+    [
+        (stage("decode", cpu_ratio=0.97), "Make decode cheaper"),
+        (stage("map", StageKind.TF_DATA, location=None, cpu_ratio=None, lanes={}), "Leave the tr"),
+    ],
+)
+def test_only_what_is_the_users_can_be_made_cheaper(worst: Stage, told: str) -> None:
+    fit = loop(fed_by=Input(kind=InputKind.ARRAYS))
+    said = planted(worst, during=fit, cpu=cpu_in_use(0.97, fit))
+    assert named("less_work", said).summary.startswith(told)
 
 
 def test_a_serial_map_is_told_to_make_parallel_calls() -> None:

@@ -244,6 +244,24 @@ def test_evidence_that_begins_with_the_bottleneck_is_not_introduced():
     assert "Why    decode (train.py:41) never rests.\n\n" in report
 
 
+@pytest.mark.parametrize(("kind", "introduced"), [("tf.data", False), ("epoch start", True)])
+def test_where_epochs_begin_slowly_the_time_lost_there_is_told(kind: str, introduced: bool):
+    said = replace(
+        diagnosis(
+            wait_ms=0.04,
+            compute_ms=1.0,
+            slowest=replace(bottleneck("map"), kind=kind),
+            cause=Cause.EPOCH_START,
+            evidence=("The first step of each epoch waited 83 ms.",),
+        ),
+        speedup_limit=2.5,
+    )
+    text = render_report(findings(main=loop_finding(loop(), said)))
+    assert "60 % of the time waits for data, mostly where epochs begin" in text
+    assert "Why    The first step" in text or introduced
+    assert ("map" in text.partition("Input")[0]) is introduced
+
+
 def test_what_was_tried_is_told_with_what_was_predicted():
     tried = advice(verified=Verified(step_ms=12.5, speedup=2.4))
     report = render_report(findings(main=loop_finding(said=diagnosis(advice=(tried,)))), width=160)
