@@ -138,6 +138,7 @@ class Accumulator:
             Kind.ROOT_SPAN: self._add_root_spans,
             Kind.NESTED_SPAN: self._add_spans,
             Kind.WORK: self._add_work,
+            Kind.EPOCH_START: self._add_starts,
             Kind.WAIT: self._add_waits,
             Kind.STEP: self._add_steps,
             Kind.GAP: self._add_gaps,
@@ -193,6 +194,12 @@ class Accumulator:
     def _add_work(self, events: _Events) -> None:
         work = _columns(events["inner"], events["value"], 0, 0, 0)
         self.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
+
+    def _add_starts(self, events: _Events) -> None:
+        for stage, its in events.each_target():
+            held, calls = its["inner"] >> 32, its["inner"] & 0xFFFFFFFF
+            rows = _columns(its["start_ns"], its["end_ns"], calls, its["value"], held)
+            self.subjects.stages[stage].began(rows)
 
     def _add_waits(self, events: _Events) -> None:
         self._count_batches(self.subjects.translate(events.pid, events["inner"]))
@@ -373,6 +380,7 @@ class Accumulator:
             buffer=levels.get("buffer"),
             buffer_size=levels.get("buffer_size"),
             workers=facts.get("workers"),
+            starts=self.subjects.stages[index].starts,
         )
 
     def _freeze_lane(self, index: int) -> Lane:

@@ -24,6 +24,7 @@ class StageState:
     work: Binned
     parent: int | None
     lanes: Mapping[int, int]
+    starts: IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +151,7 @@ def take(
                 work=accumulator.stage_work.freeze(index),
                 parent=stage.parent,
                 lanes=dict(stage.lanes),
+                starts=stage.starts,
             )
             for index, stage in enumerate(subjects.stages)
         ),
@@ -197,7 +199,7 @@ def resume(checkpoint: Checkpoint) -> Accumulator:
     subjects.warnings = list(checkpoint.warnings)
     stages, lanes = checkpoint.stages, checkpoint.lanes
     subjects.take_up(
-        stages=[StageSums(dict(s.facts), s.parent, dict(s.lanes)) for s in stages],
+        stages=[StageSums(dict(s.facts), s.parent, dict(s.lanes), s.starts) for s in stages],
         lanes=[_lane_sums(lane) for lane in lanes],
         loops=[((state.pid, state.number), _loop_sums(state)) for state in checkpoint.loops],
         gauges=[

@@ -102,6 +102,16 @@ class Location:
         return f"{PurePath(self.file).name}:{self.line}"
 
 
+# Columns of `Stage.starts`: when its iterator was made, when it was read, what it had done by then, and
+# how many elements it held. The last row with the same begin counts.
+START_COLUMNS = ("start_ns", "end_ns", "calls", "work_ns", "held")
+
+
+def no_starts() -> IntArray:
+    """Starts of a stage of which none were seen."""
+    return np.empty((0, len(START_COLUMNS)), np.int64)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """One stage of an input pipeline and the work it did.
@@ -121,6 +131,8 @@ class Stage:
         buffer: how many elements lay ready behind it, over time.
         buffer_size: how many may, over time.
         workers: processes or threads that it may run in at once, where the user chose that number.
+        starts: what it did for the first batches of a pass over the data: rows of `START_COLUMNS` of
+            the first passes and the last.
     """
 
     name: str
@@ -137,6 +149,7 @@ class Stage:
     buffer: Gauge | None = None
     buffer_size: Gauge | None = None
     workers: int | None = None
+    starts: IntArray = field(default_factory=no_starts)
 
 
 # Columns of `Stage.work`. Work is own work: the time in stages called from within is left out.
@@ -519,10 +532,7 @@ def _check_arrays(profile: Profile) -> Iterator[str]:
         for histogram in times:
             yield from _check_histogram(name, histogram)
     for number, stage in enumerate(profile.stages):
-        name = f"stage {number}"
-        yield from _check_binned(name, stage.work, len(STAGE_CHANNELS))
-        for gauge in (stage.parallelism, stage.buffer, stage.buffer_size):
-            yield from _check_gauge(name, gauge)
+        yield from _check_stage_arrays(f"stage {number}", stage)
     for number, lane in enumerate(profile.lanes):
         yield from _check_binned(f"lane {number}", lane.busy, 1)
         yield from _check_binned(f"lane {number}", lane.cpu, len(LANE_CPU_CHANNELS))
@@ -536,6 +546,14 @@ def _check_arrays(profile: Profile) -> Iterator[str]:
     for number, stack in enumerate(profile.stacks):
         if not stack.lines or stack.samples < 1:
             yield f"stack {number}: without lines or samples"
+
+
+def _check_stage_arrays(name: str, stage: Stage) -> Iterator[str]:
+    yield from _check_binned(name, stage.work, len(STAGE_CHANNELS))
+    if stage.starts.ndim != 2 or stage.starts.shape[1] != len(START_COLUMNS):
+        yield f"{name}: starts with other columns than {len(START_COLUMNS)}"
+    for gauge in (stage.parallelism, stage.buffer, stage.buffer_size):
+        yield from _check_gauge(name, gauge)
 
 
 def _check_columns(name: str, table: Steps | Spans | Gauge) -> Iterator[str]:

@@ -43,6 +43,9 @@ WARMUP_STEPS = 5
 
 # What is shown while a profile is on may cost a twentieth of a core.
 _SHOW_REST = 20
+
+# How often a pipeline is looked at while its first batch is long in coming.
+_FIRST_BATCHES_S = 0.1
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*: \S")
 
 _current: "Session | None" = None
@@ -320,6 +323,7 @@ class Session:
         self._collector.start()
 
     def _samplers(self) -> Iterator[Sampler]:
+        yield Sampler(_FIRST_BATCHES_S, self._read_first_batches)
         if self._sample_hz:
             resources = ResourceSampler(self._recorder, self._threads.children)
             yield Sampler(1 / self._sample_hz, self._threads.sample)
@@ -350,6 +354,11 @@ class Session:
             stage_files=lambda: {str(stage.facts.get("file")) for stage in subjects.stages},
         )
         return Sampler(LOOK_S, stacks.sample, finish=stacks.finish)
+
+    def _read_first_batches(self, now: int) -> None:
+        """Looks at tf.data pipelines whose first batch is long in coming."""
+        if self._tfdata is not None:
+            self._tfdata.read_early(now)
 
     def _guarded(self, install: Callable[[], None]) -> Callable[[], None]:
         def guarded() -> None:

@@ -15,9 +15,13 @@ import numpy as np
 from pipeprof.names import FURTHER, MOST_OF_A_TYPE, Facts, further_warning
 from pipeprof.nesting import is_above
 from pipeprof.recorder import WORKER_PROCESS
-from pipeprof.recording import LoopKind, Role, StageKind
+from pipeprof.recording import LoopKind, Role, StageKind, no_starts
 from pipeprof.series import GaugeBins, IntArray
 from pipeprof.steps import LoopSums
+
+# Passes over the data whose beginnings are kept of each stage.
+FIRST_STARTS = 32
+LAST_STARTS = 224
 
 # What identifies a stage, whichever process recorded it.
 _STAGE_IDENTITY = ("name", "kind", "function", "file", "line", "place")
@@ -30,6 +34,14 @@ class StageSums:
     facts: dict[str, Any]
     parent: int | None = None
     lanes: dict[int, int] = field(default_factory=dict)
+    starts: IntArray = field(default_factory=no_starts)
+
+    def began(self, rows: IntArray) -> None:
+        """Adds what it did for the first batches of passes over the data (`START_COLUMNS`)."""
+        self.starts = np.concatenate([self.starts, rows])
+        if len(self.starts) > FIRST_STARTS + LAST_STARTS:
+            ends = (self.starts[:FIRST_STARTS], self.starts[-LAST_STARTS:])
+            self.starts = np.concatenate(ends)
 
 
 @dataclass

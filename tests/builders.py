@@ -227,6 +227,7 @@ def stage(
     buffer: int | None = None,
     buffer_size: int | None = None,
     workers: int | None = None,
+    starts: Sequence[tuple[int, int, int, int, int]] = (),
 ) -> Stage:
     """A stage that works evenly while a loop runs.
 
@@ -248,6 +249,7 @@ def stage(
         buffer: elements that always lay ready behind it.
         buffer_size: elements that may.
         workers: processes or threads that the user chose.
+        starts: rows of `START_COLUMNS`, its work at the beginnings of epochs.
     """
     during = during or loop()
     work_ns = cost_ns * during.step_count
@@ -273,6 +275,7 @@ def stage(
         buffer=_level(buffer, during),
         buffer_size=_level(buffer_size, during),
         workers=workers,
+        starts=np.array(starts, np.int64).reshape(-1, 5),
     )
 
 

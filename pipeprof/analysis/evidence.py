@@ -6,6 +6,7 @@ from pipeprof.analysis.bottleneck import find_bottleneck, sharing_with
 from pipeprof.analysis.case import Case
 from pipeprof.analysis.causes import CROWDED_FROM, gil_held, known_cpu_ratio
 from pipeprof.analysis.costs import Use
+from pipeprof.analysis.epoch_starts import usual_reason
 from pipeprof.analysis.findings import Bound, Cause
 from pipeprof.analysis.lanes import SATURATED_FROM, THROTTLED_FROM, resource_finding
 from pipeprof.analysis.places import WORKERS_KEY, trains_on
@@ -109,6 +110,9 @@ def _epoch_starts(case: Case) -> Iterator[str]:
         f"The first step of each epoch waited {milliseconds(stalls.median_ms)} "
         f"(median of {_count(stalls.epochs, 'epoch')})"
     )
+    reason = usual_reason(case.seen.fed.epoch_starts)
+    if reason is not None:
+        waited = f"{waited}: {reason}"
     if case.cause is Cause.EPOCH_START:
         others_ms = inside.mean * case.seen.times.counted
         yield f"{waited}; all other steps together waited {milliseconds(others_ms)}."

@@ -189,6 +189,44 @@ class Diagnosis:
     advice: tuple[Advice, ...]
 
 
+class StartCause(Enum):
+    """Why the first batch of an epoch was waited for."""
+
+    FILL = "fill"
+    """A stage takes in many elements before it gives one (a shuffle)."""
+    SKIP = "skip"
+    CACHE_WRITE = "cache_write"
+    """The same, through a cache that later epochs only read."""
+    OPENING = "opening"
+    """A source, or what opens sources (an interleave of files), takes long to begin."""
+    FIRST_CALLS = "first_calls"
+    TRAINING = "training_start"
+    """The very first step: tracing and compiling cannot be told from waiting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochStart:
+    """The wait for the first batch of an epoch.
+
+    Attributes:
+        epoch: number of the epoch in its loop, from 0.
+        wait_ms: what its first step waited.
+        usual_ms: median wait of the epoch's other steps, or None.
+        cause: why, or None where that is not known or there is nothing to explain.
+        stage: the stage that it is about, or None.
+        elements: elements taken in before the first was given, or None.
+        work_ms: the work that this took, or None.
+    """
+
+    epoch: int
+    wait_ms: float
+    usual_ms: float | None
+    cause: StartCause | None
+    stage: Stage | None
+    elements: int | None
+    work_ms: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFinding:
     """How the input of a loop ran.
@@ -205,6 +243,7 @@ class InputFinding:
         queue_mean: batches that lay ready on average, or None.
         queue_empty_ratio: how often none was ready when the loop asked, or None.
         epoch_start_ms: median of what each epoch's first step waited, or None.
+        epoch_starts: those waits with their causes, of the first epochs and the last.
     """
 
     kind: str | None
@@ -218,6 +257,7 @@ class InputFinding:
     queue_mean: float | None
     queue_empty_ratio: float | None
     epoch_start_ms: float | None
+    epoch_starts: tuple[EpochStart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

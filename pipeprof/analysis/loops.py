@@ -23,7 +23,8 @@ class Stalls:
         count: how many there are.
         wait_ms: what they waited together.
         step_ms: how long the steps that waited took together.
-        epochs: how many epochs have a first step with a known wait, none left out.
+        epochs: how many epochs have a first step with a known wait; the run's very first, which also
+            has what starts up in the training, counts only where there is no other.
         median_ms: the median of those waits, or None without any.
     """
 
@@ -128,7 +129,9 @@ def _times_of_steps(steps: Steps, warmup_steps: int) -> LoopTimes:
     counted = steady & ~first
     known = counted & steps.measured
     begun = first & steps.measured
-    stalled = steady & begun & (steps.ordinal > 0)
+    later = begun & (steps.ordinal > 0)
+    begun = later if later.any() else begun  # the very first also has what starts up
+    stalled = steady & later
     waited_ns, lasted_ns = int(steps.wait_ns[known].sum()), int(durations[known].sum())
     return LoopTimes(
         counted=int(counted.sum()),

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from pipeprof.analysis.costs import Use
+from pipeprof.analysis.epoch_starts import epoch_starts
 from pipeprof.analysis.findings import InputFinding
 from pipeprof.analysis.loops import LoopTimes
 from pipeprof.analysis.places import by_work, trains_on
@@ -28,6 +29,7 @@ def describe_input(
         queue_mean=window.level(loop.input.queue),
         queue_empty_ratio=window.empty_ratio(loop.input.queue),
         epoch_start_ms=times.stalls.median_ms,
+        epoch_starts=epoch_starts(profile, loop),
     )
 
 

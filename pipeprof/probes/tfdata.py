@@ -36,6 +36,7 @@ from pipeprof.records import Kind, code
 
 BATCHES_PER_READING = GAP_WINDOW // 2
 LONGEST_BETWEEN_READINGS_NS = 200_000_000
+EARLY_READINGS_FROM_NS = 50_000_000
 
 
 class TfDataProbe:
@@ -102,9 +103,12 @@ class TfDataProbe:
         followed = self._followed.get(loop)
         if followed is None:
             return
+        # What the pipeline did for an epoch's first batch shows why that was waited for.
+        begins = not followed.in_epoch
         followed.step_ended(loop.step, batches, loop.began_ns, now)
         due = (
-            followed.batches >= BATCHES_PER_READING
+            begins
+            or followed.batches >= BATCHES_PER_READING
             or now - followed.read_ns >= LONGEST_BETWEEN_READINGS_NS
             or loop.step == self._watch.warmup - 1
             or at_most
@@ -166,7 +170,10 @@ class TfDataProbe:
         fed_by = describe_input(InputKind.TF_DATA, tracked.name)
         watch.loops.hand.fetched(tracked.source, fed_by, start_ns, end_ns, shape)
         tracked.taken += 1
-        if tracked.taken == watch.warmup or end_ns - tracked.read_ns > LONGEST_BETWEEN_READINGS_NS:
+        if (
+            tracked.taken in (1, watch.warmup)
+            or end_ns - tracked.read_ns > LONGEST_BETWEEN_READINGS_NS
+        ):
             self._read(tracked, end_ns)
 
     def _taken_in_python(self, iterator: Any) -> None:
@@ -264,10 +271,30 @@ class TfDataProbe:
         return gaps
 
     def _record_work(self, tracked: TrackedIterator, snapshot: ModelSnapshot, now: int) -> None:
+        began_ns = tracked.made_ns if tracked.stages is None else None
         if tracked.stages is None:
             tracked.stages = PipelineStages(self._watch, self._describe(tracked), tracked.place())
+            if tracked.early is not None:  # inputs that have ended since are in no later reading
+                early, then = tracked.early
+                tracked.stages.record(None, early, 0, tracked.read_ns, then, began_ns)
+                tracked.snapshot, tracked.read_ns, tracked.early = early, then, None
         python_ns = self._generators.take_ns()
-        tracked.stages.record(tracked.snapshot, snapshot, python_ns, tracked.read_ns, now)
+        tracked.stages.record(tracked.snapshot, snapshot, python_ns, tracked.read_ns, now, began_ns)
+
+    def read_early(self, now: int) -> None:
+        """Reads iterators whose first batch is long in coming; called from another thread."""
+        for tracked in list(self._iterators):
+            iterator = tracked.iterator()
+            waits = tracked.snapshot is None and tracked.has_model is not False
+            if iterator is not None and waits and now - tracked.made_ns >= EARLY_READINGS_FROM_NS:
+                self._guarded(self._read_early, tracked, iterator, now)
+
+    def _read_early(self, tracked: TrackedIterator, iterator: Any, now: int) -> None:
+        snapshot = read_model(iterator)
+        if snapshot is None:
+            tracked.has_model = False
+        elif not snapshot.nodes[snapshot.output].num_elements:
+            tracked.early = (snapshot, now)
 
     def _describe(self, tracked: TrackedIterator) -> Pipeline:
         dataset = tracked.dataset()

@@ -22,12 +22,14 @@ class TrackedIterator:
         self.has_model: bool | None = None if _autotunes(dataset) else False
         self.snapshot: ModelSnapshot | None = None
         self.stages: PipelineStages | None = None
+        # The latest reading while its first batch was still to come, and when.
+        self.early: tuple[ModelSnapshot, int] | None = None
         self.elements = 0
         self.new_elements = 0
         self.taken = 0
         self.taken_in_python = False
         self.elsewhere = False
-        self.read_ns = now_ns()
+        self.made_ns = self.read_ns = now_ns()
 
     def place(self) -> str:
         """What tells its stages from those of a like pipeline that feeds another kind of loop."""

@@ -37,6 +37,7 @@ class PipelineStages:
         python_ns: int,
         start_ns: int,
         end_ns: int,
+        began_ns: int | None = None,
     ) -> None:
         """Records what each stage did between two readings.
 
@@ -46,6 +47,7 @@ class PipelineStages:
             python_ns: time spent in generators meanwhile, which have stages of their own.
             start_ns: when the earlier reading was taken, or the iterator made.
             end_ns: when the later one was.
+            began_ns: when the iterator was made, if its first batches are just being taken.
         """
         identities = self._identities = align(self._pipeline, snapshot, self._identities)
         by_path: dict[str, list[int]] = {}
@@ -64,6 +66,8 @@ class PipelineStages:
             elements = sum(d.elements for d in done)
             spent_ns = sum(d.processing_time_ns for d in done)
             lane.write(code(Kind.WORK, number), start_ns, end_ns, elements, spent_ns)
+            if began_ns is not None:
+                self._record_start(number, nodes, began_ns, end_ns)
             size = sum(d.bytes_produced for d in done)
             lane.write(code(Kind.BYTES, number), end_ns, end_ns, 0, size)
             for field, level in _levels(nodes):
@@ -75,6 +79,14 @@ class PipelineStages:
         ):
             gauge = self._recorder.names.number({"type": "gauge", "name": name})
             lane.write(code(Kind.GAUGE, gauge), end_ns, end_ns, 0, level)
+
+    def _record_start(self, stage: int, nodes: list[NodeCounters], began_ns: int, now: int) -> None:
+        """Records what a stage did and holds since its iterator was made, Python code included."""
+        calls = sum(node.num_elements for node in nodes)
+        held = sum(node.buffered_elements for node in nodes)
+        work_ns = sum(node.processing_time_ns for node in nodes)
+        start = code(Kind.EPOCH_START, stage)
+        self._recorder.lane().write(start, began_ns, now, held << 32 | calls & 0xFFFFFFFF, work_ns)
 
     def _stage(
         self,

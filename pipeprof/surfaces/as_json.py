@@ -16,6 +16,7 @@ from pipeprof.analysis.findings import (
     CpuFinding,
     DeliveryFinding,
     Diagnosis,
+    EpochStart,
     Findings,
     HotLine,
     InputFinding,
@@ -187,6 +188,21 @@ def _input(found: InputFinding) -> dict[str, Any]:
             "empty_ratio": _number(found.queue_empty_ratio),
         },
         "epoch_start_ms": {"median": _number(found.epoch_start_ms)},
+        "epoch_starts": [_epoch_start(start) for start in found.epoch_starts],
+    }
+
+
+def _epoch_start(start: EpochStart) -> dict[str, Any]:
+    location = start.stage.location if start.stage else None
+    return {
+        "epoch": start.epoch,
+        "wait_ms": _number(start.wait_ms),
+        "usual_ms": _number(start.usual_ms),
+        "cause": start.cause.value if start.cause else None,
+        "stage": start.stage.name if start.stage else None,
+        "location": str(location) if location else None,
+        "elements": start.elements,
+        "work_ms": _number(start.work_ms),
     }
 
 

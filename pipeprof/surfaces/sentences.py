@@ -6,6 +6,7 @@ what else a surface needs (escaping, colours) is its own.
 
 from collections.abc import Iterator, Sequence
 
+from pipeprof.analysis.epoch_starts import say_starts
 from pipeprof.analysis.findings import (
     Advice,
     Bottleneck,
@@ -185,7 +186,10 @@ def input_pieces(main: LoopFinding) -> Iterator[str]:
         yield f"{found.queue_mean:.1f} of {found.queue_size} batches ready"
     if found.queue_empty_ratio is not None:
         yield f"queue empty {percent(found.queue_empty_ratio)} of the time"
-    if found.epoch_start_ms is not None:
+    starts = say_starts(found.epoch_starts)
+    if starts is not None:
+        yield starts
+    elif found.epoch_start_ms is not None:
         yield f"first batch of an epoch took {duration(found.epoch_start_ms)}"
 
 

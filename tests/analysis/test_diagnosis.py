@@ -496,7 +496,7 @@ def test_stalls_at_epoch_starts_are_the_cause_when_they_outweigh() -> None:
     assert (said.bound, said.cause) == (Bound.INPUT, Cause.EPOCH_START)
     assert said.bottleneck is not None
     assert said.bottleneck.stage == "start of workers"
-    assert said.evidence[0].startswith("The first step of each epoch waited 400 ms (median of 5 ep")
+    assert said.evidence[0].startswith("The first step of each epoch waited 400 ms (median of 4 ep")
     assert said.advice[0].action == "longer_epochs"
     assert said.advice[0].predicted_step_ms == pytest.approx(31)
 

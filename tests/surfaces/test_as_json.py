@@ -162,6 +162,7 @@ def test_a_whole_report():
         "threads": ["worker 1", "worker 2"],
         "queue": {"size": 10, "mean": 0.125, "empty_ratio": 0.9},
         "epoch_start_ms": {"median": 400.0},
+        "epoch_starts": [],
     }
     assert to_dict(found) == {
         "format": 1,

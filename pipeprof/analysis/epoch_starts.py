@@ -1,0 +1,258 @@
+"""What the first batch of each epoch waited for: a buffer that fills, files that open, a cache.
+
+Goes by what each stage of a tf.data pipeline had done when the first batch of a pass had come
+(`Stage.starts`), against what it does for a batch later on.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeprof.analysis.findings import EpochStart, StartCause
+from pipeprof.analysis.loops import MS
+from pipeprof.recording import (
+    STAGE_CHANNELS,
+    START_COLUMNS,
+    Loop,
+    Profile,
+    Stage,
+    WaitSource,
+)
+from pipeprof.series import IntArray
+
+_BEGAN, _READ, _CALLS, _WORK, _HELD = range(len(START_COLUMNS))
+
+# A first batch that waits less than this above the others has nothing to explain.
+_LEAST_MS = 1.0
+_LEAST_TIMES = 2.0
+
+# What accounts for less than this of the wait is not its cause.
+_EXPLAINED_FROM = 0.4
+
+# Of more epochs than these, some in the middle are left out.
+_FIRST, _LAST = 32, 32
+
+
+def epoch_starts(profile: Profile, loop: Loop) -> tuple[EpochStart, ...]:
+    """The first waits of a loop's epochs, as far as its steps were kept, with their causes."""
+    steps = loop.steps
+    first = np.diff(steps.epoch, prepend=-1) != 0
+    # The steps in the middle of a long loop are missing: the one after the hole is no first one.
+    first[1:] &= np.diff(steps.ordinal) == 1
+    chosen = np.flatnonzero(first & steps.measured)
+    if len(chosen) > _FIRST + _LAST:
+        chosen = np.concatenate([chosen[:_FIRST], chosen[-_LAST:]])
+    stages = _Beginnings(profile.stages)
+    return tuple(_start(loop, int(step), stages) for step in chosen)
+
+
+def _start(loop: Loop, step: int, stages: "_Beginnings") -> EpochStart:
+    steps = loop.steps
+    wait_ms = int(steps.wait_ns[step]) / MS
+    others = (steps.epoch == steps.epoch[step]) & steps.measured
+    others[step] = False
+    usual_ms = float(np.median(steps.wait_ns[others])) / MS if others.any() else None
+    more_ms = wait_ms - (usual_ms or 0.0)
+    cause = None
+    if more_ms >= _LEAST_MS and wait_ms >= _LEAST_TIMES * (usual_ms or 0.0):
+        pass_ = stages.between(int(steps.start_ns[step]), int(steps.end_ns[step]))
+        cause = pass_.find_cause(more_ms) if pass_ is not None else None
+        # Gaps are known from the first batch on: what comes before it counts as waiting.
+        starts_up = steps.ordinal[step] == 0 and loop.waits_by is not WaitSource.ITERATOR
+        if cause is None and starts_up:
+            cause = _Found(StartCause.TRAINING, None, None, None)
+    return EpochStart(
+        epoch=int(steps.epoch[step]),
+        wait_ms=wait_ms,
+        usual_ms=usual_ms,
+        cause=cause.cause if cause else None,
+        stage=cause.stage if cause else None,
+        elements=cause.elements if cause else None,
+        work_ms=cause.work_ms if cause else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    cause: StartCause
+    stage: Stage | None
+    elements: int | None
+    work_ms: float | None
+
+
+class _Beginnings:
+    """What all stages did at the beginnings of passes over the data."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self.stages = stages
+        self._latest = [_latest_rows(stage.starts) for stage in stages]
+        self.usual_ns = [
+            _usual_ns(stage, rows) for stage, rows in zip(stages, self._latest, strict=True)
+        ]
+
+    def between(self, start_ns: int, end_ns: int) -> "_Pass | None":
+        """The pass whose first batch came in that time, or None."""
+        rows = {}
+        for index, starts in enumerate(self._latest):
+            inside = starts[(starts[:, _READ] >= start_ns) & (starts[:, _READ] <= end_ns)]
+            if len(inside):
+                rows[index] = inside[-1]
+        if not rows:
+            return None
+        began = max(int(row[_BEGAN]) for row in rows.values())
+        return _Pass(self, {index: row for index, row in rows.items() if row[_BEGAN] == began})
+
+
+def _latest_rows(starts: IntArray) -> IntArray:
+    """Of several readings of one beginning, the last."""
+    latest: IntArray = starts[np.diff(starts[:, _BEGAN], append=-1) != 0]
+    return latest
+
+
+def _usual_ns(stage: Stage, starts: IntArray) -> float | None:
+    """Work of one call later on, or None where there was none."""
+    total = stage.work.total()
+    calls = int(total[STAGE_CHANNELS.index("calls")] - starts[:, _CALLS].sum())
+    work_ns = int(total[STAGE_CHANNELS.index("work_ns")] - starts[:, _WORK].sum())
+    return max(work_ns, 0) / calls if calls > 0 else None
+
+
+class _Pass:
+    """What the stages of one pipeline had done when its first batch had come."""
+
+    def __init__(self, all_: _Beginnings, rows: dict[int, IntArray]) -> None:
+        self._all = all_
+        self._rows = rows
+
+    def find_cause(self, more_ms: float) -> _Found | None:
+        """What made the first batch wait so much longer than others."""
+        found = [*self._surplus(), *self._first_calls()]
+        known = [each for each in found if each.work_ms is not None]
+        best = max(known, key=lambda each: each.work_ms or 0.0, default=None)
+        if best is not None and (best.work_ms or 0.0) >= _EXPLAINED_FROM * more_ms:
+            return best
+        return next((each for each in found if each.work_ms is None), None)
+
+    def _surplus(self) -> Iterator[_Found]:
+        """Stages that take in more elements than they give, before they give the first."""
+        for index, row in self._rows.items():
+            stage = self._all.stages[index]
+            runs_beside = stage.parallelism is not None or stage.buffer_size is not None
+            if runs_beside or "cache" in stage.name.lower():
+                continue
+            below = self._below(index)
+            taken = max((int(self._rows[i][_CALLS]) for i in self._asked_by(index)), default=0)
+            given, held = int(row[_CALLS]), int(row[_HELD])
+            if held > given:
+                # It refills as it gives, until its input has ended.
+                goes_on = any(self._rows[i][_READ] == row[_READ] for i in below)
+                cause, surplus = StartCause.FILL, held + (1 if goes_on else given)
+            elif "skip" in stage.name.lower() and taken > given:
+                cause, surplus = StartCause.SKIP, taken - given
+            else:
+                continue
+            if not below:  # they have ended: nothing tells what they did
+                yield _Found(cause, stage, surplus, None)
+                continue
+            all_ms = sum(map(self._lasted_ms, below))
+            work_ms = all_ms * min(surplus / max(taken, 1), 1.0)
+            cache = self._written_cache(below)
+            if cache is None:
+                yield _Found(cause, stage, surplus, work_ms)
+            else:
+                yield _Found(StartCause.CACHE_WRITE, self._all.stages[cache], surplus, work_ms)
+
+    def _first_calls(self) -> Iterator[_Found]:
+        """Stages whose first calls cost more than later ones."""
+        for index, row in self._rows.items():
+            usual_ns = self._all.usual_ns[index]
+            if usual_ns is None:
+                continue
+            more_ns = int(row[_WORK]) - int(row[_CALLS]) * usual_ns
+            inputs = len(self._asked_by(index))
+            # A source opens files, and so does what opens one input after another.
+            cause = StartCause.FIRST_CALLS if inputs == 1 else StartCause.OPENING
+            work_ms = more_ns / MS / self._parallelism(index)
+            if work_ms > 0:
+                yield _Found(cause, self._all.stages[index], None, work_ms)
+
+    def _written_cache(self, indices: Sequence[int]) -> int | None:
+        """A cache among these whose own input worked."""
+        caches = (i for i in indices if "cache" in self._all.stages[i].name.lower())
+        return next((i for i in caches if self._below(i)), None)
+
+    def _asked_by(self, index: int) -> list[int]:
+        return [i for i in self._rows if self._all.stages[i].parent == index]
+
+    def _below(self, index: int) -> list[int]:
+        below = self._asked_by(index)
+        return below + [deeper for child in below for deeper in self._below(child)]
+
+    def _lasted_ms(self, index: int) -> float:
+        return float(self._rows[index][_WORK]) / MS / self._parallelism(index)
+
+    def _parallelism(self, index: int) -> float:
+        gauge = self._all.stages[index].parallelism
+        return max((gauge.mean() if gauge is not None else None) or 1.0, 1.0)
+
+
+def say_starts(starts: Sequence[EpochStart]) -> str | None:
+    """How epochs begin, and why: ``each epoch begins with 1.2 s of waiting: …``; None without any."""
+    if not starts:
+        return None
+    median_ms = float(np.median([start.wait_ms for start in _later(starts)]))
+    which = "each epoch" if len(starts) > 1 else "the epoch"
+    reason = usual_reason(starts)
+    said = f"{which} begins with {_duration(median_ms)} of waiting"
+    said = f"{said}: {reason}" if reason else said
+    first = starts[0]
+    if first.cause is StartCause.CACHE_WRITE and len(starts) > 1:
+        said = f"{said}; the first with {_duration(first.wait_ms)}: {because(first)}"
+    return said
+
+
+def usual_reason(starts: Sequence[EpochStart]) -> str | None:
+    """Why most epochs begin with a wait, in words, or None where that is not known."""
+    later = _later(starts)
+    causes = Counter((start.cause, start.stage and start.stage.name) for start in later)
+    [(usual, count)] = causes.most_common(1) or [((None, None), 0)]
+    if usual[0] is None or 2 * count <= len(later):
+        return None
+    alike = [start for start in later if (start.cause, start.stage and start.stage.name) == usual]
+    return because(sorted(alike, key=lambda start: start.wait_ms)[len(alike) // 2])
+
+
+def _later(starts: Sequence[EpochStart]) -> Sequence[EpochStart]:
+    """Without the first of several: it also has what starts up in the training."""
+    return [start for start in starts if start.epoch > 0] or starts
+
+
+def because(start: EpochStart) -> str:
+    """Why an epoch began with a wait, in words."""
+    name = _label(start.stage) if start.stage is not None else "the input"
+    count = f"{start.elements or 0:,} elements"
+    match start.cause:
+        case StartCause.FILL:
+            return f"{name} fills with {count}"
+        case StartCause.SKIP:
+            return f"{name} passes over {count}"
+        case StartCause.CACHE_WRITE:
+            return f"{name} is written, {count} before the first batch"
+        case StartCause.OPENING:
+            return f"{name} opens its input in {_duration(start.work_ms or 0.0)}"
+        case StartCause.FIRST_CALLS:
+            return f"the first calls of {name} take {_duration(start.work_ms or 0.0)}"
+        case StartCause.TRAINING:
+            return "the training itself starts up"
+        case None:
+            return "the cause was not seen"
+
+
+def _label(stage: Stage) -> str:
+    return f"{stage.name} ({stage.location.short})" if stage.location else stage.name
+
+
+def _duration(ms: float) -> str:
+    return f"{ms / 1e3:.1f} s" if ms >= 999.5 else f"{ms:.0f} ms" if ms >= 9.95 else f"{ms:.1f} ms"

@@ -1,0 +1,166 @@
+"""Why epochs begin with a wait: planted beginnings of tf.data pipelines, and their opposites."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from pipeprof.analysis.epoch_starts import epoch_starts, say_starts
+from pipeprof.analysis.findings import EpochStart, StartCause
+from pipeprof.recording import Loop, Stage, StageKind, WaitSource
+from tests.builders import DECODE, MS, loop, profile, stage
+
+EPOCHS, STEPS, BATCH = 3, 20, 32
+
+
+def fit(
+    first_ms: Sequence[int] = (700, 500, 500),
+    wait_ms: int = 1,
+    waits_by: WaitSource = WaitSource.GAP_TIMES,
+) -> Loop:
+    """Three epochs of 20 steps whose first steps wait long."""
+    waits = [
+        (first_ms[step // STEPS] if step % STEPS == 0 else wait_ms) * MS
+        for step in range(EPOCHS * STEPS)
+    ]
+    return loop(
+        steps=EPOCHS * STEPS, wait_ns=waits, compute_ns=9 * MS, epochs=EPOCHS, waits_by=waits_by
+    )
+
+
+def tf_stage(
+    name: str,
+    during: Loop,
+    *,
+    calls: int,
+    work_ms: float,
+    held: int = 0,
+    per_step: int = BATCH,
+    cost_us: int = 0,
+    parent: int | None = None,
+    parallelism: int | None = None,
+    epochs: Sequence[int] = range(EPOCHS),
+) -> Stage:
+    """A stage that had done so much when each epoch's first batch had come, and the usual later."""
+    begins = during.steps.start_ns[::STEPS].tolist()
+    ends = during.steps.end_ns[::STEPS].tolist()
+    starts = [(begins[e] + 1, ends[e], calls, round(work_ms * MS), held) for e in epochs]
+    later = per_step * (STEPS - 1) * len(epochs)
+    whole_us = later * cost_us + len(epochs) * work_ms * 1000
+    return stage(
+        name,
+        StageKind.TF_DATA,
+        cost_ns=round(whole_us * 1000 / during.step_count),
+        calls=later + calls * len(epochs),
+        cpu_ratio=None,
+        during=during,
+        location=DECODE if name == "decode" else None,
+        parent=parent,
+        lanes={},
+        parallelism=parallelism,
+        starts=starts,
+    )
+
+
+def starts_of(during: Loop, *stages: Stage) -> tuple[EpochStart, ...]:
+    return epoch_starts(profile(loops=(during,), stages=stages), during)
+
+
+def causes(starts: Sequence[EpochStart]) -> list[tuple[StartCause | None, str | None, int | None]]:
+    return [(s.cause, s.stage.name if s.stage else None, s.elements) for s in starts]
+
+
+def filled(during: Loop, epochs: Sequence[int] = range(EPOCHS)) -> tuple[Stage, ...]:
+    return (
+        tf_stage("batch", during, calls=1, work_ms=1, per_step=1, cost_us=1000),
+        tf_stage("shuffle", during, calls=BATCH, work_ms=2, held=999, cost_us=5, parent=0),
+        tf_stage(
+            "decode",
+            during,
+            calls=999 + BATCH,
+            work_ms=490,
+            cost_us=475,
+            parent=1,
+            epochs=epochs,
+        ),
+    )
+
+
+def test_a_shuffle_that_fills_is_why_each_epoch_begins_late() -> None:
+    during = fit()
+    starts = starts_of(during, *filled(during))
+    assert causes(starts) == [(StartCause.FILL, "shuffle", 1000)] * EPOCHS
+    assert starts[1].wait_ms == 500
+    assert starts[1].usual_ms == 1
+    assert starts[1].work_ms == pytest.approx(490 * 1000 / 1031)
+    assert say_starts(starts) == (
+        "each epoch begins with 500 ms of waiting: shuffle fills with 1,000 elements"
+    )
+
+
+def test_a_shuffle_whose_whole_input_has_ended_is_named_without_its_work() -> None:
+    during = fit()
+    batch, shuffle, _ = filled(during)
+    starts = starts_of(during, batch, shuffle)
+    assert causes(starts) == [(StartCause.FILL, "shuffle", 999 + BATCH)] * EPOCHS
+    assert starts[1].work_ms is None
+
+
+def test_a_shuffle_that_fills_at_once_is_no_cause_of_a_long_wait() -> None:
+    during = fit()
+    batch, shuffle, _ = filled(during)
+    quick = tf_stage("decode", during, calls=999 + BATCH, work_ms=2, cost_us=2, parent=1)
+    assert causes(starts_of(during, batch, shuffle, quick))[1:] == [(None, None, None)] * 2
+
+
+def test_nothing_is_explained_where_the_first_batch_comes_like_the_others() -> None:
+    during = fit(first_ms=(40, 30, 30), wait_ms=29)
+    starts = starts_of(during, *filled(during))
+    assert causes(starts) == [(None, None, None)] * EPOCHS
+    assert say_starts(starts) == "each epoch begins with 30 ms of waiting"
+
+
+def test_a_cache_that_is_written_makes_the_first_epoch_begin_late_only() -> None:
+    during = fit(first_ms=(600, 20, 20))
+    batch, shuffle, _ = filled(during)
+    cache = tf_stage("cache", during, calls=999 + BATCH, work_ms=1, held=1031, parent=1)
+    decode = tf_stage(
+        "decode", during, calls=999 + BATCH, work_ms=490, cost_us=475, parent=2, epochs=(0,)
+    )
+    starts = starts_of(during, batch, shuffle, cache, decode)
+    assert causes(starts)[0] == (StartCause.CACHE_WRITE, "cache", 1000)
+    assert all(start.cause is not StartCause.CACHE_WRITE for start in starts[1:])
+    assert str(say_starts(starts)).endswith(
+        "the first with 600 ms: cache is written, 1,000 elements before the first batch"
+    )
+
+
+def test_elements_that_are_skipped_are_why() -> None:
+    during = fit()
+    skip = tf_stage("skip", during, calls=BATCH, work_ms=0)
+    decode = tf_stage("decode", during, calls=1000 + BATCH, work_ms=490, cost_us=475, parent=0)
+    assert causes(starts_of(during, skip, decode))[1] == (StartCause.SKIP, "skip", 1000)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "cause"), [(0, StartCause.OPENING), (1, StartCause.FIRST_CALLS)]
+)
+def test_a_stage_whose_first_elements_are_dear_is_why(inputs: int, cause: StartCause) -> None:
+    during = fit()
+    slow = tf_stage("decode", during, calls=BATCH, work_ms=480, cost_us=10)
+    below = tf_stage("range", during, calls=BATCH, work_ms=0, parent=0)
+    starts = starts_of(during, slow, *[below] * inputs)
+    assert [s.cause for s in starts] == [cause] * EPOCHS
+    assert starts[1].work_ms == pytest.approx(480, rel=0.01)
+    # With two calls at once they last half as long: too short for such a wait.
+    twice = tf_stage("decode", during, calls=BATCH, work_ms=380, cost_us=10, parallelism=2)
+    assert starts_of(during, twice, *[below] * inputs)[1].cause is None
+
+
+def test_what_the_very_first_step_waits_may_be_the_training_that_starts() -> None:
+    during = fit(first_ms=(900, 1, 1))
+    [first, *later] = starts_of(during)
+    assert first.cause is StartCause.TRAINING
+    assert [start.cause for start in later] == [None, None]
+    # Not where each fetch was timed by itself.
+    timed = fit(first_ms=(900, 1, 1), waits_by=WaitSource.ITERATOR)
+    assert starts_of(timed)[0].cause is None

@@ -1,0 +1,106 @@
+"""What epochs of real pipelines begin with is told: planted causes, and a pipeline with none."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import pipeprof
+from pipeprof.analysis.findings import StartCause
+from tests.integration.feeds import batch, model, train
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore:Your input ran out of data"),
+]
+
+EPOCHS, BATCHES, ROWS = 3, 8, 4
+ITEM_S = 0.02
+SIGNATURE = (tf.TensorSpec((None, 8, 8, 1)), tf.TensorSpec((None,), tf.int64))
+
+
+def rows() -> Any:
+    image, label = batch(0)
+    return tf.data.Dataset.from_tensors((image[0], label[0])).repeat(BATCHES * ROWS)
+
+
+def sleeping(seconds: float, value: Any) -> Any:
+    def sleep(array: Any) -> Any:
+        time.sleep(seconds)
+        return array
+
+    return tf.ensure_shape(tf.numpy_function(sleep, [value], value.dtype), value.shape)
+
+
+def decode(image: Any, label: Any) -> Any:
+    return sleeping(ITEM_S, image), label
+
+
+def shuffled() -> Any:
+    return rows().map(decode).shuffle(20).batch(ROWS)
+
+
+def cached() -> Any:
+    return rows().map(decode).cache().shuffle(20).batch(ROWS)
+
+
+def skipping() -> Any:
+    return rows().map(decode).skip(20).repeat(2).batch(ROWS)
+
+
+def opening() -> Any:
+    def open_file(number: Any) -> Any:
+        with tf.control_dependencies([sleeping(20 * ITEM_S, number)]):
+            return rows()
+
+    return tf.data.Dataset.range(1).interleave(open_file, cycle_length=1).batch(ROWS)
+
+
+def starting() -> Any:
+    def batches() -> Any:
+        time.sleep(20 * ITEM_S)
+        for index in range(BATCHES):
+            yield batch(index)
+
+    return tf.data.Dataset.from_generator(batches, output_signature=SIGNATURE)
+
+
+def even() -> Any:
+    return rows().map(decode).batch(ROWS)
+
+
+CAUSES: dict[str, tuple[Callable[[], Any], StartCause | None, str | None]] = {
+    "a shuffle fills": (shuffled, StartCause.FILL, "shuffle"),
+    "elements are skipped": (skipping, StartCause.SKIP, "skip"),
+    "files are opened": (opening, StartCause.OPENING, "open_file"),
+    "a generator starts": (starting, StartCause.OPENING, "batches"),
+    "nothing": (even, None, None),
+}
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_the_cause_of_each_epochs_late_begin_is_named(name: str, tmp_path: Path) -> None:
+    make, cause, stage = CAUSES[name]
+    with pipeprof.profile(make(), logdir=tmp_path) as prof:
+        train(model(), prof.dataset, epochs=EPOCHS)
+    found = prof.findings.loops[0].input.epoch_starts
+    assert [start.epoch for start in found] == list(range(EPOCHS))
+    later = found[1:]
+    assert [start.cause for start in later] == [cause] * len(later)
+    if stage is not None:
+        assert {start.stage.name for start in later if start.stage} == {stage}
+    if cause is not None:
+        assert np.mean([start.wait_ms for start in later]) > 15 * ITEM_S * 1e3
+
+
+def test_a_cache_that_is_written_is_named_for_the_first_epoch_alone(tmp_path: Path) -> None:
+    with pipeprof.profile(cached(), logdir=tmp_path) as prof:
+        train(model(), prof.dataset, epochs=EPOCHS)
+    first, *later = prof.findings.loops[0].input.epoch_starts
+    assert first.cause is StartCause.CACHE_WRITE
+    assert all(start.cause is not StartCause.CACHE_WRITE for start in later)
+    assert all(start.wait_ms < first.wait_ms / 2 for start in later)
