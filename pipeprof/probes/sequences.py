@@ -10,13 +10,15 @@ import functools
 import itertools
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeprof import recorder as recording
 from pipeprof.clock import now_ns
 from pipeprof.probes.disguises import disguise, is_disguised, original_class
 from pipeprof.probes.loops import describe_input
-from pipeprof.probes.stages import site_of_function
+from pipeprof.probes.stages import Begun, StageSite, site_of_function
 from pipeprof.probes.watch import HandFetches, Watch
 from pipeprof.recorder import OUTSIDE, Recorder
 from pipeprof.recording import InputKind, StageKind
@@ -51,7 +53,8 @@ def watch_sequence(sequence: Any, watch: Watch) -> Callable[[], None]:
     if is_disguised(sequence):
         return lambda: None
     transport = Transport(sequence, watch)
-    methods = {"__getitem__": _timed_getitem(type(sequence), transport)}
+    original = type(sequence)
+    methods = {"__getitem__": _timed_getitem(original, transport.work, transport.deliver)}
     release = disguise(sequence, methods, transport.pickled)
 
     def released() -> None:
@@ -61,10 +64,13 @@ def watch_sequence(sequence: Any, watch: Watch) -> Callable[[], None]:
     return released
 
 
-def _timed_getitem(original: Any, transport: "Transport") -> Callable[[Any, Any], Any]:
+# Takes a batch that was made: recorder, batch, what `StageSite.begin` returned, when it was done, its
+# index, and the name of the module that asked for it. Returns what is handed out.
+_Deliver = Callable[[Recorder, Any, Begun, int, Any, str], Any]
+
+
+def _timed_getitem(original: Any, site: StageSite, deliver: _Deliver) -> Callable[[Any, Any], Any]:
     get = original.__getitem__
-    site, watch, fetches = transport.work, transport.watch, transport.fetches
-    main_pid = watch.recorder.pid
 
     @functools.wraps(get)
     def __getitem__(self: Any, index: Any) -> Any:  # noqa: N807 - it is the method of that name
@@ -79,18 +85,38 @@ def _timed_getitem(original: Any, transport: "Transport") -> Callable[[Any, Any]
             site.finish(recorder, lane, begun)
             raise
         end_ns = site.finish(recorder, lane, begun)
-        outer_ns, start_ns = begun[0], begun[-1]
-        if recorder.pid != main_pid:
-            # To pickle it is all that Keras does with it; others get what they expect.
-            by_keras = sys._getframe(1).f_globals.get("__name__", "").startswith(_FRAMEWORKS)
-            return Parcel(batch, transport.token) if by_keras else batch
-        if watch.on and outer_ns == OUTSIDE:  # not a part of another batch
-            if index == 0:
-                fetches.exhausted(start_ns)
-            fetches.fetched(batch, start_ns, end_ns)
-        return batch
+        asker = sys._getframe(1).f_globals.get("__name__", "")
+        return deliver(recorder, batch, begun, end_ns, index, asker)
 
     return __getitem__
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Watches a sequence in a worker process that was not forked, where it arrives by pickle.
+
+    Attributes:
+        folder: the run folder, which the worker records into.
+        token: number of the `Transport` that its batches take.
+    """
+
+    folder: Path
+    token: int
+
+    def __call__(self, sequence: Any) -> None:
+        """Begins to record, unless the run is over by now."""
+        if not self.folder.is_dir() or is_disguised(sequence):
+            return
+        if recording.current is None:
+            recording.activate(Recorder(self.folder, forked=True))
+        original = type(sequence)
+        site = _site_of(sequence)
+        disguise(sequence, {"__getitem__": _timed_getitem(original, site, self._deliver)})
+
+    def _deliver(
+        self, recorder: Recorder, batch: Any, begun: Begun, end_ns: int, index: Any, asker: str
+    ) -> Any:
+        return Parcel.wrap(batch, self.token, asker)
 
 
 class Parcel:
@@ -108,6 +134,11 @@ class Parcel:
 
     def __reduce__(self) -> Any:
         return open_parcel, (self._batch, self._token, now_ns())
+
+    @classmethod
+    def wrap(cls, batch: Any, token: int, asker: str) -> Any:
+        """A parcel for Keras, which only pickles it; whoever else asks gets the batch."""
+        return cls(batch, token) if asker.startswith(_FRAMEWORKS) else batch
 
     def __repr__(self) -> str:
         return repr(self._batch)
@@ -129,25 +160,41 @@ class Transport:
     _tokens = itertools.count()
 
     def __init__(self, sequence: Any, watch: Watch) -> None:
-        self._name = f"{type(sequence).__name__}.__getitem__"
-        self.work = site_of_function(type(sequence).__getitem__, StageKind.SEQUENCE, self._name)
-        workers = getattr(sequence, "workers", None)
-        self.work.workers = max(workers, 1) if isinstance(workers, int) else 1
+        self.work = _site_of(sequence)
         self.watch = watch
         self.fetches = HandFetches(watch, describe_sequence(sequence))
         self.token = next(self._tokens)
+        self._main_pid = watch.recorder.pid
         self._last_ns = 0
         self._number: int | None = None
         self.known[self.token] = self
 
-    def pickled(self) -> None:
-        """The sequence itself is pickled, and unwatched where it arrives."""
+    def pickled(self) -> Arrival | None:
+        """The sequence itself is pickled: for a worker process it is watched where it arrives."""
         context: Any = sys.modules.get("multiprocessing.context")
-        if self.watch.on and context is not None and context.get_spawning_popen() is not None:
-            self.watch.recorder.warn(
-                f"{self._name} ran in worker processes that were not forked, where it is not seen: "
-                "its work is shown with multiprocessing.set_start_method('fork')."
+        if not self.watch.on or context is None or context.get_spawning_popen() is None:
+            return None
+        recorder = self.watch.recorder
+        if recorder.folder is None:
+            recorder.warn(
+                f"{self.work.name} ran in worker processes that were not forked; what they do is seen "
+                "only where the run can be written to a folder."
             )
+            return None
+        return Arrival(recorder.folder, self.token)
+
+    def deliver(
+        self, recorder: Recorder, batch: Any, begun: Begun, end_ns: int, index: Any, asker: str
+    ) -> Any:
+        """A batch was made, in the training's process or in one forked from it."""
+        if recorder.pid != self._main_pid:
+            return Parcel.wrap(batch, self.token, asker)
+        outer_ns, start_ns = begun[0], begun[-1]
+        if self.watch.on and outer_ns == OUTSIDE:  # not a part of another batch
+            if index == 0:
+                self.fetches.exhausted(start_ns)
+            self.fetches.fetched(batch, start_ns, end_ns)
+        return batch
 
     def arrived(self, recorder: Recorder, batch: Any, sent_ns: int) -> None:
         """Records the way of one batch, as far as it was not the way of the batch before."""
@@ -167,9 +214,18 @@ class Transport:
                 "type": "stage",
                 "name": "transport",
                 "kind": StageKind.TRANSPORT.value,
-                "function": self._name,
+                "function": self.work.name,
                 "remark": "pickling, pipe and unpickling between worker processes and training",
             }
             self._number = recorder.names.number(facts)
             recorder.names.number({**self.work.facts(), "parent": self._number})
         return self._number
+
+
+def _site_of(sequence: Any) -> StageSite:
+    original: Any = original_class(sequence)
+    name = f"{original.__name__}.__getitem__"
+    site = site_of_function(original.__getitem__, StageKind.SEQUENCE, name)
+    workers = getattr(sequence, "workers", None)
+    site.workers = max(workers, 1) if isinstance(workers, int) else 1
+    return site

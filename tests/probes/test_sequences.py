@@ -4,16 +4,21 @@ import pickle
 import threading
 import types
 from collections.abc import Callable
+from multiprocessing import forkserver
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeprof.accumulator import Accumulator
+from pipeprof.collector import RingSet
 from pipeprof.probes.datasets import watch_dataset
+from pipeprof.probes.disguises import disguise
 from pipeprof.probes.sequences import Parcel, open_parcel, watch_sequence
 from pipeprof.probes.watch import Watch
-from pipeprof.recorder import Recorder
-from pipeprof.recording import InputKind, StageKind
+from pipeprof.recorder import Recorder, host_name
+from pipeprof.recording import InputKind, Role, StageKind
 from pipeprof.records import Kind
 from tests.probes.recorded import events, facts_of, names, recording_on, spans, warnings_of
 
@@ -257,7 +262,52 @@ def test_what_goes_wrong_in_a_worker_goes_wrong_as_without_us() -> None:
         release()
 
 
-def test_spawned_workers_get_the_users_own_object_and_that_is_said() -> None:
+def get_in_worker(index: int) -> Any:
+    """Asks as Keras does, and tells who asked and what the worker's object is."""
+    batch = in_worker(index)
+    return batch if index < 1000 else unpacked_type()
+
+
+def describe_in_worker(index: int) -> Any:
+    sequence = SHARED["sequence"]
+    return type(sequence).__name__, sequence.size, sequence.note, sequence[index][1]
+
+
+class Noted(Images):
+    """Has slots besides attributes, as some users' classes have."""
+
+    __slots__ = ("note",)
+
+
+@pytest.mark.integration  # starts Python anew
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_that_are_not_forked_record_as_well(method: str, tmp_path: Path) -> None:
+    mine = Noted(7)
+    mine.note = "kept"
+    context: Any = multiprocessing.get_context(method)
+    with recording_on(Recorder(tmp_path)) as recorder:
+        release = watched(recorder, mine)
+        with context.Pool(1, keep, (mine,)) as pool:
+            kept = pool.apply_async(describe_in_worker, (1,)).get(timeout=60)
+            got = [pool.apply_async(get_in_worker, (n,)).get(timeout=60) for n in range(3)]
+        release()
+        recorder.names.close()
+    if method == "forkserver":
+        forkserver._forkserver._stop()  # lives on otherwise, until the tests end
+    assert kept == ("Noted", 7, "kept", 1)
+    assert [type(batch) for batch in got] == [tuple] * 3
+    assert names(recorder) == ["transport"] * 3
+    rings = RingSet(Accumulator(start_ns=0, warmup=0), host_name())
+    rings.discover(tmp_path, skip_pid=recorder.pid)
+    rings.drain()
+    (sequence,) = rings.accumulator.subjects.stages
+    assert sequence.facts["name"] == "Noted.__getitem__"
+    assert rings.accumulator.stage_work.freeze(0).total()[0] == 4
+    (lane,) = rings.accumulator.subjects.lanes
+    assert lane.role is Role.WORKER
+
+
+def test_where_nothing_is_written_other_workers_are_not_seen_and_that_is_said() -> None:
     mine = Images()
     context: Any = multiprocessing.get_context("spawn")
     with recording_on() as recorder:
@@ -269,3 +319,44 @@ def test_spawned_workers_get_the_users_own_object_and_that_is_said() -> None:
     assert [sentence[:36] for sentence in warnings_of(recorder)] == [
         "Images.__getitem__ ran in worker pro"
     ]
+
+
+class Arrived:
+    """Something that may fail where an object arrives."""
+
+    def __init__(self, error: type[Exception] | None) -> None:
+        self.error = error
+
+    def __call__(self, thing: Any) -> None:
+        if self.error is not None:
+            raise self.error
+        thing.arrived = True
+
+
+class OwnState:
+    def __init__(self) -> None:
+        self.value = 1
+
+    def __getstate__(self) -> int:
+        return self.value + 1
+
+    def __setstate__(self, state: int) -> None:
+        self.value = state
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError])
+def test_an_object_arrives_whole_whatever_is_done_with_it_there(
+    error: type[Exception] | None,
+) -> None:
+    noted, own = Noted(4), OwnState()
+    noted.note = "kept"
+    for thing in (noted, own):
+        release = disguise(thing, {}, lambda: Arrived(error))
+        other = pickle.loads(pickle.dumps(thing))
+        release()
+        assert type(other) in (Noted, OwnState)
+        assert getattr(other, "arrived", False) is (error is None)
+        if isinstance(other, Noted):
+            assert (other.size, other.note) == (4, "kept")
+        else:
+            assert other.value == 2
