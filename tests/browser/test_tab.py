@@ -1,0 +1,136 @@
+"""The tab as a person sees it in TensorBoard."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeprof.runs import PLUGIN, RunFile
+from tests.browser.conftest import MARKUP, recorded
+from tests.cli.conftest import write_run
+
+pytestmark = pytest.mark.browser
+
+
+def choose(tab: Any, key: str, name: str | None = None) -> None:
+    tab.locator(f".shelf li[data-key='{key}'] button").click()
+    tab.wait_for_selector(f".shelf li[data-key='{key}'] [aria-current='true']")
+    tab.locator("main .run", has_text=f"run {name or key} ·").wait_for()
+
+
+def told(tab: Any, text: str) -> None:
+    tab.locator("main h1", has_text=text).wait_for()
+
+
+def test_tensorboard_shows_the_right_verdict_of_three_runs(in_tensorboard: Any) -> None:
+    for key, verdict in (("slow", "INPUT-BOUND"), ("even", "BALANCED"), ("fast", "COMPUTE-BOUND")):
+        choose(in_tensorboard, key)
+        told(in_tensorboard, verdict)
+        in_tensorboard.wait_for_selector("[data-figure='steps'] .main-svg")
+        entry = in_tensorboard.locator(f".shelf li[data-key='{key}'] .gist", has_text=verdict)
+        entry.wait_for()
+
+
+def test_windows_are_switched(tab: Any) -> None:
+    choose(tab, "slow")
+    told(tab, "INPUT-BOUND")
+    timeline = tab.locator("[data-figure='timeline']")
+    select = timeline.locator("select")
+    names = select.locator("option").all_inner_texts()
+    assert len(names) > 2
+    titles = set()
+    for name in names:
+        select.select_option(label=name)
+        shown = timeline.locator(".view:not([hidden])")
+        shown.locator(".main-svg").first.wait_for()
+        assert timeline.locator(".view:visible").count() == 1
+        titles.add(shown.locator(".xtitle").text_content())
+    assert len(titles) == len(names)
+
+
+def test_runs_are_compared(tab: Any) -> None:
+    button = tab.locator(".shelf-head button")
+    assert button.is_disabled()
+    for key in ("slow", "fast"):
+        tab.locator(f".shelf li[data-key='{key}'] input").check()
+    button.click()
+    told(tab, "2 runs side by side")
+    rows = tab.locator(".compared tr").all_inner_texts()
+    assert rows[0].split() == ["slow", "fast"]
+    assert rows[1].split() == ["verdict", "INPUT-BOUND", "COMPUTE-BOUND"]
+    tab.locator("[data-figure='compared-steps'] .main-svg").first.wait_for()
+
+
+def test_names_with_markup_stay_text(tab: Any) -> None:
+    choose(tab, "marked", MARKUP)
+    told(tab, "INPUT-BOUND")
+    tab.locator("[data-figure='pipeline'] .main-svg").first.wait_for()
+    assert tab.locator("main img, main b:has-text('bold')").count() == 0
+    assert tab.evaluate("window.hacked") is None
+    drawn = tab.locator("[data-figure='pipeline'] .annotation-text").all_text_contents()
+    assert any("<img src=x" in text for text in drawn)
+
+
+def test_a_damaged_run_is_told_in_a_sentence(tab: Any) -> None:
+    tab.locator(".shelf li[data-key='damaged'] button").click()
+    told(tab, "The run damaged cannot be shown")
+    assert "damaged or was written by something else" in tab.locator("main").inner_text()
+    tab.locator(".shelf li[data-key='damaged'] .gist", has_text="UNREADABLE").wait_for()
+    choose(tab, "slow")
+    told(tab, "INPUT-BOUND")
+
+
+def test_the_list_is_filtered(tab: Any) -> None:
+    tab.locator("input[type=search]").fill("FAS")
+    assert tab.locator(".shelf li .name").all_inner_texts() == ["fast"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_tab_is_as_dark_as_tensorboard(in_tensorboard: Any, scheme: str) -> None:
+    assert in_tensorboard.evaluate("document.documentElement.dataset.theme") == scheme
+    color = in_tensorboard.locator(".plot .xtick text").first.evaluate(
+        "e => getComputedStyle(e).fill"
+    )
+    brightness = sum(map(int, re.findall(r"\d+", color)[:3])) / 3
+    assert (brightness > 128) == (scheme == "dark")
+
+
+@pytest.mark.parametrize("width", [800, 1400])
+def test_labels_do_not_overlap(tab: Any, width: int) -> None:
+    choose(tab, "marked", MARKUP)
+    told(tab, "INPUT-BOUND")
+    for figure, texts in (
+        ("pipeline", ".annotation-text, .bartext"),
+        ("steps", ".annotation-text, .legendtext"),
+        ("timeline", ".view:not([hidden]) :is(.ytick text, .xtick text)"),
+    ):
+        tab.locator(f"[data-figure='{figure}'] .main-svg").first.wait_for()
+        boxes = [
+            each.bounding_box()
+            for each in tab.locator(f"[data-figure='{figure}']").locator(texts).all()
+        ]
+        seen = [box for box in boxes if box and box["width"]]
+        assert seen
+        for number, one in enumerate(seen):
+            assert all(apart(one, other) for other in seen[number + 1 :]), figure
+    assert tab.evaluate("document.querySelector('.content').scrollWidth") <= width
+
+
+def apart(one: dict[str, float], other: dict[str, float]) -> bool:
+    return (
+        one["x"] + one["width"] <= other["x"] + 1
+        or other["x"] + other["width"] <= one["x"] + 1
+        or one["y"] + one["height"] <= other["y"] + 3
+        or other["y"] + other["height"] <= one["y"] + 3
+    )
+
+
+def test_new_runs_and_changes_show_by_themselves(tab: Any, logdir: Path) -> None:
+    folder = write_run(recorded("growing", 0), logdir, "growing")
+    tab.locator(".shelf li[data-key='growing']").wait_for()
+    choose(tab, "growing")
+    told(tab, "COMPUTE-BOUND")
+    RunFile(folder, "host-a-4000").write(recorded("growing", 20))
+    told(tab, "INPUT-BOUND")
+    assert (logdir / PLUGIN / "growing") == folder
