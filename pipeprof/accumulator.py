@@ -379,6 +379,7 @@ class Accumulator:
             autotuned=facts.get("autotuned"),
             buffer=levels.get("buffer"),
             buffer_size=levels.get("buffer_size"),
+            buffer_autotuned=facts.get("buffer_autotuned"),
             workers=facts.get("workers"),
             starts=self.subjects.stages[index].starts,
         )

@@ -1,4 +1,4 @@
-"""Names of the levels that say what a whole training used of its machine, as the recording has them.
+"""Names of the levels of a whole training, as the recording has them: its machine, its tf.data.
 
 Rates are per second, parts are per million, because records hold whole numbers.
 """
@@ -13,6 +13,8 @@ class Level(Enum):
 
     MEMORY = "memory bytes"
     """Resident in the process and its children; what several of them share counts for each."""
+    MEMORY_ROOM = "memory bytes that it may use"
+    """Those of the machine, or fewer where its container allows no more."""
     DISK_READ = "disk bytes read/s"
     """Fetched from storage: what lay in the page cache does not count."""
     DISK_WRITTEN = "disk bytes written/s"
@@ -27,3 +29,14 @@ class Level(Enum):
     """Scheduling periods in which the container's limit on CPU stopped its processes."""
     MACHINE_CPU = "machine's CPU in use, per million"
     """Of the processors that this process may run on, by whomever."""
+
+
+class TfDataLevel(Enum):
+    """What a level of tf.data is of that belongs to no single stage; as in `Level`."""
+
+    CPU_BUDGET = "AUTOTUNE CPU budget"
+    """Calls that AUTOTUNE lets run at once."""
+    RAM_BUDGET = "AUTOTUNE RAM budget"
+    """Bytes that AUTOTUNE may fill with buffers."""
+    BUFFERED = "tf.data buffered bytes"
+    """What lies in all buffers of a pipeline, a shuffle's and a cache's included."""

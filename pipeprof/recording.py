@@ -130,6 +130,7 @@ class Stage:
         autotuned: whether the framework chooses it; None where there is nothing to choose.
         buffer: how many elements lay ready behind it, over time.
         buffer_size: how many may, over time.
+        buffer_autotuned: whether the framework chooses that; None where there is nothing to choose.
         workers: processes or threads that it may run in at once, where the user chose that number.
         starts: what it did for the first batches of a pass over the data: rows of `START_COLUMNS` of
             the first passes and the last.
@@ -148,6 +149,7 @@ class Stage:
     autotuned: bool | None = None
     buffer: Gauge | None = None
     buffer_size: Gauge | None = None
+    buffer_autotuned: bool | None = None
     workers: int | None = None
     starts: IntArray = field(default_factory=no_starts)
 
@@ -200,6 +202,7 @@ class Input:
         multiprocessing: whether they are processes, or None.
         queue_size: how many batches may lie ready, or None.
         queue: how many lay ready when the loop asked, over time.
+        autotune: False where AUTOTUNE is switched off for a tf.data pipeline, so that it tells nothing.
     """
 
     kind: InputKind | None = None
@@ -208,6 +211,7 @@ class Input:
     multiprocessing: bool | None = None
     queue_size: int | None = None
     queue: Gauge | None = None
+    autotune: bool | None = None
 
 
 # Columns of `Loop.over_time`: steps that ended in the bin, their duration, those with a known wait,

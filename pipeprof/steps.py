@@ -233,6 +233,7 @@ class LoopSums:
                 multiprocessing=fed_by.get("multiprocessing"),
                 queue_size=fed_by.get("queue_size"),
                 queue=queue,
+                autotune=self.facts.get("autotune"),
             ),
             epochs=self._epochs,
             step_count=self.step_count,

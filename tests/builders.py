@@ -15,12 +15,14 @@ import numpy as np
 
 from pipeprof.analysis.findings import (
     Advice,
+    AutotuneFinding,
     Bottleneck,
     Bound,
     Cause,
     CpuFinding,
     DeliveryFinding,
     Diagnosis,
+    EpochStart,
     Findings,
     HotLine,
     InputFinding,
@@ -30,6 +32,8 @@ from pipeprof.analysis.findings import (
     ResourceFinding,
     Spread,
     StageFinding,
+    Tuned,
+    TunedKind,
     Verified,
 )
 from pipeprof.clock import WallAnchor
@@ -228,6 +232,7 @@ def stage(
     buffer_size: int | None = None,
     workers: int | None = None,
     starts: Sequence[tuple[int, int, int, int, int]] = (),
+    buffer_autotuned: bool | None = None,
 ) -> Stage:
     """A stage that works evenly while a loop runs.
 
@@ -250,6 +255,7 @@ def stage(
         buffer_size: elements that may.
         workers: processes or threads that the user chose.
         starts: rows of `START_COLUMNS`, its work at the beginnings of epochs.
+        buffer_autotuned: whether the framework chooses how many may.
     """
     during = during or loop()
     work_ns = cost_ns * during.step_count
@@ -276,6 +282,7 @@ def stage(
         buffer_size=_level(buffer_size, during),
         workers=workers,
         starts=np.array(starts, np.int64).reshape(-1, 5),
+        buffer_autotuned=buffer_autotuned,
     )
 
 
@@ -554,6 +561,7 @@ def input_finding(
     queue_mean: float | None = None,
     queue_empty_ratio: float | None = None,
     epoch_start_ms: float | None = None,
+    epoch_starts: tuple[EpochStart, ...] = (),
 ) -> InputFinding:
     """How an input ran: a generator on one TensorFlow thread unless told."""
     return InputFinding(
@@ -568,6 +576,7 @@ def input_finding(
         queue_mean=queue_mean,
         queue_empty_ratio=queue_empty_ratio,
         epoch_start_ms=epoch_start_ms,
+        epoch_starts=epoch_starts,
     )
 
 
@@ -660,6 +669,7 @@ def findings(
     delivery: DeliveryFinding | None = None,
     overhead: OverheadFinding | None = None,
     run: RunInfo | None = None,
+    autotune: AutotuneFinding | None = None,
 ) -> Findings:
     """What is said of a run whose main loop is ``main``; without it, no loop trained."""
     loops = (*(() if main is None else (main,)), *others)
@@ -678,4 +688,31 @@ def findings(
         delivery=delivery,
         overhead=overhead
         or OverheadFinding(probe_ns=200.0, events=1_000, events_dropped=0, ratio=0.003),
+        autotune=autotune,
+    )
+
+
+def autotune_finding(
+    *warnings: str, settled_after_steps: int | None = 40, epochs: int = 1
+) -> AutotuneFinding:
+    """AUTOTUNE that let a stage make 1 call at once, and 4 from step 40 on."""
+    return AutotuneFinding(
+        enabled=True,
+        cpu_budget=8,
+        ram_budget_bytes=4_000,
+        most_buffered_bytes=2_000,
+        tuned=(
+            Tuned(
+                stage=stage(),
+                kind=TunedKind.PARALLELISM,
+                value=4,
+                least=1,
+                most=4,
+                limit=16,
+                settled_after_steps=settled_after_steps,
+                series=((0, 1), (40, 4)),
+            ),
+        ),
+        epochs=epochs,
+        warnings=warnings,
     )

@@ -20,7 +20,7 @@ from pipeprof.recording import InputKind, StageKind
 _LEAST_GAIN = 1.03
 
 # Calls that only wait cost no core; more of them at once than this is nobody's first step.
-_MOST_WAITING_AT_ONCE = 16
+MOST_WAITING_AT_ONCE = 16
 
 _PYTHON_INPUTS = (InputKind.GENERATOR, InputKind.ITERATOR, InputKind.SEQUENCE, InputKind.LOADER)
 
@@ -110,7 +110,7 @@ def _workers(case: Case) -> Iterator[Advice]:
     moved = sharing_with(worst, case.seen.uses)
     at_gil = case.cause is Cause.GIL
     costs = {use.index: _without_gil(use) if at_gil else use.cost_ms for use in moved}
-    most = _MOST_WAITING_AT_ONCE if waits else int(case.seen.setting.room)
+    most = MOST_WAITING_AT_ONCE if waits else int(case.seen.setting.room)
     workers = min(max(ceil(sum(costs.values()) / ideal_ms), 2), most)
     if workers < 2 or (not at_gil and workers <= worst.place.parallelism):
         return
@@ -162,7 +162,7 @@ def _parallel_calls(case: Case) -> Iterator[Advice]:
     computes = case.cause in (Cause.SERIAL, Cause.CPU) and not worst.stage.kind.python
     if not waits and not computes:
         return
-    most = _MOST_WAITING_AT_ONCE if waits else int(case.seen.setting.room)
+    most = MOST_WAITING_AT_ONCE if waits else int(case.seen.setting.room)
     calls = min(max(ceil(worst.cost_ms / ideal_ms), 2), most) if waits else most
     if calls < 2 or calls <= worst.place.parallelism:
         return

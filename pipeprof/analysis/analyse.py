@@ -1,9 +1,10 @@
 """The one way from a `Profile` to its `Findings`."""
 
+from pipeprof.analysis.autotune import find_autotune
 from pipeprof.analysis.case import Seen
 from pipeprof.analysis.costs import as_finding, stage_uses
 from pipeprof.analysis.delivery import describe_delivery
-from pipeprof.analysis.diagnosis import diagnose
+from pipeprof.analysis.diagnosis import diagnose, make_case
 from pipeprof.analysis.findings import Findings, LoopFinding
 from pipeprof.analysis.hot_lines import hot_lines
 from pipeprof.analysis.lanes import (
@@ -25,7 +26,7 @@ def analyse(profile: Profile) -> Findings:
     """
     windows = counted_windows(profile.loops)
     uses = stage_uses(profile, windows)
-    loops = []
+    loops, cases = [], []
     for loop, window, used in zip(profile.loops, windows, uses, strict=True):
         times = loop_times(loop)
         fed = describe_input(profile, loop, window, used, times)
@@ -38,6 +39,7 @@ def analyse(profile: Profile) -> Findings:
             cpu=cpu_finding(profile, window),
             fed=fed,
         )
+        cases.append(make_case(seen))
         loops.append(LoopFinding(loop=loop, diagnosis=diagnose(seen), input=fed))
     number = next(
         (number for number, loop in enumerate(profile.loops) if loop is profile.main_loop), None
@@ -61,4 +63,5 @@ def analyse(profile: Profile) -> Findings:
         if number is None
         else describe_delivery(profile.loops[number], profile.deliveries),
         overhead=overhead_finding(profile),
+        autotune=None if number is None else find_autotune(cases[number]),
     )

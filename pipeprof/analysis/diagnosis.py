@@ -31,7 +31,7 @@ _FAR_FROM_BORDER = 0.05
 
 def diagnose(seen: Seen) -> Diagnosis:
     """The verdict of one loop with its evidence and advice."""
-    case = _make_case(seen)
+    case = make_case(seen)
     times, loop = seen.times, seen.loop
     return Diagnosis(
         bound=case.bound,
@@ -70,7 +70,8 @@ def deciding_ratio(times: LoopTimes) -> float | None:
     return max(inside, whole)
 
 
-def _make_case(seen: Seen) -> Case:
+def make_case(seen: Seen) -> Case:
+    """What follows from the measurements before there are words for it."""
     times = seen.times
     bound = find_bound(times)
     worst, cause = None, Cause.NONE

@@ -189,6 +189,62 @@ class Diagnosis:
     advice: tuple[Advice, ...]
 
 
+class TunedKind(Enum):
+    """What AUTOTUNE may choose of a stage."""
+
+    PARALLELISM = "parallelism"
+    BUFFER = "buffer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What AUTOTUNE chose for a stage while a loop ran.
+
+    Attributes:
+        stage: the stage.
+        kind: what it chose.
+        value: at the end, or None where it was not read.
+        least: the least it was, or None.
+        most: the most it was, or None.
+        limit: the most it may be, or None without a limit.
+        settled_after_steps: within how many steps of an epoch it came to the value that it kept, 0 for
+            from the start on; None where it went on changing or that is not known.
+        series: steps taken and the value from there on, wherever it changed.
+    """
+
+    stage: Stage
+    kind: TunedKind
+    value: int | None
+    least: int | None
+    most: int | None
+    limit: int | None
+    settled_after_steps: int | None
+    series: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutotuneFinding:
+    """What tf.data's AUTOTUNE did for the main loop.
+
+    Attributes:
+        enabled: whether it is on.
+        cpu_budget: calls that it lets run at once, or None.
+        ram_budget_bytes: bytes that it may fill with buffers, or None.
+        most_buffered_bytes: the most that lay in all buffers, or None.
+        tuned: what it chose, stage by stage.
+        epochs: passes of the loop, for each of which it may have begun anew.
+        warnings: settings that stand in the way, one sentence with figures each.
+    """
+
+    enabled: bool
+    cpu_budget: int | None
+    ram_budget_bytes: int | None
+    most_buffered_bytes: int | None
+    tuned: tuple[Tuned, ...]
+    epochs: int
+    warnings: tuple[str, ...]
+
+
 class StartCause(Enum):
     """Why the first batch of an epoch was waited for."""
 
@@ -354,7 +410,11 @@ class OverheadFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """All that is said of a run. ``main`` is the loop the verdict is about, or None without any."""
+    """All that is said of a run.
+
+    ``main`` is the loop the verdict is about, or None without any; ``autotune`` is about its input,
+    and None where tf.data's AUTOTUNE had no part in it.
+    """
 
     profile: Profile
     loops: tuple[LoopFinding, ...]
@@ -365,3 +425,4 @@ class Findings:
     resources: ResourceFinding
     delivery: DeliveryFinding | None
     overhead: OverheadFinding
+    autotune: AutotuneFinding | None = None

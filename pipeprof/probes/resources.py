@@ -61,6 +61,7 @@ class ResourceSampler:
         """Takes one look; rates and parts are told from the second on."""
         pids = {os.getpid(), *self._children()}
         resident = [_resident_bytes(self._proc / str(pid)) for pid in pids]
+        self._tell_memory_room(now)
         known = [size for size in resident if size is not None]
         if known:
             self._tell(Level.MEMORY, sum(known), now)
@@ -107,6 +108,12 @@ class ResourceSampler:
             number = self._recorder.names.number({"type": "gauge", "name": level.value})
             gauge = self._codes[level] = code(Kind.GAUGE, number)
         self._recorder.lane().write(gauge, now, now, 0, value)
+
+    def _tell_memory_room(self, now: int) -> None:
+        whole = _text(self._proc / "meminfo").partition("MemTotal:")[2].split()[:1]
+        if whole:
+            machine = int(whole[0]) * 1024
+            self._tell(Level.MEMORY_ROOM, min(self._groups.memory_limit() or machine, machine), now)
 
     def _throttled(self) -> tuple[int, int] | None:
         seen = self._groups.throttling()

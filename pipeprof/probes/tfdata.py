@@ -220,8 +220,11 @@ class TfDataProbe:
                     "their waits are estimated from their last batches."
                 )
             self._tell_queue(loop, feeding.snapshot, now)
-        elif self._generators.waits > followed.waits_before:
-            loop.waits_told_by(WaitSource.GENERATOR)
+        else:
+            if candidates and all(tracked.has_model is False for tracked in candidates):
+                loop.tell(autotune=False)
+            if self._generators.waits > followed.waits_before:
+                loop.waits_told_by(WaitSource.GENERATOR)
         followed.batches = 0
         followed.read_ns = now
 

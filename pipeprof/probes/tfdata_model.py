@@ -43,6 +43,7 @@ def to_snapshot(model: Any, previous: ModelSnapshot | None = None) -> ModelSnaps
         gap_times_us=tuple(model.gap_times),
         cpu_budget=budgets.cpu_budget,
         ram_budget=budgets.ram_budget,
+        buffered_bytes=sum(node.buffered_bytes for node in model.nodes.values()),
     )
 
 

@@ -62,6 +62,7 @@ class ModelSnapshot:
             of the next, oldest first; gaps of over 10 s are missing.
         cpu_budget: cores that AUTOTUNE plans with.
         ram_budget: bytes that AUTOTUNE may fill with buffers.
+        buffered_bytes: bytes of all elements that lie ready in buffers.
     """
 
     nodes: Mapping[int, NodeCounters]
@@ -69,6 +70,7 @@ class ModelSnapshot:
     gap_times_us: tuple[int, ...]
     cpu_budget: int
     ram_budget: int
+    buffered_bytes: int = 0
 
 
 class NodeWork(NamedTuple):

@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeprof.levels import TfDataLevel
 from pipeprof.probes.tfdata_alignment import Pipeline, StageIdentity, align
 from pipeprof.probes.tfdata_snapshots import (
     ModelSnapshot,
@@ -74,10 +75,11 @@ class PipelineStages:
                 gauge = self._gauge(path, number, field)
                 lane.write(code(Kind.GAUGE, gauge), end_ns, end_ns, 0, level)
         for name, level in (
-            ("AUTOTUNE CPU budget", round(snapshot.cpu_budget)),
-            ("AUTOTUNE RAM budget", round(snapshot.ram_budget)),
+            (TfDataLevel.CPU_BUDGET, round(snapshot.cpu_budget)),
+            (TfDataLevel.RAM_BUDGET, round(snapshot.ram_budget)),
+            (TfDataLevel.BUFFERED, snapshot.buffered_bytes),
         ):
-            gauge = self._recorder.names.number({"type": "gauge", "name": name})
+            gauge = self._recorder.names.number({"type": "gauge", "name": name.value})
             lane.write(code(Kind.GAUGE, gauge), end_ns, end_ns, 0, level)
 
     def _record_start(self, stage: int, nodes: list[NodeCounters], began_ns: int, now: int) -> None:
@@ -112,6 +114,8 @@ class PipelineStages:
             facts["remark"] = remark
         if node.parallelism is not None:
             facts |= {"autotuned": bool(node.tunable), "most_parallelism": node.most_parallelism}
+        if node.buffer_size is not None:
+            facts["buffer_autotuned"] = bool(node.tunable)
         parent = next((i for i in identities.values() if i.path == identity.parent), None)
         if parent is not None and parent.parent is not None:
             facts["parent"] = self._stage(parent, node, identities)

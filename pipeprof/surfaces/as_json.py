@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeprof.analysis.findings import (
     Advice,
+    AutotuneFinding,
     Bottleneck,
     Bound,
     Cause,
@@ -26,6 +27,7 @@ from pipeprof.analysis.findings import (
     ResourceFinding,
     Spread,
     StageFinding,
+    Tuned,
 )
 from pipeprof.recording import RunInfo
 from pipeprof.wording import caveats, started
@@ -84,6 +86,7 @@ def to_dict(findings: Findings) -> dict[str, Any]:
         "diagnosis": _diagnosis(main.diagnosis if main else _NO_DIAGNOSIS),
         "input": _input(main.input if main else _NO_INPUT),
         "stages": [_stage(found) for found in findings.stages],
+        "autotune": _autotune(findings.autotune),
         "lanes": [_lane(found) for found in findings.lanes],
         "cpu": _cpu(findings.cpu),
         "resources": _resources(findings.resources),
@@ -235,6 +238,32 @@ def _hot_line(line: HotLine) -> dict[str, Any]:
         "function": line.function,
         "text": line.text,
         "share": _number(line.share),
+    }
+
+
+def _autotune(found: AutotuneFinding | None) -> dict[str, Any]:
+    return {
+        "enabled": found.enabled if found else None,
+        "cpu_budget": found.cpu_budget if found else None,
+        "ram_budget_bytes": found.ram_budget_bytes if found else None,
+        "most_buffered_bytes": found.most_buffered_bytes if found else None,
+        "tuned": [_tuned(tuned) for tuned in found.tuned] if found else [],
+        "warnings": list(found.warnings) if found else [],
+    }
+
+
+def _tuned(tuned: Tuned) -> dict[str, Any]:
+    location = tuned.stage.location
+    return {
+        "stage": tuned.stage.name,
+        "location": str(location) if location else None,
+        "what": tuned.kind.value,
+        "value": tuned.value,
+        "least": tuned.least,
+        "most": tuned.most,
+        "limit": tuned.limit,
+        "settled_after_steps": tuned.settled_after_steps,
+        "series": [{"step": step, "value": value} for step, value in tuned.series],
     }
 
 

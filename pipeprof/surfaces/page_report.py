@@ -24,6 +24,7 @@ from pipeprof.surfaces.sentences import (
     loop_line,
     reasons,
     troubles,
+    tuning,
     waiting,
 )
 from pipeprof.wording import (
@@ -189,6 +190,7 @@ def _details(findings: Findings) -> Markup:
         element(
             "dl",
             *_fact("Input", fed),
+            *_fact("Tuned", *(tuning(findings.autotune) if findings.autotune else ())),
             *_fact("Other loops", *_other_loops(findings)),
             *_fact("Delivered", _delivered(findings)),
             *_fact("Measured", _BETWEEN.join(how_measured(findings))),

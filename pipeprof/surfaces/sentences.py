@@ -6,9 +6,11 @@ what else a surface needs (escaping, colours) is its own.
 
 from collections.abc import Iterator, Sequence
 
+from pipeprof.analysis.autotune import say_tuned
 from pipeprof.analysis.epoch_starts import say_starts
 from pipeprof.analysis.findings import (
     Advice,
+    AutotuneFinding,
     Bottleneck,
     Bound,
     Cause,
@@ -191,6 +193,11 @@ def input_pieces(main: LoopFinding) -> Iterator[str]:
         yield starts
     elif found.epoch_start_ms is not None:
         yield f"first batch of an epoch took {duration(found.epoch_start_ms)}"
+
+
+def tuning(found: AutotuneFinding) -> list[str]:
+    """What AUTOTUNE did with the pipeline, and what stands in its way: pieces and sentences."""
+    return [sentence(text) for text in (*say_tuned(found), *found.warnings)]
 
 
 def overlap(found: InputFinding) -> str | None:

@@ -9,7 +9,14 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from pipeprof.analysis.findings import Advice, Bound, Diagnosis, Findings, LoopFinding
+from pipeprof.analysis.findings import (
+    Advice,
+    AutotuneFinding,
+    Bound,
+    Diagnosis,
+    Findings,
+    LoopFinding,
+)
 from pipeprof.surfaces.run_rows import RUN_ROWS
 from pipeprof.surfaces.sentences import (
     advised,
@@ -22,6 +29,7 @@ from pipeprof.surfaces.sentences import (
     reasons,
     speed,
     troubles,
+    tuning,
     waiting,
     with_free_input,
 )
@@ -80,6 +88,7 @@ def render_report(
         _hot_lines(findings, width),
         _next_steps(main.diagnosis if main else None),
         _input(main, width) if main else None,
+        _tuning(findings.autotune),
         stage_table(findings.stages, main.diagnosis.bottleneck if main else None, width),
         _other_loops(findings),
         _paragraph(how_measured(findings), width, "dim"),
@@ -186,6 +195,11 @@ def _advised(advice: Sequence[Advice]) -> Iterator[Text]:
 def _input(main: LoopFinding, width: int) -> RenderableType | None:
     lines = flow(input_pieces(main), width - INDENT - _LABEL_WIDTH - GAP)
     return _section("Input", map(Text, lines)) if lines else None
+
+
+def _tuning(found: AutotuneFinding | None) -> RenderableType | None:
+    lines = tuning(found) if found else []
+    return _section("Tuned", map(Text, lines)) if lines else None
 
 
 def _other_loops(findings: Findings) -> RenderableType | None:

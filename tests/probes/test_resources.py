@@ -81,6 +81,20 @@ def test_memory_is_that_of_the_training_and_its_children(system: FakeSystem) -> 
     assert levels(sampler) == [(Level.MEMORY.value, 120 * PAGE)]
 
 
+@pytest.mark.parametrize(
+    ("limit", "room"), [(None, 8_000), (6_000 * 1024, 6_000), (1 << 60, 8_000)]
+)
+def test_the_memory_that_may_be_used_is_the_machines_or_less(
+    limit: int | None, room: int, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (system.root / "meminfo").write_text("MemTotal:        8000 kB\nMemFree:  70 kB\n")
+    monkeypatch.setattr(ControlGroups, "memory_limit", lambda _: limit)
+    sampler = ResourceSampler(Recorder(None), proc=system.root)
+    sampler.sample(1 * SECOND)
+
+    assert (Level.MEMORY_ROOM.value, room * 1024) in levels(sampler)
+
+
 def test_rates_are_what_was_counted_since_the_last_look(system: FakeSystem) -> None:
     sampler = ResourceSampler(Recorder(None), lambda: [CHILD], proc=system.root)
     system.disk("self", read=1000, written=0)

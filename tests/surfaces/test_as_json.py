@@ -10,9 +10,11 @@ from pipeprof.analysis.findings import (
     Cause,
     CpuFinding,
     DeliveryFinding,
+    EpochStart,
     HotLine,
     OverheadFinding,
     ResourceFinding,
+    StartCause,
     Verified,
 )
 from pipeprof.clock import WallAnchor
@@ -22,6 +24,7 @@ from tests.builders import (
     PID,
     START_NS,
     advice,
+    autotune_finding,
     bottleneck,
     diagnosis,
     findings,
@@ -50,6 +53,15 @@ def test_a_whole_report():
             advice("prefetch", "Prefetch.", step_ms=None, speedup=None),
         ),
     )
+    start = EpochStart(
+        epoch=1,
+        wait_ms=400.0,
+        usual_ms=2.5,
+        cause=StartCause.FILL,
+        stage=stage(),
+        elements=1_000,
+        work_ms=390.0,
+    )
     fed = input_finding(
         InputKind.SEQUENCE,
         workers=4,
@@ -59,6 +71,7 @@ def test_a_whole_report():
         queue_mean=0.125,
         queue_empty_ratio=0.9,
         epoch_start_ms=400.0,
+        epoch_starts=(start,),
     )
     found = findings(
         main=loop_finding(loop(epochs=2), said, fed),
@@ -84,6 +97,7 @@ def test_a_whole_report():
                 ),
             ),
         ),
+        autotune=autotune_finding("Too much."),
         lanes=(lane_finding("worker 1", Role.WORKER, busy_ratio=0.9, stages=("decode",)),),
         cpu=CpuFinding(
             cores=2,
@@ -162,7 +176,18 @@ def test_a_whole_report():
         "threads": ["worker 1", "worker 2"],
         "queue": {"size": 10, "mean": 0.125, "empty_ratio": 0.9},
         "epoch_start_ms": {"median": 400.0},
-        "epoch_starts": [],
+        "epoch_starts": [
+            {
+                "epoch": 1,
+                "wait_ms": 400.0,
+                "usual_ms": 2.5,
+                "cause": "fill",
+                "stage": "decode",
+                "location": "train.py:41",
+                "elements": 1_000,
+                "work_ms": 390.0,
+            }
+        ],
     }
     assert to_dict(found) == {
         "format": 1,
@@ -214,6 +239,26 @@ def test_a_whole_report():
                 ],
             }
         ],
+        "autotune": {
+            "enabled": True,
+            "cpu_budget": 8,
+            "ram_budget_bytes": 4_000,
+            "most_buffered_bytes": 2_000,
+            "tuned": [
+                {
+                    "stage": "decode",
+                    "location": "train.py:41",
+                    "what": "parallelism",
+                    "value": 4,
+                    "least": 1,
+                    "most": 4,
+                    "limit": 16,
+                    "settled_after_steps": 40,
+                    "series": [{"step": 0, "value": 1}, {"step": 40, "value": 4}],
+                }
+            ],
+            "warnings": ["Too much."],
+        },
         "lanes": [
             {
                 "name": "worker 1",

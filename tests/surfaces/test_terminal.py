@@ -18,6 +18,7 @@ from pipeprof.recording import Input, InputKind, Location, LoopKind, StageKind
 from pipeprof.surfaces.terminal import LEAST_WIDTH, render_report, render_side_by_side
 from tests.builders import (
     advice,
+    autotune_finding,
     bottleneck,
     diagnosis,
     findings,
@@ -71,6 +72,15 @@ def input_bound() -> Findings:
         ),
         run=run_info("2026-11-21_10-02-13"),
     )
+
+
+def test_what_autotune_did_and_what_it_is_warned_of():
+    found = replace(input_bound(), autotune=autotune_finding("AUTOTUNE plans with 8 cores."))
+    assert """
+  Tuned  decode: settled within 40 steps at 4 of 16 calls at once
+         AUTOTUNE plans with 8 cores.
+""" in render_report(found)
+    assert "Tuned" not in render_report(input_bound())
 
 
 def test_an_input_bound_run():

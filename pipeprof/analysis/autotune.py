@@ -1,0 +1,244 @@
+"""What AUTOTUNE did with a tf.data pipeline, step by step, and settings that stand in its way."""
+
+from collections.abc import Iterator, Sequence
+from math import ceil
+
+import numpy as np
+
+from pipeprof.analysis.advice import MOST_WAITING_AT_ONCE
+from pipeprof.analysis.case import Case
+from pipeprof.analysis.costs import Use
+from pipeprof.analysis.evidence import percent
+from pipeprof.analysis.findings import AutotuneFinding, Cause, Tuned, TunedKind
+from pipeprof.analysis.windows import stretches
+from pipeprof.levels import Level, TfDataLevel
+from pipeprof.recording import LOOP_CHANNELS, InputKind, Loop, Profile, Stage
+from pipeprof.series import Gauge, IntArray
+
+# Buffers that hold more than this part of the memory deserve a warning.
+_MUCH_MEMORY = 0.2
+
+# What stayed the same for less than this part of a pass over the data had not settled.
+_SETTLED_FROM = 0.2
+
+# Series in a report have at most so many points.
+_MOST_POINTS = 200
+
+# `max` of a parameter without a bound is the greatest number there is.
+_BOUNDLESS = 1 << 31
+
+
+def find_autotune(case: Case) -> AutotuneFinding | None:
+    """AUTOTUNE's part in a loop, or None for a loop that tf.data did not feed."""
+    seen = case.seen
+    levels = seen.profile.gauges
+    budget = levels.get(TfDataLevel.CPU_BUDGET.value)
+    switched_off = seen.loop.input.autotune is False
+    if (budget is None and not switched_off) or not (seen.uses or switched_off):
+        return None
+    if seen.loop.input.kind is not InputKind.TF_DATA and not any(
+        use.stage.autotuned or use.stage.buffer_autotuned for use in seen.uses
+    ):
+        return None
+    ram_budget = levels.get(TfDataLevel.RAM_BUDGET.value)
+    buffered = levels.get(TfDataLevel.BUFFERED.value)
+    return AutotuneFinding(
+        enabled=not switched_off,
+        cpu_budget=budget.last if budget is not None and not switched_off else None,
+        ram_budget_bytes=ram_budget.last if ram_budget is not None and not switched_off else None,
+        most_buffered_bytes=buffered.high() if buffered is not None and not switched_off else None,
+        tuned=tuple(_tuned(seen.loop, seen.uses)),
+        epochs=seen.loop.epochs,
+        warnings=tuple(_warnings(case)),
+    )
+
+
+def _tuned(loop: Loop, uses: Sequence[Use]) -> Iterator[Tuned]:
+    """What AUTOTUNE chose for each stage where it had a choice."""
+    for use in uses:
+        stage = use.stage
+        if stage.autotuned and stage.parallelism is not None:
+            yield _history(loop, stage, TunedKind.PARALLELISM, stage.parallelism)
+        if stage.buffer_autotuned and stage.buffer_size is not None:
+            yield _history(loop, stage, TunedKind.BUFFER, stage.buffer_size)
+
+
+def _history(loop: Loop, stage: Stage, kind: TunedKind, gauge: Gauge) -> Tuned:
+    first, last = _bins_between(gauge, loop.start_ns, loop.end_ns)
+    read = first + np.flatnonzero(gauge.counts[first:last])
+    means = np.rint(gauge.sums[read] / gauge.counts[read]).astype(np.int64)
+    lows, highs = gauge.lows[read], gauge.highs[read]
+    steps = steps_ended(loop, gauge.start_ns + (read + 1) * gauge.width_ns)
+    most = stage.most_parallelism
+    return Tuned(
+        stage=stage,
+        kind=kind,
+        value=int(means[-1]) if len(means) else None,
+        least=int(lows.min()) if len(lows) else None,
+        most=int(highs.max()) if len(highs) else None,
+        limit=most if kind is TunedKind.PARALLELISM and most and most < _BOUNDLESS else None,
+        settled_after_steps=_settled_after(loop, gauge),
+        series=_points(steps, means),
+    )
+
+
+def _points(steps: IntArray, levels: IntArray) -> tuple[tuple[int, int], ...]:
+    """Step and level wherever the level changed, thinned out where that was often."""
+    changed = np.flatnonzero(np.diff(levels, prepend=-1))
+    if len(changed) > _MOST_POINTS:
+        changed = changed[np.linspace(0, len(changed) - 1, _MOST_POINTS).astype(int)]
+    return tuple(zip(steps[changed].tolist(), levels[changed].tolist(), strict=True))
+
+
+def _settled_after(loop: Loop, gauge: Gauge) -> int | None:
+    """Within how many steps of its epoch it came to the level that it kept; None where it did not.
+
+    Every pass over the data may have an iterator of its own, for which AUTOTUNE begins anew: the
+    slowest of them counts.
+    """
+    slowest: int | None = None
+    for start_ns, end_ns in stretches(loop):
+        first, last = _bins_between(gauge, start_ns, end_ns)
+        read = first + np.flatnonzero(gauge.counts[first:last])
+        if len(read) < 2:
+            continue
+        kept = gauge.highs[read[-1]]
+        moved = np.flatnonzero((gauge.lows[read] != kept) | (gauge.highs[read] != kept))
+        if len(moved) and len(read) - 1 - moved[-1] < max(2, _SETTLED_FROM * len(read)):
+            return None
+        within = 0
+        if len(moved):
+            settled_ns = gauge.start_ns + (int(read[moved[-1] + 1]) + 1) * gauge.width_ns
+            reached = steps_ended(loop, np.array([start_ns, min(settled_ns, end_ns)]))
+            within = int(reached[1] - reached[0])
+        slowest = max(slowest or 0, within)
+    return slowest
+
+
+def _bins_between(gauge: Gauge, start_ns: int, end_ns: int) -> tuple[int, int]:
+    first = max((start_ns - gauge.start_ns) // gauge.width_ns, 0)
+    return first, max(-((gauge.start_ns - end_ns) // gauge.width_ns), first)
+
+
+def steps_ended(loop: Loop, times_ns: IntArray) -> IntArray:
+    """How many steps of a loop had ended by each of some times; estimated for a long loop."""
+    steps = loop.steps
+    if len(steps) == loop.step_count:
+        ended: IntArray = np.searchsorted(steps.end_ns, times_ns, side="right")
+        return ended
+    over_time = loop.over_time
+    counts = over_time.sums[:, LOOP_CHANNELS.index("steps")]
+    edges = over_time.start_ns + over_time.width_ns * np.arange(len(counts) + 1)
+    reached = np.interp(times_ns, edges, np.concatenate([[0], np.cumsum(counts)]))
+    whole: IntArray = np.rint(reached).astype(np.int64)
+    return whole
+
+
+def say_tuned(found: AutotuneFinding) -> Iterator[str]:
+    """What AUTOTUNE chose, a piece of a sentence for each stage that it had a choice at."""
+    for tuned in found.tuned:
+        each = " of each epoch" if found.epochs > 1 else ""
+        if tuned.value is None:
+            continue
+        of = f" of {tuned.limit}" if tuned.limit is not None else ""
+        what = "calls at once" if tuned.kind is TunedKind.PARALLELISM else "elements of buffer"
+        name = f"{tuned.stage.name}:"
+        if tuned.settled_after_steps is None and tuned.least != tuned.most:
+            yield f"{name} between {tuned.least} and {tuned.most}{of} {what}, not settled"
+        elif tuned.settled_after_steps:
+            within = tuned.settled_after_steps
+            yield f"{name} settled within {within:,} steps{each} at {tuned.value}{of} {what}"
+        else:
+            yield f"{name} {tuned.value}{of} {what} from the start"
+
+
+def _warnings(case: Case) -> Iterator[str]:
+    yield from _switched_off(case)
+    yield from _large_budget(case.seen.profile)
+    yield from _full_buffers(case.seen.profile, case.seen.uses)
+    yield from _pinned(case)
+
+
+def _switched_off(case: Case) -> Iterator[str]:
+    if case.seen.loop.input.autotune is False:
+        yield (
+            "AUTOTUNE is switched off (options.autotune.enabled = False): nothing chooses how many "
+            "calls run at once or how large buffers are, and tf.data counts neither its waits nor "
+            "the work of its stages."
+        )
+
+
+def _large_budget(profile: Profile) -> Iterator[str]:
+    """AUTOTUNE counts the machine's processors and knows no limit of a container."""
+    budget = profile.gauges.get(TfDataLevel.CPU_BUDGET.value)
+    planned = budget.high() if budget is not None else None
+    limit = profile.cpu.limit
+    room = min(limit, profile.cpu.cores) if limit is not None else profile.cpu.cores
+    if planned is None or planned <= ceil(room):
+        return
+    allowed = "the container may use" if limit is not None and limit <= room else "there are"
+    yield (
+        f"AUTOTUNE plans with {planned} cores where {allowed} {room:g}: calls take turns that it "
+        f"thinks run at once. Tell it: options.autotune.cpu_budget = {ceil(room)}."
+    )
+
+
+def _full_buffers(profile: Profile, uses: Sequence[Use]) -> Iterator[str]:
+    buffered = profile.gauges.get(TfDataLevel.BUFFERED.value)
+    room = profile.gauges.get(Level.MEMORY_ROOM.value)
+    most = buffered.high() if buffered is not None else None
+    allowed = room.last if room is not None else None
+    if not most or not allowed or most <= _MUCH_MEMORY * allowed:
+        return
+    held = {use.index: _held_bytes(use.stage) for use in uses}
+    largest = max(uses, key=lambda use: held[use.index], default=None)
+    named = ""
+    if largest is not None and held[largest.index] >= most / 2:
+        named = f", most of it in {largest.label}"
+    yield (
+        f"The buffers of tf.data held up to {_bytes(most)}{named}: {percent(most / allowed)} of the "
+        f"{_bytes(allowed)} of memory that the training may use."
+    )
+
+
+def _held_bytes(stage: Stage) -> float:
+    """What a stage held at most, by the mean size of its elements."""
+    calls, *_, size = stage.work.total().tolist()[:5]
+    held = int(stage.starts[:, -1].max()) if len(stage.starts) else 0
+    if stage.buffer is not None:
+        held = max(held, stage.buffer.high() or 0)
+    return held * size / calls if calls else 0.0
+
+
+def _bytes(size: float) -> str:
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.3g} {unit}"
+    return f"{size:.0f} bytes"
+
+
+def _pinned(case: Case) -> Iterator[str]:
+    """The bottleneck may make fewer calls at once than it needs, by the user's own choice."""
+    worst, ideal_ms, cpu = case.worst, case.ideal_ms, case.seen.cpu
+    if worst is None or not ideal_ms or not case.waits_for_input or cpu.saturated:
+        return
+    if worst.stage.parallelism is None or worst.stage.autotuned is not False:
+        return
+    waits = case.cause is Cause.BLOCKING
+    if worst.stage.kind.python and not waits:  # the GIL lets no more calls run at once
+        return
+    fixed, needed = worst.stage.parallelism.last or 1, ceil(worst.cost_ms / ideal_ms)
+    room = int(case.seen.setting.room)
+    most = min(needed, MOST_WAITING_AT_ONCE if waits else room)
+    if most <= fixed:
+        return
+    share = (
+        ""
+        if cpu.process_ratio is None
+        else f", while {percent(1 - cpu.process_ratio)} of the CPU is free"
+    )
+    how = most if waits and most > room else "tf.data.AUTOTUNE"
+    yield (
+        f"{worst.label} is fixed at {fixed} call{'s' if fixed != 1 else ''} at once and would "
+        f"need {needed} to keep up with the training{share}: write num_parallel_calls={how}."
+    )
