@@ -7,6 +7,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+# Folders of installed packages and of Python's own modules, whichever interpreter it is.
+_INSTALLED = re.compile(r"/(?:site|dist)-packages/|/lib(?:64)?/python3\.\d+t?/|^<frozen ")
+_PIPEPROF = str(Path(__file__).parent) + "/"
+
+_SOURCES = (".py", ".pyc", ".pyw", ".pyx")
 
 _FRAME = re.compile(r"(?P<function>.*?) \((?P<file>.*?)(?::(?P<line>\d+))?\)")
 _PROCESS = re.compile(r'(?:^|;)process (\d+):"')
@@ -27,8 +34,10 @@ class Frame:
     file: str
     line: int
 
-    def __str__(self) -> str:
-        return f"{self.function} ({self.file.rpartition('/')[2]}:{self.line})"
+    @property
+    def is_users(self) -> bool:
+        """Whether it is the user's code: of no installed package, not Python's own, not pipeprof's."""
+        return not _INSTALLED.search(self.file) and not self.file.startswith(_PIPEPROF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +141,7 @@ def _read_stack(line: str, pid: int) -> SampledStack | None:
 
 def _read_frame(call: str) -> Frame | None:
     match = _FRAME.fullmatch(call)
-    if match is None:
+    # A process that was not halted may have put something else where its frame was.
+    if match is None or (not match["file"].endswith(_SOURCES) and match["file"][:1] != "<"):
         return None
     return Frame(function=match["function"], file=match["file"], line=int(match["line"] or 0))

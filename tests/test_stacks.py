@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import pipeprof
 from pipeprof.stacks import Frame, SampledStack, ThreadStack, read_dump, read_raw
 
 RUN = Frame(function="Thread.run", file="/lib/threading.py", line=982)
@@ -45,6 +46,31 @@ def test_lines_without_thread_frames_or_count_are_passed_over(line: str) -> None
 def test_frames_without_a_line_keep_their_function() -> None:
     (found,) = read_raw(["thread (1): main;<module> (a.py) 2"], pid=7)
     assert found.frames == (Frame(function="<module>", file="a.py", line=0),)
+
+
+def test_frames_of_no_source_file_are_none() -> None:
+    calls = "<module> (a.py:1);__spec__ (__loader__:146447920);<cell line: 1> (<ipython-input-1>:2)"
+    (found,) = read_raw([f"thread (1): main;{calls} 2"], pid=7)
+    assert [frame.file for frame in found.frames] == ["<ipython-input-1>", "a.py"]
+
+
+@pytest.mark.parametrize(
+    ("file", "users"),
+    [
+        ("/home/me/train.py", True),
+        ("train.py", True),
+        ("/home/me/lib/python/train.py", True),
+        ("/tmp/ipykernel_12/34.py", True),
+        ("/usr/lib/python3.11/threading.py", False),
+        ("/opt/lib64/python3.13t/queue.py", False),
+        ("/env/lib/python3.11/site-packages/keras/src/models/model.py", False),
+        ("/usr/lib/python3/dist-packages/numpy/core.py", False),
+        ("<frozen importlib._bootstrap>", False),
+        (pipeprof.__file__, False),
+    ],
+)
+def test_whose_code_it_is(file: str, users: bool) -> None:
+    assert Frame(function="f", file=file, line=1).is_users is users
 
 
 def test_a_dump_is_read_with_the_innermost_call_first() -> None:

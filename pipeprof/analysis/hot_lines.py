@@ -7,7 +7,7 @@ from pipeprof.analysis.findings import HotLine
 from pipeprof.recording import CodeLine, Profile, StackSamples, Stage, StageKind
 
 # Fewer samples than this say nothing of a stage.
-_LEAST_SAMPLES = 10
+LEAST_SAMPLES = 10
 _LEAST_SHARE = 0.02
 _MOST_LINES = 8
 
@@ -29,7 +29,7 @@ def hot_lines(profile: Profile) -> Mapping[int, tuple[HotLine, ...]]:
 
 def _shares(lines: Mapping[CodeLine, int]) -> tuple[HotLine, ...]:
     total = sum(lines.values())
-    if total < _LEAST_SAMPLES:
+    if total < LEAST_SAMPLES:
         return ()
     dearest = sorted(lines.items(), key=lambda each: (-each[1], str(each[0].location)))
     return tuple(

@@ -1,28 +1,13 @@
-"""What a line of Python source says, whose it is, and which ``with`` blocks it stands in."""
+"""What a line of Python source says, and which ``with`` blocks it stands in."""
 
 import ast
 import functools
 import linecache
-import sysconfig
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 
 _MOST_CHARACTERS = 120
 _MOST_BYTES = 1 << 20
-
-_PIPEPROF = str(Path(__file__).parents[1]) + "/"
-_INSTALLED = ("/site-packages/", "/dist-packages/")
-_STANDARD = tuple(
-    f"{folder}/" for name in ("stdlib", "platstdlib") if (folder := sysconfig.get_path(name))
-)
-
-
-def is_users(file: str) -> bool:
-    """Whether a file is the user's code: no installed package, not Python's own and not pipeprof's."""
-    if file.startswith((*_STANDARD, _PIPEPROF, "<frozen")):
-        return False
-    return not any(folder in file for folder in _INSTALLED)
 
 
 def line_text(file: str, line: int) -> str:

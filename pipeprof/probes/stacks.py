@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeprof.errors import StacksUnavailable
 from pipeprof.probes.py_spy import Recording
-from pipeprof.probes.source import blocks_around, is_users, line_text
+from pipeprof.probes.source import blocks_around, line_text
 from pipeprof.probes.threads import describe_thread
 from pipeprof.recorder import WORKER_PROCESS, Recorder, relative_file
 from pipeprof.recording import Role
@@ -183,7 +183,7 @@ class StackSampler:
 
 
 def _is_shown(frame: Frame, stage_files: Collection[str]) -> bool:
-    return is_users(frame.file) or relative_file(frame.file) in stage_files
+    return frame.is_users or relative_file(frame.file) in stage_files
 
 
 def _describe(frame: Frame) -> Mapping[str, Any]:
