@@ -37,8 +37,9 @@ from pipeprof.windows import KIND_INDEX, SpanWindows
 
 HELD_SPANS = 32_768
 
-# Fields of levels that belong to a stage; "queue" belongs to a loop.
+# Fields of levels that belong to a stage, and of those that belong to a loop's input.
 STAGE_LEVELS = ("parallelism", "buffer", "buffer_size")
+LOOP_LEVELS = ("queue", "head_of_line")
 
 # Kinds of records that may be about nothing in particular.
 _SUBJECT_IS_OPTIONAL = (Kind.WAIT, Kind.PROCESS_CPU)
@@ -340,7 +341,8 @@ class Accumulator:
         return Profile(
             run=run,
             loops=tuple(
-                loop.freeze(_queue_of(i, gauges)) for i, loop in enumerate(self.subjects.loops)
+                loop.freeze(*(_level_of_loop(field, i, gauges) for field in LOOP_LEVELS))
+                for i, loop in enumerate(self.subjects.loops)
             ),
             stages=tuple(
                 self._freeze_stage(index, parent, gauges) for index, parent in enumerate(parents)
@@ -410,9 +412,9 @@ class _FrozenGauge:
     gauge: Gauge
 
 
-def _queue_of(loop: int, gauges: list[_FrozenGauge]) -> Gauge | None:
+def _level_of_loop(field: str, loop: int, gauges: list[_FrozenGauge]) -> Gauge | None:
     return next(
-        (g.gauge for g in gauges if g.facts.get("field") == "queue" and g.target == loop), None
+        (g.gauge for g in gauges if g.facts.get("field") == field and g.target == loop), None
     )
 
 

@@ -203,6 +203,8 @@ class Input:
         queue_size: how many batches may lie ready, or None.
         queue: how many lay ready when the loop asked, over time.
         autotune: False where AUTOTUNE is switched off for a tf.data pipeline, so that it tells nothing.
+        head_of_line: nanoseconds of each wait in which a later batch lay ready, but not the next in
+            order, over time; None where nothing of that kind can happen.
     """
 
     kind: InputKind | None = None
@@ -212,6 +214,7 @@ class Input:
     queue_size: int | None = None
     queue: Gauge | None = None
     autotune: bool | None = None
+    head_of_line: Gauge | None = None
 
 
 # Columns of `Loop.over_time`: steps that ended in the bin, their duration, those with a known wait,
@@ -532,6 +535,7 @@ def _check_arrays(profile: Profile) -> Iterator[str]:
         yield from _check_binned(name, loop.over_time, len(LOOP_CHANNELS))
         yield from _check_binned(name, loop.input_over_time, len(INPUT_CHANNELS))
         yield from _check_gauge(name, loop.input.queue)
+        yield from _check_gauge(name, loop.input.head_of_line)
         times = (loop.step_times, loop.wait_times, loop.compute_times, loop.epoch_start_times)
         for histogram in times:
             yield from _check_histogram(name, histogram)

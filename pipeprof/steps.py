@@ -217,7 +217,7 @@ class LoopSums:
         work = [time_inside(stretches, start_ns, end_ns) for stretches in (steps, waits)]
         self._input_over_time.add(end_ns, np.column_stack(work))
 
-    def freeze(self, queue: Gauge | None = None) -> Loop:
+    def freeze(self, queue: Gauge | None = None, head_of_line: Gauge | None = None) -> Loop:
         """The loop as far as its steps are settled."""
         rows = self._kept()
         fed_by = self.facts.get("input") or {}
@@ -234,6 +234,7 @@ class LoopSums:
                 queue_size=fed_by.get("queue_size"),
                 queue=queue,
                 autotune=self.facts.get("autotune"),
+                head_of_line=head_of_line,
             ),
             epochs=self._epochs,
             step_count=self.step_count,

@@ -46,7 +46,9 @@ def predict_step_ms(uses: Iterable[Use], ideal_ms: float, cpu_ms: float) -> floa
 
 def sharing_with(chosen: Use, uses: Iterable[Use]) -> tuple[Use, ...]:
     """The stages that take turns with one, itself included."""
-    return tuple(use for use in uses if use.place.key == chosen.place.key)
+    return tuple(
+        use for sharing in _by_place(uses).values() for use in sharing if chosen in sharing
+    )
 
 
 def beneath(chosen: Use, uses: Iterable[Use]) -> frozenset[int]:

@@ -32,7 +32,7 @@ def disguise(
 
     Args:
         thing: the object.
-        methods: by name.
+        methods: by name, with whatever else its class is to hold.
         pickled: called when the object is about to be pickled, or copied; what it returns, which can
             be pickled itself, is called with the object that is unpickled.
 

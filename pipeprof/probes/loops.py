@@ -27,6 +27,7 @@ class OpenLoop:
         kind: what loop it is.
         number: its number in the recorder's names.
         step: ordinal of the step that is next or runs.
+        epoch_began_ns: when the pass over the data that runs began.
         fetches_first: whether it asks for the batch before it says that the step begins.
         waits_by: what tells its waits, once that is known.
     """
@@ -37,6 +38,7 @@ class OpenLoop:
         self.kind = kind
         self.number = number
         self.step = 0
+        self.epoch_began_ns = 0
         self.fetches_first = fetches_first
         self.waits_by: WaitSource | None = None
         self._recorder = recorder
@@ -55,7 +57,7 @@ class OpenLoop:
         """A new pass over the data begins, and with it the wait for its first batch."""
         self.leave_steps()
         self._epoch += 1
-        self._begin_ns = self._end_ns = now
+        self._begin_ns = self._end_ns = self.epoch_began_ns = now
 
     def begin_step(self, now: int) -> None:
         """The loop says that a step begins."""

@@ -9,6 +9,7 @@ recognised elsewhere.
 import functools
 import itertools
 import sys
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipeprof.probes.disguises import disguise, is_disguised, original_class
 from pipeprof.probes.loops import describe_input
 from pipeprof.probes.stages import Begun, StageSite, site_of_function
 from pipeprof.probes.watch import HandFetches, Watch
+from pipeprof.probes.worker_queues import MOST_READY, POOL
 from pipeprof.recorder import OUTSIDE, Recorder
 from pipeprof.recording import InputKind, StageKind
 from pipeprof.records import NOT_READ, Kind, code
@@ -54,8 +56,13 @@ def watch_sequence(sequence: Any, watch: Watch) -> Callable[[], None]:
         return lambda: None
     transport = Transport(sequence, watch)
     original = type(sequence)
-    methods = {"__getitem__": _timed_getitem(original, transport.work, transport.deliver)}
-    release = disguise(sequence, methods, transport.pickled)
+    members = {
+        "__getitem__": _timed_getitem(original, transport.work, transport.deliver),
+        POOL: transport,
+    }
+    if hasattr(original, "on_epoch_begin"):  # Keras 2 has none, and ends epochs in another thread
+        members["on_epoch_end"] = _told_of_end(original, transport)
+    release = disguise(sequence, members, transport.pickled)
 
     def released() -> None:
         release()
@@ -89,6 +96,18 @@ def _timed_getitem(original: Any, site: StageSite, deliver: _Deliver) -> Callabl
         return deliver(recorder, batch, begun, end_ns, index, asker)
 
     return __getitem__
+
+
+def _told_of_end(original: Any, transport: "Transport") -> Callable[[Any], Any]:
+    end = original.on_epoch_end
+
+    @functools.wraps(end)
+    def on_epoch_end(self: Any) -> Any:
+        # Keras calls it when it has taken its pool of workers down.
+        transport.ended(now_ns())
+        return end(self)
+
+    return on_epoch_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +183,11 @@ class Transport:
         self.watch = watch
         self.fetches = HandFetches(watch, describe_sequence(sequence))
         self.token = next(self._tokens)
+        self.ready_ns: deque[int] = deque(maxlen=MOST_READY)
         self._main_pid = watch.recorder.pid
         self._last_ns = 0
         self._number: int | None = None
+        self._restarts = 0
         self.known[self.token] = self
 
     def pickled(self) -> Arrival | None:
@@ -189,6 +210,7 @@ class Transport:
         """A batch was made, in the training's process or in one forked from it."""
         if recorder.pid != self._main_pid:
             return Parcel.wrap(batch, self.token, asker)
+        self.ready_ns.append(end_ns)
         outer_ns, start_ns = begun[0], begun[-1]
         if self.watch.on and outer_ns == OUTSIDE:  # not a part of another batch
             if index == 0:
@@ -196,9 +218,38 @@ class Transport:
             self.fetches.fetched(batch, start_ns, end_ns)
         return batch
 
+    def began(self, start_ns: int, end_ns: int) -> int:
+        """A pass has given its first batch: the pool of workers was made for it."""
+        loop = self.watch.loops.current
+        if loop is not None and 0 < loop.epoch_began_ns < start_ns and loop.step:
+            start_ns = loop.epoch_began_ns
+        self._record_restart(1, start_ns, end_ns)
+        return start_ns
+
+    def ended(self, now: int) -> None:
+        """A pass is over, and its pool of workers has been taken down."""
+        loop = self.watch.loops.current
+        if self.watch.on and self.watch.in_framework and loop is not None and self._restarts:
+            self._record_restart(0, min(loop.ended_ns, now), now)
+
+    def _record_restart(self, calls: int, start_ns: int, end_ns: int) -> None:
+        recorder = self.watch.recorder
+        if not self._restarts:
+            facts = {
+                "type": "stage",
+                "name": StageKind.EPOCH_START.value,
+                "kind": StageKind.EPOCH_START.value,
+                "function": self.work.name,
+                "workers": self.work.workers,
+                "remark": "workers ended and started anew",
+            }
+            self._restarts = code(Kind.WORK, recorder.names.number(facts))
+        recorder.lane().write(self._restarts, start_ns, end_ns, calls, end_ns - start_ns)
+
     def arrived(self, recorder: Recorder, batch: Any, sent_ns: int) -> None:
         """Records the way of one batch, as far as it was not the way of the batch before."""
         now = now_ns()
+        self.ready_ns.append(now)
         number = self._take_number(recorder)
         start_ns = min(max(sent_ns, self._last_ns), now)
         self._last_ns = now

@@ -6,9 +6,11 @@ from typing import Any
 
 from pipeprof import recorder as recording
 from pipeprof.clock import now_ns
+from pipeprof.probes.loops import OpenLoop
 from pipeprof.probes.stages import site_of_function, timed_generator
 from pipeprof.probes.tfdata_functions import TIMED_BY_PIPEPROF
 from pipeprof.probes.watch import Watch
+from pipeprof.probes.worker_queues import WorkerQueue, find_queue
 from pipeprof.recorder import Recorder
 from pipeprof.recording import StageKind
 from pipeprof.records import NOT_READ, Kind, code
@@ -29,6 +31,7 @@ class GeneratorTime:
         self._spent_ns = 0
         self._taken_ns = 0
         self.waits = 0
+        self._levels: dict[int, tuple[int, ...]] = {}
 
     def take_ns(self) -> int:
         """Time spent inside since the last call."""
@@ -41,6 +44,36 @@ class GeneratorTime:
         self.waits += 1
         recorder.lane().write(code(Kind.WAIT, 0), start_ns, end_ns, 0, NOT_READ)
 
+    def asked(self, recorder: Recorder, ready: int, head_of_line_ns: int, now: int) -> None:
+        """The training asked the queue of its workers for a batch.
+
+        Args:
+            recorder: where to record.
+            ready: how many lay ready.
+            head_of_line_ns: how long it waited for the next in order while a later one lay ready.
+            now: when the batch had come.
+        """
+        loop = self._watch.loops.current
+        if loop is None:
+            return
+        write = recorder.lane().write
+        for level, value in zip(
+            self._levels_of(recorder, loop), (ready, head_of_line_ns), strict=True
+        ):
+            write(level, now, now, 0, value)
+
+    def _levels_of(self, recorder: Recorder, loop: OpenLoop) -> tuple[int, ...]:
+        levels = self._levels.get(loop.number)
+        if levels is None:
+            levels = self._levels[loop.number] = tuple(
+                code(
+                    Kind.GAUGE,
+                    recorder.names.number({"type": "gauge", "of": loop.number, "field": field}),
+                )
+                for field in ("queue", "head_of_line")
+            )
+        return levels
+
     def timed(self, generator: Any) -> Any:
         """The callable that `from_generator` gets instead; anything that is none goes through."""
         if not callable(generator):
@@ -52,7 +85,9 @@ class GeneratorTime:
         @functools.wraps(generator)
         def batches(*args: Any, **kwargs: Any) -> Any:
             source = iter(generator(*args, **kwargs))
-            return _waited(source if site is None else timed_generator(site, source))
+            if site is None:
+                return _waited(source, find_queue(source))
+            return _waited(timed_generator(site, source), None)
 
         if not ours:
             setattr(batches, TIMED_BY_PIPEPROF, True)
@@ -63,10 +98,12 @@ class GeneratorTime:
 current: GeneratorTime | None = None
 
 
-def _waited(source: Iterator[Any]) -> Iterator[Any]:
+def _waited(source: Iterator[Any], queue: WorkerQueue | None) -> Iterator[Any]:
+    first = True
     while True:
         if recording.current is not None:
             recording.current.lane("TensorFlow thread")
+        asked = queue.look() if queue is not None else None
         start_ns = now_ns()
         try:
             item = next(source)
@@ -74,5 +111,12 @@ def _waited(source: Iterator[Any]) -> Iterator[Any]:
             return
         recorder, generators = recording.current, current
         if recorder is not None and generators is not None:
-            generators.waited(recorder, start_ns, now_ns())
+            end_ns = now_ns()
+            if first and queue is not None:
+                start_ns = queue.began(start_ns, end_ns)
+            elif queue is not None and asked is not None:
+                late_ns = queue.head_of_line_ns(asked, start_ns, end_ns)
+                generators.asked(recorder, asked.ready, late_ns, end_ns)
+            generators.waited(recorder, start_ns, end_ns)
+        first = False
         yield item
