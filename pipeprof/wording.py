@@ -85,6 +85,16 @@ def rate(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 99.5 else f"{per_s:.1f}"
 
 
+def size(count_bytes: float) -> str:
+    """Bytes in a fitting unit: ``38.5 MB``."""
+    value, unit = float(count_bytes), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if value >= 99.95 or unit == "B" else f"{value:.1f} {unit}"
+
+
 def times(factor: float) -> str:
     """How much faster: ``3.9 times``, with a digit more where it is close to 1."""
     return f"{factor:.1f} times" if factor >= 1.095 else f"{factor:.2f} times"

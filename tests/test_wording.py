@@ -12,6 +12,7 @@ from pipeprof.wording import (
     printable,
     ran_on,
     rate,
+    size,
     times,
 )
 from tests.builders import input_finding
@@ -87,3 +88,8 @@ def test_an_error_message_loses_its_terminal_codes_and_nothing_else():
 def test_clean_text_is_printable_and_stays_so(text: str):
     assert clean(text).isprintable()
     assert clean(clean(text)) == clean(text)
+
+
+def test_bytes_are_shown_in_a_fitting_unit() -> None:
+    counts = (0, 999, 1_000, 38_500_000, 2.5e14)
+    assert [size(each) for each in counts] == ["0 B", "999 B", "1.0 kB", "38.5 MB", "250 TB"]

@@ -10,12 +10,12 @@ from pipeprof.figures.bins import gauge_points, time_axis
 from pipeprof.figures.figure import Figure, Json, Table, View, label, stacked
 from pipeprof.figures.theme import INPUT, LEGEND, WAIT
 from pipeprof.series import Gauge
+from pipeprof.wording import size
 
 MOST_LINES = 6
 
 _S = 1e9
 _NAME = "AUTOTUNE"
-_GB = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ def _says(findings: Findings) -> Iterator[str]:
         if "CPU" in what:
             yield f"It may use {gauge.last:g} cores."
         elif "RAM" in what:
-            yield f"Its buffers may take {gauge.last / _GB:.1f} GB."
+            yield f"Its buffers may take {size(gauge.last)}."
 
 
 def _row(title: str, line: _Line) -> tuple[str, ...]:

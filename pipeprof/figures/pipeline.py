@@ -15,6 +15,7 @@ _ROW_PX = 44
 _MOST_COLUMNS = 8
 _GRAPH_END = 0.44
 _BARS_START = 0.46
+_MOST_HOT_LINES = 3
 _NONE = "\N{EN DASH}"
 
 
@@ -201,6 +202,10 @@ def _hover(found: StageFinding) -> str:
             *((f"buffer {_buffer(found)}",) if found.buffer_mean is not None else ()),
             *((f"on a CPU {cpu} of that",) if cpu else ()),
             *((f"ran on {label(lanes, 60)}",) if lanes else ()),
+            *(
+                f"{percent(line.share)} at {label(line.location.short, 40)}: {label(line.text, 50)}"
+                for line in found.hot_lines[:_MOST_HOT_LINES]
+            ),
         )
     )
 

@@ -40,6 +40,9 @@ class _Bars:
     step_ms: FloatArray
     wait_ms: FloatArray
 
+    def __len__(self) -> int:
+        return len(self.first)
+
     @property
     def compute_ms(self) -> FloatArray:
         return np.maximum(self.step_ms - self.wait_ms, 0.0)
@@ -48,7 +51,8 @@ class _Bars:
 def steps_figure(findings: Findings) -> Figure | None:
     """The steps of the main loop, and of others to choose; None where no loop took any."""
     ordered = sorted(findings.loops, key=lambda found: found is not findings.main)
-    views = [_view(found, findings) for found in ordered if found.loop.step_count]
+    drawn = ((found, _bars(found.loop)) for found in ordered)
+    views = [_view(found, bars, findings) for found, bars in drawn if len(bars)]
     if not views:
         return None
     return Figure(
@@ -56,9 +60,8 @@ def steps_figure(findings: Findings) -> Figure | None:
     )
 
 
-def _view(found: LoopFinding, findings: Findings) -> View:
+def _view(found: LoopFinding, bars: "_Bars", findings: Findings) -> View:
     loop = found.loop
-    bars = _bars(loop)
     top_ms = _top_ms(bars, loop)
     beyond = int((bars.step_ms > top_ms).sum())
     epochs = _epoch_starts(loop)

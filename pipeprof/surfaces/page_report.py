@@ -18,6 +18,7 @@ from pipeprof.surfaces.run_rows import RUN_ROWS
 from pipeprof.surfaces.sentences import (
     advised,
     heading,
+    hot_lines,
     how_measured,
     how_to_see,
     input_pieces,
@@ -35,10 +36,12 @@ from pipeprof.wording import (
     percent,
     printable,
     rate,
+    size,
     started,
     times,
 )
 
+MOST_HOT_LINES = 6
 MOST_LANES = 60
 MOST_LOOPS = 20
 
@@ -55,7 +58,7 @@ def report_body(findings: Findings, figures: Sequence[Figure]) -> Markup:
             element("p", _BETWEEN.join(heading(findings)), class_="run"),
             _verdict(said),
             _troubles(troubles(findings.profile.run)),
-            element("div", _why(said), _next(said), class_="columns"),
+            element("div", _why(findings, said), _next(said), class_="columns"),
             class_="verdict",
             data_bound=said.bound.value if said else Bound.UNKNOWN.value,
         ),
@@ -156,11 +159,20 @@ def _troubles(sentences: Sequence[str]) -> Markup | None:
     return element("ul", *(element("li", each) for each in sentences), class_="troubles")
 
 
-def _why(said: Diagnosis | None) -> Markup | None:
+def _why(findings: Findings, said: Diagnosis | None) -> Markup | None:
     sentences = reasons(said) if said else []
     if not sentences:
         return None
-    return element("section", element("h2", "Why"), *(element("p", each) for each in sentences))
+    told = (element("p", each) for each in sentences)
+    return element("section", element("h2", "Why"), *told, _hot_lines(findings))
+
+
+def _hot_lines(findings: Findings) -> Markup | None:
+    lines = hot_lines(findings)[:MOST_HOT_LINES]
+    if not lines:
+        return None
+    rows = ((line.location.short, percent(line.share), line.text or None) for line in lines)
+    return element("div", table(("line", "of its time", "code"), rows), class_="hot-lines")
 
 
 def _next(said: Diagnosis | None) -> Markup | None:
@@ -192,6 +204,7 @@ def _details(findings: Findings) -> Markup:
             *_fact("Input", fed),
             *_fact("Tuned", *(tuning(findings.autotune) if findings.autotune else ())),
             *_fact("Other loops", *_other_loops(findings)),
+            *_fact("Machine", _BETWEEN.join(_machine(findings))),
             *_fact("Delivered", _delivered(findings)),
             *_fact("Measured", _BETWEEN.join(how_measured(findings))),
             *_fact("Cost of looking", _overhead(findings.overhead)),
@@ -219,6 +232,24 @@ def _other_loops(findings: Findings) -> list[str]:
     return [*lines, f"and {count(more, 'loop')} more"] if more > 0 else lines
 
 
+def _machine(findings: Findings) -> Iterator[str]:
+    cpu, used = findings.cpu, findings.resources
+    if cpu.machine_ratio is not None:
+        yield f"{percent(cpu.machine_ratio)} of its CPUs in use by all programs"
+    if cpu.throttled_ratio:
+        yield f"stopped by the container's limit {percent(cpu.throttled_ratio)} of the time"
+    if used.most_memory_bytes is not None:
+        yield f"memory up to {size(used.most_memory_bytes)}"
+    for what, per_s in (
+        ("read from disk", used.disk_read_bytes_per_s),
+        ("written to disk", used.disk_written_bytes_per_s),
+        ("received", used.received_bytes_per_s),
+        ("sent", used.sent_bytes_per_s),
+    ):
+        if per_s is not None:
+            yield f"{size(per_s)}/s {what}"
+
+
 def _delivered(findings: Findings) -> str:
     found = findings.delivery
     if found is None:
@@ -230,7 +261,7 @@ def _delivered(findings: Findings) -> str:
         arrays = zip(found.dtypes, found.shapes, strict=False)
         pieces.append(", ".join(f"{dtype} {list(shape)}" for dtype, shape in arrays))
     if found.bytes_per_step is not None:
-        pieces.append(f"{found.bytes_per_step / 1e6:.2f} MB a step")
+        pieces.append(f"{size(found.bytes_per_step)} a step")
     return clean(_BETWEEN.join(pieces))
 
 

@@ -1,15 +1,18 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.findings import HotLine
 from pipeprof.recording import Input, InputKind, Location, LoopKind
 from pipeprof.surfaces.page_report import comparison_body, report_body
 from pipeprof.surfaces.webpage import plotly_js, read_static, render_in_notebook, render_page
 from tests.builders import (
     MS,
+    bottleneck,
     diagnosis,
     findings,
     lane,
@@ -19,6 +22,7 @@ from tests.builders import (
     run_info,
     spans,
     stage,
+    stage_finding,
     step_spans,
 )
 
@@ -138,3 +142,23 @@ def test_in_a_notebook_the_page_is_in_a_frame_of_its_own() -> None:
     seen = Seen(frame)
     assert seen.tags == ["iframe"]
     assert seen.loads == []
+
+
+def test_lines_that_the_time_goes_to_stand_below_why() -> None:
+    line = HotLine(
+        location=Location("train.py", 43), function="decode", text="x = y < z", share=0.4, samples=9
+    )
+    found = replace(stage_finding(), hot_lines=(line,))
+    said = diagnosis(slowest=bottleneck(index=0))
+    body = report_body(findings(main=loop_finding(said=said), stages=(found,)), ())
+    assert "<td>train.py:43</td><td>40 %</td><td>x = y &lt; z</td>" in body
+    without = report_body(findings(main=loop_finding(said=said), stages=(stage_finding(),)), ())
+    assert "hot-lines" not in without
+
+
+def test_memory_and_disk_are_shown_where_they_were_measured() -> None:
+    said = findings(main=loop_finding())
+    assert ">Machine<" not in report_body(said, ())
+    used = replace(said.resources, most_memory_bytes=3_000_000_000, disk_read_bytes_per_s=2e6)
+    body = report_body(replace(said, resources=used), ())
+    assert "memory up to 3.0 GB · 2.0 MB/s read from disk<" in body

@@ -4,6 +4,10 @@
 import { showFigures } from "./figures.js";
 
 const REFRESH_MS = 5000;
+const FAILED = {
+  html: "<section class=message><h1>No answer</h1><p>TensorBoard is away, or its terminal tells what went wrong.</p></section>",
+  figures: [],
+};
 const SUMMARIES_EACH = 20;
 
 const state = { runs: [], templates: null, current: null, compared: [], shown: "", summaries: {}, mostCompared: 2 };
@@ -13,6 +17,7 @@ let list, content, compareButton, filter, visible;
 async function ask(path, keys = []) {
   const query = new URLSearchParams(keys.map((key) => ["run", key]));
   const answer = await fetch(`./${path}?${query}`);
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
 }
 
@@ -118,7 +123,7 @@ async function choose(key) {
 
 async function show(views) {
   const { current, asked } = state;
-  const answer = await ask(current === null ? "comparison" : "run", asked);
+  const answer = await ask(current === null ? "comparison" : "run", asked).catch(() => FAILED);
   if (state.current !== current || state.asked !== asked) return; // another was chosen meanwhile
   state.version = answer.version;
   state.recording = answer.recording;
