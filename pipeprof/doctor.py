@@ -12,13 +12,17 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from pipeprof import machine
 from pipeprof.cgroups import ControlGroups
+from pipeprof.errors import StacksUnavailable
+from pipeprof.probes.py_spy import dump
 
 MB = 1 << 20
 
@@ -28,7 +32,6 @@ _LEAST_XPROF = (2, 20)
 _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-rocm", "tf-nightly", "tf-nightly-cpu")
 _LEAST_SHM_BYTES = 1024 * MB
 _LEAST_LOG_BYTES = 200 * MB
-_PATIENCE_S = 10
 
 _SHARED_MEMORY = Path("/dev/shm")
 _PTRACE_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
@@ -78,7 +81,8 @@ def examine(logdir: Path) -> tuple[Check, ...]:
         check_keras(versions, keras_backend(os.environ, Path.home())),
         check_tensorboard(versions),
         check_xprof(versions),
-        check_stacks(ask_py_spy(), _PTRACE_SCOPE),
+        check_fit(versions, needs_of(versions)),
+        check_stacks(ask_py_spy(), _read(_PTRACE_SCOPE), os.geteuid()),
         check_gpus(versions, count_gpus(), _NVIDIA),
         check_log_folder(logdir),
     )
@@ -186,22 +190,55 @@ def check_xprof(versions: Versions) -> Check:
     return _good("XProf", version)
 
 
-def check_stacks(refusal: str | None, scope_file: Path) -> Check:
-    """Whether py-spy can look into a running process.
+def check_fit(versions: Versions, needs: Mapping[str, Sequence[str]]) -> Check:
+    """Whether TensorFlow, Keras, TensorBoard and XProf get the versions that they need.
 
     Args:
-        refusal: why it could not look into this one; None when it could.
-        scope_file: where the kernel tells who may look into whom.
+        versions: what is installed.
+        needs: what each package says that it needs, as package metadata have it.
     """
-    if refusal is None:
-        return _good("stacks", "py-spy can look into running processes")
-    scope = _read(scope_file)
-    remedy = (
-        "sudo sysctl kernel.yama.ptrace_scope=0"
-        if scope not in (None, "0")
-        else "in a container: docker run --cap-add SYS_PTRACE"
-    )
-    return _gap("stacks", f"py-spy cannot look into running processes ({refusal})", remedy)
+    name = "versions"
+    misfits = [
+        f"{package} {versions[package]} needs {need}, found {versions[need.name]}"
+        for package, lines in needs.items()
+        for need in map(Requirement, lines)
+        if need.name in versions
+        and (need.marker is None or need.marker.evaluate({"extra": ""}))
+        and not need.specifier.contains(versions[need.name], prereleases=True)
+    ]
+    former = versions.get("tensorboard-plugin-profile")
+    if misfits:
+        needed = misfits[0].partition(" needs ")[2].partition(",")[0]
+        return _gap(name, "; ".join(misfits), f"pip install '{needed}'")
+    if "xprof" in versions and former and _numbers(former) < _LEAST_XPROF:
+        return _gap(
+            name,
+            f"xprof beside its forerunner tensorboard-plugin-profile {former}: both are 'Profile'",
+            "pip uninstall tensorboard-plugin-profile",
+        )
+    return _good(name, f"{', '.join(needs) or 'none of them'} fit what is installed")
+
+
+def check_stacks(refusal: StacksUnavailable | None, scope: str | None, user: int) -> Check:
+    """Whether py-spy can look into a training that pipeprof runs, and into others (attach).
+
+    Args:
+        refusal: why it could not look into a child process; None when it could.
+        scope: the kernel's rule of who may look into whom (Yama), where it has one.
+        user: the number of this user, 0 for root.
+    """
+    name = "stacks"
+    if refusal is not None:
+        return _gap(
+            name, f"py-spy cannot read those of a training: {refusal.reason}", refusal.remedy
+        )
+    if scope not in (None, "0") and user != 0:
+        return _gap(
+            name,
+            "py-spy can read those of runs (--stacks), not of trainings that run already (attach)",
+            "sudo sysctl kernel.yama.ptrace_scope=0",
+        )
+    return _good(name, "py-spy can read those of running trainings")
 
 
 def check_gpus(versions: Versions, gpus: int | None, driver: Path) -> Check:
@@ -274,24 +311,28 @@ def keras_backend(environment: Mapping[str, str], home: Path) -> str:
     return chosen if isinstance(chosen, str) and chosen else "tensorflow"
 
 
-def ask_py_spy() -> str | None:
-    """Lets py-spy look into this process; None when it could, else the reason."""
-    beside = Path(sys.executable).with_name("py-spy")
-    command = str(beside) if beside.exists() else shutil.which("py-spy")
-    if command is None:
-        return "it is not installed"
-    try:
-        subprocess.run(
-            [command, "dump", "--nonblocking", "--pid", str(os.getpid())],
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE_S,
-            check=True,
-        )
-    except subprocess.CalledProcessError as error:
-        return next(iter(error.stderr.strip().splitlines()), "it gives no reason")
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
+def needs_of(versions: Versions) -> Mapping[str, Sequence[str]]:
+    """What the packages say that they need whose versions have to fit each other."""
+    packages = (*_TENSORFLOWS, "keras", "tf-keras", "tensorboard", "xprof")
+    return {
+        package: importlib.metadata.requires(package) or ()
+        for package in packages
+        if package in versions
+    }
+
+
+def ask_py_spy() -> StacksUnavailable | None:
+    """Lets py-spy look into a child process that waits; None when it could."""
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout is not None
+            child.stdout.readline()
+            dump(child.pid)
+        except StacksUnavailable as error:
+            return error
+        finally:
+            child.kill()
     return None
 
 

@@ -10,9 +10,14 @@ import pytest
 
 from pipeprof import doctor
 from pipeprof.doctor import MB, Check, State
+from pipeprof.errors import StacksUnavailable
+from pipeprof.probes import py_spy
 from tests.cli.conftest import Command
 
 GOOD, GAP, BROKEN = State.GOOD, State.GAP, State.BROKEN
+
+REFUSED = StacksUnavailable(7, "it rains", "wait for the sun")
+NEEDS = {"xprof": ("numpy>=1.24", "protobuf>=99", "torch>=9; extra == 'torch'")}
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
 
@@ -73,8 +78,25 @@ def _says(check: Check) -> tuple[State, str]:
         (doctor.check_gpus({}, None, Path("missing")), GOOD, "no NVIDIA driver"),
         (doctor.check_gpus({}, None, Path("/")), GAP, 'pip install "pipeprof[gpu]"'),
         (doctor.check_gpus({"nvidia-ml-py": "13"}, None, Path("/")), GAP, "nvidia-smi"),
-        (doctor.check_stacks(None, Path("missing")), GOOD, "py-spy can look"),
-        (doctor.check_stacks("no", Path("missing")), GAP, "--cap-add SYS_PTRACE"),
+        (doctor.check_stacks(None, None, 1000), GOOD, "py-spy can read"),
+        (doctor.check_stacks(None, "0", 1000), GOOD, "py-spy can read"),
+        (doctor.check_stacks(None, "1", 0), GOOD, "py-spy can read"),
+        (doctor.check_stacks(None, "1", 1000), GAP, "ptrace_scope=0"),
+        (doctor.check_stacks(REFUSED, "0", 0), GAP, "it rains | wait for the sun"),
+        (doctor.check_fit({}, {}), GOOD, "none of them"),
+        (doctor.check_fit({"xprof": "2.22.0", "numpy": "2.0"}, NEEDS), GOOD, "xprof fit"),
+        (
+            doctor.check_fit({"xprof": "2.22.0", "numpy": "1.20"}, NEEDS),
+            GAP,
+            "install 'numpy>=1.24'",
+        ),
+        (
+            doctor.check_fit(
+                {"xprof": "2.22.0", "tensorboard-plugin-profile": "2.15.0"}, {"xprof": ()}
+            ),
+            GAP,
+            "pip uninstall tensorboard-plugin-profile",
+        ),
     ],
 )
 def test_what_a_check_says(check: Check, state: State, part: str) -> None:
@@ -83,10 +105,19 @@ def test_what_a_check_says(check: Check, state: State, part: str) -> None:
     assert part in text
 
 
-@pytest.mark.parametrize(("scope", "remedy"), [("1\n", "ptrace_scope=0"), ("0\n", "SYS_PTRACE")])
-def test_the_kernels_rule_decides_the_remedy(tmp_path: Path, scope: str, remedy: str) -> None:
-    (tmp_path / "scope").write_text(scope)
-    assert remedy in str(doctor.check_stacks("refused", tmp_path / "scope").remedy)
+def test_py_spy_is_tried_on_a_process_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked"
+    for code, said in ((0, "[]"), (1, "")):
+        script = tmp_path / "py-spy"
+        script.write_text(f"#!/bin/sh\necho $5 > {asked}\necho '{said}'\nexit {code}\n")
+        script.chmod(0o755)
+        monkeypatch.setattr(py_spy, "_command", lambda pid, script=script: str(script))
+        assert (doctor.ask_py_spy() is None) == (code == 0)
+        child = int(asked.read_text())
+        assert child != os.getpid()
+        assert not Path(f"/proc/{child}").exists()
 
 
 @pytest.mark.parametrize(("size_bytes", "state"), [(64 * MB, GAP), (2048 * MB, GOOD)])
