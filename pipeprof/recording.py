@@ -203,6 +203,7 @@ class Input:
         queue_size: how many batches may lie ready, or None.
         queue: how many lay ready when the loop asked, over time.
         autotune: False where AUTOTUNE is switched off for a tf.data pipeline, so that it tells nothing.
+        start_method: how worker processes are started (``fork``), where there are any.
         head_of_line: nanoseconds of each wait in which a later batch lay ready, but not the next in
             order, over time; None where nothing of that kind can happen.
     """
@@ -215,6 +216,7 @@ class Input:
     queue: Gauge | None = None
     autotune: bool | None = None
     head_of_line: Gauge | None = None
+    start_method: str | None = None
 
 
 # Columns of `Loop.over_time`: steps that ended in the bin, their duration, those with a known wait,

@@ -235,6 +235,7 @@ class LoopSums:
                 queue=queue,
                 autotune=self.facts.get("autotune"),
                 head_of_line=head_of_line,
+                start_method=fed_by.get("start_method"),
             ),
             epochs=self._epochs,
             step_count=self.step_count,

@@ -560,6 +560,7 @@ def input_finding(
     queue_size: int | None = None,
     queue_mean: float | None = None,
     queue_empty_ratio: float | None = None,
+    head_of_line_ratio: float | None = None,
     epoch_start_ms: float | None = None,
     epoch_starts: tuple[EpochStart, ...] = (),
 ) -> InputFinding:
@@ -575,6 +576,7 @@ def input_finding(
         queue_size=queue_size,
         queue_mean=queue_mean,
         queue_empty_ratio=queue_empty_ratio,
+        head_of_line_ratio=head_of_line_ratio,
         epoch_start_ms=epoch_start_ms,
         epoch_starts=epoch_starts,
     )

@@ -22,6 +22,8 @@ _LEAST_GAIN = 1.03
 # Calls that only wait cost no core; more of them at once than this is nobody's first step.
 MOST_WAITING_AT_ONCE = 16
 
+_HELPED_BY_WORKERS = (Cause.SERIAL, Cause.GIL, Cause.CPU, Cause.TOO_FEW_WORKERS)
+
 _PYTHON_INPUTS = (InputKind.GENERATOR, InputKind.ITERATOR, InputKind.SEQUENCE, InputKind.LOADER)
 
 
@@ -29,7 +31,7 @@ def give_advice(case: Case) -> tuple[Advice, ...]:
     """What to do, best first: what is sure to be possible, then what depends, then what is open."""
     if not case.waits_for_input or case.worst is None or not case.ideal_ms:
         return tuple(_longer_epochs(case))
-    rules = (_longer_epochs, _prefetch, _workers, _parallel_calls, _threads)
+    rules = (_longer_epochs, _prefetch, _workers, _longer_queue, _parallel_calls, _threads)
     sure = [advice for rule in rules for advice in rule(case)]
     sure.sort(key=lambda advice: advice.predicted_step_ms or 0.0)
     return (*sure, *_cache(case, case.worst), *_unpredicted(case, case.worst))
@@ -105,7 +107,7 @@ def _workers(case: Case) -> Iterator[Advice]:
     if case.seen.cpu.saturated:
         return
     waits = case.cause is Cause.BLOCKING
-    if not waits and case.cause not in (Cause.SERIAL, Cause.GIL, Cause.CPU):
+    if not waits and case.cause not in _HELPED_BY_WORKERS:
         return
     moved = sharing_with(worst, case.seen.uses)
     at_gil = case.cause is Cause.GIL
@@ -127,6 +129,22 @@ def _workers(case: Case) -> Iterator[Advice]:
         + ("." if waits else "; the transport between processes comes on top."),
         _worker_code(case, workers, processes=not waits),
         uses,
+        case.cpu_ms,
+    )
+
+
+def _longer_queue(case: Case) -> Iterator[Advice]:
+    """Workers that may run further ahead need not pause for one slow batch."""
+    if case.cause is not Cause.HEAD_OF_LINE:
+        return
+    name = case.seen.loop.input.name or "Batches"
+    size = 2 * max(case.seen.loop.input.queue_size or 0, case.seen.loop.input.workers or 0, 8)
+    yield from _predicted(
+        case,
+        "longer_queue",
+        "Let more batches lie ready, so that one slow batch does not stop the workers.",
+        f"{name}(…, max_queue_size={size})",
+        case.seen.uses,
         case.cpu_ms,
     )
 

@@ -35,7 +35,12 @@ class Seen:
     @property
     def setting(self) -> Setting:
         """The stages among lanes and processors."""
-        return Setting(uses=self.uses, lanes=self.profile.lanes, cpu=self.cpu)
+        return Setting(
+            uses=self.uses,
+            lanes=self.profile.lanes,
+            cpu=self.cpu,
+            head_of_line_ratio=self.fed.head_of_line_ratio,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

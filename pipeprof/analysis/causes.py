@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Cause, CpuFinding
+from pipeprof.analysis.places import WORKERS_KEY
 from pipeprof.recording import Lane, Role, StageKind
 
 # Under this share of its time on the CPU, a stage that runs alone rather waits for something else.
@@ -23,6 +24,15 @@ CROWDED_FROM = 0.25
 # release it.
 _GIL_FROM, _GIL_TO = 0.7, 1.3
 
+# Workers that are busy for less of their time than this pause between batches.
+_PAUSING_BELOW = 0.75
+
+# Head-of-line waiting from this share of all waiting on is what the training waits for.
+_HELD_UP_FROM = 0.5
+
+# So much of a core unused is room for another worker, for a good part of the time.
+_FREE_CORE_FROM = 0.5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
@@ -32,11 +42,13 @@ class Setting:
         uses: all stages of the loop.
         lanes: those of the profile.
         cpu: the processors.
+        head_of_line_ratio: as `pipeprof.analysis.findings.InputFinding` has it.
     """
 
     uses: tuple[Use, ...]
     lanes: tuple[Lane, ...]
     cpu: CpuFinding
+    head_of_line_ratio: float | None = None
 
     @property
     def room(self) -> float:
@@ -55,6 +67,8 @@ def find_cause(use: Use, setting: Setting) -> Cause:
         return Cause.EPOCH_START
     if use.stage.kind is StageKind.TRANSPORT:
         return Cause.TRANSPORT
+    if _is_held_up_by_order(use, setting):
+        return Cause.HEAD_OF_LINE
     ratio = known_cpu_ratio(use, setting)
     if ratio is not None and not _works_on_cpu(use, ratio, setting):
         return Cause.BLOCKING
@@ -62,9 +76,26 @@ def find_cause(use: Use, setting: Setting) -> Cause:
         return Cause.CPU_SATURATED
     if _takes_turns_at_gil(use, ratio, setting):
         return Cause.GIL
+    if use.place.key == WORKERS_KEY and _has_free_core(use, setting):
+        return Cause.TOO_FEW_WORKERS
     if use.place.parallelism <= 1 and _could_be_parallel(use, ratio) and setting.room >= 2:
         return Cause.SERIAL
     return Cause.CPU
+
+
+def _is_held_up_by_order(use: Use, setting: Setting) -> bool:
+    """Whether its workers pause, because what they made has to wait for a batch before it."""
+    if use.place.key != WORKERS_KEY or setting.head_of_line_ratio is None:
+        return False
+    pauses = use.at_work < _PAUSING_BELOW * use.place.parallelism
+    return pauses and setting.head_of_line_ratio >= _HELD_UP_FROM
+
+
+def _has_free_core(use: Use, setting: Setting) -> bool:
+    """Whether one more worker would have a core to itself."""
+    if use.place.parallelism >= setting.room or setting.cpu.process_ratio is None:
+        return use.place.parallelism < setting.room
+    return setting.room * (1.0 - setting.cpu.process_ratio) >= _FREE_CORE_FROM
 
 
 def known_cpu_ratio(use: Use, setting: Setting) -> float | None:

@@ -98,6 +98,7 @@ def _why_waiting(case: Case) -> Iterator[str]:
         yield from _where_it_ran(case, case.worst)
         if case.cause is Cause.BLOCKING:
             yield from _traffic(case)
+        yield from _of_workers(case, case.worst)
     if case.cause is not Cause.EPOCH_START:
         yield from _epoch_starts(case)
 
@@ -132,6 +133,26 @@ def _bottleneck_at_work(case: Case, worst: Use) -> str:
     )
 
 
+def _of_workers(case: Case, worst: Use) -> Iterator[str]:
+    """What the choice of workers does for a sequence, and what it costs."""
+    fed_by = case.seen.loop.input
+    alone = fed_by.workers is not None and fed_by.workers <= 1 and not fed_by.multiprocessing
+    sequence = next((u for u in case.seen.uses if u.stage.kind is StageKind.SEQUENCE), None)
+    transport = next((u for u in case.seen.uses if u.stage.kind is StageKind.TRANSPORT), None)
+    if worst.stage.kind is StageKind.SEQUENCE and alone:
+        yield f"With workers={fed_by.workers} and no processes one batch is loaded after the other."
+    if sequence is not None and transport is not None:
+        yield (
+            f"Worker processes take {milliseconds(sequence.cost_ms)} of work a step off the "
+            f"training's process; sending the batches there takes {milliseconds(transport.cost_ms)}."
+        )
+    if fed_by.start_method == "fork" and "tensorflow" in case.seen.profile.run.versions:
+        yield (
+            "The workers are forked from a process in which TensorFlow runs threads, and may hang: "
+            "multiprocessing.set_start_method('forkserver') is safe."
+        )
+
+
 def _traffic(case: Case) -> Iterator[str]:
     """What was read from outside while a stage waited for something: it may be that."""
     resources = resource_finding(case.seen.profile, case.seen.window)
@@ -160,7 +181,6 @@ def _how_parallel(use: Use, lanes: tuple[Lane, ...]) -> str:
 
 def _because(case: Case, worst: Use) -> str:
     ratio = known_cpu_ratio(worst, case.seen.setting)
-    python = worst.stage.kind.python
     match case.cause:
         case Cause.TRANSPORT:
             size = worst.size_bytes
@@ -173,17 +193,24 @@ def _because(case: Case, worst: Use) -> str:
             return _saturated(case, worst, ratio)
         case Cause.GIL:
             return _at_gil(case, worst, ratio)
-        case Cause.SERIAL if ratio is None:
-            return "one call after the other; its own CPU time was not measured"
-        case Cause.SERIAL if python:
-            return "Python code under the GIL"
+        case Cause.TOO_FEW_WORKERS:
+            return "computing, while a core is free"
+        case Cause.HEAD_OF_LINE:
+            late = percent(case.seen.fed.head_of_line_ratio or 0.0)
+            return f"in {late} of the waiting a later batch lay ready, but not the next in order"
         case Cause.SERIAL:
-            return "one call after the other"
+            return _serial(worst, ratio)
         case Cause.EPOCH_START:
             return "the slowest stage inside the epochs"
         case _:
             unknown = "; its own CPU time was not measured" if ratio is None else ""
             return f"computing that already uses what it may{unknown}"
+
+
+def _serial(worst: Use, ratio: float | None) -> str:
+    if ratio is None:
+        return "one call after the other; its own CPU time was not measured"
+    return "Python code under the GIL" if worst.stage.kind.python else "one call after the other"
 
 
 def _at_gil(case: Case, worst: Use, ratio: float | None) -> str:

@@ -26,6 +26,8 @@ class Cause(Enum):
     BLOCKING = "blocking"
     CPU = "cpu"
     GIL = "gil"
+    TOO_FEW_WORKERS = "too_few_workers"
+    HEAD_OF_LINE = "head_of_line"
     SERIAL = "serial"
     TRANSPORT = "transport"
     CPU_SATURATED = "cpu_saturated"
@@ -298,6 +300,8 @@ class InputFinding:
         queue_size: batches that may lie ready, or None.
         queue_mean: batches that lay ready on average, or None.
         queue_empty_ratio: how often none was ready when the loop asked, or None.
+        head_of_line_ratio: the part of its waiting in which a later batch lay ready, but not the next
+            in order, or None where that is not known.
         epoch_start_ms: median of what each epoch's first step waited, or None.
         epoch_starts: those waits with their causes, of the first epochs and the last.
     """
@@ -312,6 +316,7 @@ class InputFinding:
     queue_size: int | None
     queue_mean: float | None
     queue_empty_ratio: float | None
+    head_of_line_ratio: float | None
     epoch_start_ms: float | None
     epoch_starts: tuple[EpochStart, ...] = ()
 

@@ -5,7 +5,7 @@ from collections import Counter
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.epoch_starts import epoch_starts
 from pipeprof.analysis.findings import InputFinding
-from pipeprof.analysis.loops import LoopTimes
+from pipeprof.analysis.loops import MS, LoopTimes
 from pipeprof.analysis.places import by_work, trains_on
 from pipeprof.analysis.windows import Window
 from pipeprof.recording import InputKind, Loop, Profile
@@ -28,9 +28,17 @@ def describe_input(
         queue_size=loop.input.queue_size,
         queue_mean=window.level(loop.input.queue),
         queue_empty_ratio=window.empty_ratio(loop.input.queue),
+        head_of_line_ratio=_head_of_line_ratio(loop, window, times),
         epoch_start_ms=times.stalls.median_ms,
         epoch_starts=epoch_starts(profile, loop),
     )
+
+
+def _head_of_line_ratio(loop: Loop, window: Window, times: LoopTimes) -> float | None:
+    late_ns = window.level(loop.input.head_of_line)
+    if late_ns is None or times.wait is None or not times.wait.mean:
+        return None
+    return min(late_ns / MS / times.wait.mean, 1.0)
 
 
 def overlap_ratio(

@@ -26,6 +26,7 @@ _LOOPS = {
     "predict": LoopKind.PREDICT,
 }
 _PHASES = {"train": LoopKind.FIT, "test": LoopKind.EVALUATE, "predict": LoopKind.PREDICT}
+_MOVED_TO_DATASET = ("workers", "use_multiprocessing", "max_queue_size")
 # The argument of `fit` and its kin that may be a dataset with a life of its own.
 _FEEDS = ("x", "generator", "validation_data")
 
@@ -125,8 +126,9 @@ class KerasProbe:
             try:
                 try:
                     bound = signature.bind(model, *args, **kwargs)
-                except TypeError:
-                    return original(model, *args, **kwargs)  # the user's mistake, Keras's words
+                except TypeError:  # the user's mistake, Keras's words
+                    self._guard(self._warn_of_worker_arguments)(kwargs)
+                    return original(model, *args, **kwargs)
                 self._guard(self._watch_feeds)(bound, kind)
                 return original(*bound.args, **bound.kwargs)
             finally:
@@ -136,6 +138,15 @@ class KerasProbe:
                 self._watch.leave_framework_loop()
 
         return loop
+
+    def _warn_of_worker_arguments(self, given: dict[str, Any]) -> None:
+        """Keras 3 has moved some arguments of ``fit`` to the dataset."""
+        moved = [name for name in _MOVED_TO_DATASET if name in given]
+        if moved:
+            self._watch.recorder.warn(
+                f"Keras 3 takes {' and '.join(moved)} on the dataset and not here: hand them to the "
+                "dataset's super().__init__(...)."
+            )
 
     def _warn_of_others(self) -> None:
         self._watch.recorder.warn(

@@ -8,6 +8,7 @@ recognised elsewhere.
 
 import functools
 import itertools
+import multiprocessing
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -40,7 +41,14 @@ def describe_sequence(sequence: Any) -> dict[str, Any]:
         workers=workers if isinstance(workers, int) else None,
         multiprocessing=processes if isinstance(processes, bool) else None,
         queue_size=queue_size if isinstance(queue_size, int) else None,
+        **({"start_method": _start_method()} if processes is True else {}),
     )
+
+
+def _start_method() -> str:
+    """How worker processes will be started, without deciding it."""
+    chosen: str | None = multiprocessing.get_start_method(allow_none=True)
+    return chosen or multiprocessing.get_all_start_methods()[0]
 
 
 def watch_sequence(sequence: Any, watch: Watch) -> Callable[[], None]:

@@ -63,6 +63,7 @@ _NO_INPUT = InputFinding(
     queue_size=None,
     queue_mean=None,
     queue_empty_ratio=None,
+    head_of_line_ratio=None,
     epoch_start_ms=None,
 )
 
@@ -189,6 +190,7 @@ def _input(found: InputFinding) -> dict[str, Any]:
             "size": found.queue_size,
             "mean": _number(found.queue_mean),
             "empty_ratio": _number(found.queue_empty_ratio),
+            "head_of_line_ratio": _number(found.head_of_line_ratio),
         },
         "epoch_start_ms": {"median": _number(found.epoch_start_ms)},
         "epoch_starts": [_epoch_start(start) for start in found.epoch_starts],

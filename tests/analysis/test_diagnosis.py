@@ -366,9 +366,9 @@ def test_a_saturated_cpu_is_the_cause_only_of_cpu_work(
     ("processes", "cpu_ratio", "cause"),
     [
         (False, 0.25, Cause.GIL),  # four threads take turns: one core's worth
-        (False, 0.90, Cause.CPU),  # four threads use three cores: they release the GIL
+        (False, 0.90, Cause.TOO_FEW_WORKERS),  # four threads use three cores: they release the GIL
         (False, 0.05, Cause.BLOCKING),
-        (True, 0.90, Cause.CPU),
+        (True, 0.90, Cause.TOO_FEW_WORKERS),
         (True, 0.25, Cause.BLOCKING),  # processes need not take turns: they wait
     ],
 )
@@ -570,6 +570,106 @@ def test_more_workers_than_cores_queue_for_the_cpu(used: float, cause: Cause) ->
     )
 
     assert said.cause is cause
+
+
+@pytest.mark.parametrize(
+    ("used", "cores", "cause"),
+    [
+        (0.5, 8, Cause.TOO_FEW_WORKERS),
+        (None, 8, Cause.TOO_FEW_WORKERS),
+        (0.97, 8, Cause.CPU_SATURATED),
+        (0.88, 4, Cause.CPU),  # a core for each of them, and none for a fifth
+    ],
+)
+def test_workers_are_too_few_while_a_core_is_free(
+    used: float | None, cores: int, cause: Cause
+) -> None:
+    fit = loop(fed_by=SEQUENCE)
+    said = planted(
+        stage(
+            "load",
+            StageKind.SEQUENCE,
+            cost_ns=115 * MS,
+            cpu_ratio=0.95,
+            lanes=spread_over(range(1, 5)),
+        ),
+        during=fit,
+        lanes=workers(4, fit),
+        cpu=Cpu(cores=cores, limit=None, used=None)
+        if used is None
+        else cpu_in_use(used, fit, cores=cores),
+    )
+
+    assert said.cause is cause
+    assert any(advice.action == "workers" for advice in said.advice) is (
+        cause is Cause.TOO_FEW_WORKERS
+    )
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "work_ms", "cause"),
+    [
+        (15, 40, Cause.HEAD_OF_LINE),
+        (2, 40, Cause.BLOCKING),  # seldom: its workers pause for another reason
+        (15, 118, Cause.BLOCKING),  # its workers never pause: more room would not help
+        (None, 40, Cause.BLOCKING),
+    ],
+)
+def test_one_slow_batch_holds_up_those_behind_it(
+    late_ms: int | None, work_ms: int, cause: Cause
+) -> None:
+    late = None if late_ms is None else gauge(late_ms * MS, start_ns=START_NS)
+    fit = loop(fed_by=dataclasses.replace(THREADS, queue_size=2, head_of_line=late))
+    said = planted(
+        stage(
+            "load",
+            StageKind.SEQUENCE,
+            cost_ns=work_ms * MS,
+            cpu_ratio=0.01,
+            lanes=spread_over(range(1, 5)),
+        ),
+        during=fit,
+        lanes=workers(4, fit, processes=False),
+    )
+
+    assert said.cause is cause
+    assert ("longer_queue" in {advice.action for advice in said.advice}) is (
+        cause is Cause.HEAD_OF_LINE
+    )
+    told = "in 75 % of the waiting a later batch lay ready, but not the next in order"
+    assert (told in said.evidence[0]) is (cause is Cause.HEAD_OF_LINE)
+
+
+def test_what_processes_save_is_told_beside_what_they_cost() -> None:
+    fit = loop(fed_by=dataclasses.replace(SEQUENCE, start_method="fork"))
+    worker = stage(
+        "load", StageKind.SEQUENCE, cost_ns=60 * MS, lanes=spread_over(range(1, 5)), during=fit
+    )
+    sent = stage("transport", StageKind.TRANSPORT, cost_ns=9_500_000, lanes={0: 1}, during=fit)
+    found = analyse(profile(loops=(fit,), stages=(worker, sent), lanes=workers(4, fit)))
+
+    assert found.main is not None
+    evidence = found.main.diagnosis.evidence
+    assert (
+        "Worker processes take 60.0 ms of work a step off the training's process; "
+        "sending the batches there takes 9.5 ms."
+    ) in evidence
+    assert any("forkserver" in sentence for sentence in evidence)
+
+
+@pytest.mark.parametrize(("count", "processes", "told"), [(1, False, True), (1, True, False)])
+def test_a_choice_of_workers_that_has_no_effect_is_told(
+    count: int, processes: bool, told: bool
+) -> None:
+    fed_by = dataclasses.replace(SEQUENCE, workers=count, multiprocessing=processes)
+    fit = loop(fed_by=fed_by, lane=0)
+    said = planted(
+        stage("load", StageKind.SEQUENCE, cost_ns=20 * MS, lanes={0: SECOND}, during=fit),
+        during=fit,
+    )
+
+    sentence = "With workers=1 and no processes one batch is loaded after the other."
+    assert (sentence in said.evidence) is told
 
 
 # Evidence

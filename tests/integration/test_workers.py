@@ -1,0 +1,159 @@
+"""Keras's workers for real: what they do, what is waited for, and what is said of it."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import pipeprof
+from pipeprof.analysis.findings import Bound, Cause
+from pipeprof.recording import Role, Stage, StageKind
+from pipeprof.runs import find_run, read_run
+from pipeprof.session import Session
+
+BATCHES = 24
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches that take as long to make as their indices say."""
+
+    def __init__(self, slow_s: float, slow_every: int = 1, fast_s: float = 0.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._slow_s, self._slow_every, self._fast_s = slow_s, slow_every, fast_s
+
+    def __len__(self) -> int:
+        return BATCHES
+
+    def __getitem__(self, index: int) -> Any:
+        time.sleep(self._fast_s if index % self._slow_every else self._slow_s)
+        return np.zeros((8, 4), np.float32), np.zeros((8, 1), np.float32)
+
+
+def train(data: Any, logdir: Path, *, epochs: int = 2, **arguments: Any) -> Session:
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pipeprof.profile(data, logdir=logdir) as prof:
+        model.fit(prof.dataset, epochs=epochs, verbose=0, **arguments)
+    assert prof.result.check() == ()
+    return prof
+
+
+def only(prof: Session, kind: StageKind) -> Stage:
+    (stage,) = [stage for stage in prof.result.stages if stage.kind is kind]
+    return stage
+
+
+def test_one_slow_batch_that_holds_up_those_behind_it(tmp_path: Path) -> None:
+    data = Batches(0.2, slow_every=6, fast_s=0.002, workers=4, max_queue_size=2)
+    prof = train(data, tmp_path)
+    assert prof.findings.main is not None
+    said = prof.findings.main.diagnosis
+
+    assert (said.bound, said.cause) == (Bound.INPUT, Cause.HEAD_OF_LINE)
+    assert prof.findings.main.input.head_of_line_ratio is not None
+    assert prof.findings.main.input.head_of_line_ratio > 0.5
+
+
+def test_workers_that_are_all_busy_are_another_matter(tmp_path: Path) -> None:
+    prof = train(Batches(0.05, workers=2), tmp_path)
+    assert prof.findings.main is not None
+    said, fed = prof.findings.main.diagnosis, prof.findings.main.input
+
+    assert (said.bound, said.cause) == (Bound.INPUT, Cause.BLOCKING)
+    assert fed.head_of_line_ratio is not None
+    assert fed.head_of_line_ratio < 0.5
+    assert fed.queue_empty_ratio is not None
+    assert fed.queue_empty_ratio > 0.25  # both are done at about the same time
+
+
+def test_batches_that_are_made_in_time_lie_ready(tmp_path: Path) -> None:
+    class Slow(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            time.sleep(0.03)
+
+    prof = train(Batches(0.001, workers=2), tmp_path, callbacks=[Slow()])
+    assert prof.findings.main is not None
+    fed = prof.findings.main.input
+
+    assert prof.findings.main.diagnosis.bound is Bound.COMPUTE
+    assert fed.queue_mean is not None
+    assert fed.queue_mean > 3
+    assert fed.queue_empty_ratio == 0
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_the_restart_of_the_workers_is_a_stage(processes: bool, tmp_path: Path) -> None:
+    prof = train(Batches(0.005, workers=2, use_multiprocessing=processes), tmp_path, epochs=4)
+    restarts = only(prof, StageKind.EPOCH_START)
+    calls, work_ns = restarts.work.total()[:2].tolist()
+
+    assert (calls, restarts.workers) == (4, 2)
+    # Keras waits a tenth of a second for its queue to stay empty, at each end but the last.
+    assert work_ns > 3 * 100_000_000
+    assert "epoch start" in prof.report(width=80)
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_that_are_not_forked_are_lanes_with_their_stages(
+    method: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, str(script), method, str(tmp_path / "logs")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    recorded = read_run(find_run(tmp_path / "logs"))
+
+    stages = {stage.name: int(stage.work.total()[0]) for stage in recorded.stages}
+    assert stages["Batches.__getitem__"] >= 2 * BATCHES
+    assert stages["read"] == stages["Batches.__getitem__"]
+    assert stages["transport"] == 2 * BATCHES
+    workers = [lane for lane in recorded.lanes if lane.role is Role.WORKER]
+    assert len({lane.pid for lane in workers}) >= 2
+    assert recorded.run.warnings == ()
+
+
+SCRIPT = f"""
+import multiprocessing, sys
+import keras, numpy as np
+import pipeprof
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return {BATCHES}
+
+    def __getitem__(self, index):
+        with pipeprof.stage("read"):
+            return np.zeros((8, 4), np.float32), np.zeros((8, 1), np.float32)
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[1])
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    data = Batches(workers=2, use_multiprocessing=True)
+    with pipeprof.profile(data, logdir=sys.argv[2]) as prof:
+        model.fit(prof.dataset, epochs=2, verbose=0)
+"""
+
+
+def test_arguments_that_keras_3_takes_elsewhere_are_pointed_out(tmp_path: Path) -> None:
+    with (
+        pytest.raises(TypeError, match="workers"),
+        pipeprof.profile(Batches(0.0), logdir=tmp_path) as prof,
+    ):
+        keras.Sequential([keras.layers.Dense(1)]).fit(prof.dataset, workers=4)
+
+    assert prof.result.run.error is not None
+    assert prof.result.run.warnings == (
+        "Keras 3 takes workers on the dataset and not here: hand them to the dataset's "
+        "super().__init__(...).",
+    )
