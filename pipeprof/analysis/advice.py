@@ -121,13 +121,15 @@ def _workers(case: Case) -> Iterator[Advice]:
         replace(use, place=place, cost_ms=costs[use.index]) if use.index in costs else use
         for use in case.seen.uses
     )
-    what = "threads" if waits else "processes"
+    # The loaders of other frameworks have no worker threads that do the whole work.
+    threads = waits and case.seen.loop.input.kind is not InputKind.LOADER
+    what = "threads" if threads else "processes"
     yield from _predicted(
         case,
         "workers",
         f"Run {worst.stage.name} in {workers} worker {what}"
-        + ("." if waits else "; the transport between processes comes on top."),
-        _worker_code(case, workers, processes=not waits),
+        + ("." if threads else "; the transport between processes comes on top."),
+        _worker_code(case, workers, processes=not threads),
         uses,
         case.cpu_ms,
     )
@@ -154,10 +156,22 @@ def _without_gil(use: Use) -> float:
     return use.cost_ms * (1.0 if use.cpu_ratio is None else use.cpu_ratio)
 
 
+def _loader_code(name: str, workers: int) -> str:
+    """How PyTorch's loader and grain's are given worker processes."""
+    match name:
+        case "grain.DataLoader":
+            return f"grain.DataLoader(…, worker_count={workers})"
+        case "grain.MapDataset" | "grain.IterDataset":
+            options = f"grain.MultiprocessingOptions(num_workers={workers})"
+            iterable = "" if name == "grain.IterDataset" else ".to_iter_dataset()"
+            return f"dataset = dataset{iterable}.mp_prefetch({options})"
+    return f"{name}(…, num_workers={workers})"
+
+
 def _worker_code(case: Case, workers: int, *, processes: bool) -> str:
     name = case.seen.loop.input.name or "Batches"
     if case.seen.loop.input.kind is InputKind.LOADER:
-        return f"{name}(…, num_workers={workers})"
+        return _loader_code(name, workers)
     call = f"workers={workers}, use_multiprocessing={processes}"
     if case.seen.loop.input.kind is InputKind.SEQUENCE:
         return f"{name}(…, {call})"

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeprof.errors import UsageError
 from pipeprof.probes.disguises import disguise, is_disguised, original_class
+from pipeprof.probes.loaders import describe_loader, watch_loader
 from pipeprof.probes.loops import describe_input
 from pipeprof.probes.sequences import describe_sequence, watch_sequence
 from pipeprof.probes.stages import (
@@ -60,7 +61,8 @@ def require_dataset(dataset: Any) -> InputKind:
     if kind is None:
         raise UsageError(
             "expected a dataset (a generator, a generator function, a Sequence or PyDataset, a "
-            f"tf.data.Dataset, arrays or an iterable of batches), received {_describe(dataset)}."
+            "tf.data.Dataset, a DataLoader, arrays or an iterable of batches), "
+            f"received {_describe(dataset)}."
         )
     return kind
 
@@ -79,7 +81,9 @@ def watch_dataset(dataset: Any, watch: Watch) -> Watched:
             return Watched(dataset, describe_input(kind, type(dataset).__name__), _nothing)
         case InputKind.GENERATOR:
             return _watch_generator(dataset, watch)
-        case InputKind.ITERATOR | InputKind.LOADER:
+        case InputKind.LOADER:
+            return Watched(dataset, describe_loader(dataset), watch_loader(dataset, watch))
+        case InputKind.ITERATOR:
             return _watch_iterable(dataset, kind, watch)
 
 
