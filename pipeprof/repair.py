@@ -16,8 +16,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from pipeprof.errors import RunNotFound
-from pipeprof.surfaces.xplane_schema import XSpace
 from pipeprof.wording import clean, count
+from pipeprof.xplane_schema import XSpace
 
 SUFFIX = "_repaired"
 

@@ -133,7 +133,7 @@ class LoopSums:
     def _count_known(self, until_ns: int) -> int:
         """How many of the held steps have a wait that is known by now."""
         match self.waits_by:
-            case WaitSource.GAP_TIMES:
+            case WaitSource.GAP_TIMES | WaitSource.TRACE:
                 newest = max(self._gaps, default=-1)
                 return int(np.searchsorted(self._held[:, _ORDINAL], newest, "right"))
             case None:
@@ -144,7 +144,7 @@ class LoopSums:
     def _waits_of(self, rows: IntArray) -> IntArray:
         durations = rows[:, _END] - rows[:, _START]
         match self.waits_by:
-            case WaitSource.GAP_TIMES:
+            case WaitSource.GAP_TIMES | WaitSource.TRACE:
                 gaps = np.array(
                     [self._gaps.get(o, -1) for o in rows[:, _ORDINAL].tolist()], np.int64
                 )
@@ -210,7 +210,8 @@ class LoopSums:
         rows = rows[first:last]
         rows = rows[rows[:, _WAIT] != UNKNOWN_NS]
         steps = rows[:, [_START, _END]]
-        if self.waits_by is WaitSource.GAP_TIMES:  # nobody saw where in its step the wait was
+        if self.waits_by in (WaitSource.GAP_TIMES, WaitSource.TRACE):
+            # Nobody told where in its step the wait was.
             waits = np.column_stack([rows[:, _START], rows[:, _START] + rows[:, _WAIT]])
         else:
             waits = _intersect(_near(self._waits, steps), steps)

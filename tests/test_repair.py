@@ -7,7 +7,7 @@ import pytest
 
 from pipeprof.errors import RunNotFound
 from pipeprof.repair import Outcome, describe, repair_profile, repair_profiles
-from pipeprof.surfaces.xplane_schema import XSpace
+from pipeprof.xplane_schema import XSpace
 
 
 def trace(*, steps: int = 3, marked: bool = False, plane: str = "/host:CPU") -> Any:

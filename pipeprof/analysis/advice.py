@@ -30,11 +30,16 @@ _PYTHON_INPUTS = (InputKind.GENERATOR, InputKind.ITERATOR, InputKind.SEQUENCE, I
 def give_advice(case: Case) -> tuple[Advice, ...]:
     """What to do, best first: what is sure to be possible, then what depends, then what is open."""
     if not case.waits_for_input or case.worst is None or not case.ideal_ms:
-        return tuple(_longer_epochs(case))
+        return (*_longer_epochs(case), *_autotune(case))
     rules = (_longer_epochs, _prefetch, _workers, _longer_queue, _parallel_calls, _threads)
     sure = [advice for rule in rules for advice in rule(case)]
     sure.sort(key=lambda advice: advice.predicted_step_ms or 0.0)
-    return (*sure, *_cache(case, case.worst), *_unpredicted(case, case.worst))
+    return (
+        *sure,
+        *_cache(case, case.worst),
+        *_unpredicted(case, case.worst),
+        *_autotune(case),
+    )
 
 
 def _predicted(
@@ -277,6 +282,17 @@ def _cache(case: Case, worst: Use) -> Iterator[Advice]:
         left,
         cpu_ms,
     )
+
+
+def _autotune(case: Case) -> Iterator[Advice]:
+    """What nobody tunes and nobody counts is slow, and nobody sees where."""
+    if case.waits_for_input and case.seen.loop.input.autotune is False:
+        yield _open(
+            "autotune",
+            "Switch AUTOTUNE on: it tunes the pipeline, and tf.data then tells what each stage costs.",
+            "options = tf.data.Options()\noptions.autotune.enabled = True\n"
+            "dataset = dataset.with_options(options)",
+        )
 
 
 def _unpredicted(case: Case, worst: Use) -> Iterator[Advice]:

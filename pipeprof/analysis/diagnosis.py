@@ -15,7 +15,7 @@ from pipeprof.analysis.findings import (
     Diagnosis,
 )
 from pipeprof.analysis.loops import LoopTimes
-from pipeprof.recording import Loop, Overhead, StageKind
+from pipeprof.recording import Loop, Overhead, StageKind, WaitSource
 
 # XProf's borders of the wait ratio: from the first a loop is input-bound, under the second
 # compute-bound.
@@ -28,6 +28,9 @@ LEAST_STEPS = 10
 _ENOUGH_STEPS = 50
 _FAR_FROM_BORDER = 0.05
 
+# What some traced steps are worth against all steps measured.
+_TRACED = 0.7
+
 
 def diagnose(seen: Seen) -> Diagnosis:
     """The verdict of one loop with its evidence and advice."""
@@ -35,7 +38,7 @@ def diagnose(seen: Seen) -> Diagnosis:
     times, loop = seen.times, seen.loop
     return Diagnosis(
         bound=case.bound,
-        confidence=_confidence(case.bound, times, seen.profile.overhead),
+        confidence=_confidence(case.bound, times, loop.waits_by, seen.profile.overhead),
         wait_ratio=times.wait_ratio,
         step_ms=times.step,
         wait_ms=times.wait,
@@ -110,13 +113,17 @@ def _as_finding(case: Case) -> Bottleneck | None:
     )
 
 
-def _confidence(bound: Bound, times: LoopTimes, overhead: Overhead) -> float:
+def _confidence(
+    bound: Bound, times: LoopTimes, measured_by: WaitSource | None, overhead: Overhead
+) -> float:
     """From many steps, all of them measured, no event lost and far from a border: 1."""
     ratio = deciding_ratio(times)
     if bound is Bound.UNKNOWN or ratio is None:
         return 0.0
     steps = math.sqrt(min(times.measured / _ENOUGH_STEPS, 1.0))
-    measured = times.measured / times.counted
+    # A trace is of some steps on purpose, and slows them.
+    traced = measured_by is WaitSource.TRACE
+    measured = _TRACED if traced else times.measured / times.counted
     kept = 1.0 - min(overhead.dropped / max(overhead.events + overhead.dropped, 1), 1.0)
     distance = min(abs(ratio - border) for border in (INPUT_FROM, COMPUTE_BELOW))
     clear = 0.5 + 0.5 * min(distance / _FAR_FROM_BORDER, 1.0)

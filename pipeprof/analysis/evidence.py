@@ -10,7 +10,7 @@ from pipeprof.analysis.epoch_starts import usual_reason
 from pipeprof.analysis.findings import Bound, Cause
 from pipeprof.analysis.lanes import SATURATED_FROM, THROTTLED_FROM, resource_finding
 from pipeprof.analysis.places import WORKERS_KEY, trains_on
-from pipeprof.recording import Lane, Role, SpanKind, StageKind
+from pipeprof.recording import Lane, Role, SpanKind, StageKind, WaitSource
 
 # A place that works this much of the time works without a pause.
 _NO_PAUSE_FROM = 0.9
@@ -88,7 +88,12 @@ def _why_compute(case: Case) -> Iterator[str]:
 def _why_waiting(case: Case) -> Iterator[str]:
     if case.cause is Cause.EPOCH_START:
         yield from _epoch_starts(case)
-    if case.worst is None:
+    if case.worst is None and case.seen.loop.input.autotune is False:
+        yield (
+            "AUTOTUNE is switched off, so tf.data does not count the work of its stages and none "
+            "can be named."
+        )
+    elif case.worst is None:
         yield (
             "No stage of the input was seen at work, so none can be named; "
             "mark the functions that load data with pipeprof.stage."
@@ -302,10 +307,24 @@ def _what_weakens(case: Case) -> Iterator[str]:
             f"No accelerator was seen: input and training share {cores}, "
             "so the step time with input for free is an estimate."
         )
-    if case.bound is not Bound.UNKNOWN and times.measured < 0.95 * times.counted:
+    if case.seen.loop.waits_by is WaitSource.TRACE:
+        yield from _traced(case)
+    elif case.bound is not Bound.UNKNOWN and times.measured < 0.95 * times.counted:
         yield f"The wait of {times.measured} of {times.counted} steps is known."
     if overhead.dropped > 0:
         yield f"{_count(overhead.dropped, 'event')} of {overhead.events} were lost."
+
+
+def _traced(case: Case) -> Iterator[str]:
+    """A trace tells the waits of its own steps only, and takes time itself."""
+    times = case.seen.times
+    if times.wait is None or times.compute is None or times.step is None:
+        return
+    yield (
+        f"The waits are those of {_count(times.measured, 'traced step')}, which took "
+        f"{milliseconds(times.wait.mean + times.compute.mean)} where all took "
+        f"{milliseconds(times.step.mean)}: tracing slows them."
+    )
 
 
 def _count_of(amount: float | None, noun: str) -> str:

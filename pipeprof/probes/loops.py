@@ -30,6 +30,7 @@ class OpenLoop:
         epoch_began_ns: when the pass over the data that runs began.
         fetches_first: whether it asks for the batch before it says that the step begins.
         waits_by: what tells its waits, once that is known.
+        fed_by: what it is fed with, as `describe_input` says it, or None.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class OpenLoop:
         self.epoch_began_ns = 0
         self.fetches_first = fetches_first
         self.waits_by: WaitSource | None = None
+        self.fed_by: Mapping[str, Any] | None = None
         self._recorder = recorder
         self._lane = recorder.lane()
         self._epoch = -1
@@ -228,6 +230,7 @@ class LoopTracker:
                 self._recorder.warn(
                     f"More than {MOST_LOOPS} training loops ran: later ones of a kind are shown as one."
                 )
+        again.fed_by = fed_by
         self._take_up(again)
         return again
 

@@ -29,6 +29,7 @@ from pipeprof.probes.tfdata_snapshots import (
     ready_batches,
 )
 from pipeprof.probes.tfdata_stages import PipelineStages
+from pipeprof.probes.tfdata_traces import TracedWaits
 from pipeprof.probes.tfdata_waits import FollowedLoop
 from pipeprof.probes.watch import Watch
 from pipeprof.recording import InputKind, WaitSource
@@ -89,6 +90,9 @@ class TfDataProbe:
         for tracked in self._iterators:
             self._guarded(self._read, tracked, now_ns())
         self._iterators.clear()
+        for loop, followed in self._followed.items():
+            if followed.traced is not None:
+                self._guarded(followed.traced.end, loop)
         self._followed.clear()
         self._patches.undo()
 
@@ -115,6 +119,8 @@ class TfDataProbe:
         )
         if due:
             self._guarded(self._follow, loop, followed, now, at_most=at_most)
+        if followed.traced is not None and loop.step >= self._watch.warmup - 1:
+            self._guarded(followed.traced.step_ended, loop, now)
 
     def epoch_ended(self, loop: OpenLoop) -> None:
         """Its steps are over for this epoch."""
@@ -122,6 +128,8 @@ class TfDataProbe:
         if followed is not None and followed.in_epoch:
             self._guarded(self._follow, loop, followed, loop.ended_ns, at_most=True)
             followed.leave_epoch()
+            if followed.traced is not None:
+                self._guarded(followed.traced.end, loop)
 
     # Iterators.
 
@@ -220,13 +228,34 @@ class TfDataProbe:
                     "their waits are estimated from their last batches."
                 )
             self._tell_queue(loop, feeding.snapshot, now)
-        else:
-            if candidates and all(tracked.has_model is False for tracked in candidates):
-                loop.tell(autotune=False)
-            if self._generators.waits > followed.waits_before:
-                loop.waits_told_by(WaitSource.GENERATOR)
+        elif all(tracked.has_model is False for tracked in candidates):
+            self._follow_without_model(loop, followed, candidates)
         followed.batches = 0
         followed.read_ns = now
+
+    def _follow_without_model(
+        self, loop: OpenLoop, followed: FollowedLoop, candidates: list[TrackedIterator]
+    ) -> None:
+        """Nothing is counted of what feeds a loop: something else must tell its waits."""
+        kind = (loop.fed_by or {}).get("kind")
+        users_own = kind == InputKind.TF_DATA.value
+        if candidates and users_own:
+            loop.tell(autotune=False)
+        # Where nothing comes behind a generator, as where Keras makes the pipeline, it is in there
+        # that the loop waits.
+        bare = not users_own or any(map(self._is_generator, candidates))
+        if bare and self._generators.waits > followed.waits_before:
+            loop.waits_told_by(WaitSource.GENERATOR)
+        elif loop.kind.trains and loop.waits_by is None and followed.traced is None:
+            followed.traced = TracedWaits()
+
+    def _is_generator(self, tracked: TrackedIterator) -> bool:
+        output = self._describe(tracked).output
+        while output is not None and output.noop and len(output.inputs) == 1:
+            output = output.inputs[0]
+        # It is written as a `flat_map` over what makes the generator.
+        inner = output.inner if output is not None else None
+        return inner is not None and inner.name == "from_generator"
 
     def _feeding(
         self, candidates: list[TrackedIterator], followed: FollowedLoop

@@ -2,10 +2,14 @@
 
 from collections import deque
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from pipeprof.probes.loops import OpenLoop
 from pipeprof.probes.tfdata_iterators import TrackedIterator
 from pipeprof.probes.tfdata_snapshots import GAP_WINDOW
+
+if TYPE_CHECKING:  # it loads TensorFlow
+    from pipeprof.probes.tfdata_traces import TracedWaits
 
 
 class FollowedLoop:
@@ -20,6 +24,7 @@ class FollowedLoop:
             batch is no step's (the end of an epoch).
         elements: what the iterator gave in this epoch.
         waits_before: waits in generators before the loop began.
+        traced: tells the waits where no gaps are counted, or None.
         estimating: whether a step took more batches than there are gaps to be read.
     """
 
@@ -31,6 +36,7 @@ class FollowedLoop:
         self.elements = 0
         self.read_ns = now
         self.waits_before = waits_before
+        self.traced: TracedWaits | None = None
         self.estimating = False
         self._epoch_batches = 0
         self._gaps: dict[int, list[int]] = {}

@@ -37,7 +37,7 @@ from pipeprof.recording import (
     Steps,
 )
 from pipeprof.series import BoolArray, FloatArray, Gauge, IntArray
-from pipeprof.surfaces.xplane_schema import XSpace, XStat
+from pipeprof.xplane_schema import XSpace, XStat
 
 MAX_EVENTS = 200_000
 

@@ -21,7 +21,7 @@ from pipeprof.recording import (
 )
 from pipeprof.series import Binned
 from pipeprof.surfaces.xplane import cores_used, to_xspace
-from pipeprof.surfaces.xplane_schema import XSpace
+from pipeprof.xplane_schema import XSpace
 from tests import builders
 from tests.builders import MS, PID, START_NS, Span
 

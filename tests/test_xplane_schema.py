@@ -1,6 +1,6 @@
 import pytest
 
-from pipeprof.surfaces.xplane_schema import XSpace, XStat
+from pipeprof.xplane_schema import XSpace, XStat
 
 
 def small_space():
