@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.figures.bins import gauge_points, time_axis
+from pipeprof.figures.bins import gauge_points, level_axis, time_axis
 from pipeprof.figures.figure import Figure, Json, Table, View, label, stacked
 from pipeprof.figures.theme import INPUT, LEGEND, WAIT
+from pipeprof.levels import TfDataLevel
 from pipeprof.series import Gauge
-from pipeprof.wording import size
+from pipeprof.wording import count, size
 
 MOST_LINES = 6
 
 _S = 1e9
-_NAME = "AUTOTUNE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +23,13 @@ class _Line:
     name: str
     gauge: Gauge
     index: int
+    scale: float = 1.0
 
 
 def autotune_figure(findings: Findings) -> Figure | None:
     """Values over time; None where AUTOTUNE chose nothing."""
     panels = [(title, lines) for title, lines in _panels(findings) if lines]
-    if not panels:
+    if not any(line.index >= 0 for _, lines in panels for line in lines):
         return None
     start_ns = findings.profile.run.start_ns
     domains = list(stacked(len(panels)))
@@ -46,10 +47,8 @@ def autotune_figure(findings: Findings) -> Figure | None:
     for number, (title, lines) in enumerate(panels, 1):
         axis = "" if number == 1 else str(number)
         layout[f"yaxis{axis}"] = {
+            **level_axis(title, max(line.gauge.high() or 0 for line in lines) * lines[0].scale),
             "domain": list(domains[number - 1]),
-            "title": {"text": title},
-            "rangemode": "tozero",
-            "nticks": 5,
         }
         layout[f"xaxis{axis}"] = {
             **time_axis(findings.profile.run),
@@ -92,6 +91,12 @@ def _panels(findings: Findings) -> Iterator[tuple[str, list[_Line]]]:
             if found.stage.buffer_size is not None and found.stage.buffer_size.counts.any()
         ][:MOST_LINES],
     )
+    buffered = findings.profile.gauges.get(TfDataLevel.BUFFERED.value)
+    all_of_it = () if buffered is None else (buffered,)
+    yield (
+        "MB in buffers",
+        [_Line(name="all buffers", gauge=gauge, index=-1, scale=1e-6) for gauge in all_of_it],
+    )
 
 
 def _colors(lines: Sequence[_Line], lit: int | None) -> dict[int, str]:
@@ -112,7 +117,7 @@ def _trace(line: _Line, color: str, axis: str, start_ns: int, told: bool) -> Jso
         "legendgroup": str(line.index),
         "showlegend": not told,
         "x": np.round((times_ns - start_ns) / _S, 3).tolist(),
-        "y": np.round(levels, 3).tolist(),
+        "y": np.round(levels * line.scale, 3).tolist(),
         "xaxis": f"x{axis}",
         "yaxis": f"y{axis}",
         "line": {"color": color, "width": 1.75, "shape": "hv"},
@@ -122,14 +127,14 @@ def _trace(line: _Line, color: str, axis: str, start_ns: int, told: bool) -> Jso
 
 def _says(findings: Findings) -> Iterator[str]:
     """Its budgets, where it told them."""
-    for name, gauge in findings.profile.gauges.items():
-        if not name.startswith(_NAME) or gauge.last is None:
-            continue
-        what = name.removeprefix(_NAME).strip()
-        if "CPU" in what:
-            yield f"It may use {gauge.last:g} cores."
-        elif "RAM" in what:
-            yield f"Its buffers may take {size(gauge.last)}."
+    gauges = findings.profile.gauges
+    cpu, memory = (
+        gauges.get(level.value) for level in (TfDataLevel.CPU_BUDGET, TfDataLevel.RAM_BUDGET)
+    )
+    if cpu is not None and cpu.last is not None:
+        yield f"It may let {count(cpu.last, 'call')} run at once."
+    if memory is not None and memory.last is not None:
+        yield f"Its buffers may take {size(memory.last)}."
 
 
 def _row(title: str, line: _Line) -> tuple[str, ...]:
@@ -138,7 +143,7 @@ def _row(title: str, line: _Line) -> tuple[str, ...]:
     return (
         title,
         line.name,
-        f"{levels[0]:.3g}" if len(levels) else "not known",
-        "not known" if line.gauge.last is None else f"{line.gauge.last}",
-        "not known" if most is None else f"{most}",
+        f"{levels[0] * line.scale:.3g}" if len(levels) else "not known",
+        "not known" if line.gauge.last is None else f"{line.gauge.last * line.scale:.3g}",
+        "not known" if most is None else f"{most * line.scale:.3g}",
     )

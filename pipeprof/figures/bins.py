@@ -8,6 +8,8 @@ from pipeprof.series import Binned, FloatArray, Gauge, IntArray
 
 MOST_POINTS = 240
 
+_FEW = 5
+
 
 def edges(start_ns: int, end_ns: int, least_ns: int, most: int) -> IntArray:
     """Borders of equal stretches, none shorter than ``least_ns``, at most ``most`` of them."""
@@ -34,6 +36,12 @@ def gauge_points(gauge: Gauge) -> tuple[IntArray, FloatArray]:
     counts = np.add.reduceat(gauge.counts[seen], begins)
     levels = np.add.reduceat(gauge.sums[seen], begins) / counts
     return gauge.start_ns + gauge.width_ns * seen[begins], levels
+
+
+def level_axis(title: str, highest: float) -> Json:
+    """An axis for whole numbers from 0 on, without fractions between few of them."""
+    few = {"dtick": 1, "range": [0, max(highest, 1) * 1.08]} if highest <= _FEW else {"nticks": 5}
+    return {"title": {"text": title}, "rangemode": "tozero", **few}
 
 
 def time_axis(run: RunInfo) -> Json:

@@ -173,7 +173,7 @@ def _notes(found: StageFinding) -> str:
     return " · ".join(
         (
             *((label(place, 26),) if place else ()),
-            *((_parallel(found),) if found.parallelism is not None else ()),
+            *((_parallel(found),) if found.autotuned or (found.parallelism or 1) > 1 else ()),
             *((f"buffer {_buffer(found)}",) if found.buffer_mean is not None else ()),
         )
     )

@@ -1,11 +1,14 @@
 """CPU time by what it was spent for, against what the run may use."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.figures.bins import edges, sums_between, time_axis
+from pipeprof.figures.bins import edges, gauge_points, sums_between, time_axis
 from pipeprof.figures.figure import Figure, Json, Table, View
 from pipeprof.figures.theme import COMPUTE, INPUT, LEGEND, OTHER, UNKNOWN
+from pipeprof.levels import MILLION, Level
 from pipeprof.recording import Profile, Role
 from pipeprof.series import Binned, FloatArray, IntArray
 from pipeprof.wording import percent
@@ -46,8 +49,13 @@ def processors_figure(findings: Findings) -> Figure | None:
     view = View(
         name="",
         says=_says(findings, room),
-        traces=tuple(
-            _area(name, color, middles_s, read[name]) for name, color, _ in _PARTS if name in read
+        traces=(
+            *(
+                _area(name, color, middles_s, read[name])
+                for name, color, _ in _PARTS
+                if name in read
+            ),
+            *_all_programs(profile),
         ),
         layout={
             "height": 260,
@@ -88,6 +96,8 @@ def _says(findings: Findings, room: float) -> str:
     if cpu.process_ratio is None:
         return "How much of its CPUs the training used is not known."
     used = f"The training and all its processes used {percent(cpu.process_ratio)} of {room:g} cores"
+    if cpu.machine_ratio is not None:
+        used = f"{used}, all programs together {percent(cpu.machine_ratio)} of {cpu.cores}"
     return f"{used}: no core was left." if cpu.saturated else f"{used}."
 
 
@@ -101,6 +111,23 @@ def _area(name: str, color: str, times_s: FloatArray, cores: FloatArray) -> Json
         "stackgroup": "cpu",
         "line": {"width": 0.5, "color": color},
         "fillcolor": color,
+        "hovertemplate": "%{y:.2f}",
+    }
+
+
+def _all_programs(profile: Profile) -> Iterator[Json]:
+    """What everything on the machine used: a training may be slow for others' sake."""
+    gauge = profile.gauges.get(Level.MACHINE_CPU.value)
+    if gauge is None:
+        return
+    times_ns, levels = gauge_points(gauge)
+    yield {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "all programs on the machine",
+        "x": np.round((times_ns - profile.run.start_ns) / _S, 3).tolist(),
+        "y": np.round(levels / MILLION * profile.cpu.cores, 3).tolist(),
+        "line": {"width": 1.5, "color": INPUT[2]},
         "hovertemplate": "%{y:.2f}",
     }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.figures.bins import gauge_points, time_axis
+from pipeprof.figures.bins import gauge_points, level_axis, time_axis
 from pipeprof.figures.figure import Figure, Json, Table, View, label
 from pipeprof.figures.theme import INPUT, LEGEND, WAIT
 from pipeprof.series import FloatArray, Gauge
@@ -46,11 +46,9 @@ def queues_figure(findings: Findings) -> Figure | None:
             "hovermode": "x unified",
             "showlegend": True,
             "xaxis": time_axis(findings.profile.run),
-            "yaxis": {
-                "title": {"text": "filled, %" if sized else "elements ready"},
-                "rangemode": "tozero",
-                **({"range": [0, 104]} if sized else {}),
-            },
+            "yaxis": {"title": {"text": "filled, %"}, "range": [0, 104]}
+            if sized
+            else level_axis("elements ready", max(queue.level.high() or 0 for queue in queues)),
             "legend": LEGEND,
         },
         table=Table(

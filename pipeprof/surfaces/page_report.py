@@ -207,7 +207,7 @@ def _details(findings: Findings) -> Markup:
             *_fact("Machine", _BETWEEN.join(_machine(findings))),
             *_fact("Delivered", _delivered(findings)),
             *_fact("Measured", _BETWEEN.join(how_measured(findings))),
-            *_fact("Cost of looking", _overhead(findings.overhead)),
+            *_fact("Recorded", _overhead(findings.overhead)),
             *_fact("Started", _started(findings)),
             *_fact("Command", " ".join(map(clean, findings.profile.run.argv))),
             *_fact("Versions", _versions(findings)),
@@ -240,13 +240,14 @@ def _machine(findings: Findings) -> Iterator[str]:
         yield f"stopped by the container's limit {percent(cpu.throttled_ratio)} of the time"
     if used.most_memory_bytes is not None:
         yield f"memory up to {size(used.most_memory_bytes)}"
+    if used.disk_read_bytes_per_s is not None:
+        yield f"{size(used.disk_read_bytes_per_s)}/s read from disk"
     for what, per_s in (
-        ("read from disk", used.disk_read_bytes_per_s),
         ("written to disk", used.disk_written_bytes_per_s),
         ("received", used.received_bytes_per_s),
         ("sent", used.sent_bytes_per_s),
     ):
-        if per_s is not None:
+        if per_s:
             yield f"{size(per_s)}/s {what}"
 
 

@@ -7,6 +7,7 @@ from pipeprof.analysis.analyse import analyse
 from pipeprof.figures.autotune import autotune_figure
 from pipeprof.figures.processors import processors_figure
 from pipeprof.figures.queues import queues_figure
+from pipeprof.levels import Level, TfDataLevel
 from pipeprof.recording import Cpu, Input, InputKind, Role
 from tests.builders import MS, SECOND, evenly, gauge, lane, loop, profile, run_info, stage
 from tests.figures.drawn import trace, view
@@ -30,6 +31,17 @@ def test_cpu_is_stacked_by_role_and_the_rest_of_the_tree_is_other() -> None:
     (limit,) = drawn.layout["shapes"]
     assert limit["y0"] == 2.5
     assert drawn.layout["annotations"][0]["text"] == "2.5 cores (limit)"
+
+
+def test_what_all_programs_use_is_drawn_beside_the_training() -> None:
+    used = evenly((SECOND,), FIT.start_ns, FIT.end_ns)
+    gauges = {Level.MACHINE_CPU.value: gauge(1_000_000, 500_000)}
+    recorded = profile(
+        loops=(FIT,), cpu=Cpu(cores=4, limit=None, used=used), gauges=gauges, run=RUN
+    )
+    drawn = view(processors_figure(analyse(recorded)))
+    assert trace(drawn, "all programs on the machine")["y"] == [4.0, 2.0]
+    assert "all programs together" in drawn.says
 
 
 def test_without_any_reading_of_the_cpu_there_is_no_picture() -> None:
@@ -67,7 +79,16 @@ def test_what_autotune_chose_is_shown_with_its_budgets() -> None:
     assert [each["name"] for each in drawn.traces] == ["decode"]
     assert drawn.traces[0]["y"] == [1.0, 4.0, 8.0]
     assert drawn.table.rows == (("calls at once", "decode", "1", "8", "8"),)
-    assert drawn.says == "It may use 4 cores. Its buffers may take 2.0 GB."
+    assert drawn.says == "It may let 4 calls run at once. Its buffers may take 2.0 GB."
+
+
+def test_what_lies_in_buffers_is_shown_with_what_was_chosen_and_not_alone() -> None:
+    gauges = {TfDataLevel.BUFFERED.value: gauge(1_000_000, 64_000_000)}
+    sized = stage("prefetch", buffer=1, buffer_size=2, during=FIT)
+    drawn = view(autotune_figure(analyse(profile(stages=(sized,), gauges=gauges))))
+    assert trace(drawn, "all buffers")["y"] == [1.0, 64.0]
+    assert drawn.table.rows[-1] == ("MB in buffers", "all buffers", "1", "64", "64")
+    assert autotune_figure(analyse(profile(stages=(stage(),), gauges=gauges))) is None
 
 
 def test_where_autotune_chose_nothing_there_is_no_picture() -> None:
