@@ -58,7 +58,8 @@ def report_body(findings: Findings, figures: Sequence[Figure]) -> Markup:
             element("p", _BETWEEN.join(heading(findings)), class_="run"),
             _verdict(said),
             _troubles(troubles(findings.profile.run)),
-            element("div", _why(findings, said), _next(said), class_="columns"),
+            element("div", _why(said), _next(said), class_="columns"),
+            _hot_lines(findings),
             class_="verdict",
             data_bound=said.bound.value if said else Bound.UNKNOWN.value,
         ),
@@ -159,12 +160,11 @@ def _troubles(sentences: Sequence[str]) -> Markup | None:
     return element("ul", *(element("li", each) for each in sentences), class_="troubles")
 
 
-def _why(findings: Findings, said: Diagnosis | None) -> Markup | None:
+def _why(said: Diagnosis | None) -> Markup | None:
     sentences = reasons(said) if said else []
     if not sentences:
         return None
-    told = (element("p", each) for each in sentences)
-    return element("section", element("h2", "Why"), *told, _hot_lines(findings))
+    return element("section", element("h2", "Why"), *(element("p", each) for each in sentences))
 
 
 def _hot_lines(findings: Findings) -> Markup | None:
@@ -172,7 +172,12 @@ def _hot_lines(findings: Findings) -> Markup | None:
     if not lines:
         return None
     rows = ((line.location.short, percent(line.share), line.text or None) for line in lines)
-    return element("div", table(("line", "of its time", "code"), rows), class_="hot-lines")
+    return element(
+        "section",
+        element("h2", "Where the bottleneck's time goes"),
+        table(("line", "share", "code"), rows),
+        class_="hot-lines",
+    )
 
 
 def _next(said: Diagnosis | None) -> Markup | None:

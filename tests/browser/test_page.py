@@ -45,9 +45,14 @@ def test_on_paper_it_is_light_and_narrow_and_afterwards_as_before(opened: Any, s
         return svg.bounding_box()["width"], text.evaluate("e => getComputedStyle(e).fill")
 
     before = drawn()
+    opened.emulate_media(media="print")
+    bar = opened.locator("[data-figure='steps'] .bars path").first
+    assert bar.bounding_box()["height"] > 5
+    assert opened.locator("[data-figure='timeline'] summary").first.is_hidden()
     opened.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert drawn()[0] <= 700
     assert drawn()[1] != before[1]
+    opened.emulate_media(media="screen")
     opened.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert drawn() == before
 

@@ -13,6 +13,7 @@ import pytest
 from pipeprof.runs import PLUGIN, RunFile
 from pipeprof.session import profile as watch
 from pipeprof.surfaces.webpage import plotly_js
+from pipeprof.tensorboard_plugin import answers
 from pipeprof.tensorboard_plugin.answers import MOST_SUMMARIES
 from pipeprof.tensorboard_plugin.plugin import InputPipelinePlugin
 from tests.builders import MS, loop, profile, run_info, stage
@@ -51,6 +52,20 @@ def test_a_run_is_told_as_the_page_tells_it(tab: Tab, tmp_path: Path) -> None:
     assert [figure["key"] for figure in answer["figures"]] == ["steps", "pipeline"]
     assert (answer["recording"], answer["trace"]) == (False, None)
     assert "<img" not in answer["html"]
+
+
+@pytest.mark.parametrize(
+    ("installed", "trace"), [(True, {"run": "cats/r", "host": "a.b"}), (False, None)]
+)
+def test_the_trace_of_a_run_is_named_as_xprof_names_it(
+    tab: Tab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool, trace: object
+) -> None:
+    write_run(recorded("r"), tmp_path / "cats", "r")
+    folder = tmp_path / "cats" / "plugins" / "profile" / "r"
+    folder.mkdir(parents=True)
+    (folder / "a.b.xplane.pb").touch()
+    monkeypatch.setattr(answers, "find_spec", lambda name: name if installed else None)
+    assert tab.ask("/run", "cats/r")["trace"] == trace
 
 
 def test_verdicts_are_told_for_some_runs_at_a_time(tab: Tab, tmp_path: Path) -> None:

@@ -147,14 +147,14 @@ function addLinks({ recording, trace, figures }) {
   const { views } = figures.find(({ key }) => key === "timeline") ?? { views: [] };
   views.forEach((view, number) => {
     const place = content.querySelector(`[data-figure="timeline"] [data-view="${number}"] .says`);
-    place.append(" ", link(traceViewer(trace, view), "This window in XProf's trace viewer"));
+    place.append(" ", link(traceViewer(trace, view), "Open in XProf"));
   });
   if (!views.length) content.append(make("p", { className: "links" }, link(whole, "The run's trace in XProf")));
-  else content.querySelector('[data-figure="timeline"]').append(make("p", { className: "trace" }, link(whole, "The whole run in XProf")));
+  else content.querySelector('[data-figure="timeline"]').append(make("p", { className: "xprof" }, link(whole, "The whole run in XProf")));
 }
 
 function link(href, text) {
-  return make("a", { href, target: "_blank", rel: "noopener", className: "trace" }, text);
+  return make("a", { href, target: "_blank", rel: "noopener", className: "xprof" }, text);
 }
 
 // XProf's viewer alone, which unlike its page can be told the stretch of time.
