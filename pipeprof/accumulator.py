@@ -73,6 +73,23 @@ class _Events:
             yield target, self.only(self.targets == target)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCall:
+    """What a worker is at.
+
+    Attributes:
+        stage: index of the stage.
+        item: number of the item that it makes.
+        tid: the system's number of its thread.
+        since_ns: when it began.
+    """
+
+    stage: int
+    item: int
+    tid: int
+    since_ns: int
+
+
 class Accumulator:
     """Collects a `Profile`.
 
@@ -84,6 +101,7 @@ class Accumulator:
         stage_work: the channels of `STAGE_CHANNELS`, a row a stage.
         lane_busy: time in stages, a row a lane.
         lane_cpu: CPU time, a row a lane.
+        open_calls: what workers are at, by process and ring.
     """
 
     def __init__(self, *, start_ns: int, warmup: int) -> None:
@@ -97,6 +115,7 @@ class Accumulator:
         self.cpu_used = BinnedSums(1, start_ns)
         self.cpu_sampled = BinnedSums(1, start_ns)
         self.ring_lane: dict[tuple[int, int], int] = {}
+        self.open_calls: dict[tuple[int, int], OpenCall] = {}
         self.windows = SpanWindows()
         self.held_spans: IntArray = np.empty((0, 2), np.int64)
 
@@ -111,6 +130,7 @@ class Accumulator:
         """A worker process has ended: the next new one takes its lanes over."""
         self.subjects.forget(pid)
         self.ring_lane = {key: lane for key, lane in self.ring_lane.items() if key[0] != pid}
+        self.open_calls = {key: call for key, call in self.open_calls.items() if key[0] != pid}
 
     # What happened.
 
@@ -132,6 +152,7 @@ class Accumulator:
             if kind in adders and chosen.any():
                 adders[kind](events.only(chosen))
         self._keep_spans(kinds, events)
+        self._follow_call((pid, ring), kinds, events)
 
     def _adders(self) -> Mapping[int, Callable[[_Events], None]]:
         """What takes the records of each kind."""
@@ -152,6 +173,26 @@ class Accumulator:
             Kind.STACK: self._add_stacks,
             Kind.GIL: self._add_gil,
         }
+
+    def _follow_call(self, ring: tuple[int, int], kinds: IntArray, events: _Events) -> None:
+        """Notes what the worker that writes a ring is at after these records."""
+        begun = np.flatnonzero(kinds == Kind.CALLED)
+        call = self.open_calls.pop(ring, None)
+        if len(begun):
+            last = int(begun[-1])
+            lane = int(events.lanes[last])
+            call = OpenCall(
+                stage=int(events.targets[last]),
+                item=int(events["value"][last]),
+                tid=(self.subjects.lanes[lane].tid if lane >= 0 else None) or ring[0],
+                since_ns=int(events["start_ns"][last]),
+            )
+        if call is None:
+            return
+        spans = (kinds == Kind.ROOT_SPAN) | (kinds == Kind.NESTED_SPAN)
+        done = spans & (events.targets == call.stage) & (events["start_ns"] >= call.since_ns)
+        if not done.any():
+            self.open_calls[ring] = call
 
     def _lanes_of(
         self, pid: int, ring: int, records: Records, kinds: IntArray, targets: IntArray

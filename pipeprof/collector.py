@@ -189,6 +189,7 @@ class Collector:
         samplers: called from the thread.
         checkpoint: writes what has been collected so far, and how far the rings were read for it;
             None writes nothing.
+        worker_ended: is told of a worker process that has ended, and when that was seen.
     """
 
     def __init__(
@@ -198,6 +199,7 @@ class Collector:
         *,
         samplers: tuple[Sampler, ...] = (),
         checkpoint: Callable[[Progress], None] | None = None,
+        worker_ended: Callable[[int, int], None] = lambda pid, now: None,
     ) -> None:
         self.rings = RingSet(accumulator, host_name())
         self.cpu_ns = 0
@@ -205,6 +207,7 @@ class Collector:
         self._accumulator = accumulator
         self._samplers = samplers
         self._checkpoint = checkpoint
+        self._worker_ended = worker_ended
         self._told = 0
         self._checkpointed: Positions = {}
         self._checkpoint_at_s = -CHECKPOINT_S
@@ -311,6 +314,7 @@ class Collector:
         if ended:
             self.drain()
         for pid in ended:
+            self._worker_ended(pid, now_ns())
             self.rings.end(pid)
 
     def _guarded(self, action: Callable[[], None]) -> None:

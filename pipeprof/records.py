@@ -69,6 +69,9 @@ class Kind(IntEnum):
     EPOCH_START = 16
     """A stage (subject) began anew with its iterator at start. Until end, about when the first batch had
     been taken, it worked for ``value`` nanoseconds. inner: elements it then held << 32 | calls."""
+    CALLED = 17
+    """A worker began to make item number ``value`` in a stage (subject) at start. It is at it until a
+    span of that stage follows that began no earlier."""
 
 
 def code(kind: Kind, subject: int) -> int:

@@ -35,6 +35,7 @@ from pipeprof.probes.resources import SAMPLE_S, ResourceSampler
 from pipeprof.probes.stacks import LOOK_S, StackSampler
 from pipeprof.probes.threads import SAMPLE_HZ, ThreadSampler
 from pipeprof.probes.watch import Watch
+from pipeprof.probes.worker_watch import LOOK_EVERY_S, WorkerWatch, tell_on
 from pipeprof.recorder import Recorder
 from pipeprof.recording import Overhead, Profile, RunInfo
 from pipeprof.runs import DEFAULT_LOGDIR, RunFile, create_run_folder, new_run_name
@@ -306,11 +307,13 @@ class Session:
         accumulator = Accumulator(start_ns=self._start_ns, warmup=self._warmup)
         self._threads = ThreadSampler(self._recorder, self._worker_pids)
         self._accumulator = accumulator
+        self._workers = WorkerWatch(self._recorder, accumulator, tell_on(_standard_error()))
         self._collector = Collector(
             self._recorder,
             accumulator,
             samplers=tuple(self._samplers()),
             checkpoint=self._write_checkpoint if self.folder else None,
+            worker_ended=self._workers.ended,
         )
         self._imports = (
             ImportWatch("tensorflow", self._guarded(self._install_tfdata)),
@@ -324,6 +327,7 @@ class Session:
 
     def _samplers(self) -> Iterator[Sampler]:
         yield Sampler(_FIRST_BATCHES_S, self._read_first_batches)
+        yield Sampler(LOOK_EVERY_S, self._workers.sample)
         if self._sample_hz:
             resources = ResourceSampler(self._recorder, self._threads.children)
             yield Sampler(1 / self._sample_hz, self._threads.sample)
@@ -396,6 +400,7 @@ class Session:
         if forked:  # the run is the parent's, and so are its files
             self._problem = "it belongs to the process that this one was forked from"
             return
+        self._workers.look_for_left_behind(self._worker_pids())
         self._collector.stop()
         self._threads.close()
         end_ns = now_ns()
@@ -494,6 +499,14 @@ class Session:
             dropped=self._collector.rings.dropped,
             collector_ns=self._collector.cpu_ns,
         )
+
+
+def _standard_error() -> int:
+    """The descriptor behind ``sys.stderr``, or that of the process where it is none of the system's."""
+    try:
+        return sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return 2
 
 
 def measure_probe_ns(events: int = 2000) -> float:

@@ -37,6 +37,7 @@ from tests.streams import (
     READ,
     SHAPE,
     STACK,
+    Row,
     accumulator,
     collect,
     gap,
@@ -456,3 +457,22 @@ def test_stacks_and_the_gil_are_added_up_over_the_windows():
         ),
     )
     assert [lane.gil for lane in collected.lanes[:2]] == [None, GilSamples(held=75, moments=150)]
+
+
+def test_what_a_worker_is_at_is_known_until_its_span_follows():
+    collected = accumulator(worker_line(1), stage_line(2, "load"), stage_line(3, "read"))
+
+    def at(*rows: Row) -> list[tuple[int, int]]:
+        collected.add(PID, 0, records(*rows))
+        return [(call.item, call.since_ns - START_NS) for call in collected.open_calls.values()]
+
+    assert at(thread(1, 77)) == []
+    assert at(row(Kind.CALLED, 2, 10, 10, value=5)) == [(5, 10)]
+    assert collected.open_calls[PID, 0].tid == 77
+    assert at(span(3, 11, 15, root=False)) == [(5, 10)]  # of another stage
+    assert at(span(2, 2, 8)) == [(5, 10)]  # of the call before
+    assert at(span(2, 10, 20), row(Kind.CALLED, 2, 21, 21, value=6)) == [(6, 21)]
+    assert at(row(Kind.CALLED, 2, 30, 30, value=7), span(2, 30, 40)) == []
+    at(row(Kind.CALLED, 2, 50, 50, value=8))
+    collected.forget(PID)
+    assert collected.open_calls == {}

@@ -10,6 +10,7 @@ import functools
 import itertools
 import multiprocessing
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from pipeprof.probes.loops import describe_input
 from pipeprof.probes.stages import Begun, StageSite, site_of_function
 from pipeprof.probes.watch import HandFetches, Watch
 from pipeprof.probes.worker_queues import MOST_READY, POOL
-from pipeprof.recorder import OUTSIDE, Recorder
+from pipeprof.recorder import OUTSIDE, LaneWriter, Recorder
 from pipeprof.recording import InputKind, StageKind
 from pipeprof.records import NOT_READ, Kind, code
 
@@ -65,7 +66,9 @@ def watch_sequence(sequence: Any, watch: Watch) -> Callable[[], None]:
     transport = Transport(sequence, watch)
     original = type(sequence)
     members = {
-        "__getitem__": _timed_getitem(original, transport.work, transport.deliver),
+        "__getitem__": _timed_getitem(
+            original, transport.work, transport.deliver, threading.main_thread().native_id
+        ),
         POOL: transport,
     }
     if hasattr(original, "on_epoch_begin"):  # Keras 2 has none, and ends epochs in another thread
@@ -84,7 +87,10 @@ def watch_sequence(sequence: Any, watch: Watch) -> Callable[[], None]:
 _Deliver = Callable[[Recorder, Any, Begun, int, Any, str], Any]
 
 
-def _timed_getitem(original: Any, site: StageSite, deliver: _Deliver) -> Callable[[Any, Any], Any]:
+def _timed_getitem(
+    original: Any, site: StageSite, deliver: _Deliver, main_id: int | None
+) -> Callable[[Any, Any], Any]:
+    """A ``__getitem__`` that is timed; ``main_id`` is the training's thread, all others are workers."""
     get = original.__getitem__
 
     @functools.wraps(get)
@@ -94,16 +100,30 @@ def _timed_getitem(original: Any, site: StageSite, deliver: _Deliver) -> Callabl
             return get(self, index)
         lane = recorder.lane()
         begun = site.begin(lane)
+        if lane.native_id != main_id:
+            site.called(recorder, lane, begun, index)
         try:
             batch = get(self, index)
-        except BaseException:
+        except BaseException as error:
             site.finish(recorder, lane, begun)
+            if lane.native_id != main_id:
+                _tell_failure(recorder, lane, index, error)
             raise
         end_ns = site.finish(recorder, lane, begun)
         asker = sys._getframe(1).f_globals.get("__name__", "")
         return deliver(recorder, batch, begun, end_ns, index, asker)
 
     return __getitem__
+
+
+def _tell_failure(recorder: Recorder, lane: LaneWriter, index: Any, error: BaseException) -> None:
+    own = lane.native_id == recorder.pid
+    who = f"worker process {recorder.pid}" if own else f"thread {lane.native_id}"
+    try:
+        said = f"{type(error).__name__}: {error}"
+    except Exception:  # a user's own kind of exception may fail at that too
+        said = type(error).__name__
+    recorder.warn(f"Batch {index!r:.20} failed in {who}: {said:.200}")
 
 
 def _told_of_end(original: Any, transport: "Transport") -> Callable[[Any], Any]:
@@ -138,7 +158,7 @@ class Arrival:
             recording.activate(Recorder(self.folder, forked=True))
         original = type(sequence)
         site = _site_of(sequence)
-        disguise(sequence, {"__getitem__": _timed_getitem(original, site, self._deliver)})
+        disguise(sequence, {"__getitem__": _timed_getitem(original, site, self._deliver, None)})
 
     def _deliver(
         self, recorder: Recorder, batch: Any, begun: Begun, end_ns: int, index: Any, asker: str

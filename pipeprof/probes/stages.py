@@ -28,6 +28,8 @@ T = TypeVar("T")
 _CPU_FROM_NS = 50_000
 _CPU_CALLS = 32
 
+_MOST_ITEMS = 1 << 62
+
 
 class StageSite:
     """A place whose work is timed: knows what to call itself and how to record a piece of work.
@@ -37,6 +39,7 @@ class StageSite:
     """
 
     __slots__ = (
+        "_called_code",
         "_nested_code",
         "_root_code",
         "_told",
@@ -67,6 +70,7 @@ class StageSite:
         self._root_code = 0
         self._nested_code = 0
         self._work_code = 0
+        self._called_code = 0
 
     def facts(self) -> dict[str, Any]:
         """What is written about it into the name log."""
@@ -84,6 +88,7 @@ class StageSite:
         self._root_code = code(Kind.ROOT_SPAN, number)
         self._nested_code = code(Kind.NESTED_SPAN, number)
         self._work_code = code(Kind.WORK, number)
+        self._called_code = code(Kind.CALLED, number)
         self._told = recorder.serial
 
     def begin(self, lane: LaneWriter) -> "Begun":
@@ -93,6 +98,14 @@ class StageSite:
         lane.inner_ns = lane.inner_cpu_ns = 0
         lane.block = None
         return begun
+
+    def called(self, recorder: Recorder, lane: LaneWriter, begun: "Begun", item: Any) -> None:
+        """Records that the work begun is on a certain item, for whoever wants to know meanwhile."""
+        if self._told != recorder.serial:
+            self._take_number(recorder)
+        start_ns = begun[4]
+        number = item if type(item) is int and 0 <= item < _MOST_ITEMS else NOT_READ
+        lane.write(self._called_code, start_ns, start_ns, 0, number)
 
     def finish(self, recorder: Recorder, lane: LaneWriter, begun: "Begun") -> int:
         """Records the work since `begin` and gives the thread back; returns when it ended."""

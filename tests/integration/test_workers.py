@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import psutil
 import pytest
 
 import pipeprof
@@ -156,4 +157,88 @@ def test_arguments_that_keras_3_takes_elsewhere_are_pointed_out(tmp_path: Path) 
     assert prof.result.run.warnings == (
         "Keras 3 takes workers on the dataset and not here: hand them to the dataset's "
         "super().__init__(...).",
+    )
+
+
+def start(folder: Path, item: str) -> subprocess.Popen[str]:
+    """A training in a process of its own, whose batch number 5 does something bad."""
+    script = folder / "train.py"
+    script.write_text(BAD_SCRIPT.format(item=item))
+    return subprocess.Popen(
+        [sys.executable, str(script), str(folder / "logs")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+BAD_SCRIPT = """
+import os, signal, sys, time
+import keras, numpy as np
+import pipeprof
+from pipeprof.probes import worker_watch
+
+worker_watch.PATIENCE_NS = 1_000_000_000
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        if index == 5:
+            {item}
+        return np.zeros((8, 4), np.float32), np.zeros((8, 1), np.float32)
+
+model = keras.Sequential([keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+data = Batches(workers=2, use_multiprocessing=True)
+with pipeprof.profile(data, logdir=sys.argv[1]) as prof:
+    model.fit(prof.dataset, verbose=0)
+print("trained")
+"""
+
+
+def test_a_worker_that_is_killed_is_told_at_once(tmp_path: Path) -> None:
+    # Keras waits for its batch without end, with pipeprof and without.
+    training = start(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
+    try:
+        assert training.stderr is not None
+        told = next((line for line in training.stderr if line.startswith("pipeprof: ")), "")
+        assert "ended while it made batch 5: it was killed" in told
+    finally:
+        children = psutil.Process(training.pid).children(recursive=True)
+        for process in (training, *children):
+            process.kill()
+        training.communicate()
+        psutil.wait_procs(children, timeout=30)
+    recovered = read_run(find_run(tmp_path / "logs"))
+    assert any("while it made batch 5" in warning for warning in recovered.run.warnings)
+
+
+def test_a_worker_that_hangs_is_told_with_its_stack_and_the_training_goes_on(
+    tmp_path: Path,
+) -> None:
+    training = start(tmp_path, "time.sleep(6)")
+    out, err = training.communicate(timeout=120)
+
+    assert (training.returncode, out) == (0, "trained\n"), err
+    (warning,) = read_run(find_run(tmp_path / "logs")).run.warnings
+    assert "has been at batch 5 for " in warning
+    assert "__getitem__ (" in warning
+    assert "train.py:" in warning
+    assert f"pipeprof: {warning}" in err
+
+
+def test_a_worker_that_raises_is_told_with_its_batch(tmp_path: Path) -> None:
+    training = start(tmp_path, "raise OSError('no such photo')")
+    _, err = training.communicate(timeout=120)
+
+    assert training.returncode == 1
+    assert "no such photo" in err
+    run = read_run(find_run(tmp_path / "logs")).run
+    assert run.error is not None
+    assert "no such photo" in run.error
+    assert any(
+        "Batch 5 failed in worker process" in warning and "OSError: no such photo" in warning
+        for warning in run.warnings
     )
