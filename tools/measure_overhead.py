@@ -238,6 +238,43 @@ def tfdata_fit(logdir: Path, pairs: int) -> list[Row]:
     ]
 
 
+def workers_fit(logdir: Path, pairs: int) -> list[Row]:
+    """The slow-down of a `fit` on a PyDataset whose two worker processes send batches of 1 MB."""
+    import keras
+
+    class Batches(keras.utils.PyDataset):
+        def __init__(self) -> None:
+            super().__init__(workers=2, use_multiprocessing=True)
+            self.batch = np.zeros((64, 4096), np.float32), np.zeros((64, 1), np.float32)
+
+        def __len__(self) -> int:
+            return 300
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            time.sleep(0.01)
+            return self.batch
+
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+
+    def bare() -> float:
+        return _seconds(lambda: model.fit(Batches(), verbose=0))
+
+    def watched() -> float:
+        with profile(Batches(), logdir=logdir) as prof:
+            return _seconds(lambda: model.fit(prof.dataset, verbose=0))
+
+    bare()
+    step_ms = bare() / 300 * 1e3
+    return [
+        (
+            f"`fit` on 2 worker processes, 300 steps of {step_ms:.1f} ms with 1 MB each",
+            _slow_down(bare, watched, pairs),
+            "1 %",
+        )
+    ]
+
+
 def _slow_down(bare: Callable[[], float], watched: Callable[[], float], pairs: int) -> str:
     bare()
     watched()
@@ -373,6 +410,7 @@ MEASUREMENTS: dict[str, Callable[[Path, int], list[Row]]] = {
     "events": events,
     "generator": generator_loop,
     "tfdata": tfdata_fit,
+    "workers": workers_fit,
     "threads": many_threads,
     "memory": memory,
     "report": report,
