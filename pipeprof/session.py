@@ -30,6 +30,7 @@ from pipeprof.collector import Collector, Progress, Sampler
 from pipeprof.errors import PipeprofError, UsageError
 from pipeprof.patches import ImportWatch
 from pipeprof.probes.datasets import Watched, require_dataset, watch_dataset
+from pipeprof.probes.generator_chains import ChainMonitor
 from pipeprof.probes.keras import KerasProbe
 from pipeprof.probes.resources import SAMPLE_S, ResourceSampler
 from pipeprof.probes.stacks import LOOK_S, StackSampler
@@ -301,6 +302,7 @@ class Session:
     def _start(self) -> None:
         self._keras: list[KerasProbe] = []
         self._tfdata: Any = None
+        self._chains = ChainMonitor()
         self._imports: tuple[ImportWatch, ...] = ()
         self._machine = (machine.core_count(), ControlGroups().cpu_limit())
         self._probe_ns = measure_probe_ns()
@@ -321,6 +323,7 @@ class Session:
             ImportWatch("tf_keras", self._guarded(lambda: self._install_keras("tf_keras"))),
         )
         recorder.activate(self._recorder)
+        self._guarded(self._chains.install)()
         for watch in self._imports:
             watch.start()
         self._collector.start()
@@ -420,6 +423,7 @@ class Session:
         """Takes away all that was installed; what fails does not keep the rest from it."""
         with ExitStack() as giving_back:
             giving_back.callback(recorder.activate, None)
+            giving_back.callback(self._chains.remove)
             if self._watched is not None:
                 giving_back.callback(self._watched.release)
             if self._tfdata is not None:

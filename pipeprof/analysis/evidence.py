@@ -1,5 +1,6 @@
 """What speaks for a verdict, in sentences with figures; the most important come first."""
 
+import re
 from collections.abc import Iterator
 
 from pipeprof.analysis.bottleneck import find_bottleneck, sharing_with
@@ -20,6 +21,9 @@ _EXPLAINED_FROM = 0.5
 
 _LEAST_STEPS = 10
 
+# Generators inside a generator are timed from this Python on (pipeprof.probes.generator_chains).
+_TELLS_GENERATORS = (3, 12)
+
 # Less than this is what any process reads beside its work.
 _NOTABLE_BYTES_PER_S = 1e6
 
@@ -35,7 +39,7 @@ def find_evidence(case: Case) -> tuple[str, ...]:
             said = _why_compute(case)
         case _:
             said = _why_waiting(case)
-    return (*said, *_what_weakens(case))
+    return (*said, *_what_weakens(case), *_how_to_see_inside(case))
 
 
 def percent(ratio: float) -> str:
@@ -329,6 +333,28 @@ def _traced(case: Case) -> Iterator[str]:
 
 def _count_of(amount: float | None, noun: str) -> str:
     return f"{amount:g} {noun}" if amount == 1 else f"{amount or 0:g} {noun}s"
+
+
+def _how_to_see_inside(case: Case) -> Iterator[str]:
+    """What to do where the bottleneck is a generator of which nothing inside was seen."""
+    worst, profile = case.worst, case.seen.profile
+    if worst is None or worst.stage.kind is not StageKind.GENERATOR or profile.stacks:
+        return
+    if any(stage.parent == worst.index for stage in profile.stages):
+        return
+    python = profile.run.versions.get("python")
+    if python is None:
+        return
+    version = tuple(map(int, re.findall(r"\d+", python)[:2]))
+    newer = (
+        ""
+        if version >= _TELLS_GENERATORS
+        else "; Python 3.12 and later times inner generators by itself"
+    )
+    yield (
+        f"Of what {worst.stage.name} does, nothing was told apart: mark its parts with "
+        f'pipeprof.stage("name") or look at its lines with --stacks{newer}.'
+    )
 
 
 def _count(number: int, noun: str) -> str:

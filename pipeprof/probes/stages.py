@@ -142,13 +142,13 @@ class StageSite:
         outer_ns, start_ns, inner_ns = begun[0], begun[4], lane.inner_ns
         if self._told != recorder.serial:
             self._take_number(recorder)
-        _leave(recorder, lane, begun)
+        leave(recorder, lane, begun)
         if outer_ns >= 0:
             lane.inner_ns = outer_ns + end_ns - start_ns
         lane.write(self._work_code, start_ns, end_ns, 0, max(end_ns - start_ns - inner_ns, 0))
 
 
-def _leave(recorder: Recorder, lane: LaneWriter, begun: "Begun") -> None:
+def leave(recorder: Recorder, lane: LaneWriter, begun: "Begun") -> None:
     """Gives the thread back without a record of the stage."""
     if lane.block is not None:
         _warn_of_open_blocks(recorder, lane.block)
@@ -242,7 +242,7 @@ class Stage:
         else:
             _warn_of_open_blocks(recorder, lane.block, block)
             lane.block = None
-            _leave(recorder, lane, begun)
+            leave(recorder, lane, begun)
 
     def _new_site(self, frame: FrameType) -> StageSite:
         place = frame.f_code
@@ -402,17 +402,26 @@ def timing_of(generator: "GeneratorType[Any, Any, Any]") -> Timing | None:
     return timing
 
 
+# Looks for the generators inside one that has just given an element, and says after how many more to
+# look again; set while a profile is on, where the interpreter can time them.
+follow: "Callable[[GeneratorType[Any, Any, Any]], int] | None" = None
+
+
 def _resumes(timing: Timing, source: Iterator[T], owned: bool) -> Generator[T, Any, Any]:
     is_generator = isinstance(source, GeneratorType)
     advance: Callable[[], T] = source.__next__
     resume = advance
     taken: list[T] = []
+    left = 0
     while True:
         try:
             taken.append(timed_resume(timing, resume))
         except StopIteration as stop:
             return stop.value
         resume = advance
+        left -= 1
+        if left <= 0 and follow is not None and is_generator:
+            left = follow(source)  # type: ignore[arg-type]  # it is a generator
         try:
             # Nothing here holds the element while the user works with it.
             sent = yield taken.pop()

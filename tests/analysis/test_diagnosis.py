@@ -9,17 +9,20 @@ from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Bound, Cause, Diagnosis
 from pipeprof.levels import Level
 from pipeprof.recording import (
+    CodeLine,
     Cpu,
     GilSamples,
     Input,
     InputKind,
     Lane,
+    Location,
     Loop,
     LoopKind,
     Overhead,
     Profile,
     Role,
     SpanKind,
+    StackSamples,
     Stage,
     StageKind,
 )
@@ -33,6 +36,7 @@ from tests.builders import (
     lane,
     loop,
     profile,
+    run_info,
     spans,
     stage,
 )
@@ -697,6 +701,37 @@ def test_evidence_reads_as_a_person_would_say_it() -> None:
         "No accelerator was seen: input and training share 4 cores, "
         "so the step time with input for free is an estimate.",
     )
+
+
+@pytest.mark.parametrize(
+    ("python", "inside", "looked", "told"),
+    [
+        ("3.11.7", (), False, "Python 3.12 and later times inner generators by itself."),
+        (
+            "3.12.1",
+            (),
+            False,
+            'mark its parts with pipeprof.stage("name") or look at its lines with --stacks.',
+        ),
+        ("3.11.7", (stage("read", cost_ns=MS, parent=0),), False, None),
+        ("3.11.7", (), True, None),
+        (None, (), False, None),
+    ],
+)
+def test_how_to_see_inside_a_generator_is_told_where_nothing_was_seen(
+    python: str | None, inside: tuple[Stage, ...], looked: bool, told: str | None
+) -> None:
+    line = CodeLine(function="decode", location=Location("train.py", 44), text="")
+    said = verdict(
+        profile(
+            loops=(loop(),),
+            stages=(stage(), *inside),
+            run=run_info(versions={"python": python} if python else {}),
+            stacks=(StackSamples(lines=(line,), samples=50),) if looked else (),
+        )
+    )
+    sentences = [each for each in said.evidence if "nothing was told apart" in each]
+    assert [str(told) in each for each in sentences] == ([True] if told else [])
 
 
 def test_a_wait_that_no_stage_accounts_for_is_told() -> None:
