@@ -14,7 +14,7 @@ from pipeprof.analysis.causes import BLOCKING_BELOW
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Advice, Cause
 from pipeprof.analysis.places import WORKERS_KEY, Place
-from pipeprof.recording import InputKind, StageKind
+from pipeprof.recording import InputKind, Profile, StageKind
 
 # A prediction must promise at least this to be worth a change.
 _LEAST_GAIN = 1.03
@@ -25,6 +25,10 @@ MOST_WAITING_AT_ONCE = 16
 _HELPED_BY_WORKERS = (Cause.SERIAL, Cause.GIL, Cause.CPU, Cause.TOO_FEW_WORKERS)
 
 _PYTHON_INPUTS = (InputKind.GENERATOR, InputKind.ITERATOR, InputKind.SEQUENCE, InputKind.LOADER)
+
+
+# Sequences that Keras makes itself: whoever calls `flow` cannot give them workers there.
+_MADE_BY_KERAS = ("NumpyArrayIterator", "DirectoryIterator", "DataFrameIterator")
 
 
 def give_advice(case: Case) -> tuple[Advice, ...]:
@@ -161,6 +165,12 @@ def _without_gil(use: Use) -> float:
     return use.cost_ms * (1.0 if use.cpu_ratio is None else use.cpu_ratio)
 
 
+def _runs_keras_2(profile: Profile) -> bool:
+    """Whether the workers are told to ``fit`` and not to the dataset."""
+    versions = profile.run.versions
+    return "tf_keras" in versions and "keras" not in versions
+
+
 def _loader_code(name: str, workers: int) -> str:
     """How PyTorch's loader and grain's are given worker processes."""
     match name:
@@ -179,6 +189,10 @@ def _worker_code(case: Case, workers: int, *, processes: bool) -> str:
         return _loader_code(name, workers)
     call = f"workers={workers}, use_multiprocessing={processes}"
     if case.seen.loop.input.kind is InputKind.SEQUENCE:
+        if _runs_keras_2(case.seen.profile):
+            return f"model.fit(…, {call})"
+        if name in _MADE_BY_KERAS:
+            return f"data.workers, data.use_multiprocessing = {workers}, {processes}"
         return f"{name}(…, {call})"
     return (
         "class Batches(keras.utils.PyDataset):\n"

@@ -7,11 +7,13 @@ framework is imported for looking.
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from pipeprof.errors import UsageError
 from pipeprof.probes.disguises import disguise, is_disguised, original_class
+from pipeprof.probes.image_generators import watch_preprocessing
 from pipeprof.probes.loaders import describe_loader, watch_loader
 from pipeprof.probes.loops import describe_input
 from pipeprof.probes.sequences import describe_sequence, watch_sequence
@@ -90,7 +92,10 @@ def watch_dataset(dataset: Any, watch: Watch) -> Watched:
 def _watch_sequence(sequence: Any, watch: Watch) -> Watched:
     fed_by = describe_sequence(sequence)
     try:
-        return Watched(sequence, fed_by, watch_sequence(sequence, watch))
+        with ExitStack() as releases:
+            releases.callback(watch_sequence(sequence, watch))
+            releases.callback(watch_preprocessing(sequence, watch))
+            return Watched(sequence, fed_by, releases.pop_all().close)
     except Exception as error:  # whatever a user's class does when it is derived from
         watch.recorder.warn(
             f"The work inside {type(sequence).__name__} is not shown: "

@@ -2,13 +2,14 @@
 
 Public names only: ``Model.fit`` and its kin tell what a loop is fed with and when it is over,
 `keras.callbacks.CallbackList`, where all callbacks meet, tells its epochs and steps. Waits are not
-seen here but for the loops that fetch a batch between two callbacks (the JAX and torch backends).
+seen here but for the JAX and torch backends, whose loops take their batches in Python.
 """
 
 import functools
 import importlib
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from pipeprof.clock import now_ns
@@ -64,6 +65,7 @@ class KerasProbe:
         self._watch = watch
         self._patches = Patches()
         self._fetches_first = False
+        self._waits_seen = False  # here, and not by who listens
         self._failed = False
         self._running: list[_RunningLoop] = []
         self._fed_by: list[dict[str, Any] | None] = []
@@ -74,7 +76,8 @@ class KerasProbe:
         keras: Any = importlib.import_module(self._package)
         backend = getattr(getattr(keras, "config", None), "backend", None)
         self.backend = backend() if backend else "tensorflow"
-        self._fetches_first = self.backend != "tensorflow"
+        self._waits_seen = self.backend != "tensorflow"
+        self._fetches_first = self._waits_seen and not self._watch_fetches()
         model = self._model = keras.Model
         for name, kind in _LOOPS.items():
             if hasattr(model, name):
@@ -194,6 +197,30 @@ class KerasProbe:
         self._after(callback_list, "on_epoch_begin", self._epoch_begins)
         self._before(callback_list, "on_epoch_end", self._epoch_ends)
 
+    def _watch_fetches(self) -> bool:
+        """Times the batches that JAX's training step takes itself, as Keras 3.15 does.
+
+        Returns:
+            Whether it does; the older ones take them between two callbacks.
+        """
+        trainer = sys.modules.get(f"{self._package}.src.backend.{self.backend}.trainer")
+        iterators = getattr(trainer, "JAXEpochIterator", None)
+        if iterators is None or "__next__" not in vars(iterators):
+            return False
+        original = iterators._get_iterator
+        waited = self._guard(self._waited)
+
+        @functools.wraps(original)
+        def _get_iterator(epoch_iterator: Any) -> Iterator[Any]:
+            return _timed(original(epoch_iterator), waited)
+
+        self._patches.replace(iterators, "_get_iterator", _get_iterator)
+        return True
+
+    def _waited(self, start_ns: int, end_ns: int) -> None:
+        if self._running and self._running[-1].loop.fetching:
+            self._running[-1].loop.wait(start_ns, end_ns)
+
     def _before(self, owner: Any, name: str, tell: Callable[..., None]) -> None:
         self._patch(owner, name, before=tell)
 
@@ -249,7 +276,7 @@ class KerasProbe:
         loop = self._watch.loops.open(kind, fed_by=fed_by, fetches_first=self._fetches_first)
         running = _RunningLoop(loop, callbacks, joined=joined)
         self._running.append(running)
-        if self._fetches_first:
+        if self._waits_seen:
             loop.waits_told_by(WaitSource.ITERATOR)
         elif self.listener is not None:
             self.listener.loop_opened(loop)
@@ -271,7 +298,7 @@ class KerasProbe:
     def _leave_steps(self, running: "_RunningLoop", *, count: bool = True) -> None:
         if count:
             self._count_samples(running)
-        if self.listener is not None and not self._fetches_first:
+        if self.listener is not None and not self._waits_seen:
             self.listener.epoch_ended(running.loop)
         running.loop.leave_steps()
 
@@ -301,7 +328,7 @@ class KerasProbe:
             samples = count_samples(logs.get("outputs"))
             if samples is not None:
                 running.loop.samples(samples)
-        if self.listener is not None and not self._fetches_first:
+        if self.listener is not None and not self._waits_seen:
             # Only of a known number of batches does Keras say what the last step may take.
             at_most = batches > 1 and not running.batches_known
             self.listener.step_ended(running.loop, now, batches, at_most=at_most)
@@ -339,6 +366,20 @@ class KerasProbe:
             return result
 
         return train_on_batch
+
+
+def _timed(batches: Any, waited: Callable[[int, int], None]) -> Iterator[Any]:
+    """The same batches; tells of each how long it was waited for."""
+    iterator = iter(batches)
+    while True:
+        start_ns = now_ns()
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        waited(start_ns, now_ns())
+        yield batch
+        del batch
 
 
 class _Joined:

@@ -1,6 +1,7 @@
 """Keras 2 (``tf_keras``) is seen as Keras 3 is, with the workers that it takes on ``fit``."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 import pipeprof
 from pipeprof.recording import InputKind, LoopKind, StageKind, WaitSource
+from pipeprof.runs import read_run
 from tests.integration.feeds import (
     BATCH,
     BATCHES,
@@ -96,6 +98,27 @@ def test_workers_are_what_fit_was_told(processes: bool, tmp_path: Path) -> None:
     assert (loop.step_count, loop.sample_count) == (BATCHES, BATCHES * BATCH)
     transport = [stage for stage in prof.result.stages if stage.kind is StageKind.TRANSPORT]
     assert len(transport) == processes
+
+
+def slow_batches() -> Iterator[Batch]:
+    for one in batches():
+        time.sleep(0.01)  # so that the other worker asks meanwhile
+        yield one
+
+
+@pytest.mark.filterwarnings("ignore:`Model.fit_generator` is deprecated")
+def test_a_generator_with_workers_fails_as_without_and_the_run_says_so(tmp_path: Path) -> None:
+    made = model(tf_keras)
+    with (
+        pytest.raises(Exception, match="NOT thread-safe"),
+        pipeprof.profile(slow_batches(), logdir=tmp_path) as prof,
+    ):
+        made.fit_generator(prof.dataset, steps_per_epoch=STEPS, workers=2, verbose=0)
+    assert "generator is NOT thread-safe" in (prof.result.run.error or "")
+    assert prof.folder is not None
+    assert read_run(prof.folder).run.error == prof.result.run.error
+    [loop] = prof.result.loops
+    assert (loop.input.kind, loop.input.workers) == (InputKind.GENERATOR, 2)
 
 
 def test_validation_split_of_arrays(tmp_path: Path) -> None:
