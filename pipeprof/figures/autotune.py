@@ -13,7 +13,7 @@ from pipeprof.levels import TfDataLevel
 from pipeprof.series import Gauge
 from pipeprof.wording import count, size
 
-MOST_LINES = 6
+MOST_LINES = 5
 
 _S = 1e9
 
@@ -38,7 +38,7 @@ def autotune_figure(findings: Findings) -> Figure | None:
     colors = _colors([line for _, lines in panels for line in lines], lit)
     traces: list[Json] = []
     layout: Json = {
-        "height": 100 + 150 * len(panels),
+        "height": 90 + 150 * len(panels) + 10 * len(colors),
         "margin": {"l": 56, "r": 16, "t": 44, "b": 44},
         "hovermode": "x unified",
         "showlegend": True,
@@ -113,7 +113,7 @@ def _trace(line: _Line, color: str, axis: str, start_ns: int, told: bool) -> Jso
     return {
         "type": "scatter",
         "mode": "lines" if len(levels) > 1 else "markers",
-        "name": label(line.name, 32),
+        "name": label(line.name, 24),
         "legendgroup": str(line.index),
         "showlegend": not told,
         "x": np.round((times_ns - start_ns) / _S, 3).tolist(),

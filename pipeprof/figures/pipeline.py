@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pipeprof.analysis.findings import Bottleneck, Findings, LoopFinding, StageFinding
 from pipeprof.figures.figure import Figure, Json, Table, View, label, short
 from pipeprof.figures.flow import Flow, lay_out
+from pipeprof.figures.stage_text import buffer_fill, explain, notes_below, parallel_calls
 from pipeprof.figures.theme import COMPUTE, INPUT, LINE, OTHER, WAIT
 from pipeprof.wording import count, duration, percent, ran_on, where
 
@@ -13,9 +14,17 @@ MOST_TABLE_ROWS = 300
 
 _ROW_PX = 44
 _MOST_COLUMNS = 8
+_BAR_HEIGHT = 0.55
+
+# The graph and its labels take so much of the width; on a narrow page that is so many pixels, into
+# which labels have to fit at this many pixels for a letter.
 _GRAPH_END = 0.44
 _BARS_START = 0.46
-_MOST_HOT_LINES = 3
+_GRAPH_WIDTH = 12.5
+_GRAPH_PX = 300
+_LABELS_PX = _GRAPH_PX - 30
+_NAME_PX = 7.4
+_NOTE_PX = 5.9
 _NONE = "\N{EN DASH}"
 
 
@@ -45,7 +54,7 @@ def pipeline_figure(findings: Findings) -> Figure | None:
             "xaxis": {
                 "domain": [0, _GRAPH_END],
                 "visible": False,
-                "range": [-0.5, 12],
+                "range": [-0.5, _GRAPH_WIDTH - 0.5],
                 "fixedrange": True,
             },
             "yaxis": {
@@ -135,7 +144,7 @@ def _nodes(flow: Flow, slowest: Bottleneck | None) -> Json:
             "opacity": 1,
             "line": {"width": 0},
         },
-        "hovertext": [*map(_hover, flow.rows), "the training"],
+        "hovertext": [*map(explain, flow.rows), "the training"],
         "hovertemplate": "%{hovertext}<extra></extra>",
     }
 
@@ -144,7 +153,7 @@ def _bars(flow: Flow, slowest: Bottleneck | None) -> Iterator[Json]:
     colors = [_color(each, slowest) for each in flow.rows]
     work = [round(each.cost_ms, 4) for each in flow.rows]
     paced = [round(min(paced_ms(each), each.cost_ms), 4) for each in flow.rows]
-    hover = [_hover(each) for each in flow.rows]
+    hover = [explain(each) for each in flow.rows]
     for values, opacity, text in ((work, 0.3, True), (paced, 1.0, False)):
         yield {
             "type": "bar",
@@ -152,6 +161,7 @@ def _bars(flow: Flow, slowest: Bottleneck | None) -> Iterator[Json]:
             "xaxis": "x2",
             "x": values,
             "y": list(range(len(values))),
+            "width": _BAR_HEIGHT,
             "marker": {"color": colors, "opacity": opacity, "line": {"width": 0}},
             "hovertext": hover,
             "hovertemplate": "%{hovertext}<extra></extra>",
@@ -165,49 +175,6 @@ def _bars(flow: Flow, slowest: Bottleneck | None) -> Iterator[Json]:
                 else {}
             ),
         }
-
-
-def _notes(found: StageFinding) -> str:
-    """What stands below its name."""
-    place = where(found.stage)
-    return " · ".join(
-        (
-            *((label(place, 26),) if place else ()),
-            *((_parallel(found),) if found.autotuned or (found.parallelism or 1) > 1 else ()),
-            *((f"buffer {_buffer(found)}",) if found.buffer_mean is not None else ()),
-        )
-    )
-
-
-def _parallel(found: StageFinding) -> str:
-    chosen = " (AUTOTUNE)" if found.autotuned else ""
-    return f"{found.parallelism:.3g} at once{chosen}"
-
-
-def _buffer(found: StageFinding) -> str:
-    size = "" if found.buffer_size is None else f" of {found.buffer_size}"
-    return f"{found.buffer_mean:.1f}{size}"
-
-
-def _hover(found: StageFinding) -> str:
-    place = where(found.stage)
-    lanes = ran_on(found.lanes)
-    cpu = None if found.cpu_ratio is None else percent(found.cpu_ratio)
-    return "<br>".join(
-        (
-            f"<b>{label(found.stage.name, 80)}</b>",
-            *((label(place, 80),) if place else ()),
-            f"work {duration(found.cost_ms)} a step",
-            *((_parallel(found),) if found.parallelism is not None else ()),
-            *((f"buffer {_buffer(found)}",) if found.buffer_mean is not None else ()),
-            *((f"on a CPU {cpu} of that",) if cpu else ()),
-            *((f"ran on {label(lanes, 60)}",) if lanes else ()),
-            *(
-                f"{percent(line.share)} at {label(line.location.short, 40)}: {label(line.text, 50)}"
-                for line in found.hot_lines[:_MOST_HOT_LINES]
-            ),
-        )
-    )
 
 
 def _training_bars(main: LoopFinding, row: int) -> Iterator[Json]:
@@ -230,6 +197,7 @@ def _training_bars(main: LoopFinding, row: int) -> Iterator[Json]:
             "base": [round(base, 4)],
             "x": [round(value, 4)],
             "y": [row],
+            "width": _BAR_HEIGHT,
             "marker": {"color": color, "line": {"width": 0}},
             "hovertext": [f"{name} {duration(value)}"],
             "hovertemplate": "%{hovertext}<extra></extra>",
@@ -238,17 +206,24 @@ def _training_bars(main: LoopFinding, row: int) -> Iterator[Json]:
 
 
 def _labels(flow: Flow, slowest: Bottleneck | None) -> Iterator[Json]:
+    room_px = _LABELS_PX - _label_column(flow) / _GRAPH_WIDTH * _GRAPH_PX
     for row, found in enumerate(flow.rows):
         lit = slowest is not None and found.index == slowest.index
-        name = label(found.stage.name, 28)
-        notes = _notes(found)
+        mark = " · bottleneck" if lit else ""
+        name = label(found.stage.name, int(room_px / _NAME_PX) - len(mark))
+        notes = notes_below(found, int(room_px / _NOTE_PX))
         second = f"<br><span style='font-size:11px;opacity:0.7'>{notes}</span>" if notes else ""
-        yield _text(f"<b>{name}</b>{' · bottleneck' if lit else ''}{second}", flow, row)
+        yield _text(f"<b>{name}</b>{mark}{second}", flow, row)
+
+
+def _label_column(flow: Flow) -> float:
+    """All labels begin beside the rightmost branch."""
+    return _column(max(flow.columns))
 
 
 def _text(text: str, flow: Flow, row: int) -> Json:
     return {
-        "x": _column(max(flow.columns)),
+        "x": _label_column(flow),
         "y": row,
         "xshift": 16,
         "xanchor": "left",
@@ -269,8 +244,8 @@ def _table(stages: tuple[StageFinding, ...], slowest: Bottleneck | None) -> Tabl
                 + (" (bottleneck)" if slowest and each.index == slowest.index else ""),
                 where(each.stage) or _NONE,
                 duration(each.cost_ms),
-                _NONE if each.parallelism is None else _parallel(each).replace(" at once", ""),
-                _NONE if each.buffer_mean is None else _buffer(each),
+                _NONE if each.parallelism is None else parallel_calls(each).replace(" at once", ""),
+                _NONE if each.buffer_mean is None else buffer_fill(each),
                 _NONE if each.cpu_ratio is None else percent(each.cpu_ratio),
                 ran_on(each.lanes) or _NONE,
             )

@@ -12,7 +12,7 @@ from pipeprof.figures.theme import INPUT, LEGEND, WAIT
 from pipeprof.series import FloatArray, Gauge
 from pipeprof.wording import percent
 
-MOST_QUEUES = 6
+MOST_QUEUES = 4
 
 _S = 1e9
 
@@ -41,7 +41,7 @@ def queues_figure(findings: Findings) -> Figure | None:
             for queue, color in zip(queues, (WAIT, *INPUT), strict=False)
         ),
         layout={
-            "height": 240,
+            "height": 220 + 16 * len(queues),
             "margin": {"l": 56, "r": 16, "t": 44, "b": 44},
             "hovermode": "x unified",
             "showlegend": True,
@@ -93,7 +93,7 @@ def _line(queue: _Queue, color: str, start_ns: int, sized: bool) -> Json:
     return {
         "type": "scatter",
         "mode": "lines" if len(levels) > 1 else "markers",
-        "name": label(queue.name, 44),
+        "name": label(queue.name, 36),
         "x": np.round((times_ns - start_ns) / _S, 3).tolist(),
         "y": np.round(np.minimum(levels * factor, 100.0 if sized else np.inf), 3).tolist(),
         "line": {"color": color, "width": 1.5, "shape": "hv"},

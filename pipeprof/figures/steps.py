@@ -14,6 +14,7 @@ from pipeprof.wording import count, duration
 MOST_BARS = 360
 MOST_LOOPS = 6
 
+_FEW = 10
 _MOST_ROWS = 20
 _MOST_EPOCH_LABELS = 10
 _MOST_EPOCH_LINES = 60
@@ -78,6 +79,7 @@ def _view(found: LoopFinding, bars: "_Bars", findings: Findings) -> View:
                 "title": {"text": "step"},
                 "range": [-0.5, loop.step_count - 0.5],
                 "showgrid": False,
+                **({"dtick": 1} if loop.step_count <= _FEW else {}),
             },
             "yaxis": {"title": {"text": "ms"}, "range": [0, top_ms], "rangemode": "tozero"},
             "legend": {**LEGEND, "y": 1.08},

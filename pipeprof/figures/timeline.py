@@ -66,7 +66,6 @@ def _view(moment: Moment, findings: Findings, loop: Loop) -> View:
             "height": 110 + 34 * len(rows),
             "margin": {"l": 8, "r": 16, "t": 44, "b": 48},
             "hovermode": "closest",
-            "bargap": 0.3,
             "legend": LEGEND,
             "xaxis": {
                 "title": {"text": f"{unit}, from {begins}"},
@@ -237,6 +236,7 @@ def _traces(
                 "base": [_scaled(start - moment.start_ns, scale) for _, _, start, _ in own],
                 "x": [_scaled(end - start, scale) for _, _, start, end in own],
                 "y": [row for row, _, _, _ in own],
+                "width": 0.7,
                 "marker": {"color": colors[kind], "line": {"width": 0}},
                 "hovertext": [
                     f"<b>{label(name, 60)}</b><br>{duration((end - start) / _MS)}"

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pipeprof.recording import InputKind, Location, Profile, Role, SpanKind
+from pipeprof.recording import InputKind, Location, Profile, Role, SpanKind, StageKind
 from pipeprof.runs import PLUGIN
 from tests.builders import (
     MS,
@@ -88,6 +88,41 @@ def recorded(name: str, wait_ms: int, stage_name: str = "decode") -> Profile:
     )
 
 
+def crowded() -> Profile:
+    """A run with long names, many branches and many lanes, all of it tuned."""
+    fit = loop(epochs=30, lane=0)
+    long = "a_name_that_does_not_want_to_end_" * 3
+    stages = tuple(
+        stage(
+            f"{number}_{long}",
+            StageKind.TF_DATA,
+            cost_ns=(number + 1) * MS,
+            during=fit,
+            location=Location(f"{long}.py", number),
+            parent=None if number == 0 else number // 3,
+            parallelism=4,
+            autotuned=True,
+            buffer=3,
+            buffer_size=8,
+        )
+        for number in range(60)
+    )
+    starts = fit.steps.start_ns.tolist()
+    work = [
+        Span(SpanKind.WORK, lane, start + lane * MS // 2, start + lane * MS, lane)
+        for start in starts
+        for lane in range(1, 30)
+    ]
+    lanes = (lane("main"), *(lane(f"{number} {long}", Role.WORKER) for number in range(1, 30)))
+    return profile(
+        run=run_info("crowded", end_ns=fit.end_ns),
+        loops=(fit,),
+        stages=stages,
+        lanes=lanes,
+        spans=spans(*step_spans(fit), *work),
+    )
+
+
 @pytest.fixture(scope="session")
 def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("logs")
@@ -95,6 +130,7 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(recorded("even", 1), folder, "even")
     write_run(recorded("fast", 0), folder, "fast")
     write_run(recorded(MARKUP, 20, MARKUP), folder, "marked")
+    write_run(crowded(), folder, "crowded")
     damaged = folder / PLUGIN / "damaged"
     damaged.mkdir()
     (damaged / "host-1.json").write_text("{")

@@ -88,6 +88,7 @@ def test_the_list_is_filtered(tab: Any) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_tab_is_as_dark_as_tensorboard(in_tensorboard: Any, scheme: str) -> None:
+    choose(in_tensorboard, "slow")
     assert in_tensorboard.evaluate("document.documentElement.dataset.theme") == scheme
     color = in_tensorboard.locator(".plot .xtick text").first.evaluate(
         "e => getComputedStyle(e).fill"
@@ -97,24 +98,32 @@ def test_the_tab_is_as_dark_as_tensorboard(in_tensorboard: Any, scheme: str) -> 
 
 
 @pytest.mark.parametrize("width", [800, 1400])
-def test_labels_do_not_overlap(tab: Any, width: int) -> None:
-    choose(tab, "marked", MARKUP)
-    told(tab, "INPUT-BOUND")
+@pytest.mark.parametrize(("key", "name"), [("marked", MARKUP), ("crowded", None)])
+def test_labels_do_not_overlap(tab: Any, width: int, key: str, name: str | None) -> None:
+    choose(tab, key, name)
     for figure, texts in (
         ("pipeline", ".annotation-text, .bartext"),
         ("steps", ".annotation-text, .legendtext"),
-        ("timeline", ".view:not([hidden]) :is(.ytick text, .xtick text)"),
+        ("timeline", ".view:not([hidden]) :is(.ytick text, .xtick text, .legendtext)"),
     ):
         tab.locator(f"[data-figure='{figure}'] .main-svg").first.wait_for()
-        boxes = [
-            each.bounding_box()
-            for each in tab.locator(f"[data-figure='{figure}']").locator(texts).all()
-        ]
-        seen = [box for box in boxes if box and box["width"]]
-        assert seen
-        for number, one in enumerate(seen):
-            assert all(apart(one, other) for other in seen[number + 1 :]), figure
+        labels = boxes(tab, figure, texts)
+        assert labels
+        for number, one in enumerate(labels):
+            assert all(apart(one, other) for other in labels[number + 1 :]), figure
+    names = boxes(tab, "pipeline", ".annotation-text")
+    bars = boxes(tab, "pipeline", ".barlayer path")
+    assert max(each["right"] for each in names) <= min(each["left"] for each in bars)
     assert tab.evaluate("document.querySelector('.content').scrollWidth") <= width
+
+
+def boxes(tab: Any, figure: str, selector: str) -> list[dict[str, float]]:
+    found = (
+        tab.locator(f"[data-figure='{figure}']")
+        .locator(selector)
+        .evaluate_all("all => all.map(each => each.getBoundingClientRect().toJSON())")
+    )
+    return [box for box in found if box["width"]]
 
 
 def apart(one: dict[str, float], other: dict[str, float]) -> bool:

@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 
 from pipeprof.figures.flow import lay_out
 from pipeprof.figures.pipeline import MOST_ROWS, pipeline_figure
+from pipeprof.figures.stage_text import notes_below
 from pipeprof.figures.theme import WAIT
-from pipeprof.recording import Stage, StageKind
+from pipeprof.recording import Location, Stage, StageKind
 from tests.builders import bottleneck, diagnosis, findings, loop_finding, stage, stage_finding
 from tests.figures.drawn import view
 
@@ -37,6 +39,26 @@ def test_work_is_drawn_beside_what_is_left_of_it_side_by_side() -> None:
     drawn = view(pipeline_figure(findings(main=loop_finding(), stages=(parallel,))))
     work, paced = (each for each in drawn.traces if each["type"] == "bar" and "base" not in each)
     assert (work["x"], paced["x"]) == ([80.0], [20.0])
+
+
+@pytest.mark.parametrize(
+    ("parallelism", "autotuned", "note"),
+    [
+        (None, True, ""),
+        (None, None, ""),
+        (1, None, ""),
+        (1, True, "1 at once (AUTOTUNE)"),
+        (3, False, "3 at once"),
+    ],
+)
+def test_parallelism_is_told_where_it_is_known_and_a_choice(
+    parallelism: int | None, autotuned: bool | None, note: str
+) -> None:
+    found = stage_finding(stage(), parallelism=parallelism, autotuned=autotuned)
+    drawn = view(pipeline_figure(findings(main=loop_finding(), stages=(found,))))
+    text = drawn.layout["annotations"][0]["text"]
+    assert ("at once" in text) == bool(note)
+    assert note in text
 
 
 def test_hundreds_of_stages_make_a_picture_of_a_bounded_size() -> None:
@@ -109,3 +131,24 @@ def test_the_picture_is_ordered_even_for_a_stage_asked_by_nobody_known() -> None
     flow = lay_out(found_of(*stages), stages, most=10)
     assert np.array_equal(flow.columns, [0, 1, 2])
     assert flow.into == (None, None, None)
+
+
+@pytest.mark.parametrize("width", [5, 20, 30, 45, 80])
+def test_notes_fit_and_tell_the_state_before_the_place(width: int) -> None:
+    found = stage_finding(
+        stage(location=Location("a_file_of_a_long_name.py", 1234)),
+        parallelism=4,
+        autotuned=True,
+        buffer_mean=0.4,
+        buffer_size=2,
+    )
+    notes = notes_below(found, width)
+    assert len(notes) <= width
+    whole = "4 at once (AUTOTUNE) · buffer 0.4 of 2"
+    assert (whole in notes) == (width >= len(whole))
+    assert ("a_file" in notes) == (width > 50)
+
+
+def test_bars_of_a_row_stay_in_it() -> None:
+    drawn = view(pipeline_figure(findings(main=loop_finding(), stages=found_of(stage()))))
+    assert {each["width"] < 1 for each in drawn.traces if each["type"] == "bar"} == {True}
