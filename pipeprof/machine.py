@@ -17,6 +17,7 @@ _PACKAGES = {
     "tf_keras": "tf-keras",
     "jax": "jax",
     "torch": "torch",
+    "grain": "grain",
     "numpy": "numpy",
 }
 

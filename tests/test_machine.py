@@ -15,7 +15,7 @@ def test_cores_are_those_that_may_be_used():
 
 
 def test_only_loaded_packages_have_a_version(monkeypatch: pytest.MonkeyPatch):
-    for name in ("tensorflow", "keras", "tf_keras", "jax", "torch"):
+    for name in ("tensorflow", "keras", "tf_keras", "jax", "torch", "grain"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     versions = loaded_versions()
     assert versions.keys() == {"python", "pipeprof", "numpy"}

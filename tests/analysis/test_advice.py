@@ -52,6 +52,37 @@ def test_processes_for_python_that_computes_and_threads_for_python_that_waits() 
     assert "use_multiprocessing=False" in (waits.how or "")
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "how"),
+    [
+        (InputKind.LOADER, "DataLoader", "DataLoader(…, num_workers=2)"),
+        (InputKind.LOADER, "grain.DataLoader", "grain.DataLoader(…, worker_count=2)"),
+        (
+            InputKind.LOADER,
+            "grain.MapDataset",
+            "dataset = dataset.to_iter_dataset().mp_prefetch("
+            "grain.MultiprocessingOptions(num_workers=2))",
+        ),
+        (
+            InputKind.LOADER,
+            "grain.IterDataset",
+            "dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=2))",
+        ),
+        (
+            InputKind.SEQUENCE,
+            "DirectoryIterator",
+            "data.workers, data.use_multiprocessing = 2, True",
+        ),
+        (InputKind.SEQUENCE, "Images", "Images(…, workers=2, use_multiprocessing=True)"),
+    ],
+)
+def test_each_kind_of_loader_is_given_workers_in_its_own_way(
+    kind: InputKind, name: str, how: str
+) -> None:
+    said = planted(stage(cpu_ratio=0.97), during=loop(fed_by=Input(kind=kind, name=name)))
+    assert named("workers", said).how == how
+
+
 def test_threads_under_the_gil_are_told_to_become_processes() -> None:
     fit = loop(fed_by=THREADS)
     said = planted(
