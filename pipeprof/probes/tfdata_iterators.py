@@ -1,5 +1,6 @@
 """An iterator of a tf.data pipeline, held weakly, and how far its model has been read."""
 
+import itertools
 import weakref
 from typing import Any
 
@@ -8,6 +9,17 @@ from pipeprof.probes.loops import OpenLoop
 from pipeprof.probes.tfdata_snapshots import ModelSnapshot
 from pipeprof.probes.tfdata_stages import PipelineStages
 
+# An `id` may be that of a dataset that is gone: numbers are never used again.
+_numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+_next_number = itertools.count(1)
+
+
+def _number_of(dataset: Any) -> int:
+    number = _numbers.get(dataset)
+    if number is None:
+        number = _numbers[dataset] = next(_next_number)
+    return number
+
 
 class TrackedIterator:
     """An iterator, held weakly, and how far it has been read."""
@@ -15,7 +27,7 @@ class TrackedIterator:
     def __init__(self, dataset: Any, iterator: Any, loop: OpenLoop | None) -> None:
         self.iterator = weakref.ref(iterator)
         self.dataset = weakref.ref(dataset)
-        self.source = id(dataset)
+        self.source = _number_of(dataset)
         self.name = type(dataset).__name__.strip("_")
         self.loop = loop
         # Without autotune there is none; to ask all the same makes TensorFlow write a warning.
