@@ -221,7 +221,7 @@ class Accumulator:
         own = np.maximum(events["end_ns"] - events["start_ns"] - events["inner"], 0)
         timed = events["value"] >= 0
         cpu = np.where(timed, np.minimum(events["value"], own), 0)
-        work = _columns(1, own, cpu, np.where(timed, own, 0), 0)
+        work = _columns(1, own, cpu, np.where(timed, own, 0), 0, 0)
         self.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
         pairs, position = np.unique(
             np.stack([events.targets, events.lanes]), axis=1, return_inverse=True
@@ -234,7 +234,7 @@ class Accumulator:
                 lanes[lane] = lanes.get(lane, 0) + own_ns
 
     def _add_work(self, events: _Events) -> None:
-        work = _columns(events["inner"], events["value"], 0, 0, 0)
+        work = _columns(events["inner"], events["value"], 0, 0, 0, 0)
         self.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
 
     def _add_starts(self, events: _Events) -> None:
@@ -282,7 +282,7 @@ class Accumulator:
             self.subjects.gauges[gauge].bins.add(its["end_ns"], its["value"])
 
     def _add_bytes(self, events: _Events) -> None:
-        work = _columns(0, 0, 0, 0, events["value"])
+        work = _columns(0, 0, 0, 0, events["value"], events["inner"])
         self.stage_work.add(events["end_ns"], work, events.targets)
 
     def _add_cpu(self, events: _Events) -> None:
@@ -415,6 +415,9 @@ class Accumulator:
             location=Location(file, facts.get("line", 0)) if file else None,
             parent=parent,
             remark=facts.get("remark"),
+            written=facts.get("written"),
+            runs_as=facts.get("runs_as"),
+            takes=facts.get("takes"),
             work=self.stage_work.freeze(index),
             lanes=dict(self.subjects.stages[index].lanes),
             parallelism=levels.get("parallelism"),

@@ -59,11 +59,17 @@ class StageKind(Enum):
     EPOCH_START = "epoch start"
     TF_DATA = "tf.data"
     TF_DATA_PYTHON = "tf.data (Python)"
+    TF_DATA_REMOTE = "tf.data (remote)"
 
     @property
     def python(self) -> bool:
         """Whether its work is Python code, which holds the GIL unless it blocks."""
-        return self not in (StageKind.TRANSPORT, StageKind.EPOCH_START, StageKind.TF_DATA)
+        return self not in (
+            StageKind.TRANSPORT,
+            StageKind.EPOCH_START,
+            StageKind.TF_DATA,
+            StageKind.TF_DATA_REMOTE,
+        )
 
 
 class Role(Enum):
@@ -123,6 +129,9 @@ class Stage:
         location: where that function stands.
         parent: index in `Profile.stages` of the stage that asks this one for data, or None.
         remark: what a reader should know of it (``added by Keras``), or None.
+        written: what of a tf.data pipeline it was written as (``map → batch``), or None.
+        runs_as: what tf.data runs for it (``MapAndBatch``), or None.
+        takes: elements that it takes for one that it gives, where that is always the same.
         work: over time, the channels of `STAGE_CHANNELS`.
         lanes: own work in nanoseconds by index in `Profile.lanes`.
         parallelism: how many calls may run at once, over time, where the framework tells.
@@ -142,6 +151,9 @@ class Stage:
     location: Location | None = None
     parent: int | None = None
     remark: str | None = None
+    written: str | None = None
+    runs_as: str | None = None
+    takes: float | None = None
     work: Binned
     lanes: Mapping[int, int] = field(default_factory=dict)
     parallelism: Gauge | None = None
@@ -156,7 +168,7 @@ class Stage:
 
 # Columns of `Stage.work`. Work is own work: the time in stages called from within is left out.
 # CPU time is read for a part of the calls only; `timed_ns` is the wall time of just those calls.
-STAGE_CHANNELS = ("calls", "work_ns", "cpu_ns", "timed_ns", "bytes")
+STAGE_CHANNELS = ("calls", "work_ns", "cpu_ns", "timed_ns", "bytes", "bytes_taken")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

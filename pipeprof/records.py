@@ -52,7 +52,7 @@ class Kind(IntEnum):
     GAUGE = 8
     """A level (subject) was ``value``."""
     BYTES = 9
-    """A stage (subject) gave ``value`` bytes."""
+    """A stage (subject) gave ``value`` bytes and took ``inner`` bytes from others."""
     CPU = 10
     """A lane (subject) used ``value`` nanoseconds of CPU between start and end, and stood ready for
     ``inner`` nanoseconds without being given one."""

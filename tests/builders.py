@@ -265,6 +265,7 @@ def stage(
         0 if cpu_ratio is None else round(work_ns * cpu_ratio),
         0 if cpu_ratio is None else work_ns,
         step_bytes * during.step_count,
+        0,
     )
     return Stage(
         name=name,
@@ -615,6 +616,7 @@ def stage_finding(
         calls=calls,
         elements=calls,
         size_bytes=size_bytes,
+        taken_bytes=None,
         parallelism=parallelism,
         most_parallelism=most_parallelism,
         autotuned=autotuned,

@@ -20,7 +20,7 @@ from pipeprof.recording import (
 from pipeprof.series import FloatArray
 
 _QUEUED = LANE_CPU_CHANNELS.index("queued_ns")
-CALLS, WORK, CPU, TIMED, BYTES = range(len(STAGE_CHANNELS))
+CALLS, WORK, CPU, TIMED, BYTES, TAKEN = range(len(STAGE_CHANNELS))
 
 # A stage called less than this often per step, against the loop that calls it most, only ran on
 # while the loop did: a prefetch that fills up its buffer during the validation.
@@ -34,6 +34,7 @@ _ONE_A_BATCH = (
     StageKind.TRANSPORT,
     StageKind.TF_DATA,
     StageKind.TF_DATA_PYTHON,
+    StageKind.TF_DATA_REMOTE,
 )
 
 # Work over time may come out this much above what a place allows: bins are cut at the border of the
@@ -51,7 +52,9 @@ class Use:
         place: where it ran.
         cost_ms: own work per step.
         calls: calls in the counted time.
+        taken: elements it took from other stages in that time, or None where that is not known.
         size_bytes: bytes it gave in that time, or None.
+        taken_bytes: bytes it took from other stages in that time, or None.
         cpu_ratio: own CPU time over own wall time, or None.
         at_work: its calls under way at a time, on average.
         queued_ratio: the part of its time in which its threads stood ready to run while all CPUs
@@ -63,7 +66,9 @@ class Use:
     place: Place
     cost_ms: float
     calls: int
+    taken: int | None
     size_bytes: int | None
+    taken_bytes: int | None
     cpu_ratio: float | None
     at_work: float
     queued_ratio: float = 0.0
@@ -118,9 +123,10 @@ def as_finding(
         stage=stage,
         index=use.index,
         cost_ms=use.cost_ms,
-        calls=use.calls,
+        calls=use.calls if use.taken is None or not stage.function else use.taken,
         elements=use.calls,
         size_bytes=use.size_bytes,
+        taken_bytes=use.taken_bytes,
         parallelism=use.parallelism,
         most_parallelism=stage.most_parallelism,
         autotuned=stage.autotuned,
@@ -172,7 +178,9 @@ def _uses_of_loop(
             place=_at_least(places.of(index), at_work[places.of(index).key]),
             cost_ms=float(sums[WORK]) / _steps_fed(profile, loop, window, worked, index) / MS,
             calls=round(float(sums[CALLS])),
+            taken=_taken(profile.stages, worked, index),
             size_bytes=round(float(sums[BYTES])) or None,
+            taken_bytes=round(float(sums[TAKEN])) or None,
             cpu_ratio=_cpu_ratio(sums),
             at_work=float(sums[WORK]) / length_ns,
             queued_ratio=_queued_ratio(profile, window, profile.stages[index], _cpu_ratio(sums)),
@@ -201,6 +209,18 @@ def _steps_fed(
     fed = float(worked[top][CALLS]) / batches_a_step
     one_each = profile.stages[top].kind in _ONE_A_BATCH and 0.75 <= fed / window.steps <= 1.25
     return fed if one_each else window.steps
+
+
+def _taken(stages: Sequence[Stage], worked: Mapping[int, FloatArray], index: int) -> int | None:
+    """How many elements a tf.data stage took from the stages that it asks."""
+    if stages[index].runs_as is None:
+        return None
+    takes = stages[index].takes
+    if takes:
+        return round(float(worked[index][CALLS]) * takes)
+    below = [number for number in worked if stages[number].parent == index]
+    # An interleave takes from several: the inputs that it opens come behind what they are made of.
+    return round(float(worked[min(below)][CALLS])) if below else None
 
 
 def _cpu_ratio(sums: FloatArray) -> float | None:

@@ -71,9 +71,10 @@ class StageFinding:
         stage: the stage itself.
         index: its place in `Profile.stages`.
         cost_ms: own work per training step.
-        calls: how often it was called in the counted time.
+        calls: how often it was called in the counted time; of a tf.data stage, its function.
         elements: elements it gave in the counted time.
         size_bytes: bytes it gave in the counted time, or None.
+        taken_bytes: bytes it took from other stages in that time, or None.
         parallelism: how many of its calls ran at once, or could.
         most_parallelism: the most the framework may use, or None.
         autotuned: whether the framework chooses; None where there is nothing to choose.
@@ -91,6 +92,7 @@ class StageFinding:
     calls: int
     elements: int
     size_bytes: int | None
+    taken_bytes: int | None
     parallelism: float | None
     most_parallelism: int | None
     autotuned: bool | None

@@ -19,7 +19,7 @@ from pipeprof.probes import tfdata_generators
 from pipeprof.probes.loops import OpenLoop, describe_input
 from pipeprof.probes.tfdata_alignment import Pipeline
 from pipeprof.probes.tfdata_generators import GeneratorTime
-from pipeprof.probes.tfdata_iterators import TrackedIterator
+from pipeprof.probes.tfdata_iterators import TrackedIterator, rest_between_readings
 from pipeprof.probes.tfdata_model import read_model
 from pipeprof.probes.tfdata_pipeline import describe_pipeline
 from pipeprof.probes.tfdata_snapshots import (
@@ -28,7 +28,7 @@ from pipeprof.probes.tfdata_snapshots import (
     new_gaps,
     ready_batches,
 )
-from pipeprof.probes.tfdata_stages import PipelineStages
+from pipeprof.probes.tfdata_stages import IteratorStages, PipelineStages
 from pipeprof.probes.tfdata_traces import TracedWaits
 from pipeprof.probes.tfdata_waits import FollowedLoop
 from pipeprof.probes.watch import Watch
@@ -36,7 +36,6 @@ from pipeprof.recording import InputKind, WaitSource
 from pipeprof.records import Kind, code
 
 BATCHES_PER_READING = GAP_WINDOW // 2
-LONGEST_BETWEEN_READINGS_NS = 200_000_000
 EARLY_READINGS_FROM_NS = 50_000_000
 
 
@@ -54,7 +53,9 @@ class TfDataProbe:
         self._followed: dict[OpenLoop, FollowedLoop] = {}
         self._generators = GeneratorTime(watch)
         self._iterator_classes: set[type] = set()
-        self._pipelines: weakref.WeakKeyDictionary[Any, Pipeline] = weakref.WeakKeyDictionary()
+        self._stages: weakref.WeakKeyDictionary[Any, dict[str, PipelineStages]] = (
+            weakref.WeakKeyDictionary()
+        )
         self._failed = False
 
     def install(self) -> None:
@@ -113,7 +114,7 @@ class TfDataProbe:
         due = (
             begins
             or followed.batches >= BATCHES_PER_READING
-            or now - followed.read_ns >= LONGEST_BETWEEN_READINGS_NS
+            or now - followed.read_ns >= rest_between_readings(now - followed.epoch_began_ns)
             or loop.step == self._watch.warmup - 1
             or at_most
         )
@@ -178,10 +179,7 @@ class TfDataProbe:
         fed_by = describe_input(InputKind.TF_DATA, tracked.name)
         watch.loops.hand.fetched(tracked.source, fed_by, start_ns, end_ns, shape)
         tracked.taken += 1
-        if (
-            tracked.taken in (1, watch.warmup)
-            or end_ns - tracked.read_ns > LONGEST_BETWEEN_READINGS_NS
-        ):
+        if tracked.taken in (1, watch.warmup) or tracked.is_due(end_ns):
             self._read(tracked, end_ns)
 
     def _taken_in_python(self, iterator: Any) -> None:
@@ -305,13 +303,13 @@ class TfDataProbe:
     def _record_work(self, tracked: TrackedIterator, snapshot: ModelSnapshot, now: int) -> None:
         began_ns = tracked.made_ns if tracked.stages is None else None
         if tracked.stages is None:
-            tracked.stages = PipelineStages(self._watch, self._describe(tracked), tracked.place())
+            tracked.stages = IteratorStages(self._stages_of(tracked))
             if tracked.early is not None:  # inputs that have ended since are in no later reading
                 early, then = tracked.early
-                tracked.stages.record(None, early, 0, tracked.read_ns, then, began_ns)
+                tracked.stages.record(early, 0, tracked.read_ns, then, began_ns)
                 tracked.snapshot, tracked.read_ns, tracked.early = early, then, None
         python_ns = self._generators.take_ns()
-        tracked.stages.record(tracked.snapshot, snapshot, python_ns, tracked.read_ns, now, began_ns)
+        tracked.stages.record(snapshot, python_ns, tracked.read_ns, now, began_ns)
 
     def read_early(self, now: int) -> None:
         """Reads iterators whose first batch is long in coming; called from another thread."""
@@ -328,14 +326,17 @@ class TfDataProbe:
         elif not snapshot.nodes[snapshot.output].num_elements:
             tracked.early = (snapshot, now)
 
-    def _describe(self, tracked: TrackedIterator) -> Pipeline:
-        dataset = tracked.dataset()
+    def _stages_of(self, tracked: TrackedIterator) -> PipelineStages:
+        """The stages that it shares with all iterators of its dataset in the same kind of loop."""
+        dataset, place = tracked.dataset(), tracked.place()
         if dataset is None:
-            return Pipeline(output=None)
-        pipeline = self._pipelines.get(dataset)
-        if pipeline is None:
-            pipeline = self._pipelines[dataset] = describe_pipeline(dataset)
-        return pipeline
+            return PipelineStages(self._watch, Pipeline(output=None), place)
+        known = self._stages.setdefault(dataset, {})
+        if place not in known:
+            alike = next(iter(known.values()), None)
+            pipeline = alike.pipeline if alike else describe_pipeline(dataset)
+            known[place] = PipelineStages(self._watch, pipeline, place)
+        return known[place]
 
     def _guarded(self, action: Callable[..., Any], *args: Any, **options: Any) -> None:
         """A probe that fails says so once, and is not asked again."""

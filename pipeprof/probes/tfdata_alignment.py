@@ -6,10 +6,10 @@ fits nowhere is shown under its running name. Works on plain values and knows no
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pipeprof.probes.tfdata_snapshots import opens_inputs
 from pipeprof.recording import Location, StageKind
@@ -30,6 +30,10 @@ class Transformation:
         python: whether its work is Python code, which holds the GIL.
         remark: who added it, if not the user, or None.
         noop: whether it changes nothing, so that tf.data drops it.
+        part_of: path of the transformation that it only serves, or None.
+        remote: whether its elements come from where tf.data counts nothing for us.
+        size: how many elements a pass of it has, or None where that is not known.
+        buffer_size: elements that it keeps to choose from, or None.
         inputs: what it takes its elements from.
         inner: the dataset that its function makes for each element (interleave), or None.
     """
@@ -43,6 +47,10 @@ class Transformation:
     python: bool = False
     remark: str | None = None
     noop: bool = False
+    part_of: str | None = None
+    remote: bool = False
+    size: int | None = None
+    buffer_size: int | None = None
     inputs: tuple["Transformation", ...] = ()
     inner: "Transformation | None" = None
 
@@ -51,6 +59,14 @@ class Transformation:
         """The user's name for it, or its function's, or its own."""
         function = self.function.rpartition(".")[2] if self.function else ""
         return self.label or (function if function.isidentifier() else self.name)
+
+    def all(self) -> Iterator["Transformation"]:
+        """It and all that it takes its elements from."""
+        pending: list[Transformation] = [self]
+        while pending:
+            one = pending.pop()
+            yield one
+            pending += one.inputs if one.inner is None else (*one.inputs, one.inner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +90,7 @@ class StageIdentity:
         path: its place in the pipeline: the same in every iterator and epoch, and for all open
             inputs of an interleave, so that nodes with equal paths are added up.
         parent: path of the stage that asks it for data, or None for the root.
+        stage: path of the stage that it is shown as: its own, unless it only serves another.
         name: what to call it.
         kind: `StageKind.TF_DATA`, or `StageKind.TF_DATA_PYTHON` when its function is Python.
         function: qualified name of the user's function, or None.
@@ -81,10 +98,12 @@ class StageIdentity:
         running: name of what runs (``MapAndBatch``).
         written: what was written for it (``map → batch``); empty for what nobody wrote.
         remark: what a reader should know of it, or None.
+        buffer_size: elements that it was told to keep to choose from, or None.
     """
 
     path: str
     parent: str | None
+    stage: str
     name: str
     kind: StageKind
     function: str | None = None
@@ -92,6 +111,7 @@ class StageIdentity:
     running: str
     written: str = ""
     remark: str | None = None
+    buffer_size: int | None = None
 
 
 class Node(Protocol):
@@ -119,8 +139,12 @@ class Model(Protocol):
 
 
 ROOT_PATH = "root"
+# Behind the path of a cache: its passes after the first, which only read what that one has kept.
+LATER = " later"
 ADDED = "added by tf.data"
 UNALIGNED = "could not be aligned"
+FIRST_PASS = "first pass, fills it"
+LATER_PASSES = "later passes, read it"
 
 _PREFIXES = re.compile("^(Parallel|Legacy|Finite|Forever|Empty|Memory|File)+(?=[A-Z])")
 _SUFFIXES = re.compile(r"(Dataset)?(V\d+)?(/_\d+)?$")
@@ -158,7 +182,12 @@ def align(
     root = model.nodes[model.output]
     identities = {
         model.output: StageIdentity(
-            path=ROOT_PATH, parent=None, name=root.name, kind=StageKind.TF_DATA, running=root.name
+            path=ROOT_PATH,
+            parent=None,
+            stage=ROOT_PATH,
+            name=root.name,
+            kind=StageKind.TF_DATA,
+            running=root.name,
         )
     }
     matcher = _Matcher(model, known)
@@ -187,13 +216,24 @@ _FUSIONS = {"mapandbatch": ("batch", "map"), "shuffleandrepeat": ("repeat", "shu
 class _Match:
     """One running node, the written transformations that it runs, and who asks it for data.
 
-    ``written`` has the one whose name it carries first. Empty: nobody wrote it.
+    ``written`` has the one whose name it carries first. Empty: nobody wrote it. ``serves`` is the
+    path of the transformation that it is a part of.
     """
 
     node_id: int
     asked_by: int
     written: tuple[Transformation, ...] = ()
     remark: str | None = None
+    serves: str | None = None
+
+
+class _Own(NamedTuple):
+    """A running node of a plan: the fields of `_Match`."""
+
+    node_id: int
+    written: tuple[Transformation, ...] = ()
+    remark: str | None = None
+    serves: str | None = None
 
 
 @dataclass(slots=True)
@@ -201,14 +241,14 @@ class _Plan:
     """One way to hold a running sub-tree for a written one."""
 
     cost: int = 0
-    own: list[tuple[int, tuple[Transformation, ...], str | None]] = field(default_factory=list)
+    own: list[_Own] = field(default_factory=list)
     branches: list["_Plan"] = field(default_factory=list)
 
     def steps(self, asked_by: int) -> Iterable[_Match]:
         """All its matches, each after the one that asks it for data."""
-        for node_id, written, remark in self.own:
-            yield _Match(node_id, asked_by, written, remark)
-            asked_by = node_id
+        for own in self.own:
+            yield _Match(own.node_id, asked_by, own.written, own.remark, own.serves)
+            asked_by = own.node_id
         for branch in self.branches:
             yield from branch.steps(asked_by)
 
@@ -236,14 +276,16 @@ class _Matcher:
         plan = _Plan()
         while True:
             if written is None or not written.family:
-                cost, remark = (_GIVEN_UP, UNALIGNED) if written is None else (0, written.remark)
-                plan.add(self._give_up(node_id, cost, remark))
+                if written is None:
+                    plan.add(self._give_up(node_id, _GIVEN_UP, UNALIGNED))
+                else:
+                    plan.add(self._give_up(node_id, 0, written.remark, written.part_of))
                 return plan
             together = _run_by(self._nodes[node_id], written)
             if not together or any(part.noop for part in together):
                 plan.add(self._cheapest(node_id, written, together))
                 return plan
-            plan.own.append((node_id, together, None))
+            plan.own.append(_Own(node_id, together))
             following = self._following(node_id, together[-1])
             if following is None:
                 return self._branch(plan, node_id, together[-1])
@@ -265,12 +307,14 @@ class _Matcher:
         node = self._nodes[node_id]
         best = self._give_up(node_id, _GIVEN_UP, UNALIGNED)
         if together:
-            paired = _Plan(1, [(node_id, together, None)])
+            paired = _Plan(1, [_Own(node_id, together)])
             best = _cheaper(best, self._branch(paired, node_id, together[-1]))
         added = family_of(node.name) == "prefetch"
-        own_cost = _ADDED if added else _UNEXPECTED
+        serves = written.path if self._unpacks(node, written) else None
+        own_cost = _ADDED if added or serves else _UNEXPECTED
         if len(node.inputs) == 1 and own_cost < best.cost:
-            between = _Plan(own_cost, [(node_id, (), ADDED if added else UNALIGNED)])
+            remark = _part_of(written) if serves else ADDED if added else UNALIGNED
+            between = _Plan(own_cost, [_Own(node_id, (), remark, serves)])
             between.add(self.match(node.inputs[0], written))
             best = _cheaper(best, between)
         own_cost = 0 if written.noop else _DROPPED
@@ -284,11 +328,11 @@ class _Matcher:
         """Adds the sub-trees below a node that is known to be ``written``."""
         part = self._part(node_id)
         if part is not None:
-            remark = f"part of {written.name}"
             if self._nodes[part].name.endswith("Reader"):  # of what an earlier pass has written
-                plan.add(self._give_up(part, 0, remark))
+                plan.add(self._give_up(part, 0, _part_of(written), written.path))
             else:
-                plan.add(self._branch(_Plan(0, [(part, (), remark)]), part, written))
+                own = _Own(part, (), _part_of(written), written.path)
+                plan.add(self._branch(_Plan(0, [own]), part, written))
         elif opens_inputs(self._nodes[node_id].name):
             self._branch_opened(plan, node_id, written)
         else:
@@ -303,6 +347,12 @@ class _Matcher:
             child = self._nodes[node.inputs[0]].name
             return node.inputs[0] if child.startswith(node.name) else None
         return None
+
+    def _unpacks(self, node: Node, written: Transformation) -> bool:
+        """Whether a map only unpacks what came from elsewhere."""
+        below = self._nodes[node.inputs[0]].name if len(node.inputs) == 1 else ""
+        same = family_of(below) == written.family
+        return written.remote and family_of(node.name) == "map" and same
 
     def _branch_opened(self, plan: _Plan, node_id: int, written: Transformation) -> None:
         children = list(self._nodes[node_id].inputs)
@@ -337,11 +387,17 @@ class _Matcher:
         pairs = zip(children, inputs, strict=True)
         return sum(self.match(child, written).cost for child, written in pairs)
 
-    def _give_up(self, node_id: int, cost: int, remark: str | None) -> _Plan:
-        plan = _Plan(cost, [(node_id, (), remark)])
+    def _give_up(
+        self, node_id: int, cost: int, remark: str | None, serves: str | None = None
+    ) -> _Plan:
+        plan = _Plan(cost, [_Own(node_id, (), remark, serves)])
         for child in self._nodes[node_id].inputs:
-            plan.add(self._give_up(child, cost, remark))
+            plan.add(self._give_up(child, cost, remark, serves))
         return plan
+
+
+def _part_of(written: Transformation) -> str:
+    return f"part of {written.name}"
 
 
 def _cheaper(first: _Plan, second: _Plan) -> _Plan:
@@ -367,9 +423,12 @@ def _run_by(node: Node, written: Transformation) -> tuple[Transformation, ...]:
 def _identify(match: _Match, model: Model, asked_by: StageIdentity) -> StageIdentity:
     running = model.nodes[match.node_id].name
     if not match.written:
+        path = f"{asked_by.path}>{running.partition('/')[0]}"
+        within = match.serves is not None and asked_by.path.startswith(match.serves)
         return StageIdentity(
-            path=f"{asked_by.path}>{running.partition('/')[0]}",
+            path=path,
             parent=asked_by.path,
+            stage=asked_by.stage if within else match.serves or path,
             name=running,
             kind=StageKind.TF_DATA,
             running=running,
@@ -378,15 +437,38 @@ def _identify(match: _Match, model: Model, asked_by: StageIdentity) -> StageIden
     # The innermost has the work and the function, unless it only serves the one around it.
     working = match.written[0 if match.written[-1].remark else -1]
     others = [part.name for part in match.written if part is not working and not part.remark]
-    remarks = [working.remark, *(f"runs fused with {name}" for name in others)]
+    later = _only_reads(model, match.node_id)
+    remarks = [
+        working.remark,
+        *(f"runs fused with {name}" for name in others),
+        LATER_PASSES if later else FIRST_PASS if family_of(running) == "cache" else None,
+    ]
+    path = f"{match.written[0].path}{LATER if later else ''}"
     return StageIdentity(
-        path=match.written[0].path,
+        path=path,
         parent=asked_by.path,
+        stage=match.written[0].part_of or path,
         name=working.shown,
-        kind=StageKind.TF_DATA_PYTHON if working.python else StageKind.TF_DATA,
+        kind=_kind(working),
         function=working.function,
         location=working.location,
         running=running,
         written=" → ".join(part.name for part in reversed(match.written)),
         remark="; ".join(remark for remark in remarks if remark) or None,
+        buffer_size=working.buffer_size,
     )
+
+
+def _kind(working: Transformation) -> StageKind:
+    if working.remote:
+        return StageKind.TF_DATA_REMOTE
+    return StageKind.TF_DATA_PYTHON if working.python else StageKind.TF_DATA
+
+
+def _only_reads(model: Model, node_id: int) -> bool:
+    """Whether it is a cache that is full: it asks nobody any more."""
+    node = model.nodes[node_id]
+    if family_of(node.name) != "cache" or len(node.inputs) != 1:
+        return False
+    inside = model.nodes[node.inputs[0]]
+    return inside.name.startswith(node.name) and not inside.inputs

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.autograph.impl import api
+from tensorflow.python.autograph.pyct.origin_info import LineLocation
 from tensorflow.python.ops import script_ops
 
 from pipeprof.probes import stages
@@ -31,6 +33,7 @@ _KERAS = (
     "/keras/src/backend/tensorflow/",
     "/tf_keras/src/engine/",
 )
+_GENERATED = "__autograph_generated_file"
 _PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 
 
@@ -105,7 +108,28 @@ def _function(name: str, file: str, line: int) -> Function:
         return Function(remark=BY_TF_DATA)
     if file.startswith(_TENSORFLOW):
         return Function(name=name)
+    if _GENERATED in file:
+        return _before_autograph(name, file, line)
     return Function(name=name or None, location=Location(_relative(file), line))
+
+
+def _before_autograph(name: str, file: str, line: int) -> Function:
+    """A function made while a converted one ran: its code stands in a file of autograph's own."""
+    name = name.removeprefix("tf__")
+    factories = [
+        factory
+        for by_options in list(api._TRANSPILER._cache._cache.values())
+        for factory in list(by_options.values())
+    ]
+    for factory in factories:
+        lines = factory.source_map or {}
+        for at in range(line, 0, -1):
+            origin = lines.get(LineLocation(file, at))
+            if origin is not None:
+                return Function(
+                    name=name, location=Location(_relative(origin.loc.filename), origin.loc.lineno)
+                )
+    return Function(name=name)
 
 
 def _relative(file: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from pipeprof.clock import now_ns
 from pipeprof.probes.loops import OpenLoop
 from pipeprof.probes.tfdata_snapshots import ModelSnapshot
-from pipeprof.probes.tfdata_stages import PipelineStages
+from pipeprof.probes.tfdata_stages import IteratorStages
 
 # An `id` may be that of a dataset that is gone: numbers are never used again.
 _numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
@@ -19,6 +19,18 @@ def _number_of(dataset: Any) -> int:
     if number is None:
         number = _numbers[dataset] = next(_next_number)
     return number
+
+
+# The work of nodes that vanish from the model is lost with them, so a young iterator, whose passes may
+# be short, is read more often: so many times while its age doubles.
+_LONGEST_REST_NS = 200_000_000
+_SHORTEST_REST_NS = 10_000_000
+_READINGS_AN_AGE = 8
+
+
+def rest_between_readings(age_ns: int) -> int:
+    """How long to wait for the next reading of an iterator that is so old."""
+    return min(max(age_ns // _READINGS_AN_AGE, _SHORTEST_REST_NS), _LONGEST_REST_NS)
 
 
 class TrackedIterator:
@@ -33,7 +45,7 @@ class TrackedIterator:
         # Without autotune there is none; to ask all the same makes TensorFlow write a warning.
         self.has_model: bool | None = None if _autotunes(dataset) else False
         self.snapshot: ModelSnapshot | None = None
-        self.stages: PipelineStages | None = None
+        self.stages: IteratorStages | None = None
         # The latest reading while its first batch was still to come, and when.
         self.early: tuple[ModelSnapshot, int] | None = None
         self.elements = 0
@@ -42,6 +54,10 @@ class TrackedIterator:
         self.taken_in_python = False
         self.elsewhere = False
         self.made_ns = self.read_ns = now_ns()
+
+    def is_due(self, now: int) -> bool:
+        """Whether it is time for another reading."""
+        return now - self.read_ns >= rest_between_readings(now - self.made_ns)
 
     def place(self) -> str:
         """What tells its stages from those of a like pipeline that feeds another kind of loop."""

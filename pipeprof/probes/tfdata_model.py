@@ -48,16 +48,24 @@ def to_snapshot(model: Any, previous: ModelSnapshot | None = None) -> ModelSnaps
 
 
 def _first(node: Any) -> NodeCounters:
-    return _counters(node, node.id, node.name, tuple(node.inputs), bool(node.parameters))
+    has_parameters = bool(node.parameters)
+    return _counters(
+        node, node.id, node.name, tuple(node.inputs), has_parameters, float(node.ratio)
+    )
 
 
 def _again(node: Any, known: NodeCounters) -> NodeCounters:
     has_parameters = (known.parallelism, known.buffer_size, known.cycle_length) != _NONE
-    return _counters(node, known.node_id, known.name, known.inputs, has_parameters)
+    return _counters(node, known.node_id, known.name, known.inputs, has_parameters, known.ratio)
 
 
 def _counters(
-    node: Any, node_id: int, name: str, inputs: tuple[int, ...], has_parameters: bool
+    node: Any,
+    node_id: int,
+    name: str,
+    inputs: tuple[int, ...],
+    has_parameters: bool,
+    ratio: float,
 ) -> NodeCounters:
     parallelism = most_parallelism = tunable = buffer_size = cycle_length = None
     # What runs is the `state_value`; `value` is only what the model would like to try.
@@ -86,4 +94,5 @@ def _counters(
         tunable,
         buffer_size,
         cycle_length,
+        ratio,
     )

@@ -34,6 +34,7 @@ _TRANSPARENT = frozenset(
 _NAMES = {
     "assertcardinality": "assert_cardinality",
     "csv": "CsvDataset",
+    "dataservice": "tf.data service",
     "directedinterleave": "choose_from_datasets",
     "fixedlengthrecord": "FixedLengthRecordDataset",
     "flatmap": "flat_map",
@@ -49,6 +50,8 @@ _NAMES = {
     "textline": "TextLineDataset",
     "tfrecord": "TFRecordDataset",
 }
+# Whose work is done where this process's model does not count it.
+_REMOTE = frozenset({"dataservice", "perdevicegenerator"})
 PART_OF_RAGGED_BATCH = "part of ragged_batch"
 # What makes a dataset for each element, and operations that hand a dataset on.
 _OPENING = frozenset({"flatmap", "interleave", "groupbywindow"})
@@ -96,18 +99,29 @@ class _Reader:
         if family == "densetoragged":
             return self._ragged(dataset, path)
         inputs = tuple(
-            self.dataset(source, f"{path}.{number}")
+            self._input(source, f"{path}.{number}", sized=family == "concatenate")
             for number, source in enumerate(dataset._inputs())
         )
         written = _transformation(family, path, getattr(dataset, "_name", None), inputs)
         if family == "directedinterleave" and inputs[0].remark == BY_TF_DATA:
             return _sampling(written)
+        if family == "shuffle":
+            written = replace(written, buffer_size=_positive(dataset._buffer_size))
+        if family == "snapshot":
+            written = _with_counted_input(written)
         functions = dataset._functions()
         graphs = [function.function.graph for function in functions]
         if graphs:
             function = describe_function(functions[0]._func)
             written = self._with_functions(written, function, graphs)
+            if written.remark == BY_TF_DATA and inputs and inputs[0].family == "snapshot":
+                remark = f"part of {inputs[0].name}"  # takes the numbers away again
+                written = replace(written, remark=remark, part_of=inputs[0].path)
         return replace(written, noop=_is_noop(family, dataset, graphs))
+
+    def _input(self, dataset: Any, path: str, *, sized: bool) -> Transformation:
+        written = self.dataset(dataset, path)
+        return replace(written, size=_positive(dataset.cardinality())) if sized else written
 
     def _ragged(self, dataset: Any, path: str) -> Transformation:
         """Half of a ``ragged_batch``: the map that it puts before the batch."""
@@ -133,10 +147,10 @@ class _Reader:
             by_keras = inner.remark in (BY_KERAS, WRAPPED_BY_KERAS)
             remark = BY_KERAS if by_keras else f"part of {inner.name}"
             inputs = tuple(
-                source if source.inputs else replace(source, remark=remark)
+                source if source.inputs else replace(source, remark=remark, part_of=inner.path)
                 for source in written.inputs
             )
-            written = replace(written, remark=remark, inputs=inputs)
+            written = replace(written, remark=remark, part_of=inner.path, inputs=inputs)
         return replace(written, inner=inner)
 
     def graph(self, tensor: Any, path: str, graph: Any) -> Transformation:
@@ -179,6 +193,7 @@ def _transformation(
         path=path,
         label=label,
         remark=BY_KERAS if by_keras else None,
+        remote=family in _REMOTE,
         inputs=inputs,
     )
 
@@ -219,8 +234,33 @@ def _generator(written: Transformation, next_graph: Any) -> Transformation:
 def _sampling(written: Transformation) -> Transformation:
     """``sample_from_datasets``: tf.data writes its first input, which draws the numbers."""
     name = "sample_from_datasets"
-    selector = _remarked(written.inputs[0], f"part of {name}")
+    selector = _part(written.inputs[0], name, written.path)
     return replace(written, name=name, inputs=(selector, *written.inputs[1:]))
+
+
+def _with_counted_input(written: Transformation) -> Transformation:
+    """``snapshot``: tf.data numbers its input, to spread it over files."""
+    numbered = written.inputs[0]
+    if numbered.family != "zip" or numbered.inputs[0].inputs:
+        return written
+    counter = _part(numbered.inputs[0], written.name, written.path)
+    numbered = replace(
+        numbered,
+        remark=f"part of {written.name}",
+        part_of=written.path,
+        inputs=(counter, *numbered.inputs[1:]),
+    )
+    return replace(written, inputs=(numbered,))
+
+
+def _part(written: Transformation, name: str, path: str) -> Transformation:
+    """The same, with all that it takes its elements from, as a part of another."""
+    return replace(
+        written,
+        remark=f"part of {name}",
+        part_of=path,
+        inputs=tuple(_part(source, name, path) for source in written.inputs),
+    )
 
 
 def _remarked(written: Transformation, remark: str) -> Transformation:
@@ -231,6 +271,12 @@ def _remarked(written: Transformation, remark: str) -> Transformation:
         inputs=tuple(_remarked(source, remark) for source in written.inputs),
         inner=_remarked(written.inner, remark) if written.inner is not None else None,
     )
+
+
+def _positive(number: Any) -> int | None:
+    """A tensor of one number as such, or None where it stands for something unknown or endless."""
+    value = tf.get_static_value(number)
+    return int(value) if value is not None and value > 0 else None
 
 
 def _is_noop(family: str, dataset: Any, graphs: Sequence[Any]) -> bool:

@@ -5,6 +5,7 @@ Knows nothing of TensorFlow: `tfdata_model` reads the counters, this module comp
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import add
 from typing import NamedTuple
 
 # AUTOTUNE's model keeps this many gaps and forgets the oldest.
@@ -34,6 +35,7 @@ class NodeCounters(NamedTuple):
         tunable: whether AUTOTUNE chooses the parallelism or buffer, or None where there is neither.
         buffer_size: elements that its buffer may hold now, or None without one.
         cycle_length: inputs that an interleave keeps open, or None.
+        ratio: elements that it takes from each input for one that it gives; 0 where that varies.
     """
 
     node_id: int
@@ -49,6 +51,7 @@ class NodeCounters(NamedTuple):
     tunable: bool | None = None
     buffer_size: int | None = None
     cycle_length: int | None = None
+    ratio: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +82,18 @@ class NodeWork(NamedTuple):
     elements: int
     processing_time_ns: int
     bytes_produced: int
+    bytes_consumed: int
+
+    def plus(self, other: "NodeWork") -> "NodeWork":
+        """Both together."""
+        return NodeWork(*map(add, self, other))
 
 
 def differences(previous: ModelSnapshot | None, current: ModelSnapshot) -> Mapping[int, NodeWork]:
     """What each node of ``current`` did since ``previous``.
 
     A node that is new counts from 0. One that vanished is left out: what it did after ``previous``
-    is lost with it, see `lost_elements`.
+    is lost with it, see `pipeprof.probes.tfdata_work`.
     """
     before = previous.nodes if previous is not None else {}
     return {node_id: _work(before.get(node_id), node) for node_id, node in current.nodes.items()}
@@ -93,18 +101,22 @@ def differences(previous: ModelSnapshot | None, current: ModelSnapshot) -> Mappi
 
 def _work(before: NodeCounters | None, after: NodeCounters) -> NodeWork:
     if before is None:
-        return NodeWork(after.num_elements, after.processing_time_ns, after.bytes_produced)
+        return NodeWork(
+            after.num_elements,
+            after.processing_time_ns,
+            after.bytes_produced,
+            after.bytes_consumed,
+        )
     return NodeWork(
         max(0, after.num_elements - before.num_elements),
         max(0, after.processing_time_ns - before.processing_time_ns),
         max(0, after.bytes_produced - before.bytes_produced),
+        max(0, after.bytes_consumed - before.bytes_consumed),
     )
 
 
-# Nodes that hand on each element of their changing inputs as it is, by the begin of their name;
-# the first group also has a lasting input, from which it makes the others.
+# Nodes that open further inputs as they run (an interleave), by the begin of their name.
 _OPENING = ("FlatMap", "Interleave", "ParallelInterleave", "LegacyParallelInterleave")
-_REPEATING = ("ForeverRepeat", "FiniteRepeat", "ShuffleAndRepeat")
 
 
 def opens_inputs(name: str) -> bool:
@@ -118,64 +130,6 @@ def lasting_input(node: NodeCounters) -> int | None:
     It is made with the node itself and so has the id after it.
     """
     return node.inputs[0] if node.inputs and node.inputs[0] == node.node_id + 1 else None
-
-
-def lost_elements(previous: ModelSnapshot | None, current: ModelSnapshot) -> Mapping[int, int]:
-    """How many elements came from inputs whose counters are gone, by id of the node they went to.
-
-    When an input of an interleave or the pass of a repeat ends, its nodes vanish from the model,
-    with all they did since the reading before. How many elements those were is known: the node
-    above handed on more than its present inputs produced. Their work is not known; the work per
-    element of the inputs seen is the estimate for it. A node that lost nothing is left out.
-    """
-    before = previous.nodes if previous is not None else {}
-    lost = {}
-    for node_id, node in current.nodes.items():
-        if not node.name.startswith(_OPENING + _REPEATING):
-            continue
-        lasting = lasting_input(node) if node.name.startswith(_OPENING) else None
-        received = _received(node) - _received(before.get(node_id))
-        seen = sum(
-            _work(before.get(child), current.nodes[child]).elements
-            for child in node.inputs
-            if child != lasting and child in current.nodes
-        )
-        if received > seen:
-            lost[node_id] = received - seen
-    return lost
-
-
-def with_lost_work(
-    work: Mapping[int, NodeWork], lost: Mapping[int, int], current: ModelSnapshot
-) -> Mapping[int, NodeWork]:
-    """Adds to what was counted an estimate of what vanished inputs did: as much per element.
-
-    Where not one element of a node's present inputs was counted there is nothing to go by, and
-    nothing is added.
-
-    Args:
-        work: from `differences`.
-        lost: from `lost_elements`, for the same two readings.
-        current: the later of them.
-    """
-    estimated = dict(work)
-    pending = [(current.output, 1.0)]
-    while pending:
-        node_id, scale = pending.pop()
-        node = current.nodes[node_id]
-        estimated[node_id] = NodeWork(*(round(scale * count) for count in work[node_id]))
-        lasting = lasting_input(node) if opens_inputs(node.name) else None
-        changing = [child for child in node.inputs if child != lasting]
-        seen = sum(work[child].elements for child in changing)
-        inside = (seen + lost.get(node_id, 0)) / seen if seen else 1.0
-        pending += [(child, scale * inside) for child in changing]
-        if lasting is not None:
-            pending.append((lasting, scale))
-    return estimated
-
-
-def _received(node: NodeCounters | None) -> int:
-    return node.num_elements + node.buffered_elements if node is not None else 0
 
 
 def ready_batches(snapshot: ModelSnapshot) -> int | None:

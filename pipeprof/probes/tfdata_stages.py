@@ -1,161 +1,201 @@
 """Records what each stage of a running tf.data pipeline did between two readings of its model."""
 
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeprof.levels import TfDataLevel
 from pipeprof.probes.tfdata_alignment import Pipeline, StageIdentity, align
-from pipeprof.probes.tfdata_snapshots import (
-    ModelSnapshot,
-    NodeCounters,
-    NodeWork,
-    differences,
-    lost_elements,
-    with_lost_work,
-)
+from pipeprof.probes.tfdata_snapshots import ModelSnapshot, NodeCounters, NodeWork
+from pipeprof.probes.tfdata_work import NOTHING, PartSize, SeenStages, WorkTally
 from pipeprof.probes.watch import Watch
 from pipeprof.records import Kind, code
 
 
 class PipelineStages:
-    """Records the work of one pipeline's stages."""
+    """The stages of one dataset as one kind of loop uses it, over all of its iterators.
+
+    Args:
+        watch: the profile's.
+        pipeline: the dataset as it was written.
+        place: what tells the stages from those of a like dataset elsewhere.
+    """
 
     def __init__(self, watch: Watch, pipeline: Pipeline, place: str) -> None:
-        self._recorder = watch.recorder
-        self._pipeline = pipeline
+        self.recorder = watch.recorder
+        self.pipeline = pipeline
+        self.seen = SeenStages()
+        self.sizes = dict(_part_sizes(pipeline))
         self._place = f"{place} {zlib.crc32(repr(pipeline.output).encode()):08x}"
-        self._identities: Mapping[int, StageIdentity] = {}
+        self._identities: dict[str, StageIdentity] = {}
         self._numbers: dict[str, int] = {}
-        self._gauges: dict[tuple[str, str], int] = {}
+        self._gauges: dict[tuple[int, str], int] = {}
         if pipeline.problem:
-            self._recorder.warn(pipeline.problem)
+            self.recorder.warn(pipeline.problem)
+
+    def meet(self, identities: Mapping[int, StageIdentity], snapshot: ModelSnapshot) -> None:
+        """Takes note of stages; gives a number to each that has none yet."""
+        for identity in identities.values():
+            self._identities.setdefault(identity.path, identity)
+        for node_id, identity in identities.items():
+            if identity.stage == identity.path and identity.path not in self._numbers:
+                self._number(identity, snapshot.nodes[node_id])
+
+    def number(self, path: str) -> int | None:
+        """The number of the stage that does the work at a place; None for the root."""
+        return self._numbers.get(self._identities[path].stage)
+
+    def is_part(self, path: str) -> bool:
+        """Whether what runs there only serves the stage whose part it is."""
+        return self._identities[path].stage != path
+
+    def gauge(self, stage: int, field: str) -> int:
+        """The number of a level of a stage."""
+        gauge = self._gauges.get((stage, field))
+        if gauge is None:
+            facts = {"type": "gauge", "of": stage, "field": field}
+            gauge = self._gauges[stage, field] = self.recorder.names.number(facts)
+        return gauge
+
+    def _number(self, identity: StageIdentity, node: NodeCounters) -> None:
+        if identity.parent is None:
+            return  # Root: hands batches on, does nothing
+        facts: dict[str, Any] = {
+            "type": "stage",
+            "name": identity.name,
+            "kind": identity.kind.value,
+            "place": f"{self._place} {identity.path}",
+            "runs_as": identity.running,
+        }
+        if identity.written:
+            facts["written"] = identity.written
+        if identity.function:
+            facts["function"] = identity.function
+        if identity.location:
+            facts |= {"file": identity.location.file, "line": identity.location.line}
+        if identity.remark:
+            facts["remark"] = identity.remark
+        if node.ratio:
+            facts["takes"] = node.ratio
+        if node.parallelism is not None:
+            facts |= {"autotuned": bool(node.tunable), "most_parallelism": node.most_parallelism}
+        if node.buffer_size is not None:
+            facts["buffer_autotuned"] = bool(node.tunable)
+        parent = self._asking(identity)
+        if parent is not None:
+            facts["parent"] = parent
+        self._numbers[identity.path] = self.recorder.names.number(facts)
+
+    def _asking(self, identity: StageIdentity) -> int | None:
+        """The number of the stage that asks this one, or what is part of it, for data."""
+        above = self._identities.get(identity.parent or "")
+        while above is not None and above.stage == identity.path:
+            above = self._identities.get(above.parent or "")
+        return self._numbers.get(above.stage) if above is not None else None
+
+
+class IteratorStages:
+    """Records the work behind one iterator."""
+
+    def __init__(self, stages: PipelineStages) -> None:
+        self._stages = stages
+        self._tally = WorkTally(stages.seen, stages.sizes)
+        self._identities: Mapping[int, StageIdentity] = {}
+        self._measured: list[tuple[str, int, list[int]]] = []
 
     def record(
         self,
-        previous: ModelSnapshot | None,
         snapshot: ModelSnapshot,
         python_ns: int,
         start_ns: int,
         end_ns: int,
         began_ns: int | None = None,
     ) -> None:
-        """Records what each stage did between two readings.
+        """Records what each stage did since the reading before, or since the iterator was made.
 
         Args:
-            previous: the earlier reading; None at the iterator's first.
-            snapshot: the later one.
+            snapshot: the reading.
             python_ns: time spent in generators meanwhile, which have stages of their own.
-            start_ns: when the earlier reading was taken, or the iterator made.
-            end_ns: when the later one was.
+            start_ns: when the reading before was taken, or the iterator made.
+            end_ns: when this one was.
             began_ns: when the iterator was made, if its first batches are just being taken.
         """
-        identities = self._identities = align(self._pipeline, snapshot, self._identities)
-        by_path: dict[str, list[int]] = {}
-        for node_id, identity in identities.items():
-            by_path.setdefault(identity.path, []).append(node_id)
-        work = _without_python(differences(previous, snapshot), snapshot, python_ns)
-        work = with_lost_work(work, lost_elements(previous, snapshot), snapshot)
-        lane = self._recorder.lane()
-        for path, node_ids in by_path.items():
-            identity = identities[node_ids[0]]
-            nodes = [snapshot.nodes[node_id] for node_id in node_ids]
-            if identity.parent is None:
-                continue  # Root: hands batches on, does nothing
-            number = self._stage(identity, nodes[0], identities)
-            done = [work[node_id] for node_id in node_ids]
-            elements = sum(d.elements for d in done)
-            spent_ns = sum(d.processing_time_ns for d in done)
-            lane.write(code(Kind.WORK, number), start_ns, end_ns, elements, spent_ns)
-            if began_ns is not None:
-                self._record_start(number, nodes, began_ns, end_ns)
-            size = sum(d.bytes_produced for d in done)
-            lane.write(code(Kind.BYTES, number), end_ns, end_ns, 0, size)
-            for field, level in _levels(nodes):
-                gauge = self._gauge(path, number, field)
-                lane.write(code(Kind.GAUGE, gauge), end_ns, end_ns, 0, level)
+        stages = self._stages
+        if snapshot.nodes.keys() != self._identities.keys():
+            self._identities = align(stages.pipeline, snapshot, self._identities)
+            stages.meet(self._identities, snapshot)
+        work = self._tally.count(snapshot, self._identities, python_ns)
+        write = stages.recorder.lane().write
+        for number, done in self._by_stage(work).items():
+            spent_ns = done.processing_time_ns
+            if done.elements or spent_ns:
+                write(code(Kind.WORK, number), start_ns, end_ns, done.elements, spent_ns)
+            if done.bytes_produced or done.bytes_consumed:
+                taken = done.bytes_consumed
+                write(code(Kind.BYTES, number), end_ns, end_ns, taken, done.bytes_produced)
+        for number, field, level in self._levels(snapshot):
+            write(code(Kind.GAUGE, stages.gauge(number, field)), end_ns, end_ns, 0, level)
         for name, level in (
             (TfDataLevel.CPU_BUDGET, round(snapshot.cpu_budget)),
             (TfDataLevel.RAM_BUDGET, round(snapshot.ram_budget)),
             (TfDataLevel.BUFFERED, snapshot.buffered_bytes),
         ):
-            gauge = self._recorder.names.number({"type": "gauge", "name": name.value})
-            lane.write(code(Kind.GAUGE, gauge), end_ns, end_ns, 0, level)
+            gauge = stages.recorder.names.number({"type": "gauge", "name": name.value})
+            write(code(Kind.GAUGE, gauge), end_ns, end_ns, 0, level)
+        if began_ns is not None:
+            self._record_starts(snapshot, began_ns, end_ns)
 
-    def _record_start(self, stage: int, nodes: list[NodeCounters], began_ns: int, now: int) -> None:
-        """Records what a stage did and holds since its iterator was made, Python code included."""
-        calls = sum(node.num_elements for node in nodes)
-        held = sum(node.buffered_elements for node in nodes)
-        work_ns = sum(node.processing_time_ns for node in nodes)
-        start = code(Kind.EPOCH_START, stage)
-        self._recorder.lane().write(start, began_ns, now, held << 32 | calls & 0xFFFFFFFF, work_ns)
+    def _record_starts(self, snapshot: ModelSnapshot, began_ns: int, now: int) -> None:
+        """Records what stages did and hold since the iterator was made, Python code included."""
+        starts: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+        for node_id, identity in self._identities.items():
+            number, node = self._stages.number(identity.path), snapshot.nodes[node_id]
+            if number is not None:
+                sums = starts[number]
+                sums[2] += node.processing_time_ns
+                if not self._stages.is_part(identity.path):
+                    sums[0] += node.num_elements
+                    sums[1] += node.buffered_elements
+        write = self._stages.recorder.lane().write
+        for number, (calls, held, work_ns) in starts.items():
+            start = code(Kind.EPOCH_START, number)
+            write(start, began_ns, now, held << 32 | calls & 0xFFFFFFFF, work_ns)
 
-    def _stage(
-        self,
-        identity: StageIdentity,
-        node: NodeCounters,
-        identities: Mapping[int, StageIdentity],
-    ) -> int:
-        number = self._numbers.get(identity.path)
-        if number is not None:
-            return number
-        facts: dict[str, Any] = {
-            "type": "stage",
-            "name": identity.name,
-            "kind": identity.kind.value,
-            "place": f"{self._place} {identity.path}",
-        }
-        if identity.function:
-            facts["function"] = identity.function
-        if identity.location:
-            facts |= {"file": identity.location.file, "line": identity.location.line}
-        remark = _remark(identity)
-        if remark:
-            facts["remark"] = remark
-        if node.parallelism is not None:
-            facts |= {"autotuned": bool(node.tunable), "most_parallelism": node.most_parallelism}
-        if node.buffer_size is not None:
-            facts["buffer_autotuned"] = bool(node.tunable)
-        parent = next((i for i in identities.values() if i.path == identity.parent), None)
-        if parent is not None and parent.parent is not None:
-            facts["parent"] = self._stage(parent, node, identities)
-        number = self._numbers[identity.path] = self._recorder.names.number(facts)
-        return number
+    def _by_stage(self, work: Mapping[str, NodeWork]) -> dict[int, NodeWork]:
+        """Adds up what is shown as one stage: what its parts give is what it gives itself."""
+        by_stage: dict[int, NodeWork] = {}
+        for path, done in work.items():
+            number = self._stages.number(path)
+            if number is None:
+                continue
+            if self._stages.is_part(path):
+                done = NOTHING._replace(processing_time_ns=done.processing_time_ns)
+            known = by_stage.get(number)
+            by_stage[number] = done if known is None else known.plus(done)
+        return by_stage
 
-    def _gauge(self, path: str, stage: int, field: str) -> int:
-        gauge = self._gauges.get((path, field))
-        if gauge is None:
-            facts = {"type": "gauge", "of": stage, "field": field}
-            gauge = self._gauges[path, field] = self._recorder.names.number(facts)
-        return gauge
-
-
-def _levels(nodes: list[NodeCounters]) -> Iterator[tuple[str, int]]:
-    first = nodes[0]
-    if first.parallelism is not None:
-        yield "parallelism", first.parallelism
-    if first.buffer_size is not None:
-        yield "buffer", sum(node.buffered_elements for node in nodes)
-        yield "buffer_size", first.buffer_size
+    def _levels(self, snapshot: ModelSnapshot) -> Iterator[tuple[int, str, int]]:
+        levels: dict[tuple[int, str], int] = {}
+        for node_id, identity in self._identities.items():
+            number = self._stages.number(identity.path)
+            if number is None or self._stages.is_part(identity.path):
+                continue
+            node = snapshot.nodes[node_id]
+            if node.parallelism is not None:
+                levels[number, "parallelism"] = node.parallelism
+            size = node.buffer_size if node.buffer_size is not None else identity.buffer_size
+            if size is not None:
+                fill = levels.get((number, "buffer"), 0) + node.buffered_elements
+                levels[number, "buffer"] = fill
+                levels[number, "buffer_size"] = size
+        for (number, field), level in levels.items():
+            yield number, field, level
 
 
-def _remark(identity: StageIdentity) -> str | None:
-    runs_as = identity.running if identity.written and " → " in identity.written else None
-    parts = [identity.remark, f"{identity.written} runs as {runs_as}" if runs_as else None]
-    return "; ".join(part for part in parts if part) or None
-
-
-def _without_python(
-    work: Mapping[int, NodeWork], snapshot: ModelSnapshot, python_ns: int
-) -> Mapping[int, NodeWork]:
-    """Takes the time inside Python generators, which have stages of their own, off their nodes."""
-    generators = [i for i, node in snapshot.nodes.items() if node.name.startswith("Generator")]
-    total = sum(work[i].processing_time_ns for i in generators)
-    if not total or not python_ns:
-        return work
-    left = max(total - python_ns, 0) / total
-    own = {
-        i: work[i]._replace(processing_time_ns=round(work[i].processing_time_ns * left))
-        for i in generators
-    }
-    return {**work, **own}
+def _part_sizes(pipeline: Pipeline) -> Iterator[tuple[str, PartSize]]:
+    for written in pipeline.output.all() if pipeline.output is not None else ():
+        sizes = [part.size for part in written.inputs if part.size is not None]
+        if len(sizes) == len(written.inputs):
+            for part, size in zip(written.inputs, sizes, strict=True):
+                yield part.path, PartSize(size, size / sum(sizes))

@@ -18,6 +18,7 @@ class FollowedLoop:
     Attributes:
         iterator: feeds the loop in this epoch, once that is known.
         in_epoch: whether steps of this epoch have been seen.
+        epoch_began_ns: when the first of them began.
         batches: batches taken since the last reading.
         latest_batches: batches that the latest step took.
         batch_steps: the step that took each of the latest batches; None where what follows the
@@ -31,6 +32,7 @@ class FollowedLoop:
     def __init__(self, now: int, waits_before: int) -> None:
         self.iterator: TrackedIterator | None = None
         self.in_epoch = False
+        self.epoch_began_ns = now
         self.batches = self.latest_batches = 0
         self.batch_steps: deque[int | None] = deque(maxlen=2 * GAP_WINDOW)
         self.elements = 0
@@ -48,6 +50,8 @@ class FollowedLoop:
         """A step took some batches."""
         if self.in_epoch:
             self._pause_after = {step - 1: began_ns - self._ended_ns}
+        else:
+            self.epoch_began_ns = began_ns
         self._ended_ns = ended_ns
         self.in_epoch = True
         self.batches += batches
