@@ -165,6 +165,11 @@ class Stage:
     workers: int | None = None
     starts: IntArray = field(default_factory=no_starts)
 
+    @property
+    def running(self) -> str:
+        """Name of what runs, whatever the user calls it."""
+        return self.runs_as or self.name
+
 
 # Columns of `Stage.work`. Work is own work: the time in stages called from within is left out.
 # CPU time is read for a part of the calls only; `timed_ns` is the wall time of just those calls.

@@ -80,7 +80,7 @@ def with_spans(*kept: Span) -> Profile:
         (with_stage(buffer=changed(gauge(1, 2), zeros=ints(1))), "stage 0: columns"),
         (
             with_stage(work__sums=np.zeros((1, 4), np.int64)),
-            "stage 0: sums of other channels than 5",
+            "stage 0: sums of other channels than 6",
         ),
         (profile(lanes=(changed(lane(), busy=evenly((1, 2), 0, 9)),)), "lane 0: sums of other"),
         (profile(gauges={"RAM": changed(gauge(1), counts=ints())}), "RAM: columns"),
@@ -122,7 +122,7 @@ def test_stages_that_ask_each_other_in_a_circle_are_damage():
         ),
         (with_loop(steps__start_ns=FIT.steps.start_ns - ints(0, 1, 0, 0)), "loop 0: steps overlap"),
         (
-            with_stage(work=Binned(start_ns=0, width_ns=1, sums=ints(1, -1, 0, 0, 0)[None])),
+            with_stage(work=Binned(start_ns=0, width_ns=1, sums=ints(1, -1, 0, 0, 0, 0)[None])),
             "stage 0 (decode): negative work",
         ),
         (with_spans(Span(SpanKind.WORK, 0, 9, 5)), "a span ends before it begins"),
@@ -164,4 +164,9 @@ def test_a_place_is_named_in_full_and_in_short():
 
 def test_what_is_pythons_is_known_by_kind():
     foreign = {kind for kind in StageKind if not kind.python}
-    assert foreign == {StageKind.TRANSPORT, StageKind.EPOCH_START, StageKind.TF_DATA}
+    assert foreign == {
+        StageKind.TRANSPORT,
+        StageKind.EPOCH_START,
+        StageKind.TF_DATA,
+        StageKind.TF_DATA_REMOTE,
+    }

@@ -233,7 +233,7 @@ def _parallel_calls(case: Case) -> Iterator[Advice]:
 def _can_call_in_parallel(use: Use) -> bool:
     if use.stage.kind not in (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON):
         return False
-    name = use.stage.name.lower()
+    name = use.stage.running.lower()
     return "generator" not in name and (use.stage.function is not None or "map" in name)
 
 

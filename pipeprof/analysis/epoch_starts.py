@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeprof.analysis.findings import EpochStart, StartCause
 from pipeprof.analysis.loops import MS
+from pipeprof.analysis.places import runs_ahead
 from pipeprof.recording import (
     STAGE_CHANNELS,
     START_COLUMNS,
@@ -139,8 +140,7 @@ class _Pass:
         """Stages that take in more elements than they give, before they give the first."""
         for index, row in self._rows.items():
             stage = self._all.stages[index]
-            runs_beside = stage.parallelism is not None or stage.buffer_size is not None
-            if runs_beside or "cache" in stage.name.lower():
+            if runs_ahead(stage) or "cache" in stage.running.lower():
                 continue
             below = self._below(index)
             taken = max((int(self._rows[i][_CALLS]) for i in self._asked_by(index)), default=0)
@@ -149,7 +149,7 @@ class _Pass:
                 # It refills as it gives, until its input has ended.
                 goes_on = any(self._rows[i][_READ] == row[_READ] for i in below)
                 cause, surplus = StartCause.FILL, held + (1 if goes_on else given)
-            elif "skip" in stage.name.lower() and taken > given:
+            elif "skip" in stage.running.lower() and taken > given:
                 cause, surplus = StartCause.SKIP, taken - given
             else:
                 continue
@@ -180,7 +180,7 @@ class _Pass:
 
     def _written_cache(self, indices: Sequence[int]) -> int | None:
         """A cache among these whose own input worked."""
-        caches = (i for i in indices if "cache" in self._all.stages[i].name.lower())
+        caches = (i for i in indices if "cache" in self._all.stages[i].running.lower())
         return next((i for i in caches if self._below(i)), None)
 
     def _asked_by(self, index: int) -> list[int]:

@@ -106,7 +106,7 @@ class Places:
         if not runs_ahead(asker):
             return Place(key=place.key, parallelism=place.parallelism, ahead=place.ahead, told=told)
         # An interleave pulls its inputs side by side; other stages pull theirs one by one.
-        side_by_side = place.parallelism if "interleave" in asker.name.lower() else 1.0
+        side_by_side = place.parallelism if "interleave" in asker.running.lower() else 1.0
         return Place(
             key=("behind", (stage.parent,)), parallelism=side_by_side, ahead=True, told=told
         )
@@ -163,7 +163,7 @@ def runs_ahead(stage: Stage) -> bool:
     """Whether a tf.data stage fetches on threads of its own, beside the one that asks it."""
     if stage.kind not in (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON):
         return False
-    name = stage.name.lower()
+    name = stage.running.lower()
     if "shuffle" in name:
         return False
     has_threads = stage.parallelism is not None or stage.buffer_size is not None

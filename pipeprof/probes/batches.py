@@ -130,19 +130,7 @@ def _gather(batch: Any, leaves: list[tuple[Any, Any]]) -> None:
         shape = getattr(batch, "shape", None)
         dtype = getattr(batch, "dtype", None)
         if shape is not None and dtype is not None:
-            lengths = tuple(shape)
-            leaves.append((dtype, _mean_lengths(batch, lengths) if None in lengths else lengths))
-
-
-def _mean_lengths(ragged: Any, lengths: tuple[Any, ...]) -> tuple[int, ...]:
-    """Lengths of a ragged tensor, whose rows are as long as they are on average, rounded up."""
-    rest = math.prod(length for length in lengths if length is not None)
-    mean = -(-math.prod(tuple(ragged.flat_values.shape)) // max(rest, 1))
-    first = lengths.index(None)
-    return tuple(
-        length if length is not None else mean if place == first else 1
-        for place, length in enumerate(lengths)
-    )
+            leaves.append((dtype, tuple(shape)))
 
 
 def _dtype_name(dtype: Any) -> str:

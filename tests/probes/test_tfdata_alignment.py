@@ -62,6 +62,7 @@ def test_a_fused_node_is_the_map_and_says_what_else_it_does() -> None:
     assert identities[2] == StageIdentity(
         path="batch",
         parent="root",
+        stage="batch",
         name="decode",
         kind=StageKind.TF_DATA_PYTHON,
         function="decode",
