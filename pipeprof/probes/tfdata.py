@@ -248,7 +248,7 @@ class TfDataProbe:
             followed.traced = TracedWaits()
 
     def _is_generator(self, tracked: TrackedIterator) -> bool:
-        output = self._describe(tracked).output
+        output = self._stages_of(tracked).pipeline.output
         while output is not None and output.noop and len(output.inputs) == 1:
             output = output.inputs[0]
         # It is written as a `flat_map` over what makes the generator.
