@@ -228,10 +228,14 @@ class Accumulator:
         )
         totals = np.zeros(pairs.shape[1], np.int64)
         np.add.at(totals, position.ravel(), own)
-        for stage, lane, own_ns in zip(*pairs.tolist(), totals.tolist(), strict=True):
+        calls = np.bincount(position.ravel(), minlength=pairs.shape[1])
+        for stage, lane, own_ns, count in zip(
+            *pairs.tolist(), totals.tolist(), calls.tolist(), strict=True
+        ):
             if lane >= 0:
-                lanes = self.subjects.stages[stage].lanes
-                lanes[lane] = lanes.get(lane, 0) + own_ns
+                sums = self.subjects.stages[stage]
+                sums.lanes[lane] = sums.lanes.get(lane, 0) + own_ns
+                sums.lane_calls[lane] = sums.lane_calls.get(lane, 0) + count
 
     def _add_work(self, events: _Events) -> None:
         work = _columns(events["inner"], events["value"], 0, 0, 0, 0)
@@ -420,6 +424,7 @@ class Accumulator:
             takes=facts.get("takes"),
             work=self.stage_work.freeze(index),
             lanes=dict(self.subjects.stages[index].lanes),
+            lane_calls=dict(self.subjects.stages[index].lane_calls),
             parallelism=levels.get("parallelism"),
             most_parallelism=facts.get("most_parallelism"),
             autotuned=facts.get("autotuned"),

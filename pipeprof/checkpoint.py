@@ -24,6 +24,7 @@ class StageState:
     work: Binned
     parent: int | None
     lanes: Mapping[int, int]
+    lane_calls: Mapping[int, int]
     starts: IntArray
 
 
@@ -151,6 +152,7 @@ def take(
                 work=accumulator.stage_work.freeze(index),
                 parent=stage.parent,
                 lanes=dict(stage.lanes),
+                lane_calls=dict(stage.lane_calls),
                 starts=stage.starts,
             )
             for index, stage in enumerate(subjects.stages)
@@ -199,7 +201,10 @@ def resume(checkpoint: Checkpoint) -> Accumulator:
     subjects.warnings = list(checkpoint.warnings)
     stages, lanes = checkpoint.stages, checkpoint.lanes
     subjects.take_up(
-        stages=[StageSums(dict(s.facts), s.parent, dict(s.lanes), s.starts) for s in stages],
+        stages=[
+            StageSums(dict(s.facts), s.parent, dict(s.lanes), dict(s.lane_calls), s.starts)
+            for s in stages
+        ],
         lanes=[_lane_sums(lane) for lane in lanes],
         loops=[((state.pid, state.number), _loop_sums(state)) for state in checkpoint.loops],
         gauges=[

@@ -134,6 +134,7 @@ class Stage:
         takes: elements that it takes for one that it gives, where that is always the same.
         work: over time, the channels of `STAGE_CHANNELS`.
         lanes: own work in nanoseconds by index in `Profile.lanes`.
+        lane_calls: calls by the same index.
         parallelism: how many calls may run at once, over time, where the framework tells.
         most_parallelism: the most that it may be, where the framework tells.
         autotuned: whether the framework chooses it; None where there is nothing to choose.
@@ -156,6 +157,7 @@ class Stage:
     takes: float | None = None
     work: Binned
     lanes: Mapping[int, int] = field(default_factory=dict)
+    lane_calls: Mapping[int, int] = field(default_factory=dict)
     parallelism: Gauge | None = None
     most_parallelism: int | None = None
     autotuned: bool | None = None
@@ -630,7 +632,7 @@ def _check_stages(profile: Profile) -> Iterator[str]:
     for number, stage in enumerate(profile.stages):
         if stage.parent is not None and not 0 <= stage.parent < len(profile.stages):
             yield f"stage {number} ({stage.name}): no stage {stage.parent} to ask it"
-        if any(not 0 <= lane < len(profile.lanes) for lane in stage.lanes):
+        if any(not 0 <= lane < len(profile.lanes) for lane in (*stage.lanes, *stage.lane_calls)):
             yield f"stage {number} ({stage.name}): ran on a lane that is none"
     yield from _check_ancestors("stage", [stage.parent for stage in profile.stages])
 

@@ -34,6 +34,7 @@ class StageSums:
     facts: dict[str, Any]
     parent: int | None = None
     lanes: dict[int, int] = field(default_factory=dict)
+    lane_calls: dict[int, int] = field(default_factory=dict)
     starts: IntArray = field(default_factory=no_starts)
 
     def began(self, rows: IntArray) -> None:

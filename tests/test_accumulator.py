@@ -120,7 +120,9 @@ def test_work_is_told_by_lane():
     collected.add(PID, 0, records(thread(MAIN), span(READ, 0, 2)))
     collected.add(PID, 1, records(thread(INPUT), span(READ, 0, 3), span(READ, 3, 4)))
     collected.add(PID, 0, records(span(READ, 5, 9)))
-    assert profile_of(collected).stages[0].lanes == {0: 6, 1: 4}
+    read = profile_of(collected).stages[0]
+    assert read.lanes == {0: 6, 1: 4}
+    assert read.lane_calls == {0: 2, 1: 2}
 
 
 # Lanes

@@ -19,6 +19,7 @@ from pipeprof.recording import (
     Loop,
     Profile,
     Stage,
+    StageKind,
     WaitSource,
 )
 from pipeprof.series import IntArray
@@ -64,6 +65,8 @@ def _start(loop: Loop, step: int, stages: "_Beginnings") -> EpochStart:
         starts_up = steps.ordinal[step] == 0 and loop.waits_by is not WaitSource.ITERATOR
         if cause is None and starts_up:
             cause = _Found(StartCause.TRAINING, None, None, None)
+        if cause is None and stages.restarts is not None and loop.input.workers:
+            cause = _Found(StartCause.WORKERS, stages.restarts, None, None)
     return EpochStart(
         epoch=int(steps.epoch[step]),
         wait_ms=wait_ms,
@@ -88,6 +91,7 @@ class _Beginnings:
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.stages = stages
+        self.restarts = next((s for s in stages if s.kind is StageKind.EPOCH_START), None)
         self._latest = [_latest_rows(stage.starts) for stage in stages]
         self.usual_ns = [
             _usual_ns(stage, rows) for stage, rows in zip(stages, self._latest, strict=True)
@@ -244,6 +248,8 @@ def because(start: EpochStart) -> str:
             return f"{name} opens its input in {_duration(start.work_ms or 0.0)}"
         case StartCause.FIRST_CALLS:
             return f"the first calls of {name} take {_duration(start.work_ms or 0.0)}"
+        case StartCause.WORKERS:
+            return "its workers are started anew"
         case StartCause.TRAINING:
             return "the training itself starts up"
         case None:

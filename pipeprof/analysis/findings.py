@@ -260,6 +260,8 @@ class StartCause(Enum):
     OPENING = "opening"
     """A source, or what opens sources (an interleave of files), takes long to begin."""
     FIRST_CALLS = "first_calls"
+    WORKERS = "workers"
+    """Keras ends its workers with each epoch and starts others for the next."""
     TRAINING = "training_start"
     """The very first step: tracing and compiling cannot be told from waiting."""
 
@@ -334,7 +336,19 @@ class LoopFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneFinding:
-    """How busy a lane was while the main loop ran; ratios are None where they were not measured."""
+    """How busy a lane was while the main loop ran; ratios are None where they were not measured.
+
+    Attributes:
+        name: a person's name for it.
+        role: what it is there for.
+        pid: its process.
+        tid: its thread, or None.
+        busy_ratio: the part of its life in which it worked in stages.
+        cpu_ratio: the part of its life that it spent on a CPU.
+        gil_ratio: the part of its life in which it held the GIL.
+        stages: names of those that worked on it, dearest first.
+        batches: how many batches it made over the whole run, or None where it is no worker.
+    """
 
     name: str
     role: Role
@@ -344,6 +358,7 @@ class LaneFinding:
     cpu_ratio: float | None
     gil_ratio: float | None
     stages: tuple[str, ...]
+    batches: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

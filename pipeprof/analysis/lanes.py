@@ -3,7 +3,7 @@
 from pipeprof.analysis.findings import CpuFinding, LaneFinding, OverheadFinding, ResourceFinding
 from pipeprof.analysis.windows import Window
 from pipeprof.levels import MILLION, Level
-from pipeprof.recording import Cpu, Lane, Profile
+from pipeprof.recording import Cpu, Lane, Profile, Role, StageKind
 from pipeprof.series import Binned
 
 # From this share of what the run may use on, no core is left.
@@ -25,6 +25,7 @@ def lane_findings(profile: Profile, window: Window | None) -> tuple[LaneFinding,
             cpu_ratio=_share_of_life(lane.cpu, lane, window),
             gil_ratio=gil_ratio(lane),
             stages=_stages_on(number, profile),
+            batches=_batches_of(number, profile),
         )
         for number, lane in enumerate(profile.lanes)
     )
@@ -123,3 +124,11 @@ def _share_of_life(spent: Binned | None, lane: Lane, window: Window | None) -> f
 def _stages_on(number: int, profile: Profile) -> tuple[str, ...]:
     worked = [stage for stage in profile.stages if stage.lanes.get(number, 0) > 0]
     return tuple(stage.name for stage in sorted(worked, key=lambda stage: -stage.lanes[number]))
+
+
+def _batches_of(number: int, profile: Profile) -> int | None:
+    """What a worker made of what gives a batch at each call."""
+    if profile.lanes[number].role is not Role.WORKER:
+        return None
+    made = [s.lane_calls.get(number, 0) for s in profile.stages if s.kind is StageKind.SEQUENCE]
+    return sum(made) if made else None

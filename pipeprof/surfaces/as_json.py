@@ -284,6 +284,7 @@ def _lane(found: LaneFinding) -> dict[str, Any]:
         "cpu_ratio": _number(found.cpu_ratio),
         "gil_ratio": _number(found.gil_ratio),
         "stages": list(found.stages),
+        "batches": found.batches,
     }
 
 

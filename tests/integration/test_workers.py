@@ -1,5 +1,6 @@
 """Keras's workers for real: what they do, what is waited for, and what is said of it."""
 
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 import pipeprof
-from pipeprof.analysis.findings import Bound, Cause
+from pipeprof.analysis.findings import Bound, Cause, StartCause
 from pipeprof.recording import Role, Stage, StageKind
 from pipeprof.runs import find_run, read_run
 from pipeprof.session import Session
@@ -72,6 +73,43 @@ def test_workers_that_are_all_busy_are_another_matter(tmp_path: Path) -> None:
     assert fed.queue_empty_ratio > 0.25  # both are done at about the same time
 
 
+def burn(cpu_s: float) -> None:
+    """Pure Python, which holds the GIL."""
+    until = time.thread_time() + cpu_s
+    while time.thread_time() < until:
+        sum(range(2000))
+
+
+class Burning(Batches):
+    """Batches that take as much CPU time as they are to take."""
+
+    def __getitem__(self, index: int) -> Any:
+        burn(self._slow_s)
+        return np.zeros((8, 4), np.float32), np.zeros((8, 1), np.float32)
+
+
+def test_threads_that_compute_in_python_are_not_taken_to_wait(tmp_path: Path) -> None:
+    prof = train(Burning(0.03, workers=2), tmp_path)
+    assert prof.findings.main is not None
+    said = prof.findings.main.diagnosis
+
+    assert said.bound is Bound.INPUT
+    # Whoever else has the CPUs decides between them: tests share the machine.
+    assert said.cause in (Cause.GIL, Cause.CPU_SATURATED)
+
+
+def test_processes_that_compute_on_all_cores_get_no_more_of_them(tmp_path: Path) -> None:
+    cores = len(os.sched_getaffinity(0))
+    data = Burning(0.05, workers=cores, use_multiprocessing=True)
+    prof = train(data, tmp_path)
+    assert prof.findings.main is not None
+    said = prof.findings.main.diagnosis
+
+    assert said.bound is Bound.INPUT
+    assert said.cause in (Cause.CPU_SATURATED, Cause.CPU)
+    assert not any(advice.action == "workers" for advice in said.advice)
+
+
 def test_batches_that_are_made_in_time_lie_ready(tmp_path: Path) -> None:
     class Slow(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -96,7 +134,11 @@ def test_the_restart_of_the_workers_is_a_stage(processes: bool, tmp_path: Path) 
     assert (calls, restarts.workers) == (4, 2)
     # Keras waits a tenth of a second for its queue to stay empty, at each end but the last.
     assert work_ns > 3 * 100_000_000
-    assert "epoch start" in prof.report(width=80)
+    assert prof.findings.main is not None
+    causes = [start.cause for start in prof.findings.main.input.epoch_starts]
+    assert set(causes[1:]) == {StartCause.WORKERS}
+    made = [lane.batches for lane in prof.findings.lanes if lane.role is Role.WORKER]
+    assert sum(filter(None, made)) == 4 * BATCHES
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])

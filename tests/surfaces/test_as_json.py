@@ -276,6 +276,7 @@ def test_a_whole_report():
                 "cpu_ratio": None,
                 "gil_ratio": None,
                 "stages": ["decode"],
+                "batches": None,
             }
         ],
         "cpu": {
