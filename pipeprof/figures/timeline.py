@@ -24,7 +24,7 @@ _MOST_BANDS = 80
 _MS = 1e6
 
 # A row or a colour: the stage, or one of these.
-_COMPUTE, _WAITING, _UNKNOWN_STEP, _ELSE = -1, -2, -3, -4
+_COMPUTE, _WAITING, _UNKNOWN_STEP, _ELSE, _DEVICE = -1, -2, -3, -4, -5
 
 Interval = tuple[int, int]
 
@@ -120,7 +120,9 @@ def _work_by_lane(moment: Moment, profile: Profile) -> dict[int, dict[int, list[
         np.minimum(spans.end_ns[chosen], moment.end_ns).tolist(),
         strict=True,
     ):
-        work[lane][stage if stage >= 0 else _ELSE].append((start, end))
+        of_stage = stage if stage >= 0 else _ELSE
+        kind = _DEVICE if profile.lanes[lane].role is Role.DEVICE else of_stage
+        work[lane][kind].append((start, end))
     return work
 
 
@@ -281,7 +283,7 @@ def _colors(findings: Findings, used: set[int]) -> dict[int, str]:
     """A colour for each, in the order of the legend."""
     main = findings.main
     slowest = main.diagnosis.bottleneck if main else None
-    colors = {_WAITING: WAIT, _COMPUTE: COMPUTE, _UNKNOWN_STEP: UNKNOWN}
+    colors = {_WAITING: WAIT, _COMPUTE: COMPUTE, _UNKNOWN_STEP: UNKNOWN, _DEVICE: COMPUTE}
     colors = {kind: color for kind, color in colors.items() if kind in used}
     by_cost = sorted(findings.stages, key=lambda each: -each.cost_ms)
     ranked = [each.index for each in by_cost if each.index in used]
@@ -293,7 +295,12 @@ def _colors(findings: Findings, used: set[int]) -> dict[int, str]:
 
 
 def _name(kind: int, profile: Profile) -> str:
-    named = {_COMPUTE: "compute", _WAITING: "wait", _UNKNOWN_STEP: "step, wait not known"}
+    named = {
+        _COMPUTE: "compute",
+        _WAITING: "wait",
+        _UNKNOWN_STEP: "step, wait not known",
+        _DEVICE: "device busy",
+    }
     if kind >= 0:
         return clean(profile.stages[kind].name)
     return named.get(kind, "input work")

@@ -81,6 +81,12 @@ def test_json_is_written_where_the_script_was_started(shell: Shell) -> None:
     assert [folder.name for folder in shell.run_folders("logs")] == [report["run"]["name"]]
 
 
+def test_html_is_written_too(shell: Shell) -> None:
+    shell.write("train.py", "")
+    assert shell.run("--html", "report.html", "train.py").code == 0
+    assert "no training loop was seen" in (shell.folder / "report.html").read_text()
+
+
 @pytest.mark.parametrize(("script", "code"), [("", 2), ("import sys; sys.exit(3)", 3)])
 def test_json_that_cannot_be_written_costs_nothing_else(
     shell: Shell, script: str, code: int

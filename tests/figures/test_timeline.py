@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -58,6 +59,14 @@ def test_work_within_other_work_is_drawn_over_it_and_counted_once() -> None:
     assert names.index("read") > names.index("decode")
     worker = drawn.table.rows[1]
     assert worker[:3] == ("worker", "worker", "30.0 ms")
+
+
+def test_a_device_is_busy_with_the_training_and_no_part_of_the_inputs_work() -> None:
+    recorded_gpu = recorded(FIT, work(0, 20), work(20, 30, on=2, stage=-1), lanes=3)
+    lanes = (*recorded_gpu.lanes[:2], lane("GPU 0", Role.DEVICE))
+    drawn = view(timeline_figure(analyse(replace(recorded_gpu, lanes=lanes))))
+    assert trace(drawn, "device busy")["x"] == [10.0]
+    assert "In this window 0 % of the input's work" in drawn.says
 
 
 def test_lanes_of_one_name_are_numbered_and_only_the_busiest_drawn() -> None:

@@ -12,7 +12,7 @@ const SUMMARIES_EACH = 20;
 
 const state = { runs: [], templates: null, current: null, compared: [], shown: "", summaries: {}, mostCompared: 2 };
 let takeAway = () => {};
-let list, content, compareButton, filter, visible;
+let list, content, compareButton, filter, visible, plotly;
 
 async function ask(path, keys = []) {
   const query = new URLSearchParams(keys.map((key) => ["run", key]));
@@ -124,6 +124,7 @@ async function choose(key) {
 async function show(views) {
   const { current, asked } = state;
   const answer = await ask(current === null ? "comparison" : "run", asked).catch(() => FAILED);
+  await plotly;
   if (state.current !== current || state.asked !== asked) return; // another was chosen meanwhile
   state.version = answer.version;
   state.recording = answer.recording;
@@ -183,15 +184,16 @@ async function refresh() {
 export async function render() {
   followTheme();
   document.documentElement.lang = "en";
-  await Promise.all([
+  document.head.append(make("link", { rel: "preload", as: "script", href: "./plotly.min.js" }));
+  const [{ runs, templates, most_compared: mostCompared }] = await Promise.all([
+    ask("runs"),
     load("link", { rel: "stylesheet", href: "./page.css" }),
     load("link", { rel: "stylesheet", href: "./tab.css" }),
-    load("script", { src: "./plotly.min.js" }),
   ]);
   build();
-  const { runs, templates, most_compared: mostCompared } = await ask("runs");
   Object.assign(state, { runs, templates, mostCompared });
   fillList();
+  plotly = load("script", { src: "./plotly.min.js" }); // takes a while to run: the list is there first
   if (runs.length) await choose(runs[0].key);
   else content.append(make("p", {}, "Record a run with 'pipeprof run SCRIPT'; it shows here."));
   setInterval(() => refresh().catch(() => {}), REFRESH_MS); // TensorBoard may be away for a while
