@@ -67,6 +67,8 @@ def find_cause(use: Use, setting: Setting) -> Cause:
         return Cause.EPOCH_START
     if use.stage.kind is StageKind.TRANSPORT:
         return Cause.TRANSPORT
+    if use.stage.kind is StageKind.TF_DATA_REMOTE:
+        return Cause.BLOCKING
     if _is_held_up_by_order(use, setting):
         return Cause.HEAD_OF_LINE
     ratio = known_cpu_ratio(use, setting)

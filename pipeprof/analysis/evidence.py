@@ -131,6 +131,11 @@ def _epoch_starts(case: Case) -> Iterator[str]:
 
 
 def _bottleneck_at_work(case: Case, worst: Use) -> str:
+    if worst.stage.kind is StageKind.TF_DATA_REMOTE:
+        return (
+            f"{worst.label} is waited for {milliseconds(worst.cost_ms)} per step: its stages work "
+            "where this process counts nothing."
+        )
     sharing = sharing_with(worst, case.seen.uses)
     busy = min(sum(use.at_work for use in sharing) / worst.place.parallelism, 1.0)
     pace = "without a pause" if busy >= _NO_PAUSE_FROM else f"busy {percent(busy)} of the time"

@@ -335,7 +335,13 @@ class TfDataProbe:
         if place not in known:
             alike = next(iter(known.values()), None)
             pipeline = alike.pipeline if alike else describe_pipeline(dataset)
-            known[place] = PipelineStages(self._watch, pipeline, place)
+            stages = known[place] = PipelineStages(self._watch, pipeline, place)
+            fed_by = (tracked.loop.fed_by if tracked.loop is not None else None) or {}
+            if stages.distributed and fed_by.get("kind") == InputKind.TF_DATA.value:
+                self._watch.recorder.warn(
+                    "Behind a tf.distribute strategy TensorFlow tells nothing of the pipeline's "
+                    "stages: only the wait for all of them together is known."
+                )
         return known[place]
 
     def _guarded(self, action: Callable[..., Any], *args: Any, **options: Any) -> None:

@@ -143,12 +143,20 @@ ROOT_PATH = "root"
 LATER = " later"
 ADDED = "added by tf.data"
 UNALIGNED = "could not be aligned"
+BEHIND_STRATEGY = "behind tf.distribute"
+ANOTHER_DEVICE = "the same, before another device"
 FIRST_PASS = "first pass, fills it"
 LATER_PASSES = "later passes, read it"
 
 _PREFIXES = re.compile("^(Parallel|Legacy|Finite|Forever|Empty|Memory|File)+(?=[A-Z])")
 _SUFFIXES = re.compile(r"(Dataset)?(V\d+)?(/_\d+)?$")
-_ALIASES = {"fromtensor": "tensor", "fromsparsetensorslice": "sparsetensorslice"}
+_ALIASES = {
+    "fromtensor": "tensor",
+    "fromsparsetensorslice": "sparsetensorslice",
+    # What tf.distribute puts before each device.
+    "perdevicegenerator": "generator",
+    "reincarnatedperdevicegenerator": "generator",
+}
 
 
 def family_of(name: str) -> str:

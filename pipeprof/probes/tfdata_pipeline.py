@@ -11,7 +11,14 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.framework import dataset_metadata_pb2
 
-from pipeprof.probes.tfdata_alignment import Pipeline, Transformation, align, family_of
+from pipeprof.probes.tfdata_alignment import (
+    ANOTHER_DEVICE,
+    BEHIND_STRATEGY,
+    Pipeline,
+    Transformation,
+    align,
+    family_of,
+)
 from pipeprof.probes.tfdata_functions import (
     BY_KERAS,
     BY_TF_DATA,
@@ -51,7 +58,7 @@ _NAMES = {
     "tfrecord": "TFRecordDataset",
 }
 # Whose work is done where this process's model does not count it.
-_REMOTE = frozenset({"dataservice", "perdevicegenerator"})
+_REMOTE = frozenset({"dataservice"})
 PART_OF_RAGGED_BATCH = "part of ragged_batch"
 # What makes a dataset for each element, and operations that hand a dataset on.
 _OPENING = frozenset({"flatmap", "interleave", "groupbywindow"})
@@ -96,6 +103,15 @@ class _Reader:
         family = family_of(type(dataset).__name__)
         if family == "variant" or self._left < 0:
             return _hidden(path, "made where Python cannot see it")
+        if type(dataset).__name__.endswith("PerDeviceGenerator"):
+            first = dataset._name.endswith("_0")
+            return Transformation(
+                name="distributed pipeline",
+                family=family,
+                path=path,
+                remark=BEHIND_STRATEGY if first else ANOTHER_DEVICE,
+                remote=True,
+            )
         if family == "densetoragged":
             return self._ragged(dataset, path)
         inputs = tuple(

@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeprof.levels import TfDataLevel
-from pipeprof.probes.tfdata_alignment import Pipeline, StageIdentity, align
+from pipeprof.probes.tfdata_alignment import (
+    ANOTHER_DEVICE,
+    BEHIND_STRATEGY,
+    Pipeline,
+    StageIdentity,
+    align,
+)
 from pipeprof.probes.tfdata_snapshots import ModelSnapshot, NodeCounters, NodeWork
 from pipeprof.probes.tfdata_work import NOTHING, PartSize, SeenStages, WorkTally
 from pipeprof.probes.watch import Watch
@@ -33,6 +39,11 @@ class PipelineStages:
         self._gauges: dict[tuple[int, str], int] = {}
         if pipeline.problem:
             self.recorder.warn(pipeline.problem)
+        written = pipeline.output.all() if pipeline.output is not None else ()
+        remarks = {one.remark for one in written}
+        # Several devices wait for one pipeline at the same time: the first tells it for all.
+        self.told_by_another = ANOTHER_DEVICE in remarks
+        self.distributed = BEHIND_STRATEGY in remarks
 
     def meet(self, identities: Mapping[int, StageIdentity], snapshot: ModelSnapshot) -> None:
         """Takes note of stages; gives a number to each that has none yet."""
@@ -122,6 +133,8 @@ class IteratorStages:
             began_ns: when the iterator was made, if its first batches are just being taken.
         """
         stages = self._stages
+        if stages.told_by_another:
+            return
         if snapshot.nodes.keys() != self._identities.keys():
             self._identities = align(stages.pipeline, snapshot, self._identities)
             stages.meet(self._identities, snapshot)

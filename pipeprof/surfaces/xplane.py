@@ -54,7 +54,7 @@ _MARKUP = str.maketrans({"<": "\u2039", ">": "\u203a", "&": "+"})
 _SPAN_KINDS = tuple(SpanKind)
 
 # What tf.data's own model tells of: how long it worked in sum, not when.
-_SUMMED = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON)
+_SUMMED = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON, StageKind.TF_DATA_REMOTE)
 
 
 class _Category(Enum):

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.recording import InputKind, Loop, LoopKind, Profile, WaitSource
+from pipeprof.recording import InputKind, Loop, LoopKind, Profile, StageKind, WaitSource
 from tests.integration.feeds import (
     BATCH,
     BATCHES,
@@ -31,11 +31,11 @@ from tests.integration.feeds import (
 pytestmark = pytest.mark.integration
 
 
-def profiled(logdir: Path, train_it: Callable[[], Any]) -> Profile:
+def profiled(logdir: Path, train_it: Callable[[], Any], *, warnings: int = 0) -> Profile:
     with pipeprof.profile(logdir=logdir) as prof:
         train_it()
     assert prof.result.check() == ()
-    assert prof.result.run.warnings == ()
+    assert len(prof.result.run.warnings) == warnings
     return prof.result
 
 
@@ -61,10 +61,15 @@ def test_a_distribution_strategy(
 ) -> None:
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         made = model()
-    result = profiled(tmp_path, lambda: train(made, data(), **arguments))
+    untold = kind is InputKind.TF_DATA  # the stages of others are seen by themselves
+    result = profiled(tmp_path, lambda: train(made, data(), **arguments), warnings=untold)
     (loop,) = result.loops
     assert counts(loop) == WHOLE_FIT
     assert loop.input.kind is kind
+    if untold:
+        assert "tf.distribute" in result.run.warnings[0]
+        (behind,) = (stage for stage in result.stages if stage.kind is StageKind.TF_DATA_REMOTE)
+        assert behind.name == "distributed pipeline"
 
 
 def test_a_fit_in_a_thread_of_its_own(tmp_path: Path) -> None:
