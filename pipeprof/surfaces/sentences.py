@@ -159,7 +159,7 @@ def _slowest(slowest: Bottleneck, cause: Cause) -> str:
     place = f" ({shown(slowest.location.short)})" if slowest.location else ""
     reason = f": {CAUSES[cause]}" if cause in CAUSES else ""
     return (
-        f"{shown(slowest.stage)}{place} works {duration(slowest.cost_ms)} a step, "
+        f"{shown(slowest.stage)}{place} takes {duration(slowest.cost_ms)} a step, "
         f"{percent(slowest.share)} of all input work{reason}."
     )
 

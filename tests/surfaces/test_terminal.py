@@ -93,7 +93,7 @@ def test_an_input_bound_run():
                 step 31.4 ms = wait 23.3 + compute 8.1 · 1,019 samples/s
                 with input for free: 8.1 ms a step, 3.9 times as fast
 
-  Why    decode (train.py:41) works 29.8 ms a step, 96 % of all input work:
+  Why    decode (train.py:41) takes 29.8 ms a step, 96 % of all input work:
          Python code under the GIL, one thread at a time.
          26 % of its work overlapped with training.
 
@@ -245,7 +245,7 @@ def test_a_balanced_run_names_its_bottleneck_too():
     report = render_report(findings(main=loop_finding(said=said)))
     assert "BALANCED   10 % of each step waits for data" in report
     assert "with input for free: 9.0 ms a step, 1.1 times as fast" in report
-    assert "Why    decode (train.py:41) works 20.0 ms a step" in report
+    assert "Why    decode (train.py:41) takes 20.0 ms a step" in report
 
 
 def test_evidence_that_begins_with_the_bottleneck_is_not_introduced():
