@@ -40,6 +40,7 @@ from pipeprof.probes.worker_watch import LOOK_EVERY_S, WorkerWatch, tell_on
 from pipeprof.recorder import Recorder
 from pipeprof.recording import Overhead, Profile, RunInfo
 from pipeprof.runs import DEFAULT_LOGDIR, RunFile, create_run_folder, new_run_name
+from pipeprof.surfaces.notebook import show_profiles_as_pages
 
 WARMUP_STEPS = 5
 
@@ -418,6 +419,7 @@ class Session:
         self._recorder.names.close()
         if self.folder is not None:
             self._write(self.folder)
+        show_profiles_as_pages()
 
     def _give_back(self) -> None:
         """Takes away all that was installed; what fails does not keep the rest from it."""
