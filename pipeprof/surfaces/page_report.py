@@ -7,25 +7,20 @@ from pipeprof.analysis.findings import (
     Bound,
     Diagnosis,
     Findings,
-    LaneFinding,
     LoopFinding,
-    OverheadFinding,
 )
 from pipeprof.figures.figure import Figure
 from pipeprof.surfaces.markup import Markup, element, joined
+from pipeprof.surfaces.page_details import details
 from pipeprof.surfaces.page_figures import figure_places, table
 from pipeprof.surfaces.run_rows import RUN_ROWS
 from pipeprof.surfaces.sentences import (
     advised,
     heading,
     hot_lines,
-    how_measured,
     how_to_see,
-    input_pieces,
-    loop_line,
     reasons,
     troubles,
-    tuning,
     waiting,
 )
 from pipeprof.wording import (
@@ -36,14 +31,10 @@ from pipeprof.wording import (
     percent,
     printable,
     rate,
-    size,
-    started,
     times,
 )
 
 MOST_HOT_LINES = 6
-MOST_LANES = 60
-MOST_LOOPS = 20
 
 _BETWEEN = " · "
 
@@ -64,7 +55,7 @@ def report_body(findings: Findings, figures: Sequence[Figure]) -> Markup:
             data_bound=said.bound.value if said else Bound.UNKNOWN.value,
         ),
         figure_places(figures),
-        _details(findings),
+        details(findings, figures),
     )
 
 
@@ -196,126 +187,3 @@ def _advice(advice: Advice) -> Markup:
         lines = (printable(line.expandtabs(4)).rstrip() for line in advice.how.splitlines())
         code = element("pre", element("code", "\n".join(lines)))
     return element("li", advised(advice), code)
-
-
-def _details(findings: Findings) -> Markup:
-    main = findings.main
-    fed = _BETWEEN.join(input_pieces(main)) if main else ""
-    return element(
-        "section",
-        element("h2", "Details"),
-        element(
-            "dl",
-            *_fact("Input", fed),
-            *_fact("Tuned", *(tuning(findings.autotune) if findings.autotune else ())),
-            *_fact("Other loops", *_other_loops(findings)),
-            *_fact("Machine", _BETWEEN.join(_machine(findings))),
-            *_fact("Delivered", _delivered(findings)),
-            *_fact("Measured", _BETWEEN.join(how_measured(findings))),
-            *_fact("Recorded", _overhead(findings.overhead)),
-            *_fact("Started", _started(findings)),
-            *_fact("Command", " ".join(map(clean, findings.profile.run.argv))),
-            *_fact("Versions", _versions(findings)),
-            class_="facts",
-        ),
-        _lanes(findings.lanes),
-        class_="details",
-    )
-
-
-def _fact(name: str, *values: str) -> Iterator[Markup]:
-    told = [value for value in values if value]
-    if told:
-        yield element("dt", name)
-        yield from (element("dd", value) for value in told)
-
-
-def _other_loops(findings: Findings) -> list[str]:
-    others = [found for found in findings.loops if found is not findings.main]
-    lines = [loop_line(found, findings.profile.loops) for found in others[:MOST_LOOPS]]
-    more = len(others) - MOST_LOOPS
-    return [*lines, f"and {count(more, 'loop')} more"] if more > 0 else lines
-
-
-def _machine(findings: Findings) -> Iterator[str]:
-    cpu, used = findings.cpu, findings.resources
-    if cpu.machine_ratio is not None:
-        yield f"{percent(cpu.machine_ratio)} of its CPUs in use by all programs"
-    if cpu.throttled_ratio:
-        yield f"stopped by the container's limit {percent(cpu.throttled_ratio)} of the time"
-    if used.most_memory_bytes is not None:
-        yield f"memory up to {size(used.most_memory_bytes)}"
-    if used.disk_read_bytes_per_s is not None:
-        yield f"{size(used.disk_read_bytes_per_s)}/s read from disk"
-    for what, per_s in (
-        ("written to disk", used.disk_written_bytes_per_s),
-        ("received", used.received_bytes_per_s),
-        ("sent", used.sent_bytes_per_s),
-    ):
-        if per_s:
-            yield f"{size(per_s)}/s {what}"
-
-
-def _delivered(findings: Findings) -> str:
-    found = findings.delivery
-    if found is None:
-        return ""
-    pieces = ["1 batch" if found.batches == 1 else f"{found.batches:,} batches"]
-    if found.samples is not None:
-        pieces.append(count(found.samples, "sample"))
-    if found.shapes and found.dtypes:
-        arrays = zip(found.dtypes, found.shapes, strict=False)
-        pieces.append(", ".join(f"{dtype} {list(shape)}" for dtype, shape in arrays))
-    if found.bytes_per_step is not None:
-        pieces.append(f"{size(found.bytes_per_step)} a step")
-    return clean(_BETWEEN.join(pieces))
-
-
-def _overhead(found: OverheadFinding) -> str:
-    each = "" if found.probe_ns is None else f", {found.probe_ns:,.0f} ns each"
-    return f"{count(found.events, 'event')}{each}"
-
-
-def _started(findings: Findings) -> str:
-    began = started(findings.profile.run)
-    return began.strftime("%Y-%m-%d %H:%M:%S UTC") if began else ""
-
-
-def _versions(findings: Findings) -> str:
-    return clean(
-        ", ".join(f"{name} {value}" for name, value in findings.profile.run.versions.items())
-    )
-
-
-def _lanes(lanes: Sequence[LaneFinding]) -> Markup | None:
-    if not lanes:
-        return None
-    shown = sorted(lanes, key=lambda lane: (-(lane.busy_ratio or 0), -(lane.cpu_ratio or 0)))
-    rows = (
-        (
-            lane.name,
-            lane.role.value,
-            str(lane.pid),
-            None if lane.tid is None else str(lane.tid),
-            None if lane.busy_ratio is None else percent(lane.busy_ratio),
-            None if lane.cpu_ratio is None else percent(lane.cpu_ratio),
-            None if lane.gil_ratio is None else percent(lane.gil_ratio),
-            ", ".join(lane.stages) or None,
-        )
-        for lane in shown[:MOST_LANES]
-    )
-    columns = (
-        "lane",
-        "role",
-        "process",
-        "thread",
-        "in stages",
-        "on a CPU",
-        "held the GIL",
-        "stages",
-    )
-    return element(
-        "details",
-        element("summary", f"Threads and processes ({len(lanes)})"),
-        table(columns, rows),
-    )

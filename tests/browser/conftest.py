@@ -49,6 +49,8 @@ import sys, types
 sys.modules["tensorflow"] = None
 sys.modules["tensorboard.compat.notf"] = types.ModuleType("notf")
 from tensorboard import default, program
+from tensorboard.backend import http_util
+http_util._CSP_SCRIPT_UNSAFE_EVAL = False  # stricter than it is: other versions may be
 from pipeprof.tensorboard_plugin.plugin import InputPipelinePlugin
 server = program.TensorBoard(plugins=[*default.get_static_plugins(), InputPipelinePlugin])
 server.configure(argv=["", "--logdir", sys.argv[1], "--port", "0", "--path_prefix", "/tb",

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.figures.timeline import MOST_BARS, MOST_LANES, timeline_figure
+from pipeprof.figures.activity import MOST_LANES
+from pipeprof.figures.timeline import MOST_BARS, timeline_figure
 from pipeprof.recording import Loop, Profile, Role, SpanKind
 from tests.builders import MS, START_NS, Span, lane, loop, profile, spans, stage, step_spans
 from tests.figures.drawn import trace, view

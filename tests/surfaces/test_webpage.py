@@ -7,6 +7,7 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import HotLine
+from pipeprof.figures.of_run import figures_of
 from pipeprof.recording import Input, InputKind, Location, LoopKind
 from pipeprof.surfaces.page_report import comparison_body, report_body
 from pipeprof.surfaces.webpage import plotly_js, read_static, render_in_notebook, render_page
@@ -123,6 +124,16 @@ def test_what_was_not_measured_is_not_shown_as_a_number(said) -> None:
     assert "None" not in own
     assert not re.search(r"\bnan\b", own, re.IGNORECASE)
     assert 'class="share"' not in own or "wait" in own
+
+
+@pytest.mark.parametrize(("count", "is_open"), [(3, True), (60, False)])
+def test_the_stages_stand_among_the_tables(count: int, is_open: bool) -> None:
+    stages = tuple(stage(f"map_{number}") for number in range(count))
+    said = analyse(profile(stages=stages))
+    body = report_body(said, figures_of(said))
+    opened = " open" if is_open else ""
+    assert f"<details{opened}><summary>Stages ({count})</summary>" in body
+    assert body.count("<td>map_1</td>") == 2
 
 
 def test_an_unknown_verdict_tells_how_to_get_one() -> None:
