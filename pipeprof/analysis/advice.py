@@ -34,7 +34,7 @@ _MADE_BY_KERAS = ("NumpyArrayIterator", "DirectoryIterator", "DataFrameIterator"
 def give_advice(case: Case) -> tuple[Advice, ...]:
     """What to do, best first: what is sure to be possible, then what depends, then what is open."""
     if not case.waits_for_input or case.worst is None or not case.ideal_ms:
-        return (*_longer_epochs(case), *_autotune(case))
+        return (*_longer_epochs(case), *_own_gil(case), *_autotune(case))
     rules = (_longer_epochs, _prefetch, _workers, _longer_queue, _parallel_calls, _threads)
     sure = [advice for rule in rules for advice in rule(case)]
     sure.sort(key=lambda advice: advice.predicted_step_ms or 0.0)
@@ -158,6 +158,17 @@ def _longer_queue(case: Case) -> Iterator[Advice]:
         case.seen.uses,
         case.cpu_ms,
     )
+
+
+def _own_gil(case: Case) -> Iterator[Advice]:
+    """Processes leave the training's GIL to the training."""
+    if case.crowds_gil and case.seen.loop.input.kind in _PYTHON_INPUTS:
+        workers = max(case.seen.loop.input.workers or 0, 2)
+        yield _open(
+            "processes",
+            "Load in worker processes, which have a GIL of their own.",
+            _worker_code(case, workers, processes=True),
+        )
 
 
 def _without_gil(use: Use) -> float:

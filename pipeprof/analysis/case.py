@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeprof.analysis.causes import Setting
+from pipeprof.analysis.causes import GIL_FROM, GIL_TO, Setting, load_beside_training
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Bound, Cause, CpuFinding, InputFinding
 from pipeprof.analysis.loops import LoopTimes
@@ -67,6 +67,16 @@ class Case:
     def waits_for_input(self) -> bool:
         """Whether the wait is worth a cause."""
         return self.bound in (Bound.INPUT, Bound.BALANCED)
+
+    @property
+    def beside(self) -> float:
+        """Cores' worth of CPU that the input's Python code used beside the thread that trains."""
+        return load_beside_training(self.seen.setting, self.seen.loop.lane)
+
+    @property
+    def crowds_gil(self) -> bool:
+        """Whether a training that does not wait for data may well wait for the GIL."""
+        return self.bound is Bound.COMPUTE and GIL_FROM <= self.beside <= GIL_TO
 
     @property
     def input_ms(self) -> float:

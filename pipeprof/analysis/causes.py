@@ -5,7 +5,7 @@ tree used; what cannot be told is told as such by `known_cpu_ratio` being None.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from pipeprof.analysis.costs import Use
@@ -22,7 +22,7 @@ CROWDED_FROM = 0.25
 # Python threads of one process that hold the GIL for most of the time take turns at it. Where nobody
 # looked at that, those that together use about one core do; clearly more than one core shows that they
 # release it.
-_GIL_FROM, _GIL_TO = 0.7, 1.3
+GIL_FROM, GIL_TO = 0.7, 1.3
 
 # Workers that are busy for less of their time than this pause between batches.
 _PAUSING_BELOW = 0.75
@@ -115,7 +115,7 @@ def _works_on_cpu(use: Use, ratio: float, setting: Setting) -> bool:
         return True
     if len(_crowd(use, setting.lanes)) > 1:
         held = gil_held(use, setting)
-        if (gil_load(use, setting) if held is None else held) >= _GIL_FROM:
+        if (gil_load(use, setting) if held is None else held) >= GIL_FROM:
             return True
     return ratio >= _on_cpu_from(use, setting)
 
@@ -139,8 +139,8 @@ def _takes_turns_at_gil(use: Use, ratio: float | None, setting: Setting) -> bool
         return False
     held = gil_held(use, setting)
     if held is not None:
-        return held >= _GIL_FROM
-    return ratio is None or gil_load(use, setting) <= _GIL_TO
+        return held >= GIL_FROM
+    return ratio is None or gil_load(use, setting) <= GIL_TO
 
 
 def _could_be_parallel(use: Use, ratio: float | None) -> bool:
@@ -193,7 +193,28 @@ def gil_load(use: Use, setting: Setting) -> float:
     )
 
 
-def _share_in(work: Mapping[int, int], pid: int, lanes: Sequence[Lane]) -> float:
+def load_beside_training(setting: Setting, training: int | None) -> float:
+    """Cores' worth of CPU of Python stages in other threads of the process that trains.
+
+    Args:
+        setting: the stages and the lanes.
+        training: index of the lane that trains, or None where that is not known.
+    """
+    if training is None:
+        return 0.0
+    lanes = setting.lanes
+    beside = {n for n, lane in enumerate(lanes) if lane.pid == lanes[training].pid} - {training}
+    return sum(
+        use.at_work * (use.cpu_ratio or 0.0) * _share_on(use.stage.lanes, beside)
+        for use in setting.uses
+        if use.stage.kind.python
+    )
+
+
+def _share_on(work: Mapping[int, int], chosen: Set[int]) -> float:
     total = sum(work.values())
-    inside = sum(work_ns for number, work_ns in work.items() if lanes[number].pid == pid)
-    return inside / total if total > 0 else 0.0
+    return sum(work_ns for n, work_ns in work.items() if n in chosen) / total if total > 0 else 0.0
+
+
+def _share_in(work: Mapping[int, int], pid: int, lanes: Sequence[Lane]) -> float:
+    return _share_on(work, {number for number in work if lanes[number].pid == pid})

@@ -87,6 +87,11 @@ def _why_compute(case: Case) -> Iterator[str]:
             f"{slowest.capacity_per_s:.0f} steps a second; training took "
             f"{1e3 / times.step.mean:.0f}."
         )
+    if case.crowds_gil:
+        yield (
+            f"Input threads of the training's own process compute for {percent(min(case.beside, 1.0))} of the "
+            "time: as far as they hold the GIL, the training waits for it, and that counts as computing."
+        )
 
 
 def _why_waiting(case: Case) -> Iterator[str]:

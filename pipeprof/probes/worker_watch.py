@@ -8,8 +8,9 @@ what it would meet without pipeprof.
 import os
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,9 @@ PATIENCE_NS = 30_000_000_000
 
 # A worker that ended while the whole training ends is no news: it is told after so long.
 _GRACE_NS = 2_000_000_000
+
+# So long may workers take to end after the training.
+_FAREWELL_S = 0.5
 
 _MOST_FRAMES = 12
 _PROC = Path("/proc")
@@ -89,7 +93,16 @@ class WorkerWatch:
     def look_for_left_behind(self, pids: Iterable[int]) -> None:
         """Tells of worker processes that outlived the training, or wait to be taken notice of."""
         states = {pid: _state_of(pid) for pid in sorted(pids)}
+        until_s = time.monotonic() + _FAREWELL_S
+        while _living(states) and time.monotonic() < until_s:
+            time.sleep(_FAREWELL_S / 10)  # a pool that was closed just now is about to end
+            states = {pid: _state_of(pid) for pid in states}
         zombies = [str(pid) for pid, state in states.items() if state == "Z"]
+        if _living(states):
+            self._recorder.warn(
+                f"Worker processes still ran when the training was over ({', '.join(_living(states))}): "
+                "Keras ends such a pool when it forgets it, or never; end them by their ids."
+            )
         if zombies:
             self._recorder.warn(
                 f"Ended worker processes were left behind as zombies ({', '.join(zombies)}): "
@@ -127,6 +140,10 @@ class WorkerWatch:
 
 
 _NO_THREAD = ThreadStack(pid=0, tid=None, name="", active=False, owns_gil=False, frames=())
+
+
+def _living(states: Mapping[int, str | None]) -> list[str]:
+    return [str(pid) for pid, state in states.items() if state not in (None, "Z", "X")]
 
 
 def _own_frames(tid: int) -> Iterator[Frame]:

@@ -676,6 +676,36 @@ def test_a_choice_of_workers_that_has_no_effect_is_told(
     assert (sentence in said.evidence) is told
 
 
+@pytest.mark.parametrize(
+    ("cpu_ratio", "pid", "on_main", "crowded"),
+    [
+        (0.9, None, False, True),
+        (0.2, None, False, False),  # it waits, and holds nothing meanwhile
+        (0.9, 77, False, False),  # another process has a GIL of its own
+        (0.9, None, True, False),  # the training's own thread cannot be in its way
+    ],
+)
+def test_threads_that_compute_beside_a_training_are_in_its_way(
+    cpu_ratio: float, pid: int | None, on_main: bool, crowded: bool
+) -> None:
+    fit = loop(wait_ns=0, compute_ns=24 * MS, lane=0, fed_by=THREADS)
+    main = lane(during=fit)
+    other = lane("Thread (worker)", Role.WORKER, pid=pid or main.pid, tid=9, during=fit)
+    load = stage(
+        "load",
+        StageKind.SEQUENCE,
+        cost_ns=23 * MS,
+        cpu_ratio=cpu_ratio,
+        lanes={0 if on_main else 1: SECOND},
+        during=fit,
+    )
+    said = planted(load, during=fit, lanes=(main, other))
+
+    assert said.bound is Bound.COMPUTE
+    assert any("hold the GIL" in sentence for sentence in said.evidence) is crowded
+    assert any(advice.action == "processes" for advice in said.advice) is crowded
+
+
 # Evidence
 
 

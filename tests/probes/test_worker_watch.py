@@ -134,11 +134,34 @@ def test_a_process_that_ended_at_work_is_told_unless_all_is_over_by_then() -> No
     ]
 
 
-def test_zombies_are_told_and_the_living_and_the_gone_are_not() -> None:
+@pytest.mark.parametrize("ends", [True, False])
+def test_workers_that_outlive_the_training_are_told_and_those_about_to_end_are_not(
+    ends: bool,
+) -> None:
+    looked = Looked()
+    wait = "import sys; sys.stdin.read()"
+    process = subprocess.Popen([sys.executable, "-c", wait], stdin=subprocess.PIPE)
+    if ends:
+        process.kill()
+        process.wait()
+    looked.watch.look_for_left_behind({process.pid, PID})
+    process.communicate()
+
+    assert looked.said == (
+        []
+        if ends
+        else [
+            f"Worker processes still ran when the training was over ({process.pid}): "
+            "Keras ends such a pool when it forgets it, or never; end them by their ids."
+        ]
+    )
+
+
+def test_zombies_are_told() -> None:
     looked = Looked()
     process = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    looked.watch.look_for_left_behind({process.pid, os.getpid(), PID})
+    looked.watch.look_for_left_behind({process.pid, PID})
     process.wait()
 
     assert looked.said == [
