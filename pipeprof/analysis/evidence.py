@@ -88,9 +88,10 @@ def _why_compute(case: Case) -> Iterator[str]:
             f"{1e3 / times.step.mean:.0f}."
         )
     if case.crowds_gil:
+        busy = percent(min(case.beside, 1.0))
         yield (
-            f"Input threads of the training's own process compute for {percent(min(case.beside, 1.0))} of the "
-            "time: as far as they hold the GIL, the training waits for it, and that counts as computing."
+            f"Input threads of the training's own process compute for {busy} of the time: as far as "
+            "they hold the GIL, the training waits for it, and that counts as computing."
         )
 
 
