@@ -37,6 +37,7 @@ SOURCES = {
 
 CUT_OFF = "The recording was cut off; this is what could be recovered of it."
 
+_VERSION = re.compile(r"V\d+$")
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -129,6 +130,19 @@ def where(stage: Stage) -> str | None:
     if stage.location:
         return stage.location.short
     return f"({stage.remark})" if stage.remark else None
+
+
+def as_it_runs(stage: Stage) -> str | None:
+    """``decode (map → batch) as MapAndBatch``: what tf.data made of what was written, or None.
+
+    That a transformation runs as itself is not worth saying.
+    """
+    if not stage.written or not stage.runs_as:
+        return None
+    if "→" not in stage.written and not stage.runs_as.startswith("Parallel"):
+        return None
+    written = "" if stage.written == stage.name else f" ({stage.written})"
+    return f"{stage.name}{written} as {_VERSION.sub('', stage.runs_as)}"
 
 
 def started(run: RunInfo) -> datetime | None:

@@ -188,6 +188,8 @@ class _Reader:
             self.graph(source, f"{path}.{number}", graph) for number, source in enumerate(sources)
         )
         written = _transformation(family, path, _label(operation), inputs)
+        if family == "tensorslice" and _source(operation.inputs[0]) == "MatchingFiles":
+            return replace(written, name="list_files")
         names = called_functions(operation)
         if family == "generator":
             return _generator(written, function_graph(graph, names["next_func"]))
@@ -326,6 +328,13 @@ def _is_dataset(tensor: Any) -> bool:
         operation = operation.inputs[0].op
     made = "Dataset" in operation.type or operation.type.endswith("PartitionedCall")
     return tensor.dtype == tf.variant and (made or operation.type == "Placeholder")
+
+
+def _source(tensor: Any) -> str:
+    """What kind of operation a tensor comes from."""
+    while tensor.op.type == "Identity":
+        tensor = tensor.op.inputs[0]
+    return str(tensor.op.type)
 
 
 def _label(operation: Any) -> str | None:

@@ -7,16 +7,19 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pipeprof.analysis.findings import Bottleneck, StageFinding
+from pipeprof.recording import Stage
 from pipeprof.surfaces.text_layout import (
+    INDENT,
     MISSING,
     Column,
     cells,
     column_table,
+    flow,
     indented,
     shorten_location,
     shown,
 )
-from pipeprof.wording import count, duration, percent, ran_on, where
+from pipeprof.wording import as_it_runs, count, duration, percent, ran_on, where
 
 MOST_STAGES = 12
 
@@ -31,12 +34,18 @@ def stage_table(
     dearest = {found.index for found in by_cost[:MOST_STAGES]}
     rows = [found for found in stages if found.index in dearest]
     table = column_table(_stage_columns(rows, slowest), width)
+    notes = _running_lines([found.stage for found in rows], width - INDENT)
     left_out = by_cost[MOST_STAGES:]
-    if not left_out:
-        return table
-    cost = duration(sum(found.cost_ms for found in left_out))
-    note = f"and {count(len(left_out), 'stage')} more, {cost} of work a step in all"
-    return Group(table, indented(Text(note, "dim")))
+    if left_out:
+        cost = duration(sum(found.cost_ms for found in left_out))
+        notes.insert(0, f"and {count(len(left_out), 'stage')} more, {cost} of work a step in all")
+    return Group(table, *(indented(Text(note, "dim")) for note in notes))
+
+
+def _running_lines(stages: Sequence[Stage], width: int) -> list[str]:
+    """What tf.data made of what was written, where that is something else."""
+    pieces = [shown(said) for said in map(as_it_runs, stages) if said is not None]
+    return flow((f"tf.data runs {pieces[0]}", *pieces[1:]), width) if pieces else []
 
 
 def _stage_columns(stages: Sequence[StageFinding], slowest: Bottleneck | None) -> list[Column]:
@@ -61,7 +70,7 @@ def _stage_columns(stages: Sequence[StageFinding], slowest: Bottleneck | None) -
         Column(header="parallel", cells=cells(map(_parallel, stages))),
         Column(header="buffer", cells=cells(map(_buffer, stages))),
         Column(header="CPU", cells=cells(map(_cpu, stages)), right=True),
-        Column(header="ran on", cells=cells(ran_on(found.lanes) for found in stages), least=8),
+        Column(header="ran on", cells=cells(map(_lanes, stages)), least=8),
     )
     styles = tuple("bold" if mark else "" for mark in marked)
     return [replace(column, styles=styles) for column in columns if set(column.cells) != {MISSING}]
@@ -82,3 +91,8 @@ def _buffer(found: StageFinding) -> str | None:
 
 def _cpu(found: StageFinding) -> str | None:
     return None if found.cpu_ratio is None else percent(found.cpu_ratio)
+
+
+def _lanes(found: StageFinding) -> str | None:
+    said = ran_on(found.lanes)
+    return said.replace("TensorFlow thread", "TF thread") if said else None
