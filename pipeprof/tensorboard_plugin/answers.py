@@ -1,5 +1,6 @@
 """What the tab is told: plain values for JSON. What cannot be read becomes a sentence in the page."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -18,6 +19,8 @@ from pipeprof.tensorboard_plugin.library import Library, Shelved
 from pipeprof.wording import VERDICTS, duration
 
 Answer = dict[str, Any]
+
+_log = logging.getLogger(__name__)
 
 MOST_SUMMARIES = 20
 _MOST_REMEMBERED = 5_000
@@ -95,12 +98,19 @@ def _told(tell: Callable[[], Answer], otherwise: str) -> Answer:
         return tell()
     except (PipeprofError, OSError) as error:
         return {"html": message(otherwise, str(error)), "figures": []}
+    except Exception as error:  # a damaged run whose values each are sound may lead to anything
+        _log.exception("pipeprof: %s", otherwise)
+        sentence = (
+            f"expected values that fit together, found some that do not ({type(error).__name__}): "
+            "TensorBoard's own output tells more."
+        )
+        return {"html": message(otherwise, sentence), "figures": []}
 
 
 def _summary(run: Shelved) -> Answer:
     try:
         findings = analyse(read_run(run.folder))
-    except (PipeprofError, OSError):
+    except Exception:  # whatever it is, choosing the run tells
         return {"bound": "unreadable", "verdict": "UNREADABLE", "gist": ""}
     said = findings.main.diagnosis if findings.main else None
     bound = said.bound if said else Bound.UNKNOWN

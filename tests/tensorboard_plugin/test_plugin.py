@@ -150,6 +150,21 @@ def test_damaged_and_foreign_files_are_told_in_a_sentence(
     assert "cannot be compared" in tab.ask("/comparison", "bad", "bad")["html"]
 
 
+def test_a_run_that_cannot_be_analysed_is_told_in_a_sentence_and_logged(
+    tab: Tab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def overflow(recorded: object) -> None:
+        raise OverflowError("secret")
+
+    write_run(recorded("r"), tmp_path, "r")
+    monkeypatch.setattr(answers, "analyse", overflow)
+    answer = tab.ask("/run", "r")
+    assert "found some that do not (OverflowError)" in answer["html"]
+    assert "secret" not in answer["html"]
+    assert "secret" in caplog.text
+    assert tab.ask("/summaries", "r")["r"]["bound"] == "unreadable"
+
+
 @pytest.mark.parametrize("logdir", ["", "gs://bucket/logs", "/nowhere/at/all"])
 def test_a_log_folder_that_is_none_has_no_runs(logdir: str) -> None:
     tab = Tab(logdir)
