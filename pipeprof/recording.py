@@ -20,6 +20,9 @@ UNKNOWN_NS = -1
 # The clock starts with the machine; none has run for thirty years.
 _FARTHEST_NS = 10**18
 
+# No batch has more elements.
+_MOST_TAKEN = 2**40
+
 
 class LoopKind(Enum):
     """What kind of loop took the batches."""
@@ -634,6 +637,8 @@ def _check_stages(profile: Profile) -> Iterator[str]:
             yield f"stage {number} ({stage.name}): no stage {stage.parent} to ask it"
         if any(not 0 <= lane < len(profile.lanes) for lane in (*stage.lanes, *stage.lane_calls)):
             yield f"stage {number} ({stage.name}): ran on a lane that is none"
+        if stage.takes is not None and not 0 <= stage.takes <= _MOST_TAKEN:
+            yield f"stage {number} ({stage.name}): takes {stage.takes:g} elements for one"
     yield from _check_ancestors("stage", [stage.parent for stage in profile.stages])
 
 

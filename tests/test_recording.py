@@ -77,6 +77,7 @@ def with_spans(*kept: Span) -> Profile:
         (with_stage(parent=4), "stage 0 (decode): no stage 4 to ask it"),
         (with_stage(parent=0), "stage 0 is its own ancestor"),
         (with_stage(lanes={0: 1, 7: 1}), "stage 0 (decode): ran on a lane that is none"),
+        (with_stage(takes=1e300), "stage 0 (decode): takes 1e+300 elements for one"),
         (with_stage(buffer=changed(gauge(1, 2), zeros=ints(1))), "stage 0: columns"),
         (
             with_stage(work__sums=np.zeros((1, 4), np.int64)),
