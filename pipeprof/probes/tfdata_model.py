@@ -6,8 +6,6 @@ import tensorflow as tf
 
 from pipeprof.probes.tfdata_snapshots import ModelSnapshot, NodeCounters
 
-_NONE = (None, None, None)
-
 
 def read_model(iterator: Any, previous: ModelSnapshot | None = None) -> ModelSnapshot | None:
     """Takes one reading of an iterator's model.
@@ -31,11 +29,17 @@ def read_model(iterator: Any, previous: ModelSnapshot | None = None) -> ModelSna
 def to_snapshot(model: Any, previous: ModelSnapshot | None = None) -> ModelSnapshot:
     """Turns a ``ModelProto`` into plain values."""
     known = previous.nodes if previous is not None else {}
-    unchanged = len(known) == len(model.nodes) and all(key in known for key in model.nodes)
-    nodes = {
-        key: _again(node, known[key]) if unchanged else _first(node)
-        for key, node in model.nodes.items()
-    }
+    running = dict(model.nodes.items())
+    nodes = {}
+    buffered_bytes = 0
+    if known.keys() == running.keys():
+        for key, node in running.items():
+            nodes[key] = _again(node, known[key])
+            buffered_bytes += node.buffered_bytes
+    else:
+        for key, node in running.items():
+            nodes[key] = _first(node)
+            buffered_bytes += node.buffered_bytes
     budgets = model.optimization_params
     return ModelSnapshot(
         nodes=nodes,
@@ -43,33 +47,54 @@ def to_snapshot(model: Any, previous: ModelSnapshot | None = None) -> ModelSnaps
         gap_times_us=tuple(model.gap_times),
         cpu_budget=budgets.cpu_budget,
         ram_budget=budgets.ram_budget,
-        buffered_bytes=sum(node.buffered_bytes for node in model.nodes.values()),
+        buffered_bytes=buffered_bytes,
     )
 
 
 def _first(node: Any) -> NodeCounters:
-    has_parameters = bool(node.parameters)
-    return _counters(
-        node, node.id, node.name, tuple(node.inputs), has_parameters, float(node.ratio)
+    return NodeCounters(
+        node.id,
+        node.name,
+        tuple(node.inputs),
+        node.num_elements,
+        node.processing_time,
+        node.bytes_produced,
+        node.bytes_consumed,
+        node.buffered_elements,
+        *_parameters(node),
+        float(node.ratio),
     )
 
 
 def _again(node: Any, known: NodeCounters) -> NodeCounters:
-    has_parameters = (known.parallelism, known.buffer_size, known.cycle_length) != _NONE
-    return _counters(node, known.node_id, known.name, known.inputs, has_parameters, known.ratio)
+    # Only what AUTOTUNE may choose is read again: parameters are dear to look at.
+    parallelism, buffer_size = known.parallelism, known.buffer_size
+    if known.tunable:
+        parallelism, _, _, buffer_size, _ = _parameters(node)
+    return NodeCounters(
+        known.node_id,
+        known.name,
+        known.inputs,
+        node.num_elements,
+        node.processing_time,
+        node.bytes_produced,
+        node.bytes_consumed,
+        node.buffered_elements,
+        parallelism,
+        known.most_parallelism,
+        known.tunable,
+        buffer_size,
+        known.cycle_length,
+        known.ratio,
+    )
 
 
-def _counters(
+def _parameters(
     node: Any,
-    node_id: int,
-    name: str,
-    inputs: tuple[int, ...],
-    has_parameters: bool,
-    ratio: float,
-) -> NodeCounters:
+) -> tuple[int | None, int | None, bool | None, int | None, int | None]:
     parallelism = most_parallelism = tunable = buffer_size = cycle_length = None
     # What runs is the `state_value`; `value` is only what the model would like to try.
-    for parameter in node.parameters if has_parameters else ():
+    for parameter in node.parameters:
         match parameter.name:
             case "parallelism":
                 parallelism = int(parameter.state_value)
@@ -80,19 +105,4 @@ def _counters(
                 tunable = parameter.tunable
             case "cycle_length":
                 cycle_length = int(parameter.value)
-    return NodeCounters(
-        node_id,
-        name,
-        inputs,
-        node.num_elements,
-        node.processing_time,
-        node.bytes_produced,
-        node.bytes_consumed,
-        node.buffered_elements,
-        parallelism,
-        most_parallelism,
-        tunable,
-        buffer_size,
-        cycle_length,
-        ratio,
-    )
+    return parallelism, most_parallelism, tunable, buffer_size, cycle_length

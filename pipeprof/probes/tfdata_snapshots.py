@@ -90,29 +90,24 @@ class NodeWork(NamedTuple):
 
 
 def differences(previous: ModelSnapshot | None, current: ModelSnapshot) -> Mapping[int, NodeWork]:
-    """What each node of ``current`` did since ``previous``.
+    """What each node of ``current`` did since ``previous``; one that did nothing is left out.
 
     A node that is new counts from 0. One that vanished is left out: what it did after ``previous``
     is lost with it, see `pipeprof.probes.tfdata_work`.
     """
     before = previous.nodes if previous is not None else {}
-    return {node_id: _work(before.get(node_id), node) for node_id, node in current.nodes.items()}
-
-
-def _work(before: NodeCounters | None, after: NodeCounters) -> NodeWork:
-    if before is None:
-        return NodeWork(
-            after.num_elements,
-            after.processing_time_ns,
-            after.bytes_produced,
-            after.bytes_consumed,
-        )
-    return NodeWork(
-        max(0, after.num_elements - before.num_elements),
-        max(0, after.processing_time_ns - before.processing_time_ns),
-        max(0, after.bytes_produced - before.bytes_produced),
-        max(0, after.bytes_consumed - before.bytes_consumed),
-    )
+    work = {}
+    for node_id, node in current.nodes.items():
+        _, _, _, elements, work_ns, produced, consumed, *_ = node
+        known = before.get(node_id)
+        if known is not None:
+            elements -= known.num_elements
+            work_ns -= known.processing_time_ns
+            produced -= known.bytes_produced
+            consumed -= known.bytes_consumed
+        if elements or work_ns:
+            work[node_id] = NodeWork(elements, work_ns, produced, consumed)
+    return work
 
 
 # Nodes that open further inputs as they run (an interleave), by the begin of their name.

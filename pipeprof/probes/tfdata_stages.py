@@ -36,7 +36,7 @@ class PipelineStages:
         self._place = f"{place} {zlib.crc32(repr(pipeline.output).encode()):08x}"
         self._identities: dict[str, StageIdentity] = {}
         self._numbers: dict[str, int] = {}
-        self._gauges: dict[tuple[int, str], int] = {}
+        self._gauges: dict[tuple[int | None, str], int] = {}
         if pipeline.problem:
             self.recorder.warn(pipeline.problem)
         written = pipeline.output.all() if pipeline.output is not None else ()
@@ -61,12 +61,24 @@ class PipelineStages:
         """Whether what runs there only serves the stage whose part it is."""
         return self._identities[path].stage != path
 
-    def gauge(self, stage: int, field: str) -> int:
-        """The number of a level of a stage."""
+    def shown(self, path: str) -> tuple[int, bool] | None:
+        """The number of the stage that does the work at a place, and whether it is only a part."""
+        number = self.number(path)
+        return None if number is None else (number, self.is_part(path))
+
+    def told(self, stage: int, field: str) -> bool:
+        """Whether that level of a stage was told before."""
+        return (stage, field) in self._gauges
+
+    def gauge(self, stage: int | None, field: str) -> int:
+        """The code of records of a level: of a stage, or by its name of none in particular."""
         gauge = self._gauges.get((stage, field))
         if gauge is None:
             facts = {"type": "gauge", "of": stage, "field": field}
-            gauge = self._gauges[stage, field] = self.recorder.names.number(facts)
+            if stage is None:
+                facts = {"type": "gauge", "name": field}
+            number = self.recorder.names.number(facts)
+            gauge = self._gauges[stage, field] = code(Kind.GAUGE, number)
         return gauge
 
     def _number(self, identity: StageIdentity, node: NodeCounters) -> None:
@@ -113,7 +125,8 @@ class IteratorStages:
         self._stages = stages
         self._tally = WorkTally(stages.seen, stages.sizes)
         self._identities: Mapping[int, StageIdentity] = {}
-        self._measured: list[tuple[str, int, list[int]]] = []
+        self._shown: dict[str, tuple[int, bool]] = {}
+        self._leveled: list[tuple[int, int | None, tuple[int, ...]]] = []
 
     def record(
         self,
@@ -138,6 +151,7 @@ class IteratorStages:
         if snapshot.nodes.keys() != self._identities.keys():
             self._identities = align(stages.pipeline, snapshot, self._identities)
             stages.meet(self._identities, snapshot)
+            self._prepare(snapshot)
         work = self._tally.count(snapshot, self._identities, python_ns)
         write = stages.recorder.lane().write
         for number, done in self._by_stage(work).items():
@@ -147,15 +161,8 @@ class IteratorStages:
             if done.bytes_produced or done.bytes_consumed:
                 taken = done.bytes_consumed
                 write(code(Kind.BYTES, number), end_ns, end_ns, taken, done.bytes_produced)
-        for number, field, level in self._levels(snapshot):
-            write(code(Kind.GAUGE, stages.gauge(number, field)), end_ns, end_ns, 0, level)
-        for name, level in (
-            (TfDataLevel.CPU_BUDGET, round(snapshot.cpu_budget)),
-            (TfDataLevel.RAM_BUDGET, round(snapshot.ram_budget)),
-            (TfDataLevel.BUFFERED, snapshot.buffered_bytes),
-        ):
-            gauge = stages.recorder.names.number({"type": "gauge", "name": name.value})
-            write(code(Kind.GAUGE, gauge), end_ns, end_ns, 0, level)
+        for gauge, level in self._changing_levels(snapshot):
+            write(gauge, end_ns, end_ns, 0, level)
         if began_ns is not None:
             self._record_starts(snapshot, began_ns, end_ns)
 
@@ -175,35 +182,58 @@ class IteratorStages:
             start = code(Kind.EPOCH_START, number)
             write(start, began_ns, now, held << 32 | calls & 0xFFFFFFFF, work_ns)
 
+    def _prepare(self, snapshot: ModelSnapshot) -> None:
+        """Looks up, once for all readings of the same nodes, what they are shown as."""
+        stages = self._stages
+        self._shown = {}
+        leveled: defaultdict[int, list[int]] = defaultdict(list)
+        sizes = {}
+        for node_id, identity in self._identities.items():
+            number = stages.number(identity.path)
+            if number is None:
+                continue
+            part = stages.is_part(identity.path)
+            self._shown[identity.path] = (number, part)
+            node = snapshot.nodes[node_id]
+            known = (node.parallelism, node.buffer_size, identity.buffer_size)
+            if not part and known != (None, None, None):
+                leveled[number].append(node_id)
+                sizes[number] = identity.buffer_size
+        self._leveled = [(number, sizes[number], tuple(ids)) for number, ids in leveled.items()]
+
     def _by_stage(self, work: Mapping[str, NodeWork]) -> dict[int, NodeWork]:
         """Adds up what is shown as one stage: what its parts give is what it gives itself."""
         by_stage: dict[int, NodeWork] = {}
         for path, done in work.items():
-            number = self._stages.number(path)
-            if number is None:
+            shown = self._shown.get(path) or self._stages.shown(path)
+            if shown is None:
                 continue
-            if self._stages.is_part(path):
+            number, part = shown
+            if part:
                 done = NOTHING._replace(processing_time_ns=done.processing_time_ns)
             known = by_stage.get(number)
             by_stage[number] = done if known is None else known.plus(done)
         return by_stage
 
-    def _levels(self, snapshot: ModelSnapshot) -> Iterator[tuple[int, str, int]]:
-        levels: dict[tuple[int, str], int] = {}
-        for node_id, identity in self._identities.items():
-            number = self._stages.number(identity.path)
-            if number is None or self._stages.is_part(identity.path):
-                continue
-            node = snapshot.nodes[node_id]
-            if node.parallelism is not None:
-                levels[number, "parallelism"] = node.parallelism
-            size = node.buffer_size if node.buffer_size is not None else identity.buffer_size
+    def _changing_levels(self, snapshot: ModelSnapshot) -> Iterator[tuple[int, int]]:
+        """Codes of levels with their values; one that never changes is told once."""
+        stages, nodes = self._stages, snapshot.nodes
+        for number, written_size, node_ids in self._leveled:
+            node = nodes[node_ids[0]]
+            fixed = not node.tunable
+            size = written_size if node.buffer_size is None else node.buffer_size
+            if node.parallelism is not None and not (fixed and stages.told(number, "parallelism")):
+                yield stages.gauge(number, "parallelism"), node.parallelism
             if size is not None:
-                fill = levels.get((number, "buffer"), 0) + node.buffered_elements
-                levels[number, "buffer"] = fill
-                levels[number, "buffer_size"] = size
-        for (number, field), level in levels.items():
-            yield number, field, level
+                fill = node.buffered_elements
+                if len(node_ids) > 1:
+                    fill = sum(nodes[node_id].buffered_elements for node_id in node_ids)
+                yield stages.gauge(number, "buffer"), fill
+                if not (fixed and stages.told(number, "buffer_size")):
+                    yield stages.gauge(number, "buffer_size"), size
+        yield stages.gauge(None, TfDataLevel.CPU_BUDGET.value), round(snapshot.cpu_budget)
+        yield stages.gauge(None, TfDataLevel.RAM_BUDGET.value), round(snapshot.ram_budget)
+        yield stages.gauge(None, TfDataLevel.BUFFERED.value), snapshot.buffered_bytes
 
 
 def _part_sizes(pipeline: Pipeline) -> Iterator[tuple[str, PartSize]]:

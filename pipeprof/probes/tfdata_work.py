@@ -9,7 +9,7 @@ plain values.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from pipeprof.probes.tfdata_alignment import LATER, StageIdentity, family_of
@@ -46,6 +46,8 @@ class _Seen:
         lasting: whether an interleave takes its inputs from it.
         inputs: paths of the stages that it asks for data.
         work: what was counted of it.
+        going_on: the part of that which was done by nodes that had been there before, so that what
+            it costs to begin is not in it.
         element_bytes: bytes of each of its elements; 0 where they vary or nothing was counted.
     """
 
@@ -54,6 +56,7 @@ class _Seen:
     lasting: bool = False
     inputs: list[str] = field(default_factory=list)
     work: NodeWork = NOTHING
+    going_on: NodeWork = NOTHING
     element_bytes: float = 0.0
 
 
@@ -92,9 +95,15 @@ class SeenStages:
             stage.element_bytes = each if first or each == stage.element_bytes else 0.0
             stage.work = stage.work.plus(done)
 
+    def learn_going_on(self, work: Mapping[str, NodeWork]) -> None:
+        """Notes what was counted of nodes that had been there before."""
+        for path, done in work.items():
+            self._stages[path].going_on = self._stages[path].going_on.plus(done)
+
     def estimate(self, path: str, elements: float) -> NodeWork:
         """What so many elements of a stage are likely to have cost."""
-        seen = self._stages[path].work
+        stage = self._stages[path]
+        seen = stage.going_on if stage.going_on.elements else stage.work
         scale = elements / seen.elements if seen.elements else 0.0
         return NodeWork(round(elements), *(round(scale * count) for count in seen[1:]))
 
@@ -132,8 +141,10 @@ class WorkTally:
         self._seen = seen
         self._sizes = sizes
         self._done: defaultdict[str, NodeWork] = defaultdict(lambda: NOTHING)
-        self._nodes: Mapping[str, list[NodeCounters]] = {}
         self._before: ModelSnapshot | None = None
+        self._nodes: Mapping[str, list[NodeCounters]] = {}
+        self._paths: dict[int, str] = {}
+        self._unlearned: dict[str, NodeWork] = {}
 
     def count(
         self,
@@ -148,35 +159,59 @@ class WorkTally:
             identities: what its nodes are.
             python_ns: time in generators since then, which is counted elsewhere.
         """
-        work: dict[str, NodeWork] = {}
-        for node_id, done in differences(self._before, snapshot).items():
-            if node_id in identities:
-                path = identities[node_id].path
-                work[path] = work[path].plus(done) if path in work else done
-        same = self._before is not None and self._before.nodes.keys() == snapshot.nodes.keys()
-        if not same:
-            self._seen.learn_structure(snapshot, identities)
+        before = self._before
+        self._before = snapshot
+        if before is not None and before.nodes.keys() == snapshot.nodes.keys():
+            work = self._differences(before, snapshot)
+            if python_ns:
+                self._without_python(work, python_ns)
+            for path, done in work.items():
+                known = self._unlearned.get(path)
+                self._unlearned[path] = done if known is None else known.plus(done)
+            return work
+        self._learn(self._unlearned)
+        self._seen.learn_going_on(self._unlearned)
+        self._unlearned = {}
+        ended = self._nodes_of(before) if before is not None else {}
+        self._seen.learn_structure(snapshot, identities)
+        self._paths = {node_id: identity.path for node_id, identity in identities.items()}
+        work = self._differences(before, snapshot)
         if python_ns:
             self._without_python(work, python_ns)
+        self._learn(work)
+        if before is not None:
+            there = [node_id for node_id in before.nodes if node_id in snapshot.nodes]
+            nodes = {node_id: snapshot.nodes[node_id] for node_id in there}
+            going_on = self._differences(before, replace(snapshot, nodes=nodes))
+            if python_ns:
+                self._without_python(going_on, python_ns)
+            self._seen.learn_going_on(going_on)
+        self._nodes = self._nodes_of(snapshot)
+        self._add_lost(work, self._paths[snapshot.output], ended)
+        return work
+
+    def _differences(
+        self, before: ModelSnapshot | None, snapshot: ModelSnapshot
+    ) -> dict[str, NodeWork]:
+        work: dict[str, NodeWork] = {}
+        paths = self._paths
+        for node_id, done in differences(before, snapshot).items():
+            path = paths.get(node_id)
+            if path is not None:
+                known = work.get(path)
+                work[path] = done if known is None else known.plus(done)
+        return work
+
+    def _learn(self, work: Mapping[str, NodeWork]) -> None:
         self._seen.learn_work(work)
         for path, done in work.items():
             self._done[path] = self._done[path].plus(done)
-        if not same:
-            nodes: dict[str, list[NodeCounters]] = defaultdict(list)
-            for node_id, identity in identities.items():
-                nodes[identity.path].append(snapshot.nodes[node_id])
-            before, self._nodes = self._nodes, dict(nodes)
-            self._add_lost(work, identities[snapshot.output].path, before)
-        self._before = snapshot
-        return work
 
-    def taken(self, path: str, work: Mapping[str, NodeWork]) -> int:
-        """How many elements a stage took from its inputs for what it did."""
-        stage = self._seen[path]
-        if stage.ratio and stage.inputs:
-            return round(work[path].elements * stage.ratio)
-        inputs = [below for below in stage.inputs if self._seen[below].lasting] or stage.inputs
-        return sum(work[below].elements for below in inputs if below in work)
+    def _nodes_of(self, snapshot: ModelSnapshot) -> dict[str, list[NodeCounters]]:
+        nodes: dict[str, list[NodeCounters]] = defaultdict(list)
+        for node_id, path in self._paths.items():
+            nodes[path].append(snapshot.nodes[node_id])
+        return dict(nodes)
 
     def _without_python(self, work: dict[str, NodeWork], python_ns: int) -> None:
         """Takes the time inside Python generators, which have stages of their own, off their nodes."""

@@ -106,6 +106,21 @@ def test_an_epoch_that_was_over_before_it_was_read_costs_what_others_did() -> No
     assert Readings(seen).read(paths, root, node(2, "BatchV2", elements=3, ratio=4))["map"] == 12
 
 
+def test_what_it_costs_to_begin_is_not_estimated_for_what_went_on() -> None:
+    seen, paths = SeenStages(), {1: "root", 2: "batch", 3: "files"}
+    readings = WorkTally(seen, {})
+    for batches, begin_ns in ((1, 9_000), (2, 9_000)):
+        root = node(1, "Root", 2, elements=batches)
+        files = node(3, "Files", elements=4 * batches)
+        files = files._replace(processing_time_ns=files.processing_time_ns + begin_ns)
+        model = snapshot(root, node(2, "BatchV2", 3, elements=batches, ratio=4), files)
+        readings.count(model, identities(model, paths))
+    model = snapshot(node(1, "Root", 2, elements=5), node(2, "BatchV2", elements=5, ratio=4))
+    work = readings.count(model, identities(model, paths))
+    assert work["files"].elements == 12
+    assert work["files"].processing_time_ns == 12 * ELEMENT_NS
+
+
 def test_where_nothing_like_it_was_seen_nothing_is_guessed() -> None:
     ended = Readings(SeenStages()).read(
         {1: "root", 2: "batch"},
