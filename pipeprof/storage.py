@@ -130,10 +130,13 @@ class Decoder:
     def _decode_dataclass(self, kind: Any, value: Any) -> Any:
         _expect(isinstance(value, dict), "an object", value)
         hints = _field_types(kind)
-        missing = [name for name in hints if name not in value]
+        # A field that came with a later version has a default: older files do not have it.
+        missing = [name for name in _needed(kind) if name not in value]
         if missing:
             raise RunDamaged(f"expected {kind.__name__}.{missing[0]} in the run's file, found none")
-        return kind(**{name: self._decode(hint, value[name]) for name, hint in hints.items()})
+        return kind(
+            **{name: self._decode(hint, value[name]) for name, hint in hints.items() if name in value}
+        )
 
     def _array(self, value: Any) -> IntArray:
         _expect(isinstance(value, dict) and _ARRAY in value, "an array", value)
@@ -174,6 +177,15 @@ def _is_finite(value: float) -> bool:
 def _field_types(kind: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
+@functools.cache
+def _needed(kind: Any) -> tuple[str, ...]:
+    return tuple(
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    )
 
 
 def _expect(fits: bool, expected: str, value: Any) -> None:

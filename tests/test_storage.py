@@ -242,3 +242,24 @@ def test_a_profile_with_anything_changed_is_refused_or_can_be_checked(
     except RunDamaged:
         return
     assert isinstance(read.check(), tuple)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Older:
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Newer:
+    """Has got fields since; one of them a file must have."""
+
+    name: str
+    note: str | None = None
+    lanes: Mapping[int, int] = dataclasses.field(default_factory=dict)
+
+
+def test_what_an_older_version_did_not_know_is_left_at_its_default():
+    written, numbers = encoded(Older(name="run"))
+    assert Decoder(numbers).decode(Newer, written) == Newer(name="run")
+    with pytest.raises(RunDamaged, match=r"expected Newer\.name in the run's file, found none"):
+        Decoder(numbers).decode(Newer, {"note": "n"})
