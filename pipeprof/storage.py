@@ -135,7 +135,11 @@ class Decoder:
         if missing:
             raise RunDamaged(f"expected {kind.__name__}.{missing[0]} in the run's file, found none")
         return kind(
-            **{name: self._decode(hint, value[name]) for name, hint in hints.items() if name in value}
+            **{
+                name: self._decode(hint, value[name])
+                for name, hint in hints.items()
+                if name in value
+            }
         )
 
     def _array(self, value: Any) -> IntArray:
