@@ -240,5 +240,6 @@ def _part_sizes(pipeline: Pipeline) -> Iterator[tuple[str, PartSize]]:
     for written in pipeline.output.all() if pipeline.output is not None else ():
         sizes = [part.size for part in written.inputs if part.size is not None]
         if len(sizes) == len(written.inputs):
-            for part, size in zip(written.inputs, sizes, strict=True):
-                yield part.path, PartSize(size, size / sum(sizes))
+            paths = tuple(part.path for part in written.inputs)
+            for path, size in zip(paths, sizes, strict=True):
+                yield path, PartSize(size, size / sum(sizes), paths)

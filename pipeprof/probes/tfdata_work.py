@@ -8,7 +8,7 @@ plain values.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -30,10 +30,17 @@ _REPEATING = ("ForeverRepeat", "FiniteRepeat", "ShuffleAndRepeat")
 
 
 class PartSize(NamedTuple):
-    """How many elements a part of a concatenation has, and their share of all of its elements."""
+    """A part of a concatenation.
+
+    Attributes:
+        elements: how many elements it has.
+        share: their share of all of its elements.
+        parts: paths of all parts, in their order.
+    """
 
     elements: int
     share: float
+    parts: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -241,9 +248,20 @@ class WorkTally:
                 lost = self._lost(path, inputs, ratio)
                 if lost >= 1:
                     for below, elements in self._shares(inputs, lost, gone).items():
-                        estimate = self._seen.estimate(below, elements)
-                        work[below] = work.get(below, NOTHING).plus(estimate)
+                        estimate = self._estimate(below, elements, inputs)
                         self._done[below] = self._done[below].plus(estimate)
+                        if below in inputs:
+                            work[below] = work.get(below, NOTHING).plus(estimate)
+
+    def _estimate(self, path: str, elements: float, seen: list[str]) -> NodeWork:
+        if path in seen:
+            return self._seen.estimate(path, elements)
+        size = self._seen[seen[0]].element_bytes  # of the part beside it, which was seen
+        return NodeWork(round(elements), 0, round(elements * size), 0)
+
+    def _parts(self, inputs: list[str]) -> Sequence[str]:
+        """The inputs, and beside those that are concatenated also parts that were never seen."""
+        return self._sizes[inputs[0]].parts if inputs and inputs[0] in self._sizes else inputs
 
     def _lost(self, path: str, inputs: list[str], ratio: float) -> float:
         """How many elements a stage took from some inputs beyond what they are known to have given."""
@@ -251,10 +269,10 @@ class WorkTally:
             # Bytes tell also of an incomplete batch and of what was skipped or filtered out.
             sizes = {self._seen[below].element_bytes for below in inputs} - {0.0}
             if len(sizes) == 1:
-                given = sum(self._done[below].bytes_produced for below in inputs)
+                given = sum(self._done[below].bytes_produced for below in self._parts(inputs))
                 return (self._done[path].bytes_consumed - given) / sizes.pop()
         taken = (self._done[path].elements + self._on_their_way(path)) * ratio
-        return taken - sum(self._done[below].elements for below in inputs)
+        return taken - sum(self._done[below].elements for below in self._parts(inputs))
 
     def _is_whole(self, path: str, below: str, gone: Mapping[str, int]) -> bool:
         """Whether nothing can have vanished between two stages: both ran on, and it opens none."""
@@ -277,7 +295,7 @@ class WorkTally:
     ) -> Mapping[str, float]:
         """Which of the inputs gave the elements that are missing."""
         if inputs and all(path in self._sizes for path in inputs):
-            return self._shares_of_passes(inputs, lost, gone)
+            return self._shares_of_passes(self._parts(inputs), lost, gone)
         able = [path for path in inputs if self._may_have_run(path)]
         shares = {}
         for path in able:
@@ -299,22 +317,16 @@ class WorkTally:
         return shares
 
     def _shares_of_passes(
-        self, inputs: list[str], lost: float, gone: Mapping[str, int]
+        self, inputs: Sequence[str], lost: float, gone: Mapping[str, int]
     ) -> Mapping[str, float]:
         """The same for what is concatenated: the rest of one pass, and then whole passes."""
         shares = {}
-        for path in inputs:
-            if path in gone:
-                shares[path] = min(max(self._sizes[path].elements - gone[path], 0.0), lost)
-                lost -= shares[path]
-        others = [path for path in inputs if path not in gone]
-        within_pass = 0 < lost <= sum(self._sizes[path].elements for path in others)
-        for path in others if within_pass else inputs:
-            share = self._sizes[path].share
-            if within_pass:
-                share /= sum(self._sizes[other].share for other in others)
-            shares[path] = shares.get(path, 0.0) + lost * share
-        return shares
+        for path in sorted(inputs, key=lambda path: path not in gone):
+            # What had ended goes on where it was; the others follow it, and then all in turn.
+            left = self._sizes[path].elements - gone.get(path, 0)
+            shares[path] = min(max(left, 0.0), lost)
+            lost -= shares[path]
+        return {path: known + lost * self._sizes[path].share for path, known in shares.items()}
 
     def _may_have_run(self, path: str) -> bool:
         """A cache is filled in one pass only: where that was not seen here, it was another's."""

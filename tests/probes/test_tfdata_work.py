@@ -190,7 +190,7 @@ def test_passes_that_read_a_cache_are_not_work_of_what_fills_it() -> None:
 
 
 def test_what_is_concatenated_ends_part_by_part() -> None:
-    sizes = {"a": PartSize(10, 0.5), "b": PartSize(10, 0.5)}
+    sizes = dict.fromkeys("ab", PartSize(10, 0.5, ("a", "b")))
     iterator = Readings(SeenStages(), sizes)
     paths = {1: "root", 2: "both", 3: "a", 4: "b"}
     root, both = node(1, "Root", 2, elements=4), node(2, "Concatenate", 3, elements=4)
@@ -198,6 +198,20 @@ def test_what_is_concatenated_ends_part_by_part() -> None:
     root, both = node(1, "Root", 2, elements=12), node(2, "Concatenate", 4, elements=12)
     found = iterator.read(paths, root, both, node(4, "Map", elements=2))
     assert (found["a"], found["b"]) == (6, 2)
+
+
+def test_a_part_that_was_never_seen_is_not_taken_for_the_one_that_was() -> None:
+    iterator = Readings(SeenStages(), dict.fromkeys("ab", PartSize(10, 0.5, ("a", "b"))))
+    made = 0
+    for first, given in ((3, 4), (5, 44), (7, 84)):  # two passes between readings
+        paths = {1: "root", 2: "repeat", first: "both", first + 1: "a"}
+        root, repeat = (
+            node(1, "Root", 2, elements=given),
+            node(2, "ForeverRepeat", first, elements=given),
+        )
+        both = node(first, "Concatenate", first + 1, elements=4)
+        made += iterator.read(paths, root, repeat, both, node(first + 1, "Map", elements=4))["a"]
+    assert made == 4 + 20 + 20
 
 
 def test_time_in_python_generators_is_taken_off_their_nodes() -> None:
