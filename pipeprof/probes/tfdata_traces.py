@@ -24,9 +24,11 @@ from pipeprof.series import IntArray
 from pipeprof.steps import time_inside
 
 # Windows are short, few and ever further apart: each costs its steps time, and about 0.1 s at its end.
+# One that the end of an epoch cuts short is followed by the next at once.
 STEPS_PER_WINDOW = 12
 LONGEST_WINDOW_NS = 10_000_000_000
-MOST_WINDOWS = 4
+MOST_STEPS = 4 * STEPS_PER_WINDOW
+MOST_WINDOWS = 12
 MOST_BYTES = 20_000_000
 
 
@@ -37,6 +39,7 @@ class TracedWaits:
         self._window: ProfilerWindow | None = None
         self._windows = 0
         self._next_step = 0
+        self._told = 0
         self._steps: list[tuple[int, int]] = []
 
     def step_ended(self, loop: OpenLoop, now: int) -> None:
@@ -45,7 +48,6 @@ class TracedWaits:
             if self._windows < MOST_WINDOWS and loop.step >= self._next_step:
                 loop.leave_steps()
                 self._windows += 1
-                self._next_step = 2 * loop.step + STEPS_PER_WINDOW
                 self._window = ProfilerWindow.open()
             return
         self._steps.append((loop.step, loop.began_ns))
@@ -61,10 +63,13 @@ class TracedWaits:
             return
         loop.leave_steps()
         waits = window.close()
-        if window.size_bytes > MOST_BYTES:
-            self._windows = MOST_WINDOWS
         if waits is None or not steps:
             return
+        self._told += len(steps)
+        if self._told >= MOST_STEPS or window.size_bytes > MOST_BYTES:
+            self._windows = MOST_WINDOWS
+        if len(steps) == STEPS_PER_WINDOW:
+            self._next_step = 2 * loop.step
         starts = np.array([began_ns for _, began_ns in steps], np.int64)
         ends = np.append(starts[1:], loop.ended_ns)
         loop.waits_told_by(WaitSource.TRACE)

@@ -119,6 +119,15 @@ def test_a_pipeline_without_autotune_that_keeps_up_is_not_waited_for(tmp_path: P
     assert np.median(loop.steps.wait_ns[loop.steps.measured]) < PLANTED_S * 1e9 / 2
 
 
+def test_steps_of_short_epochs_are_traced_in_several_windows(tmp_path: Path) -> None:
+    with pipeprof.profile(untuned(batches().take(6).map(sleeping)), logdir=tmp_path) as prof:
+        train(model(), prof.dataset, epochs=10, validation_data=untuned(batches().take(2)))
+    loop, validation = prof.result.loops
+    assert loop.waits_by is WaitSource.TRACE
+    assert validation.waits_by is None  # no verdict hangs on it
+    assert prof.findings.loops[0].diagnosis.bound is Bound.INPUT
+
+
 def test_a_bare_generator_without_autotune_needs_no_trace(tmp_path: Path) -> None:
     def slowly() -> Iterator[Batch]:
         for _ in range(STEPS):
