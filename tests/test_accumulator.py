@@ -24,6 +24,7 @@ from pipeprof.recording import (
     WaitSource,
 )
 from pipeprof.records import Kind
+from pipeprof.subjects import FIRST_STARTS, LAST_STARTS
 from tests.builders import MS, PID, SECOND, START_NS
 from tests.streams import (
     CODE_LINE,
@@ -106,6 +107,19 @@ def test_bytes_and_levels_belong_to_their_stage():
     means = [g.mean() if g else None for g in (read.parallelism, read.buffer, read.buffer_size)]
     assert means == [4, 5, 6]
     assert decode.buffer is None
+
+
+def test_what_a_stage_did_at_the_beginnings_of_epochs_is_kept_of_the_first_and_the_last():
+    epochs = FIRST_STARTS + LAST_STARTS + 10
+    rows = [
+        row(Kind.EPOCH_START, READ, epoch * MS, epoch * MS + 7, inner=5 << 32 | 3, value=epoch)
+        for epoch in range(epochs)
+    ]
+    read, decode = collect(*rows, lines=NAMES).stages
+    assert len(read.starts) == FIRST_STARTS + LAST_STARTS
+    assert read.starts[:, 3].tolist() == [*range(FIRST_STARTS), *range(FIRST_STARTS + 10, epochs)]
+    assert read.starts[0].tolist()[1:] == [read.starts[0, 0] + 7, 3, 0, 5]
+    assert not len(decode.starts)
 
 
 def test_a_level_of_nothing_in_particular_is_kept_by_its_name():

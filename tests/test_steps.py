@@ -77,8 +77,9 @@ def test_a_step_that_may_lack_waits_of_another_thread_is_held_back():
 # Waits by gaps
 
 
-def test_a_steps_wait_is_what_its_gap_leaves():
-    sums = loop_sums("gap_times")
+@pytest.mark.parametrize("told_by", ["gap_times", "trace"])
+def test_a_steps_wait_is_what_its_gap_leaves(told_by: str):
+    sums = loop_sums(told_by)
     sums.add_steps(steps(0, 4))
     add_gaps(sums, {0: 4, 1: 0, 2: 25})
     sums.settle(until_ns=0)

@@ -304,10 +304,12 @@ class TfDataProbe:
         began_ns = tracked.made_ns if tracked.stages is None else None
         if tracked.stages is None:
             tracked.stages = IteratorStages(self._stages_of(tracked))
-            if tracked.early is not None:  # inputs that have ended since are in no later reading
-                early, then = tracked.early
+            early, then = tracked.early or (snapshot, now)
+            if not early.nodes.keys() <= snapshot.nodes.keys():
+                # Inputs that have ended since are in no later reading.
                 tracked.stages.record(early, 0, tracked.read_ns, then, began_ns)
-                tracked.snapshot, tracked.read_ns, tracked.early = early, then, None
+                tracked.snapshot, tracked.read_ns = early, then
+            tracked.early = None
         python_ns = self._generators.take_ns()
         tracked.stages.record(snapshot, python_ns, tracked.read_ns, now, began_ns)
 

@@ -11,7 +11,7 @@ from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.autotune import say_tuned, steps_ended
 from pipeprof.analysis.findings import AutotuneFinding
 from pipeprof.levels import Level, TfDataLevel
-from pipeprof.recording import Cpu, Input, InputKind, Loop, Stage, StageKind
+from pipeprof.recording import Cpu, Input, InputKind, Loop, Stage, StageKind, WaitSource
 from tests.builders import MS, evenly, gauge, loop, profile, stage
 
 GB = 1_000_000_000
@@ -187,3 +187,23 @@ def test_autotune_that_is_switched_off_is_told() -> None:
 
 def test_what_tf_data_did_not_feed_has_no_autotune() -> None:
     assert analyse(profile(stages=(stage(),))).autotune is None
+
+
+def test_a_loop_that_waits_without_autotune_is_told_to_switch_it_on() -> None:
+    waits = [20 * MS if 5 <= step < 45 else -1 for step in range(100)]
+    off = loop(
+        fed_by=replace(TF_DATA, autotune=False),
+        wait_ns=waits,
+        compute_ns=[10 * MS if wait >= 0 else 25 * MS for wait in waits],
+        waits_by=WaitSource.TRACE,
+    )
+    main = analyse(profile(loops=(off,))).main
+    assert main is not None
+    said = main.diagnosis
+    assert said.measured_by is WaitSource.TRACE
+    assert said.advice[-1].action == "autotune"
+    assert "The waits are those of 40 traced steps" in " ".join(said.evidence)
+    assert 0.5 < said.confidence < 0.7  # few steps, but chosen among all, and slowed
+    on = analyse(profile(loops=(replace(off, input=TF_DATA),))).main
+    assert on is not None
+    assert "autotune" not in [each.action for each in on.diagnosis.advice]
