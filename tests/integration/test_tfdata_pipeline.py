@@ -458,3 +458,63 @@ def test_a_dataset_given_to_keras_stays_the_users() -> None:
         "map → batch": "runs fused with batch",
         "from_tensor_slices": None,
     }
+
+
+def test_what_the_tf_data_service_prepares_is_one_remote_stage() -> None:
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer()
+    address = dispatcher.target.partition("://")[2]
+    worker = service.WorkerServer(service.WorkerConfig(dispatcher_address=address))
+    distributed = service.distribute("parallel_epochs", dispatcher.target)
+    _, identities = run(many().map(in_python).apply(distributed).map(plain).batch(2), 5)
+    (remote,) = (one for one in identities.values() if one.running == "DataService")
+    assert (remote.name, remote.kind) == ("tf.data service", StageKind.TF_DATA_REMOTE)
+    unpacking = [one for one in identities.values() if one.stage == remote.path and one != remote]
+    assert [one.remark for one in unpacking] == ["part of tf.data service"]
+    assert UNALIGNED not in {one.remark for one in identities.values()}
+    del worker, dispatcher
+
+
+def test_the_first_pass_of_a_cache_is_told_from_later_ones() -> None:
+    dataset = Dataset.range(6).map(plain).cache().repeat()
+    first, later = run(dataset, 3)[1], run(dataset, 20)[1]
+    remarks = [
+        {one.path: one.remark for one in found.values() if one.written == "cache"}
+        for found in (first, later)
+    ]
+    assert [list(said.values()) for said in remarks] == [
+        ["first pass, fills it"],
+        ["later passes, read it"],
+    ]
+    assert remarks[0].keys() != remarks[1].keys()
+
+
+def test_what_serves_one_transformation_is_one_stage(tmp_path: Path) -> None:
+    files = write_files(tmp_path)
+    cases = {
+        "numbers": from_numbers().batch(2),
+        "TFRecordDataset": tf.data.TFRecordDataset(files).repeat(),
+        "snapshot": Dataset.range(50).snapshot(str(tmp_path / "snapshot")).batch(2),
+        "sample_from_datasets": Dataset.sample_from_datasets([many(), many()], [0.5, 0.5]),
+    }
+    for name, dataset in cases.items():
+        _, identities = run(dataset, 5)
+        (whole,) = {one.stage for one in identities.values() if one.name == name}
+        parts = [one for one in identities.values() if one.stage == whole]
+        assert len(parts) > 1
+        shown = {one.name for one in identities.values() if one.stage == one.path}
+        assert not {one.name for one in parts if one.stage != one.path} & shown - {"map", "batch"}
+
+
+def test_a_function_made_inside_a_converted_one_has_its_own_line() -> None:
+    def made(step: int) -> Callable[[Any], Any]:
+        def add(x: Any) -> Any:
+            return x + step
+
+        return add
+
+    inner = describe_pipeline(many().interleave(lambda x: many().map(made(3)))).output.inner  # type: ignore[union-attr]
+    assert inner is not None
+    assert inner.shown == "add"
+    assert inner.location is not None
+    assert inner.location.short.startswith("test_tfdata_pipeline.py:")
