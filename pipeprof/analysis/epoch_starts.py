@@ -161,7 +161,10 @@ class _Pass:
                 yield _Found(cause, stage, surplus, None)
                 continue
             all_ms = sum(map(self._lasted_ms, below))
-            work_ms = all_ms * min(surplus / max(taken, 1), 1.0)
+            # What has ended was last read while it worked: the rest went at the same pace.
+            goes_on = any(self._rows[i][_READ] == row[_READ] for i in below)
+            share = surplus / max(taken, 1)
+            work_ms = all_ms * (min(share, 1.0) if goes_on else share)
             cache = self._written_cache(below)
             if cache is None:
                 yield _Found(cause, stage, surplus, work_ms)

@@ -1,6 +1,7 @@
 """Why epochs begin with a wait: planted beginnings of tf.data pipelines, and their opposites."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -164,3 +165,14 @@ def test_what_the_very_first_step_waits_may_be_the_training_that_starts() -> Non
     # Not where each fetch was timed by itself.
     timed = fit(first_ms=(900, 1, 1), waits_by=WaitSource.ITERATOR)
     assert starts_of(timed)[0].cause is None
+
+
+def test_what_ended_before_the_first_batch_is_taken_to_have_gone_on_at_its_pace() -> None:
+    during = fit()
+    batch, shuffle, decode = filled(during)
+    early = decode.starts.copy()
+    early[:, 1] -= 100 * MS  # read while a third of the elements had been made
+    early[:, 2], early[:, 3] = 344, 163 * MS
+    starts = starts_of(during, batch, shuffle, replace(decode, starts=early))
+    assert causes(starts) == [(StartCause.FILL, "shuffle", 999 + BATCH)] * EPOCHS
+    assert starts[1].work_ms == pytest.approx(163 * 1031 / 344)
