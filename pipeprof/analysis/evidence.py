@@ -39,7 +39,7 @@ def find_evidence(case: Case) -> tuple[str, ...]:
             said = _why_compute(case)
         case _:
             said = _why_waiting(case)
-    return (*said, *_what_weakens(case), *_how_to_see_inside(case))
+    return (*said, *_of_forking(case), *_what_weakens(case), *_how_to_see_inside(case))
 
 
 def percent(ratio: float) -> str:
@@ -166,7 +166,12 @@ def _of_workers(case: Case, worst: Use) -> Iterator[str]:
             f"Worker processes take {milliseconds(sequence.cost_ms)} of work a step off the "
             f"training's process; sending the batches there takes {milliseconds(transport.cost_ms)}."
         )
-    if fed_by.start_method == "fork" and "tensorflow" in case.seen.profile.run.versions:
+
+
+def _of_forking(case: Case) -> Iterator[str]:
+    """A hang that may come at any time, however fast the input is."""
+    forks = case.seen.loop.input.start_method == "fork"
+    if forks and "tensorflow" in case.seen.profile.run.versions:
         yield (
             "The workers are forked from a process in which TensorFlow runs threads, and may hang: "
             "multiprocessing.set_start_method('forkserver') is safe."

@@ -36,6 +36,8 @@ def describe_sequence(sequence: Any) -> dict[str, Any]:
     workers = getattr(sequence, "workers", None)
     processes = getattr(sequence, "use_multiprocessing", None)
     queue_size = getattr(sequence, "max_queue_size", None)
+    if workers in (0, 1) and not processes:
+        queue_size = None  # Keras then loads without a queue, whatever its size
     return describe_input(
         InputKind.SEQUENCE,
         original_class(sequence).__name__,
@@ -106,7 +108,8 @@ def _timed_getitem(
             batch = get(self, index)
         except BaseException as error:
             site.finish(recorder, lane, begun)
-            if lane.native_id != main_id:
+            # An interrupt of the whole training is no fault of the batch.
+            if lane.native_id != main_id and isinstance(error, Exception):
                 _tell_failure(recorder, lane, index, error)
             raise
         end_ns = site.finish(recorder, lane, begun)
@@ -116,7 +119,7 @@ def _timed_getitem(
     return __getitem__
 
 
-def _tell_failure(recorder: Recorder, lane: LaneWriter, index: Any, error: BaseException) -> None:
+def _tell_failure(recorder: Recorder, lane: LaneWriter, index: Any, error: Exception) -> None:
     own = lane.native_id == recorder.pid
     who = f"worker process {recorder.pid}" if own else f"thread {lane.native_id}"
     try:

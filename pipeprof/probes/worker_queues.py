@@ -93,9 +93,8 @@ def find_queue(source: Iterator[Any]) -> WorkerQueue | None:
     if not inspect.isgenerator(source) or source.gi_frame is None:
         return None
     owner = source.gi_frame.f_locals.get("self")
-    for enqueuer in (getattr(owner, "enqueuer", None), owner):
-        sequence = getattr(enqueuer, "py_dataset", None) or getattr(enqueuer, "sequence", None)
-        pool = getattr(type(sequence), POOL, None)
-        if pool is not None:
-            return WorkerQueue(enqueuer, pool)
-    return None
+    # Keras 3's adapter has none where it loads without workers; Keras 2's generator is the enqueuer's own.
+    enqueuer = getattr(owner, "enqueuer", owner)
+    sequence = getattr(enqueuer, "py_dataset", None) or getattr(enqueuer, "sequence", None)
+    pool = getattr(type(sequence), POOL, None)
+    return WorkerQueue(enqueuer, pool) if pool is not None else None

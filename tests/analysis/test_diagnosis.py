@@ -661,6 +661,20 @@ def test_what_processes_save_is_told_beside_what_they_cost() -> None:
     assert any("forkserver" in sentence for sentence in evidence)
 
 
+@pytest.mark.parametrize("wait_ms", [1, 90])
+@pytest.mark.parametrize(("start_method", "told"), [("fork", True), ("spawn", False)])
+def test_forking_beside_tensorflow_is_told_whatever_the_verdict(
+    wait_ms: int, start_method: str, told: bool
+) -> None:
+    fed_by = dataclasses.replace(SEQUENCE, start_method=start_method)
+    fit = loop(wait_ns=wait_ms * MS, compute_ns=(100 - wait_ms) * MS, fed_by=fed_by)
+    found = analyse(profile(loops=(fit,), lanes=workers(4, fit)))
+
+    assert found.main is not None
+    evidence = found.main.diagnosis.evidence
+    assert sum("forkserver" in sentence for sentence in evidence) == told
+
+
 @pytest.mark.parametrize(("count", "processes", "told"), [(1, False, True), (1, True, False)])
 def test_a_choice_of_workers_that_has_no_effect_is_told(
     count: int, processes: bool, told: bool

@@ -15,7 +15,7 @@ from pipeprof.accumulator import Accumulator
 from pipeprof.collector import RingSet
 from pipeprof.probes.datasets import watch_dataset
 from pipeprof.probes.disguises import disguise
-from pipeprof.probes.sequences import Parcel, open_parcel, watch_sequence
+from pipeprof.probes.sequences import Parcel, describe_sequence, open_parcel, watch_sequence
 from pipeprof.probes.watch import Watch
 from pipeprof.recorder import Recorder, host_name
 from pipeprof.recording import InputKind, Role, StageKind
@@ -260,6 +260,39 @@ def test_what_goes_wrong_in_a_worker_goes_wrong_as_without_us() -> None:
         with pytest.raises(multiprocessing.pool.MaybeEncodingError, match="<lambda>"):
             run_pool("fork", in_worker, [14])
         release()
+
+
+class Interrupted(Images):
+    def __getitem__(self, index: int) -> Any:
+        raise KeyboardInterrupt if index else ValueError("spoiled")
+
+
+@pytest.mark.parametrize(("index", "told"), [(0, 1), (1, 0)])
+def test_a_batch_that_fails_is_told_and_an_interrupt_is_none(index: int, told: int) -> None:
+    mine = Interrupted()
+    with recording_on() as recorder:
+        release = watched(recorder, mine)
+
+        def take() -> None:
+            with pytest.raises((ValueError, KeyboardInterrupt)):
+                mine[index]
+
+        worker = threading.Thread(target=take)
+        worker.start()
+        worker.join()
+        release()
+        assert len(warnings_of(recorder)) == told
+
+
+@pytest.mark.parametrize(
+    ("workers", "processes", "queue_size"), [(1, False, None), (1, True, 7), (2, False, 7)]
+)
+def test_there_is_no_queue_without_workers(
+    workers: int, processes: bool, queue_size: int | None
+) -> None:
+    mine: Any = Images()
+    mine.workers, mine.use_multiprocessing, mine.max_queue_size = workers, processes, 7
+    assert describe_sequence(mine)["queue_size"] == queue_size
 
 
 def get_in_worker(index: int) -> Any:

@@ -102,12 +102,21 @@ def generator(self: Any) -> Iterator[int]:
     yield 1
 
 
+class WithoutWorkers:
+    """An adapter of Keras 3 for a sequence that is to be loaded without workers."""
+
+    def __init__(self, sequence: Any) -> None:
+        self.py_dataset = sequence
+        self.enqueuer = None
+
+
 @pytest.mark.parametrize(
     "source",
     [
         iter([1]),
         generator(None),
         generator(Keras3(Sequence())),
+        generator(WithoutWorkers(watched())),
         Keras2(Sequence()).get(),
         (n for n in range(3)),
     ],
