@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Bottleneck, Diagnosis, Findings
 from pipeprof.recording import (
+    STAGE_CHANNELS,
     Cpu,
     Input,
     InputKind,
@@ -91,7 +92,9 @@ def stages(draw: st.DrawFn, number: int, count: int, lanes: int, during: Loop) -
 
 
 def _idle(number: int, kind: StageKind) -> Stage:
-    nothing = Binned(start_ns=START_NS, width_ns=MS, sums=np.zeros((0, 5), np.int64))
+    nothing = Binned(
+        start_ns=START_NS, width_ns=MS, sums=np.zeros((0, len(STAGE_CHANNELS)), np.int64)
+    )
     return Stage(name=f"stage{number}", kind=kind, work=nothing)
 
 
