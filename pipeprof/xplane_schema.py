@@ -128,7 +128,10 @@ def _message_class(name: str) -> Any:
     return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
 
 
-# A whole file (``XSpace.FromString`` parses one) and a stat of an event; the other messages are
-# reached through them (``space.planes.add()``). No type checker can know their fields.
+# A whole file (``XSpace.FromString`` parses one), a stat of an event, and what is read by itself; the
+# other messages are reached through them (``space.planes.add()``). No type checker can know their
+# fields.
 XSpace: Any = _message_class("XSpace")
+XPlane: Any = _message_class("XPlane")
+XLine: Any = _message_class("XLine")
 XStat: Any = _message_class("XStat")

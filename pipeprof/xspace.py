@@ -1,0 +1,302 @@
+"""What a trace of TensorFlow's profiler tells of devices: an XSpace file, read without TensorFlow.
+
+A plane is a device or a host, a line one of its streams or threads. Only the lines that are needed
+are unpacked, one after the other, so that a large trace needs little memory.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from pipeprof.errors import RunDamaged
+from pipeprof.series import IntArray
+from pipeprof.steps import time_inside
+from pipeprof.xplane_schema import XLine, XPlane
+
+HOST_PLANE = "/host:CPU"
+
+_DEVICE = re.compile(r"/device:(?:GPU|TPU):\d+")
+_STEPS_LINE = "Steps"
+_STREAM = re.compile(r"Stream #")
+_TO_DEVICE = re.compile(r"(?i)memcpy_?(h2d|htod)")
+_COPY = re.compile(r"(?i)memcpy")
+_FETCH = re.compile(r"IteratorGetNext\w*::DoCompute")
+
+# Fields of the messages taken apart here, see `xplane_schema`.
+_PLANES = 1
+_LINES = 3
+_LINE_NAME = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSteps:
+    """What a device did in each step; arrays with one entry a step, times on the trace's clock.
+
+    Times in which several streams work at once count once.
+
+    Attributes:
+        start_ns: begins of the steps.
+        end_ns: their ends.
+        compute_ns: how long kernels ran. XProf's 'device compute' adds the few copies that belong
+            to an operation of the step.
+        copy_in_ns: how long data was copied from the host to the device.
+        busy_ns: how long kernels or copies of any direction ran.
+        idle_waiting_ns: how long none of them ran while the training waited for its next batch.
+    """
+
+    start_ns: IntArray
+    end_ns: IntArray
+    compute_ns: IntArray
+    copy_in_ns: IntArray
+    busy_ns: IntArray
+    idle_waiting_ns: IntArray
+
+    def __len__(self) -> int:
+        return len(self.start_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A device of a trace on which something ran."""
+
+    name: str
+    steps: DeviceSteps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What was read of a trace; all times on its clock.
+
+    Attributes:
+        devices: those on which something ran.
+        steps: the host's marked steps, as rows of begin and end.
+        fetches: when a batch was fetched from tf.data, as rows of begin and end.
+    """
+
+    devices: tuple[Device, ...]
+    steps: IntArray
+    fetches: IntArray
+
+
+def read_trace(path: Path) -> Trace:
+    """Reads an XSpace file.
+
+    Raises:
+        RunDamaged: it is no XSpace, or cut short.
+        OSError: it cannot be read.
+    """
+    try:
+        return _read(path.read_bytes())
+    except (DecodeError, IndexError, ValueError) as error:
+        raise RunDamaged(f"expected a whole trace (XSpace) in {path}: {error}") from error
+
+
+def _read(data: bytes) -> Trace:
+    steps = fetches = _no_rows()
+    streams: list[tuple[str, _Streams]] = []
+    seen_host = False
+    for plane in _planes(data):
+        if plane.name == HOST_PLANE and not seen_host:
+            seen_host = True
+            steps, fetches = _read_host(plane)
+        elif _DEVICE.match(plane.name):
+            found = _read_streams(plane)
+            if len(found.all):
+                streams.append((plane.name, found))
+    devices = tuple(
+        Device(name=name, steps=_device_steps(found, steps, fetches)) for name, found in streams
+    )
+    return Trace(devices=devices, steps=steps, fetches=fetches)
+
+
+# Devices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Streams:
+    compute: IntArray
+    copy_in: IntArray
+    all: IntArray
+    steps: IntArray
+
+
+def _read_streams(plane: "_Plane") -> _Streams:
+    """The work of a device by what it is; an event is a copy if its name says so."""
+    compute, copies_in, copies, steps = [_no_rows()], [_no_rows()], [_no_rows()], [_no_rows()]
+    to_device = plane.kinds(lambda name: bool(_TO_DEVICE.search(name)))
+    any_copy = plane.kinds(lambda name: bool(_COPY.search(name)))
+    for line in plane.lines(lambda name: name == _STEPS_LINE or bool(_STREAM.match(name))):
+        kinds, rows = _events(line)
+        if line.name == _STEPS_LINE:
+            steps.append(rows)
+            continue
+        are_copies = np.isin(kinds, any_copy)
+        compute.append(rows[~are_copies])
+        copies.append(rows[are_copies])
+        copies_in.append(rows[np.isin(kinds, to_device)])
+    return _Streams(
+        compute=_in_order(compute),
+        copy_in=_in_order(copies_in),
+        all=_in_order([*compute, *copies]),
+        steps=_in_order(steps),
+    )
+
+
+def _device_steps(streams: _Streams, host_steps: IntArray, fetches: IntArray) -> DeviceSteps:
+    """Its own steps where the trace has them, else those that the host marked."""
+    starts, ends = (streams.steps if len(streams.steps) else host_steps).T
+    # Time in either, less time at work, is time that was waited while nothing ran.
+    either = time_inside(_in_order([fetches, streams.all]), starts, ends)
+    busy = time_inside(streams.all, starts, ends)
+    return DeviceSteps(
+        start_ns=starts,
+        end_ns=ends,
+        compute_ns=time_inside(streams.compute, starts, ends),
+        copy_in_ns=time_inside(streams.copy_in, starts, ends),
+        busy_ns=busy,
+        idle_waiting_ns=either - busy,
+    )
+
+
+# The host
+
+
+def _read_host(plane: "_Plane") -> tuple[IntArray, IntArray]:
+    """Marked steps, and when batches were fetched."""
+    fetching = plane.kinds(lambda name: bool(_FETCH.match(name)))
+    marks = plane.stats("step_num", "_r")
+    steps, fetches = [_no_rows()], [_no_rows()]
+    for line in plane.lines(lambda _: True):
+        kinds, rows = _events(line)
+        fetches.append(rows[np.isin(kinds, fetching)])
+        if len(marks) == 2:
+            steps.append(rows[_marked(line, kinds, marks)])
+    return _in_order(steps), _in_order(fetches)
+
+
+def _marked(line: Any, kinds: IntArray, marks: set[int]) -> list[int]:
+    """Which events of a line are marked; looks closer only at kinds whose first event is."""
+    events = line.events
+
+    def is_marked(index: int) -> bool:
+        return marks <= {stat.metadata_id for stat in events[index].stats}
+
+    found, firsts = np.unique(kinds, return_index=True)
+    likely = found[np.array([is_marked(first) for first in firsts.tolist()], bool)]
+    return [index for index in np.flatnonzero(np.isin(kinds, likely)).tolist() if is_marked(index)]
+
+
+def _events(line: Any) -> tuple[IntArray, IntArray]:
+    """Kinds of a line's events, and their rows of begin and end in nanoseconds."""
+    columns = ((event.metadata_id, event.offset_ps, event.duration_ps) for event in line.events)
+    flat = np.fromiter(chain.from_iterable(columns), np.int64, 3 * len(line.events))
+    kinds, offset_ps, duration_ps = flat.reshape(-1, 3).T
+    borders_ps = np.column_stack([offset_ps, offset_ps + duration_ps])
+    return kinds, line.timestamp_ns + (borders_ps + 500) // 1000
+
+
+def _in_order(parts: list[IntArray]) -> IntArray:
+    rows: IntArray = np.concatenate(parts)
+    return rows[np.argsort(rows[:, 0], kind="stable")]
+
+
+def _no_rows() -> IntArray:
+    return np.empty((0, 2), np.int64)
+
+
+# The file
+
+
+@dataclass(slots=True)
+class _Plane:
+    """A plane whose lines are still packed."""
+
+    described: Any
+    packed: list[memoryview]
+
+    @property
+    def name(self) -> str:
+        name: str = self.described.name
+        return name
+
+    def kinds(self, chosen: Callable[[str], bool]) -> list[int]:
+        """Numbers of the kinds of events with such a name."""
+        kinds = self.described.event_metadata.items()
+        return [number for number, kind in kinds if chosen(kind.name)]
+
+    def stats(self, *names: str) -> set[int]:
+        """Numbers of the stats of these names."""
+        stats = self.described.stat_metadata.items()
+        return {number for number, stat in stats if stat.name in names}
+
+    def lines(self, chosen: Callable[[str], bool]) -> Iterator[Any]:
+        """Unpacks the lines with such a name, one after the other."""
+        for packed in self.packed:
+            if chosen(_line_name(packed)):
+                yield XLine.FromString(packed)
+
+
+def _planes(data: bytes) -> Iterator[_Plane]:
+    for number, _, message in _fields(memoryview(data)):
+        if number == _PLANES:
+            packed, others = [], []
+            for inner, whole, value in _fields(message):
+                if inner == _LINES:
+                    packed.append(value)
+                else:
+                    others.append(whole)
+            yield _Plane(XPlane.FromString(b"".join(others)), packed)
+
+
+def _line_name(packed: memoryview) -> str:
+    """A line's name; it stands before the events, so nearly nothing of the line is read."""
+    for number, _, value in _fields(packed):
+        if number == _LINE_NAME:
+            return str(value, "utf-8", "replace")
+        if number > _LINE_NAME + 1:
+            break
+    return ""
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
+    """The fields of a serialised message that have a length: number, all of it, and its value.
+
+    Raises:
+        ValueError: it is cut short, or no message.
+    """
+    at, end = 0, len(message)
+    while at < end:
+        start = at
+        tag, at = _varint(message, at)
+        match tag & 7:
+            case 0:
+                _, at = _varint(message, at)
+            case 1:
+                at += 8
+            case 5:
+                at += 4
+            case 2:
+                size, at = _varint(message, at)
+                if at + size > end:
+                    raise ValueError("it is cut short")
+                yield tag >> 3, message[start : at + size], message[at : at + size]
+                at += size
+            case _:
+                raise ValueError("it is of another format")
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
