@@ -334,6 +334,12 @@ def _unpredicted(case: Case, worst: Use) -> Iterator[Advice]:
             f"{cheaper if users_own else 'Leave the training more CPU'}: no core is free, "
             "so more workers or threads will not help.",
         )
+    elif case.cause is Cause.BLOCKING and case.seen.cpu.saturated:
+        yield _open(
+            "wait_less",
+            f"Let {name} wait for less (a faster or nearer store, fewer and larger files): no core is "
+            "free for more of it at once.",
+        )
     elif case.cause is Cause.TRANSPORT:
         yield _open(
             "smaller_batches",

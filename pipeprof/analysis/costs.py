@@ -230,13 +230,17 @@ def _cpu_ratio(sums: FloatArray) -> float | None:
 def _queued_ratio(profile: Profile, window: Window, stage: Stage, cpu_ratio: float | None) -> float:
     """Of the time that its lanes were busy, how much they stood in the queue for a CPU.
 
-    A thread of a framework's pool does other work as well, and queues for that: what the stage
-    itself was on a CPU, it was not in the queue.
+    A thread that does other work as well queues for that too: it counts for as long as it was busy
+    here, and what the stage itself was on a CPU, it was not in the queue.
     """
     lanes = [profile.lanes[number] for number in by_work(stage.lanes)]
-    read = [(lane.busy, lane.cpu) for lane in lanes if lane.cpu is not None]
-    busy_ns = sum(float(window.sums(busy)[0]) for busy, _ in read)
-    queued_ns = sum(float(window.sums(cpu)[_QUEUED]) for _, cpu in read)
+    read = [
+        (float(window.sums(lane.busy)[0]), float(window.sums(lane.cpu)[_QUEUED]))
+        for lane in lanes
+        if lane.cpu is not None
+    ]
+    busy_ns = sum(busy for busy, _ in read)
+    queued_ns = sum(min(queued, busy) for busy, queued in read)
     not_on_cpu = 1.0 - (cpu_ratio or 0.0)
     return min(queued_ns / busy_ns, not_on_cpu) if busy_ns > 0 else 0.0
 

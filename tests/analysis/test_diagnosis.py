@@ -326,6 +326,43 @@ def test_a_generator_that_waits_is_blocking() -> None:
     assert "only 4 % of it is CPU time" in said.evidence[0]
 
 
+def test_a_thread_that_queues_for_other_work_does_not_make_a_sleeping_stage_queue() -> None:
+    fit = loop(steps=300, wait_ns=20 * MS, compute_ns=10 * MS, lane=0, fed_by=THREADS)
+    main = lane(busy_ns=60 * MS, cpu_ns=SECOND, queued_ns=7 * SECOND, during=fit)
+    worker = lane(
+        "Thread (worker)",
+        Role.WORKER,
+        tid=9,
+        busy_ns=8 * SECOND,
+        cpu_ns=80 * MS,
+        queued_ns=90 * MS,
+        during=fit,
+    )
+    # Keras takes the first batches on the main thread.
+    sleeps = stage(
+        "load",
+        StageKind.SEQUENCE,
+        cost_ns=27 * MS,
+        cpu_ratio=0.01,
+        lanes={0: 60 * MS, 1: 8 * SECOND},
+        during=fit,
+    )
+
+    assert planted(sleeps, during=fit, lanes=(main, worker)).cause is Cause.BLOCKING
+
+
+def test_what_waits_while_no_core_is_free_is_to_wait_less() -> None:
+    fit = loop(fed_by=THREADS)
+    said = planted(
+        stage("load", StageKind.SEQUENCE, cost_ns=20 * MS, cpu_ratio=0.01, during=fit),
+        during=fit,
+        cpu=cpu_in_use(0.97, fit),
+    )
+
+    assert said.cause is Cause.BLOCKING
+    assert [advice.action for advice in said.advice] == ["wait_less"]
+
+
 @pytest.mark.parametrize(
     ("queued_ns", "cause"),
     [
