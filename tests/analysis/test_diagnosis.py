@@ -360,7 +360,9 @@ def test_what_waits_while_no_core_is_free_is_to_wait_less() -> None:
     )
 
     assert said.cause is Cause.BLOCKING
-    assert [advice.action for advice in said.advice] == ["wait_less"]
+    actions = {advice.action for advice in said.advice}
+    assert "wait_less" in actions
+    assert "workers" not in actions
 
 
 @pytest.mark.parametrize(
