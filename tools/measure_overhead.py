@@ -203,7 +203,7 @@ def tfdata_fit(logdir: Path, pairs: int) -> list[Row]:
     model = keras.Sequential(
         [
             keras.layers.Conv2D(16, 3),
-            keras.layers.Conv2D(16, 3),
+            keras.layers.Conv2D(8, 3),
             keras.layers.Flatten(),
             keras.layers.Dense(2),
         ]

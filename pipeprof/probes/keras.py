@@ -102,8 +102,8 @@ class KerasProbe:
             fed_by = watched.fed_by
             if (fed_by.get("workers") or 0) > 1 or fed_by.get("multiprocessing"):
                 self._watch.recorder.warn(
-                    "The waits are not seen: Keras had made its queue of workers before the "
-                    "profile began. Give the dataset to pipeprof.profile() to see them."
+                    "Waits are seen in short traces at most: Keras had made its queue of workers "
+                    "before the profile began. Give the dataset to pipeprof.profile() to see them all."
                 )
         self._fed_by.append(fed_by)
         self._begin(LoopKind.FIT, _Joined(model))

@@ -27,16 +27,16 @@ from tests.integration.feeds import (
 pytestmark = pytest.mark.integration
 
 GAPS = WaitSource.GAP_TIMES
-FEEDS: dict[str, tuple[Callable[[], Any], dict[str, Any], InputKind, WaitSource | None]] = {
+FEEDS: dict[str, tuple[Callable[[], Any], dict[str, Any], InputKind, WaitSource]] = {
     "arrays": (digits, {"batch_size": BATCH}, InputKind.ARRAYS, GAPS),
     "generator": (batches, {"steps_per_epoch": BATCHES}, InputKind.GENERATOR, GAPS),
     "PyDataset": (Digits, {}, InputKind.SEQUENCE, GAPS),
-    "threads": (lambda: Digits(workers=2), {}, InputKind.SEQUENCE, None),
+    "threads": (lambda: Digits(workers=2), {}, InputKind.SEQUENCE, WaitSource.TRACE),
     "processes": (
         lambda: Digits(workers=2, use_multiprocessing=True),
         {},
         InputKind.SEQUENCE,
-        None,
+        WaitSource.TRACE,
     ),
     "tf.data": (dataset, {}, InputKind.TF_DATA, GAPS),
 }
@@ -55,8 +55,8 @@ def test_a_fit_is_seen_by_a_callback(name: str, tmp_path: Path) -> None:
     assert (loop.step_count, loop.batch_count, loop.sample_count) == (STEPS, STEPS, SAMPLES)
     assert loop.waits_by is waits_by
     # Keras makes its queue of workers before it asks the first callback.
-    warnings = ["The waits are not seen" in one for one in callback.result.run.warnings]
-    assert warnings == ([True] if waits_by is None else [])
+    warnings = ["Waits are seen in short traces" in one for one in callback.result.run.warnings]
+    assert warnings == ([True] if waits_by is WaitSource.TRACE else [])
     assert list(tmp_path.glob("plugins/pipeprof/*/*.json"))
 
 
