@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,8 @@ import numpy as np
 import pipeprof
 from pipeprof import machine, ring
 from pipeprof.clock import now_ns
+from pipeprof.probes import generator_chains
+from pipeprof.probes.py_spy import Recording
 from pipeprof.probes.threads import SAMPLE_HZ
 from pipeprof.session import profile
 
@@ -338,6 +341,68 @@ def many_threads(logdir: Path, pairs: int) -> list[Row]:
     ]
 
 
+def stacks(logdir: Path, pairs: int) -> list[Row]:
+    """What a window of py-spy costs: to Python code that runs beside it, and in CPU time of its own."""
+    numbers = range(2_000_000)
+    spent: list[float] = []
+
+    def work() -> float:
+        return _cpu_seconds(lambda: [number * number % 7 for number in numbers])
+
+    def watched() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        windows = [Recording(os.getpid(), seconds=2, gil=gil) for gil in (False, True)]
+        taken = work()
+        for window in windows:
+            window.collect()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        return taken
+
+    slower = _slow_down(work, watched, pairs)
+    own = f"{statistics.median(spent):.2f} s"
+    return [
+        ("CPU time of Python code while `--stacks` looks (5 windows of 2 s a run)", slower, ""),
+        ("CPU time of py-spy in a window of `--stacks`", own, ""),
+    ]
+
+
+def inner_generators(logdir: Path, pairs: int) -> list[Row]:
+    """What it costs to time a generator inside a generator, where the interpreter can."""
+    name = "timing an element of an inner generator (Python 3.12 and later)"
+    if sys.version_info < (3, 12):
+        return [(name, "not timed by this Python", "")]
+    least_ns = 1.05 * generator_chains.LEAST_NS
+
+    def inner() -> Iterator[int]:
+        for number in range(LOOPS):
+            until = now_ns() + least_ns
+            while now_ns() < until:
+                pass
+            yield number
+
+    def outer() -> Iterator[int]:
+        yield from inner()
+
+    def seconds(batches: Iterator[int]) -> float:
+        with profile(batches, logdir=logdir, sample_hz=0) as prof:
+            return _cpu_seconds(lambda: [None for _ in prof.dataset])
+
+    def bare() -> float:  # the same work in the generator itself, which is timed anyway
+        return seconds(inner())
+
+    def watched() -> float:
+        return seconds(outer())
+
+    return [
+        (
+            f"{name}: the shortest that is timed, {generator_chains.LEAST_NS / 1e3:.0f} us",
+            _slow_down(bare, watched, pairs),
+            "",
+        )
+    ]
+
+
 # Size.
 
 
@@ -412,6 +477,8 @@ MEASUREMENTS: dict[str, Callable[[Path, int], list[Row]]] = {
     "tfdata": tfdata_fit,
     "workers": workers_fit,
     "threads": many_threads,
+    "stacks": stacks,
+    "inner_generators": inner_generators,
     "memory": memory,
     "report": report,
 }
