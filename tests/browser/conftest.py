@@ -61,7 +61,7 @@ server.main()
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> None:
-    """A browser keeps processes of its own from test to test; it is ended with the last."""
+    """A browser keeps processes of its own from test to test; it is ended with the module's last."""
 
 
 def recorded(name: str, wait_ms: int, stage_name: str = "decode") -> Profile:
@@ -139,7 +139,7 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(logdir: Path) -> Iterator[str]:
     with subprocess.Popen(
         [sys.executable, "-c", _SERVER, str(logdir)],
@@ -153,7 +153,8 @@ def address(logdir: Path) -> Iterator[str]:
         process.terminate()
 
 
-@pytest.fixture(scope="session")
+# Not for longer than these tests run: others look out for processes that are left.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     # Where it is not installed, these tests are skipped, and only then is it missed.
     playwright = importlib.import_module("playwright.sync_api")
