@@ -40,3 +40,17 @@ class TfDataLevel(Enum):
     """Bytes that AUTOTUNE may fill with buffers."""
     BUFFERED = "tf.data buffered bytes"
     """What lies in all buffers of a pipeline, a shuffle's and a cache's included."""
+
+
+class DeviceLevel(Enum):
+    """What a level of a device is of, as its driver tells it; the value is its name in the file."""
+
+    UTILISATION = "kernels running, per million"
+    """Of the time, in which at least one kernel ran."""
+    MEMORY = "device memory bytes"
+    """In use, by whomever."""
+    MEMORY_ROOM = "device memory bytes that it has"
+    OWN_MEMORY = "device memory bytes of this training"
+    """In use by the training's own processes."""
+    POWER = "power, milliwatts"
+    SM_CLOCK = "SM clock, MHz"

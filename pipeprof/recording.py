@@ -6,14 +6,16 @@ Times are integer nanoseconds on the clock of the recording (`pipeprof.clock`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePath
 
 import numpy as np
 
 from pipeprof.clock import WallAnchor
-from pipeprof.series import HISTOGRAM_BINS, Binned, BoolArray, Gauge, Histogram, IntArray
+from pipeprof.devices import Device, TraceWindow, check_devices, check_windows
+from pipeprof.series import Binned, BoolArray, Gauge, Histogram, IntArray
+from pipeprof.series_checks import check_binned, check_columns, check_gauge, check_histogram
 
 UNKNOWN_NS = -1
 
@@ -508,6 +510,8 @@ class Profile:
         gauges: other levels over time, by name (``AUTOTUNE CPU budget``).
         overhead: what the looking cost.
         stacks: what threads were doing in some windows of the run; empty where nobody looked.
+        devices: those that the training may have used, as far as anybody looked.
+        trace_windows: what TensorFlow's profiler traced, where that was asked for.
     """
 
     run: RunInfo
@@ -520,6 +524,8 @@ class Profile:
     gauges: Mapping[str, Gauge]
     overhead: Overhead
     stacks: tuple[StackSamples, ...] = ()
+    devices: tuple[Device, ...] = ()
+    trace_windows: tuple[TraceWindow, ...] = ()
 
     @property
     def main_loop(self) -> Loop | None:
@@ -555,71 +561,39 @@ def _check_arrays(profile: Profile) -> Iterator[str]:
     """The arrays of one thing are of one length; there is a time in every bin."""
     for number, loop in enumerate(profile.loops):
         name = f"loop {number}"
-        yield from _check_columns(name, loop.steps)
-        yield from _check_binned(name, loop.over_time, len(LOOP_CHANNELS))
-        yield from _check_binned(name, loop.input_over_time, len(INPUT_CHANNELS))
-        yield from _check_gauge(name, loop.input.queue)
-        yield from _check_gauge(name, loop.input.head_of_line)
+        yield from check_columns(name, loop.steps)
+        yield from check_binned(name, loop.over_time, len(LOOP_CHANNELS))
+        yield from check_binned(name, loop.input_over_time, len(INPUT_CHANNELS))
+        yield from check_gauge(name, loop.input.queue)
+        yield from check_gauge(name, loop.input.head_of_line)
         times = (loop.step_times, loop.wait_times, loop.compute_times, loop.epoch_start_times)
         for histogram in times:
-            yield from _check_histogram(name, histogram)
+            yield from check_histogram(name, histogram)
     for number, stage in enumerate(profile.stages):
         yield from _check_stage_arrays(f"stage {number}", stage)
     for number, lane in enumerate(profile.lanes):
-        yield from _check_binned(f"lane {number}", lane.busy, 1)
-        yield from _check_binned(f"lane {number}", lane.cpu, len(LANE_CPU_CHANNELS))
+        yield from check_binned(f"lane {number}", lane.busy, 1)
+        yield from check_binned(f"lane {number}", lane.cpu, len(LANE_CPU_CHANNELS))
         if lane.gil is not None and not 0 <= lane.gil.held <= lane.gil.moments:
             yield f"lane {number}: held the GIL more often than anybody looked"
-    yield from _check_binned("cpu", profile.cpu.used, 1)
-    yield from _check_binned("cpu", profile.cpu.sampled, 1)
+    yield from check_binned("cpu", profile.cpu.used, 1)
+    yield from check_binned("cpu", profile.cpu.sampled, 1)
     for name, gauge in profile.gauges.items():
-        yield from _check_gauge(name, gauge)
-    yield from _check_columns("spans", profile.spans)
+        yield from check_gauge(name, gauge)
+    yield from check_columns("spans", profile.spans)
     for number, stack in enumerate(profile.stacks):
         if not stack.lines or stack.samples < 1:
             yield f"stack {number}: without lines or samples"
+    yield from check_devices(profile.devices)
+    yield from check_windows(profile.trace_windows, len(profile.loops))
 
 
 def _check_stage_arrays(name: str, stage: Stage) -> Iterator[str]:
-    yield from _check_binned(name, stage.work, len(STAGE_CHANNELS))
+    yield from check_binned(name, stage.work, len(STAGE_CHANNELS))
     if stage.starts.ndim != 2 or stage.starts.shape[1] != len(START_COLUMNS):
         yield f"{name}: starts with other columns than {len(START_COLUMNS)}"
     for gauge in (stage.parallelism, stage.buffer, stage.buffer_size):
-        yield from _check_gauge(name, gauge)
-
-
-def _check_columns(name: str, table: Steps | Spans | Gauge) -> Iterator[str]:
-    shapes = {
-        value.shape
-        for value in (getattr(table, field.name) for field in fields(table))
-        if isinstance(value, np.ndarray)
-    }
-    if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
-        yield f"{name}: columns of different lengths"
-
-
-def _check_binned(name: str, binned: Binned | None, channels: int) -> Iterator[str]:
-    if binned is None:
-        return
-    if binned.sums.ndim != 2 or binned.sums.shape[1] != channels:
-        yield f"{name}: sums of other channels than {channels}"
-    if binned.width_ns < 1:
-        yield f"{name}: bins {binned.width_ns} ns wide"
-
-
-def _check_gauge(name: str, gauge: Gauge | None) -> Iterator[str]:
-    if gauge is None:
-        return
-    yield from _check_columns(name, gauge)
-    if gauge.width_ns < 1:
-        yield f"{name}: bins {gauge.width_ns} ns wide"
-
-
-def _check_histogram(name: str, histogram: Histogram) -> Iterator[str]:
-    if histogram.counts.ndim != 1 or len(histogram.counts) > HISTOGRAM_BINS:
-        yield f"{name}: a histogram with too many bins"
-    elif (histogram.counts < 0).any():
-        yield f"{name}: a histogram with negative counts"
+        yield from check_gauge(name, gauge)
 
 
 def _check_loops(profile: Profile) -> Iterator[str]:
@@ -667,6 +641,12 @@ def _check_times(profile: Profile) -> Iterator[str]:
         times[f"loop {number}"] = np.concatenate([alone, loop.steps.start_ns, loop.steps.end_ns])
     for number, lane in enumerate(profile.lanes):
         times[f"lane {number}"] = np.array([lane.first_ns, lane.last_ns])
+    for number, device in enumerate(profile.devices):
+        if device.steps is not None:
+            borders = [device.steps.start_ns, device.steps.end_ns]
+            times[f"device {number}"] = np.concatenate(borders)
+    for number, window in enumerate(profile.trace_windows):
+        times[f"window {number}"] = np.array([window.start_ns, window.end_ns])
     for name, its in times.items():
         if len(its) and not -_FARTHEST_NS <= its.min() <= its.max() <= _FARTHEST_NS:
             yield f"{name}: a time that no clock shows"

@@ -42,7 +42,7 @@ class Encoder:
             case enum.Enum():
                 return value.value
             case Mapping():
-                return {str(key): self.encode(item) for key, item in value.items()}
+                return {str(self.encode(key)): self.encode(item) for key, item in value.items()}
             case tuple() | list():
                 return [self.encode(item) for item in value]
             case _ if dataclasses.is_dataclass(value):
@@ -120,6 +120,8 @@ class Decoder:
         _expect(isinstance(value, dict), "an object", value)
         key_kind, item_kind = arguments
         items = {key: self._decode(item_kind, item) for key, item in value.items()}
+        if isinstance(key_kind, type) and issubclass(key_kind, enum.Enum):
+            return {_enum(key_kind, key): item for key, item in items.items()}
         if key_kind is not int:
             return items
         try:

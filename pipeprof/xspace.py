@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from pipeprof.devices import DeviceSteps
 from pipeprof.errors import RunDamaged
 from pipeprof.series import IntArray
 from pipeprof.steps import time_inside
@@ -35,34 +36,7 @@ _LINE_NAME = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceSteps:
-    """What a device did in each step; arrays with one entry a step, times on the trace's clock.
-
-    Times in which several streams work at once count once.
-
-    Attributes:
-        start_ns: begins of the steps.
-        end_ns: their ends.
-        compute_ns: how long kernels ran. XProf's 'device compute' adds the few copies that belong
-            to an operation of the step.
-        copy_in_ns: how long data was copied from the host to the device.
-        busy_ns: how long kernels or copies of any direction ran.
-        idle_waiting_ns: how long none of them ran while the training waited for its next batch.
-    """
-
-    start_ns: IntArray
-    end_ns: IntArray
-    compute_ns: IntArray
-    copy_in_ns: IntArray
-    busy_ns: IntArray
-    idle_waiting_ns: IntArray
-
-    def __len__(self) -> int:
-        return len(self.start_ns)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class TracedDevice:
     """A device of a trace on which something ran."""
 
     name: str
@@ -79,7 +53,7 @@ class Trace:
         fetches: when a batch was fetched from tf.data, as rows of begin and end.
     """
 
-    devices: tuple[Device, ...]
+    devices: tuple[TracedDevice, ...]
     steps: IntArray
     fetches: IntArray
 
@@ -110,7 +84,8 @@ def _read(data: bytes) -> Trace:
             if len(found.all):
                 streams.append((plane.name, found))
     devices = tuple(
-        Device(name=name, steps=_device_steps(found, steps, fetches)) for name, found in streams
+        TracedDevice(name=name, steps=_device_steps(found, steps, fetches))
+        for name, found in streams
     )
     return Trace(devices=devices, steps=steps, fetches=fetches)
 

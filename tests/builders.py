@@ -37,6 +37,8 @@ from pipeprof.analysis.findings import (
     Verified,
 )
 from pipeprof.clock import WallAnchor
+from pipeprof.devices import Device, DeviceSteps, TraceWindow
+from pipeprof.levels import DeviceLevel
 from pipeprof.recording import (
     UNKNOWN_NS,
     Cpu,
@@ -365,6 +367,60 @@ def step_spans(taken: Loop, number: int = 0, lane: int = 0) -> tuple[Span, ...]:
     return tuple(chain(steps, waited))
 
 
+# Devices
+
+
+def device(
+    name: str = "GPU 0",
+    *,
+    kind: str = "gpu",
+    model: str | None = None,
+    steps: int = 10,
+    step_ns: int = 30 * MS,
+    compute_ns: int = 8 * MS,
+    copy_in_ns: int = 2 * MS,
+    idle_waiting_ns: int = 15 * MS,
+    start_ns: int = START_NS,
+    levels: Mapping[DeviceLevel, Gauge] | None = None,
+) -> Device:
+    """A device with traced steps that are all alike, one after the other; none of them for 0 steps.
+
+    It is busy for as long as it computes or is copied to, one after the other.
+    """
+
+    def each(value_ns: int) -> IntArray:
+        return np.full(steps, value_ns, np.int64)
+
+    borders = start_ns + step_ns * np.arange(steps + 1)
+    traced = DeviceSteps(
+        start_ns=borders[:-1],
+        end_ns=borders[1:],
+        compute_ns=each(compute_ns),
+        copy_in_ns=each(copy_in_ns),
+        busy_ns=each(compute_ns + copy_in_ns),
+        idle_waiting_ns=each(idle_waiting_ns),
+    )
+    return Device(
+        kind=kind, name=name, model=model, steps=traced if steps else None, levels=levels or {}
+    )
+
+
+def trace_window(
+    during: Loop, first: int, *waits_ns: int, run: str = "run-1_window1", loop: int = 0
+) -> TraceWindow:
+    """A window over steps of a loop from ``first`` on, which saw them wait for so long."""
+    ordinal = np.arange(first, first + len(waits_ns))
+    return TraceWindow(
+        run=run,
+        loop=loop,
+        start_ns=int(during.steps.start_ns[first]),
+        end_ns=int(during.steps.end_ns[ordinal[-1]]),
+        step_count=len(ordinal),
+        ordinal=ordinal,
+        wait_ns=np.array(waits_ns, np.int64),
+    )
+
+
 # Recordings
 
 
@@ -424,6 +480,8 @@ def profile(
     run: RunInfo | None = None,
     overhead: Overhead | None = None,
     stacks: tuple[StackSamples, ...] = (),
+    devices: tuple[Device, ...] = (),
+    trace_windows: tuple[TraceWindow, ...] = (),
 ) -> Profile:
     """A recording of the default loop on one lane, unless told; it lasts as long as its loops."""
     chosen = (loop(),) if loops is None else loops
@@ -439,6 +497,8 @@ def profile(
         gauges=gauges or {},
         overhead=overhead or Overhead(probe_ns=200.0, events=1_000, dropped=0, collector_ns=MS),
         stacks=stacks,
+        devices=devices,
+        trace_windows=trace_windows,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeprof.levels import DeviceLevel
 from pipeprof.recording import (
     GilSamples,
     Location,
@@ -17,7 +18,20 @@ from pipeprof.recording import (
     find_damage,
 )
 from pipeprof.series import HISTOGRAM_BINS, Binned, Histogram
-from tests.builders import MS, Span, evenly, gauge, lane, loop, profile, spans, stage, step_spans
+from tests.builders import (
+    MS,
+    Span,
+    device,
+    evenly,
+    gauge,
+    lane,
+    loop,
+    profile,
+    spans,
+    stage,
+    step_spans,
+    trace_window,
+)
 
 FIT = loop(steps=4, wait_ns=2 * MS, compute_ns=MS)
 
@@ -37,6 +51,15 @@ def with_loop(**changes: Any) -> Profile:
 
 def with_stage(**changes: Any) -> Profile:
     return profile(stages=(changed(stage(during=FIT), **changes),))
+
+
+def with_device(**changes: Any) -> Profile:
+    return profile(devices=(changed(device(), **changes),))
+
+
+def with_window(**changes: Any) -> Profile:
+    window = trace_window(FIT, 1, 2 * MS, 2 * MS)
+    return profile(loops=(FIT,), trace_windows=(changed(window, **changes),))
 
 
 def ints(*values: int) -> Any:
@@ -100,6 +123,12 @@ def with_spans(*kept: Span) -> Profile:
         (changed(profile(), run__end_ns=2**62), "run: a time that no clock shows"),
         (profile(lanes=(lane(gil=GilSamples(held=3, moments=2)),)), "lane 0: held the GIL more"),
         (profile(stacks=(StackSamples(lines=(), samples=1),)), "stack 0: without lines"),
+        (with_device(steps__busy_ns=ints(1)), "device 0 (GPU 0): columns of different lengths"),
+        (with_device(levels={DeviceLevel.POWER: changed(gauge(1), width_ns=0)}), "device 0"),
+        (with_device(steps__end_ns=np.full(10, 2**61)), "device 0: a time that no clock shows"),
+        (with_window(loop=1), "window 0: no loop 1 whose steps it traced"),
+        (with_window(wait_ns=ints(1, 2, 3)), "window 0: columns"),
+        (with_window(start_ns=-(2**61)), "window 0: a time that no clock shows"),
     ],
 )
 def test_damage_is_told_and_stops_the_check(damaged: Profile, problem: str):

@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof.errors import RunDamaged
+from pipeprof.levels import DeviceLevel
 from pipeprof.recording import Cpu, Profile, Role, SpanKind
 from pipeprof.series import IntArray
 from pipeprof.storage import Decoder, Encoder
 from tests.builders import (
     MS,
     Span,
+    device,
     evenly,
     gauge,
     lane,
@@ -28,6 +30,7 @@ from tests.builders import (
     spans,
     stage,
     step_spans,
+    trace_window,
 )
 
 
@@ -54,6 +57,11 @@ def full_profile() -> Profile:
         deliveries=(signature((32, 3), (32,)),),
         gauges={"RAM": gauge(1, 2)},
         run=run_info(error="ValueError: no", warnings=("one",), exit_code=None),
+        devices=(
+            device(model="NVIDIA H200", levels={DeviceLevel.POWER: gauge(120_000)}),
+            device("GPU 1", steps=0),
+        ),
+        trace_windows=(trace_window(fit, 6, 3 * MS, 4 * MS),),
     )
 
 
