@@ -18,6 +18,7 @@ from pipeprof.errors import RunDamaged
 from pipeprof.names import SUFFIX as NAMES_SUFFIX
 from pipeprof.names import NameLogReader
 from pipeprof.recorder import RING_SUFFIX, Recorder, host_name
+from pipeprof.recording import COLLECTOR_THREAD
 from pipeprof.ring import RingReader
 
 # A pass over the rings costs some milliseconds whatever is in them, so there are few passes: more
@@ -212,7 +213,7 @@ class Collector:
         self._checkpointed: Positions = {}
         self._checkpoint_at_s = -CHECKPOINT_S
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pipeprof-collector", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=COLLECTOR_THREAD, daemon=True)
 
     def start(self) -> None:
         """Starts the thread.

@@ -19,6 +19,9 @@ from pipeprof.series_checks import check_binned, check_columns, check_gauge, che
 
 UNKNOWN_NS = -1
 
+# Name of the thread that reads the records, and of its lane.
+COLLECTOR_THREAD = "pipeprof-collector"
+
 # The clock starts with the machine; none has run for thirty years.
 _FARTHEST_NS = 10**18
 

@@ -360,6 +360,7 @@ class Session:
             self._recorder,
             steady=lambda: any(loop.is_steady for loop in subjects.loops),
             stage_files=lambda: {str(stage.facts.get("file")) for stage in subjects.stages},
+            workers=self._worker_pids,
         )
         return Sampler(LOOK_S, stacks.sample, finish=stacks.finish)
 

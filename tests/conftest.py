@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 
 import pipeprof
-from pipeprof.probes.threads import children_of
+from pipeprof.probes.processes import children_of
 
 # No test asserts a time, and a busy machine is no failure. More examples than these are for those who
 # change what they prove: pytest --hypothesis-profile=thorough.

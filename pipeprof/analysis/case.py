@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pipeprof.analysis.causes import GIL_FROM, GIL_TO, Setting, load_beside_training
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Bound, Cause, CpuFinding, InputFinding
+from pipeprof.analysis.lanes import cpu_apart_from_functions
 from pipeprof.analysis.loops import LoopTimes
 from pipeprof.analysis.windows import Window
 from pipeprof.recording import Loop, Profile
@@ -40,6 +41,7 @@ class Seen:
             lanes=self.profile.lanes,
             cpu=self.cpu,
             head_of_line_ratio=self.fed.head_of_line_ratio,
+            apart_from_functions=cpu_apart_from_functions(self.profile, self.loop, self.window),
         )
 
 

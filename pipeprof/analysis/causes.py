@@ -1,7 +1,8 @@
 """Why the bottleneck holds the training up.
 
 Each rule asks for what proves it. A CPU time that was not read is bounded by what the whole process
-tree used; what cannot be told is told as such by `known_cpu_ratio` being None.
+tree used, threads left out that surely did other work; what cannot be told is told as such by
+`known_cpu_ratio` being None.
 """
 
 from collections import defaultdict
@@ -43,12 +44,14 @@ class Setting:
         lanes: those of the profile.
         cpu: the processors.
         head_of_line_ratio: as `pipeprof.analysis.findings.InputFinding` has it.
+        apart_from_functions: cores' worth of CPU of threads that ran no function given to tf.data.
     """
 
     uses: tuple[Use, ...]
     lanes: tuple[Lane, ...]
     cpu: CpuFinding
     head_of_line_ratio: float | None = None
+    apart_from_functions: float = 0.0
 
     @property
     def room(self) -> float:
@@ -106,7 +109,10 @@ def known_cpu_ratio(use: Use, setting: Setting) -> float | None:
         return use.cpu_ratio
     if setting.cpu.process_ratio is None or use.at_work <= 0:
         return None
-    at_most = setting.cpu.process_ratio * setting.room / use.at_work
+    used = setting.cpu.process_ratio * setting.room
+    if use.stage.kind in (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON) and use.stage.function:
+        used = max(used - setting.apart_from_functions, 0.0)
+    at_most = used / use.at_work
     return at_most if at_most < _on_cpu_from(use, setting) else None
 
 

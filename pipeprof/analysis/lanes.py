@@ -3,7 +3,15 @@
 from pipeprof.analysis.findings import CpuFinding, LaneFinding, OverheadFinding, ResourceFinding
 from pipeprof.analysis.windows import Window
 from pipeprof.levels import MILLION, Level
-from pipeprof.recording import Cpu, Lane, Profile, Role, StageKind
+from pipeprof.recording import (
+    COLLECTOR_THREAD,
+    Cpu,
+    Lane,
+    Loop,
+    Profile,
+    Role,
+    StageKind,
+)
 from pipeprof.series import Binned
 
 # From this share of what the run may use on, no core is left.
@@ -66,15 +74,36 @@ def resource_finding(profile: Profile, window: Window | None) -> ResourceFinding
     )
 
 
+def cpu_apart_from_functions(profile: Profile, loop: Loop, window: Window) -> float:
+    """Cores' worth of CPU of threads that ran none of the functions given to tf.data.
+
+    TensorFlow runs those in threads of its own, never in the one that asks for the batch; and
+    pipeprof's own thread runs none either.
+    """
+    covered_ns = _sampled_ns(profile.cpu, window)
+    if covered_ns <= 0:
+        return 0.0
+    apart_ns = sum(
+        float(window.sums(lane.cpu)[0])
+        for number, lane in enumerate(profile.lanes)
+        if lane.cpu is not None and (number == loop.lane or lane.name == COLLECTOR_THREAD)
+    )
+    return apart_ns / covered_ns
+
+
 def _process_ratio(cpu: Cpu, window: Window | None) -> float | None:
     room = min(cpu.cores, cpu.limit) if cpu.limit is not None else cpu.cores
     if window is None or cpu.used is None or room <= 0:
         return None
-    sampled = cpu.sampled
-    covered_ns = float(window.sums(sampled)[0]) if sampled is not None else window.length_ns
+    covered_ns = _sampled_ns(cpu, window)
     if covered_ns <= 0:
         return None
     return min(float(window.sums(cpu.used)[0]) / covered_ns / room, 1.0)
+
+
+def _sampled_ns(cpu: Cpu, window: Window) -> float:
+    """How much of the time was looked at."""
+    return float(window.sums(cpu.sampled)[0]) if cpu.sampled is not None else window.length_ns
 
 
 def _is_saturated(

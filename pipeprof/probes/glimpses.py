@@ -13,9 +13,9 @@ from pathlib import Path
 from pipeprof.errors import StacksUnavailable
 from pipeprof.glimpse import Glimpse, ProcessSeen, ThreadSeen
 from pipeprof.machine import core_count
+from pipeprof.probes.processes import NOTHING, Spent, children_of
 from pipeprof.probes.py_spy import Recording, dump
 from pipeprof.probes.source import line_text
-from pipeprof.probes.threads import NOTHING, Spent, children_of
 from pipeprof.stacks import SampledStack
 
 _PROC = Path("/proc")

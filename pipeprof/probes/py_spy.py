@@ -26,6 +26,9 @@ _PTRACE_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 _REFUSED = ("permission denied", "operation not permitted", "os error 1)", "os error 13)")
 _NO_PYTHON = ("python version", "python interpreter", "executable name")
 _DUMP_TIMEOUT_S = 10.0
+# What py-spy says, among others, of stacks that changed while it followed them: nobody was halted.
+_CHANGED = "Failed to get stack traces"
+_DUMP_TRIES = 10
 # py-spy needs a moment to find its way into a large process before its time begins to count.
 _SLACK_S = 20.0
 _END_TIMEOUT_S = 1.0
@@ -41,18 +44,22 @@ def dump(pid: int, *, timeout_s: float = _DUMP_TIMEOUT_S) -> tuple[ThreadStack, 
     Raises:
         StacksUnavailable: they could not be read.
     """
+    command = [_command(pid), "dump", "--json", "--nonblocking", "--pid", str(pid)]
     try:
-        done = subprocess.run(
-            [_command(pid), "dump", "--json", "--nonblocking", "--pid", str(pid)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-        )
-        if done.returncode:
-            raise _unavailable(pid, done.stderr)
-        return read_dump(done.stdout)
+        for _ in range(_DUMP_TRIES):
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout_s,
+            )
+            if done.returncode == 0:
+                return read_dump(done.stdout)
+            if _CHANGED not in done.stderr:
+                break
+        raise _unavailable(pid, done.stderr)
     except subprocess.TimeoutExpired:
         raise _unavailable(pid, f"py-spy did not answer within {timeout_s:g} s") from None
     except (OSError, ValueError) as error:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from pipeprof.errors import StacksUnavailable
+from pipeprof.probes.processes import WORKER, describe_process
 from pipeprof.probes.py_spy import Recording
 from pipeprof.probes.source import blocks_around, line_text
 from pipeprof.probes.threads import describe_thread
-from pipeprof.recorder import WORKER_PROCESS, Recorder, relative_file
-from pipeprof.recording import Role
+from pipeprof.recorder import Recorder, relative_file
 from pipeprof.records import Kind, code
 from pipeprof.stacks import Frame, SampledStack
 
@@ -39,6 +39,7 @@ class StackSampler:
         steady: tells whether some loop has come past its warm-up.
         stage_files: gives the files, as stages name them, in which stages stand: they are shown too
             where they are not the user's.
+        workers: gives the process ids of child processes that are known to record.
         look: how to look; for tests.
     """
 
@@ -47,11 +48,14 @@ class StackSampler:
         recorder: Recorder,
         steady: Callable[[], bool],
         stage_files: Callable[[], Collection[str]],
+        *,
+        workers: Callable[[], Collection[int]] = tuple,
         look: Callable[..., Recording] = Recording,
     ) -> None:
         self._recorder = recorder
         self._steady = steady
         self._stage_files = stage_files
+        self._workers = workers
         self._look = look
         self._pauses_s = list(_PAUSES_S)
         self._running: tuple[Recording, Recording] | None = None
@@ -174,7 +178,8 @@ class StackSampler:
             name, role = describe_thread(tid, self._python_names().get(tid))
             facts = {"type": "lane", "name": name, "role": role.value}
         else:
-            facts = {"type": "lane", "pid": pid, "name": WORKER_PROCESS, "role": Role.WORKER.value}
+            name, role = WORKER if pid in self._workers() else describe_process(pid)
+            facts = {"type": "lane", "pid": pid, "name": name, "role": role.value}
         return self._recorder.names.number(facts)
 
     @staticmethod

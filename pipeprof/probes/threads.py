@@ -5,22 +5,29 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeprof.probes import py_spy
-from pipeprof.recorder import WORKER_PROCESS, Recorder, thread_comm
+from pipeprof.probes.processes import (
+    NOTHING,
+    PROC,
+    WORKER,
+    Spent,
+    children_of,
+    describe_process,
+    process_spent,
+)
+from pipeprof.recorder import Recorder, thread_comm
 from pipeprof.recording import Role
 from pipeprof.records import Kind, code
 
 SAMPLE_HZ = 10.0
-PROC = Path("/proc")
 
 # Children are looked for this often, or so many times the cost apart: every thread may have some.
 _LOOK_FOR_CHILDREN_NS = 1_000_000_000
 _CHILDREN_REST = 500
-_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 # Files kept open, which makes a look cheaper; the training needs descriptors too.
 _MOST_FILES = 256
 
@@ -31,11 +38,6 @@ _ROLES = (
     ("Eigen", Role.TRAINING),
     ("jax", Role.TRAINING),
 )
-
-
-# Nanoseconds on a CPU, and nanoseconds ready to run without being given one.
-Spent = tuple[int, int]
-NOTHING: Spent = (0, 0)
 
 
 @dataclass(slots=True)
@@ -72,6 +74,7 @@ class ThreadSampler:
         self._threads: dict[int, _Thread] = {}
         self._files = 0
         self._children: dict[int, Spent] = {}
+        self._kinds: dict[int, tuple[str, Role]] = {}
         self._children_due_ns = 0
         self._process_ns = time.process_time_ns()
         self._last_ns: int | None = None
@@ -82,8 +85,10 @@ class ThreadSampler:
         process_ns = time.process_time_ns()
         total = process_ns - self._process_ns
         self._process_ns = process_ns
-        for pid, spent in self._sample_children(now).items():
-            facts = {"type": "lane", "pid": pid, "name": WORKER_PROCESS, "role": Role.WORKER.value}
+        recording = frozenset(self._workers())
+        for pid, spent in self._sample_children(now, recording).items():
+            name, role = WORKER if pid in recording else self._kinds[pid]
+            facts = {"type": "lane", "pid": pid, "name": name, "role": role.value}
             lane = self._recorder.names.number(facts)
             used[lane] = _sum(used.get(lane, NOTHING), spent)
             total += spent[0]
@@ -167,14 +172,16 @@ class ThreadSampler:
 
     # Child processes.
 
-    def _sample_children(self, now: int) -> dict[int, Spent]:
+    def _sample_children(self, now: int, recording: Collection[int]) -> dict[int, Spent]:
         """What each child process spent since it was seen last, or since its start."""
         if now >= self._children_due_ns:
             begun_ns = time.thread_time_ns()
-            for pid in {*children_of(os.getpid(), self._proc), *self._workers()}:
+            for pid in {*children_of(os.getpid(), self._proc), *recording}:
                 if pid not in self._children and pid not in py_spy.running:
                     spent = process_spent(pid, self._proc) if self._last_ns is None else NOTHING
                     self._children[pid] = spent or NOTHING
+            # Told anew, because a process that was just forked may become another program.
+            self._kinds = {pid: describe_process(pid, self._proc) for pid in self._children}
             cost_ns = time.thread_time_ns() - begun_ns
             self._children_due_ns = now + max(_LOOK_FOR_CHILDREN_NS, _CHILDREN_REST * cost_ns)
         used = {}
@@ -210,36 +217,3 @@ def describe_thread(tid: int, python_name: str | None) -> tuple[str, Role]:
     name = thread_comm(tid)
     role = next((role for prefix, role in _ROLES if name.startswith(prefix)), Role.OTHER)
     return re.sub(r"\d+", "N", name), role
-
-
-def process_spent(pid: int, proc: Path = PROC) -> Spent | None:
-    """CPU time of a process with all its threads, and how long its main thread stood ready.
-
-    None when it is gone.
-    """
-    folder = proc / str(pid)
-    try:
-        fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
-        cpu_ns = (int(fields[11]) + int(fields[12])) * _TICK_NS
-    except (OSError, ValueError, IndexError):
-        return None
-    try:
-        queued_ns = int((folder / "schedstat").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        queued_ns = 0  # a kernel that does not count it
-    return cpu_ns, queued_ns
-
-
-def children_of(pid: int, proc: Path = PROC) -> set[int]:
-    """All processes below a process, itself left out."""
-    found: set[int] = set()
-    pending = [pid]
-    while pending:
-        for path in (proc / str(pending.pop()) / "task").glob("*/children"):
-            try:
-                children = {int(child) for child in path.read_text().split()}
-            except (OSError, ValueError):
-                continue
-            pending.extend(children - found)
-            found |= children
-    return found

@@ -9,6 +9,7 @@ from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Bound, Cause, Diagnosis
 from pipeprof.levels import Level
 from pipeprof.recording import (
+    COLLECTOR_THREAD,
     CodeLine,
     Cpu,
     GilSamples,
@@ -28,6 +29,7 @@ from pipeprof.recording import (
 )
 from tests.builders import (
     MS,
+    PID,
     SECOND,
     START_NS,
     Span,
@@ -591,6 +593,33 @@ def test_tf_data_of_unknown_cpu_time_is_judged_by_its_parallelism(
     assert said.cause is cause
     if cause is not Cause.BLOCKING:
         assert "its own CPU time was not measured" in said.evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("function", "other", "cause"),
+    [
+        ("decode", "MainThread", Cause.BLOCKING),
+        ("decode", COLLECTOR_THREAD, Cause.BLOCKING),
+        ("decode", "Thread-1", Cause.SERIAL),  # may be the one that runs the function
+        (None, "MainThread", Cause.SERIAL),  # TensorFlow's own work may run in any thread
+    ],
+)
+def test_threads_that_run_no_function_bound_the_cpu_of_one(
+    function: str | None, other: str, cause: Cause
+) -> None:
+    fit = loop(fed_by=TF_DATA, lane=0)
+    lasted_ns = fit.end_ns - fit.start_ns
+    decode = stage("decode", StageKind.TF_DATA, cost_ns=28 * MS, cpu_ratio=None, lanes={})
+    main = lane(during=fit, cpu_ns=lasted_ns * 4 // 10 if other == "MainThread" else 0)
+    beside = lane(other, Role.OTHER, tid=PID + 1, during=fit, cpu_ns=lasted_ns * 4 // 10)
+    said = planted(
+        dataclasses.replace(decode, function=function),
+        during=fit,
+        lanes=(main,) if other == "MainThread" else (main, beside),
+        cpu=cpu_in_use(0.7 / 4, fit),
+    )
+
+    assert said.cause is cause
 
 
 @pytest.mark.parametrize(

@@ -76,3 +76,25 @@ def test_without_py_spy_it_is_to_be_installed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(StacksUnavailable, match="pip install py-spy"):
         py_spy.dump(os.getpid())
+
+
+def test_stacks_that_changed_while_they_were_read_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, tries = tmp_path / "py-spy", tmp_path / "tries"
+    script.write_text(
+        f"#!/bin/sh\necho x >> {tries}\n"
+        f"[ $(wc -l < {tries}) -ge 3 ] && echo '[]' && exit 0\n"
+        "echo 'Error: Failed to get stack traces' >&2\nexit 1\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr(py_spy, "_command", lambda pid: str(script))
+
+    assert py_spy.dump(os.getpid()) == ()
+    assert len(tries.read_text().splitlines()) == 3
+
+
+def test_stacks_that_never_hold_still_are_told(says) -> None:
+    says("Error: Failed to get stack traces")
+    with pytest.raises(StacksUnavailable, match="Failed to get stack traces; try it again"):
+        py_spy.dump(os.getpid())

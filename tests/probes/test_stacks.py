@@ -71,13 +71,13 @@ def code_file(tmp_path: Path) -> Path:
 
 
 def sampler(look: Any, steady: bool = True, files: tuple[str, ...] = ()) -> StackSampler:
-    return StackSampler(Recorder(None), lambda: steady, lambda: files, look)
+    return StackSampler(Recorder(None), lambda: steady, lambda: files, look=look)
 
 
 def test_windows_begin_after_the_warm_up_and_are_few() -> None:
     looks = Looks((), ())
     steady: list[bool] = []
-    tried = StackSampler(Recorder(None), lambda: bool(steady), tuple, looks)
+    tried = StackSampler(Recorder(None), lambda: bool(steady), tuple, look=looks)
     tried.sample(1 * SECOND)
     assert looks.made == []
     steady.append(True)

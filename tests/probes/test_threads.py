@@ -7,7 +7,8 @@ import psutil
 import pytest
 
 from pipeprof.probes import threads
-from pipeprof.probes.threads import ThreadSampler, children_of, process_spent
+from pipeprof.probes.processes import children_of, process_spent
+from pipeprof.probes.threads import ThreadSampler
 from pipeprof.recorder import WORKER_PROCESS, Recorder
 from pipeprof.records import Kind
 from tests.probes.recorded import Event, events
@@ -15,6 +16,9 @@ from tests.probes.recorded import Event, events
 SECOND = 1_000_000_000
 MS = 1_000_000
 TICK_MS = 1000 // os.sysconf("SC_CLK_TCK")
+
+
+OWN_COMMAND = b"python\0train.py\0"
 
 
 class FakeSystem:
@@ -25,6 +29,7 @@ class FakeSystem:
         self.tasks = root / "self" / "task"
         self.tasks.mkdir(parents=True)
         (root / str(os.getpid()) / "task" / "1").mkdir(parents=True)
+        (root / str(os.getpid()) / "cmdline").write_bytes(OWN_COMMAND)
 
     def thread(self, tid: int, spent_ms: int, queued_ms: int = 0) -> None:
         (self.tasks / str(tid)).mkdir(exist_ok=True)
@@ -35,9 +40,13 @@ class FakeSystem:
         (self.tasks / str(tid) / "schedstat").unlink()
         (self.tasks / str(tid)).rmdir()
 
-    def process(self, pid: int, ticks: int, *, name: str = "python") -> None:
+    def process(
+        self, pid: int, ticks: int, *, name: str = "python", command: bytes | None = None
+    ) -> None:
         (self.root / str(pid) / "task" / str(pid)).mkdir(parents=True, exist_ok=True)
         (self.root / str(pid) / "stat").write_text(f"{pid} ({name}) S {'0 ' * 10}{ticks} 0 0\n")
+        (self.root / str(pid) / "comm").write_text(f"{name}\n")
+        (self.root / str(pid) / "cmdline").write_bytes(OWN_COMMAND if command is None else command)
 
     def children(self, parent: int, *pids: int) -> None:
         task = next((self.root / str(parent) / "task").iterdir())
@@ -182,6 +191,48 @@ def test_children_are_workers_with_lanes_of_their_own(
     }
     (whole,) = events(sampler._recorder, Kind.PROCESS_CPU)
     assert whole.value >= 8 * TICK_MS * MS
+
+
+@pytest.mark.parametrize(
+    ("command", "records", "shown"),
+    [
+        (OWN_COMMAND, False, (WORKER_PROCESS, "worker")),  # forked
+        (
+            b"python\0-c\0from multiprocessing.spawn import spawn_main",
+            False,
+            (WORKER_PROCESS, "worker"),
+        ),
+        (
+            b"python\0-c\0from multiprocessing.resource_tracker import main",
+            False,
+            ("resource tracker", "other"),
+        ),
+        (
+            b"python\0-c\0from multiprocessing.forkserver import main",
+            False,
+            ("fork server", "other"),
+        ),
+        (
+            b"python\0-c\0from multiprocessing.forkserver import main",
+            True,
+            (WORKER_PROCESS, "worker"),
+        ),
+        (b"ffmpeg\0-i\0film.mp4", False, ("ffmpeg", "other")),
+        (b"", False, (WORKER_PROCESS, "worker")),  # a zombie
+    ],
+)
+def test_only_children_that_work_for_the_input_are_workers(
+    system: FakeSystem, command: bytes, records: bool, shown: tuple[str, str]
+) -> None:
+    sampler = ThreadSampler(Recorder(None), lambda: {41} if records else (), proc=system.root)
+    system.process(41, ticks=1, name="ffmpeg", command=command)
+    system.children(os.getpid(), 41)
+    sampler.sample(1 * SECOND)
+    system.process(41, ticks=2, name="ffmpeg", command=command)
+    sampler.sample(2 * SECOND)
+    sampler.close()
+
+    assert [(e.name, e.subject["role"]) for e in recorded(sampler)] == [shown]
 
 
 def test_a_child_born_later_has_used_all_its_time_since_and_goes_in_silence(
