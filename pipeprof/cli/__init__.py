@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from pipeprof.cli import attach, demo, doctor, repair, report, run, view
+from pipeprof.cli import attach, demo, doctor, export, repair, report, run, view
 from pipeprof.errors import PipeprofError
 
 __all__ = ["main"]
@@ -23,6 +23,7 @@ app = typer.Typer(
 # What follows the script belongs to the script, options too.
 app.command(context_settings={"allow_interspersed_args": False})(run.run)
 app.command()(report.report)
+app.command()(export.export)
 app.command()(view.view)
 app.command()(attach.attach)
 app.command()(repair.repair)

@@ -27,7 +27,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from pipeprof.analysis.findings import Findings
 from pipeprof.recording import Cpu, Loop, Profile, RunInfo
 from pipeprof.series import FloatArray, Gauge, IntArray
-from pipeprof.surfaces.xplane import cores_used, to_xspace
+from pipeprof.surfaces.timeline import cores_used
+from pipeprof.surfaces.xplane import to_xspace
 
 _UNSAFE = re.compile(r"[^\w.+-]+", re.ASCII)
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")

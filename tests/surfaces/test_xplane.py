@@ -20,7 +20,8 @@ from pipeprof.recording import (
     StageKind,
 )
 from pipeprof.series import Binned
-from pipeprof.surfaces.xplane import cores_used, to_xspace
+from pipeprof.surfaces.timeline import cores_used
+from pipeprof.surfaces.xplane import LONGEST_NS, to_xspace
 from pipeprof.xplane_schema import XSpace
 from tests import builders
 from tests.builders import MS, PID, START_NS, Span
@@ -253,6 +254,25 @@ def test_no_more_events_than_asked_for_are_written_and_a_warning_says_so():
     assert list(warnings) == ["Only the last 10 of 40 recorded intervals are here."]
 
 
+@pytest.mark.parametrize(("later_ns", "kept"), [(0, True), (1, False)])
+def test_of_a_run_longer_than_times_can_tell_the_end_is_kept(later_ns, kept):
+    fit = builders.loop(steps=10, lane=0)
+    begin_ns = START_NS + LONGEST_NS - 10 * 30 * MS + later_ns
+    run = builders.run_info(end_ns=begin_ns)
+    check = builders.loop(LoopKind.EVALUATE, steps=10, start_ns=begin_ns, lane=0, warmup=0)
+    content = to_xspace(findings_of(fit, others=(check,), run=run))
+    space = XSpace.FromString(content)
+    lines = read(content)["/host:CPU"]
+    assert sum("step" in event.name for event in lines["evaluate (MainThread)"]) == 10
+    first = [event for event in lines["fit (MainThread)"] if event.stats.get("step") == 0]
+    assert bool(first) is kept
+    assert any("last 106 days" in warning for warning in space.warnings) is not kept
+    clock = next(plane for plane in space.planes if plane.name == "Task Environment")
+    stats = {clock.stat_metadata[each.metadata_id].name: each for each in clock.stats}
+    started_ns = stats["profile_start_time"].int64_value
+    assert started_ns == builders.ANCHOR.unix_ns + later_ns
+
+
 # Stages of tf.data
 
 
@@ -312,7 +332,7 @@ def test_levels_are_counters():
         ("RAM", 500.0, 7.0),
         ("buffer of batch", 1_500.0, 2.0),
         ("parallelism of batch", 1_500.0, 4.0),
-        *[("CPU cores used", 250.0 + 500.0 * n, 1.5) for n in range(6)],
+        *[("CPU cores used", 250.0 + 500.0 * n, pytest.approx(1.5)) for n in range(6)],
     ]
 
 

@@ -1,0 +1,156 @@
+"""A run as a trace in JSON, which Perfetto and chrome://tracing open.
+
+The format is https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU: a list
+of events with times in microseconds; those of one thread must nest. Knows nothing of files.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeprof.analysis.findings import Findings
+from pipeprof.recording import UNKNOWN_NS, Loop, Profile, Role
+from pipeprof.surfaces.timeline import (
+    find_origin_ns,
+    lane_label,
+    levels_over_time,
+    mean_work,
+    nested_spans,
+    stage_label,
+)
+
+_Event = dict[str, Any]
+
+
+def to_chrome(findings: Findings) -> str:
+    """The run as JSON: steps of loops, intervals of stages by lane, and levels over time."""
+    profile = findings.profile
+    trace = _Trace(find_origin_ns(profile), profile.lanes[0].pid if profile.lanes else 1)
+    _add_lanes(trace, profile)
+    for loop in profile.loops:
+        _add_loop(trace, loop, profile)
+    _add_means(trace, findings)
+    for name, times_ns, levels in levels_over_time(findings):
+        trace.count(name, times_ns, levels)
+    for pid in trace.pids():
+        trace.name("process_name", f"{_roles(pid, profile)} (process {pid})", pid)
+    whole = {
+        "traceEvents": trace.events,
+        "displayTimeUnit": "ms",
+        "otherData": {
+            "run": _plain(profile.run.name),
+            "hosts": ", ".join(map(_plain, profile.run.hosts)),
+            "started_unix_ns": str(profile.run.anchor.to_unix_ns(trace.origin_ns)),
+        },
+    }
+    return json.dumps(whole, separators=(",", ":"), allow_nan=False)
+
+
+def _plain(text: str) -> str:
+    """Text that every reader of JSON takes for text."""
+    return text.encode("utf-8", "replace").decode()
+
+
+class _Trace:
+    """A trace in the making: numbers threads, and turns times into microseconds of the run.
+
+    Args:
+        origin_ns: what times count from.
+        home: the training's process.
+    """
+
+    def __init__(self, origin_ns: int, home: int) -> None:
+        self.origin_ns = origin_ns
+        self.home = home
+        self.events: list[_Event] = []
+        self._threads = 0
+
+    def thread(self, name: str, pid: int | None = None) -> tuple[int, int]:
+        """A line of its own, as process and thread: lanes of several hosts may share theirs."""
+        self._threads += 1
+        thread = (self.home if pid is None else pid, self._threads)
+        self.name("thread_name", name, *thread)
+        return thread
+
+    def name(self, what: str, name: str, pid: int, tid: int = 0) -> None:
+        """Names a process or a thread."""
+        event = {"ph": "M", "name": what, "pid": pid, "tid": tid, "ts": 0}
+        self.events.append(event | {"args": {"name": _plain(name)}})
+
+    def draw(
+        self,
+        name: str,
+        start_ns: int,
+        end_ns: int,
+        thread: tuple[int, int],
+        about: Mapping[str, int] | None = None,
+    ) -> None:
+        """An interval; its name is `_plain` already."""
+        event: _Event = {
+            "ph": "X",
+            "name": name,
+            "pid": thread[0],
+            "tid": thread[1],
+            "ts": (start_ns - self.origin_ns) / 1000,
+            "dur": (end_ns - start_ns) / 1000,
+        }
+        if about:
+            event["args"] = about
+        self.events.append(event)
+
+    def count(self, name: str, times_ns: list[int], levels: list[float]) -> None:
+        """A level over time."""
+        name = _plain(name)
+        for time_ns, level in zip(times_ns, levels, strict=True):
+            at = (time_ns - self.origin_ns) / 1000
+            event = {"ph": "C", "name": name, "pid": self.home, "tid": 0, "ts": at}
+            self.events.append(event | {"args": {"value": level}})
+
+    def pids(self) -> Iterator[int]:
+        """All processes that something was drawn for."""
+        yield from dict.fromkeys(event["pid"] for event in self.events)
+
+
+def _roles(pid: int, profile: Profile) -> str:
+    """What a process is there for."""
+    roles = {lane.role for lane in profile.lanes if lane.pid == pid}
+    return next((role.value for role in Role if role in roles), Role.OTHER.value)
+
+
+def _add_lanes(trace: _Trace, profile: Profile) -> None:
+    labels = [_plain(stage_label(stage)) for stage in profile.stages]
+    for number, lane in enumerate(profile.lanes):
+        thread = trace.thread(lane_label(lane), lane.pid)
+        unknown = "busy" if lane.role is Role.DEVICE else "input work"
+        for span in nested_spans(profile, number):
+            worked = labels[span.subject] if span.subject >= 0 else unknown
+            name = "waiting" if span.waits else worked
+            trace.draw(name, span.start_ns, span.end_ns, thread)
+
+
+def _add_loop(trace: _Trace, loop: Loop, profile: Profile) -> None:
+    """A loop has a line of its own: its lane may have stages that run across its steps."""
+    lane = None if loop.lane is None else profile.lanes[loop.lane]
+    on = f" ({lane.name})" if lane else ""
+    thread = trace.thread(f"steps of {loop.kind.value}{on}", lane.pid if lane else None)
+    steps = loop.steps
+    columns = (steps.ordinal, steps.epoch, steps.start_ns, steps.end_ns, steps.wait_ns)
+    for ordinal, epoch, start_ns, end_ns, wait_ns in zip(
+        *(column.tolist() for column in columns), strict=True
+    ):
+        trace.draw("step", start_ns, end_ns, thread, {"step": ordinal, "epoch": epoch})
+        if wait_ns == UNKNOWN_NS:
+            continue
+        if wait_ns:
+            trace.draw("input wait", start_ns, start_ns + wait_ns, thread)
+        if start_ns + wait_ns < end_ns:
+            trace.draw("compute", start_ns + wait_ns, end_ns, thread)
+
+
+def _add_means(trace: _Trace, findings: Findings) -> None:
+    for mean in mean_work(findings):
+        label = _plain(stage_label(mean.stage.stage))
+        for line in mean.lines:
+            thread = trace.thread(line)
+            for start_ns, end_ns in mean.intervals:
+                trace.draw(label, start_ns, end_ns, thread)

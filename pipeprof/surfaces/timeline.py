@@ -1,0 +1,269 @@
+"""What a recorded run shows on a timeline, for any viewer: names, intervals and levels over time.
+
+Knows no viewer's format.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeprof.analysis.findings import Findings, StageFinding
+from pipeprof.figures.bins import edges, sums_between
+from pipeprof.recording import (
+    Cpu,
+    Lane,
+    Loop,
+    Profile,
+    Role,
+    SpanKind,
+    Spans,
+    Stage,
+    StageKind,
+)
+from pipeprof.series import BoolArray, FloatArray, Gauge, IntArray
+
+# Stages without intervals are drawn in at most so many pieces, on at most so many lines.
+_MEAN_PIECES = 1_000
+_MEAN_LINES = 64
+
+# CPU use is given for at most so many stretches of time, none shorter than this.
+_CPU_STRETCHES = 64
+_CPU_STRETCH_NS = 500_000_000
+
+_SPAN_KINDS = tuple(SpanKind)
+
+# What tf.data's own model tells of: how long it worked in sum, not when.
+_SUMMED = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON, StageKind.TF_DATA_REMOTE)
+
+
+def find_origin_ns(profile: Profile) -> int:
+    """The first moment that anything is known of."""
+    starts = [profile.run.start_ns, *(loop.start_ns for loop in profile.loops)]
+    if len(profile.spans):
+        starts.append(int(profile.spans.start_ns.min()))
+    return min(starts)
+
+
+def find_end_ns(profile: Profile) -> int:
+    """The last moment that anything is known of."""
+    ends = [profile.run.end_ns, *(loop.end_ns for loop in profile.loops)]
+    if len(profile.spans):
+        ends.append(int(profile.spans.end_ns.max()))
+    return max(ends)
+
+
+def stage_label(stage: Stage) -> str:
+    """A stage as it is named on a timeline."""
+    return f"{stage.name} ({stage.location.short})" if stage.location else stage.name
+
+
+def lane_label(lane: Lane) -> str:
+    """A thread or process as it is named on a timeline."""
+    thread = "" if lane.tid is None else f", thread {lane.tid}"
+    return f"{lane.name} ({lane.role.value}, process {lane.pid}{thread})"
+
+
+def counted(loop: Loop) -> BoolArray:
+    """Which kept steps the verdict counts: after the warm-up, waits known, no epoch's first."""
+    if loop.steady_ns is None:
+        return np.zeros(len(loop.steps), np.bool_)
+    steady = loop.steps.start_ns >= loop.steady_ns
+    those: BoolArray = steady & loop.steps.measured & ~first_of_epoch(loop)
+    return those
+
+
+def first_of_epoch(loop: Loop) -> BoolArray:
+    """Which kept steps are the first of their epoch."""
+    follows = np.diff(loop.steps.ordinal, prepend=-1) == 1
+    turned = np.diff(loop.steps.epoch, prepend=-1) != 0
+    first: BoolArray = follows & turned
+    return first
+
+
+# Intervals
+
+
+@dataclass(slots=True)
+class NestedSpan:
+    """A span; ``unseen_ns`` of its beginning belongs to inner spans that were not kept."""
+
+    waits: bool
+    subject: int
+    start_ns: int
+    end_ns: int
+    unseen_ns: int
+    before_first_ns: int
+
+
+def nested_spans(profile: Profile, lane: int, at_most: int | None = None) -> list[NestedSpan]:
+    """The intervals of a lane, outer ones first.
+
+    Steps and the waits of loops are not among them: those are known from the loops. Inner spans
+    that are missing ended before the window that their outer one ended in, so their time is taken
+    to lie before the first inner span that is there.
+
+    Args:
+        profile: the run.
+        lane: index of the lane.
+        at_most: the latest so many.
+    """
+    drawn = are(SpanKind.WORK, profile.spans)
+    if all(loop.lane != lane for loop in profile.loops):
+        drawn |= are(SpanKind.WAIT, profile.spans)
+    chosen = np.flatnonzero(drawn & (profile.spans.lane == lane))
+    return _nest(profile.spans, chosen if at_most is None else chosen[-at_most:])
+
+
+def are(kind: SpanKind, spans: Spans) -> BoolArray:
+    """Which intervals are of a kind."""
+    found: BoolArray = spans.kind == _SPAN_KINDS.index(kind)
+    return found
+
+
+def _nest(spans: Spans, chosen: IntArray) -> list[NestedSpan]:
+    order = chosen[np.lexsort((-chosen, -spans.end_ns[chosen], spans.start_ns[chosen]))]
+    wait = _SPAN_KINDS.index(SpanKind.WAIT)
+    columns = (spans.kind, spans.subject, spans.start_ns, spans.end_ns, spans.inner_ns)
+    every: list[NestedSpan] = []
+    outer: list[NestedSpan] = []
+    for kind, subject, start, end, inner in zip(
+        *(column[order].tolist() for column in columns), strict=True
+    ):
+        nested = NestedSpan(kind == wait, subject, start, end, inner, end - start)
+        while outer and outer[-1].end_ns <= start:
+            outer.pop()
+        if outer:
+            outer[-1].unseen_ns -= end - start
+            outer[-1].before_first_ns = min(outer[-1].before_first_ns, start - outer[-1].start_ns)
+        outer.append(nested)
+        every.append(nested)
+    for nested in every:
+        nested.unseen_ns = min(max(nested.unseen_ns, 0), nested.before_first_ns)
+    return every
+
+
+# Stages that tf.data only gives sums of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanWork:
+    """A stage without intervals, as its mean work over the counted steps.
+
+    Attributes:
+        stage: the stage.
+        lines: names of the lines that it takes, at least one.
+        intervals: begin and end of what stands on each of these lines.
+    """
+
+    stage: StageFinding
+    lines: tuple[str, ...]
+    intervals: tuple[tuple[int, int], ...]
+
+
+def mean_work(findings: Findings) -> Iterator[MeanWork]:
+    """Each tf.data stage without intervals as its mean work, evenly over the counted steps.
+
+    The total of its intervals is its cost per step times these steps. A stage that works more than
+    a step's time per step gets as many lines as it needs.
+    """
+    main = findings.main
+    if main is None or not (steady := counted(main.loop)).any():
+        return
+    starts = main.loop.steps.start_ns[steady]
+    durations = main.loop.steps.end_ns[steady] - starts
+    pieces = min(len(starts), _MEAN_PIECES)
+    stretches = [
+        (int(start[0]), int(duration.sum()))
+        for start, duration in zip(
+            np.array_split(starts, pieces), np.array_split(durations, pieces), strict=True
+        )
+    ]
+    spans = findings.profile.spans
+    timed = set(spans.subject[are(SpanKind.WORK, spans)].tolist())
+    for stage in findings.stages:
+        if stage.stage.kind in _SUMMED and stage.index not in timed and stage.cost_ms > 0:
+            concurrency = stage.cost_ms * 1e6 / float(durations.mean())
+            lines = min(math.ceil(concurrency), _MEAN_LINES)
+            share = min(concurrency / lines, 1.0)
+            label = f"tf.data {stage_label(stage.stage)}: mean work, not intervals"
+            yield MeanWork(
+                stage=stage,
+                lines=tuple(f"{label} ({number} of {lines})" for number in range(1, lines + 1)),
+                intervals=tuple(
+                    (start, start + round(duration * share)) for start, duration in stretches
+                ),
+            )
+
+
+# Levels
+
+
+def levels_over_time(findings: Findings) -> Iterator[tuple[str, list[int], list[float]]]:
+    """All levels of the run: name, times and values. What was not read has no value."""
+    for name, gauge in _gauges(findings):
+        if gauge is not None:
+            times_ns, levels = gauge.points()
+            if len(times_ns):
+                yield name, times_ns.tolist(), levels.tolist()
+    profile = findings.profile
+    times_ns, cores = cores_used(profile.cpu)
+    if not len(times_ns):
+        return
+    yield "CPU cores used", times_ns.tolist(), cores.tolist()
+    for role in Role:
+        by_role = _cores_used_by(role, profile)
+        if by_role is not None:
+            yield f"CPU cores used: {role.value}", times_ns.tolist(), by_role.tolist()
+
+
+def _gauges(findings: Findings) -> Iterator[tuple[str, Gauge | None]]:
+    profile = findings.profile
+    if findings.main:
+        yield "batches ready", findings.main.loop.input.queue
+    yield from profile.gauges.items()
+    for device in profile.devices:
+        for level, gauge in device.levels.items():
+            yield f"{device.name}: {level.value}", gauge
+    for stage in profile.stages:
+        label = stage_label(stage)
+        yield f"buffer of {label}", stage.buffer
+        yield f"parallelism of {label}", stage.parallelism
+
+
+def cores_used(cpu: Cpu) -> tuple[IntArray, FloatArray]:
+    """The middles of stretches of time in which the CPU was read, and how many cores were used.
+
+    CPU time and the time it was read for may fall into neighbouring bins, so that single bins say
+    nothing: a stretch is many of them.
+    """
+    borders = _stretches(cpu)
+    if borders is None or cpu.used is None or cpu.sampled is None:
+        return np.zeros(0, np.int64), np.zeros(0)
+    sampled = sums_between(cpu.sampled, borders)
+    read = sampled > 0
+    middles: IntArray = (borders[:-1] + borders[1:]) // 2
+    return middles[read], sums_between(cpu.used, borders)[read] / sampled[read]
+
+
+def _cores_used_by(role: Role, profile: Profile) -> FloatArray | None:
+    """The same for the threads of a role, at the same times; None where none of them was read."""
+    borders = _stretches(profile.cpu)
+    lanes = [lane.cpu for lane in profile.lanes if lane.role is role and lane.cpu is not None]
+    if borders is None or profile.cpu.sampled is None or not lanes:
+        return None
+    sampled = sums_between(profile.cpu.sampled, borders)
+    read = sampled > 0
+    used = sum((sums_between(cpu, borders) for cpu in lanes), np.zeros(len(sampled)))
+    cores: FloatArray = used[read] / sampled[read]
+    return cores
+
+
+def _stretches(cpu: Cpu) -> IntArray | None:
+    """Borders of the stretches of time in which CPU use is given."""
+    sampled = cpu.sampled
+    if cpu.used is None or sampled is None or not len(sampled.sums):
+        return None
+    end_ns = sampled.start_ns + sampled.width_ns * len(sampled.sums)
+    return edges(sampled.start_ns, end_ns, _CPU_STRETCH_NS, _CPU_STRETCHES)

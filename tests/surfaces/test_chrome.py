@@ -1,0 +1,178 @@
+"""What is written keeps the rules of the format, and tells what was recorded."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeprof.analysis.analyse import analyse
+from pipeprof.levels import DeviceLevel
+from pipeprof.recording import Cpu, Profile, Role, SpanKind, StageKind
+from pipeprof.surfaces.chrome import to_chrome
+from tests import builders
+from tests.builders import MS, PID, SECOND, START_NS, Span
+from tests.chrome_rules import Event, broken
+
+MAIN = builders.lane()
+WORKER = builders.lane("worker 1", Role.WORKER, pid=PID + 1, tid=None)
+FIT = builders.loop(steps=20, wait_ns=20 * MS, compute_ns=10 * MS, lane=0)
+
+
+def events_of(recorded: Profile) -> list[Event]:
+    events: list[Event] = json.loads(to_chrome(analyse(recorded)))["traceEvents"]
+    return events
+
+
+def traced(**parts: Any) -> list[Event]:
+    spans = (
+        Span(SpanKind.WORK, 0, START_NS, START_NS + 7 * MS, lane=1),
+        Span(SpanKind.WORK, -1, START_NS + 2 * MS, START_NS + 3 * MS, lane=1),
+    )
+    given_parts = {
+        "loops": (FIT,),
+        "stages": (builders.stage("<decode>", during=FIT),),
+        "lanes": (MAIN, WORKER),
+        "spans": builders.spans(*spans),
+    }
+    return events_of(builders.profile(**given_parts | parts))
+
+
+def named(events: list[Event], name: str) -> list[Event]:
+    return [event for event in events if event["name"].startswith(name) and event["ph"] != "M"]
+
+
+def test_the_rules_of_the_format_are_kept() -> None:
+    events = traced(gauges={"queue": builders.gauge(1, 4)})
+    assert broken(events) == []
+    assert {event["ph"] for event in events} == {"X", "C", "M"}
+
+
+def test_a_broken_rule_is_noticed() -> None:
+    events = traced()
+    steps = named(events, "step")
+    steps[3]["dur"] += 1
+    assert len(broken(events)) == 1
+    steps[8]["tid"] = 99
+    assert len(broken(events)) == 2
+
+
+@st.composite
+def trees(draw: st.DrawFn, start: int = 0, length: int = 1_000_000, depth: int = 3) -> list[Any]:
+    """Begins and ends of intervals that nest, with borders in common and odd nanoseconds."""
+    borders = sorted(draw(st.lists(st.integers(start, start + length), max_size=6)))
+    spans = []
+    for begin, end in zip(borders[::2], borders[1::2], strict=False):
+        spans.append((begin, end))
+        if depth and end > begin:
+            spans += draw(trees(begin, end - begin, depth - 1))
+    return spans
+
+
+@given(trees(), trees(), st.integers(0, 10**15), st.integers(1, 40))
+def test_intervals_of_a_thread_nest(
+    first: list[Any], second: list[Any], late_ns: int, steps: int
+) -> None:
+    begin = START_NS + late_ns
+    fit = builders.loop(
+        steps=steps, wait_ns=3_333_333, compute_ns=1_111_111, start_ns=begin, lane=0
+    )
+    spans = [
+        Span(SpanKind.WORK, 0, begin + start, begin + end, lane)
+        for lane, tree in enumerate((first, second))
+        for start, end in tree
+    ]
+    recorded = builders.profile(
+        loops=(fit,),
+        stages=(builders.stage(during=fit),),
+        lanes=(MAIN, WORKER),
+        spans=builders.spans(*spans),
+    )
+    assert recorded.check() == ()
+    assert broken(events_of(recorded)) == []
+
+
+def test_steps_their_parts_and_stages_stand_at_their_times() -> None:
+    events = traced()
+    steps, waits = named(events, "step"), named(events, "input wait")
+    assert [step["args"]["step"] for step in steps] == list(range(20))
+    assert {step["dur"] for step in steps} == {30_000.0}
+    assert {wait["dur"] for wait in waits} == {20_000.0}
+    (decode,) = named(events, "<decode>")
+    (inner,) = named(events, "input work")
+    assert (decode["pid"], decode["dur"]) == (PID + 1, 7_000.0)
+    assert inner["ts"] - decode["ts"] == 2_000.0
+
+
+def test_a_wait_that_is_not_known_is_not_drawn() -> None:
+    events = traced(loops=(builders.loop(steps=20, wait_ns=None, lane=0),))
+    assert len(named(events, "step")) == 20
+    assert named(events, "input wait") == named(events, "compute") == []
+
+
+def test_stages_of_tf_data_are_drawn_as_means_and_say_so() -> None:
+    fit = builders.loop(steps=25, wait_ns=20 * MS, compute_ns=10 * MS, lane=0)
+    stage = builders.stage("MapAndBatch", StageKind.TF_DATA, location=None, during=fit)
+    events = events_of(builders.profile(loops=(fit,), stages=(stage,)))
+    (line,) = [e for e in events if "mean work, not intervals" in str(e.get("args"))]
+    drawn = named(events, "MapAndBatch")
+    assert len(drawn) == 20
+    assert {event["tid"] for event in drawn} == {line["tid"]}
+
+
+def test_levels_are_counters_where_they_were_read() -> None:
+    seconds = (20 * SECOND,)
+    cpu = Cpu(
+        cores=4,
+        limit=None,
+        used=builders.evenly((3 * 20 * SECOND,), START_NS, START_NS + 20 * SECOND),
+        sampled=builders.evenly(seconds, START_NS, START_NS + 20 * SECOND),
+    )
+    long = builders.loop(steps=2_000, wait_ns=9 * MS, compute_ns=MS, lane=0)
+    busy = builders.lane("worker 2", Role.WORKER, tid=7, cpu_ns=2 * 20 * SECOND, during=long)
+    gpu = builders.device(levels={DeviceLevel.MEMORY: builders.gauge(5)})
+    events = traced(
+        loops=(long,),
+        lanes=(MAIN, busy),
+        gauges={"queue": builders.gauge(1, None, 4)},
+        cpu=cpu,
+        devices=(gpu,),
+    )
+    levels: dict[str, list[float]] = {}
+    for event in events:
+        if event["ph"] == "C":
+            levels.setdefault(event["name"], []).append(event["args"]["value"])
+    assert levels.pop("queue") == [1, 4]
+    assert levels.pop(f"{gpu.name}: device memory bytes") == [5]
+    assert {round(level, 6) for level in levels.pop("CPU cores used")} == {3.0}
+    assert {round(level, 6) for level in levels.pop("CPU cores used: worker")} == {2.0}
+    assert levels == {}
+
+
+def test_devices_have_lines_of_their_own() -> None:
+    gpu = builders.lane("GPU 0", Role.DEVICE, tid=None)
+    busy = builders.spans(Span(SpanKind.WORK, -1, START_NS, START_NS + MS, lane=1))
+    events = traced(lanes=(MAIN, gpu), spans=busy)
+    (drawn,) = named(events, "busy")
+    assert drawn["dur"] == 1_000.0
+
+
+def test_names_from_elsewhere_do_not_break_the_file() -> None:
+    stage = builders.stage('"\ud800\x00\n</script>', during=FIT)
+    written = to_chrome(analyse(builders.profile(loops=(FIT,), stages=(stage,))))
+    assert "ud800" not in written
+    assert broken(json.loads(written)["traceEvents"]) == []
+
+
+def test_a_run_of_a_year_is_written_whole() -> None:
+    year_ns = 365 * 24 * 3600 * SECOND
+    late = builders.loop(steps=3, start_ns=START_NS + year_ns)
+    events = traced(loops=(FIT, late))
+    assert broken(events) == []
+    assert named(events, "step")[-3]["ts"] == year_ns / 1000
+
+
+def test_a_run_in_which_nothing_happened_is_a_trace() -> None:
+    empty = replace(builders.profile(), loops=(), stages=(), lanes=())
+    assert events_of(empty) == []
