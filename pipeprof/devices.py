@@ -69,6 +69,7 @@ class TraceWindow:
         loop: index of the loop in `pipeprof.recording.Profile.loops`.
         start_ns: when the profiler was on.
         end_ns: when it was told to stop.
+        first_step: ordinal of its first step in its loop.
         step_count: steps in it.
         ordinal: number of the step in its loop.
         wait_ns: how long the trace saw it fetch its batches.
@@ -78,6 +79,7 @@ class TraceWindow:
     loop: int
     start_ns: int
     end_ns: int
+    first_step: int
     step_count: int
     ordinal: IntArray
     wait_ns: IntArray

@@ -29,6 +29,7 @@ from pipeprof.storage import Decoder, Encoder
 
 FORMAT = 1
 PLUGIN = Path("plugins") / "pipeprof"
+PROFILES = Path("plugins") / "profile"
 DEFAULT_LOGDIR = Path("logs") / "pipeprof"
 
 # No file of ours comes near these; one that does was not written by pipeprof.

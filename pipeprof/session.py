@@ -35,14 +35,16 @@ from pipeprof.probes.keras import KerasProbe
 from pipeprof.probes.resources import SAMPLE_S, ResourceSampler
 from pipeprof.probes.stacks import LOOK_S, StackSampler
 from pipeprof.probes.threads import SAMPLE_HZ, ThreadSampler
+from pipeprof.probes.tracing import Tracing
 from pipeprof.probes.watch import Watch
 from pipeprof.probes.worker_watch import LOOK_EVERY_S, WorkerWatch, tell_on
 from pipeprof.recorder import Recorder
 from pipeprof.recording import Overhead, Profile, RunInfo
-from pipeprof.runs import DEFAULT_LOGDIR, RunFile, create_run_folder, new_run_name
+from pipeprof.runs import DEFAULT_LOGDIR, PROFILES, RunFile, create_run_folder, new_run_name
 from pipeprof.surfaces.notebook import show_profiles_as_pages
 
 WARMUP_STEPS = 5
+MOST_TRACE_STEPS = 1_000
 
 # What is shown while a profile is on may cost a twentieth of a core.
 _SHOW_REST = 20
@@ -67,6 +69,7 @@ def profile(
     warmup: int = WARMUP_STEPS,
     sample_hz: float = SAMPLE_HZ,
     stacks: bool = False,
+    trace_steps: int = 0,
 ) -> "Session":
     """Watches a training and says whether it waits for its data, and why.
 
@@ -86,6 +89,9 @@ def profile(
         sample_hz: how often a second the CPU time of all threads is read; 0 for never.
         stacks: whether py-spy looks at the training and its workers in some short windows: which
             lines the time goes to, and which threads hold the GIL.
+        trace_steps: how many steps each of two windows of TensorFlow's profiler traces after the
+            warm-up, for XProf and for what a GPU does in each step; 0 for none. These steps take
+            longer, and turning the profiler off takes up to some seconds between two steps.
 
     Raises:
         UsageError: an argument makes no sense, or, on entering, another profile is on.
@@ -94,7 +100,11 @@ def profile(
         raise UsageError(f"expected warmup of 0 steps or more, received {warmup}.")
     if not 0 <= sample_hz <= 1000:
         raise UsageError(f"expected sample_hz from 0 to 1000, received {sample_hz}.")
-    return Session(dataset, Path(logdir).absolute(), name, warmup, sample_hz, stacks)
+    if type(trace_steps) is not int or not 0 <= trace_steps <= MOST_TRACE_STEPS:
+        raise UsageError(
+            f"expected trace_steps from 0 to {MOST_TRACE_STEPS}, received {trace_steps!r}."
+        )
+    return Session(dataset, Path(logdir).absolute(), name, warmup, sample_hz, stacks, trace_steps)
 
 
 class Session:
@@ -113,6 +123,7 @@ class Session:
         warmup: int,
         sample_hz: float,
         stacks: bool,
+        trace_steps: int,
     ) -> None:
         self.folder: Path | None = None
         self._dataset = dataset
@@ -121,6 +132,7 @@ class Session:
         self._warmup = warmup
         self._sample_hz = sample_hz
         self._stacks = stacks
+        self._trace_steps = trace_steps
         self._entered = False
         self._result: Profile | None = None
         self._findings: Findings | None = None
@@ -303,6 +315,7 @@ class Session:
     def _start(self) -> None:
         self._keras: list[KerasProbe] = []
         self._tfdata: Any = None
+        self._tracing = self._make_tracing()
         self._chains = ChainMonitor()
         self._imports: tuple[ImportWatch, ...] = ()
         self._machine = (machine.core_count(), ControlGroups().cpu_limit())
@@ -320,6 +333,7 @@ class Session:
         )
         self._imports = (
             ImportWatch("tensorflow", self._guarded(self._install_tfdata)),
+            *((self._tracing.import_watch(self._guarded),) if self._tracing else ()),
             ImportWatch("keras", self._guarded(lambda: self._install_keras("keras"))),
             ImportWatch("tf_keras", self._guarded(lambda: self._install_keras("tf_keras"))),
         )
@@ -338,6 +352,8 @@ class Session:
             yield Sampler(max(SAMPLE_S, 1 / self._sample_hz), resources.sample)
         if self._stacks:
             yield self._stack_sampler()
+        if self._tracing is not None:
+            yield self._tracing.sampler()
         for every_s, show in self._shown:
             yield Sampler(every_s, functools.partial(self._show, show), _SHOW_REST)
 
@@ -390,6 +406,17 @@ class Session:
         for keras in self._keras:
             keras.listener = self._tfdata
 
+    def _make_tracing(self) -> Tracing | None:
+        if not self._trace_steps or self.folder is None:
+            return None
+        return Tracing(
+            self._watch,
+            self._logdir / PROFILES,
+            self.folder.name,
+            steps=self._trace_steps,
+            backend=self._backend,
+        )
+
     def _install_keras(self, package: str) -> None:
         probe = KerasProbe(package, self._watch)
         self._keras.append(probe)
@@ -409,7 +436,7 @@ class Session:
         self._collector.stop()
         self._threads.close()
         end_ns = now_ns()
-        self._result = self._profile(
+        recorded = self._profile(
             replace(
                 self._run_info(end_ns),
                 complete=True,
@@ -417,6 +444,7 @@ class Session:
                 error=describe_error(error) if _is_error(error) else None,
             )
         )
+        self._result = self._tracing.add_to(recorded) if self._tracing else recorded
         self._recorder.names.close()
         if self.folder is not None:
             self._write(self.folder)
@@ -491,13 +519,16 @@ class Session:
             start_ns=self._start_ns,
             end_ns=end_ns,
             versions=machine.loaded_versions(),
-            backend=next((probe.backend for probe in self._keras if probe.backend), None),
+            backend=self._backend(),
             argv=tuple(sys.argv),
             exit_code=None,
             error=None,
             warnings=(*self._late_warnings, *self._accumulator.subjects.warnings),
             complete=False,
         )
+
+    def _backend(self) -> str | None:
+        return next((probe.backend for probe in self._keras if probe.backend), None)
 
     def _overhead(self) -> Overhead:
         return Overhead(

@@ -5,7 +5,7 @@ are unpacked, one after the other, so that a large trace needs little memory.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,9 @@ from pipeprof.xplane_schema import XLine, XPlane
 
 HOST_PLANE = "/host:CPU"
 
+# Events of this name, written at known times, tie the clock of a trace to that of a recording.
+ANCHOR = "pipeprof anchor"
+
 _DEVICE = re.compile(r"/device:(?:GPU|TPU):\d+")
 _STEPS_LINE = "Steps"
 _STREAM = re.compile(r"Stream #")
@@ -37,25 +40,91 @@ _LINE_NAME = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracedDevice:
-    """A device of a trace on which something ran."""
+    """What ran on a device; all arrays are rows of begin and end, in the order of the begins.
+
+    Attributes:
+        name: that of its plane (``/device:GPU:0``).
+        compute: kernels.
+        copy_in: copies from the host to the device.
+        busy: kernels and copies of any direction.
+        steps: steps that XProf has marked on it, where the trace was kept by XProf.
+    """
 
     name: str
-    steps: DeviceSteps
+    compute: IntArray
+    copy_in: IntArray
+    busy: IntArray
+    steps: IntArray
+
+    def in_steps(self, steps: IntArray, waits: IntArray) -> DeviceSteps:
+        """Its part in some steps.
+
+        Args:
+            steps: rows of begin and end.
+            waits: when the training waited for its input, likewise.
+        """
+        starts, ends = steps.T
+        # Time in either, less time at work, is time that was waited while nothing ran.
+        either = time_inside(_in_order([waits, self.busy]), starts, ends)
+        busy = time_inside(self.busy, starts, ends)
+        return DeviceSteps(
+            start_ns=starts,
+            end_ns=ends,
+            compute_ns=time_inside(self.compute, starts, ends),
+            copy_in_ns=time_inside(self.copy_in, starts, ends),
+            busy_ns=busy,
+            idle_waiting_ns=either - busy,
+        )
+
+    def later(self, by_ns: int) -> "TracedDevice":
+        """The same on a clock that is ahead by so much."""
+        return TracedDevice(
+            name=self.name,
+            compute=self.compute + by_ns,
+            copy_in=self.copy_in + by_ns,
+            busy=self.busy + by_ns,
+            steps=self.steps + by_ns,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """What was read of a trace; all times on its clock.
+    """What was read of a trace: rows of begin and end.
 
     Attributes:
         devices: those on which something ran.
-        steps: the host's marked steps, as rows of begin and end.
-        fetches: when a batch was fetched from tf.data, as rows of begin and end.
+        steps: the host's marked steps.
+        fetches: when a batch was fetched from tf.data.
+        anchors: events named `ANCHOR`.
     """
 
     devices: tuple[TracedDevice, ...]
     steps: IntArray
     fetches: IntArray
+    anchors: IntArray
+
+    def on_clock_of(self, anchors: Sequence[tuple[int, int]]) -> "Trace | None":
+        """The same on the clock of a recording; it is on the trace's own as it is read.
+
+        Args:
+            anchors: begin and end of each event named `ANCHOR` on the clock of the recording.
+
+        Returns:
+            None where these are not in the trace.
+        """
+        if not anchors or len(anchors) != len(self.anchors):
+            return None
+        # The one that was written quickest ties both clocks most closely.
+        mark, (start_ns, end_ns) = min(
+            zip(self.anchors, anchors, strict=True), key=lambda pair: pair[1][1] - pair[1][0]
+        )
+        ahead_ns = (start_ns + end_ns) // 2 - int(mark.sum()) // 2
+        return Trace(
+            devices=tuple(device.later(ahead_ns) for device in self.devices),
+            steps=self.steps + ahead_ns,
+            fetches=self.fetches + ahead_ns,
+            anchors=self.anchors + ahead_ns,
+        )
 
 
 def read_trace(path: Path) -> Trace:
@@ -72,36 +141,26 @@ def read_trace(path: Path) -> Trace:
 
 
 def _read(data: bytes) -> Trace:
-    steps = fetches = _no_rows()
-    streams: list[tuple[str, _Streams]] = []
+    host = _Host(steps=_no_rows(), fetches=_no_rows(), anchors=_no_rows())
+    devices: list[TracedDevice] = []
     seen_host = False
     for plane in _planes(data):
         if plane.name == HOST_PLANE and not seen_host:
             seen_host = True
-            steps, fetches = _read_host(plane)
+            host = _read_host(plane)
         elif _DEVICE.match(plane.name):
-            found = _read_streams(plane)
-            if len(found.all):
-                streams.append((plane.name, found))
-    devices = tuple(
-        TracedDevice(name=name, steps=_device_steps(found, steps, fetches))
-        for name, found in streams
+            device = _read_device(plane)
+            if len(device.busy):
+                devices.append(device)
+    return Trace(
+        devices=tuple(devices), steps=host.steps, fetches=host.fetches, anchors=host.anchors
     )
-    return Trace(devices=devices, steps=steps, fetches=fetches)
 
 
 # Devices
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Streams:
-    compute: IntArray
-    copy_in: IntArray
-    all: IntArray
-    steps: IntArray
-
-
-def _read_streams(plane: "_Plane") -> _Streams:
+def _read_device(plane: "_Plane") -> TracedDevice:
     """The work of a device by what it is; an event is a copy if its name says so."""
     compute, copies_in, copies, steps = [_no_rows()], [_no_rows()], [_no_rows()], [_no_rows()]
     to_device = plane.kinds(lambda name: bool(_TO_DEVICE.search(name)))
@@ -115,44 +174,38 @@ def _read_streams(plane: "_Plane") -> _Streams:
         compute.append(rows[~are_copies])
         copies.append(rows[are_copies])
         copies_in.append(rows[np.isin(kinds, to_device)])
-    return _Streams(
+    return TracedDevice(
+        name=plane.name,
         compute=_in_order(compute),
         copy_in=_in_order(copies_in),
-        all=_in_order([*compute, *copies]),
+        busy=_in_order([*compute, *copies]),
         steps=_in_order(steps),
-    )
-
-
-def _device_steps(streams: _Streams, host_steps: IntArray, fetches: IntArray) -> DeviceSteps:
-    """Its own steps where the trace has them, else those that the host marked."""
-    starts, ends = (streams.steps if len(streams.steps) else host_steps).T
-    # Time in either, less time at work, is time that was waited while nothing ran.
-    either = time_inside(_in_order([fetches, streams.all]), starts, ends)
-    busy = time_inside(streams.all, starts, ends)
-    return DeviceSteps(
-        start_ns=starts,
-        end_ns=ends,
-        compute_ns=time_inside(streams.compute, starts, ends),
-        copy_in_ns=time_inside(streams.copy_in, starts, ends),
-        busy_ns=busy,
-        idle_waiting_ns=either - busy,
     )
 
 
 # The host
 
 
-def _read_host(plane: "_Plane") -> tuple[IntArray, IntArray]:
-    """Marked steps, and when batches were fetched."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Host:
+    steps: IntArray
+    fetches: IntArray
+    anchors: IntArray
+
+
+def _read_host(plane: "_Plane") -> _Host:
+    """Marked steps, when batches were fetched, and what ties the clock."""
     fetching = plane.kinds(lambda name: bool(_FETCH.match(name)))
+    anchoring = plane.kinds(lambda name: name == ANCHOR)
     marks = plane.stats("step_num", "_r")
-    steps, fetches = [_no_rows()], [_no_rows()]
+    steps, fetches, anchors = [_no_rows()], [_no_rows()], [_no_rows()]
     for line in plane.lines(lambda _: True):
         kinds, rows = _events(line)
         fetches.append(rows[np.isin(kinds, fetching)])
+        anchors.append(rows[np.isin(kinds, anchoring)])
         if len(marks) == 2:
             steps.append(rows[_marked(line, kinds, marks)])
-    return _in_order(steps), _in_order(fetches)
+    return _Host(steps=_in_order(steps), fetches=_in_order(fetches), anchors=_in_order(anchors))
 
 
 def _marked(line: Any, kinds: IntArray, marks: set[int]) -> list[int]:

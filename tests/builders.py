@@ -415,6 +415,7 @@ def trace_window(
         loop=loop,
         start_ns=int(during.steps.start_ns[first]),
         end_ns=int(during.steps.end_ns[ordinal[-1]]),
+        first_step=first,
         step_count=len(ordinal),
         ordinal=ordinal,
         wait_ns=np.array(waits_ns, np.int64),

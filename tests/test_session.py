@@ -79,7 +79,17 @@ def test_what_is_no_dataset_is_refused_before_anything_is_made(tmp_path: Path) -
     assert active() is None
 
 
-@pytest.mark.parametrize("arguments", [{"warmup": -1}, {"sample_hz": -1}, {"sample_hz": 5000}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"warmup": -1},
+        {"sample_hz": -1},
+        {"sample_hz": 5000},
+        {"trace_steps": -1},
+        {"trace_steps": 10_000},
+        {"trace_steps": 2.5},
+    ],
+)
 def test_arguments_that_make_no_sense(arguments: Any) -> None:
     with pytest.raises(UsageError, match=r"expected .* received"):
         profile(**arguments)

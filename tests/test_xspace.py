@@ -7,10 +7,11 @@ import pytest
 
 from pipeprof.errors import RunDamaged
 from pipeprof.xplane_schema import XSpace
-from pipeprof.xspace import Trace, read_trace
+from pipeprof.xspace import ANCHOR, Trace, read_trace
 
 BERT = Path(__file__).parent / "data" / "bert_gpu.xplane.pb"
 PS_PER_MS = 1_000_000_000
+MS = 1_000_000
 
 
 def add_plane(space: Any, name: str, **lines: list[tuple[str, int, int]]) -> Any:
@@ -54,8 +55,9 @@ def read(space: Any, folder: Path) -> Trace:
 
 
 def test_a_real_trace_of_a_gpu_tells_its_step_with_copies_apart():
-    (device,) = read_trace(BERT).devices
-    steps = device.steps
+    trace = read_trace(BERT)
+    (device,) = trace.devices
+    steps = device.in_steps(device.steps, trace.fetches)
     assert device.name == "/device:GPU:6"
     assert (steps.end_ns - steps.start_ns).tolist() == [21_310_352]
     # XProf says 14.8755 ms: it adds 10 µs of copies to the kernels.
@@ -77,13 +79,14 @@ def test_parts_of_a_step_that_the_host_marked(tmp_path):
     )
     trace = read(space, tmp_path)
     (device,) = trace.devices
+    steps = device.in_steps(trace.steps, trace.fetches)
     ms = 1_000_000
     assert trace.steps.tolist() == [[0, 100 * ms]]
     assert trace.fetches.tolist() == [[0, 40 * ms]]
-    assert device.steps.compute_ns.tolist() == [40 * ms]
-    assert device.steps.copy_in_ns.tolist() == [25 * ms]
-    assert device.steps.busy_ns.tolist() == [65 * ms]
-    assert device.steps.idle_waiting_ns.tolist() == [10 * ms]
+    assert steps.compute_ns.tolist() == [40 * ms]
+    assert steps.copy_in_ns.tolist() == [25 * ms]
+    assert steps.busy_ns.tolist() == [65 * ms]
+    assert steps.idle_waiting_ns.tolist() == [10 * ms]
 
 
 def test_without_marks_there_are_no_steps_but_the_fetches_are_told(tmp_path):
@@ -113,3 +116,27 @@ def test_a_trace_that_is_cut_short_is_damaged(tmp_path, kept):
 
 def test_an_empty_file_is_a_trace_of_nothing(tmp_path):
     assert read(XSpace(), tmp_path).devices == ()
+
+
+def test_a_trace_comes_onto_the_clock_that_its_anchors_were_written_by(tmp_path):
+    space = XSpace()
+    add_plane(
+        space,
+        "/host:CPU",
+        python=[(ANCHOR, 1, 1), (ANCHOR, 2, 4), ("IteratorGetNextOp::Compute", 10, 19)],
+        fetching=[
+            ("IteratorGetNextOp::DoCompute", 30, 34),
+            ("IteratorGetNextAsOptionalOp::DoCompute", 10, 13),
+        ],
+    )
+    add_plane(space, "/device:GPU:3", Stream_1=[("kernel", 20, 25)])
+    trace = read(space, tmp_path)
+    ahead = 1_000_000 * MS
+    # The first was held up before it began: the quicker one tells.
+    anchors = [(ahead - 5 * MS, ahead + 3 * MS), (ahead + 2 * MS, ahead + 4 * MS)]
+    ours = trace.on_clock_of(anchors)
+    assert ours is not None
+    assert ((ours.fetches - ahead) // MS).tolist() == [[10, 13], [30, 34]]
+    assert ((ours.devices[0].busy - ahead) // MS).tolist() == [[20, 25]]
+    assert trace.on_clock_of(anchors[1:]) is None
+    assert trace.on_clock_of([]) is None

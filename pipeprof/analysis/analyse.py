@@ -4,6 +4,7 @@ from pipeprof.analysis.autotune import find_autotune
 from pipeprof.analysis.case import Seen
 from pipeprof.analysis.costs import as_finding, stage_uses
 from pipeprof.analysis.delivery import describe_delivery
+from pipeprof.analysis.devices import device_findings
 from pipeprof.analysis.diagnosis import diagnose, make_case
 from pipeprof.analysis.findings import Findings, LoopFinding
 from pipeprof.analysis.hot_lines import hot_lines
@@ -64,4 +65,5 @@ def analyse(profile: Profile) -> Findings:
         else describe_delivery(profile.loops[number], profile.deliveries),
         overhead=overhead_finding(profile),
         autotune=None if number is None else find_autotune(cases[number]),
+        devices=device_findings(profile, main_window),
     )

@@ -7,10 +7,12 @@ from pipeprof.analysis.bottleneck import find_bottleneck, sharing_with
 from pipeprof.analysis.case import Case
 from pipeprof.analysis.causes import CROWDED_FROM, gil_held, known_cpu_ratio
 from pipeprof.analysis.costs import Use
+from pipeprof.analysis.devices import has_accelerator
 from pipeprof.analysis.epoch_starts import usual_reason
 from pipeprof.analysis.findings import Bound, Cause
 from pipeprof.analysis.lanes import SATURATED_FROM, THROTTLED_FROM, resource_finding
 from pipeprof.analysis.places import WORKERS_KEY, trains_on
+from pipeprof.analysis.traced_waits import contradicting_waits
 from pipeprof.recording import Lane, Role, SpanKind, StageKind, WaitSource
 
 # A place that works this much of the time works without a pause.
@@ -319,9 +321,7 @@ def _what_weakens(case: Case) -> Iterator[str]:
             )
         if case.cause is Cause.BLOCKING and case.worst.cpu_ratio is None:
             yield "Its CPU time was not measured; the bound is the CPU time of all processes."
-    if case.waits_for_input and not any(
-        lane.role is Role.DEVICE for lane in case.seen.profile.lanes
-    ):
+    if case.waits_for_input and not has_accelerator(case.seen.profile, case.seen.window):
         cores = _count(case.seen.cpu.cores, "core")
         yield (
             f"No accelerator was seen: input and training share {cores}, "
@@ -331,6 +331,13 @@ def _what_weakens(case: Case) -> Iterator[str]:
         yield from _traced(case)
     elif case.bound is not Bound.UNKNOWN and times.measured < 0.95 * times.counted:
         yield f"The wait of {times.measured} of {times.counted} steps is known."
+    contradiction = contradicting_waits(case.seen)
+    if contradiction is not None:
+        yield (
+            f"TensorFlow's profiler saw {_count(contradiction.steps, 'step')} wait "
+            f"{milliseconds(contradiction.traced_ms)} on average where "
+            f"{milliseconds(contradiction.measured_ms)} were measured: one of both is wrong."
+        )
     if overhead.dropped > 0:
         yield f"{_count(overhead.dropped, 'event')} of {overhead.events} were lost."
 

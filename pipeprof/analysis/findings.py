@@ -408,6 +408,45 @@ class ResourceFinding:
     sent_bytes_per_s: float | None
 
 
+class DeviceSource(Enum):
+    """What told how busy a device was."""
+
+    TRACE = "trace"
+    NVML = "nvml"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFinding:
+    """A device (a GPU, a TPU) and how busy the training kept it; None: not measured.
+
+    Attributes:
+        kind: ``gpu``, ``tpu``, …
+        name: a person's name for it, with its number.
+        model: what it is.
+        source: what told how busy it was.
+        traced_steps: steps that were traced.
+        step_ms: how long it worked or copied in each of them, on average.
+        compute_ms: how long it worked.
+        copy_in_ms: how long data was copied to it.
+        busy_ratio: the part of the steps in which it worked or copied; of the loop's whole time where
+            only its driver told.
+        idle_waiting_ratio: the part of the steps in which it did neither while the training waited
+            for its input.
+    """
+
+    kind: str
+    name: str
+    model: str | None
+    source: DeviceSource
+    traced_steps: int = 0
+    step_ms: float | None = None
+    compute_ms: float | None = None
+    copy_in_ms: float | None = None
+    busy_ratio: float | None = None
+    idle_waiting_ratio: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryFinding:
     """What was delivered to the main loop; None where no probe saw it."""
@@ -435,7 +474,7 @@ class Findings:
     """All that is said of a run.
 
     ``main`` is the loop the verdict is about, or None without any; ``autotune`` is about its input,
-    and None where tf.data's AUTOTUNE had no part in it.
+    and None where tf.data's AUTOTUNE had no part in it; ``devices`` are there from the busiest on.
     """
 
     profile: Profile
@@ -448,3 +487,4 @@ class Findings:
     delivery: DeliveryFinding | None
     overhead: OverheadFinding
     autotune: AutotuneFinding | None = None
+    devices: tuple[DeviceFinding, ...] = ()

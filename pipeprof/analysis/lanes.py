@@ -1,5 +1,6 @@
 """How busy threads, worker processes and processors were in a stretch of time."""
 
+from pipeprof.analysis.devices import device_findings
 from pipeprof.analysis.findings import CpuFinding, LaneFinding, OverheadFinding, ResourceFinding
 from pipeprof.analysis.windows import Window
 from pipeprof.levels import MILLION, Level
@@ -29,7 +30,9 @@ def lane_findings(profile: Profile, window: Window | None) -> tuple[LaneFinding,
             role=lane.role,
             pid=lane.pid,
             tid=lane.tid,
-            busy_ratio=_share_of_life(lane.busy, lane, window),
+            busy_ratio=_device_ratio(lane, profile)
+            if lane.role is Role.DEVICE
+            else _share_of_life(lane.busy, lane, window),
             cpu_ratio=_share_of_life(lane.cpu, lane, window),
             gil_ratio=gil_ratio(lane),
             stages=_stages_on(number, profile),
@@ -37,6 +40,11 @@ def lane_findings(profile: Profile, window: Window | None) -> tuple[LaneFinding,
         )
         for number, lane in enumerate(profile.lanes)
     )
+
+
+def _device_ratio(lane: Lane, profile: Profile) -> float | None:
+    """A device's lane shows what was traced: the time between the windows says nothing."""
+    return next((d.busy_ratio for d in device_findings(profile, None) if d.name == lane.name), None)
 
 
 def gil_ratio(lane: Lane) -> float | None:

@@ -32,6 +32,12 @@ def run(
     stacks: Annotated[
         bool, typer.Option("--stacks", help="Look at lines and the GIL with py-spy, now and then.")
     ] = False,
+    trace_steps: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Trace N steps twice with TensorFlow's profiler, for XProf."
+        ),
+    ] = 0,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report there as JSON, too.")
     ] = None,
@@ -53,7 +59,9 @@ def run(
 
     program = (find_module if module else find_script)(script, arguments or ())
     # Made absolute, and the stream kept, because the script may change its folder and its streams.
-    session = profile(None, logdir=logdir.absolute(), name=name, stacks=stacks)
+    session = profile(
+        None, logdir=logdir.absolute(), name=name, stacks=stacks, trace_steps=trace_steps
+    )
     json, html = json and json.absolute(), html and html.absolute()
     stderr = sys.stderr
     exit_on_sigterm()

@@ -33,7 +33,7 @@ def moments(profile: Profile, loop: Loop) -> tuple[Moment, ...]:
     order = np.argsort(spans.start_ns[chosen], kind="stable")
     starts, ends = spans.start_ns[chosen][order], spans.end_ns[chosen][order]
     found: list[Moment] = []
-    for name, index in _candidates(loop, starts):
+    for name, index in _candidates(profile, loop, starts):
         end = _end_of(index, starts, ends, profile)
         moment = Moment(
             name=f"{name}: {_where(loop, int(starts[index]), int(starts[end]), profile)}",
@@ -45,7 +45,7 @@ def moments(profile: Profile, loop: Loop) -> tuple[Moment, ...]:
     return tuple(found)
 
 
-def _candidates(loop: Loop, starts: IntArray) -> Iterator[tuple[str, int]]:
+def _candidates(profile: Profile, loop: Loop, starts: IntArray) -> Iterator[tuple[str, int]]:
     if not len(starts):
         return
     steady = 0 if loop.steady_ns is None else int(np.searchsorted(starts, loop.steady_ns))
@@ -58,6 +58,11 @@ def _candidates(loop: Loop, starts: IntArray) -> Iterator[tuple[str, int]]:
     if len(turned):
         at = int(np.searchsorted(starts, loop.steps.start_ns[turned[0]]))
         yield "start of an epoch", _before(at, len(starts))
+    for window in profile.trace_windows:
+        if profile.loops[window.loop] is loop:
+            first = int(np.searchsorted(starts, window.start_ns))
+            if first < len(starts) and starts[first] < window.end_ns:
+                yield "traced", first
     yield "first steps", 0
     yield "last steps", last
 

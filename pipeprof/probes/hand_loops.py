@@ -108,6 +108,19 @@ class HandLoop:
         )
 
     @_harmless
+    def asks(self, source: int) -> None:
+        """The next batch of a source will be taken: between two steps, where fetches show them."""
+        loop = self.loop
+        if loop is None or self._sign is not _Sign.FETCH or source != self._source:
+            return
+        if loop.marks is not None and self._strange is None:
+            if loop.taking and loop.marks.due(loop, loop.step + 1):
+                self._end_fetched_step(self._clock())
+                loop.marks.between_steps(loop)
+            # What it took before is a step until it has taken this.
+            loop.marks.step_begins(loop, loop.step + loop.taking)
+
+    @_harmless
     def fetched(
         self,
         source: int,
@@ -176,6 +189,7 @@ class HandLoop:
             self._pass_over_strange()
             self.loop.turn(now, max(self._taken, 1))
             self._taken = 0
+            self._step_over(self.loop)
 
     @_harmless
     def trained_on_batch(self, start_ns: int, end_ns: int, samples: int | None) -> None:
@@ -190,10 +204,17 @@ class HandLoop:
             if not loop.taking:
                 loop.turn(start_ns)
             loop.turn(end_ns)
+            self._step_over(loop)
         if samples is not None and self._source is None:
             loop.samples(samples)
         self._trained = True
         self._away_ns = None
+
+    def _step_over(self, loop: "OpenLoop") -> None:
+        """A step is over and the next begins at once."""
+        loop.mark()
+        if loop.marks is not None:
+            loop.marks.step_begins(loop, loop.step)
 
     @_harmless
     def turned_away(self, kind: LoopKind, now: int) -> None:

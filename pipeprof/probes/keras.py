@@ -332,6 +332,7 @@ class KerasProbe:
             # Only of a known number of batches does Keras say what the last step may take.
             at_most = batches > 1 and not running.batches_known
             self.listener.step_ended(running.loop, now, batches, at_most=at_most)
+        running.loop.mark()
 
     def _count_samples(self, running: "_RunningLoop") -> None:
         """Reads how many samples went into the loss since Keras last reset it."""

@@ -104,6 +104,7 @@ def _waited(fetches: HandFetches, advance: Callable[[], Any]) -> Any:
     recorder = recording.current
     if recorder is None:
         return advance()
+    fetches.asks()
     lane = recorder.lane()
     outer_ns = lane.inner_ns
     start_ns = now_ns()

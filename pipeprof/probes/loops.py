@@ -8,7 +8,7 @@ loop does between two batches counts as computing, and the steps of an epoch lea
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from pipeprof.clock import Clock, now_ns
 from pipeprof.probes.batches import BatchShape
@@ -18,6 +18,22 @@ from pipeprof.recording import InputKind, LoopKind, WaitSource
 from pipeprof.records import NOT_READ, Kind, code
 
 MOST_LOOPS = 64
+
+
+class StepMarks(Protocol):
+    """Whoever traces some steps (`pipeprof.probes.tensorflow_windows`)."""
+
+    def due(self, loop: "OpenLoop", done: int) -> bool:
+        """Whether, after so many steps of a loop, there is something to be done before the next."""
+
+    def between_steps(self, loop: "OpenLoop") -> None:
+        """It may be done now: the loop has left its steps."""
+
+    def step_begins(self, loop: "OpenLoop", ordinal: int) -> None:
+        """A step of a loop begins."""
+
+    def left(self, loop: "OpenLoop") -> None:
+        """A loop has turned to something else than its steps."""
 
 
 class OpenLoop:
@@ -31,6 +47,8 @@ class OpenLoop:
         fetches_first: whether it asks for the batch before it says that the step begins.
         waits_by: what tells its waits, once that is known.
         fed_by: what it is fed with, as `describe_input` says it, or None.
+        closed_ns: where its latest step that is over ended.
+        marks: traces some of its steps, or None.
     """
 
     def __init__(
@@ -43,6 +61,8 @@ class OpenLoop:
         self.fetches_first = fetches_first
         self.waits_by: WaitSource | None = None
         self.fed_by: Mapping[str, Any] | None = None
+        self.closed_ns = 0
+        self.marks: StepMarks | None = None
         self._recorder = recorder
         self._lane = recorder.lane()
         self._epoch = -1
@@ -71,6 +91,8 @@ class OpenLoop:
             self._close(now)
             self._begin_ns = now
         self._in_step = True
+        if self.marks is not None:
+            self.marks.step_begins(self, self.step)
 
     def end_step(self, now: int, batches: int = 1) -> None:
         """The loop says that a step has ended."""
@@ -94,6 +116,14 @@ class OpenLoop:
             self._close(self._end_ns)
         self._begin_ns = None
         self._in_step = False
+        if self.marks is not None:
+            self.marks.left(self)
+
+    def mark(self) -> None:
+        """Between two steps: begins or ends the tracing of steps, where that is due."""
+        if self.marks is not None and self.marks.due(self, self.step + self._batches_taken()):
+            self.leave_steps()
+            self.marks.between_steps(self)
 
     def pause(self) -> None:
         """Another loop begins inside: part of the step that runs, if one does, else of none."""
@@ -169,6 +199,7 @@ class OpenLoop:
             return
         position = max(self._epoch, 0) << 32 | self._batches
         self._lane.write(self._step_code, self._begin_ns, end_ns, self.step, position)
+        self.closed_ns = end_ns
         self.step += 1
 
 
@@ -178,9 +209,14 @@ class LoopTracker:
     Args:
         recorder: where to record.
         clock: tells the time; for tests.
+
+    Attributes:
+        hand: follows hand-written loops.
+        marks: traces some steps of the loops to come, or None.
     """
 
     def __init__(self, recorder: Recorder, clock: Clock = now_ns) -> None:
+        self.marks: StepMarks | None = None
         self._recorder = recorder
         self._clock = clock
         self._open: list[OpenLoop] = []
@@ -247,6 +283,7 @@ class LoopTracker:
 
     def _take_up(self, loop: OpenLoop) -> None:
         loop.taken_up()
+        loop.marks = self.marks
         self._open.append(loop)
 
     def close(self, loop: OpenLoop) -> None:

@@ -353,6 +353,9 @@ def site_of_generator(generator: "GeneratorType[Any, Any, Any]") -> StageSite:
 class Fetches:
     """Is told of every element that a timed iterator gives, by the thread that took it."""
 
+    def asks(self) -> None:
+        """An element will be taken."""
+
     def fetched(self, item: Any, start_ns: int, end_ns: int) -> None:
         """An element was taken."""
 
@@ -442,6 +445,8 @@ def timed_resume(timing: Timing, resume: Callable[[], T]) -> T:
     if recorder is None:
         return resume()
     site, fetches = timing.site, timing.fetches
+    if fetches is not None:
+        fetches.asks()
     lane = recorder.lanes.get(get_ident()) or recorder.lane()
     begun = site.begin(lane)
     try:

@@ -110,7 +110,7 @@ class TfDataProbe:
             return
         # What the pipeline did for an epoch's first batch shows why that was waited for.
         begins = not followed.in_epoch
-        followed.step_ended(loop.step, batches, loop.began_ns, now)
+        followed.step_ended(loop.step, batches, loop.began_ns, now, loop.closed_ns)
         due = (
             begins
             or followed.batches >= BATCHES_PER_READING
@@ -159,6 +159,7 @@ class TfDataProbe:
             if not probe._watch.by_hand():
                 probe._guarded(probe._taken_in_python, self)
                 return take(self)
+            probe._guarded(probe._asked_by_hand, self)
             start_ns = now_ns()
             try:
                 batch = take(self)
@@ -169,6 +170,12 @@ class TfDataProbe:
             return batch
 
         self._patches.replace(iterator_class, "__next__", __next__)
+
+    def _asked_by_hand(self, iterator: Any) -> None:
+        if self._watch.loops.marks is not None:
+            tracked = self._tracked(iterator)
+            if tracked is not None:
+                self._watch.loops.hand.asks(tracked.source)
 
     def _taken_by_hand(self, iterator: Any, batch: Any, start_ns: int, end_ns: int) -> None:
         watch = self._watch

@@ -1,27 +1,19 @@
 """The waits of a loop from short windows of TensorFlow's profiler, where nothing else tells them.
 
-That is so where AUTOTUNE is off: tf.data then counts no gaps. A profiler that is on already is the
-user's and is left alone, and one that the user turns on meanwhile ends the window: its steps are not
-told then.
+That is so where AUTOTUNE is off: tf.data then counts no gaps. The steps of a window that was given up
+for another's are not told.
 """
 
-import functools
-import sys
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from pipeprof.clock import now_ns
-from pipeprof.patches import Patches
 from pipeprof.probes.loops import OpenLoop
-from pipeprof.probes.traced_waits import ANCHOR, read_waits
+from pipeprof.probes.tensorflow_profiler import ProfilerWindow
 from pipeprof.recording import WaitSource
 from pipeprof.series import IntArray
 from pipeprof.steps import time_inside
+from pipeprof.xspace import read_trace
 
 # Windows are short, few and ever further apart: each costs its steps time, and about 0.1 s at its end.
 # One that the end of an epoch cuts short is followed by the next at once.
@@ -48,7 +40,7 @@ class TracedWaits:
             if self._windows < MOST_WINDOWS and loop.step >= self._next_step:
                 loop.leave_steps()
                 self._windows += 1
-                self._window = ProfilerWindow.open()
+                self._window = ProfilerWindow.open(devices=False)
             return
         self._steps.append((loop.step, loop.began_ns))
         lasted_ns = now - self._window.opened_ns
@@ -62,11 +54,15 @@ class TracedWaits:
         if window is None:
             return
         loop.leave_steps()
-        waits = window.close()
+        try:
+            trace = window.close()
+            waits = self._read(trace, window) if trace is not None else None
+        finally:
+            window.forget()
         if waits is None or not steps:
             return
         self._told += len(steps)
-        if self._told >= MOST_STEPS or window.size_bytes > MOST_BYTES:
+        if self._told >= MOST_STEPS:
             self._windows = MOST_WINDOWS
         if len(steps) == STEPS_PER_WINDOW:
             self._next_step = 2 * loop.step
@@ -77,83 +73,9 @@ class TracedWaits:
         for (step, _), gap_ns in zip(steps, spent.tolist(), strict=True):
             loop.gaps(step, (gap_ns,))
 
-
-class ProfilerWindow:
-    """TensorFlow's profiler, turned on for a moment.
-
-    Attributes:
-        opened_ns: when it was turned on.
-        size_bytes: how much it wrote.
-    """
-
-    def __init__(self, folder: "tempfile.TemporaryDirectory[str]") -> None:
-        self._folder = folder
-        self._patches = Patches()
-        self._given_up = False
-        self._anchors: list[tuple[int, int]] = []
-        self.opened_ns = now_ns()
-        self.size_bytes = 0
-
-    @classmethod
-    def open(cls) -> "ProfilerWindow | None":
-        """Turns it on, or returns None where it is on already."""
-        folder = tempfile.TemporaryDirectory(prefix="pipeprof-")
-        window = cls(folder)
-        try:
-            tf.profiler.experimental.start(folder.name, _least_options())
-        except tf.errors.AlreadyExistsError:
-            folder.cleanup()
-            return None
-        except BaseException:
-            folder.cleanup()
-            raise
-        window._make_way_for_others()
-        for _ in range(3):
-            start_ns = now_ns()
-            with tf.profiler.experimental.Trace(ANCHOR):
-                pass
-            window._anchors.append((start_ns, now_ns()))
-        return window
-
-    def close(self) -> IntArray | None:
-        """Turns it off; returns when batches were waited for, or None where others took over."""
-        if self._given_up:
-            return None
-        self._patches.undo()
-        try:
-            tf.profiler.experimental.stop()
-            traces = list(Path(self._folder.name).rglob("*.xplane.pb"))
-            if not traces:
-                return None
-            trace = traces[0].read_bytes()
-            self.size_bytes = len(trace)
-            return read_waits(trace, self._anchors)
-        finally:
-            self._folder.cleanup()
-
-    def _make_way_for_others(self) -> None:
-        """Whoever turns the profiler on now gets it."""
-        start: Callable[..., Any] = tf.profiler.experimental.start
-        for owner in (tf.profiler.experimental, sys.modules.get(start.__module__)):
-            if owner is not None and getattr(owner, "start", None) is start:
-                self._patches.replace(owner, "start", self._giving_way(start))
-
-    def _giving_way(self, start: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(start)
-        def start_after_ours(*args: Any, **kwargs: Any) -> Any:
-            if not self._given_up:
-                self._given_up = True
-                self._patches.undo()
-                try:
-                    tf.profiler.experimental.stop(save=False)
-                finally:
-                    self._folder.cleanup()
-            return start(*args, **kwargs)
-
-        return start_after_ours
-
-
-def _least_options() -> Any:
-    return tf.profiler.experimental.ProfilerOptions(
-        host_tracer_level=1, python_tracer_level=0, device_tracer_level=0
-    )
+    def _read(self, path: Path, window: ProfilerWindow) -> IntArray | None:
+        """When batches were waited for, or None where that cannot be tied to our clock."""
+        if path.stat().st_size > MOST_BYTES:
+            self._windows = MOST_WINDOWS
+        trace = read_trace(path).on_clock_of(window.anchors)
+        return trace.fetches if trace is not None else None

@@ -44,12 +44,17 @@ class FollowedLoop:
         self._gaps: dict[int, list[int]] = {}
         self._batches_of: dict[int, int] = {}
         self._pause_after: dict[int, int] = {}
+        self._left_after: dict[int, int] = {}
         self._ended_ns = 0
 
-    def step_ended(self, step: int, batches: int, began_ns: int, ended_ns: int) -> None:
-        """A step took some batches."""
+    def step_ended(
+        self, step: int, batches: int, began_ns: int, ended_ns: int, before_ns: int
+    ) -> None:
+        """A step took some batches; the one before it ended at ``before_ns``."""
         if self.in_epoch:
             self._pause_after = {step - 1: began_ns - self._ended_ns}
+            if began_ns > before_ns:
+                self._left_after[step - 1] = began_ns - before_ns
         else:
             self.epoch_began_ns = began_ns
         self._ended_ns = ended_ns
@@ -85,7 +90,9 @@ class FollowedLoop:
         for _ in range(tries - 1):
             next(gaps, None)
         for step, gap_us in zip(batches, gaps, strict=False):
-            self._add_gap(step, gap_us * 1000)
+            # The last batch of a step comes first; what the loop did outside of any step follows it.
+            outside_ns = self._left_after.pop(step, 0) if step is not None else 0
+            self._add_gap(step, max(gap_us * 1000 - outside_ns, 0))
         for step, gap_ns in self._complete_gaps():
             loop.gaps(step, (gap_ns,))
 
@@ -134,6 +141,7 @@ class FollowedLoop:
         """The epoch is over: its iterator may be too, and the last batch is followed by no step."""
         self.iterator = None
         self.in_epoch = False
+        self._left_after.clear()
         self.elements = self._epoch_batches = self.latest_batches = 0
         if self.batch_steps:
             self.batch_steps[-1] = None

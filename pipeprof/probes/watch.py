@@ -114,6 +114,11 @@ class HandFetches(Fetches):
         self._source = -next(self._sources)  # never the `id` of anything
         self._validates = watch.validating
 
+    def asks(self) -> None:
+        """A batch will be taken."""
+        if self._watch.loops.marks is not None and self._watch.by_hand():
+            self._watch.loops.hand.asks(self._source)
+
     def fetched(self, item: Any, start_ns: int, end_ns: int) -> None:
         """A batch was taken; whether by hand is seen from where."""
         watch = self._watch

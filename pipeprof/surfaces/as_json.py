@@ -16,6 +16,7 @@ from pipeprof.analysis.findings import (
     Cause,
     CpuFinding,
     DeliveryFinding,
+    DeviceFinding,
     Diagnosis,
     EpochStart,
     Findings,
@@ -29,6 +30,7 @@ from pipeprof.analysis.findings import (
     StageFinding,
     Tuned,
 )
+from pipeprof.devices import TraceWindow
 from pipeprof.recording import RunInfo
 from pipeprof.wording import caveats, started
 
@@ -91,14 +93,9 @@ def to_dict(findings: Findings) -> dict[str, Any]:
         "lanes": [_lane(found) for found in findings.lanes],
         "cpu": _cpu(findings.cpu),
         "resources": _resources(findings.resources),
-        "device": {
-            "kind": None,
-            "name": None,
-            "step_ms": None,
-            "busy_ratio": None,
-            "idle_waiting_input_ratio": None,
-            "source": "none",
-        },
+        "device": _device(findings.devices[0] if findings.devices else None),
+        "devices": [_device(found) for found in findings.devices],
+        "trace_windows": [_trace_window(window) for window in findings.profile.trace_windows],
         "delivery": _delivery(findings.delivery),
         "overhead": _overhead(findings.overhead),
     }
@@ -309,6 +306,29 @@ def _resources(found: ResourceFinding) -> dict[str, Any]:
         "disk_written_bytes_per_s": _whole(found.disk_written_bytes_per_s),
         "received_bytes_per_s": _whole(found.received_bytes_per_s),
         "sent_bytes_per_s": _whole(found.sent_bytes_per_s),
+    }
+
+
+def _device(found: DeviceFinding | None) -> dict[str, Any]:
+    return {
+        "kind": found.kind if found else None,
+        "name": found.name if found else None,
+        "model": found.model if found else None,
+        "step_ms": _number(found.step_ms) if found else None,
+        "compute_ms": _number(found.compute_ms) if found else None,
+        "copy_in_ms": _number(found.copy_in_ms) if found else None,
+        "busy_ratio": _number(found.busy_ratio) if found else None,
+        "idle_waiting_input_ratio": _number(found.idle_waiting_ratio) if found else None,
+        "source": found.source.value if found else "none",
+    }
+
+
+def _trace_window(window: TraceWindow) -> dict[str, Any]:
+    return {
+        "run": window.run,
+        "loop": window.loop,
+        "first_step": window.first_step,
+        "steps": window.step_count,
     }
 
 

@@ -6,7 +6,14 @@ from pipeprof.analysis.findings import Findings, LaneFinding, OverheadFinding
 from pipeprof.figures.figure import Figure
 from pipeprof.surfaces.markup import Markup, element
 from pipeprof.surfaces.page_figures import table
-from pipeprof.surfaces.sentences import how_measured, input_pieces, loop_line, tuning
+from pipeprof.surfaces.sentences import (
+    devices,
+    how_measured,
+    input_pieces,
+    loop_line,
+    trace_windows,
+    tuning,
+)
 from pipeprof.wording import clean, count, percent, size, started
 
 MOST_LANES = 60
@@ -28,6 +35,8 @@ def details(findings: Findings, figures: Sequence[Figure]) -> Markup:
             "dl",
             *_fact("Input", fed),
             *_fact("Tuned", *(tuning(findings.autotune) if findings.autotune else ())),
+            *_fact("Devices", *devices(findings)),
+            *_fact("Traced", *trace_windows(findings)),
             *_fact("Other loops", *_other_loops(findings)),
             *_fact("Machine", _BETWEEN.join(_machine(findings))),
             *_fact("Delivered", _delivered(findings)),

@@ -14,13 +14,15 @@ from pipeprof.analysis.findings import (
     Bottleneck,
     Bound,
     Cause,
+    DeviceFinding,
     Diagnosis,
     Findings,
     HotLine,
     InputFinding,
     LoopFinding,
 )
-from pipeprof.recording import Loop, LoopKind, RunInfo, StageKind
+from pipeprof.devices import TraceWindow
+from pipeprof.recording import Loop, LoopKind, Profile, RunInfo, StageKind
 from pipeprof.surfaces.text_layout import shorten, shown
 from pipeprof.wording import (
     CAUSES,
@@ -198,6 +200,49 @@ def input_pieces(main: LoopFinding) -> Iterator[str]:
 def tuning(found: AutotuneFinding) -> list[str]:
     """What AUTOTUNE did with the pipeline, and what stands in its way: pieces and sentences."""
     return [sentence(text) for text in (*say_tuned(found), *found.warnings)]
+
+
+def devices(findings: Findings) -> list[str]:
+    """How busy each device was, a sentence each; none of one that nothing was measured of."""
+    return [_device(found) for found in findings.devices if found.busy_ratio is not None]
+
+
+def _device(found: DeviceFinding) -> str:
+    name = shown(found.name if found.model is None else f"{found.name} ({found.model})")
+    busy = percent(found.busy_ratio or 0.0)
+    if found.step_ms is None:
+        return f"{name} was busy {busy} of the time, as its driver says."
+    copies = f", {duration(found.copy_in_ms)} of it copies to it" if found.copy_in_ms else ""
+    idle = (
+        f"; it stood idle {percent(found.idle_waiting_ratio)} of the time while the training waited "
+        "for input"
+        if found.idle_waiting_ratio
+        else ""
+    )
+    step = f"device step {duration(found.step_ms)}{copies}"
+    traced = count(found.traced_steps, "traced step")
+    return f"{name} was busy {busy} of each step ({step}){idle} ({traced})."
+
+
+def traced_steps(findings: Findings) -> list[str]:
+    """Which steps TensorFlow's profiler traced, window by window."""
+    return [_steps_of(window, findings.profile) for window in findings.profile.trace_windows]
+
+
+def _steps_of(window: TraceWindow, profile: Profile) -> str:
+    first, last = window.first_step, window.first_step + window.step_count - 1
+    steps = f"step {first:,}" if first == last else f"steps {first:,} to {last:,}"
+    return f"{steps} of {kind_of(profile.loops[window.loop])}"
+
+
+def trace_windows(findings: Findings) -> list[str]:
+    """The same with the names under which XProf shows them."""
+    return [
+        f"{steps}: {shown(window.run)} on TensorBoard's profile page (XProf)"
+        for window, steps in zip(
+            findings.profile.trace_windows, traced_steps(findings), strict=True
+        )
+    ]
 
 
 def overlap(found: InputFinding) -> str | None:

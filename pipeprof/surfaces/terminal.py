@@ -20,6 +20,7 @@ from pipeprof.analysis.findings import (
 from pipeprof.surfaces.run_rows import RUN_ROWS
 from pipeprof.surfaces.sentences import (
     advised,
+    devices,
     heading,
     hot_lines,
     how_measured,
@@ -28,6 +29,7 @@ from pipeprof.surfaces.sentences import (
     loop_line,
     reasons,
     speed,
+    trace_windows,
     troubles,
     tuning,
     waiting,
@@ -58,6 +60,7 @@ _RUN_WIDTH = 16
 _MOST_ADVICE = 3
 _MOST_HOT_LINES = 3
 _MOST_LOOPS = 4
+_MOST_DEVICES = 4
 
 _STYLES = {
     Bound.INPUT: "bold red",
@@ -89,6 +92,8 @@ def render_report(
         _next_steps(main.diagnosis if main else None),
         _input(main, width) if main else None,
         _tuning(findings.autotune),
+        _devices(findings),
+        _traces(findings),
         stage_table(findings.stages, main.diagnosis.bottleneck if main else None, width),
         _other_loops(findings),
         _paragraph(how_measured(findings), width, "dim"),
@@ -200,6 +205,20 @@ def _input(main: LoopFinding, width: int) -> RenderableType | None:
 def _tuning(found: AutotuneFinding | None) -> RenderableType | None:
     lines = tuning(found) if found else []
     return _section("Tuned", map(Text, lines)) if lines else None
+
+
+def _devices(findings: Findings) -> RenderableType | None:
+    lines = devices(findings)[:_MOST_DEVICES]
+    return (
+        _section(findings.devices[0].kind.upper()[:_LABEL_WIDTH], map(Text, lines))
+        if lines
+        else None
+    )
+
+
+def _traces(findings: Findings) -> RenderableType | None:
+    lines = trace_windows(findings)
+    return _section("Trace", map(Text, lines)) if lines else None
 
 
 def _other_loops(findings: Findings) -> RenderableType | None:

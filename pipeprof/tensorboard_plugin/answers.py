@@ -2,8 +2,9 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from pipeprof.analysis.analyse import analyse
@@ -15,6 +16,7 @@ from pipeprof.figures.of_run import figures_of
 from pipeprof.figures.theme import TEMPLATES
 from pipeprof.runs import read_run
 from pipeprof.surfaces.page_report import comparison_body, message, report_body
+from pipeprof.surfaces.sentences import traced_steps
 from pipeprof.tensorboard_plugin.library import Library, Shelved
 from pipeprof.wording import VERDICTS, duration
 
@@ -59,7 +61,8 @@ class Answers:
                 "figures": [to_plain(figure) for figure in figures],
                 "version": str(run.version),
                 "recording": run.is_recorded_now,
-                "trace": _trace(run),
+                "trace": _trace(run.key, run.trace),
+                "windows": list(_windows(run, findings)),
             }
 
         return _told(tell, f"The run {key} cannot be shown")
@@ -118,9 +121,25 @@ def _summary(run: Shelved) -> Answer:
     return {"bound": bound.value, "verdict": VERDICTS[bound], "gist": pace}
 
 
-def _trace(run: Shelved) -> Answer | None:
-    """By what XProf knows the run's trace, or None where there is none, or no XProf to show it."""
-    files = sorted(run.trace.glob("*.xplane.pb"))
+def _trace(key: str, folder: Path) -> Answer | None:
+    """By what XProf knows a trace, or None where there is none, or no XProf to show it."""
+    files = sorted(folder.glob("*.xplane.pb"))
     if not files or find_spec("xprof") is None:
         return None
-    return {"run": run.key, "host": files[0].name.removesuffix(".xplane.pb")}
+    return {"run": key, "host": files[0].name.removesuffix(".xplane.pb")}
+
+
+def _windows(run: Shelved, findings: Findings) -> Iterator[Answer]:
+    """TensorFlow's own traces of some steps, with the time that each is of."""
+    began_ns = findings.profile.run.start_ns
+    for window, name in zip(findings.profile.trace_windows, traced_steps(findings), strict=True):
+        folder = run.window(window.run)
+        key = run.key.removesuffix(run.folder.name) + window.run
+        trace = _trace(key, folder) if folder is not None else None
+        if trace is not None:
+            yield {
+                **trace,
+                "name": name,
+                "start_ms": (window.start_ns - began_ns) / 1e6,
+                "end_ms": (window.end_ns - began_ns) / 1e6,
+            }

@@ -1,5 +1,6 @@
 """The runs of a log folder as the tab knows them: by keys, and never anything outside the folder."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,11 @@ class Shelved:
     def trace(self) -> Path:
         """The folder of its trace for XProf, which may not be there."""
         return self.folder.parent.parent / "profile" / self.folder.name
+
+    def window(self, name: str) -> Path | None:
+        """The folder of a trace of some of its steps, or None where the name is not of one."""
+        own = re.fullmatch(re.escape(self.folder.name) + r"_window[0-9]{1,3}", name)
+        return self.trace.with_name(name) if own else None
 
 
 class Library:

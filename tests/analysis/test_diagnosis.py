@@ -852,12 +852,6 @@ def test_a_wait_that_no_stage_accounts_for_is_told() -> None:
     assert any("something in the input was not seen" in sentence for sentence in said.evidence)
 
 
-def test_an_accelerator_needs_no_such_caution() -> None:
-    said = planted(stage(), during=loop(), lanes=(lane(), lane("GPU 0", Role.DEVICE, tid=None)))
-
-    assert not any("accelerator" in sentence for sentence in said.evidence)
-
-
 def test_calls_of_the_begin_that_ran_elsewhere_are_told() -> None:
     fit = loop(lane=0)
     work = [

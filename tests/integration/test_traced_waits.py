@@ -13,6 +13,7 @@ import tensorflow as tf
 import pipeprof
 from pipeprof.analysis.findings import Bound
 from pipeprof.recording import Loop, WaitSource
+from pipeprof.xspace import read_trace
 from tests.integration.feeds import Batch, batch, model, train
 
 pytestmark = [
@@ -177,7 +178,5 @@ def waits_of(loop: Loop, traced: Traced) -> float:
 
 
 def waits_in(traced: Traced) -> float:
-    from pipeprof.probes.traced_waits import fetches
-
-    rows = fetches(traced.trace().read_bytes())
+    rows = read_trace(traced.trace()).fetches
     return float((rows[:, 1] - rows[:, 0]).sum()) / 1e6 / (traced.stop - traced.start)

@@ -666,3 +666,99 @@ def test_a_loop_that_cannot_be_followed_is_given_up_and_harms_nobody(
     assert len(events(training.recorder, Kind.STEP)) == 2
     (warning,) = warnings_of(training.recorder)
     assert warning.startswith("The hand-written loop could not be followed any more (ZeroDivision")
+
+
+# Steps that are traced.
+
+
+class Marks:
+    """Traces two steps after the second, at a cost of 100 each time."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+        self.first: int | None = None
+        self.on = False
+        self.marked: list[tuple[int, int]] = []
+        training.tracker.marks = self
+
+    def due(self, loop: OpenLoop, done: int) -> bool:
+        if self.on:
+            return done - (self.first or 0) >= 2
+        return self.first is None and done >= 2
+
+    def between_steps(self, loop: OpenLoop) -> None:
+        if self.due(loop, loop.step):
+            self.training.work(100)
+            self.first, self.on = loop.step, True
+
+    def step_begins(self, loop: OpenLoop, ordinal: int) -> None:
+        if self.on:
+            self.marked.append((ordinal, self.training.now))
+
+    def left(self, loop: OpenLoop) -> None:
+        if self.on:
+            self.training.work(100)
+            self.on = False
+
+
+def fitted(training: Training) -> None:
+    fit = training.tracker.open(LoopKind.FIT)
+    fit.begin_epoch(training.now)
+    for _ in range(7):
+        training.fit_step(fit)
+        fit.mark()
+
+
+def fetched_by_hand(training: Training) -> None:
+    for _ in range(7):
+        training.hand.asks(TRAIN)
+        training.fetch()
+        training.work()
+
+
+def fetched_and_trained(training: Training) -> None:
+    for _ in range(7):
+        training.hand.asks(TRAIN)
+        training.fetch()
+        training.train_on_batch()
+
+
+def marked_steps(training: Training) -> None:
+    for _ in range(7):
+        training.step(training.fetch)
+
+
+def trained_only(training: Training) -> None:
+    for _ in range(7):
+        training.work(3)
+        training.train_on_batch()
+
+
+@pytest.mark.parametrize(
+    "train", [fitted, fetched_by_hand, fetched_and_trained, marked_steps, trained_only]
+)
+def test_turning_the_profiler_on_and_off_is_part_of_no_step(
+    training: Training, train: Callable[[Training], None]
+) -> None:
+    marks = Marks(training)
+    train(training)
+    [seen] = training.ends()
+    seen.check()
+    assert max(seen.times) <= 13
+    assert len(seen.times) == 7
+    assert [step for step, _ in marks.marked] == [2, 3]
+    # A step is marked from its very begin, its wait for the batch included.
+    begins = [seen.steps[step].start_ns for step, _ in marks.marked]
+    assert all(abs(at - begin) <= 3 for (_, at), begin in zip(marks.marked, begins, strict=True))
+
+
+def test_a_window_ends_with_the_epoch(training: Training) -> None:
+    marks = Marks(training)
+    fit = training.tracker.open(LoopKind.FIT)
+    fit.begin_epoch(training.now)
+    for _ in range(3):
+        training.fit_step(fit)
+        fit.mark()
+    assert marks.on
+    fit.leave_steps()
+    assert not marks.on

@@ -22,13 +22,15 @@ class ToldLoop:
         raise AssertionError("every step took what it said")
 
 
-def follow(readings: list[tuple[int, ...]], batches: int, pause_ns: int = 0) -> dict[int, int]:
+def follow(
+    readings: list[tuple[int, ...]], batches: int, pause_ns: int = 0, outside_ns: int = 0
+) -> dict[int, int]:
     """What is told when each reading comes at the end of a step, and the next begins a bit later."""
     loop: Any = ToldLoop()
     followed = FollowedLoop(0, 0)
     for step, gaps_us in enumerate(readings):
         began_ns = step * MS + pause_ns * (step > 0)
-        followed.step_ended(step, batches, began_ns, (step + 1) * MS)
+        followed.step_ended(step, batches, began_ns, (step + 1) * MS, began_ns - outside_ns)
         followed.tell_gaps(loop, gaps_us, at_most=False)
     assert followed.estimating == (batches > 100)
     told: dict[int, int] = loop.told
@@ -51,3 +53,8 @@ def test_a_step_of_more_batches_than_gaps_are_kept_of_is_told_from_its_last_ones
     # The gap after its last batch reaches over the pause before the next step.
     paused = follow([window, window], batches=150, pause_ns=40 * US)
     assert paused == {0: (149 * 7 + 40) * US}
+
+
+def test_what_a_loop_did_between_two_steps_is_no_gap_of_either() -> None:
+    readings = [(1, 2), (503, 10, 20), (530, 100, 200)]
+    assert follow(readings, batches=3, outside_ns=500 * US) == {0: 6 * US, 1: 60 * US}

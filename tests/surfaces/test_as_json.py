@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import (
     Bound,
     Cause,
@@ -22,21 +23,25 @@ from pipeprof.clock import WallAnchor
 from pipeprof.recording import InputKind, Location, LoopKind, Role
 from pipeprof.surfaces.as_json import to_dict, to_json
 from tests.builders import (
+    MS,
     PID,
     START_NS,
     advice,
     autotune_finding,
     bottleneck,
+    device,
     diagnosis,
     findings,
     input_finding,
     lane_finding,
     loop,
     loop_finding,
+    profile,
     run_info,
     spread,
     stage,
     stage_finding,
+    trace_window,
 )
 
 NOTHING = {"median": None, "mean": None, "p95": None}
@@ -300,11 +305,16 @@ def test_a_whole_report():
         "device": {
             "kind": None,
             "name": None,
+            "model": None,
             "step_ms": None,
+            "compute_ms": None,
+            "copy_in_ms": None,
             "busy_ratio": None,
             "idle_waiting_input_ratio": None,
             "source": "none",
         },
+        "devices": [],
+        "trace_windows": [],
         "delivery": {
             "batches": 100,
             "samples": 3_190,
@@ -385,3 +395,31 @@ def _keys(value: object) -> object:
     if isinstance(value, dict):
         return {key: _keys(each) for key, each in value.items() if key != "versions"}
     return None
+
+
+def test_devices_are_told_with_the_busiest_in_front():
+    fit = loop()
+    told = to_dict(
+        analyse(
+            profile(
+                loops=(fit,),
+                devices=(device("GPU 1", steps=0), device(model="NVIDIA H200")),
+                trace_windows=(trace_window(fit, 10, 20 * MS, 20 * MS),),
+            )
+        )
+    )
+    assert told["device"] == told["devices"][0]
+    assert told["device"] == {
+        "kind": "gpu",
+        "name": "GPU 0",
+        "model": "NVIDIA H200",
+        "step_ms": 10.0,
+        "compute_ms": 8.0,
+        "copy_in_ms": 2.0,
+        "busy_ratio": 0.3333,
+        "idle_waiting_input_ratio": 0.5,
+        "source": "trace",
+    }
+    assert [each["source"] for each in told["devices"]] == ["trace", "none"]
+    [window] = told["trace_windows"]
+    assert window == {"run": "run-1_window1", "loop": 0, "first_step": 10, "steps": 2}

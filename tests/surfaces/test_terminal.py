@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import (
     Bound,
     Cause,
@@ -14,21 +15,26 @@ from pipeprof.analysis.findings import (
     OverheadFinding,
     Verified,
 )
+from pipeprof.levels import DeviceLevel
 from pipeprof.recording import Input, InputKind, Location, LoopKind, StageKind
 from pipeprof.surfaces.terminal import LEAST_WIDTH, render_report, render_side_by_side
 from tests.builders import (
     advice,
     autotune_finding,
     bottleneck,
+    device,
     diagnosis,
     findings,
+    gauge,
     input_finding,
     loop,
     loop_finding,
+    profile,
     run_info,
     spread,
     stage,
     stage_finding,
+    trace_window,
 )
 
 
@@ -408,3 +414,30 @@ def test_no_line_is_wider_than_the_screen(name: str, file: str, line: int, width
         assert max(map(cell_len, text.split("\n"))) <= max(width, LEAST_WIDTH)
         assert text.replace("\n", "").isprintable()
         assert not plain or text.isascii()
+
+
+def test_devices_and_windows_are_told_in_lines():
+    fit = loop()
+    seen = profile(
+        loops=(fit,),
+        devices=(device(model="NVIDIA H200"), device("GPU 1", steps=0)),
+        trace_windows=(
+            trace_window(fit, 10, 20_000_000, 20_000_000),
+            trace_window(fit, 40, 20_000_000, run="run-1_window2"),
+        ),
+    )
+    lines = " ".join(render_report(analyse(seen), width=300).split())
+    assert (
+        "GPU GPU 0 (NVIDIA H200) was busy 33 % of each step (device step 10.0 ms, 2.0 ms of it "
+        "copies to it); it stood idle 50 % of the time while the training waited for input "
+        "(10 traced steps). Trace steps 10 to 11 of fit: run-1_window1 on TensorBoard's"
+    ) in lines
+    assert "step 40 of fit: run-1_window2" in lines
+    assert "GPU 1" not in lines
+    assert "Trace" not in render_report(input_bound(), width=300)
+
+
+def test_what_only_the_driver_says_of_a_device_is_called_so():
+    busy = device(steps=0, levels={DeviceLevel.UTILISATION: gauge(250_000)})
+    told = render_report(analyse(profile(devices=(busy,))), width=300)
+    assert "GPU 0 was busy 25 % of the time, as its driver says." in told

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from pipeprof.surfaces.webpage import plotly_js
 from pipeprof.tensorboard_plugin import answers
 from pipeprof.tensorboard_plugin.answers import MOST_SUMMARIES
 from pipeprof.tensorboard_plugin.plugin import InputPipelinePlugin
-from tests.builders import MS, loop, profile, run_info, stage
+from tests.builders import MS, loop, profile, run_info, stage, trace_window
 from tests.cli.conftest import write_run
 from tests.tensorboard_plugin.conftest import Tab
 
@@ -66,6 +67,25 @@ def test_the_trace_of_a_run_is_named_as_xprof_names_it(
     (folder / "a.b.xplane.pb").touch()
     monkeypatch.setattr(answers, "find_spec", lambda name: name if installed else None)
     assert tab.ask("/run", "cats/r")["trace"] == trace
+
+
+def test_tensorflows_own_traces_are_linked_where_they_lie_beside(
+    tab: Tab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = recorded("r")
+    [fit] = run.loops
+    named = ("r_window1", "r_window2", "../r_window1", "elsewhere")
+    windows = tuple(trace_window(fit, 3, 20 * MS, 20 * MS, run=name) for name in named)
+    write_run(replace(run, trace_windows=windows), tmp_path / "cats", "r")
+    for name in ("r_window1", "elsewhere"):
+        folder = tmp_path / "cats" / "plugins" / "profile" / name
+        folder.mkdir(parents=True)
+        (folder / "a.b.xplane.pb").touch()
+    monkeypatch.setattr(answers, "find_spec", lambda name: name)
+    [window] = tab.ask("/run", "cats/r")["windows"]
+    assert (window["run"], window["host"]) == ("cats/r_window1", "a.b")
+    assert window["name"] == "steps 3 to 4 of fit"
+    assert window["end_ms"] - window["start_ms"] == pytest.approx(60.0)
 
 
 def test_verdicts_are_told_for_some_runs_at_a_time(tab: Tab, tmp_path: Path) -> None:

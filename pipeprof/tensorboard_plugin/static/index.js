@@ -138,20 +138,29 @@ async function show(views) {
   takeAway = showFigures(content, answer.figures, state.templates);
 }
 
-function addLinks({ recording, trace, figures }) {
+function addLinks({ recording, trace, windows = [], figures }) {
   if (recording) {
     content.prepend(make("p", { className: "links live" }, "being recorded, shown as far as it came"));
   }
+  for (const window of windows) {
+    content.append(make("p", { className: "links" }, link(xprof(window), `Traced by TensorFlow in XProf: ${window.name}`)));
+  }
   if (!trace) return;
-  // XProf's page takes the run from the query of TensorBoard's own address.
-  const whole = `../../../?${new URLSearchParams({ run: trace.run, tag: "trace_viewer@" })}#profile`;
+  const whole = xprof(trace);
   const { views } = figures.find(({ key }) => key === "timeline") ?? { views: [] };
   views.forEach((view, number) => {
     const place = content.querySelector(`[data-figure="timeline"] [data-view="${number}"] .says`);
     place.append(" ", link(traceViewer(trace, view), "Open in XProf"));
+    const own = windows.find(({ start_ms: start, end_ms: end }) => start < view.end_ms && end > view.start_ms);
+    if (own) place.append(" ", link(xprof(own), "TensorFlow's own trace"));
   });
   if (!views.length) content.append(make("p", { className: "links" }, link(whole, "The run's trace in XProf")));
   else content.querySelector('[data-figure="timeline"]').append(make("p", { className: "xprof" }, link(whole, "The whole run in XProf")));
+}
+
+// XProf's page takes the run from the query of TensorBoard's own address.
+function xprof({ run }) {
+  return `../../../?${new URLSearchParams({ run, tag: "trace_viewer@" })}#profile`;
 }
 
 function link(href, text) {

@@ -1,0 +1,58 @@
+"""Whether the profiler's windows confirm the waits that were measured otherwise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeprof.analysis.case import Seen
+from pipeprof.devices import TraceWindow
+from pipeprof.recording import UNKNOWN_NS, Loop, WaitSource
+from pipeprof.series import IntArray
+
+# So far both may be apart: of the longer, and in any case.
+_SLACK_RATIO = 0.10
+_SLACK_NS = 1_000_000
+
+_NO_PAIRS: IntArray = np.empty((0, 2), np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    """Waits of the same steps that differ.
+
+    Attributes:
+        steps: how many they are.
+        measured_ms: their mean wait as it was measured.
+        traced_ms: the same as it was traced.
+    """
+
+    steps: int
+    measured_ms: float
+    traced_ms: float
+
+
+def contradicting_waits(seen: Seen) -> Contradiction | None:
+    """The traced waits of a loop and the measured ones, where they are too far apart."""
+    loop = seen.loop
+    if loop.waits_by is WaitSource.TRACE:
+        return None
+    windows = [each for each in seen.profile.trace_windows if seen.profile.loops[each.loop] is loop]
+    pairs = np.concatenate([_NO_PAIRS, *(_pairs(each, loop) for each in windows)])
+    if not len(pairs):
+        return None
+    measured_ns, traced_ns = pairs.mean(axis=0).tolist()
+    slack_ns = max(_SLACK_NS, _SLACK_RATIO * max(measured_ns, traced_ns))
+    if abs(measured_ns - traced_ns) <= slack_ns:
+        return None
+    return Contradiction(steps=len(pairs), measured_ms=measured_ns / 1e6, traced_ms=traced_ns / 1e6)
+
+
+def _pairs(window: TraceWindow, loop: Loop) -> IntArray:
+    """Of the steps in a window: the wait as it was measured, and as it was traced."""
+    steps = loop.steps
+    if not len(steps):
+        return _NO_PAIRS
+    at = np.minimum(np.searchsorted(steps.ordinal, window.ordinal), len(steps) - 1)
+    measured = steps.wait_ns[at]
+    known = (steps.ordinal[at] == window.ordinal) & (measured != UNKNOWN_NS)
+    return np.column_stack([measured[known], window.wait_ns[known]])

@@ -1,0 +1,190 @@
+"""Windows of TensorFlow's profiler: XProf reads them as steps, and the training goes on as without."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import pipeprof
+from pipeprof.recording import LoopKind, Profile
+from pipeprof.runs import PROFILES
+from tests.integration.feeds import Batch, batch, dataset, model, train
+
+pytestmark = pytest.mark.integration
+
+SLEEP_S = 0.015
+STEPS = 30
+profiler = tf.profiler.experimental
+
+
+def slow() -> Any:
+    """A pipeline that a training waits for."""
+
+    def sleep(array: Any) -> Any:
+        time.sleep(SLEEP_S)
+        return array
+
+    def waited(image: Any, label: Any) -> Any:
+        return tf.ensure_shape(tf.numpy_function(sleep, [image], tf.float32), image.shape), label
+
+    return tf.data.Dataset.from_tensors(batch(0)).repeat(STEPS).map(waited)
+
+
+def traces(run: Profile, logdir: Path) -> list[Path]:
+    """The files of its windows, which lie beside its own trace and nothing else does."""
+    folder = logdir / PROFILES
+    names = [window.run for window in run.trace_windows]
+    assert {path.name for path in folder.iterdir()} == {run.run.name, *names}
+    return [next((folder / name).glob("*.xplane.pb")) for name in names]
+
+
+def waits_in_ms(run: Profile, number: int) -> tuple[float, float]:
+    """What the steps of a window waited, on average: as we measured it, and as the trace has it."""
+    window = run.trace_windows[number]
+    steps = run.loops[window.loop].steps
+    chosen = np.isin(steps.ordinal, window.ordinal)
+    assert (steps.wait_ns[chosen] >= 0).all()
+    return float(steps.wait_ns[chosen].mean()) / 1e6, float(window.wait_ns.mean()) / 1e6
+
+
+def test_xprof_reads_two_windows_of_a_fit_as_its_steps(tmp_path: Path) -> None:
+    convert = pytest.importorskip("xprof.convert.raw_to_tool_data", reason="xprof is not installed")
+    with pipeprof.profile(slow(), logdir=tmp_path, trace_steps=5) as prof:
+        train(model(), prof.dataset, epochs=2)
+    run = prof.result
+    assert (run.check(), run.run.warnings) == ((), ())
+    assert [w.step_count for w in run.trace_windows] == [5, 5]
+    assert run.trace_windows[0].first_step == 5
+    for number, path in enumerate(traces(run, tmp_path)):
+        page, _ = convert.xspace_to_tool_data([str(path)], "input_pipeline_analyzer", {})
+        [table] = [t for t in json.loads(page) if "steptime_ms_average" in t.get("p", {})]
+        assert len(table["rows"]) == 5
+        ours, traced = waits_in_ms(run, number)
+        assert ours == pytest.approx(traced, rel=0.2, abs=1.0)
+        assert float(table["p"]["infeed_time_ms_avg"]) == pytest.approx(traced, rel=0.2, abs=1.0)
+    [loop] = run.loops
+    # Each step but the last of an epoch has its wait, and none the time for turning the profiler on.
+    assert (~loop.steps.measured).sum() <= 2
+    warm = loop.steps.ordinal > 0
+    assert np.median((loop.steps.end_ns - loop.steps.start_ns)[warm]) < 10 * SLEEP_S * 1e9
+    assert "window2" in prof.report()
+
+
+def test_losses_are_those_of_a_training_without_windows(tmp_path: Path) -> None:
+    def losses(**arguments: Any) -> list[float]:
+        with pipeprof.profile(logdir=tmp_path, **arguments):
+            history = train(model(), dataset().repeat(2), epochs=2)
+        return list(history.history["loss"])
+
+    assert losses(trace_steps=3) == losses()
+
+
+def test_hand_written_loops_have_windows_too(tmp_path: Path) -> None:
+    def batches() -> Iterator[Batch]:
+        for index in range(STEPS):
+            time.sleep(SLEEP_S / 3)
+            yield batch(index)
+
+    trained = model()
+    with pipeprof.profile(batches(), logdir=tmp_path, trace_steps=4) as prof:
+        for x, y in prof.dataset:
+            trained.train_on_batch(x, y)
+    [loop] = prof.result.loops
+    assert loop.kind is LoopKind.TRAIN_ON_BATCH
+    assert [(w.first_step, w.step_count) for w in prof.result.trace_windows] == [(5, 4), (18, 4)]
+    assert loop.step_count == STEPS
+    assert loop.steps.measured.all()
+
+
+def test_a_hand_written_loop_over_a_dataset_is_confirmed_by_its_windows(tmp_path: Path) -> None:
+    trained = model()
+    with pipeprof.profile(slow(), logdir=tmp_path, trace_steps=4) as prof:
+        for x, y in prof.dataset:
+            with prof.step():
+                trained.train_on_batch(x, y)
+    assert [w.step_count for w in prof.result.trace_windows] == [4, 4]
+    ours, traced = waits_in_ms(prof.result, 0)
+    assert ours == pytest.approx(traced, rel=0.2, abs=1.0)
+
+
+def test_steps_of_several_batches_are_traced_whole(tmp_path: Path) -> None:
+    with pipeprof.profile(slow().repeat(2), logdir=tmp_path, trace_steps=3) as prof:
+        train(model(steps_per_execution=3), prof.dataset, epochs=1)
+    assert [w.step_count for w in prof.result.trace_windows] == [3, 3]
+    ours, traced = waits_in_ms(prof.result, 0)
+    assert ours == pytest.approx(traced, rel=0.2, abs=1.0)
+
+
+def test_windows_end_with_their_epochs(tmp_path: Path) -> None:
+    with pipeprof.profile(slow().take(4), logdir=tmp_path, trace_steps=20) as prof:
+        train(model(), prof.dataset, epochs=8, validation_data=slow().take(2))
+    run = prof.result
+    steps = run.loops[0].steps
+    assert run.run.warnings == ()
+    assert len(run.trace_windows) == 2
+    for window in run.trace_windows:
+        assert run.loops[window.loop].kind is LoopKind.FIT
+        assert 1 <= window.step_count < 4
+        epochs = steps.epoch[np.isin(steps.ordinal, window.ordinal)]
+        assert len(set(epochs.tolist())) == 1
+
+
+def test_an_exception_in_a_window_comes_through_and_the_window_is_kept(tmp_path: Path) -> None:
+    class Fails(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, step: int, logs: Any = None) -> None:
+            if step == 8:
+                raise RuntimeError("the user's own")
+
+    prof = pipeprof.profile(slow(), logdir=tmp_path, trace_steps=5)
+    with pytest.raises(RuntimeError, match="the user's own"), prof:
+        train(model(), prof.dataset, epochs=1, callbacks=[Fails()])
+    [window] = prof.result.trace_windows
+    assert 3 <= window.step_count < 5
+    profiler.start(str(tmp_path / "own"))  # it is free again
+    profiler.stop()
+
+
+def test_a_profiler_that_is_on_is_left_alone(tmp_path: Path) -> None:
+    profiler.start(str(tmp_path / "own"))
+    with pipeprof.profile(slow(), logdir=tmp_path / "run", trace_steps=5) as prof:
+        train(model(), prof.dataset, epochs=1)
+    profiler.stop()
+    assert list((tmp_path / "own").rglob("*.xplane.pb"))
+    assert prof.result.trace_windows == ()
+    assert "was on already" in " ".join(prof.result.run.warnings)
+
+
+# Keras's callback converts TensorFlow's tensors in a way that NumPy 2 warns of.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_keras_gets_the_profiler_that_it_turns_on_in_a_window(tmp_path: Path) -> None:
+    start = profiler.start
+    tensorboard = keras.callbacks.TensorBoard(str(tmp_path / "own"), profile_batch=(8, 12))
+    with pipeprof.profile(slow(), logdir=tmp_path / "run", trace_steps=5) as prof:
+        train(model(), prof.dataset, epochs=1, callbacks=[tensorboard])
+    assert profiler.start is start
+    assert list((tmp_path / "own").rglob("*.xplane.pb"))
+    assert len(prof.result.trace_windows) == 1  # the one after it
+    assert "got it" in " ".join(prof.result.run.warnings)
+
+
+def test_both_kinds_of_windows_share_the_profiler(tmp_path: Path) -> None:
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    untuned = slow().repeat(3).with_options(options)
+    with pipeprof.profile(untuned, logdir=tmp_path, trace_steps=4) as prof:
+        train(model(), prof.dataset, epochs=1)
+    assert prof.result.run.warnings == ()
+    assert [w.step_count for w in prof.result.trace_windows] == [4, 4]
+    assert prof.result.loops[0].steps.measured.sum() >= 20
+
+
+def test_a_training_that_is_too_short_says_so(tmp_path: Path) -> None:
+    with pipeprof.profile(slow().take(4), logdir=tmp_path, trace_steps=5) as prof:
+        train(model(), prof.dataset, epochs=1)
+    assert "no training loop went on after its 5 warm-up steps" in prof.result.run.warnings[0]
