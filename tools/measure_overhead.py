@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -25,11 +26,15 @@ import numpy as np
 
 import pipeprof
 from pipeprof import machine, ring
+from pipeprof.analysis.findings import Findings
 from pipeprof.clock import now_ns
 from pipeprof.probes import generator_chains
 from pipeprof.probes.py_spy import Recording
 from pipeprof.probes.threads import SAMPLE_HZ
+from pipeprof.recording import SpanKind, Spans
 from pipeprof.session import profile
+from pipeprof.surfaces.chrome import to_chrome
+from pipeprof.surfaces.xplane import to_xspace
 
 Row = tuple[str, str, str]
 LOOPS = 4_000
@@ -471,6 +476,34 @@ def report(logdir: Path, pairs: int) -> list[Row]:
     ]
 
 
+def traces(logdir: Path, pairs: int) -> list[Row]:
+    """How long it takes to write a trace of a hundred thousand intervals, nested two deep."""
+    with profile(iter(range(100)), logdir=logdir, sample_hz=0) as prof:
+        for _ in prof.dataset:
+            pass
+    count = 100_000
+    outer = np.arange(count) % 2
+    start_ns = prof.result.run.start_ns + np.arange(count) // 2 * 1_000 + 100 * outer
+    spans = Spans(
+        kind=np.full(count, tuple(SpanKind).index(SpanKind.WORK)),
+        subject=np.zeros(count, np.int64),
+        lane=np.zeros(count, np.int64),
+        start_ns=start_ns,
+        end_ns=start_ns + 900 - 200 * outer,
+        inner_ns=np.zeros(count, np.int64),
+    )
+    findings = replace(prof.findings, profile=replace(prof.result, spans=spans))
+    writers: dict[str, Callable[[Findings], object]] = {"Chrome": to_chrome, "XSpace": to_xspace}
+    return [
+        (
+            f"writing a trace of 10⁵ events ({name})",
+            f"{statistics.median(_seconds(lambda: write(findings)) for _ in range(pairs)):.2f} s",  # noqa: B023
+            "2 s",
+        )
+        for name, write in writers.items()
+    ]
+
+
 MEASUREMENTS: dict[str, Callable[[Path, int], list[Row]]] = {
     "events": events,
     "generator": generator_loop,
@@ -481,6 +514,7 @@ MEASUREMENTS: dict[str, Callable[[Path, int], list[Row]]] = {
     "inner_generators": inner_generators,
     "memory": memory,
     "report": report,
+    "traces": traces,
 }
 
 if __name__ == "__main__":
