@@ -49,6 +49,7 @@ _SPAN_INDEX: IntArray = np.full(256, -1, np.int64)
 _SPAN_INDEX[[Kind.ROOT_SPAN, Kind.NESTED_SPAN]] = KIND_INDEX[SpanKind.WORK]
 _SPAN_INDEX[Kind.WAIT] = KIND_INDEX[SpanKind.WAIT]
 _SPAN_INDEX[Kind.STEP] = KIND_INDEX[SpanKind.STEP]
+_SPAN_INDEX[Kind.TAKEN] = KIND_INDEX[SpanKind.BATCH]
 
 
 @dataclass(frozen=True, slots=True)

@@ -380,18 +380,20 @@ class SpanKind(Enum):
     WORK = "work"
     WAIT = "wait"
     STEP = "step"
+    BATCH = "batch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spans:
     """Single intervals from some windows of the run: its beginning, its end, and some in between.
 
-    All arrays have one entry an interval, in the order of their ends.
+    All arrays have one entry an interval, in the order of their ends. That of a batch begins where the
+    work that made it does, on whichever lane, and ends in the step that took it, about at its end.
 
     Attributes:
         kind: index into ``tuple(SpanKind)``.
         subject: index in `Profile.stages` (work, wait; -1 where no stage is known) or in
-            `Profile.loops` (step).
+            `Profile.loops` (step, batch).
         lane: index in `Profile.lanes`.
         start_ns: begin.
         end_ns: end.
@@ -626,7 +628,8 @@ def _check_what_spans_are_of(profile: Profile) -> Iterator[str]:
     if ((spans.lane < 0) | (spans.lane >= lanes)).any():
         yield "a span on a lane that is none"
     for kind in kinds:
-        count = len(profile.loops if kind is SpanKind.STEP else profile.stages)
+        of_loop = kind in (SpanKind.STEP, SpanKind.BATCH)
+        count = len(profile.loops if of_loop else profile.stages)
         subjects = spans.subject[spans.kind == kinds.index(kind)]
         if ((subjects < -1) | (subjects >= count)).any():
             yield f"a {kind.value} span of something that is not there"
@@ -685,9 +688,9 @@ def _check_spans(profile: Profile) -> Iterator[str]:
     spans = profile.spans
     if (spans.end_ns < spans.start_ns).any():
         yield "a span ends before it begins"
-    kinds = tuple(SpanKind)
+    nesting = [tuple(SpanKind).index(kind) for kind in (SpanKind.WORK, SpanKind.WAIT)]
     for lane in np.unique(spans.lane):
-        chosen = (spans.lane == lane) & (spans.kind != kinds.index(SpanKind.STEP))
+        chosen = (spans.lane == lane) & np.isin(spans.kind, nesting)
         if not _nest(spans.start_ns[chosen], spans.end_ns[chosen]):
             yield f"spans of lane {lane} overlap without nesting"
 

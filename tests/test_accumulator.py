@@ -357,6 +357,14 @@ def test_single_intervals_are_kept_with_what_they_were():
     assert spans.lane.tolist() == [0, 0, 0, 0]
 
 
+def test_a_batch_is_an_interval_from_its_making_to_the_step_that_took_it():
+    profile = collect(span(READ, 1, 3), row(Kind.TAKEN, FIT, 1, 8), step(0, 2, 9))
+    (batch,) = np.flatnonzero(profile.spans.kind == tuple(SpanKind).index(SpanKind.BATCH))
+    columns = (profile.spans.start_ns, profile.spans.end_ns, profile.spans.subject)
+    assert [int(column[batch]) for column in columns] == [START_NS + 1, START_NS + 8, 0]
+    assert profile.check() == ()
+
+
 # What makes no sense
 
 

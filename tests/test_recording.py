@@ -112,9 +112,10 @@ def with_spans(*kept: Span) -> Profile:
         (with_spans(Span(SpanKind.WORK, 2, 0, 5)), "a work span of something that is not there"),
         (with_spans(Span(SpanKind.WAIT, -2, 0, 5)), "a wait span of something"),
         (with_spans(Span(SpanKind.STEP, 3, 0, 5)), "a step span of something"),
+        (with_spans(Span(SpanKind.BATCH, 1, 0, 5)), "a batch span of something"),
         (with_spans(Span(SpanKind.WORK, 0, 0, 5, lane=1)), "a span on a lane that is none"),
         (
-            profile(spans=changed(spans(Span(SpanKind.WAIT, -1, 0, 5)), kind=ints(3))),
+            profile(spans=changed(spans(Span(SpanKind.WAIT, -1, 0, 5)), kind=ints(4))),
             "a span of no known kind",
         ),
         (with_spans(Span(SpanKind.WORK, 0, 0, 2**62)), "spans: a time that no clock shows"),

@@ -74,6 +74,7 @@ class OpenLoop:
         self._wait_code = code(Kind.WAIT, number)
         self._gap_code = code(Kind.GAP, number)
         self._samples_code = code(Kind.SAMPLES, number)
+        self._taken_code = code(Kind.TAKEN, number)
 
     def begin_epoch(self, now: int) -> None:
         """A new pass over the data begins, and with it the wait for its first batch."""
@@ -146,6 +147,10 @@ class OpenLoop:
         else:
             samples = shape.samples if shape.samples is not None else NOT_READ
             self._lane.write(self._wait_code, start_ns, end_ns, shape.number, samples)
+
+    def took(self, start_ns: int, now: int) -> None:
+        """The step that ends now took a batch; the work that made it began at ``start_ns``."""
+        self._lane.write(self._taken_code, start_ns, now, 0, 0)
 
     def gaps(self, first_step: int, gaps_ns: tuple[int, ...]) -> None:
         """A framework tells, step by step, how long the loop was not waiting."""

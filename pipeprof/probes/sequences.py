@@ -166,7 +166,7 @@ class Arrival:
     def _deliver(
         self, recorder: Recorder, batch: Any, begun: Begun, end_ns: int, index: Any, asker: str
     ) -> Any:
-        return Parcel.wrap(batch, self.token, asker)
+        return Parcel.wrap(batch, self.token, begun[-1], asker)
 
 
 class Parcel:
@@ -176,29 +176,31 @@ class Parcel:
     unpickled, so the time between is that of the transport. The batch is not copied once more.
     """
 
-    __slots__ = ("_batch", "_token")
+    __slots__ = ("_batch", "_start_ns", "_token")
 
-    def __init__(self, batch: Any, token: int) -> None:
+    def __init__(self, batch: Any, token: int, start_ns: int) -> None:
         self._batch = batch
         self._token = token
+        self._start_ns = start_ns
 
     def __reduce__(self) -> Any:
-        return open_parcel, (self._batch, self._token, now_ns())
+        return open_parcel, (self._batch, self._token, self._start_ns, now_ns())
 
     @classmethod
-    def wrap(cls, batch: Any, token: int, asker: str) -> Any:
+    def wrap(cls, batch: Any, token: int, start_ns: int, asker: str) -> Any:
         """A parcel for Keras, which only pickles it; whoever else asks gets the batch."""
-        return cls(batch, token) if asker.startswith(_FRAMEWORKS) else batch
+        return cls(batch, token, start_ns) if asker.startswith(_FRAMEWORKS) else batch
 
     def __repr__(self) -> str:
         return repr(self._batch)
 
 
-def open_parcel(batch: Any, token: int, sent_ns: int) -> Any:
+def open_parcel(batch: Any, token: int, start_ns: int, sent_ns: int) -> Any:
     """Unpickles a `Parcel`: records its way and gives the batch that was in it."""
     transport = Transport.known.get(token)
     recorder = recording.current
     if transport is not None and recorder is not None and transport.watch.on:
+        transport.watch.origins.made(batch, start_ns)
         transport.arrived(recorder, batch, sent_ns)
     return batch
 
@@ -240,7 +242,7 @@ class Transport:
     ) -> Any:
         """A batch was made, in the training's process or in one forked from it."""
         if recorder.pid != self._main_pid:
-            return Parcel.wrap(batch, self.token, asker)
+            return Parcel.wrap(batch, self.token, begun[-1], asker)
         self.ready_ns.append(end_ns)
         outer_ns, start_ns = begun[0], begun[-1]
         if self.watch.on and outer_ns == OUTSIDE:  # not a part of another batch

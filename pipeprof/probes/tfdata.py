@@ -109,6 +109,7 @@ class TfDataProbe:
         if followed is None:
             return
         # What the pipeline did for an epoch's first batch shows why that was waited for.
+        self._generators.taken(loop, batches, now)
         begins = not followed.in_epoch
         followed.step_ended(loop.step, batches, loop.began_ns, now, loop.closed_ns)
         due = (
@@ -125,6 +126,7 @@ class TfDataProbe:
 
     def epoch_ended(self, loop: OpenLoop) -> None:
         """Its steps are over for this epoch."""
+        self._generators.epoch_ended(loop)
         followed = self._followed.get(loop)
         if followed is not None and followed.in_epoch:
             self._guarded(self._follow, loop, followed, loop.ended_ns, at_most=True)

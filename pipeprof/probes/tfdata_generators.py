@@ -1,18 +1,19 @@
 """Times what runs inside `tf.data.Dataset.from_generator`."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeprof import recorder as recording
 from pipeprof.clock import now_ns
 from pipeprof.probes.loops import OpenLoop
+from pipeprof.probes.origins import Feed
 from pipeprof.probes.stages import site_of_function, timed_generator
 from pipeprof.probes.tfdata_functions import TIMED_BY_PIPEPROF
 from pipeprof.probes.watch import Watch
 from pipeprof.probes.worker_queues import WorkerQueue, find_queue
 from pipeprof.recorder import Recorder
-from pipeprof.recording import StageKind
+from pipeprof.recording import InputKind, StageKind
 from pipeprof.records import NOT_READ, Kind, code
 
 _FRAMEWORKS = ("keras.", "tf_keras.", "tensorflow.")
@@ -32,6 +33,7 @@ class GeneratorTime:
         self._taken_ns = 0
         self.waits = 0
         self._levels: dict[int, tuple[int, ...]] = {}
+        self._feeds: dict[OpenLoop, Feed] = {}
 
     def take_ns(self) -> int:
         """Time spent inside since the last call."""
@@ -62,6 +64,31 @@ class GeneratorTime:
         ):
             write(level, now, now, 0, value)
 
+    def begin(self) -> Callable[[Any], None] | None:
+        """One of Keras's own begins to hand batches to the loop that runs.
+
+        Returns:
+            Is to be told of each batch; None where elements are not that loop's batches.
+        """
+        loop = self._watch.loops.current if self._watch.in_framework else None
+        fed_by = (loop.fed_by or {}).get("kind") if loop is not None else None
+        if loop is None or fed_by in (None, InputKind.TF_DATA.value):
+            return None
+        feed = self._feeds.setdefault(loop, Feed())
+        waiting, origins = feed.begin(), self._watch.origins
+        return lambda batch: feed.hand(waiting, origins.take(batch))
+
+    def taken(self, loop: OpenLoop, batches: int, now: int) -> None:
+        """A step of a loop, which ends now, took so many batches."""
+        if loop in self._feeds:
+            for start_ns in self._feeds[loop].take(batches):
+                loop.took(start_ns, now)
+
+    def epoch_ended(self, loop: OpenLoop) -> None:
+        """An epoch of a loop is over."""
+        if loop in self._feeds:
+            self._feeds[loop].end_epoch()
+
     def _levels_of(self, recorder: Recorder, loop: OpenLoop) -> tuple[int, ...]:
         levels = self._levels.get(loop.number)
         if levels is None:
@@ -86,8 +113,8 @@ class GeneratorTime:
         def batches(*args: Any, **kwargs: Any) -> Any:
             source = iter(generator(*args, **kwargs))
             if site is None:
-                return _waited(source, find_queue(source))
-            return _waited(timed_generator(site, source), None)
+                return _waited(source, find_queue(source), to_loop=ours)
+            return _waited(timed_generator(site, source), None, to_loop=False)
 
         if not ours:
             setattr(batches, TIMED_BY_PIPEPROF, True)
@@ -98,8 +125,9 @@ class GeneratorTime:
 current: GeneratorTime | None = None
 
 
-def _waited(source: Iterator[Any], queue: WorkerQueue | None) -> Iterator[Any]:
+def _waited(source: Iterator[Any], queue: WorkerQueue | None, *, to_loop: bool) -> Iterator[Any]:
     first = True
+    hand: Callable[[Any], None] | None = None
     while True:
         if recording.current is not None:
             recording.current.lane("TensorFlow thread")
@@ -118,5 +146,9 @@ def _waited(source: Iterator[Any], queue: WorkerQueue | None) -> Iterator[Any]:
                 late_ns = queue.head_of_line_ns(asked, start_ns, end_ns)
                 generators.asked(recorder, asked.ready, late_ns, end_ns)
             generators.waited(recorder, start_ns, end_ns)
+            if first and to_loop:
+                hand = generators.begin()
+            if hand is not None:
+                hand(item)
         first = False
         yield item

@@ -10,6 +10,7 @@ from weakref import WeakSet
 from pipeprof import recorder as recording
 from pipeprof.probes.batches import BatchShape, BatchSight
 from pipeprof.probes.loops import LoopTracker
+from pipeprof.probes.origins import BatchOrigins
 from pipeprof.probes.stages import Fetches
 from pipeprof.recorder import Recorder
 
@@ -23,6 +24,7 @@ class Watch:
         recorder: where to record.
         loops: the loops that are open.
         sight: looks at batches.
+        origins: tells which work made a batch.
         warmup: steps of each loop that count as warm-up.
         given: what the dataset given to the profile is, for loops whose own feed was not seen.
         in_framework: whether a framework's own loop (``fit``) runs, so that a batch taken is its.
@@ -36,6 +38,7 @@ class Watch:
         self.given: dict[str, Any] | None = None
         self.loops = LoopTracker(recorder)
         self.sight = BatchSight(recorder)
+        self.origins = BatchOrigins()
         self.timed: WeakSet[Any] = WeakSet()
         self.validating = False
         self._thread = threading.get_ident()
@@ -126,6 +129,7 @@ class HandFetches(Fetches):
             shape = watch.sight.look(item)
             watch.loops.hand.fetched(self._source, self._fed_by, start_ns, end_ns, shape)
         elif watch.on:
+            watch.origins.made(item, start_ns)
             self.note(item)
 
     def note(self, item: Any) -> BatchShape | None:

@@ -11,6 +11,7 @@ from typing import Any
 from pipeprof.analysis.findings import Findings
 from pipeprof.recording import UNKNOWN_NS, Loop, Profile, Role
 from pipeprof.surfaces.timeline import (
+    batch_paths,
     find_origin_ns,
     lane_label,
     levels_over_time,
@@ -23,12 +24,16 @@ _Event = dict[str, Any]
 
 
 def to_chrome(findings: Findings) -> str:
-    """The run as JSON: steps of loops, intervals of stages by lane, and levels over time."""
+    """The run as JSON: steps of loops, intervals of stages by lane, and levels over time.
+
+    Arrows lead from the work that made a batch to the step that took it, where that is known.
+    """
     profile = findings.profile
     trace = _Trace(find_origin_ns(profile), profile.lanes[0].pid if profile.lanes else 1)
-    _add_lanes(trace, profile)
-    for loop in profile.loops:
-        _add_loop(trace, loop, profile)
+    lanes = _add_lanes(trace, profile)
+    loops = [_add_loop(trace, loop, profile) for loop in profile.loops]
+    for number, path in enumerate(batch_paths(profile)):
+        trace.arrow(number, path.ready_ns, lanes[path.lane], path.used_ns, loops[path.loop])
     _add_means(trace, findings)
     for name, times_ns, levels in levels_over_time(findings):
         trace.count(name, times_ns, levels)
@@ -98,6 +103,20 @@ class _Trace:
             event["args"] = about
         self.events.append(event)
 
+    def arrow(
+        self,
+        number: int,
+        start_ns: int,
+        start: tuple[int, int],
+        end_ns: int,
+        end: tuple[int, int],
+    ) -> None:
+        """An arrow from the interval around one moment on a thread to that around another."""
+        event: _Event = {"name": "batch", "cat": "batch", "id": number}
+        for phase, time_ns, (pid, tid) in (("s", start_ns, start), ("f", end_ns, end)):
+            at = {"ph": phase, "pid": pid, "tid": tid, "ts": (time_ns - self.origin_ns) / 1000}
+            self.events.append(event | at | ({"bp": "e"} if phase == "f" else {}))
+
     def count(self, name: str, times_ns: list[int], levels: list[float]) -> None:
         """A level over time."""
         name = _plain(name)
@@ -117,18 +136,21 @@ def _roles(pid: int, profile: Profile) -> str:
     return next((role.value for role in Role if role in roles), Role.OTHER.value)
 
 
-def _add_lanes(trace: _Trace, profile: Profile) -> None:
+def _add_lanes(trace: _Trace, profile: Profile) -> list[tuple[int, int]]:
     labels = [_plain(stage_label(stage)) for stage in profile.stages]
+    threads = []
     for number, lane in enumerate(profile.lanes):
         thread = trace.thread(lane_label(lane), lane.pid)
+        threads.append(thread)
         unknown = "busy" if lane.role is Role.DEVICE else "input work"
         for span in nested_spans(profile, number):
             worked = labels[span.subject] if span.subject >= 0 else unknown
             name = "waiting" if span.waits else worked
             trace.draw(name, span.start_ns, span.end_ns, thread)
+    return threads
 
 
-def _add_loop(trace: _Trace, loop: Loop, profile: Profile) -> None:
+def _add_loop(trace: _Trace, loop: Loop, profile: Profile) -> tuple[int, int]:
     """A loop has a line of its own: its lane may have stages that run across its steps."""
     lane = None if loop.lane is None else profile.lanes[loop.lane]
     on = f" ({lane.name})" if lane else ""
@@ -145,6 +167,7 @@ def _add_loop(trace: _Trace, loop: Loop, profile: Profile) -> None:
             trace.draw("input wait", start_ns, start_ns + wait_ns, thread)
         if start_ns + wait_ns < end_ns:
             trace.draw("compute", start_ns + wait_ns, end_ns, thread)
+    return thread
 
 
 def _add_means(trace: _Trace, findings: Findings) -> None:

@@ -144,6 +144,61 @@ def _nest(spans: Spans, chosen: IntArray) -> list[NestedSpan]:
     return every
 
 
+# Batches
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPath:
+    """The way of a batch: ready on a lane, used by a loop some time later.
+
+    Attributes:
+        lane: index of the lane that made it.
+        ready_ns: the last moment of its making.
+        loop: index of the loop that took it.
+        used_ns: a moment in the step that took it, when its wait was over.
+    """
+
+    lane: int
+    ready_ns: int
+    loop: int
+    used_ns: int
+
+
+def batch_paths(profile: Profile) -> Iterator[BatchPath]:
+    """The ways of the batches of which both the making and the step were kept one by one."""
+    spans = profile.spans
+    batches = are(SpanKind.BATCH, spans)
+    made = _made(spans, spans.start_ns[batches])
+    columns = (spans.start_ns, spans.end_ns, spans.subject)
+    for start_ns, end_ns, number in zip(*(c[batches].tolist() for c in columns), strict=True):
+        lane, ready_ns = made.get(start_ns, (None, 0))
+        if lane is None or number < 0:
+            continue
+        steps = profile.loops[number].steps
+        step = int(np.searchsorted(steps.start_ns, end_ns)) - 1
+        if step < 0 or end_ns > steps.end_ns[step]:
+            continue
+        over_ns = int(steps.start_ns[step]) + max(int(steps.wait_ns[step]), 0)
+        used_ns = min(max(over_ns, ready_ns), int(steps.end_ns[step]) - 1)
+        if ready_ns <= used_ns:
+            yield BatchPath(lane, ready_ns, number, used_ns)
+
+
+def _made(spans: Spans, starts_ns: IntArray) -> dict[int, tuple[int | None, int]]:
+    """By begin, the lane and the last moment of the outermost work that began then.
+
+    The lane is None where several lanes began work at that very nanosecond.
+    """
+    made: dict[int, tuple[int | None, int]] = {}
+    chosen = are(SpanKind.WORK, spans) & np.isin(spans.start_ns, starts_ns)
+    columns = (spans.start_ns, spans.end_ns, spans.lane)
+    for start_ns, end_ns, lane in zip(*(c[chosen].tolist() for c in columns), strict=True):
+        last_ns = max(end_ns - 1, start_ns)
+        known_lane, known_ns = made.get(start_ns, (lane, last_ns))
+        made[start_ns] = (lane if known_lane == lane else None, max(known_ns, last_ns))
+    return made
+
+
 # Stages that tf.data only gives sums of
 
 

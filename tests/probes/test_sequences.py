@@ -210,12 +210,12 @@ def test_copies_and_pickles_are_the_users_own() -> None:
 
 def test_a_parcel_arrives_as_the_plain_batch() -> None:
     with recording_on() as recorder:
-        parcel = Parcel((BATCH, 1), token=-1)
+        parcel = Parcel((BATCH, 1), token=-1, start_ns=1)
         assert repr(parcel) == repr((BATCH, 1))
         arrived = pickle.loads(pickle.dumps(parcel))
     assert type(arrived) is tuple
     assert (arrived[0] == BATCH).all()
-    assert open_parcel("batch", -1, 0) == "batch"
+    assert open_parcel("batch", -1, 0, 0) == "batch"
     assert spans(recorder) == []
 
 

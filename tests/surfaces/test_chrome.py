@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from pipeprof.recording import Cpu, Profile, Role, SpanKind, StageKind
 from pipeprof.surfaces.chrome import to_chrome
 from tests import builders
 from tests.builders import MS, PID, SECOND, START_NS, Span
-from tests.chrome_rules import Event, broken
+from tests.chrome_rules import Event, broken, enclosing
 
 MAIN = builders.lane()
 WORKER = builders.lane("worker 1", Role.WORKER, pid=PID + 1, tid=None)
@@ -148,6 +149,62 @@ def test_levels_are_counters_where_they_were_read() -> None:
     assert {round(level, 6) for level in levels.pop("CPU cores used")} == {3.0}
     assert {round(level, 6) for level in levels.pop("CPU cores used: worker")} == {2.0}
     assert levels == {}
+
+
+STEP_7 = int(FIT.steps.start_ns[7])
+MADE = Span(SpanKind.WORK, 0, START_NS + 5 * MS, START_NS + 9 * MS, lane=1)
+INNER = Span(SpanKind.WORK, 0, START_NS + 5 * MS, START_NS + 6 * MS, lane=1)
+TAKEN = Span(SpanKind.BATCH, 0, START_NS + 5 * MS, STEP_7 + 30 * MS)
+
+
+def arrows(*spans: Span, **parts: Any) -> list[Event]:
+    events = traced(spans=builders.spans(*spans), **parts)
+    assert broken(events) == []
+    return [event for event in events if event["ph"] in "sf"]
+
+
+def test_an_arrow_follows_a_batch_from_its_worker_to_the_end_of_its_wait() -> None:
+    begin, end = arrows(INNER, MADE, TAKEN)
+    events = traced(spans=builders.spans(INNER, MADE, TAKEN))
+    (work,) = enclosing(events, begin)
+    assert (work["pid"], work["dur"]) == (PID + 1, 4_000.0)
+    assert [event["args"]["step"] for event in enclosing(events, end) if "args" in event] == [7]
+    assert end["ts"] * 1000 == STEP_7 + 20 * MS - START_NS
+
+
+def test_where_the_wait_is_not_known_an_arrow_leads_to_the_begin_of_the_step() -> None:
+    fit = builders.loop(steps=20, wait_ns=None, compute_ns=30 * MS, lane=0)
+    _, end = arrows(MADE, TAKEN, loops=(fit,))
+    assert end["ts"] * 1000 == STEP_7 - START_NS
+
+
+def test_a_batch_that_came_late_in_its_step_is_not_used_before_it_is_there() -> None:
+    made = Span(SpanKind.WORK, 0, START_NS + 5 * MS, STEP_7 + 25 * MS, lane=1)
+    begin, end = arrows(made, TAKEN)
+    assert begin["ts"] == end["ts"] == (STEP_7 + 25 * MS - 1 - START_NS) / 1000
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        (TAKEN,),
+        (MADE,),
+        (MADE, replace(MADE, lane=0), TAKEN),
+        (MADE, replace(TAKEN, end_ns=FIT.end_ns + MS)),
+        (MADE, replace(TAKEN, start_ns=START_NS + 5 * MS + 1)),
+        (replace(MADE, end_ns=STEP_7 + 31 * MS), TAKEN),
+    ],
+    ids=[
+        "making not kept",
+        "step not known",
+        "two lanes at once",
+        "step not kept",
+        "other work",
+        "made after the step",
+    ],
+)
+def test_what_is_not_known_has_no_arrow(spans: tuple[Span, ...]) -> None:
+    assert arrows(*spans) == []
 
 
 def test_devices_have_lines_of_their_own() -> None:

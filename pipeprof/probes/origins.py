@@ -1,0 +1,108 @@
+"""Which piece of work made a batch: told where it was made, asked for where the training gets it.
+
+Batches are known again by the identity of their first array, which Keras hands on as it is. Where that
+says nothing (an array that is filled again for every batch, a copy) the origin is unknown, never guessed.
+"""
+
+import weakref
+from collections import deque
+from typing import Any
+
+# More batches than this do not wait between a generator and the training.
+_MOST_WAITING = 4096
+
+
+class _Origin:
+    """When the work on a batch began, or None where several batches share the array."""
+
+    __slots__ = ("first_part", "start_ns")
+
+    def __init__(self, first_part: "weakref.ref[Any]", start_ns: int) -> None:
+        self.first_part = first_part
+        self.start_ns: int | None = start_ns
+
+
+class BatchOrigins:
+    """Where the batches come from that were made and not yet handed on.
+
+    Called from any thread. It has no lock, which a process forked just then would find taken: each
+    step is one operation on a dictionary.
+    """
+
+    def __init__(self) -> None:
+        self._origins: dict[int, _Origin] = {}
+
+    def made(self, batch: Any, start_ns: int) -> None:
+        """A batch was made, by work that began then."""
+        part = _first_part(batch)
+        number = id(part)
+        origins = self._origins
+
+        def gone(reference: "weakref.ref[Any]") -> None:
+            known = origins.get(number)
+            if known is not None and known.first_part is reference:
+                origins.pop(number, None)
+
+        try:
+            origin = _Origin(weakref.ref(part, gone), start_ns)
+        except TypeError:  # nothing that could be known again
+            return
+        known = origins.setdefault(number, origin)
+        if known is origin:
+            return
+        if known.first_part() is part:
+            known.start_ns = None
+        else:
+            origins[number] = origin
+
+    def take(self, batch: Any) -> int | None:
+        """When the work on a batch that is handed on began, or None where that is not known."""
+        part = _first_part(batch)
+        known = self._origins.get(id(part))
+        if known is None or known.first_part() is not part or known.start_ns is None:
+            return None  # what is shared stays so for as long as it is there
+        self._origins.pop(id(part), None)
+        return known.start_ns
+
+
+def _first_part(batch: Any) -> Any:
+    while isinstance(batch, (tuple, list, dict)) and batch:
+        batch = batch[min(batch, key=str) if isinstance(batch, dict) else 0]
+    return batch
+
+
+class Feed:
+    """The origins of the batches that were handed to a loop's pipeline and that no step took yet.
+
+    The pipeline keeps their order. One iterator feeds an epoch, or several of them; where a second one
+    begins in the same epoch it is not known which of them the steps take from.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[int | None] = deque()
+        self._begun_in_epoch = False
+        self._lost = False
+
+    def begin(self) -> "deque[int | None]":
+        """An iterator begins: what was left over of the one before is nobody's."""
+        self._lost = self._begun_in_epoch
+        self._begun_in_epoch = True
+        self._waiting = deque()
+        return self._waiting
+
+    def hand(self, waiting: "deque[int | None]", start_ns: int | None) -> None:
+        """An iterator handed a batch on."""
+        if len(waiting) < _MOST_WAITING:
+            waiting.append(start_ns)
+        else:
+            self._lost = True
+
+    def take(self, batches: int) -> list[int]:
+        """A step took so many: their origins, as far as these are known."""
+        count = min(batches, len(self._waiting))
+        taken = [self._waiting.popleft() for _ in range(count)]
+        return [] if self._lost else [start_ns for start_ns in taken if start_ns is not None]
+
+    def end_epoch(self) -> None:
+        """The next iterator is the next epoch's."""
+        self._begun_in_epoch = False
