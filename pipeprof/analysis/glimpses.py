@@ -121,13 +121,7 @@ class _Watched:
             for stack in glimpse.stacks
             if stack.pid == glimpse.pid and stack.tid != self.trainer and feeds_tensorflow(stack)
         }
-        self.workers = {
-            (stack.pid, stack.tid)
-            for stack, doing in self.told
-            if doing is Doing.LOADING
-            and stack.tid not in self.feeders
-            and (stack.pid, stack.tid) != (glimpse.pid, self.trainer)
-        }
+        self.workers = self._find_workers()
 
     def shares(self, chosen: Callable[[SampledStack], bool]) -> dict[Doing, float]:
         """What the chosen stacks of a process did, as parts of the time."""
@@ -146,6 +140,19 @@ class _Watched:
     def feeding(self) -> dict[Doing, float]:
         """What the threads did that tf.data calls Python code from."""
         return self.shares(lambda each: each.pid == self.glimpse.pid and each.tid in self.feeders)
+
+    def _find_workers(self) -> set[tuple[int, int]]:
+        """Threads that make batches; one of the training itself must have been seen at it repeatedly.
+
+        A stack that changes while it is read may mix what was called before with what is called now.
+        """
+        samples: dict[tuple[int, int], int] = defaultdict(int)
+        for stack, doing in self.told:
+            if doing is Doing.LOADING and stack.tid not in self.feeders:
+                samples[stack.pid, stack.tid] += stack.samples
+        samples.pop((self.glimpse.pid, self.trainer), None)
+        least = _LEAST_SHARE * self.moments
+        return {key for key, seen in samples.items() if key[0] != self.glimpse.pid or seen >= least}
 
     def _find_trainer(self) -> int:
         samples: dict[int, int] = defaultdict(int)

@@ -256,3 +256,15 @@ def test_who_held_the_gil_is_told_by_thread() -> None:
     stacks = (stack(MOMENTS, *FIT), stack(290, *GENERATOR, tid=FEEDER))
     found = judged(*stacks, holders=(stack(150, *GENERATOR, tid=FEEDER),))
     assert [row.gil_ratio for row in found.threads] == [0.0, 0.5]
+
+
+@pytest.mark.parametrize(("samples", "seen"), [(2, False), (150, True)])
+def test_a_stray_stack_makes_no_worker_of_a_thread(samples: int, seen: bool) -> None:
+    said = judged(
+        stack(MOMENTS, *FIT),
+        stack(MOMENTS - samples, *FETCH, tid=POOL),
+        stack(samples, *ITEM, tid=POOL + 1),
+        stack(MOMENTS, *ITEM, tid=WORKER, pid=WORKER),
+    )
+    names = [row.name for row in said.threads if row.role is Role.WORKER]
+    assert names == ["worker thread"] * seen + ["worker process"]

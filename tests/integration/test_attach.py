@@ -107,7 +107,11 @@ def attach(pid: int) -> dict[str, Any]:
 @pytest.mark.parametrize(("speed", "bound"), [("slow", "input"), ("fast", "compute")])
 def test_a_generator_is_seen_from_outside(training: Training, speed: str, bound: str) -> None:
     process = training("generator", speed)
-    said = attach(process.pid)
+    # On a crowded machine the verdict may be that none can be given: then one looks again.
+    for _ in range(3):
+        said = attach(process.pid)
+        if said["diagnosis"]["bound"] != "unknown":
+            break
     assert said["diagnosis"]["bound"] == bound
     assert process.poll() is None
     if speed == "slow":
