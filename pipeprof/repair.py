@@ -16,6 +16,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from pipeprof.errors import RunNotFound
+from pipeprof.graph_loops import flatten_loops
 from pipeprof.wording import clean, count
 from pipeprof.xplane_schema import XSpace
 
@@ -167,6 +168,7 @@ def _mark_steps(plane: Any) -> int:
             plane.stat_metadata[root].name = _ROOT
         for event in steps:
             event.stats.add(metadata_id=root, int64_value=1)
+        flatten_loops(plane)  # which XProf would take for the steps instead
     return len(steps)
 
 

@@ -54,6 +54,19 @@ def test_batches_become_steps_in_a_copy(tmp_path: Path) -> None:
     )
 
 
+def test_loops_in_the_graph_do_not_stand_in_for_the_steps(tmp_path: Path) -> None:
+    space = trace()
+    host = space.planes[0]
+    host.stat_metadata[4].name = "iter_num"
+    for number, event in enumerate(host.lines[0].events):
+        event.stats.add(metadata_id=4, int64_value=number)
+    repaired = repair_profile(run_folder(tmp_path, a=space))
+    assert repaired.copy is not None
+    written = XSpace.FromString((repaired.copy / "a.xplane.pb").read_bytes()).planes[0]
+    iterations = [s for e in written.lines[0].events for s in e.stats if s.metadata_id == 4]
+    assert [stat.int64_value for stat in iterations] == [0] * 6
+
+
 def test_the_mark_is_introduced_where_nothing_has_it(tmp_path: Path) -> None:
     space = trace()
     del space.planes[0].stat_metadata[3]

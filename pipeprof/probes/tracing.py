@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeprof.collector import Sampler
+from pipeprof.errors import RunDamaged
+from pipeprof.graph_loops import flatten_loops_in
 from pipeprof.patches import ImportWatch
 from pipeprof.probes.watch import Watch
 from pipeprof.recording import Profile
@@ -58,15 +60,25 @@ class Tracing:
         """The recording with what the windows saw, or with the reason why there are none."""
         taken = self._windows.taken if self._windows is not None else ()
         if taken:
-            return with_windows(profile, taken)
+            return self._shown_by_xprof(with_windows(profile, taken))
         sentence = why_none(
             backend=self._other_backend(),
             loaded=self._windows is not None,
             tried=self._windows is not None and self._windows.tried > 0,
             warmup=self._watch.warmup,
         )
-        run = replace(profile.run, warnings=(*profile.run.warnings, sentence))
-        return replace(profile, run=run)
+        return _with_warning(profile, sentence)
+
+    def _shown_by_xprof(self, profile: Profile) -> Profile:
+        """The recording, once what keeps XProf from seeing the steps is out of the traces."""
+        flat = [_flatten(taken.path) for taken in self._windows.taken]
+        if all(flat):
+            return profile
+        return _with_warning(
+            profile,
+            "XProf may find no steps in the traces: they are too large to take the graphs' own loops "
+            "out of them.",
+        )
 
     def _install(self) -> None:
         if not hasattr(sys.modules["tensorflow"], "profiler"):
@@ -89,3 +101,15 @@ class Tracing:
     def _limit(self, now: int) -> None:
         if self._windows is not None:
             self._windows.limit()
+
+
+def _flatten(path: Path) -> bool:
+    try:
+        return flatten_loops_in(path)
+    except (RunDamaged, OSError):  # said already: it was read before
+        return True
+
+
+def _with_warning(profile: Profile, sentence: str) -> Profile:
+    run = replace(profile.run, warnings=(*profile.run.warnings, sentence))
+    return replace(profile, run=run)

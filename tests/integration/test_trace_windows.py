@@ -1,8 +1,12 @@
 """Windows of TensorFlow's profiler: XProf reads them as steps, and the training goes on as without."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +48,14 @@ def traces(run: Profile, logdir: Path) -> list[Path]:
     return [next((folder / name).glob("*.xplane.pb")) for name in names]
 
 
+def xprof(path: Path) -> tuple[int, dict[str, str]]:
+    """How many steps XProf's input pipeline analyser finds in a trace, and what it says of them."""
+    convert = pytest.importorskip("xprof.convert.raw_to_tool_data", reason="xprof is not installed")
+    page, _ = convert.xspace_to_tool_data([str(path)], "input_pipeline_analyzer", {})
+    [table] = [t for t in json.loads(page) if "steptime_ms_average" in t.get("p", {})]
+    return len(table["rows"]), table["p"]
+
+
 def waits_in_ms(run: Profile, number: int) -> tuple[float, float]:
     """What the steps of a window waited, on average: as we measured it, and as the trace has it."""
     window = run.trace_windows[number]
@@ -54,7 +66,6 @@ def waits_in_ms(run: Profile, number: int) -> tuple[float, float]:
 
 
 def test_xprof_reads_two_windows_of_a_fit_as_its_steps(tmp_path: Path) -> None:
-    convert = pytest.importorskip("xprof.convert.raw_to_tool_data", reason="xprof is not installed")
     with pipeprof.profile(slow(), logdir=tmp_path, trace_steps=5) as prof:
         train(model(), prof.dataset, epochs=2)
     run = prof.result
@@ -62,12 +73,11 @@ def test_xprof_reads_two_windows_of_a_fit_as_its_steps(tmp_path: Path) -> None:
     assert [w.step_count for w in run.trace_windows] == [5, 5]
     assert run.trace_windows[0].first_step == 5
     for number, path in enumerate(traces(run, tmp_path)):
-        page, _ = convert.xspace_to_tool_data([str(path)], "input_pipeline_analyzer", {})
-        [table] = [t for t in json.loads(page) if "steptime_ms_average" in t.get("p", {})]
-        assert len(table["rows"]) == 5
+        count, said = xprof(path)
+        assert count == 5
         ours, traced = waits_in_ms(run, number)
         assert ours == pytest.approx(traced, rel=0.2, abs=1.0)
-        assert float(table["p"]["infeed_time_ms_avg"]) == pytest.approx(traced, rel=0.2, abs=1.0)
+        assert float(said["infeed_time_ms_avg"]) == pytest.approx(traced, rel=0.2, abs=1.0)
     [loop] = run.loops
     # Each step but the last of an epoch has its wait, and none the time for turning the profiler on.
     assert (~loop.steps.measured).sum() <= 2
@@ -113,12 +123,17 @@ def test_a_hand_written_loop_over_a_dataset_is_confirmed_by_its_windows(tmp_path
     assert ours == pytest.approx(traced, rel=0.2, abs=1.0)
 
 
-def test_steps_of_several_batches_are_traced_whole(tmp_path: Path) -> None:
+def test_steps_of_several_batches_are_those_of_xprof_too(tmp_path: Path) -> None:
     with pipeprof.profile(slow().repeat(2), logdir=tmp_path, trace_steps=3) as prof:
         train(model(steps_per_execution=3), prof.dataset, epochs=1)
-    assert [w.step_count for w in prof.result.trace_windows] == [3, 3]
-    ours, traced = waits_in_ms(prof.result, 0)
-    assert ours == pytest.approx(traced, rel=0.2, abs=1.0)
+    run = prof.result
+    assert [w.step_count for w in run.trace_windows] == [3, 3]
+    for number, path in enumerate(traces(run, tmp_path)):
+        ours, traced = waits_in_ms(run, number)
+        assert ours == pytest.approx(traced, rel=0.2, abs=1.0)
+        count, said = xprof(path)
+        assert count == 3
+        assert float(said["infeed_time_ms_avg"]) == pytest.approx(traced, rel=0.2, abs=1.0)
 
 
 def test_windows_end_with_their_epochs(tmp_path: Path) -> None:
@@ -188,3 +203,26 @@ def test_a_training_that_is_too_short_says_so(tmp_path: Path) -> None:
     with pipeprof.profile(slow().take(4), logdir=tmp_path, trace_steps=5) as prof:
         train(model(), prof.dataset, epochs=1)
     assert "no training loop went on after its 5 warm-up steps" in prof.result.run.warnings[0]
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
+def test_keras_on_another_backend_is_told_and_trains_on(tmp_path: Path) -> None:
+    script = f"""
+import sys
+import keras, numpy as np, pipeprof
+model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+data = np.zeros((640, 4)), np.zeros((640, 1))
+with pipeprof.profile(logdir={str(tmp_path)!r}, trace_steps=5) as prof:
+    model.fit(*data, verbose=0)
+print(prof.result.loops[0].step_count, prof.result.run.warnings)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        env=os.environ | {"KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = "No steps were traced: TensorFlow's profiler traces them, and Keras ran on jax."
+    assert done.stdout.strip().endswith(f"20 ({said!r},)".replace("'No", '"No').replace(".'", '."'))
