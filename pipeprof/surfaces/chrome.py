@@ -122,7 +122,7 @@ class _Trace:
         name = _plain(name)
         for time_ns, level in zip(times_ns, levels, strict=True):
             at = (time_ns - self.origin_ns) / 1000
-            event = {"ph": "C", "name": name, "pid": self.home, "tid": 0, "ts": at}
+            event = {"ph": "C", "name": name, "cat": "level", "pid": self.home, "tid": 0, "ts": at}
             self.events.append(event | {"args": {"value": level}})
 
     def pids(self) -> Iterator[int]:

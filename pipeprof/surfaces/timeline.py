@@ -155,7 +155,7 @@ class BatchPath:
         lane: index of the lane that made it.
         ready_ns: the last moment of its making.
         loop: index of the loop that took it.
-        used_ns: a moment in the step that took it, when its wait was over.
+        used_ns: the last moment of the wait of the step that took it, as far as that is known.
     """
 
     lane: int
@@ -178,8 +178,8 @@ def batch_paths(profile: Profile) -> Iterator[BatchPath]:
         step = int(np.searchsorted(steps.start_ns, end_ns)) - 1
         if step < 0 or end_ns > steps.end_ns[step]:
             continue
-        over_ns = int(steps.start_ns[step]) + max(int(steps.wait_ns[step]), 0)
-        used_ns = min(max(over_ns, ready_ns), int(steps.end_ns[step]) - 1)
+        waited_ns = int(steps.start_ns[step]) + max(int(steps.wait_ns[step]) - 1, 0)
+        used_ns = min(max(waited_ns, ready_ns), int(steps.end_ns[step]) - 1)
         if ready_ns <= used_ns:
             yield BatchPath(lane, ready_ns, number, used_ns)
 

@@ -169,7 +169,7 @@ def test_an_arrow_follows_a_batch_from_its_worker_to_the_end_of_its_wait() -> No
     (work,) = enclosing(events, begin)
     assert (work["pid"], work["dur"]) == (PID + 1, 4_000.0)
     assert [event["args"]["step"] for event in enclosing(events, end) if "args" in event] == [7]
-    assert end["ts"] * 1000 == STEP_7 + 20 * MS - START_NS
+    assert end["ts"] * 1000 == STEP_7 + 20 * MS - 1 - START_NS
 
 
 def test_where_the_wait_is_not_known_an_arrow_leads_to_the_begin_of_the_step() -> None:
