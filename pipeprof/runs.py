@@ -22,8 +22,9 @@ import psutil
 from pipeprof.checkpoint import Checkpoint, resume
 from pipeprof.collector import Progress, RingSet, pid_of, remove_files_of
 from pipeprof.errors import RunDamaged, RunNotFound, RunTooNew
+from pipeprof.invariants import find_damage
 from pipeprof.recorder import RING_SUFFIX, host_name
-from pipeprof.recording import Profile, find_damage
+from pipeprof.recording import Profile
 from pipeprof.series import IntArray
 from pipeprof.storage import Decoder, Encoder
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeprof.invariants import find_damage
 from pipeprof.levels import DeviceLevel
 from pipeprof.recording import (
     GilSamples,
@@ -15,7 +16,6 @@ from pipeprof.recording import (
     SpanKind,
     StackSamples,
     StageKind,
-    find_damage,
 )
 from pipeprof.series import HISTOGRAM_BINS, Binned, Histogram
 from tests.builders import (
