@@ -140,16 +140,27 @@ def say_tuned(found: AutotuneFinding) -> Iterator[str]:
         each = " of each epoch" if found.epochs > 1 else ""
         if tuned.value is None:
             continue
-        of = f" of {tuned.limit}" if tuned.limit is not None else ""
-        what = "calls at once" if tuned.kind is TunedKind.PARALLELISM else "elements of buffer"
         name = f"{tuned.stage.name}:"
         if tuned.settled_after_steps is None and tuned.least != tuned.most:
-            yield f"{name} between {tuned.least} and {tuned.most}{of} {what}, not settled"
+            most = tuned.value if tuned.most is None else tuned.most
+            yield f"{name} between {tuned.least} and {_chosen(tuned, most)}, not settled"
         elif tuned.settled_after_steps:
             within = tuned.settled_after_steps
-            yield f"{name} settled within {within:,} steps{each} at {tuned.value}{of} {what}"
+            steps = "step" if within == 1 else "steps"
+            chosen = _chosen(tuned, tuned.value)
+            yield f"{name} settled within {within:,} {steps}{each} at {chosen}"
         else:
-            yield f"{name} {tuned.value}{of} {what} from the start"
+            yield f"{name} {_chosen(tuned, tuned.value)} from the start"
+
+
+def _chosen(tuned: Tuned, value: int) -> str:
+    """``2 of 8 calls at once``, ``1 element of buffer``."""
+    noun, place = "call", "at once"
+    if tuned.kind is TunedKind.BUFFER:
+        noun, place = "element", "of buffer"
+    of = f"{value} of {tuned.limit}" if tuned.limit is not None else f"{value}"
+    last = value if tuned.limit is None else tuned.limit
+    return f"{of} {noun if last == 1 else f'{noun}s'} {place}"
 
 
 def _warnings(case: Case) -> Iterator[str]:

@@ -101,6 +101,17 @@ def test_only_what_autotune_chose_is_told() -> None:
     ]
 
 
+def test_one_of_something_is_no_plural() -> None:
+    one = stage("ahead", StageKind.TF_DATA, buffer_size=1, buffer_autotuned=True, during=FIT)
+    assert list(say_tuned(found(one))) == ["ahead: 1 element of buffer from the start"]
+    soon = tuned(*[1] * 10)
+    (its,) = soon.tuned
+    early = replace(its, settled_after_steps=1, limit=1)
+    assert list(say_tuned(replace(soon, tuned=(early,)))) == [
+        "decode: settled within 1 step at 1 of 1 call at once"
+    ]
+
+
 def test_steps_of_a_long_loop_are_counted_in_its_bins() -> None:
     few = replace(FIT, step_count=FIT.step_count + 1)  # not all of them were kept
     half = np.array([(FIT.start_ns + FIT.end_ns) // 2])
