@@ -1,10 +1,40 @@
 """Reports and traces written to files that the user names."""
 
+import errno
 import gzip
+import os
 from pathlib import Path
 
 from pipeprof.analysis.findings import Findings
 from pipeprof.errors import UsageError
+
+
+_REMEDIES = {
+    "--json": "'pipeprof report --json' prints the same",
+    "--html": "'pipeprof report --html FILE' makes it again",
+    "--chrome": "name one in a folder that exists",
+}
+
+
+def require_writable(path: Path, option: str) -> None:
+    """Looks whether a file can be written, long before it is, without making it.
+
+    Raises:
+        UsageError: as things stand it cannot.
+    """
+    problem = None
+    if path.is_dir():
+        problem = errno.EISDIR
+    elif path.exists():
+        problem = None if os.access(path, os.W_OK) else errno.EACCES
+    elif not path.parent.exists():
+        problem = errno.ENOENT
+    elif not path.parent.is_dir():
+        problem = errno.ENOTDIR
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        problem = errno.EACCES
+    if problem is not None:
+        raise _not_writable(path, option, os.strerror(problem), "name another one")
 
 
 def write_json(findings: Findings, path: Path) -> None:
@@ -16,7 +46,7 @@ def write_json(findings: Findings, path: Path) -> None:
     from pipeprof.surfaces.as_json import to_json
 
     report = f"{to_json(findings)}\n".encode()
-    _write(path, report, "--json", "'pipeprof report --json' prints the same")
+    _write(path, report, "--json")
 
 
 def write_page(findings: Findings, path: Path) -> None:
@@ -28,7 +58,7 @@ def write_page(findings: Findings, path: Path) -> None:
     from pipeprof.surfaces.webpage import render_page
 
     page = render_page(findings).encode()
-    _write(path, page, "--html", "'pipeprof report --html FILE' makes it again")
+    _write(path, page, "--html")
 
 
 def write_chrome(findings: Findings, path: Path) -> None:
@@ -41,14 +71,17 @@ def write_chrome(findings: Findings, path: Path) -> None:
 
     trace = to_chrome(findings).encode()
     packed = gzip.compress(trace, compresslevel=6) if path.suffix == ".gz" else trace
-    _write(path, packed, "--chrome", "name one in a folder that exists")
+    _write(path, packed, "--chrome")
 
 
-def _write(path: Path, content: bytes, option: str, remedy: str) -> None:
+def _write(path: Path, content: bytes, option: str) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise UsageError(
-            f"expected a file that can be written, received {option} {path} ({error.strerror}): "
-            f"{remedy}."
-        ) from None
+        raise _not_writable(path, option, error.strerror, _REMEDIES[option]) from None
+
+
+def _not_writable(path: Path, option: str, problem: str | None, remedy: str) -> UsageError:
+    return UsageError(
+        f"expected a file that can be written, received {option} {path} ({problem}): {remedy}."
+    )

@@ -53,11 +53,15 @@ def run(
     The report goes to standard error once the script has ended; standard output and the exit code are
     the script's own.
     """
+    from pipeprof.cli.files import require_writable
     from pipeprof.cli.program import exit_code, find_module, find_script, show_end
     from pipeprof.cli.signals import exit_on_sigterm, uninterrupted
     from pipeprof.session import profile
 
     program = (find_module if module else find_script)(script, arguments or ())
+    for path, option in ((json, "--json"), (html, "--html")):
+        if path is not None:
+            require_writable(path, option)
     # Made absolute, and the stream kept, because the script may change its folder and its streams.
     session = profile(
         None, logdir=logdir.absolute(), name=name, stacks=stacks, trace_steps=trace_steps

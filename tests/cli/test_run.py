@@ -91,8 +91,9 @@ def test_html_is_written_too(shell: Shell) -> None:
 def test_json_that_cannot_be_written_costs_nothing_else(
     shell: Shell, script: str, code: int
 ) -> None:
-    shell.write("train.py", script)
-    outcome = shell.run("--json", "missing/report.json", "train.py")
+    (shell.folder / "gone").mkdir()
+    shell.write("train.py", f"import os; os.rmdir('gone')\n{script}")
+    outcome = shell.run("--json", "gone/report.json", "train.py")
     assert outcome.code == code
     assert "no training loop was seen" in outcome.err
     assert "pipeprof: expected a file that can be written" in outcome.err
