@@ -142,7 +142,12 @@ def as_it_runs(stage: Stage) -> str | None:
     if "→" not in stage.written and not stage.runs_as.startswith("Parallel"):
         return None
     written = "" if stage.written == stage.name else f" ({stage.written})"
-    return f"{stage.name}{written} as {_VERSION.sub('', stage.runs_as)}"
+    return f"{stage.name}{written} as {runs_as(stage)}"
+
+
+def runs_as(stage: Stage) -> str | None:
+    """``MapAndBatch``: what tf.data runs for a stage, without the version of its kernel; or None."""
+    return _VERSION.sub("", stage.runs_as) if stage.runs_as else None
 
 
 def started(run: RunInfo) -> datetime | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from pipeprof.analysis.findings import Findings
 from pipeprof.errors import UsageError
 
-
 _REMEDIES = {
     "--json": "'pipeprof report --json' prints the same",
     "--html": "'pipeprof report --html FILE' makes it again",

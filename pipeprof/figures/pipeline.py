@@ -7,7 +7,7 @@ from pipeprof.figures.figure import Figure, Json, Table, View, label, short
 from pipeprof.figures.flow import Flow, lay_out
 from pipeprof.figures.stage_text import buffer_fill, explain, notes_below, parallel_calls
 from pipeprof.figures.theme import COMPUTE, INPUT, LINE, OTHER, WAIT
-from pipeprof.wording import count, duration, percent, ran_on, where
+from pipeprof.wording import count, duration, percent, ran_on, runs_as, where
 
 MOST_ROWS = 28
 MOST_TABLE_ROWS = 300
@@ -236,13 +236,26 @@ def _text(text: str, flow: Flow, row: int) -> Json:
 def _table(stages: tuple[StageFinding, ...], slowest: Bottleneck | None) -> Table:
     by_cost = sorted(stages, key=lambda each: -each.cost_ms)
     dearest = {each.index for each in by_cost[:MOST_TABLE_ROWS]}
+    # Only tf.data runs something else than what was written.
+    of_tf_data = any(each.stage.runs_as for each in stages)
+    names = ("written as", "runs as") if of_tf_data else ()
     return Table(
-        columns=("stage", "where", "work a step", "at once", "buffer", "on a CPU", "ran on"),
+        columns=(
+            "stage",
+            "where",
+            *names,
+            "work a step",
+            "at once",
+            "buffer",
+            "on a CPU",
+            "ran on",
+        ),
         rows=tuple(
             (
                 each.stage.name
                 + (" (bottleneck)" if slowest and each.index == slowest.index else ""),
                 where(each.stage) or _NONE,
+                *((each.stage.written or _NONE, runs_as(each.stage) or _NONE) if names else ()),
                 duration(each.cost_ms),
                 _NONE if each.parallelism is None else parallel_calls(each).replace(" at once", ""),
                 _NONE if each.buffer_mean is None else buffer_fill(each),

@@ -2,7 +2,7 @@
 
 from pipeprof.analysis.findings import StageFinding
 from pipeprof.figures.figure import label
-from pipeprof.wording import duration, percent, ran_on, where
+from pipeprof.wording import duration, percent, ran_on, runs_as, where
 
 _MOST_HOT_LINES = 3
 _BETWEEN = " · "
@@ -45,11 +45,14 @@ def explain(found: StageFinding) -> str:
     """All that is known of it, a line each."""
     place = where(found.stage)
     lanes = ran_on(found.lanes)
+    written, running = found.stage.written, runs_as(found.stage)
     cpu = None if found.cpu_ratio is None else percent(found.cpu_ratio)
     return "<br>".join(
         (
             f"<b>{label(found.stage.name, 80)}</b>",
             *((label(place, 80),) if place else ()),
+            *((f"written as {label(written, 80)}",) if written else ()),
+            *((f"tf.data runs {label(running, 60)}",) if running else ()),
             f"work {duration(found.cost_ms)} a step",
             *((parallel_calls(found),) if found.parallelism is not None else ()),
             *((f"buffer {buffer_fill(found)}",) if found.buffer_mean is not None else ()),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,26 @@ def test_parallelism_is_told_where_it_is_known_and_a_choice(
     text = drawn.layout["annotations"][0]["text"]
     assert ("at once" in text) == bool(note)
     assert note in text
+
+
+def test_what_tf_data_made_of_what_was_written_is_told() -> None:
+    fused = replace(tf("decode"), written="map → batch", runs_as="MapAndBatchV2")
+    plain = stage("<i>batches", parent=0)
+    drawn = view(pipeline_figure(findings(main=loop_finding(), stages=found_of(fused, plain))))
+    (nodes,) = [each for each in drawn.traces if each.get("mode") == "markers"]
+    of_plain, of_fused, _ = nodes["hovertext"]
+    assert "<br>written as map → batch<br>tf.data runs MapAndBatch<br>" in of_fused
+    assert "written as" not in of_plain
+    assert "tf.data runs" not in of_plain
+    assert drawn.table.columns[2:4] == ("written as", "runs as")
+    none = "\N{EN DASH}"
+    assert [row[2:4] for row in drawn.table.rows] == [("map → batch", "MapAndBatch"), (none, none)]
+
+
+def test_where_nothing_runs_under_another_name_the_table_has_no_column_for_it() -> None:
+    drawn = view(pipeline_figure(findings(main=loop_finding(), stages=found_of(stage()))))
+    assert "runs as" not in drawn.table.columns
+    assert all(len(row) == len(drawn.table.columns) for row in drawn.table.rows)
 
 
 def test_hundreds_of_stages_make_a_picture_of_a_bounded_size() -> None:
