@@ -41,6 +41,7 @@ from pipeprof.surfaces.text_layout import (
     INDENT,
     Column,
     cells,
+    code,
     column_table,
     flow,
     indented,
@@ -194,7 +195,7 @@ def _advised(advice: Sequence[Advice]) -> Iterator[Text]:
     for number, each in enumerate(advice[:_MOST_ADVICE], 1):
         yield Text(f"{number}. {advised(each)}" if len(advice) > 1 else advised(each))
         for line in (each.how or "").splitlines():
-            yield Text(f"    {printable(line.expandtabs(4)).rstrip()}", "cyan")
+            yield code(f"    {printable(line.expandtabs(4)).rstrip()}", "cyan")
 
 
 def _input(main: LoopFinding, width: int) -> RenderableType | None:

@@ -1,14 +1,15 @@
 """Layout of plain text: pieces that flow, labelled paragraphs, tables whose columns shrink, pages.
 
-Nothing is ever wider than the page. Knows nothing of findings.
+Nothing but a line of code is ever wider than the page. Knows nothing of findings.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import groupby
 
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -137,14 +138,27 @@ def flow(pieces: Iterable[str], width: int) -> list[str]:
     return lines
 
 
+def code(text: str, style: str = "") -> Text:
+    """A line of code: it stays whole, so that it can be pasted however wide the page is."""
+    return Text(text, style, no_wrap=True, overflow="ignore")
+
+
 def labelled(label: Text, lines: Iterable[Text]) -> RenderableType:
-    """Paragraphs that hang beside a label."""
-    grid = Table.grid(padding=(0, GAP, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for number, line in enumerate(lines):
-        grid.add_row(Text() if number else label, line)
-    return indented(grid)
+    """Paragraphs, and lines of `code`, that hang beside a label."""
+    beside = cell_len(label.plain)
+    parts: list[RenderableType] = []
+    for is_code, run in groupby(lines, key=lambda line: bool(line.no_wrap)):
+        if is_code:  # a table would cut it
+            margin = " " * (INDENT + beside + GAP)
+            parts += [code(margin).append_text(line) for line in run]
+            continue
+        grid = Table.grid(padding=(0, GAP, 0, 0))
+        grid.add_column(no_wrap=True, min_width=beside)
+        grid.add_column(overflow="fold")
+        for number, line in enumerate(run):
+            grid.add_row(Text() if number or parts else label, line)
+        parts.append(indented(grid))
+    return Group(*parts)
 
 
 def indented(content: RenderableType) -> RenderableType:
@@ -172,7 +186,7 @@ def page(
     for number, section in enumerate(each for each in sections if each is not None):
         if number:
             console.print()
-        console.print(section)
+        console.print(section, crop=False)
     text = "\n".join(line.rstrip() for line in stream.getvalue().rstrip("\n").split("\n"))
     return "".join(map(_ascii, text)) if ascii_only else text
 

@@ -18,6 +18,7 @@ from pipeprof.analysis.findings import (
 from pipeprof.levels import DeviceLevel
 from pipeprof.recording import Input, InputKind, Location, LoopKind, StageKind
 from pipeprof.surfaces.terminal import LEAST_WIDTH, render_report, render_side_by_side
+from pipeprof.wording import printable
 from tests.builders import (
     advice,
     autotune_finding,
@@ -386,6 +387,27 @@ def test_runs_that_do_not_fit_beside_go_below_and_trouble_comes_first():
     assert [table.split("\n")[0].split() for table in rest] == [["a", "b"], ["c"]]
 
 
+def test_code_can_be_pasted_however_narrow_the_screen_is():
+    how = "with open(a):\n\tdata = tf.data.Dataset.from_generator(batches, output_signature=SIGNATURE)"
+    said = diagnosis(advice=(advice(summary="Load ahead of the training.", how=how),) * 2)
+    for width in (40, 60, 80):
+        lines = render_report(findings(main=loop_finding(said=said)), width=width).split("\n")
+        first, second = how.expandtabs(4).split("\n")
+        at = lines.index(f"             {first}")
+        assert lines[at + 1] == f"             {second}"
+        assert lines[at + 2].startswith("         2. Load ahead")
+        assert lines.count(lines[at + 1]) == 2
+
+
+@given(st.text(max_size=200))
+def test_code_from_elsewhere_stays_in_its_line(text: str):
+    said = diagnosis(advice=(advice(how=f"x{text}"),))
+    report = render_report(findings(main=loop_finding(said=said)), width=40)
+    assert report.replace("\n", "").isprintable()
+    first = printable(f"x{text}".splitlines()[0].expandtabs(4)).rstrip()
+    assert f"             {first}" in report.split("\n")
+
+
 NAMES = st.text(max_size=80)
 WIDTHS = st.integers(min_value=20, max_value=200)
 
@@ -396,7 +418,7 @@ def test_no_line_is_wider_than_the_screen(name: str, file: str, line: int, width
     said = diagnosis(
         slowest=bottleneck(name, location=place),
         evidence=(file,),
-        advice=(advice(summary=name, how=f"    {file}\n{name}"),) * 2,
+        advice=(advice(summary=name, how="fit()"),) * 2,
     )
     found = findings(
         main=loop_finding(loop(fed_by=Input(kind=InputKind.ITERATOR, name=name)), said),
