@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,11 +17,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from pipeprof.recording import InputKind, Location, Profile, Role, SpanKind, StageKind
-from pipeprof.runs import PLUGIN
+from pipeprof.runs import PLUGIN, PROFILES
 from tests.builders import (
     MS,
     Input,
     Span,
+    device,
     lane,
     loop,
     profile,
@@ -28,6 +30,7 @@ from tests.builders import (
     spans,
     stage,
     step_spans,
+    trace_window,
 )
 from tests.cli.conftest import write_run
 from tests.conftest import BROWSERS
@@ -64,7 +67,9 @@ def nothing_left_behind() -> None:
     """A browser keeps processes of its own from test to test; it is ended with the module's last."""
 
 
-def recorded(name: str, wait_ms: int, stage_name: str = "decode") -> Profile:
+def recorded(
+    name: str, wait_ms: int, stage_name: str = "decode", also: Sequence[Span] = ()
+) -> Profile:
     """A run of 100 steps with a stage on an input thread, and intervals of both."""
     fit = loop(
         wait_ns=wait_ms * MS,
@@ -86,7 +91,7 @@ def recorded(name: str, wait_ms: int, stage_name: str = "decode") -> Profile:
             lane("main", cpu_ns=int(5e8), during=fit),
             lane("reader", Role.INPUT, cpu_ns=int(9e8), busy_ns=int(1e9), during=fit),
         ),
-        spans=spans(*step_spans(fit), *work),
+        spans=spans(*step_spans(fit), *work, *also),
     )
 
 
@@ -125,6 +130,20 @@ def crowded() -> Profile:
     )
 
 
+def traced() -> Profile:
+    """A run with a GPU that was traced for some of its steps, and the trace's file."""
+    fit = recorded("traced", 20).loops[0]
+    starts = fit.steps.start_ns[40:45].tolist()
+    busy = [Span(SpanKind.WORK, -1, at + 20 * MS, at + 28 * MS, 2) for at in starts]
+    run = recorded("traced", 20, also=busy)
+    return replace(
+        run,
+        lanes=(*run.lanes, lane("GPU 0", Role.DEVICE, tid=None, during=fit)),
+        devices=(device(steps=5, start_ns=starts[0]),),
+        trace_windows=(trace_window(fit, 40, *[20 * MS] * 5, run="traced_window1"),),
+    )
+
+
 @pytest.fixture(scope="session")
 def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("logs")
@@ -133,6 +152,10 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(recorded("fast", 0), folder, "fast")
     write_run(recorded(MARKUP, 20, MARKUP), folder, "marked")
     write_run(crowded(), folder, "crowded")
+    write_run(traced(), folder, "traced")
+    for name in ("traced", "traced_window1"):
+        (folder / PROFILES / name).mkdir(parents=True)
+        (folder / PROFILES / name / "host-a.xplane.pb").touch()
     damaged = folder / PLUGIN / "damaged"
     damaged.mkdir()
     (damaged / "host-1.json").write_text("{")

@@ -1,6 +1,7 @@
 """The tab as a person sees it in TensorBoard."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,23 @@ def test_windows_are_switched(tab: Any) -> None:
         assert timeline.locator(".view:visible").count() == 1
         titles.add(shown.locator(".xtitle").text_content())
     assert len(titles) == len(names)
+
+
+@pytest.mark.skipif(find_spec("xprof") is None, reason="XProf is not installed")
+def test_steps_that_tensorflow_traced_show_the_gpu_and_lead_to_xprof(tab: Any) -> None:
+    choose(tab, "traced")
+    timeline = tab.locator("[data-figure='timeline']")
+    timeline.locator(".main-svg").first.wait_for()
+    select = timeline.locator("select")
+    select.select_option(label="traced: steps 40 to 51")
+    shown = timeline.locator(".view:not([hidden])")
+    shown.locator(".main-svg").first.wait_for()
+    assert "GPU 0" in [text.strip() for text in shown.locator(".ytick text").all_text_contents()]
+    own = timeline.locator(".says a:visible", has_text="TensorFlow's own trace")
+    assert "run=traced_window1" in own.get_attribute("href")
+    below = tab.locator("a", has_text="Traced by TensorFlow in XProf: steps 40 to 44 of fit")
+    assert below.get_attribute("href") == own.get_attribute("href")
+    assert "GPU 0 was busy 33 % of each step" in tab.locator("main").inner_text()
 
 
 def test_runs_are_compared(tab: Any) -> None:
