@@ -12,7 +12,7 @@ from pipeprof.analysis.epoch_starts import usual_reason
 from pipeprof.analysis.findings import Bound, Cause
 from pipeprof.analysis.lanes import SATURATED_FROM, THROTTLED_FROM, resource_finding
 from pipeprof.analysis.places import WORKERS_KEY, trains_on
-from pipeprof.analysis.traced_waits import contradicting_waits
+from pipeprof.analysis.traced_waits import Contradiction, contradicting_waits
 from pipeprof.recording import Lane, Role, SpanKind, StageKind, WaitSource
 
 # A place that works this much of the time works without a pause.
@@ -333,13 +333,23 @@ def _what_weakens(case: Case) -> Iterator[str]:
         yield f"The wait of {times.measured} of {times.counted} steps is known."
     contradiction = contradicting_waits(case.seen)
     if contradiction is not None:
-        yield (
-            f"TensorFlow's profiler saw {_count(contradiction.steps, 'step')} wait "
-            f"{milliseconds(contradiction.traced_ms)} on average where "
-            f"{milliseconds(contradiction.measured_ms)} were measured: one of both is wrong."
-        )
+        yield _contradiction(contradiction, case.seen.loop.waits_by)
     if overhead.dropped > 0:
         yield f"{_count(overhead.dropped, 'event')} of {overhead.events} were lost."
+
+
+def _contradiction(found: Contradiction, waits_by: WaitSource | None) -> str:
+    missed = waits_by is WaitSource.GENERATOR and found.traced_ms > found.measured_ms
+    reason = (
+        "what a batch takes from the generator to the training was not measured"
+        if missed
+        else "one of both is wrong"
+    )
+    return (
+        f"TensorFlow's profiler saw {_count(found.steps, 'step')} wait "
+        f"{milliseconds(found.traced_ms)} on average where {milliseconds(found.measured_ms)} were "
+        f"measured: {reason}."
+    )
 
 
 def _traced(case: Case) -> Iterator[str]:

@@ -67,7 +67,13 @@ def evidence(*waits_ms: float, waits_by: WaitSource = WaitSource.GAP_TIMES) -> s
 
 def test_waits_that_the_profiler_saw_otherwise_are_told():
     told = "TensorFlow's profiler saw 3 steps wait 15.0 ms on average where 20.0 ms were measured"
-    assert told in evidence(14.0, 15.0, 16.0)
+    assert f"{told}: one of both is wrong." in evidence(14.0, 15.0, 16.0)
+
+
+def test_the_way_from_a_generator_to_the_training_is_no_contradiction():
+    told = "what a batch takes from the generator to the training was not measured"
+    assert told in evidence(25.0, waits_by=WaitSource.GENERATOR)
+    assert "one of both is wrong" in evidence(15.0, waits_by=WaitSource.GENERATOR)
 
 
 @pytest.mark.parametrize("waits_ms", [(19.0, 20.0, 20.5), (10.0, 30.0)])

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -16,6 +17,9 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
+from pipeprof.probes import tensorflow_windows
+from pipeprof.probes.tensorflow_profiler import ProfilerWindow
+from pipeprof.probes.tensorflow_windows import TraceWindows
 from pipeprof.recording import LoopKind, Profile
 from pipeprof.runs import PROFILES
 from tests.integration.feeds import Batch, batch, dataset, model, train
@@ -203,6 +207,43 @@ def test_a_training_that_is_too_short_says_so(tmp_path: Path) -> None:
     with pipeprof.profile(slow().take(4), logdir=tmp_path, trace_steps=5) as prof:
         train(model(), prof.dataset, epochs=1)
     assert "no training loop went on after its 5 warm-up steps" in prof.result.run.warnings[0]
+
+
+def open_windows(folder: Path, said: list[str]) -> tuple[TraceWindows, Any]:
+    """Windows of five steps, and a loop in the first of them."""
+    windows = TraceWindows(folder, "run", steps=5, warmup=0, wanted=lambda: True, warn=said.append)
+    loop = SimpleNamespace(step=0, number=1, kind=LoopKind.FIT)
+    windows.between_steps(loop)  # type: ignore[arg-type]
+    return windows, loop
+
+
+def test_a_step_that_takes_too_long_does_not_keep_the_profiler_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    windows, loop = open_windows(tmp_path, said)
+    loop.step = 2
+    windows.limit()
+    assert windows.taken == []
+    monkeypatch.setattr(tensorflow_windows, "LONGEST_NS", 0)
+    windows.limit()
+    windows.left(loop)
+    [taken] = windows.taken
+    assert (taken.step_count, taken.path.parent.name) == (2, "run_window1")
+    assert (ProfilerWindow.current, said) == (None, [])
+
+
+@pytest.mark.parametrize(("most_bytes", "sentence"), [(1, "no second"), (10**9, "")])
+def test_after_a_large_trace_there_is_no_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int, sentence: str
+) -> None:
+    monkeypatch.setattr(tensorflow_windows, "MOST_BYTES", most_bytes)
+    said: list[str] = []
+    windows, loop = open_windows(tmp_path, said)
+    loop.step = 5
+    windows.left(loop)
+    assert windows.due(loop, 1_000) is not bool(sentence)
+    assert sentence in " ".join(said)
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
