@@ -381,7 +381,7 @@ class Spans:
     """Single intervals from some windows of the run: its beginning, its end, and some in between.
 
     All arrays have one entry an interval, in the order of their ends. That of a batch begins where the
-    work that made it does, on whichever lane, and ends in the step that took it, about at its end.
+    work that made it does, on whichever lane, and ends in the step that took it.
 
     Attributes:
         kind: index into ``tuple(SpanKind)``.

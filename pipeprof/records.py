@@ -73,7 +73,8 @@ class Kind(IntEnum):
     """A worker began to make item number ``value`` in a stage (subject) at start. It is at it until a
     span of that stage follows that began no earlier."""
     TAKEN = 18
-    """A loop (subject) took a batch in the step that ended at end; the work that made it began at start."""
+    """A loop (subject) took a batch in the step that ran or ended at end; the work that made it began at
+    start."""
 
 
 def code(kind: Kind, subject: int) -> int:

@@ -217,9 +217,13 @@ class KerasProbe:
         self._patches.replace(iterators, "_get_iterator", _get_iterator)
         return True
 
-    def _waited(self, start_ns: int, end_ns: int) -> None:
+    def _waited(self, batch: Any, start_ns: int, end_ns: int) -> None:
         if self._running and self._running[-1].loop.fetching:
-            self._running[-1].loop.wait(start_ns, end_ns)
+            loop = self._running[-1].loop
+            loop.wait(start_ns, end_ns)
+            made_ns = self._watch.origins.take(batch)
+            if made_ns is not None:
+                loop.took(made_ns, end_ns)
 
     def _before(self, owner: Any, name: str, tell: Callable[..., None]) -> None:
         self._patch(owner, name, before=tell)
@@ -369,7 +373,7 @@ class KerasProbe:
         return train_on_batch
 
 
-def _timed(batches: Any, waited: Callable[[int, int], None]) -> Iterator[Any]:
+def _timed(batches: Any, waited: Callable[[Any, int, int], None]) -> Iterator[Any]:
     """The same batches; tells of each how long it was waited for."""
     iterator = iter(batches)
     while True:
@@ -378,7 +382,7 @@ def _timed(batches: Any, waited: Callable[[int, int], None]) -> Iterator[Any]:
             batch = next(iterator)
         except StopIteration:
             return
-        waited(start_ns, now_ns())
+        waited(batch, start_ns, now_ns())
         yield batch
         del batch
 

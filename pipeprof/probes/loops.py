@@ -149,7 +149,7 @@ class OpenLoop:
             self._lane.write(self._wait_code, start_ns, end_ns, shape.number, samples)
 
     def took(self, start_ns: int, now: int) -> None:
-        """The step that ends now took a batch; the work that made it began at ``start_ns``."""
+        """The step that runs or ends now took a batch; the work that made it began at ``start_ns``."""
         self._lane.write(self._taken_code, start_ns, now, 0, 0)
 
     def gaps(self, first_step: int, gaps_ns: tuple[int, ...]) -> None:

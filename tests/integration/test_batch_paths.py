@@ -84,7 +84,12 @@ def train(data: Any, logdir: Path, *, at_once: int = 1, **arguments: Any) -> tup
 
 def arrows(prof: Session, log: Path) -> list[tuple[int, int]]:
     """Of each arrow the item that was made where it begins, and the step of `fit` that it leads to."""
-    events: list[Event] = json.loads(to_chrome(prof.findings))["traceEvents"]
+    trace = json.loads(to_chrome(prof.findings))
+    return arrows_in(trace["traceEvents"], log, find_origin_ns(prof.result))
+
+
+def arrows_in(events: list[Event], log: Path, origin_ns: int) -> list[tuple[int, int]]:
+    """The same of a trace whose times count from ``origin_ns``."""
     assert broken(events) == []
     (training,) = [
         event["tid"]
@@ -93,7 +98,6 @@ def arrows(prof: Session, log: Path) -> list[tuple[int, int]]:
     ]
     begins = {event["id"]: event for event in events if event["ph"] == "s"}
     ends = [event for event in events if event["ph"] == "f" and event["tid"] == training]
-    origin_ns = find_origin_ns(prof.result)
     return [
         (_item(enclosing(events, begins[end["id"]]), log, origin_ns), _step(events, end))
         for end in ends

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.test_batch_paths import arrows_in
+
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed"),
@@ -50,6 +52,60 @@ for name, data in {"generator": slow(), "workers": Slow(workers=2), "arrays": ma
         said.bottleneck.stage if said.bottleneck else None]
 json.dump(found, open(sys.argv[2], "w"))
 """
+
+
+ITEMS_SCRIPT = """
+import json, sys, time
+import keras, numpy as np, pipeprof
+from pipeprof.clock import now_ns
+from pipeprof.surfaces.chrome import to_chrome
+from pipeprof.surfaces.timeline import find_origin_ns
+
+made, seen = [], []
+
+class Items(keras.utils.PyDataset):
+    def __len__(self):
+        return 12
+    def __getitem__(self, item):
+        start_ns = now_ns()
+        time.sleep(0.002)
+        batch = np.full((4, 3), item, np.float32), np.zeros((4, 1), np.float32)
+        made.append(f"{item} {start_ns} {now_ns()}")
+        return batch
+
+class Model(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+    def call(self, x):
+        if isinstance(x, np.ndarray):
+            seen.append(int(x[0, 0]))
+        return self.dense(x)
+
+model = Model()
+model.compile("sgd", "mse", run_eagerly=True)
+with pipeprof.profile(Items(workers=2), logdir=sys.argv[1]) as prof:
+    model.fit(prof.dataset, epochs=2, shuffle=True, verbose=0)
+found = [to_chrome(prof.findings), find_origin_ns(prof.result), made, seen]
+json.dump(found, open(sys.argv[2], "w"))
+"""
+
+
+def test_arrows_lead_from_each_batch_to_its_step(tmp_path: Path) -> None:
+    script, answer, log = (tmp_path / name for name in ("train.py", "found.json", "log"))
+    script.write_text(ITEMS_SCRIPT)
+    subprocess.run(
+        [sys.executable, script, tmp_path, answer],
+        env=os.environ | {"KERAS_BACKEND": "jax", "PYTHONWARNINGS": "ignore"},
+        check=True,
+        timeout=200,
+    )
+    trace, origin_ns, made, seen = json.loads(answer.read_text())
+    log.write_text("\n".join(made))
+    found = arrows_in(json.loads(trace)["traceEvents"], log, origin_ns)
+    trained_on = seen[-24:]  # what comes before was only to build the model
+    assert trained_on != sorted(trained_on)
+    assert found == list(zip(trained_on, range(24), strict=True))
 
 
 def test_every_kind_of_input_gets_its_verdict(tmp_path: Path) -> None:
