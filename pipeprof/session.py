@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pipeprof import checkpoint as checkpoints
 from pipeprof import machine, recorder, ring
@@ -35,13 +35,15 @@ from pipeprof.probes.keras import KerasProbe
 from pipeprof.probes.resources import SAMPLE_S, ResourceSampler
 from pipeprof.probes.stacks import LOOK_S, StackSampler
 from pipeprof.probes.threads import SAMPLE_HZ, ThreadSampler
-from pipeprof.probes.tracing import Tracing
 from pipeprof.probes.watch import Watch
 from pipeprof.probes.worker_watch import LOOK_EVERY_S, WorkerWatch, tell_on
 from pipeprof.recorder import Recorder
 from pipeprof.recording import Overhead, Profile, RunInfo
 from pipeprof.runs import DEFAULT_LOGDIR, PROFILES, RunFile, create_run_folder, new_run_name
 from pipeprof.surfaces.notebook import show_profiles_as_pages
+
+if TYPE_CHECKING:  # it loads what reads traces
+    from pipeprof.probes.tracing import Tracing
 
 WARMUP_STEPS = 5
 MOST_TRACE_STEPS = 1_000
@@ -406,16 +408,18 @@ class Session:
         for keras in self._keras:
             keras.listener = self._tfdata
 
-    def _make_tracing(self) -> Tracing | None:
+    def _make_tracing(self) -> "Tracing | None":
         if not self._trace_steps or self.folder is None:
             return None
-        return Tracing(
+        tracing = importlib.import_module("pipeprof.probes.tracing")
+        made: Tracing = tracing.Tracing(
             self._watch,
             self._logdir / PROFILES,
             self.folder.name,
             steps=self._trace_steps,
             backend=self._backend,
         )
+        return made
 
     def _install_keras(self, package: str) -> None:
         probe = KerasProbe(package, self._watch)

@@ -236,6 +236,8 @@ class HandLoop:
         elif self._away_ns is None:
             self._away_ns = now
             self._away_between_steps = kind is LoopKind.EVALUATE or self._trained
+            if self._away_between_steps and loop.marks is not None:
+                loop.marks.left(loop)
 
     @_harmless
     def end(self) -> None:
