@@ -12,6 +12,7 @@ from pipeprof.analysis.findings import Findings
 from pipeprof.recording import UNKNOWN_NS, Loop, Profile, Role
 from pipeprof.surfaces.timeline import (
     batch_paths,
+    device_steps,
     find_origin_ns,
     lane_label,
     levels_over_time,
@@ -35,6 +36,7 @@ def to_chrome(findings: Findings) -> str:
     for number, path in enumerate(batch_paths(profile)):
         trace.arrow(number, path.ready_ns, lanes[path.lane], path.used_ns, loops[path.loop])
     _add_means(trace, findings)
+    _add_devices(trace, profile)
     for name, times_ns, levels in levels_over_time(findings):
         trace.count(name, times_ns, levels)
     for pid in trace.pids():
@@ -88,7 +90,7 @@ class _Trace:
         start_ns: int,
         end_ns: int,
         thread: tuple[int, int],
-        about: Mapping[str, int] | None = None,
+        about: Mapping[str, float] | None = None,
     ) -> None:
         """An interval; its name is `_plain` already."""
         event: _Event = {
@@ -177,3 +179,17 @@ def _add_means(trace: _Trace, findings: Findings) -> None:
             thread = trace.thread(line)
             for start_ns, end_ns in mean.intervals:
                 trace.draw(label, start_ns, end_ns, thread)
+
+
+def _add_devices(trace: _Trace, profile: Profile) -> None:
+    for device in profile.devices:
+        steps = device_steps(device)
+        thread = trace.thread(f"{device.name}: traced steps") if steps else (0, 0)
+        for step in steps:
+            about = {
+                "busy_ms": step.busy_ns / 1e6,
+                "compute_ms": step.compute_ns / 1e6,
+                "copy_in_ms": step.copy_in_ns / 1e6,
+                "idle_waiting_ms": step.idle_waiting_ns / 1e6,
+            }
+            trace.draw("device step", step.start_ns, step.end_ns, thread, about)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeprof.analysis.findings import Findings, StageFinding
+from pipeprof.devices import Device
 from pipeprof.figures.bins import edges, sums_between
 from pipeprof.recording import (
     Cpu,
@@ -142,6 +143,33 @@ def _nest(spans: Spans, chosen: IntArray) -> list[NestedSpan]:
     for nested in every:
         nested.unseen_ns = min(max(nested.unseen_ns, 0), nested.before_first_ns)
     return every
+
+
+# Devices
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStep:
+    """A traced step of a device, and for how much of it the device did what."""
+
+    start_ns: int
+    end_ns: int
+    busy_ns: int
+    compute_ns: int
+    copy_in_ns: int
+    idle_waiting_ns: int
+
+
+def device_steps(device: Device) -> list[DeviceStep]:
+    """The traced steps of a device, one after the other; none where it was not traced."""
+    if device.steps is None:
+        return []
+    columns = (getattr(device.steps, name).tolist() for name in DeviceStep.__dataclass_fields__)
+    kept: list[DeviceStep] = []
+    for step in map(DeviceStep, *columns):
+        if step.start_ns <= step.end_ns and (not kept or kept[-1].end_ns <= step.start_ns):
+            kept.append(step)
+    return kept
 
 
 # Batches

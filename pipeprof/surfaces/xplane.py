@@ -25,6 +25,7 @@ from pipeprof.recording import UNKNOWN_NS, Loop, Profile, Role, Stage
 from pipeprof.series import BoolArray
 from pipeprof.surfaces.timeline import (
     counted,
+    device_steps,
     find_end_ns,
     find_origin_ns,
     first_of_epoch,
@@ -280,6 +281,15 @@ def _draw_devices(space: Any, origin_ns: int, profile: Profile) -> None:
         line, busy = plane.line("busy"), plane.kind("busy")
         for nested in spans:
             plane.draw(line, busy, nested.start_ns, nested.end_ns)
+    for device in profile.devices:
+        steps = device_steps(device)
+        if not steps:
+            continue
+        plane = _Plane(space, f"/device:CUSTOM:{_plain(device.name)} as traced", origin_ns)
+        line, kind = plane.line("traced steps"), plane.kind("device step")
+        for step in steps:
+            busy_ms = plane.stat("busy_ms", step.busy_ns / 1e6)
+            plane.draw(line, kind, step.start_ns, step.end_ns, busy_ms)
 
 
 def _add_clock(space: Any, origin_ns: int, profile: Profile) -> None:

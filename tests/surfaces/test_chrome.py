@@ -215,6 +215,26 @@ def test_devices_have_lines_of_their_own() -> None:
     assert drawn["dur"] == 1_000.0
 
 
+def test_traced_steps_of_a_device_tell_what_it_did() -> None:
+    gpu = builders.device("GPU 0", steps=10, step_ns=30 * MS, compute_ns=8 * MS)
+    events = traced(devices=(gpu, builders.device("GPU 1", steps=0)))
+    assert broken(events) == []
+    drawn = named(events, "device step")
+    assert [event["dur"] for event in drawn] == [30_000.0] * 10
+    assert drawn[0]["args"]["compute_ms"] == 8.0
+    (line,) = [event for event in events if "traced steps" in str(event.get("args"))]
+    assert line["args"]["name"] == "GPU 0: traced steps"
+
+
+def test_traced_steps_that_overlap_are_not_drawn_over_each_other() -> None:
+    gpu = builders.device("GPU 0", steps=3, step_ns=30 * MS)
+    assert gpu.steps is not None
+    late = replace(gpu.steps, end_ns=gpu.steps.end_ns + MS)
+    events = traced(devices=(replace(gpu, steps=late),))
+    assert broken(events) == []
+    assert len(named(events, "device step")) == 2
+
+
 def test_names_from_elsewhere_do_not_break_the_file() -> None:
     stage = builders.stage('"\ud800\x00\n</script>', during=FIT)
     written = to_chrome(analyse(builders.profile(loops=(FIT,), stages=(stage,))))

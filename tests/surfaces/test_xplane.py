@@ -242,6 +242,15 @@ def test_devices_are_shown_in_planes_that_do_not_disturb_the_analysis():
     assert not any("GPU" in name for name in planes["/host:CPU"])
 
 
+def test_traced_steps_of_a_device_are_a_plane_of_their_own():
+    gpu = builders.device("GPU 0", steps=10, step_ns=30 * MS)
+    planes = read(to_xspace(findings_of(builders.loop(), devices=(gpu,))))
+    drawn = planes["/device:CUSTOM:GPU 0 as traced"]["traced steps"]
+    assert len(drawn) == 10
+    assert drawn[0].stats == {"busy_ms": 10.0}
+    assert not any(name.startswith("/device:GPU") for name in planes)
+
+
 def test_no_more_events_than_asked_for_are_written_and_a_warning_says_so():
     fit = builders.loop(steps=50, lane=0)
     spans = [Span(SpanKind.WORK, 0, START_NS + n, START_NS + n + 1, 1) for n in range(40)]
