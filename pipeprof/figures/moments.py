@@ -33,8 +33,8 @@ def moments(profile: Profile, loop: Loop) -> tuple[Moment, ...]:
     order = np.argsort(spans.start_ns[chosen], kind="stable")
     starts, ends = spans.start_ns[chosen][order], spans.end_ns[chosen][order]
     found: list[Moment] = []
-    for name, index in _candidates(profile, loop, starts):
-        end = _end_of(index, starts, ends, profile)
+    for name, index, most in _candidates(profile, loop, starts):
+        end = _end_of(index, most, starts, ends, profile)
         moment = Moment(
             name=f"{name}: {_where(loop, int(starts[index]), int(starts[end]), profile)}",
             start_ns=int(starts[index]),
@@ -45,26 +45,28 @@ def moments(profile: Profile, loop: Loop) -> tuple[Moment, ...]:
     return tuple(found)
 
 
-def _candidates(profile: Profile, loop: Loop, starts: IntArray) -> Iterator[tuple[str, int]]:
+def _candidates(profile: Profile, loop: Loop, starts: IntArray) -> Iterator[tuple[str, int, int]]:
+    """What it is, where it begins, and how many steps it has at most."""
     if not len(starts):
         return
     steady = 0 if loop.steady_ns is None else int(np.searchsorted(starts, loop.steady_ns))
     last = max(len(starts) - STEPS_EACH, 0)
-    yield "middle", min(max((steady + len(starts)) // 2, 0), last)
+    yield "middle", min(max((steady + len(starts)) // 2, 0), last), STEPS_EACH
     longest = _longest_wait(loop)
     if longest is not None:
-        yield "longest wait", _before(int(np.searchsorted(starts, longest)), len(starts))
+        index = int(np.searchsorted(starts, longest))
+        yield "longest wait", _before(index, len(starts)), STEPS_EACH
     turned = np.flatnonzero(np.diff(loop.steps.epoch) > 0) + 1
     if len(turned):
         at = int(np.searchsorted(starts, loop.steps.start_ns[turned[0]]))
-        yield "start of an epoch", _before(at, len(starts))
+        yield "start of an epoch", _before(at, len(starts)), STEPS_EACH
     for window in profile.trace_windows:
         if profile.loops[window.loop] is loop:
-            first = int(np.searchsorted(starts, window.start_ns))
-            if first < len(starts) and starts[first] < window.end_ns:
-                yield "traced", first
-    yield "first steps", 0
-    yield "last steps", last
+            first, end = np.searchsorted(starts, [window.start_ns, window.end_ns]).tolist()
+            if first < end:
+                yield "traced", first, min(end - first, STEPS_EACH)
+    yield "first steps", 0, STEPS_EACH
+    yield "last steps", last, STEPS_EACH
 
 
 def _before(index: int, length: int) -> int:
@@ -81,10 +83,10 @@ def _longest_wait(loop: Loop) -> int | None:
     return int(steps.start_ns[usual][np.argmax(steps.wait_ns[usual])])
 
 
-def _end_of(index: int, starts: IntArray, ends: IntArray, profile: Profile) -> int:
+def _end_of(index: int, most: int, starts: IntArray, ends: IntArray, profile: Profile) -> int:
     """The last step of a stretch: before a hole, and before it becomes too crowded."""
     usual = float(np.median(ends - starts))
-    end = min(index + STEPS_EACH, len(starts)) - 1
+    end = min(index + most, len(starts)) - 1
     gaps = starts[index + 1 : end + 1] - ends[index:end]
     holes = np.flatnonzero(gaps > _HOLE * usual)
     if len(holes):

@@ -56,7 +56,7 @@ def test_steps_that_tensorflow_traced_show_the_gpu_and_lead_to_xprof(tab: Any) -
     timeline = tab.locator("[data-figure='timeline']")
     timeline.locator(".main-svg").first.wait_for()
     select = timeline.locator("select")
-    select.select_option(label="traced: steps 40 to 51")
+    select.select_option(label="traced: steps 40 to 44")
     shown = timeline.locator(".view:not([hidden])")
     shown.locator(".main-svg").first.wait_for()
     assert "GPU 0" in [text.strip() for text in shown.locator(".ytick text").all_text_contents()]

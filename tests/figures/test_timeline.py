@@ -7,7 +7,18 @@ from pipeprof.analysis.analyse import analyse
 from pipeprof.figures.activity import MOST_LANES
 from pipeprof.figures.timeline import MOST_BARS, timeline_figure
 from pipeprof.recording import Loop, Profile, Role, SpanKind
-from tests.builders import MS, START_NS, Span, lane, loop, profile, spans, stage, step_spans
+from tests.builders import (
+    MS,
+    START_NS,
+    Span,
+    lane,
+    loop,
+    profile,
+    spans,
+    stage,
+    step_spans,
+    trace_window,
+)
 from tests.figures.drawn import trace, view
 
 
@@ -106,6 +117,14 @@ def test_there_are_windows_to_choose_from_the_longest_wait_among_them() -> None:
         assert each.start_ms is not None
         assert each.end_ms is not None
         assert each.start_ms < each.end_ms
+
+
+def test_traced_steps_are_a_window_of_their_own() -> None:
+    long = loop(steps=100, lane=0)
+    window = trace_window(long, 30, *[20 * MS] * 5)
+    figure = timeline_figure(analyse(replace(recorded(long), trace_windows=(window,))))
+    assert figure is not None
+    assert "traced: steps 30 to 34" in [each.name for each in figure.views]
 
 
 def test_a_run_without_single_steps_has_no_picture() -> None:
