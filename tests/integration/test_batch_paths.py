@@ -1,6 +1,6 @@
 """Arrows from the work that made a batch to the step that took it, in real trainings.
 
-Every batch carries the number of its item; a callback reads which of them each step trained on.
+Every batch carries the number of its item, and the model notes which of them each step trained on.
 """
 
 import json
@@ -15,10 +15,8 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.clock import now_ns
 from pipeprof.session import Session
 from pipeprof.surfaces.chrome import to_chrome
-from pipeprof.surfaces.timeline import find_origin_ns
 from tests.chrome_rules import Event, broken, enclosing
 
 BATCHES = 12
@@ -51,26 +49,19 @@ def batch_of(item: int) -> Any:
     return np.full((4, 3), item, np.float32), np.zeros((4, 1), np.float32)
 
 
-def make(item: int, log: Path, *, batch: Any = None) -> Any:
-    """Makes a batch, in whichever process, and writes down when."""
-    start_ns = now_ns()
-    time.sleep(0.001 * (1 + item % 4))
-    batch = batch_of(item) if batch is None else batch
-    with log.open("a") as file:
-        file.write(f"{item} {start_ns} {now_ns()}\n")
-    return batch
+def make(item: int, batch: Any = None) -> Any:
+    """Makes a batch, in whichever process, in a stage that is named for its item."""
+    with pipeprof.stage(f"item {item}"):
+        time.sleep(0.001 * (1 + item % 4))
+        return batch_of(item) if batch is None else batch
 
 
 class Batches(keras.utils.PyDataset):
-    def __init__(self, log: Path, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._log = log
-
     def __len__(self) -> int:
         return BATCHES
 
     def __getitem__(self, item: int) -> Any:
-        return make(item, self._log)
+        return make(item)
 
 
 def train(data: Any, logdir: Path, *, at_once: int = 1, **arguments: Any) -> tuple[Session, Model]:
@@ -82,14 +73,13 @@ def train(data: Any, logdir: Path, *, at_once: int = 1, **arguments: Any) -> tup
     return prof, model
 
 
-def arrows(prof: Session, log: Path) -> list[tuple[int, int]]:
+def arrows(prof: Session) -> list[tuple[int, int]]:
     """Of each arrow the item that was made where it begins, and the step of `fit` that it leads to."""
-    trace = json.loads(to_chrome(prof.findings))
-    return arrows_in(trace["traceEvents"], log, find_origin_ns(prof.result))
+    return arrows_in(json.loads(to_chrome(prof.findings))["traceEvents"])
 
 
-def arrows_in(events: list[Event], log: Path, origin_ns: int) -> list[tuple[int, int]]:
-    """The same of a trace whose times count from ``origin_ns``."""
+def arrows_in(events: list[Event]) -> list[tuple[int, int]]:
+    """The same of a trace."""
     assert broken(events) == []
     (training,) = [
         event["tid"]
@@ -98,21 +88,21 @@ def arrows_in(events: list[Event], log: Path, origin_ns: int) -> list[tuple[int,
     ]
     begins = {event["id"]: event for event in events if event["ph"] == "s"}
     ends = [event for event in events if event["ph"] == "f" and event["tid"] == training]
-    return [
-        (_item(enclosing(events, begins[end["id"]]), log, origin_ns), _step(events, end))
-        for end in ends
+    return [(_item(events, begins[end["id"]]), _step(events, end)) for end in ends]
+
+
+def _item(events: list[Event], begin: Event) -> int:
+    """The item whose stage lies in the work that an arrow begins in."""
+    work = max(enclosing(events, begin), key=lambda event: event["dur"])
+    (item,) = [
+        event["name"].split()[1]
+        for event in events
+        if event["ph"] == "X"
+        and event["name"].startswith("item ")
+        and event["tid"] == work["tid"]
+        and work["ts"] <= event["ts"] <= work["ts"] + work["dur"]
     ]
-
-
-def _item(work: list[Event], log: Path, origin_ns: int) -> int:
-    """The item whose making fills the outermost of these intervals."""
-    outer = max(work, key=lambda event: event["dur"])
-    start_ns = origin_ns + round(outer["ts"] * 1000)
-    end_ns = start_ns + round(outer["dur"] * 1000)
-    logged = [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
-    inside = [each for each in logged if start_ns <= each[1] <= each[2] <= end_ns]
-    item, _, _ = max(inside, key=lambda each: each[2] - each[1])
-    return item
+    return int(item)
 
 
 def _step(events: list[Event], end: Event) -> int:
@@ -133,54 +123,51 @@ def _step(events: list[Event], end: Event) -> int:
 def test_arrows_lead_from_each_batch_of_a_sequence_to_its_step(
     options: dict[str, Any], tmp_path: Path
 ) -> None:
-    log = tmp_path / "log"
-    check = Batches(log, workers=2)
-    data = Batches(log, **options)
+    check = Batches(workers=2)
+    data = Batches(**options)
     prof, model = train(data, tmp_path / "runs", shuffle=True, validation_data=check)
 
     trained_on = model.items()
     assert trained_on[:BATCHES] != sorted(trained_on[:BATCHES])
-    assert arrows(prof, log) == list(zip(trained_on, range(EPOCHS * BATCHES), strict=True))
+    assert arrows(prof) == list(zip(trained_on, range(EPOCHS * BATCHES), strict=True))
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_arrows_lead_from_each_batch_of_a_generator_to_its_step(
     at_once: int, tmp_path: Path
 ) -> None:
-    log = tmp_path / "log"
-
     def batches() -> Iterator[Any]:
         item = 0
         while True:
-            yield make(item, log)
+            yield make(item)
             item += 1
 
     prof, _ = train(batches(), tmp_path / "runs", steps_per_epoch=BATCHES, at_once=at_once)
     items = range(EPOCHS * BATCHES)
-    assert arrows(prof, log) == [(item, item // at_once) for item in items]
+    assert arrows(prof) == [(item, item // at_once) for item in items]
 
 
 def test_an_array_that_is_filled_again_never_leads_to_a_wrong_step(tmp_path: Path) -> None:
-    log, buffer = tmp_path / "log", batch_of(0)
+    buffer = batch_of(0)
 
     class Refilled(Batches):
         def __getitem__(self, item: int) -> Any:
-            return make(item, self._log, batch=buffer)
+            return make(item, buffer)
 
     # Who trains on which of them nobody can tell: it is one array. Items are taken in their order.
-    prof, _ = train(Refilled(log, workers=2), tmp_path / "runs")
-    found = arrows(prof, log)
+    prof, _ = train(Refilled(workers=2), tmp_path / "runs")
+    found = arrows(prof)
     assert len(found) < EPOCHS * BATCHES
     assert all(item == step % BATCHES for item, step in found)
 
 
 def test_elements_of_a_pipeline_of_ones_own_lead_nowhere(tmp_path: Path) -> None:
-    log, model = tmp_path / "log", Model()
+    model = Model()
     model.compile("sgd", "mse")
 
     def batches() -> Iterator[Any]:
         for item in range(BATCHES):
-            yield make(item, log)
+            yield make(item)
 
     with pipeprof.profile(logdir=tmp_path / "runs") as prof:
         shape = tf.TensorSpec((4, 3)), tf.TensorSpec((4, 1))
@@ -189,4 +176,4 @@ def test_elements_of_a_pipeline_of_ones_own_lead_nowhere(tmp_path: Path) -> None
         model.fit(mixed, verbose=0, shuffle=False, steps_per_epoch=BATCHES)
     assert prof.result.main_loop is not None
     assert prof.result.main_loop.step_count == BATCHES
-    assert arrows(prof, log) == []
+    assert arrows(prof) == []
