@@ -40,16 +40,16 @@ class ProfilerWindow:
         self.opened_ns = now_ns()
 
     @classmethod
-    def open(cls, *, devices: bool, beside: Path | None = None) -> "ProfilerWindow | None":
+    def open(cls, *, devices: bool) -> "ProfilerWindow | None":
         """Turns it on, or returns None where it is on already.
 
         Args:
             devices: whether devices are traced too, and all that XProf draws.
-            beside: a folder in whose file system the trace is to lie; any without it.
         """
         if cls.current is not None:
             return None
-        folder = tempfile.TemporaryDirectory(prefix="pipeprof-", dir=beside)
+        folder = tempfile.TemporaryDirectory(prefix="pipeprof-")
+        in_use = _in_use()
         window = cls(folder)
         options = tf.profiler.experimental.ProfilerOptions(
             host_tracer_level=1 + devices, python_tracer_level=0, device_tracer_level=int(devices)
@@ -58,6 +58,9 @@ class ProfilerWindow:
             tf.profiler.experimental.start(folder.name, options)
         except tf.errors.AlreadyExistsError:
             folder.cleanup()
+            if in_use is False:
+                # A server has it: TensorFlow takes our attempt for a profiler that is on from now on.
+                tf.profiler.experimental.stop(save=False)
             return None
         except BaseException:
             folder.cleanup()
@@ -112,3 +115,9 @@ class ProfilerWindow:
             return start(*args, **kwargs)
 
         return start_after_ours
+
+
+def _in_use() -> bool | None:
+    """Whether someone has called ``start``, or None where TensorFlow does not keep it as it does now."""
+    module: Any = sys.modules.get(tf.profiler.experimental.start.__module__)
+    return module._profiler is not None if hasattr(module, "_profiler") else None

@@ -4,6 +4,7 @@ The training pays for turning it on and off, between two steps and as part of no
 read when the profile is over (`pipeprof.traced`).
 """
 
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -110,9 +111,8 @@ class TraceWindows:
             return
         self.tried += 1
         self._next[loop.number] = loop.step + self._steps  # if the profiler is not to be had
-        self._profiles.mkdir(parents=True, exist_ok=True)
         self._first = loop.step
-        self._window = ProfilerWindow.open(devices=True, beside=self._profiles)
+        self._window = ProfilerWindow.open(devices=True)
         if self._window is not None:
             self._loop = loop
         else:
@@ -150,8 +150,8 @@ class TraceWindows:
     def _keep(self, trace: Path, window: ProfilerWindow, steps: int, end_ns: int) -> None:
         size = trace.stat().st_size
         folder = self._profiles / f"{self._run}_window{len(self.taken) + 1}"
-        folder.mkdir(exist_ok=True)
-        path = trace.replace(folder / trace.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = Path(shutil.move(trace, folder / trace.name))
         self.taken.append(
             TakenWindow(
                 path=path,

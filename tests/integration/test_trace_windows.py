@@ -179,6 +179,17 @@ def test_a_profiler_that_is_on_is_left_alone(tmp_path: Path) -> None:
     assert "was on already" in " ".join(prof.result.run.warnings)
 
 
+def test_a_session_of_the_profilers_server_is_left_alone(tmp_path: Path) -> None:
+    internal = pytest.importorskip("tensorflow.python.profiler.internal._pywrap_profiler")
+    session = internal.ProfilerSession()
+    session.start("", {})
+    assert ProfilerWindow.open(devices=True) is None
+    assert session.stop()
+    profiler.start(str(tmp_path))  # TensorFlow's own bookkeeping is as it was
+    profiler.stop()
+    assert list(tmp_path.rglob("*.xplane.pb"))
+
+
 # Keras's callback converts TensorFlow's tensors in a way that NumPy 2 warns of.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_keras_gets_the_profiler_that_it_turns_on_in_a_window(tmp_path: Path) -> None:
