@@ -9,7 +9,6 @@ from pipeprof.analysis.loops import MS
 from pipeprof.analysis.places import Key, Place, Places, by_work
 from pipeprof.analysis.windows import Window
 from pipeprof.recording import (
-    LANE_CPU_CHANNELS,
     STAGE_CHANNELS,
     Lane,
     Loop,
@@ -19,7 +18,6 @@ from pipeprof.recording import (
 )
 from pipeprof.series import FloatArray
 
-_QUEUED = LANE_CPU_CHANNELS.index("queued_ns")
 CALLS, WORK, CPU, TIMED, BYTES, TAKEN = range(len(STAGE_CHANNELS))
 
 # A stage called less than this often per step, against the loop that calls it most, only ran on
@@ -230,17 +228,20 @@ def _cpu_ratio(sums: FloatArray) -> float | None:
 def _queued_ratio(profile: Profile, window: Window, stage: Stage, cpu_ratio: float | None) -> float:
     """Of the time that its lanes were busy, how much they stood in the queue for a CPU.
 
-    A thread that does other work as well queues for that too: it counts for as long as it was busy
-    here, and what the stage itself was on a CPU, it was not in the queue.
+    A thread or process that does other work queues for that too (a worker that is still starting, say):
+    what it queued is split as its CPU time is. What the stage was on a CPU, it was not in the queue.
     """
-    lanes = [profile.lanes[number] for number in by_work(stage.lanes)]
-    read = [
-        (float(window.sums(lane.busy)[0]), float(window.sums(lane.cpu)[_QUEUED]))
-        for lane in lanes
-        if lane.cpu is not None
-    ]
-    busy_ns = sum(busy for busy, _ in read)
-    queued_ns = sum(min(queued, busy) for busy, queued in read)
+    busy_ns = queued_ns = 0.0
+    for lane in (profile.lanes[number] for number in by_work(stage.lanes)):
+        if lane.cpu is None:
+            continue
+        lane_cpu_ns, lane_queued_ns = window.sums(lane.cpu).tolist()
+        lane_busy_ns = float(window.sums(lane.busy)[0])
+        share = 1.0
+        if cpu_ratio is not None and lane_cpu_ns > 0:
+            share = min(cpu_ratio * lane_busy_ns / lane_cpu_ns, 1.0)
+        busy_ns += lane_busy_ns
+        queued_ns += min(share * lane_queued_ns, lane_busy_ns)
     not_on_cpu = 1.0 - (cpu_ratio or 0.0)
     return min(queued_ns / busy_ns, not_on_cpu) if busy_ns > 0 else 0.0
 

@@ -353,6 +353,25 @@ def test_a_thread_that_queues_for_other_work_does_not_make_a_sleeping_stage_queu
     assert planted(sleeps, during=fit, lanes=(main, worker)).cause is Cause.BLOCKING
 
 
+def test_a_worker_that_queues_while_it_starts_does_not_make_a_sleeping_stage_queue() -> None:
+    fit = loop(steps=60, wait_ns=20 * MS, compute_ns=10 * MS, fed_by=THREADS)
+    main = lane(during=fit)
+    starting = lane(
+        "worker 1",
+        Role.WORKER,
+        tid=9,
+        busy_ns=300 * MS,
+        cpu_ns=700 * MS,  # imports what it needs
+        queued_ns=900 * MS,
+        during=fit,
+    )
+    sleeps = stage(
+        "load", StageKind.SEQUENCE, cost_ns=27 * MS, cpu_ratio=0.01, lanes={1: SECOND}, during=fit
+    )
+
+    assert planted(sleeps, during=fit, lanes=(main, starting)).cause is Cause.BLOCKING
+
+
 def test_what_waits_while_no_core_is_free_is_to_wait_less() -> None:
     fit = loop(fed_by=THREADS)
     said = planted(

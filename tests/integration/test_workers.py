@@ -163,8 +163,10 @@ def test_workers_that_are_not_forked_are_lanes_with_their_stages(
     assert stages["Batches.__getitem__"] >= 2 * BATCHES
     assert stages["read"] == stages["Batches.__getitem__"]
     assert stages["transport"] == 2 * BATCHES
-    workers = [lane for lane in recorded.lanes if lane.role is Role.WORKER]
-    assert len({lane.pid for lane in workers}) >= 2
+    # One that is up first may make all batches of the others, too.
+    workers = {lane.pid for lane in recorded.lanes if lane.role is Role.WORKER}
+    assert workers
+    assert workers.isdisjoint(lane.pid for lane in recorded.lanes if lane.role is Role.MAIN)
     assert recorded.run.warnings == ()
 
 
