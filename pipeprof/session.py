@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # it loads what reads traces
     from pipeprof.probes.tracing import Tracing
 
 WARMUP_STEPS = 5
-MOST_TRACE_STEPS = 1_000
+MOST_TRACE_STEPS = 200
 
 # What is shown while a profile is on may cost a twentieth of a core.
 _SHOW_REST = 20

@@ -20,7 +20,7 @@ from pipeprof.traced import TakenWindow
 WINDOWS = 2
 
 # A window ends with the first step that ends after so long, and in the middle of one after twice that.
-LONGEST_NS = 15_000_000_000
+LONGEST_NS = 5_000_000_000
 # After a trace of this size the next one is shorter.
 MOST_BYTES = 100_000_000
 # Where windows come to nothing (others have the profiler, epochs of one step) no more are tried, and
