@@ -575,6 +575,14 @@ def test_stalls_at_epoch_starts_are_only_told_when_they_do_not_outweigh() -> Non
     )
 
 
+def test_a_long_wait_for_an_epoch_does_not_make_a_busy_stage_idle() -> None:
+    waits = ([10 * MS] * 50) + ([9_000 * MS] + [10 * MS] * 49)
+    fit = loop(wait_ns=waits, compute_ns=20 * MS, epochs=2)
+    said = planted(stage(cost_ns=24 * MS), during=fit)
+
+    assert "busy 80 % of the time" in said.evidence[0]
+
+
 @pytest.mark.parametrize(
     ("parallelism", "most", "autotuned", "used", "cause"),
     [
