@@ -4,12 +4,15 @@ The collector feeds it what the rings give, process by process; recovering a cra
 same rings again. It is the only place that knows what the kinds of records add up to.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pipeprof.devices import Device
+from pipeprof.levels import DeviceLevel
 from pipeprof.names import Facts
 from pipeprof.nesting import infer_parents
 from pipeprof.recording import (
@@ -407,6 +410,7 @@ class Accumulator:
             gauges={g.facts["name"]: g.gauge for g in gauges if g.facts.get("name")},
             overhead=overhead,
             stacks=tuple(_freeze_stack(c) for c in self.subjects.stacks if c.samples > 0),
+            devices=_devices(gauges),
         )
 
     def _freeze_stage(self, index: int, parent: int | None, gauges: "list[_FrozenGauge]") -> Stage:
@@ -460,6 +464,23 @@ class _FrozenGauge:
     facts: Mapping[str, Any]
     target: int | None
     gauge: Gauge
+
+
+def _devices(gauges: "list[_FrozenGauge]") -> tuple[Device, ...]:
+    """The devices of which a driver told something."""
+    told: dict[str, list[_FrozenGauge]] = defaultdict(list)
+    for gauge in gauges:
+        if "device" in gauge.facts:
+            told[gauge.facts["device"]].append(gauge)
+    return tuple(
+        Device(
+            kind=levels[0].facts["kind"],
+            name=name,
+            model=levels[0].facts.get("model"),
+            levels={DeviceLevel(level.facts["field"]): level.gauge for level in levels},
+        )
+        for name, levels in told.items()
+    )
 
 
 def _level_of_loop(field: str, loop: int, gauges: list[_FrozenGauge]) -> Gauge | None:

@@ -52,5 +52,7 @@ class DeviceLevel(Enum):
     MEMORY_ROOM = "device memory bytes that it has"
     OWN_MEMORY = "device memory bytes of this training"
     """In use by the training's own processes."""
+    OWN_UTILISATION = "kernels of this training running, per million"
+    """Of the time; the driver notes it for each process."""
     POWER = "power, milliwatts"
     SM_CLOCK = "SM clock, MHz"

@@ -31,6 +31,8 @@ from pipeprof.errors import PipeprofError, UsageError
 from pipeprof.patches import ImportWatch
 from pipeprof.probes.datasets import Watched, require_dataset, watch_dataset
 from pipeprof.probes.generator_chains import ChainMonitor
+from pipeprof.probes.gpus import SAMPLE_S as GPU_SAMPLE_S
+from pipeprof.probes.gpus import GpuSampler
 from pipeprof.probes.keras import KerasProbe
 from pipeprof.probes.resources import SAMPLE_S, ResourceSampler
 from pipeprof.probes.stacks import LOOK_S, StackSampler
@@ -352,6 +354,8 @@ class Session:
             resources = ResourceSampler(self._recorder, self._threads.children)
             yield Sampler(1 / self._sample_hz, self._threads.sample)
             yield Sampler(max(SAMPLE_S, 1 / self._sample_hz), resources.sample)
+            gpus = GpuSampler(self._recorder, self._threads.children)
+            yield Sampler(max(GPU_SAMPLE_S, 1 / self._sample_hz), gpus.sample, finish=gpus.finish)
         if self._stacks:
             yield self._stack_sampler()
         if self._tracing is not None:

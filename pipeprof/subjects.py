@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeprof.levels import DeviceLevel
 from pipeprof.names import FURTHER, MOST_OF_A_TYPE, Facts, further_warning
 from pipeprof.nesting import is_above
 from pipeprof.recorder import WORKER_PROCESS
@@ -281,6 +282,8 @@ class Subjects:
 
     def _gauge(self, numbers: _Numbers, facts: dict[str, Any]) -> int:
         target = numbers.index_of(facts.get("of"))
+        if "device" in facts:
+            DeviceLevel(facts["field"])
         key = _gauge_key(facts, target)
         index = self._index.get(key)
         if index is None:
@@ -338,7 +341,7 @@ def _loop_key(pid: int, number: int) -> tuple[Any, ...]:
 
 
 def _gauge_key(facts: Facts, target: int | None) -> tuple[Any, ...]:
-    return ("gauge", facts.get("field"), facts.get("name"), target)
+    return ("gauge", facts.get("field"), facts.get("name"), facts.get("device"), target)
 
 
 def _stack_key(facts: Facts) -> tuple[Any, ...]:

@@ -433,6 +433,13 @@ class DeviceFinding:
             only its driver told.
         idle_waiting_ratio: the part of the steps in which it did neither while the training waited
             for its input.
+        own_busy_ratio: the part of the loop's time in which the training itself kept it busy, as its
+            driver says.
+        memory_bytes: in use on average, by whomever.
+        memory_room_bytes: what it has.
+        own_memory_bytes: in use by the training.
+        power_w: what it drew, on average.
+        clock_mhz: how fast its processors ran, on average.
     """
 
     kind: str
@@ -445,6 +452,12 @@ class DeviceFinding:
     copy_in_ms: float | None = None
     busy_ratio: float | None = None
     idle_waiting_ratio: float | None = None
+    own_busy_ratio: float | None = None
+    memory_bytes: float | None = None
+    memory_room_bytes: float | None = None
+    own_memory_bytes: float | None = None
+    power_w: float | None = None
+    clock_mhz: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

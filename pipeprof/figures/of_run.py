@@ -1,6 +1,7 @@
 """All pictures of one run, in the order in which they are shown."""
 
 from pipeprof.analysis.findings import Findings
+from pipeprof.figures.accelerators import accelerators_figure
 from pipeprof.figures.autotune import autotune_figure
 from pipeprof.figures.figure import Figure
 from pipeprof.figures.pipeline import pipeline_figure
@@ -14,6 +15,7 @@ _KINDS = (
     pipeline_figure,
     timeline_figure,
     processors_figure,
+    accelerators_figure,
     queues_figure,
     autotune_figure,
 )

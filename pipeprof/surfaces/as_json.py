@@ -319,6 +319,12 @@ def _device(found: DeviceFinding | None) -> dict[str, Any]:
         "copy_in_ms": _number(found.copy_in_ms) if found else None,
         "busy_ratio": _number(found.busy_ratio) if found else None,
         "idle_waiting_input_ratio": _number(found.idle_waiting_ratio) if found else None,
+        "own_busy_ratio": _number(found.own_busy_ratio) if found else None,
+        "memory_bytes": _whole(found.memory_bytes) if found else None,
+        "memory_room_bytes": _whole(found.memory_room_bytes) if found else None,
+        "own_memory_bytes": _whole(found.own_memory_bytes) if found else None,
+        "power_w": _number(found.power_w) if found else None,
+        "clock_mhz": _number(found.clock_mhz) if found else None,
         "source": found.source.value if found else "none",
     }
 

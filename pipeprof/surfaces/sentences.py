@@ -45,6 +45,9 @@ _SENTENCE_WIDTH = 400
 # So far may wait and compute be from making up the step: beyond it, some waits are not known.
 _SLACK_RATIO = 0.02
 
+# Less than this part of what a device did is told as the training's own: others use it as well.
+_ALL_OF = 0.9
+
 _RESTART = StageKind.EPOCH_START.value
 
 _GAINING = (Bound.INPUT, Bound.BALANCED)
@@ -211,7 +214,12 @@ def _device(found: DeviceFinding) -> str:
     name = shown(found.name if found.model is None else f"{found.name} ({found.model})")
     busy = percent(found.busy_ratio or 0.0)
     if found.step_ms is None:
-        return f"{name} was busy {busy} of the time, as its driver says."
+        own = found.own_busy_ratio
+        others = own is not None and own < _ALL_OF * (found.busy_ratio or 0.0)
+        whose = f", {percent(own or 0.0)} for this training" if others else ""
+        return (
+            f"{name} was busy {busy} of the time{whose}, as its driver says{_driver_says(found)}."
+        )
     copies = f", {duration(found.copy_in_ms)} of it copies to it" if found.copy_in_ms else ""
     idle = (
         f"; it stood idle {percent(found.idle_waiting_ratio)} of the time while the training waited "
@@ -221,7 +229,26 @@ def _device(found: DeviceFinding) -> str:
     )
     step = f"device step {duration(found.step_ms)}{copies}"
     traced = count(found.traced_steps, "traced step")
-    return f"{name} was busy {busy} of each step ({step}){idle} ({traced})."
+    return f"{name} was busy {busy} of each step ({step}){idle} ({traced}){_driver_says(found)}."
+
+
+def _driver_says(found: DeviceFinding) -> str:
+    """Memory, power and clock, as far as they are known."""
+    said = []
+    used, room, own = found.memory_bytes, found.memory_room_bytes, found.own_memory_bytes
+    if used is not None and room:
+        others = own is not None and own < _ALL_OF * used
+        whose = f" ({_gigabytes(own or 0.0)} by this training)" if others else ""
+        said.append(f"{_gigabytes(used)} of its {_gigabytes(room)} in use{whose}")
+    if found.power_w is not None:
+        said.append(f"{found.power_w:.0f} W")
+    if found.clock_mhz is not None:
+        said.append(f"{found.clock_mhz:,.0f} MHz")
+    return f"; {', '.join(said)}" if said else ""
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.3g} GB"
 
 
 def traced_steps(findings: Findings) -> list[str]:

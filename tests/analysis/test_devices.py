@@ -41,6 +41,19 @@ def test_without_a_trace_the_driver_tells_how_busy_a_device_was():
     [
         ((device(),), True),
         ((device(steps=0, levels={DeviceLevel.UTILISATION: gauge(300_000)}),), True),
+        # Others use it, the training does not.
+        (
+            (
+                device(
+                    steps=0,
+                    levels={
+                        DeviceLevel.UTILISATION: gauge(300_000),
+                        DeviceLevel.OWN_UTILISATION: gauge(0),
+                    },
+                ),
+            ),
+            False,
+        ),
         # It is there, and the training does not use it.
         ((device(steps=0, levels={DeviceLevel.UTILISATION: gauge(0)}),), False),
         ((), False),

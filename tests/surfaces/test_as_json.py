@@ -20,6 +20,7 @@ from pipeprof.analysis.findings import (
     Verified,
 )
 from pipeprof.clock import WallAnchor
+from pipeprof.levels import DeviceLevel
 from pipeprof.recording import InputKind, Location, LoopKind, Role
 from pipeprof.surfaces.as_json import to_dict, to_json
 from tests.builders import (
@@ -32,6 +33,7 @@ from tests.builders import (
     device,
     diagnosis,
     findings,
+    gauge,
     input_finding,
     lane_finding,
     loop,
@@ -311,6 +313,12 @@ def test_a_whole_report():
             "copy_in_ms": None,
             "busy_ratio": None,
             "idle_waiting_input_ratio": None,
+            "own_busy_ratio": None,
+            "memory_bytes": None,
+            "memory_room_bytes": None,
+            "own_memory_bytes": None,
+            "power_w": None,
+            "clock_mhz": None,
             "source": "none",
         },
         "devices": [],
@@ -399,11 +407,17 @@ def _keys(value: object) -> object:
 
 def test_devices_are_told_with_the_busiest_in_front():
     fit = loop()
+    levels = {
+        DeviceLevel.UTILISATION: gauge(500_000),
+        DeviceLevel.OWN_UTILISATION: gauge(250_000),
+        DeviceLevel.MEMORY: gauge(12_000_000_000),
+        DeviceLevel.POWER: gauge(210_000),
+    }
     told = to_dict(
         analyse(
             profile(
                 loops=(fit,),
-                devices=(device("GPU 1", steps=0), device(model="NVIDIA H200")),
+                devices=(device("GPU 1", steps=0), device(model="NVIDIA H200", levels=levels)),
                 trace_windows=(trace_window(fit, 10, 20 * MS, 20 * MS),),
             )
         )
@@ -418,6 +432,12 @@ def test_devices_are_told_with_the_busiest_in_front():
         "copy_in_ms": 2.0,
         "busy_ratio": 0.3333,
         "idle_waiting_input_ratio": 0.5,
+        "own_busy_ratio": 0.25,
+        "memory_bytes": 12_000_000_000,
+        "memory_room_bytes": None,
+        "own_memory_bytes": None,
+        "power_w": 210.0,
+        "clock_mhz": None,
         "source": "trace",
     }
     assert [each["source"] for each in told["devices"]] == ["trace", "none"]
