@@ -80,6 +80,7 @@ class Places:
         asked = self._workers_of(stage)
         if self._has_workers(lanes) or (asked > 1 and not lanes):
             seen = self._side_by_side(lanes) if lanes else asked
+            asked = asked or self._workers_above(stage, below)
             return Place(
                 key=WORKERS_KEY, parallelism=float(min(seen, asked) if asked else seen), ahead=True
             )
@@ -118,6 +119,16 @@ class Places:
         if stage.kind in _IN_WORKERS and fed_by.kind is InputKind.SEQUENCE and fed_by.workers:
             return fed_by.workers
         return stage.workers or 0
+
+    def _workers_above(self, stage: Stage, below: frozenset[int]) -> int:
+        """The same of the sequence that it is called from: pools made anew may seem to overlap."""
+        seen = set(below)
+        while stage.parent is not None and stage.parent not in seen:
+            seen.add(stage.parent)
+            stage = self.profile.stages[stage.parent]
+            if asked := self._workers_of(stage):
+                return asked
+        return 0
 
     def _has_workers(self, lanes: Sequence[int]) -> bool:
         return any(self.profile.lanes[lane].role is Role.WORKER for lane in lanes)

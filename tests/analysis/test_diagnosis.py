@@ -263,6 +263,17 @@ def test_a_sequence_has_the_workers_of_the_loop_it_feeds(told_last: int) -> None
     assert "in 4 workers" in said.evidence[0]
 
 
+def test_what_a_sequence_calls_runs_in_no_more_workers_than_it_has() -> None:
+    """A pool that is made anew may seem to overlap with the one before."""
+    fit = loop(fed_by=SEQUENCE)
+    load = stage("load", StageKind.SEQUENCE, cost_ns=5 * MS, lanes=spread_over(range(1, 6)))
+    decode = stage("decode", cost_ns=80 * MS, lanes=spread_over(range(1, 6)), parent=0)
+    said = planted(load, decode, during=fit, lanes=workers(5, fit))
+    assert said.bottleneck is not None
+    assert said.bottleneck.stage == "decode"
+    assert "in 4 worker" in said.evidence[0]
+
+
 def test_no_bottleneck_when_compute_bound() -> None:
     said = planted(stage(cost_ns=5 * MS), during=loop(wait_ns=0, compute_ns=30 * MS))
 
