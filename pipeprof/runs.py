@@ -98,6 +98,12 @@ def find_run(logdir: Path, name: str | None = None) -> Path:
         raise RunNotFound(f"expected a folder with runs, found no folder {logdir}: check the path.")
     runs = list_runs(logdir)
     if not runs:
+        if next(logdir.glob("plugins/profile/*/*.xplane.pb"), None) is not None:
+            raise RunNotFound(
+                f"expected a run of pipeprof in {logdir}, found only profiles of another profiler: "
+                f"'tensorboard --logdir {logdir}' shows them, after 'pipeprof repair {logdir}' if "
+                "Keras's own callback made them."
+            )
         raise RunNotFound(
             f"expected a recorded run in {logdir}, found none: record one with "
             "'pipeprof run SCRIPT' or 'with pipeprof.profile(...)'."

@@ -148,6 +148,11 @@ def test_what_is_not_there_is_said(tmp_path: Path):
         find_run(tmp_path)
     with pytest.raises(RunNotFound, match="found none"):
         read_run(tmp_path)
+    foreign = tmp_path / "plugins" / "profile" / "keras"
+    foreign.mkdir(parents=True)
+    (foreign / "host.xplane.pb").touch()
+    with pytest.raises(RunNotFound, match="only profiles of another profiler: 'tensorboard"):
+        find_run(tmp_path)
     make_run(tmp_path, "a")
     with pytest.raises(RunNotFound, match="found only: a"):
         find_run(tmp_path, "b")
