@@ -40,6 +40,7 @@ def diagnose(seen: Seen) -> Diagnosis:
         bound=case.bound,
         confidence=_confidence(case.bound, times, loop.waits_by, seen.profile.overhead),
         wait_ratio=times.wait_ratio,
+        whole_wait_ratio=times.wait_ratio_with_stalls,
         step_ms=times.step,
         wait_ms=times.wait,
         compute_ms=times.compute,

@@ -162,6 +162,8 @@ class Diagnosis:
         bound: what its speed hangs on.
         confidence: 0 to 1.
         wait_ratio: waiting over step time, or None when nothing measured the wait.
+        whole_wait_ratio: the same with the first step of each epoch, which decides where epochs'
+            beginnings wait longer than all that is inside the epochs.
         step_ms: durations of the steps, or None without counted steps.
         wait_ms: their waits, or None.
         compute_ms: the rest of them, or None.
@@ -179,6 +181,7 @@ class Diagnosis:
     bound: Bound
     confidence: float
     wait_ratio: float | None
+    whole_wait_ratio: float | None
     step_ms: Spread | None
     wait_ms: Spread | None
     compute_ms: Spread | None

@@ -111,9 +111,8 @@ def waiting(said: Diagnosis) -> str:
     """How much of a step is waiting, or why that is not known."""
     if said.bound is Bound.UNKNOWN or said.wait_ratio is None:
         return _why_unknown(said)
-    if said.cause is Cause.EPOCH_START and said.speedup_limit:
-        whole = 1 - 1 / said.speedup_limit
-        return f"{percent(whole)} of the time waits for data, mostly where epochs begin"
+    if said.cause is Cause.EPOCH_START and said.whole_wait_ratio is not None:
+        return f"{percent(said.whole_wait_ratio)} of the time waits for data, mostly where epochs begin"
     ready = "the input keeps up: " if said.bound is Bound.COMPUTE else ""
     return f"{ready}{percent(said.wait_ratio)} of each step waits for data"
 

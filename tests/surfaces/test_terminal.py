@@ -271,7 +271,7 @@ def test_where_epochs_begin_slowly_the_time_lost_there_is_told(kind: str, introd
             cause=Cause.EPOCH_START,
             evidence=("The first step of each epoch waited 83 ms.",),
         ),
-        speedup_limit=2.5,
+        whole_wait_ratio=0.6,
     )
     text = render_report(findings(main=loop_finding(loop(), said)))
     assert "60 % of the time waits for data, mostly where epochs begin" in text
