@@ -73,7 +73,7 @@ class _Events:
 
     def each_target(self) -> "Iterator[tuple[int, _Events]]":
         """Each thing that they are about, with those about it."""
-        for target in np.unique(self.targets).tolist():
+        for target in sorted(set(self.targets.tolist())):
             yield target, self.only(self.targets == target)
 
 
@@ -326,7 +326,7 @@ class Accumulator:
             self.subjects.signatures[signature].batches += int(counts[signature])
 
     def _see_lanes(self, start_ns: IntArray, end_ns: IntArray, lanes: IntArray) -> None:
-        for lane in np.unique(lanes).tolist():
+        for lane in sorted(set(lanes.tolist())):
             mine = lanes == lane
             self.subjects.lanes[lane].seen(int(start_ns[mine].min()), int(end_ns[mine].max()))
 

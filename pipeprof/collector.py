@@ -29,7 +29,7 @@ LOOK_FOR_WORKERS_S = 0.5
 CHECKPOINT_S = 10.0
 LEAST_CHECKPOINT_S = 1.0
 # After a sample none is taken for so many times its cost: hundreds of threads are read less often.
-SAMPLER_REST = 300
+SAMPLER_REST = 500
 
 # Process id, number of the ring.
 RingKey = tuple[int, int]
@@ -68,16 +68,22 @@ class Sampler:
 
 @dataclass(slots=True)
 class Task:
-    """Something that the thread does so often; less often where it must rest after its cost."""
+    """Something that the thread does so often; less often where it must rest after its cost.
+
+    The first time is left out of that: it opens files, and loads what it needs.
+    """
 
     every_s: float
     action: Callable[[], None]
     rest: int = 0
     due_s: float = 0.0
+    begun: bool = False
 
     def done(self, now_s: float, cost_s: float) -> None:
         """It was done now, at the cost of so much CPU time."""
-        self.due_s = now_s + max(self.every_s, self.rest * cost_s)
+        pause_s = self.rest * cost_s if self.begun else 0.0
+        self.due_s = now_s + max(self.every_s, pause_s)
+        self.begun = True
 
 
 class RingSet:

@@ -267,6 +267,9 @@ def test_the_thread_samples_drains_and_writes_checkpoints(recorder: Recorder):
 
 def test_a_dear_look_is_followed_by_a_rest():
     cheap, dear = (Task(0.1, lambda: None, rest=200) for _ in range(2))
+    for task in (cheap, dear):
+        task.done(9.0, cost_s=1.0)  # the first time is always dear
+        assert task.due_s == 9.1
     cheap.done(10.0, cost_s=0.0001)
     dear.done(10.0, cost_s=0.01)
 

@@ -15,6 +15,9 @@ WORKER = WORKER_PROCESS, Role.WORKER
 Spent = tuple[int, int]
 NOTHING: Spent = (0, 0)
 
+# Of the list of a thread's children: that of thousands.
+_MOST_BYTES = 1 << 16
+
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 # What Python's multiprocessing says on the command lines of processes that it starts anew. The children
@@ -78,11 +81,26 @@ def children_of(pid: int, proc: Path = PROC) -> set[int]:
     found: set[int] = set()
     pending = [pid]
     while pending:
-        for path in (proc / str(pending.pop()) / "task").glob("*/children"):
-            try:
-                children = {int(child) for child in path.read_text().split()}
-            except (OSError, ValueError):
-                continue
+        tasks = f"{proc}/{pending.pop()}/task"
+        try:
+            tids = os.listdir(tasks)  # noqa: PTH208 - there may be hundreds; paths are dear
+        except OSError:
+            continue
+        for tid in tids:
+            children = _children_of_thread(f"{tasks}/{tid}/children")
             pending.extend(children - found)
             found |= children
     return found
+
+
+def _children_of_thread(path: str) -> set[int]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return set()
+    try:
+        return {int(child) for child in os.read(descriptor, _MOST_BYTES).split()}
+    except (OSError, ValueError):
+        return set()
+    finally:
+        os.close(descriptor)

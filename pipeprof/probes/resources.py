@@ -19,6 +19,8 @@ PROC = Path("/proc")
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _SECOND_NS = 1_000_000_000
+# What the training may use of memory hardly ever changes.
+_ROOM_EVERY_NS = 60 * _SECOND_NS
 _LOOPBACK = "lo"
 
 # Columns of ``/proc/stat``: user, nice, system, idle, iowait, irq, softirq, steal.
@@ -56,6 +58,7 @@ class ResourceSampler:
         self._counts: dict[int | str, _Counts] = {}
         self._parts: dict[Level, tuple[int, int]] = {}
         self._last_ns: int | None = None
+        self._room_due_ns = 0
 
     def sample(self, now: int) -> None:
         """Takes one look; rates and parts are told from the second on."""
@@ -110,6 +113,9 @@ class ResourceSampler:
         self._recorder.lane().write(gauge, now, now, 0, value)
 
     def _tell_memory_room(self, now: int) -> None:
+        if now < self._room_due_ns:
+            return
+        self._room_due_ns = now + _ROOM_EVERY_NS
         whole = _text(self._proc / "meminfo").partition("MemTotal:")[2].split()[:1]
         if whole:
             machine = int(whole[0]) * 1024

@@ -27,7 +27,7 @@ SAMPLE_HZ = 10.0
 
 # Children are looked for this often, or so many times the cost apart: every thread may have some.
 _LOOK_FOR_CHILDREN_NS = 1_000_000_000
-_CHILDREN_REST = 500
+_CHILDREN_REST = 2000
 # Files kept open, which makes a look cheaper; the training needs descriptors too.
 _MOST_FILES = 256
 
