@@ -114,7 +114,9 @@ def find_run(logdir: Path, name: str | None = None) -> Path:
         if run.name == name:
             return run
     known = ", ".join(run.name for run in runs[-5:])
-    raise RunNotFound(f"expected a run named {name!r} in {logdir}, found only: {known}.")
+    others = len(runs) - 5
+    rest = f" and {others} earlier (pipeprof report --list)" if others > 0 else ""
+    raise RunNotFound(f"expected a run named {name!r} in {logdir}, found only: {known}{rest}.")
 
 
 def _run_files(folder: Path) -> "list[RunFile]":

@@ -154,7 +154,11 @@ def test_what_is_not_there_is_said(tmp_path: Path):
     with pytest.raises(RunNotFound, match="only profiles of another profiler: 'tensorboard"):
         find_run(tmp_path)
     make_run(tmp_path, "a")
-    with pytest.raises(RunNotFound, match="found only: a"):
+    with pytest.raises(RunNotFound, match=r"found only: a[.]$"):
+        find_run(tmp_path, "b")
+    for name in "cdefgh":
+        make_run(tmp_path, name)
+    with pytest.raises(RunNotFound, match="d, e, f, g, h and 2 earlier"):
         find_run(tmp_path, "b")
 
 

@@ -14,7 +14,7 @@ from pipeprof.analysis.causes import BLOCKING_BELOW
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Advice, Cause
 from pipeprof.analysis.places import WORKERS_KEY, Place
-from pipeprof.recording import InputKind, Profile, StageKind
+from pipeprof.recording import InputKind, Profile, Stage, StageKind
 
 # A prediction must promise at least this to be worth a change.
 _LEAST_GAIN = 1.03
@@ -25,6 +25,10 @@ MOST_WAITING_AT_ONCE = 16
 _HELPED_BY_WORKERS = (Cause.SERIAL, Cause.GIL, Cause.CPU, Cause.TOO_FEW_WORKERS)
 
 _PYTHON_INPUTS = (InputKind.GENERATOR, InputKind.ITERATOR, InputKind.SEQUENCE, InputKind.LOADER)
+
+
+# Behind these the elements are groups of those before: a shuffle does not move across them as it is.
+_REGROUPING = ("batch", "window", "flat")
 
 
 # Sequences that Keras makes itself: whoever calls `flow` cannot give them workers there.
@@ -51,7 +55,9 @@ def _predicted(
 ) -> Iterator[Advice]:
     if case.step_ms is None or not case.ideal_ms:
         return
-    step_ms = predict_step_ms(uses, case.ideal_ms, cpu_ms)
+    # However it is moved, no more can be saved than the work that was seen.
+    at_least = case.step_ms - case.input_ms
+    step_ms = max(predict_step_ms(uses, case.ideal_ms, cpu_ms), at_least)
     yield from _worthwhile(case.step_ms, action, summary, how, step_ms)
 
 
@@ -234,11 +240,17 @@ def _parallel_calls(case: Case) -> Iterator[Advice]:
         case,
         "parallel_map",
         f"Let {worst.stage.name} make up to {calls} calls at once.",
-        f"dataset.map({worst.stage.function or 'function'}, "
+        f"dataset.map({_name_of_function(worst)}, "
         f"num_parallel_calls={calls if waits else 'tf.data.AUTOTUNE'})",
         _with_parallel_calls(case, worst, calls),
         case.cpu_ms,
     )
+
+
+def _name_of_function(use: Use) -> str:
+    """What to write for a stage's function in code: that of a lambda is no name."""
+    name = use.stage.function or ""
+    return name if name.replace(".", "_").isidentifier() else "function"
 
 
 def _can_call_in_parallel(use: Use) -> bool:
@@ -295,6 +307,25 @@ def _cache(case: Case, worst: Use) -> Iterator[Advice]:
     if case.cause is Cause.EPOCH_START:
         return
     saved = beneath(worst, case.seen.uses) | {worst.index}
+    stages = {use.index: use.stage for use in case.seen.uses}
+    shuffles = {index for index in saved if _does(stages[index], "shuffle")}
+    if shuffles:
+        # A cache behind a shuffle would give the first epoch's order, and batches, for ever.
+        regroups = any(_does(stages[index], *_REGROUPING) for index in saved)
+        if worst.index in shuffles or worst.stage.function is None or regroups:
+            return
+        summary = (
+            f"Keep what {worst.stage.name} gives, if it is the same in each epoch and fits into "
+            "memory, and shuffle after that: a cache behind shuffle would keep its order."
+        )
+        how = f"dataset.map({_name_of_function(worst)}).cache().shuffle(…)"
+        saved -= shuffles
+    else:
+        summary = (
+            f"Keep what {worst.stage.name} gives, if it is the same in each epoch and fits into "
+            "memory."
+        )
+        how = f"dataset = dataset.cache()  # right after {worst.stage.name}"
     left = tuple(use for use in case.seen.uses if use.index not in saved)
     gone = tuple(use for use in case.seen.uses if use.index in saved)
     if case.seen.setting.cpu.process_ratio is None:
@@ -304,11 +335,15 @@ def _cache(case: Case, worst: Use) -> Iterator[Advice]:
     yield from _predicted(
         case,
         "cache",
-        f"Keep what {worst.stage.name} gives, if it is the same in each epoch and fits into memory.",
-        f"dataset = dataset.cache()  # right after {worst.stage.name}",
+        summary,
+        how,
         left,
         cpu_ms,
     )
+
+
+def _does(stage: Stage, *what: str) -> bool:
+    return any(each in stage.running.lower() for each in what)
 
 
 def _autotune(case: Case) -> Iterator[Advice]:

@@ -17,7 +17,7 @@ from pipeprof.analysis.lanes import (
 from pipeprof.analysis.loops import loop_times
 from pipeprof.analysis.overlap import describe_input
 from pipeprof.analysis.windows import counted_windows
-from pipeprof.recording import Profile
+from pipeprof.recording import Loop, LoopKind, Profile
 
 
 def analyse(profile: Profile) -> Findings:
@@ -49,7 +49,11 @@ def analyse(profile: Profile) -> Findings:
     main_window = None if number is None else windows[number]
     return Findings(
         profile=profile,
-        loops=tuple(loops),
+        loops=tuple(
+            found
+            for found in loops
+            if found.loop is profile.main_loop or not _only_looks(found.loop)
+        ),
         main=None if number is None else loops[number],
         stages=()
         if number is None
@@ -67,3 +71,8 @@ def analyse(profile: Profile) -> Findings:
         autotune=None if number is None else find_autotune(cases[number]),
         devices=device_findings(profile, main_window),
     )
+
+
+def _only_looks(loop: Loop) -> bool:
+    """Whether somebody took a batch to see what is in it (``for images, labels in ds.take(1)``)."""
+    return loop.kind is LoopKind.CUSTOM and loop.step_count <= 1

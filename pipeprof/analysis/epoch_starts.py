@@ -6,7 +6,8 @@ Goes by what each stage of a tf.data pipeline had done when the first batch of a
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import median_low
 
 import numpy as np
 
@@ -33,6 +34,9 @@ _LEAST_TIMES = 2.0
 # What accounts for less than this of the wait is not its cause.
 _EXPLAINED_FROM = 0.4
 
+# One epoch that begins with so much more waiting than usual is told.
+_ODD_FROM_MS, _ODD_TIMES = 100.0, 4.0
+
 # Of more epochs than these, some in the middle are left out.
 _FIRST, _LAST = 32, 32
 
@@ -47,7 +51,24 @@ def epoch_starts(profile: Profile, loop: Loop) -> tuple[EpochStart, ...]:
     if len(chosen) > _FIRST + _LAST:
         chosen = np.concatenate([chosen[:_FIRST], chosen[-_LAST:]])
     stages = _Beginnings(profile.stages)
-    return tuple(_start(loop, int(step), stages) for step in chosen)
+    starts = tuple(_start(loop, int(step), stages) for step in chosen)
+    least_ms = min((start.wait_ms for start in starts), default=0.0)
+    return tuple(_unless_refuted(start, least_ms, loop) for start in starts)
+
+
+def _unless_refuted(start: EpochStart, least_ms: float, loop: Loop) -> EpochStart:
+    """Takes a cause back that nothing measured, where another epoch was through with it far sooner."""
+    unproven = start.cause in (StartCause.FILL, StartCause.SKIP) and start.work_ms is None
+    if not unproven or least_ms >= _EXPLAINED_FROM * start.wait_ms:
+        return start
+    first = start.epoch == 0 and _starts_up(loop)
+    cause = StartCause.TRAINING if first else None
+    return replace(start, cause=cause, stage=None, elements=None)
+
+
+def _starts_up(loop: Loop) -> bool:
+    """Whether what comes before the first batch counts as waiting, as where gaps are read."""
+    return loop.waits_by is not WaitSource.ITERATOR
 
 
 def _start(loop: Loop, step: int, stages: "_Beginnings") -> EpochStart:
@@ -61,8 +82,7 @@ def _start(loop: Loop, step: int, stages: "_Beginnings") -> EpochStart:
     if more_ms >= _LEAST_MS and wait_ms >= _LEAST_TIMES * (usual_ms or 0.0):
         pass_ = stages.between(int(steps.start_ns[step]), int(steps.end_ns[step]))
         cause = pass_.find_cause(more_ms) if pass_ is not None else None
-        # Gaps are known from the first batch on: what comes before it counts as waiting.
-        starts_up = steps.ordinal[step] == 0 and loop.waits_by is not WaitSource.ITERATOR
+        starts_up = steps.ordinal[step] == 0 and _starts_up(loop)
         if cause is None and starts_up:
             cause = _Found(StartCause.TRAINING, None, None, None)
         if cause is None and stages.restarts is not None and loop.input.workers:
@@ -209,11 +229,14 @@ def say_starts(starts: Sequence[EpochStart]) -> str | None:
     """How epochs begin, and why: ``each epoch begins with 1.2 s of waiting: …``; None without any."""
     if not starts:
         return None
-    median_ms = float(np.median([start.wait_ms for start in _later(starts)]))
+    median_ms = median_low(start.wait_ms for start in _later(starts))
     which = "each epoch" if len(starts) > 1 else "the epoch"
     reason = usual_reason(starts)
     said = f"{which} begins with {_duration(median_ms)} of waiting"
     said = f"{said}: {reason}" if reason else said
+    longest = max(_later(starts), key=lambda start: start.wait_ms)
+    if longest.wait_ms >= max(_ODD_FROM_MS, _ODD_TIMES * median_ms):
+        said = f"{said}; epoch {longest.epoch + 1} with {_duration(longest.wait_ms)}"
     first = starts[0]
     if first.cause is StartCause.CACHE_WRITE and len(starts) > 1:
         said = f"{said}; the first with {_duration(first.wait_ms)}: {because(first)}"

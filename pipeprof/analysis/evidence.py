@@ -125,9 +125,11 @@ def _epoch_starts(case: Case) -> Iterator[str]:
     stalls, inside = case.seen.times.stalls, case.seen.times.wait
     if not stalls.count or stalls.median_ms is None or inside is None:
         return
+    several = stalls.epochs > 1
     waited = (
-        f"The first step of each epoch waited {milliseconds(stalls.median_ms)} "
-        f"(median of {_count(stalls.epochs, 'epoch')})"
+        f"The first step of {'each' if several else 'an'} epoch waited "
+        f"{milliseconds(stalls.median_ms)} "
+        f"({f'median of {stalls.epochs} epochs' if several else 'one was seen'})"
     )
     reason = usual_reason(case.seen.fed.epoch_starts)
     if reason is not None:

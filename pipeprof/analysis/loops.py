@@ -1,6 +1,7 @@
 """How long the steps of a loop took and waited, and what its epochs' beginnings cost."""
 
 from dataclasses import dataclass
+from statistics import median_low
 
 import numpy as np
 
@@ -21,8 +22,9 @@ class Stalls:
 
     Attributes:
         count: how many there are.
-        wait_ms: what they waited together.
-        step_ms: how long the steps that waited took together.
+        wait_ms: what they usually wait together: the median for each, so that what happened to a
+            single one (a cache that is filled, chance) is not taken to come back.
+        step_ms: how long the steps that waited took together with such waits.
         epochs: how many epochs have a first step with a known wait; the run's very first, which also
             has what starts up in the training, counts only where there is no other.
         median_ms: the median of those waits, or None without any.
@@ -133,6 +135,8 @@ def _times_of_steps(steps: Steps, warmup_steps: int) -> LoopTimes:
     begun = later if later.any() else begun  # the very first also has what starts up
     stalled = steady & later
     waited_ns, lasted_ns = int(steps.wait_ns[known].sum()), int(durations[known].sum())
+    stalled_ms = int(stalled.sum()) * (_median_ms(steps.wait_ns[stalled]) or 0.0)
+    computed_ns = int((durations - steps.wait_ns)[stalled].sum())
     return LoopTimes(
         counted=int(counted.sum()),
         measured=int(known.sum()),
@@ -142,12 +146,17 @@ def _times_of_steps(steps: Steps, warmup_steps: int) -> LoopTimes:
         wait_ratio=waited_ns / lasted_ns if lasted_ns else None,
         stalls=Stalls(
             count=int(stalled.sum()),
-            wait_ms=int(steps.wait_ns[stalled].sum()) / MS,
-            step_ms=int(durations[stalled].sum()) / MS,
+            wait_ms=stalled_ms,
+            step_ms=stalled_ms + computed_ns / MS,
             epochs=int(begun.sum()),
-            median_ms=float(np.median(steps.wait_ns[begun])) / MS if begun.any() else None,
+            median_ms=_median_ms(steps.wait_ns[begun]),
         ),
     )
+
+
+def _median_ms(durations_ns: IntArray) -> float | None:
+    """The middle one, of two in the middle the shorter; None without any."""
+    return median_low(durations_ns.tolist()) / MS if len(durations_ns) else None
 
 
 def _first_of_epoch(steps: Steps) -> BoolArray:

@@ -49,7 +49,7 @@ def report_body(findings: Findings, figures: Sequence[Figure]) -> Markup:
             element("p", _BETWEEN.join(heading(findings)), class_="run"),
             _verdict(said),
             _troubles(troubles(findings.profile.run)),
-            element("div", _why(said), _next(said), class_="columns"),
+            element("div", _why(said), _next(findings), class_="columns"),
             _hot_lines(findings),
             class_="verdict",
             data_bound=said.bound.value if said else Bound.UNKNOWN.value,
@@ -171,9 +171,9 @@ def _hot_lines(findings: Findings) -> Markup | None:
     )
 
 
-def _next(said: Diagnosis | None) -> Markup | None:
-    items = [_advice(each) for each in said.advice] if said else []
-    remedy = how_to_see(said)
+def _next(findings: Findings) -> Markup | None:
+    items = [_advice(each) for each in findings.main.diagnosis.advice] if findings.main else []
+    remedy = how_to_see(findings)
     if not items and remedy:
         items = [element("li", remedy)]
     if not items:

@@ -284,6 +284,8 @@ def loop_line(found: LoopFinding, loops: Sequence[Loop]) -> str:
     inside = "" if loop.parent is None else f" inside {kind_of(loops[loop.parent])}"
     pace = "" if said.step_ms is None else f", step {duration(said.step_ms.mean)}"
     waits = "" if said.wait_ratio is None else f", waits {percent(said.wait_ratio)}"
+    if said.cause is Cause.EPOCH_START:
+        waits = f", {waiting(said)}"
     steps = count(loop.step_count, "step")
     return f"{kind_of(loop)}{inside}, {steps}: {VERDICTS[said.bound]}{pace}{waits}"
 
@@ -334,8 +336,11 @@ def hot_lines(findings: Findings) -> tuple[HotLine, ...]:
     return next((stage.hot_lines for stage in findings.stages if stage.index == slowest.index), ())
 
 
-def how_to_see(said: Diagnosis | None) -> str | None:
-    """What to do where there is no verdict, or None where there is one."""
+def how_to_see(findings: Findings) -> str | None:
+    """What to do where there is no verdict, or None where there is one, or something else first."""
+    said = findings.main.diagnosis if findings.main else None
+    if said is None and findings.profile.run.error is not None:
+        return None  # what failed before it trained has no use for a profiler
     if said is not None and said.bound is not Bound.UNKNOWN:
         return None
     too_few = said is not None and (said.step_ms is None or said.measured_by is not None)

@@ -90,7 +90,7 @@ def render_report(
         _verdict(main.diagnosis if main else None, width),
         _reasons(main.diagnosis) if main else None,
         _hot_lines(findings, width),
-        _next_steps(main.diagnosis if main else None),
+        _next_steps(findings),
         _input(main, width) if main else None,
         _tuning(findings.autotune),
         _devices(findings),
@@ -184,9 +184,9 @@ def _hot_lines(findings: Findings, width: int) -> RenderableType | None:
     return Padding(column_table(columns, room), (0, 0, 0, INDENT + _LABEL_WIDTH + GAP))
 
 
-def _next_steps(said: Diagnosis | None) -> RenderableType | None:
-    lines = list(_advised(said.advice)) if said else []
-    if not lines and (remedy := how_to_see(said)):
+def _next_steps(findings: Findings) -> RenderableType | None:
+    lines = list(_advised(findings.main.diagnosis.advice)) if findings.main else []
+    if not lines and (remedy := how_to_see(findings)):
         lines = [Text(remedy)]
     return _section("Next", lines) if lines else None
 

@@ -166,3 +166,54 @@ def test_what_stands_behind_a_map_runs_ahead_with_it() -> None:
     advice = named("parallel_map", planted(decode, read, during=loop(fed_by=TF_DATA)))
 
     assert advice.predicted_step_ms == pytest.approx(12)
+
+
+def pipeline(*names: str) -> tuple[Stage, ...]:
+    """Stages of tf.data, each of which asks the next one; the first makes the training wait."""
+    return tuple(
+        dataclasses.replace(
+            stage(
+                name,
+                StageKind.TF_DATA,
+                cost_ns=(28 if number == 0 else 1) * MS,
+                cpu_ratio=None,
+                lanes={},
+                location=None,
+            ),
+            function=None if name in ("shuffle", "batch") else name,
+            parent=number - 1 if number else None,
+        )
+        for number, name in enumerate(names)
+    )
+
+
+def test_a_cache_never_freezes_the_order_of_a_shuffle() -> None:
+    fit = loop(fed_by=TF_DATA, epochs=2)
+    behind = named("cache", planted(*pipeline("decode", "shuffle", "read"), during=fit))
+    before = named("cache", planted(*pipeline("decode", "read"), during=fit))
+
+    assert behind.how == "dataset.map(decode).cache().shuffle(…)"
+    assert "shuffle after that" in behind.summary
+    assert before.how == "dataset = dataset.cache()  # right after decode"
+
+
+@pytest.mark.parametrize("names", [("batch", "shuffle"), ("decode", "batch", "shuffle")])
+def test_no_cache_is_advised_where_the_shuffle_could_not_move_behind_it(
+    names: tuple[str, ...],
+) -> None:
+    said = planted(*pipeline(*names), during=loop(fed_by=TF_DATA, epochs=2))
+    assert "cache" not in actions(said)
+
+
+def test_a_lambda_is_no_name_to_write_in_code() -> None:
+    said = planted(*pipeline("<lambda>"), during=loop(fed_by=TF_DATA))
+    assert (named("parallel_map", said).how or "").startswith("dataset.map(function, num_par")
+
+
+def test_nothing_is_predicted_to_save_more_than_the_work_that_was_seen() -> None:
+    little = stage("decode", StageKind.TF_DATA, cost_ns=2 * MS, cpu_ratio=None, lanes={})
+    said = planted(little, during=loop(fed_by=TF_DATA, epochs=2, wait_ns=20 * MS))
+
+    assert said.step_ms is not None
+    for advice in said.advice:
+        assert (advice.predicted_step_ms or 0) >= said.step_ms.mean - 2.001

@@ -106,6 +106,20 @@ def test_a_shuffle_whose_whole_input_has_ended_is_named_without_its_work() -> No
     assert starts[1].work_ms is None
 
 
+def test_a_shuffle_that_filled_fast_once_is_no_cause_of_long_waits_elsewhere() -> None:
+    during = fit(first_ms=(500, 500, 4))
+    batch, shuffle, _ = filled(during)
+    first, second, _ = starts_of(during, batch, shuffle)
+    assert (first.cause, first.stage) == (StartCause.TRAINING, None)
+    assert (second.cause, second.stage, second.elements) == (None, None, None)
+
+
+def test_one_epoch_that_begins_far_later_than_the_others_is_told() -> None:
+    during = fit(first_ms=(500, 2000, 4))
+    starts = starts_of(during, *filled(during)[:1])
+    assert say_starts(starts) == "each epoch begins with 4.0 ms of waiting; epoch 2 with 2.0 s"
+
+
 def test_a_shuffle_that_fills_at_once_is_no_cause_of_a_long_wait() -> None:
     during = fit()
     batch, shuffle, _ = filled(during)

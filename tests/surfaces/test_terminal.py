@@ -192,11 +192,12 @@ def test_a_broken_run_without_a_loop_tells_its_trouble_before_the_verdict():
 
   UNKNOWN   no training loop was seen
 
-  Next   Give the dataset to pipeprof.profile(dataset) and train on prof.dataset
-         inside its with block, or call model.fit there.
-
   1 event of 2,000 lost · cost of looking not measured"""
     )
+
+
+def test_how_to_be_seen_is_told_where_nothing_failed():
+    assert "Next   Give the dataset to pipeprof.profile" in render_report(findings(run=run_info()))
 
 
 def test_an_exit_code_without_an_exception_is_told():
