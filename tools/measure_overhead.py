@@ -341,7 +341,7 @@ def many_threads(logdir: Path, pairs: int) -> list[Row]:
 
     def share(sample_hz: float) -> float:
         with profile(logdir=logdir, sample_hz=sample_hz) as prof:
-            leave.wait(10.0)
+            leave.wait(20.0)
         run, overhead = prof.result.run, prof.result.overhead
         return overhead.collector_ns / (run.end_ns - run.start_ns)
 
@@ -353,7 +353,7 @@ def many_threads(logdir: Path, pairs: int) -> list[Row]:
             other.join()
     return [
         (
-            "reading the CPU time of 200 threads for 10 s, of one core",
+            "reading the CPU time of 200 threads for 20 s, of one core",
             f"{statistics.median(shares):.2%} ({min(shares):.2%} to {max(shares):.2%})",
             "0.5 %",
         )
