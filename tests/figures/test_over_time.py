@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from pipeprof.analysis.analyse import analyse
+from pipeprof.figures.accelerators import accelerators_figure
 from pipeprof.figures.autotune import autotune_figure
 from pipeprof.figures.processors import processors_figure
 from pipeprof.figures.queues import queues_figure
-from pipeprof.levels import Level, TfDataLevel
+from pipeprof.levels import DeviceLevel, Level, TfDataLevel
 from pipeprof.recording import Cpu, Input, InputKind, Role
-from tests.builders import MS, SECOND, evenly, gauge, lane, loop, profile, run_info, stage
+from tests.builders import MS, SECOND, device, evenly, gauge, lane, loop, profile, run_info, stage
 from tests.figures.drawn import trace, view
 
 # 4 s.
@@ -46,6 +47,28 @@ def test_what_all_programs_use_is_drawn_beside_the_training() -> None:
 
 def test_without_any_reading_of_the_cpu_there_is_no_picture() -> None:
     assert processors_figure(analyse(profile(loops=(FIT,), run=RUN))) is None
+
+
+def test_use_of_devices_is_drawn_as_their_driver_told_it() -> None:
+    busy = {DeviceLevel.UTILISATION: gauge(250_000, 750_000), DeviceLevel.POWER: gauge(200_000)}
+    idle = {DeviceLevel.UTILISATION: gauge(0)}
+    devices = (
+        device("GPU 1", steps=0, levels=idle),
+        device("GPU 0", steps=0, model="NVIDIA H200", levels=busy),
+    )
+    drawn = view(accelerators_figure(analyse(profile(loops=(FIT,), devices=devices, run=RUN))))
+    assert [each["name"] for each in drawn.traces] == ["GPU 0, NVIDIA H200", "GPU 1"]
+    assert trace(drawn, "GPU 0, NVIDIA H200")["y"] == [25.0, 75.0]
+    unknown = ("not known", "not known")
+    assert drawn.table.rows == (
+        ("GPU 0 (NVIDIA H200)", "50 %", *unknown, "200 W"),
+        ("GPU 1", "0 %", *unknown, "not known"),
+    )
+
+
+def test_devices_of_which_no_driver_told_have_no_picture() -> None:
+    recorded = profile(loops=(FIT,), devices=(device(),), run=RUN)
+    assert accelerators_figure(analyse(recorded)) is None
 
 
 def test_a_queue_of_known_size_is_shown_filled_in_part() -> None:
