@@ -316,14 +316,15 @@ def _cache(case: Case, worst: Use) -> Iterator[Advice]:
             return
         summary = (
             f"Keep what {worst.stage.name} gives, if it is the same in each epoch and fits into "
-            "memory, and shuffle after that: a cache behind shuffle would keep its order."
+            "memory, and shuffle after that: a cache behind shuffle would keep its order. It helps "
+            "from the second epoch on."
         )
         how = f"dataset.map({_name_of_function(worst)}).cache().shuffle(…)"
         saved -= shuffles
     else:
         summary = (
             f"Keep what {worst.stage.name} gives, if it is the same in each epoch and fits into "
-            "memory."
+            "memory: it helps from the second epoch on."
         )
         how = f"dataset = dataset.cache()  # right after {worst.stage.name}"
     left = tuple(use for use in case.seen.uses if use.index not in saved)
@@ -331,7 +332,11 @@ def _cache(case: Case, worst: Use) -> Iterator[Advice]:
     if case.seen.setting.cpu.process_ratio is None:
         cpu_ms = cpu_work_ms(left, unread=1.0) / case.seen.setting.room
     else:
-        cpu_ms = max(case.cpu_ms - cpu_work_ms(gone, unread=0.0) / case.seen.setting.room, 0.0)
+        room = case.seen.setting.room
+        cpu_ms = max(case.cpu_ms - cpu_work_ms(gone, unread=0.0) / room, 0.0)
+        # Of gone stages whose CPU time was not read: what the training itself uses beside the stages
+        # that are left, it uses while it computes, on all cores at the most.
+        cpu_ms = min(cpu_ms, (case.ideal_ms or 0.0) + cpu_work_ms(left, unread=1.0) / room)
     yield from _predicted(
         case,
         "cache",

@@ -51,6 +51,12 @@ def sharing_with(chosen: Use, uses: Iterable[Use]) -> tuple[Use, ...]:
     )
 
 
+def needed_ms(chosen: Use, uses: Iterable[Use]) -> float:
+    """What the place of a stage needs for one step, with all stages that take turns there."""
+    sharing = sharing_with(chosen, uses)
+    return _needed_ms(sharing) if sharing else 0.0
+
+
 def beneath(chosen: Use, uses: Iterable[Use]) -> frozenset[int]:
     """Indices of the stages that a stage asks for data, directly or through others."""
     parents = {use.index: use.stage.parent for use in uses}

@@ -130,10 +130,14 @@ def _on_cpu_from(use: Use, setting: Setting) -> float:
     """The share of its time on the CPU from which a stage counts as CPU work.
 
     More calls at once than cores cannot all be on a CPU, and on a saturated machine all others
-    stand in the queue for one as well.
+    stand in the queue for one as well. Python calls whose threads were not seen may stand in the
+    queue for the GIL: together they are on about one CPU.
     """
     crowding = min(1.0, setting.room / use.place.parallelism)
-    return BLOCKING_BELOW * crowding * (0.5 if setting.cpu.saturated else 1.0)
+    from_ = BLOCKING_BELOW * crowding * (0.5 if setting.cpu.saturated else 1.0)
+    if use.stage.kind.python and use.place.parallelism > 1 and not use.stage.lanes:
+        return min(from_, GIL_FROM / max(use.at_work, 1.0))
+    return from_
 
 
 def _takes_turns_at_gil(use: Use, ratio: float | None, setting: Setting) -> bool:

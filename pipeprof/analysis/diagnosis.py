@@ -3,7 +3,7 @@
 import math
 
 from pipeprof.analysis.advice import give_advice
-from pipeprof.analysis.bottleneck import find_bottleneck
+from pipeprof.analysis.bottleneck import find_bottleneck, needed_ms
 from pipeprof.analysis.case import Case, Seen
 from pipeprof.analysis.causes import find_cause
 from pipeprof.analysis.costs import Use
@@ -27,6 +27,9 @@ LEAST_STEPS = 10
 # From here on, more counted steps and more distance to a border make no surer.
 _ENOUGH_STEPS = 50
 _FAR_FROM_BORDER = 0.05
+
+# A stage whose pace accounts for this much of all waiting is to blame for it.
+_BLAMED_FROM = 0.5
 
 # What some traced steps are worth against all steps measured.
 _TRACED = 0.7
@@ -94,10 +97,22 @@ def make_case(seen: Seen) -> Case:
 
 def _find_worst(seen: Seen) -> tuple[Use | None, Cause]:
     slowest = find_bottleneck(seen.uses)
-    if seen.times.stalls_outweigh:
+    if seen.times.stalls_outweigh and not _never_rests(slowest, seen):
         restarts = (use for use in seen.uses if use.stage.kind is StageKind.EPOCH_START)
         return next(restarts, slowest), Cause.EPOCH_START
     return slowest, find_cause(slowest, seen.setting) if slowest else Cause.NONE
+
+
+def _never_rests(slowest: Use | None, seen: Seen) -> bool:
+    """Whether a stage is too slow for all the steps, wherever in an epoch that makes them wait.
+
+    A shuffle that fills takes work from later steps: they wait less, but nothing was lost.
+    """
+    whole_ms, compute = seen.times.step_ms_with_stalls, seen.times.compute
+    if slowest is None or whole_ms is None or compute is None:
+        return False
+    waited_ms = whole_ms - compute.mean
+    return needed_ms(slowest, seen.uses) - compute.mean >= _BLAMED_FROM * waited_ms
 
 
 def _as_finding(case: Case) -> Bottleneck | None:

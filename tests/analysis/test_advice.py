@@ -217,3 +217,11 @@ def test_nothing_is_predicted_to_save_more_than_the_work_that_was_seen() -> None
     assert said.step_ms is not None
     for advice in said.advice:
         assert (advice.predicted_step_ms or 0) >= said.step_ms.mean - 2.001
+
+
+def test_a_cache_saves_cpu_time_that_was_not_read() -> None:
+    fit = loop(fed_by=TF_DATA, epochs=2)
+    said = planted(*pipeline("decode"), during=fit, cpu=cpu_in_use(0.9, fit))
+
+    assert said.ideal_step_ms is not None
+    assert named("cache", said).predicted_step_ms == pytest.approx(said.ideal_step_ms)

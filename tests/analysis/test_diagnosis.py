@@ -597,6 +597,40 @@ def test_one_late_epoch_among_others_is_not_taken_to_come_back() -> None:
     assert (again.bound, again.cause) == (Bound.INPUT, Cause.EPOCH_START)
 
 
+@pytest.mark.parametrize(("used", "cause"), [(0.45, Cause.GIL), (0.1, Cause.BLOCKING)])
+def test_python_calls_that_share_one_core_take_turns_at_the_gil(used: float, cause: Cause) -> None:
+    fit = loop(fed_by=TF_DATA)
+    augment = stage(
+        "augment",
+        StageKind.TF_DATA_PYTHON,
+        cost_ns=58 * MS,
+        parallelism=2,
+        most_parallelism=2,
+        cpu_ratio=None,
+        lanes={},
+        during=fit,
+    )
+    said = planted(augment, during=fit, cpu=cpu_in_use(used, fit, cores=2))
+
+    assert said.cause is cause
+
+
+def test_a_stage_too_slow_for_all_steps_is_to_blame_for_a_shuffle_that_fills() -> None:
+    waits = ([2000 * MS] + [20 * MS] * 19) * 5
+    fit = loop(wait_ns=waits, compute_ns=10 * MS, epochs=5, fed_by=TF_DATA)
+    slow, fast = (
+        planted(
+            stage("decode", StageKind.TF_DATA, cost_ns=cost * MS, cpu_ratio=None, during=fit),
+            during=fit,
+        )
+        for cost in (120, 20)
+    )
+
+    assert slow.cause is Cause.SERIAL
+    assert "longer_epochs" not in [advice.action for advice in slow.advice]
+    assert fast.cause is Cause.EPOCH_START
+
+
 def test_stalls_at_epoch_starts_are_only_told_when_they_do_not_outweigh() -> None:
     waits = ([100 * MS] + [20 * MS] * 49) * 2
     said = planted(stage(), during=loop(wait_ns=waits, epochs=2))
