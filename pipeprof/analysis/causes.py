@@ -136,8 +136,16 @@ def _on_cpu_from(use: Use, setting: Setting) -> float:
     crowding = min(1.0, setting.room / use.place.parallelism)
     from_ = BLOCKING_BELOW * crowding * (0.5 if setting.cpu.saturated else 1.0)
     if use.stage.kind.python and use.place.parallelism > 1 and not use.stage.lanes:
-        return min(from_, GIL_FROM / max(use.at_work, 1.0))
-    return from_
+        from_ = min(from_, GIL_FROM / max(use.at_work, 1.0))
+    return from_ * (1.0 - _used_by_others(setting.cpu)) if use.cpu_ratio is None else from_
+
+
+def _used_by_others(cpu: CpuFinding) -> float:
+    """The part of the machine that other programs used: the training may have queued for it."""
+    if cpu.machine_ratio is None or cpu.process_ratio is None or cpu.saturated:
+        return 0.0
+    own = cpu.process_ratio * cores_allowed(cpu) / max(cpu.cores, 1)
+    return min(max(cpu.machine_ratio - own, 0.0), 1.0)
 
 
 def _takes_turns_at_gil(use: Use, ratio: float | None, setting: Setting) -> bool:

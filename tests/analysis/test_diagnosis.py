@@ -615,6 +615,34 @@ def test_python_calls_that_share_one_core_take_turns_at_the_gil(used: float, cau
     assert said.cause is cause
 
 
+@pytest.mark.parametrize(
+    ("all_programs", "cause"), [(850_000, Cause.GIL), (320_000, Cause.BLOCKING)]
+)
+def test_python_calls_beside_other_programs_need_not_block(all_programs: int, cause: Cause) -> None:
+    fit = loop(fed_by=TF_DATA)
+    augment = stage(
+        "augment",
+        StageKind.TF_DATA_PYTHON,
+        cost_ns=58 * MS,
+        parallelism=2,
+        most_parallelism=2,
+        cpu_ratio=None,
+        lanes={},
+        during=fit,
+    )
+    said = verdict(
+        profile(
+            loops=(fit,),
+            stages=(augment,),
+            lanes=(lane(during=fit),),
+            cpu=cpu_in_use(0.3, fit, cores=2),
+            gauges={Level.MACHINE_CPU.value: gauge(all_programs, start_ns=fit.start_ns)},
+        )
+    )
+
+    assert said.cause is cause
+
+
 def test_a_stage_too_slow_for_all_steps_is_to_blame_for_a_shuffle_that_fills() -> None:
     waits = ([2000 * MS] + [20 * MS] * 19) * 5
     fit = loop(wait_ns=waits, compute_ns=10 * MS, epochs=5, fed_by=TF_DATA)
