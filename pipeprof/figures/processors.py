@@ -16,6 +16,10 @@ from pipeprof.wording import percent
 _LEAST_NS = 800_000_000
 _MOST_STRETCHES = 160
 _MOST_ROWS = 12
+
+# A stretch of which readings cover less than this is told by the next reading.
+_LEAST_COVERED = 0.25
+
 _S = 1e9
 
 # In this order from the ground up. What the lanes leave of the whole tree's time is 'other'.
@@ -32,8 +36,10 @@ def processors_figure(findings: Findings) -> Figure | None:
     profile = findings.profile
     cpu = profile.cpu
     borders = edges(profile.run.start_ns, profile.run.end_ns, _LEAST_NS, _MOST_STRETCHES)
+    if cpu.sampled is not None:
+        borders = _with_readings(borders, cpu.sampled)
     lengths = np.diff(borders)
-    if not (lengths > 0).all():
+    if not len(lengths) or not (lengths > 0).all():
         return None
     cores = {name: _cores(profile, roles, borders) for name, _, roles in _PARTS}
     read = {name: values for name, values in cores.items() if values is not None}
@@ -73,6 +79,16 @@ def processors_figure(findings: Findings) -> Figure | None:
         table=_table(borders, read, profile.run.start_ns),
     )
     return Figure(key="cpu", title="CPU", views=(view,))
+
+
+def _with_readings(borders: IntArray, sampled: Binned) -> IntArray:
+    """Joins a stretch in which nobody read with the one in which its time was read."""
+    covered = sums_between(sampled, borders) / np.maximum(np.diff(borders), 1)
+    if not (covered > _LEAST_COVERED).any():
+        return borders
+    ends = np.flatnonzero(covered > _LEAST_COVERED) + 1
+    joined: IntArray = borders[np.concatenate([[0], ends])]
+    return joined
 
 
 def _cores(profile: Profile, roles: tuple[Role, ...], borders: IntArray) -> FloatArray | None:

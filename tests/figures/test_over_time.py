@@ -10,6 +10,7 @@ from pipeprof.figures.processors import processors_figure
 from pipeprof.figures.queues import queues_figure
 from pipeprof.levels import DeviceLevel, Level, TfDataLevel
 from pipeprof.recording import Cpu, Input, InputKind, Role
+from pipeprof.series import Binned
 from tests.builders import MS, SECOND, device, evenly, gauge, lane, loop, profile, run_info, stage
 from tests.figures.drawn import trace, view
 
@@ -43,6 +44,32 @@ def test_what_all_programs_use_is_drawn_beside_the_training() -> None:
     drawn = view(processors_figure(analyse(recorded)))
     assert trace(drawn, "all programs on the machine")["y"] == [4.0, 2.0]
     assert "all programs together" in drawn.says
+
+
+def test_cpu_that_is_read_seldom_does_not_fall_to_nothing_between() -> None:
+    during = loop(steps=1600, wait_ns=5 * MS, compute_ns=5 * MS)
+
+    def read_each_2_s(reading_ns: int, channels: int = 1) -> Binned:
+        sums = np.zeros((8 * 2, channels), np.int64)
+        sums[1::2, 0] = reading_ns
+        return Binned(start_ns=during.start_ns, width_ns=SECOND, sums=sums)
+
+    reader = replace(
+        lane("reader", Role.INPUT, during=during), cpu=read_each_2_s(SECOND, channels=2)
+    )
+    recorded = profile(
+        loops=(during,),
+        lanes=(reader,),
+        cpu=Cpu(
+            cores=2,
+            limit=None,
+            used=read_each_2_s(SECOND),
+            sampled=read_each_2_s(2 * SECOND),
+        ),
+        run=run_info(end_ns=during.end_ns),
+    )
+    cores = trace(view(processors_figure(analyse(recorded))), "input threads")["y"]
+    assert min(cores) > 0.2
 
 
 def test_without_any_reading_of_the_cpu_there_is_no_picture() -> None:
