@@ -10,6 +10,10 @@ from typing import Any
 
 # More batches than this do not wait between a generator and the training.
 _MOST_WAITING = 4096
+# Arrays of a batch lie no deeper; what contains itself has no end.
+_DEEPEST = 16
+# Larger dictionaries are taken in their own order: sorting hundreds of keys would cost every batch.
+_MOST_SORTED = 8
 
 
 class _Origin:
@@ -66,9 +70,24 @@ class BatchOrigins:
 
 
 def _first_part(batch: Any) -> Any:
-    while isinstance(batch, (tuple, list, dict)) and batch:
-        batch = batch[min(batch, key=str) if isinstance(batch, dict) else 0]
-    return batch
+    """None where it lies too deep; nothing that the user's own kinds of containers define is called."""
+    for _ in range(_DEEPEST):
+        if isinstance(batch, tuple) and tuple.__len__(batch):
+            batch = tuple.__getitem__(batch, 0)
+        elif isinstance(batch, list) and list.__len__(batch):
+            batch = list.__getitem__(batch, 0)
+        elif isinstance(batch, dict) and dict.__len__(batch):
+            few = dict.__len__(batch) <= _MOST_SORTED
+            keys = dict.__iter__(batch)
+            batch = dict.__getitem__(batch, _first_key(list(keys)) if few else next(keys))
+        else:
+            return batch
+    return None
+
+
+def _first_key(keys: list[Any]) -> Any:
+    """The same one in whatever order they are, of names; of others the first as it is."""
+    return min(keys) if all(type(key) is str for key in keys) else keys[0]
 
 
 class Feed:

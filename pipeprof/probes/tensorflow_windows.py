@@ -170,7 +170,8 @@ class TraceWindows:
             )
 
     def _lasted_ns(self) -> int:
-        return now_ns() - self._window.opened_ns if self._window is not None else 0
+        window = self._window  # `limit`, in another thread, may close it at any moment
+        return now_ns() - window.opened_ns if window is not None else 0
 
     def _end_mark(self) -> None:
         mark, self._mark = self._mark, None

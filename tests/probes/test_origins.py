@@ -46,6 +46,42 @@ def test_the_order_of_keys_does_not_matter() -> None:
     assert origins.take({"a": x, "b": y}) == 7
 
 
+def test_a_dictionary_of_hundreds_of_arrays_is_not_looked_through() -> None:
+    asked = 0
+
+    class Key:
+        def __str__(self) -> str:
+            nonlocal asked
+            asked += 1
+            return "key"
+
+    origins = BatchOrigins()
+    x, y = arrays()
+    batch = {Key(): array for array in (x, *[y] * 300)}
+    origins.made(batch, 7)
+    assert origins.take(x) == 7
+    assert asked == 0
+
+
+def test_what_contains_itself_is_no_batch_and_ends() -> None:
+    origins = BatchOrigins()
+    endless: list[Any] = []
+    endless.append(endless)
+    origins.made(endless, 7)
+    assert origins.take(endless) is None
+
+
+def test_nothing_of_the_users_own_containers_is_called() -> None:
+    class Lazy(dict[str, Any]):
+        def __getitem__(self, key: str) -> Any:
+            raise AssertionError("the user's training would see this")
+
+    origins = BatchOrigins()
+    x, y = arrays()
+    origins.made(Lazy(a=x, b=y), 7)
+    assert origins.take(x) == 7
+
+
 def test_an_array_that_several_batches_share_tells_nothing_any_more() -> None:
     origins = BatchOrigins()
     x, _ = arrays()
