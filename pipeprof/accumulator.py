@@ -515,7 +515,11 @@ def _freeze_stack(count: StackCount) -> StackSamples:
         )
         for line in count.facts["lines"]
     )
-    return StackSamples(lines=lines, samples=count.samples)
+    return StackSamples(
+        lines=lines,
+        samples=count.samples,
+        in_function=bool(count.facts.get("in_function", False)),
+    )
 
 
 def _columns(*columns: IntArray | int) -> IntArray:

@@ -361,10 +361,12 @@ class StackSamples:
     Attributes:
         lines: its calls as far as they are the user's code, innermost first.
         samples: how often it was met, in whichever thread or process.
+        in_function: whether tf.data called it, as a ``numpy_function`` or ``py_function``.
     """
 
     lines: tuple[CodeLine, ...]
     samples: int
+    in_function: bool = False
 
 
 class SpanKind(Enum):

@@ -16,12 +16,20 @@ def hot_lines(profile: Profile) -> Mapping[int, tuple[HotLine, ...]]:
     """For each stage that was met often enough, the lines that its time goes to, dearest first.
 
     A sample counts for the innermost stage on its stack, and there for the innermost line of the
-    user's code: what a library does counts for the line that calls it. Shares are of the stage's own
-    time, work and waiting alike.
+    user's code: what a library does counts for the line that calls it. Python functions that tf.data
+    calls count for the one stage that has such a function: of several it is not known which calls.
+    Shares are of the stage's own time, work and waiting alike.
     """
+    callers = [
+        index
+        for index, stage in enumerate(profile.stages)
+        if stage.kind is StageKind.TF_DATA_PYTHON and stage.function is not None
+    ]
     counts: dict[int, dict[CodeLine, int]] = defaultdict(lambda: defaultdict(int))
     for stack in profile.stacks:
         index = _stage_of(stack, profile.stages)
+        if index is None and stack.in_function and len(callers) == 1:
+            (index,) = callers
         if index is not None:
             counts[index][stack.lines[0]] += stack.samples
     return {index: _shares(lines) for index, lines in sorted(counts.items())}

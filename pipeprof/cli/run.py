@@ -62,6 +62,11 @@ def run(
     for path, option in ((json, "--json"), (html, "--html")):
         if path is not None:
             require_writable(path, option)
+    try:
+        program.load()
+    except SyntaxError as unreadable:  # nothing of it runs, so there is no run to keep
+        show_end(unreadable)
+        sys.exit(exit_code(unreadable))
     # Made absolute, and the stream kept, because the script may change its folder and its streams.
     session = profile(
         None, logdir=logdir.absolute(), name=name, stacks=stacks, trace_steps=trace_steps

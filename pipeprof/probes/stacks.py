@@ -30,6 +30,10 @@ _MOST_LINES = 12
 _MOST_STACKS = 400
 _NS = 1_000_000_000
 
+# Where TensorFlow calls Python functions from its graphs, and generators in particular.
+_FUNCTIONS = "tensorflow/python/ops/script_ops.py"
+_GENERATORS = "tensorflow/python/data/ops/from_generator_op.py"
+
 
 class StackSampler:
     """Records what threads are doing in a few windows of the run.
@@ -140,14 +144,15 @@ class StackSampler:
     def _record_stacks(self, stacks: Iterable[SampledStack], now: int) -> None:
         files = self._stage_files()
         write = self._recorder.lane().write
-        counts: dict[tuple[Frame, ...], int] = defaultdict(int)
+        counts: dict[tuple[bool, tuple[Frame, ...]], int] = defaultdict(int)
         for stack in stacks:
             chosen = tuple(each for each in stack.frames if _is_shown(each, files))[:_MOST_LINES]
             if chosen:
-                counts[chosen] += stack.samples
-        for frames, samples in sorted(counts.items(), key=lambda each: -each[1]):
+                counts[_is_function_of_tfdata(stack), chosen] += stack.samples
+        for (in_function, frames), samples in sorted(counts.items(), key=lambda each: -each[1]):
+            facts = {"type": "stack", "lines": [_describe(frame) for frame in frames]}
             number = self._recorder.names.number(
-                {"type": "stack", "lines": [_describe(frame) for frame in frames]}
+                {**facts, "in_function": True} if in_function else facts
             )
             self._recorded.add(number)
             write(code(Kind.STACK, number), self._began_ns, now, 0, samples)
@@ -189,6 +194,12 @@ class StackSampler:
 
 def _is_shown(frame: Frame, stage_files: Collection[str]) -> bool:
     return frame.is_users or relative_file(frame.file) in stage_files
+
+
+def _is_function_of_tfdata(stack: SampledStack) -> bool:
+    """Whether it is a ``numpy_function`` or ``py_function``; generators go that way, too."""
+    files = [frame.file for frame in stack.frames]
+    return any(_FUNCTIONS in file for file in files) and not any(_GENERATORS in f for f in files)
 
 
 def _describe(frame: Frame) -> Mapping[str, Any]:

@@ -95,3 +95,15 @@ def test_a_few_samples_say_nothing() -> None:
 def test_lines_without_weight_are_left_out() -> None:
     (found,) = shares((DECODE,), stack(99, line("decode", 44)), stack(1, line("decode", 45)))
     assert found == {"train.py:44": 0.99}
+
+
+def test_functions_that_tf_data_calls_count_for_the_one_stage_that_has_them() -> None:
+    augment, other = (
+        stage(name, StageKind.TF_DATA_PYTHON, location=Location(FILE, number))
+        for name, number in (("augment", 60), ("other", 80))
+    )
+    called = StackSamples(lines=(line("rotate", 50),), samples=30, in_function=True)
+
+    assert shares((DECODE, augment), called) == [{}, {"train.py:50": 1.0}]
+    assert shares((DECODE, augment), stack(30, line("rotate", 50))) == [{}, {}]
+    assert shares((augment, other), called) == [{}, {}]

@@ -42,6 +42,15 @@ def test_what_cannot_be_run_is_refused_before_anything_is_recorded(
     assert not (shell.folder / "logs").exists()
 
 
+def test_a_script_that_python_cannot_read_leaves_no_run(shell: Shell) -> None:
+    shell.write("train.py", "def load(:\n")
+    expected = shell.python("train.py")
+    outcome = shell.run("train.py")
+    assert (outcome.code, outcome.err) == (expected.code, expected.err)
+    assert outcome.code == 1
+    assert not (shell.folder / "logs").exists()
+
+
 def test_an_exception_is_shown_as_by_python_and_reported(shell: Shell) -> None:
     shell.write("train.py", "def load():\n    raise ValueError('bad file')\n\nload()\n")
     expected = shell.python("train.py")

@@ -8,10 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import pipeprof
 from pipeprof.analysis.findings import Cause, Findings
 from pipeprof.doctor import ask_py_spy
+from pipeprof.recording import StageKind
 
 pytestmark = [
     pytest.mark.integration,
@@ -58,7 +60,7 @@ def findings_of(dataset: Any, tmp_path: Path) -> Findings:
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     with pipeprof.profile(dataset, logdir=tmp_path, stacks=True) as prof:
-        model.fit(prof.dataset, verbose=0)
+        model.fit(prof.dataset, shuffle=False, verbose=0)
     assert prof.result.check() == ()
     assert prof.result.run.warnings == ()
     return prof.findings
@@ -90,6 +92,23 @@ def test_threads_in_c_release_the_gil_at_the_hot_line(tmp_path: Path) -> None:
     assert held_by_workers(found) < 0.4
     assert found.main is not None
     assert found.main.diagnosis.cause in (Cause.CPU, Cause.CPU_SATURATED)
+
+
+def test_lines_of_a_function_that_tf_data_calls_are_seen(tmp_path: Path) -> None:
+    def python_work(number: Any) -> Any:
+        add_up()
+        return np.float32(number)
+
+    def sample(number: Any) -> Any:
+        made = tf.ensure_shape(tf.numpy_function(python_work, [number], tf.float32), ())
+        return tf.fill((4,), made), tf.fill((1,), made)
+
+    data = tf.data.Dataset.range(4 * STEPS).map(sample).batch(4)
+    found = findings_of(data, tmp_path)
+    (stage,) = [each for each in found.stages if each.stage.kind is StageKind.TF_DATA_PYTHON]
+    assert stage.stage.function is not None
+    assert stage.stage.function.endswith("sample")
+    assert any("HOT: in Python" in line.text for line in stage.hot_lines)
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="worker processes are not forked there")
