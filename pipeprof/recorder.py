@@ -127,10 +127,12 @@ class Recorder:
     def retire_lanes(self) -> None:
         """Takes the rings of ended threads back, so that a run of weeks needs no more of them.
 
-        Python's own threads tell of their end by themselves.
+        Python's own threads tell of their end by themselves. Of the others a new one may have the
+        ident of one that has ended, and then records to its lane: not while that is at work.
         """
         for ident, lane in list(self.lanes.items()):
-            if not Path(f"/proc/self/task/{lane.native_id}").exists():
+            ended = not Path(f"/proc/self/task/{lane.native_id}").exists()
+            if ended and lane.inner_ns == OUTSIDE:
                 self._retire(ident, lane)
 
     def _retire(self, ident: int, lane: LaneWriter) -> None:

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import pipeprof
 from pipeprof import recorder as recording
 from pipeprof.names import SUFFIX, NameLogReader
 from pipeprof.recorder import (
@@ -170,6 +172,25 @@ def test_a_thread_that_is_not_pythons_own_keeps_its_lane_until_it_is_gone(record
     assert len(recorder.lanes) == 1
     while recorder.lanes:
         recorder.retire_lanes()
+
+
+def test_a_thread_that_took_over_the_ident_of_another_keeps_its_lane_while_it_works(
+    recorder: Recorder,
+):
+    idents: list[int] = []
+
+    def work() -> None:
+        idents.append(threading.get_ident())
+        with pipeprof.stage("read"):
+            recorder.retire_lanes()
+
+    while len(idents) < 2 or idents[-1] not in idents[:-1]:
+        in_foreign_thread(work)
+
+    (number,) = [n for n, facts in recorder.names.lines if facts["type"] == "stage"]
+    recorded = [RingReader(ring.memory).read()["code"] for ring in recorder.rings]
+    spans = np.concatenate(recorded) == code(Kind.ROOT_SPAN, number)
+    assert spans.sum() == len(idents)
 
 
 def test_a_recorder_goes_when_nothing_needs_it_any_more():

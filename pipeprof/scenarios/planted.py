@@ -1,9 +1,9 @@
 """Trainings with a planted cost, small enough for a test: what is slow in each is known to the millisecond.
 
-Slow means asleep, so that the planted cost is the same on every machine.
+Slow means asleep, so that the planted cost is the same on every machine; how long a sleep really took,
+which is longer where the machine is busy, is measured.
 """
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pipeprof
 from pipeprof.analysis.findings import Bound
 from pipeprof.recording import InputKind, StageKind
-from pipeprof.scenarios.scenario import Scenario, Truth, Workload
+from pipeprof.scenarios.scenario import Scenario, Sleep, Truth, Workload
 
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
@@ -24,8 +24,8 @@ FEATURES = 8
 STEPS = 30
 EPOCHS = 2
 
-READ_S = 0.020
-ITEM_S = 0.040
+sleep_for_read = Sleep(0.020)
+sleep_for_item = Sleep(0.040)
 
 # 30 MB of float32 a batch, as of 32 photographs of 280 x 280 pixels.
 LARGE_ROWS, LARGE_SIDE = 32, 280
@@ -34,8 +34,8 @@ LARGE_STEPS = 12
 
 @pipeprof.stage("read")
 def slow_read() -> Batch:
-    """A batch that takes `READ_S` to come."""
-    time.sleep(READ_S)
+    """A batch that is long in coming."""
+    sleep_for_read()
     return make_batch()
 
 
@@ -46,7 +46,7 @@ def batches() -> Iterator[Batch]:
 
 
 class SlowItems(keras.utils.PyDataset):
-    """Each item takes `ITEM_S`; two worker threads share them."""
+    """Each item takes long; two worker threads share them."""
 
     def __init__(self) -> None:
         super().__init__(workers=2)
@@ -55,7 +55,7 @@ class SlowItems(keras.utils.PyDataset):
         return STEPS
 
     def __getitem__(self, index: int) -> Batch:
-        time.sleep(ITEM_S)
+        sleep_for_item()
         return make_batch()
 
 
@@ -165,7 +165,7 @@ def _hand_written_loop() -> Workload:
     return Workload(dataset=finite(), model=model, train=train, steps=STEPS, samples=STEPS * BATCH)
 
 
-_SLOW_READ = Truth(bound=Bound.INPUT, function=slow_read, stage="read", cost_ms=READ_S * 1e3)
+_SLOW_READ = Truth(bound=Bound.INPUT, function=slow_read, stage="read", sleep=sleep_for_read)
 
 PLANTED = (
     Scenario(
@@ -180,7 +180,7 @@ PLANTED = (
         title="slow __getitem__, 2 threads",
         input=InputKind.SEQUENCE,
         prepare=lambda: make_fit(SlowItems(), make_light_model()),
-        truth=Truth(bound=Bound.INPUT, function=SlowItems.__getitem__, cost_ms=ITEM_S * 1e3),
+        truth=Truth(bound=Bound.INPUT, function=SlowItems.__getitem__, sleep=sleep_for_item),
     ),
     Scenario(
         name="large-batches",

@@ -1,7 +1,5 @@
 """A `tf.data` pipeline of three maps in a row, of which the second is slow."""
 
-import time
-
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -9,11 +7,11 @@ import tensorflow as tf
 from pipeprof.analysis.findings import Bound
 from pipeprof.recording import InputKind
 from pipeprof.scenarios.planted import FEATURES, STEPS, make_fit, make_light_model
-from pipeprof.scenarios.scenario import Scenario, Truth, Workload
+from pipeprof.scenarios.scenario import Scenario, Sleep, Truth, Workload
 
 # Long against what a call of Python from tf.data costs by itself, some tenths of a millisecond.
-ELEMENT_S = 0.010
-BATCH = 4
+sleep_for_element = Sleep(0.020)
+BATCH = 2
 
 
 def scale(x: tf.Tensor) -> tf.Tensor:
@@ -22,7 +20,7 @@ def scale(x: tf.Tensor) -> tf.Tensor:
 
 
 def tokenize(x: tf.Tensor) -> tf.Tensor:
-    """Calls Python for each element, which sleeps for `ELEMENT_S`."""
+    """Calls Python for each element, which sleeps."""
     return tf.ensure_shape(tf.numpy_function(_sleep, [x], tf.float32), (FEATURES,))
 
 
@@ -32,7 +30,7 @@ def pair(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _sleep(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    time.sleep(ELEMENT_S)
+    sleep_for_element()
     return x
 
 
@@ -47,5 +45,7 @@ slow_second_map = Scenario(
     title="second of three maps slow",
     input=InputKind.TF_DATA,
     prepare=_three_maps,
-    truth=Truth(bound=Bound.INPUT, function=tokenize, cost_ms=BATCH * ELEMENT_S * 1e3),
+    truth=Truth(
+        bound=Bound.INPUT, function=tokenize, sleep=sleep_for_element, sleeps_per_step=BATCH
+    ),
 )

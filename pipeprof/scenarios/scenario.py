@@ -1,6 +1,8 @@
 """What a scenario is: a training to watch, and what is known beforehand of what will be seen."""
 
 import inspect
+import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,33 @@ class Workload:
     samples: int
 
 
+class Sleep:
+    """Sleeps, and knows how long that really took; in one process.
+
+    Args:
+        seconds: how long to sleep.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._took_ms: list[float] = []
+
+    def __call__(self) -> None:
+        """Sleeps once."""
+        begin_ns = time.perf_counter_ns()
+        time.sleep(self._seconds)
+        self._took_ms.append((time.perf_counter_ns() - begin_ns) / 1e6)
+
+    def forget(self) -> None:
+        """What comes now is another training."""
+        self._took_ms.clear()
+
+    @property
+    def mean_ms(self) -> float:
+        """What a sleep took."""
+        return statistics.fmean(self._took_ms)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
     """What was planted, and so has to be found.
@@ -38,14 +67,21 @@ class Truth:
         function: the user's function that does the work of the bottleneck, where a function does.
         stage: the name of that stage, where the user gave it one.
         kind: what kind of stage it is, where no function of the user's does the work.
-        cost_ms: its own work per step, where it does not depend on the machine.
+        sleep: what its own work is, where that does not depend on the machine.
+        sleeps_per_step: how often a step takes that.
     """
 
     bound: Bound
     function: Callable[..., Any] | None = None
     stage: str | None = None
     kind: StageKind | None = None
-    cost_ms: float | None = None
+    sleep: Sleep | None = None
+    sleeps_per_step: int = 1
+
+    @property
+    def cost_ms(self) -> float | None:
+        """Its own work per step, after the training, where it does not depend on the machine."""
+        return None if self.sleep is None else self.sleep.mean_ms * self.sleeps_per_step
 
     @property
     def location(self) -> Location | None:

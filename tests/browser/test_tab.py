@@ -50,6 +50,20 @@ def test_windows_are_switched(tab: Any) -> None:
     assert len(titles) == len(names)
 
 
+def test_a_run_that_is_drawn_anew_keeps_its_window(tab: Any) -> None:
+    choose(tab, "slow")
+    timeline = tab.locator("[data-figure='timeline']")
+    select = timeline.locator("select")
+    select.select_option(index=2)
+    timeline.evaluate("drawn => { drawn.dataset.before = 'yes' }")
+
+    choose(tab, "slow")
+
+    tab.locator("[data-figure='timeline']:not([data-before])").wait_for()
+    assert select.evaluate("chosen => chosen.selectedIndex") == 2
+    assert timeline.locator("[data-view='2']").is_visible()
+
+
 @pytest.mark.skipif(find_spec("xprof") is None, reason="XProf is not installed")
 def test_steps_that_tensorflow_traced_show_the_gpu_and_lead_to_xprof(tab: Any) -> None:
     choose(tab, "traced")
@@ -58,8 +72,7 @@ def test_steps_that_tensorflow_traced_show_the_gpu_and_lead_to_xprof(tab: Any) -
     select = timeline.locator("select")
     select.select_option(label="traced: steps 40 to 44")
     shown = timeline.locator(".view:not([hidden])")
-    shown.locator(".main-svg").first.wait_for()
-    assert "GPU 0" in [text.strip() for text in shown.locator(".ytick text").all_text_contents()]
+    shown.locator(".ytick text", has_text="GPU 0").wait_for()
     own = timeline.locator(".says a:visible", has_text="TensorFlow's own trace")
     assert "run=traced_window1" in own.get_attribute("href")
     below = tab.locator("a", has_text="Traced by TensorFlow in XProf: steps 40 to 44 of fit")

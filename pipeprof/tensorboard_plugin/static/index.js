@@ -10,7 +10,7 @@ const FAILED = {
 };
 const SUMMARIES_EACH = 20;
 
-const state = { runs: [], templates: null, current: null, compared: [], shown: "", summaries: {}, mostCompared: 2 };
+const state = { runs: [], templates: null, current: null, drawn: null, compared: [], summaries: {}, mostCompared: 2 };
 let takeAway = () => {};
 let list, content, compareButton, filter, visible, plotly;
 
@@ -118,24 +118,32 @@ async function choose(key) {
   state.asked = key === null ? [...state.compared] : [key];
   markChosen();
   content.parentElement.scrollTop = 0;
-  await show({});
+  await show();
 }
 
-async function show(views) {
+async function show() {
   const { current, asked } = state;
   const answer = await ask(current === null ? "comparison" : "run", asked).catch(() => FAILED);
   await plotly;
   if (state.current !== current || state.asked !== asked) return; // another was chosen meanwhile
   state.version = answer.version;
   state.recording = answer.recording;
+  const chosen = current !== null && current === state.drawn ? chosenViews() : [];
+  state.drawn = current;
   takeAway();
   content.innerHTML = answer.html;
   addLinks(answer);
-  for (const [figure, view] of Object.entries(views)) {
+  for (const [figure, view] of chosen) {
     const select = content.querySelector(`[data-figure="${figure}"] .choose-view`);
     if (select?.options[view]) select.value = view;
   }
   takeAway = showFigures(content, answer.figures, state.templates);
+}
+
+// What somebody looks at stays when the same run is drawn anew.
+function chosenViews() {
+  const selects = [...content.querySelectorAll("[data-figure] .choose-view")];
+  return selects.map((select) => [select.closest("[data-figure]").dataset.figure, select.value]);
 }
 
 function addLinks({ recording, trace, windows = [], figures }) {
@@ -186,8 +194,7 @@ async function refresh() {
   if (state.current === null) return;
   const version = runs.find((run) => run.key === state.current)?.version;
   if (!state.recording && version === state.version) return;
-  const places = [...content.querySelectorAll("[data-figure]")];
-  await show(Object.fromEntries(places.map((place) => [place.dataset.figure, place.querySelector(".choose-view")?.value ?? 0])));
+  await show();
 }
 
 export async function render() {
