@@ -596,6 +596,7 @@ def diagnosis(
         confidence=confidence,
         wait_ratio=None if wait_ms is None else wait_ms / total_ms,
         whole_wait_ratio=None if wait_ms is None else wait_ms / total_ms,
+        whole_step_ms=total_ms,
         step_ms=step_ms or spread(total_ms),
         wait_ms=None if wait_ms is None else spread(wait_ms),
         compute_ms=spread(compute_ms) if measured else None,

@@ -1,5 +1,6 @@
 """What AUTOTUNE did with a tf.data pipeline, step by step, and settings that stand in its way."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import ceil
 
@@ -136,21 +137,29 @@ def steps_ended(loop: Loop, times_ns: IntArray) -> IntArray:
 
 def say_tuned(found: AutotuneFinding) -> Iterator[str]:
     """What AUTOTUNE chose, a piece of a sentence for each stage that it had a choice at."""
+    stages = {id(tuned.stage): tuned.stage for tuned in found.tuned}
+    alike = Counter(stage.name for stage in stages.values())
     for tuned in found.tuned:
         each = " of each epoch" if found.epochs > 1 else ""
         if tuned.value is None:
             continue
-        name = f"{tuned.stage.name}:"
+        name = tuned.stage.name if alike[tuned.stage.name] == 1 else _placed(tuned.stage)
         if tuned.settled_after_steps is None and tuned.least != tuned.most:
             most = tuned.value if tuned.most is None else tuned.most
-            yield f"{name} between {tuned.least} and {_chosen(tuned, most)}, not settled"
+            yield f"{name}: between {tuned.least} and {_chosen(tuned, most)}, not settled"
         elif tuned.settled_after_steps:
             within = tuned.settled_after_steps
             steps = "step" if within == 1 else "steps"
             chosen = _chosen(tuned, tuned.value)
-            yield f"{name} settled within {within:,} {steps}{each} at {chosen}"
+            yield f"{name}: settled within {within:,} {steps}{each} at {chosen}"
         else:
-            yield f"{name} {_chosen(tuned, tuned.value)} from the start"
+            yield f"{name}: {_chosen(tuned, tuned.value)} from the start"
+
+
+def _placed(stage: Stage) -> str:
+    """A name that another stage has, too, with what tells the two apart."""
+    place = stage.location.short if stage.location else stage.remark
+    return f"{stage.name} ({place})" if place else stage.name
 
 
 def _chosen(tuned: Tuned, value: int) -> str:

@@ -45,6 +45,7 @@ def diagnose(seen: Seen) -> Diagnosis:
         wait_ratio=times.wait_ratio,
         whole_wait_ratio=times.wait_ratio_with_stalls,
         step_ms=times.step,
+        whole_step_ms=times.step_ms_with_stalls,
         wait_ms=times.wait,
         compute_ms=times.compute,
         samples_per_s=_samples_per_s(loop, times),

@@ -165,13 +165,15 @@ class Diagnosis:
         whole_wait_ratio: the same with the first step of each epoch, which decides where epochs'
             beginnings wait longer than all that is inside the epochs.
         step_ms: durations of the steps, or None without counted steps.
+        whole_step_ms: the mean of them and of the first steps of epochs, or None.
         wait_ms: their waits, or None.
         compute_ms: the rest of them, or None.
         samples_per_s: samples a second over counted steps, or None.
         bottleneck: the stage that holds it up, or None.
         cause: why.
         ideal_step_ms: step time with input for free, or None.
-        speedup_limit: step time over the ideal one, or None.
+        speedup_limit: step time over the ideal one, or None; where epochs' beginnings are the cause,
+            that of all steps.
         evidence: what speaks for all this, one sentence each.
         measured_by: what measured the waits, or None.
         counted_steps: steps that count: after the warm-up, each epoch's first left out.
@@ -183,6 +185,7 @@ class Diagnosis:
     wait_ratio: float | None
     whole_wait_ratio: float | None
     step_ms: Spread | None
+    whole_step_ms: float | None
     wait_ms: Spread | None
     compute_ms: Spread | None
     samples_per_s: float | None

@@ -1,6 +1,6 @@
 """How long the steps of a loop took and waited, and what its epochs' beginnings cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median_low
 
 import numpy as np
@@ -44,7 +44,8 @@ class LoopTimes:
     Attributes:
         counted: how many steps count.
         measured: how many of them have a known wait.
-        step: their durations, or None without any.
+        step: their durations, or None without any; of the measured ones where these are most of them,
+            so that it is the sum of wait and compute.
         wait: waits of the measured ones, or None without any.
         compute: duration less wait of the measured ones, or None without any.
         wait_ratio: waiting over duration of the measured ones, or None without any.
@@ -140,7 +141,7 @@ def _times_of_steps(steps: Steps, warmup_steps: int) -> LoopTimes:
     return LoopTimes(
         counted=int(counted.sum()),
         measured=int(known.sum()),
-        step=spread(durations[counted]),
+        step=spread(durations[known if _most(known, counted) else counted]),
         wait=spread(steps.wait_ns[known]),
         compute=spread((durations - steps.wait_ns)[known]),
         wait_ratio=waited_ns / lasted_ns if lasted_ns else None,
@@ -152,6 +153,11 @@ def _times_of_steps(steps: Steps, warmup_steps: int) -> LoopTimes:
             median_ms=_median_ms(steps.wait_ns[begun]),
         ),
     )
+
+
+def _most(known: BoolArray, counted: BoolArray) -> bool:
+    """Whether the steps with a known wait stand for all: those of a trace are few, and slowed by it."""
+    return int(known.sum()) * 2 > int(counted.sum())
 
 
 def _median_ms(durations_ns: IntArray) -> float | None:
@@ -168,10 +174,13 @@ def _first_of_epoch(steps: Steps) -> BoolArray:
 def _times_of_histograms(loop: Loop) -> LoopTimes:
     wait, compute = histogram_spread(loop.wait_times), histogram_spread(loop.compute_times)
     lasted_ns = loop.wait_times.sum_ns + loop.compute_times.sum_ns
+    step = histogram_spread(loop.step_times)
+    if step and wait and compute and 2 * loop.wait_times.count > loop.step_times.count:
+        step = replace(step, mean=wait.mean + compute.mean)
     return LoopTimes(
         counted=loop.step_times.count,
         measured=loop.wait_times.count,
-        step=histogram_spread(loop.step_times),
+        step=step,
         wait=wait,
         compute=compute,
         wait_ratio=loop.wait_times.sum_ns / lasted_ns if lasted_ns else None,

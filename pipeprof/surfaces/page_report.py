@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pipeprof.analysis.findings import (
     Advice,
     Bound,
+    Cause,
     Diagnosis,
     Findings,
     LoopFinding,
@@ -131,7 +132,10 @@ def _numbers(said: Diagnosis) -> Iterator[Markup]:
         yield _number("speed", rate(said.samples_per_s), "samples a second")
     gains = said.bound in (Bound.INPUT, Bound.BALANCED)
     if gains and said.ideal_step_ms is not None:
-        faster = "" if said.speedup_limit is None else f"{times(said.speedup_limit)} as fast"
+        starts = ", epoch starts included" if said.cause is Cause.EPOCH_START else ""
+        faster = (
+            "" if said.speedup_limit is None else f"{times(said.speedup_limit)} as fast{starts}"
+        )
         yield _number("with input for free", duration(said.ideal_step_ms), faster)
 
 

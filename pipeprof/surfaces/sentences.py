@@ -150,10 +150,11 @@ def _step_parts(said: Diagnosis, step_ms: float) -> str:
     return f" = wait {wait} + compute {compute}"
 
 
-def _outcome(step_ms: float | None, speedup: float | None) -> str:
+def _outcome(step_ms: float | None, speedup: float | None, before_ms: float | None = None) -> str:
+    before = "" if before_ms is None else f" instead of {duration(before_ms)} with epoch starts"
     return ", ".join(
         (
-            *(() if step_ms is None else (f"{duration(step_ms)} a step",)),
+            *(() if step_ms is None else (f"{duration(step_ms)} a step{before}",)),
             *(() if speedup is None else (f"{times(speedup)} as fast",)),
         )
     )
@@ -312,8 +313,13 @@ def how_measured(findings: Findings) -> Iterator[str]:
 
 def with_free_input(said: Diagnosis) -> str | None:
     """What the training would reach if batches cost nothing, where that is less than it takes."""
-    free = _outcome(said.ideal_step_ms, said.speedup_limit)
+    free = _outcome(said.ideal_step_ms, said.speedup_limit, _step_with_starts(said))
     return f"with input for free: {free}" if said.bound in _GAINING and free else None
+
+
+def _step_with_starts(said: Diagnosis) -> float | None:
+    """What the speed-up compares with, where that is not the step time as it was shown."""
+    return said.whole_step_ms if said.cause is Cause.EPOCH_START else None
 
 
 def reasons(said: Diagnosis) -> list[str]:

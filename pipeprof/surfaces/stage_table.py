@@ -44,7 +44,8 @@ def stage_table(
 
 def _running_lines(stages: Sequence[Stage], width: int) -> list[str]:
     """What tf.data made of what was written, where that is something else."""
-    pieces = [shown(said) for said in map(as_it_runs, stages) if said is not None]
+    said = dict.fromkeys(map(as_it_runs, stages))
+    pieces = [shown(piece) for piece in said if piece is not None]
     return flow((f"tf.data runs {pieces[0]}", *pieces[1:]), width) if pieces else []
 
 

@@ -11,7 +11,7 @@ from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.autotune import say_tuned, steps_ended
 from pipeprof.analysis.findings import AutotuneFinding
 from pipeprof.levels import Level, TfDataLevel
-from pipeprof.recording import Cpu, Input, InputKind, Loop, Stage, StageKind, WaitSource
+from pipeprof.recording import Cpu, Input, InputKind, Location, Loop, Stage, StageKind, WaitSource
 from tests.builders import MS, evenly, gauge, loop, profile, stage
 
 GB = 1_000_000_000
@@ -99,6 +99,16 @@ def test_only_what_autotune_chose_is_told() -> None:
     assert list(say_tuned(found(mapped(), fixed, chosen))) == [
         "ahead: 7 elements of buffer from the start"
     ]
+
+
+def test_stages_of_one_name_are_told_apart_by_their_lines() -> None:
+    settings = {"buffer_size": 2, "buffer_autotuned": True, "during": FIT}
+    first = stage("ahead", StageKind.TF_DATA, location=Location("train.py", 5), **settings)
+    second = replace(first, location=None, remark="added by Keras")
+    assert set(say_tuned(found(first, second))) == {
+        "ahead (train.py:5): 2 elements of buffer from the start",
+        "ahead (added by Keras): 2 elements of buffer from the start",
+    }
 
 
 def test_one_of_something_is_no_plural() -> None:

@@ -148,6 +148,24 @@ def test_steps_whose_wait_is_unknown_count_for_the_step_alone() -> None:
     assert "The wait of 47 of 95 steps is known." in said.evidence
 
 
+@pytest.mark.parametrize("kept", [100, 20])
+def test_a_step_is_the_sum_of_wait_and_compute_where_most_waits_are_known(kept: int) -> None:
+    """The last step of an epoch has no wait of its own, and is shorter."""
+    epoch = [20 * MS] * 9 + [-1]
+    computes = [10 * MS] * 9 + [5 * MS]
+    whole = loop(wait_ns=epoch * 10, compute_ns=computes * 10)
+    columns = dataclasses.fields(whole.steps)
+    some = {field.name: getattr(whole.steps, field.name)[:kept] for field in columns}
+    short = dataclasses.replace(whole, steps=dataclasses.replace(whole.steps, **some))
+    said = verdict(profile(loops=(short,)))
+
+    assert said.step_ms is not None
+    assert said.wait_ms is not None
+    assert said.compute_ms is not None
+    assert said.step_ms.mean == pytest.approx(30)
+    assert said.step_ms.mean == pytest.approx(said.wait_ms.mean + said.compute_ms.mean)
+
+
 @pytest.mark.parametrize(("steps", "bound"), [(14, Bound.UNKNOWN), (15, Bound.INPUT)])
 def test_ten_counted_steps_are_the_least(steps: int, bound: Bound) -> None:
     said = verdict(profile(loops=(loop(steps=steps),)))

@@ -143,6 +143,7 @@ def test_a_whole_report():
         "wait_ratio": 0.6667,
         "wait_ratio_with_epoch_starts": 0.6667,
         "step_ms": {"median": 30.0, "mean": 31.2346, "p95": 40.0},
+        "step_ms_with_epoch_starts": 30.0,
         "wait_ms": {"median": 20.0, "mean": 20.0, "p95": 20.0},
         "compute_ms": {"median": 10.0, "mean": 10.0, "p95": 10.0},
         "samples_per_s": 1066.7,

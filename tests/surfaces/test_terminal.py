@@ -273,8 +273,10 @@ def test_where_epochs_begin_slowly_the_time_lost_there_is_told(kind: str, introd
             evidence=("The first step of each epoch waited 83 ms.",),
         ),
         whole_wait_ratio=0.6,
+        whole_step_ms=2.6,
     )
-    text = render_report(findings(main=loop_finding(loop(), said)))
+    text = render_report(findings(main=loop_finding(loop(), said)), width=120)
+    assert "with input for free: 1.0 ms a step instead of 2.6 ms with epoch starts" in text
     assert "60 % of the time waits for data, mostly where epochs begin" in text
     assert "Why    The first step" in text or introduced
     assert ("map" in text.partition("Input")[0]) is introduced
