@@ -78,7 +78,7 @@ def examine(logdir: Path) -> tuple[Check, ...]:
         check_shared_memory(_SHARED_MEMORY),
         check_start_method(multiprocessing.get_all_start_methods()[0]),
         check_tensorflow(versions),
-        check_keras(versions, keras_backend(os.environ, Path.home())),
+        check_keras(versions, keras_backend(os.environ, home_folder())),
         check_tensorboard(versions),
         check_xprof(versions),
         check_fit(versions, needs_of(versions)),
@@ -128,14 +128,8 @@ def check_shared_memory(folder: Path) -> Check:
 
 
 def check_start_method(method: str) -> Check:
-    """How worker processes start: pipeprof follows those that are forked."""
-    if method == "fork":
-        return _good("worker processes", "started by fork, and recorded")
-    return _gap(
-        "worker processes",
-        f"started by {method}, and not recorded",
-        "multiprocessing.set_start_method('fork') before training",
-    )
+    """How worker processes start: pipeprof follows them in any case."""
+    return _good("worker processes", f"started by {method}, and recorded")
 
 
 def check_tensorflow(versions: Versions) -> Check:
@@ -264,10 +258,13 @@ def check_gpus(versions: Versions, gpus: int | None, driver: Path) -> Check:
 
 def check_log_folder(folder: Path) -> Check:
     """Whether runs can be written there."""
-    nearest = folder.absolute()
-    while not nearest.exists():
-        nearest = nearest.parent
     name, remedy = "log folder", "choose another one with --logdir"
+    nearest = folder.absolute()
+    try:
+        while not nearest.exists():
+            nearest = nearest.parent
+    except OSError as error:  # it may not even be looked at
+        return _broken(name, f"{folder} cannot be written ({error.strerror})", remedy)
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         return _broken(name, f"{folder} cannot be written", remedy)
     free_bytes = shutil.disk_usage(nearest).free
@@ -297,6 +294,11 @@ def installed_versions() -> Versions:
         for package in importlib.metadata.distributions()
         if (name := package.metadata["Name"])
     }
+
+
+def home_folder() -> Path:
+    """As Keras finds it: a user whom the system does not know, in a container, has none."""
+    return Path(os.path.expanduser("~"))  # noqa: PTH111 - pathlib refuses
 
 
 def keras_backend(environment: Mapping[str, str], home: Path) -> str:

@@ -1,6 +1,5 @@
 """What is known of the machine and of the packages on it, without loading any of them."""
 
-import contextlib
 import ctypes
 import importlib.metadata
 import os
@@ -9,6 +8,9 @@ import sys
 from collections.abc import Mapping
 
 _PR_SET_PTRACER = 0x59616D61
+# Looked up here: a process that was forked while another thread loads a library dies if it asks the
+# loader for anything.
+_PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
 
 _PACKAGES = {
     "pipeprof": "pipeprof",
@@ -44,6 +46,8 @@ def _installed(distribution: str) -> str | None:
 
 def core_count() -> int:
     """Processors that this process may run on."""
+    if not hasattr(os, "sched_getaffinity"):  # no Linux
+        return os.cpu_count() or 1
     return len(os.sched_getaffinity(0))
 
 
@@ -53,5 +57,5 @@ def let_look(pid: int) -> None:
     py-spy is a child of what it looks into here; Yama lets only a parent look into its child. Says
     nothing where there is no such rule. Source: Linux's ``Documentation/admin-guide/LSM/Yama.rst``.
     """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(pid), 0, 0, 0)
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PTRACER, ctypes.c_ulong(pid), 0, 0, 0)

@@ -8,6 +8,7 @@ and the rings lie beside it: from both together a run is read that is not finish
 import contextlib
 import glob
 import json
+import os
 import re
 import time
 import zipfile
@@ -94,7 +95,7 @@ def find_run(logdir: Path, name: str | None = None) -> Path:
     Raises:
         RunNotFound: there is none.
     """
-    if not logdir.is_dir():
+    if not os.path.isdir(logdir):  # noqa: PTH112 - pathlib may refuse to look
         raise RunNotFound(f"expected a folder with runs, found no folder {logdir}: check the path.")
     runs = list_runs(logdir)
     if not runs:

@@ -1,5 +1,6 @@
 """What is known of the machine."""
 
+import ctypes
 import os
 import sys
 from types import ModuleType
@@ -7,11 +8,24 @@ from types import ModuleType
 import pytest
 
 import pipeprof
-from pipeprof.machine import core_count, loaded_versions
+from pipeprof.machine import core_count, let_look, loaded_versions
 
 
 def test_cores_are_those_that_may_be_used():
     assert core_count() == len(os.sched_getaffinity(0))
+
+
+def test_no_library_is_opened_to_let_another_process_look(monkeypatch: pytest.MonkeyPatch):
+    # Forked children call it, and die of that where another thread was opening one.
+    opened: list[object] = []
+    monkeypatch.setattr(ctypes, "CDLL", opened.append)
+    let_look(os.getpid())
+    assert opened == []
+
+
+def test_cores_are_counted_where_no_process_is_kept_to_some(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert core_count() == os.cpu_count()
 
 
 def test_only_loaded_packages_have_a_version(monkeypatch: pytest.MonkeyPatch):

@@ -144,6 +144,8 @@ def test_other_files_in_a_runs_folder_are_passed_over(tmp_path: Path):
 def test_what_is_not_there_is_said(tmp_path: Path):
     with pytest.raises(RunNotFound, match="no folder"):
         find_run(tmp_path / "nowhere")
+    with pytest.raises(RunNotFound, match="no folder"):
+        find_run(tmp_path / ("x" * 300))  # the system refuses to look
     with pytest.raises(RunNotFound, match="record one with"):
         find_run(tmp_path)
     with pytest.raises(RunNotFound, match="found none"):

@@ -21,19 +21,24 @@ def require_writable(path: Path, option: str) -> None:
     Raises:
         UsageError: as things stand it cannot.
     """
-    problem = None
-    if path.is_dir():
-        problem = errno.EISDIR
-    elif path.exists():
-        problem = None if os.access(path, os.W_OK) else errno.EACCES
-    elif not path.parent.exists():
-        problem = errno.ENOENT
-    elif not path.parent.is_dir():
-        problem = errno.ENOTDIR
-    elif not os.access(path.parent, os.W_OK | os.X_OK):
-        problem = errno.EACCES
+    try:
+        problem = _problem_with(path)
+    except OSError as error:  # it may not even be looked at
+        problem = error.errno
     if problem is not None:
         raise _not_writable(path, option, os.strerror(problem), "name another one")
+
+
+def _problem_with(path: Path) -> int | None:
+    if path.is_dir():
+        return errno.EISDIR
+    if path.exists():
+        return None if os.access(path, os.W_OK) else errno.EACCES
+    if not path.parent.exists():
+        return errno.ENOENT
+    if not path.parent.is_dir():
+        return errno.ENOTDIR
+    return None if os.access(path.parent, os.W_OK | os.X_OK) else errno.EACCES
 
 
 def write_json(findings: Findings, path: Path) -> None:

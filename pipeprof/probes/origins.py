@@ -118,8 +118,8 @@ class Feed:
 
     def take(self, batches: int) -> list[int]:
         """A step took so many: their origins, as far as these are known."""
-        count = min(batches, len(self._waiting))
-        taken = [self._waiting.popleft() for _ in range(count)]
+        waiting = self._waiting  # an iterator may begin meanwhile, in a thread of its own
+        taken = [waiting.popleft() for _ in range(min(batches, len(waiting)))]
         return [] if self._lost else [start_ns for start_ns in taken if start_ns is not None]
 
     def end_epoch(self) -> None:

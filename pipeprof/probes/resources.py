@@ -74,13 +74,19 @@ class ResourceSampler:
         self._last_ns = now
 
     def _count(self, pids: Iterable[int]) -> dict[int | str, _Counts]:
-        """What was counted so far, by process; the network counts for all of them."""
+        """What was counted so far, by process; network and disk count for all of them.
+
+        What a process has read and written passes to its parent when that learns of its end.
+        """
         counts: dict[int | str, _Counts] = {"network": _network_bytes(self._proc / "self")}
+        disk: dict[Level, int] = {}
         for pid in pids:
             own = pid == os.getpid()
             folder = self._proc / ("self" if own else str(pid))
-            counts[pid] = {**_disk_bytes(folder), **(_own_switches() if own else _switches(folder))}
-        return counts
+            counts[pid] = _own_switches() if own else _switches(folder)
+            for level, count in _disk_bytes(folder).items():
+                disk[level] = disk.get(level, 0) + count
+        return counts | {"disk": disk}
 
     def _tell_rates(self, counts: dict[int | str, _Counts], now: int) -> None:
         """Sums what each process counted since the last look; a new one has counted all its own."""

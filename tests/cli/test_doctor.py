@@ -41,7 +41,7 @@ def _says(check: Check) -> tuple[State, str]:
         (doctor.check_cores(8, 8.0), GOOD, "8"),
         (doctor.check_cores(8, 1.5), GAP, "8, of which this container may use 1.5"),
         (doctor.check_start_method("fork"), GOOD, "recorded"),
-        (doctor.check_start_method("forkserver"), GAP, "set_start_method('fork')"),
+        (doctor.check_start_method("forkserver"), GOOD, "by forkserver, and recorded"),
         (doctor.check_tensorflow({"tensorflow": "2.18.1"}), GOOD, "tensorflow 2.18.1"),
         (doctor.check_tensorflow({"tf-nightly": "2.22.0.dev2"}), GOOD, "tf-nightly 2.22.0"),
         (doctor.check_tensorflow({"tensorflow-cpu": "2.9.3"}), GAP, "'tensorflow-cpu>=2.18'"),
@@ -147,6 +147,12 @@ def test_log_folder_must_be_writable(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert doctor.check_log_folder(tmp_path / "logs").state is BROKEN
 
 
+def test_a_log_folder_that_may_not_be_looked_at_cannot_be_written(
+    tmp_path: Path,
+) -> None:
+    assert doctor.check_log_folder(tmp_path / ("x" * 300) / "logs").state is BROKEN
+
+
 @pytest.mark.parametrize(
     ("environment", "configured", "backend"),
     [
@@ -165,6 +171,14 @@ def test_backend_is_the_one_that_keras_takes(
     if configured:
         (tmp_path / ".keras" / "keras.json").write_text(configured)
     assert doctor.keras_backend(environment, tmp_path) == backend
+
+
+def test_a_user_without_a_home_has_the_backend_that_keras_has_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # nobody
+    assert doctor.keras_backend({}, doctor.home_folder()) == "tensorflow"
 
 
 def test_the_installed_versions_are_known_by_their_plain_names() -> None:

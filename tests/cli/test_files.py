@@ -33,6 +33,11 @@ def test_a_file_that_is_there_and_may_be_written_is_no_trouble(tmp_path: Path) -
     assert taken.read_text() == "old"
 
 
+def test_what_the_system_refuses_to_look_at_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="too long"):
+        require_writable(tmp_path / ("x" * 300), "--json")
+
+
 @pytest.mark.parametrize("taken", [True, False])
 def test_what_one_may_not_write_is_refused(
     taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

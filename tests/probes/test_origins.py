@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -175,3 +176,15 @@ def test_which_of_two_iterators_feeds_an_epoch_is_not_guessed() -> None:
     assert feed.take(1) == []
     feed.hand(feed.begin(), 30)
     assert feed.take(1) == [30]
+
+
+def test_an_iterator_that_begins_while_a_step_takes_its_batch_is_no_error() -> None:
+    feed = Feed()
+
+    class Waiting(deque[int | None]):
+        def __len__(self) -> int:
+            feed.begin()  # as another thread may at this moment
+            return super().__len__()
+
+    feed._waiting = Waiting([7])
+    feed.take(1)

@@ -115,6 +115,24 @@ def test_rates_are_what_was_counted_since_the_last_look(system: FakeSystem) -> N
     }
 
 
+def test_what_passes_from_a_child_that_ended_to_its_parent_is_counted_once(
+    system: FakeSystem,
+) -> None:
+    children = [CHILD]
+    sampler = ResourceSampler(Recorder(None), lambda: children, proc=system.root)
+    system.disk("self", read=1000, written=0)
+    system.disk(CHILD, read=0, written=0)
+    sampler.sample(1 * SECOND)
+    system.disk(CHILD, read=7000, written=0)
+    sampler.sample(2 * SECOND)
+    children.clear()
+    system.disk("self", read=1000 + 7000 + 500, written=0)  # 500 that nobody had seen before
+    sampler.sample(3 * SECOND)
+
+    read = [value for name, value in levels(sampler) if name == Level.DISK_READ.value]
+    assert read == [7000, 500]
+
+
 def test_context_switches_of_children_are_counted(system: FakeSystem) -> None:
     sampler = ResourceSampler(Recorder(None), lambda: [CHILD], proc=system.root)
     for second, (waited, forced) in enumerate([(10, 1), (40, 3)]):
