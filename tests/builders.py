@@ -133,8 +133,9 @@ def loop(
     lane: int | None = None,
     input_work_ns: int = 0,
     input_work_in_wait_ns: int = 0,
+    pause_ns: int = 0,
 ) -> Loop:
-    """A loop whose steps follow one another without a gap, each waiting first, then computing.
+    """A loop whose steps follow one another, each waiting first, then computing.
 
     Args:
         kind: what loop it was.
@@ -151,17 +152,20 @@ def loop(
         lane: index of the thread it ran on.
         input_work_ns: work of input stages while it ran.
         input_work_in_wait_ns: the part of that while it was waiting.
+        pause_ns: time between epochs in which there is no step.
     """
     waits = np.full(steps, UNKNOWN_NS) if wait_ns is None else _each(wait_ns, steps)
     durations = np.maximum(waits, 0) + _each(compute_ns, steps)
-    borders = start_ns + np.concatenate([[0], np.cumsum(durations)])
     epoch = np.arange(steps) * epochs // max(steps, 1)
+    ends = start_ns + np.cumsum(durations) + epoch * pause_ns
+    begins = ends - durations
+    end_ns = int(ends[-1]) if steps else start_ns
     first = np.diff(epoch, prepend=-1) > 0
     measured = waits != UNKNOWN_NS
     counted = ~first & (np.arange(steps) >= warmup)
     over_time = BinnedSums(5, start_ns)
     over_time.add(
-        borders[1:],
+        ends,
         np.stack(
             [
                 np.ones(steps, np.int64),
@@ -182,14 +186,14 @@ def loop(
         batch_count=steps,
         sample_count=None if batch_size is None else steps * batch_size,
         start_ns=start_ns,
-        end_ns=int(borders[-1]),
-        steady_ns=int(borders[warmup]) if steps > warmup else None,
+        end_ns=end_ns,
+        steady_ns=int(begins[warmup]) if steps > warmup else None,
         warmup_steps=warmup,
         steps=Steps(
             ordinal=np.arange(steps),
             epoch=epoch,
-            start_ns=borders[:-1],
-            end_ns=borders[1:],
+            start_ns=begins,
+            end_ns=ends,
             wait_ns=waits,
             batches=np.ones(steps, np.int64),
         ),
@@ -201,7 +205,7 @@ def loop(
         waits_by=None if wait_ns is None else waits_by,
         lane=lane,
         input_over_time=evenly(
-            (input_work_ns, input_work_in_wait_ns), start_ns, max(int(borders[-1]), start_ns + 1)
+            (input_work_ns, input_work_in_wait_ns), start_ns, max(end_ns, start_ns + 1)
         ),
     )
 

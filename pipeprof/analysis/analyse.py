@@ -16,7 +16,7 @@ from pipeprof.analysis.lanes import (
 )
 from pipeprof.analysis.loops import loop_times
 from pipeprof.analysis.overlap import describe_input
-from pipeprof.analysis.windows import counted_windows
+from pipeprof.analysis.windows import counted_windows, without_pauses
 from pipeprof.recording import Loop, LoopKind, Profile
 
 
@@ -37,7 +37,7 @@ def analyse(profile: Profile) -> Findings:
             window=window,
             times=times,
             uses=used,
-            cpu=cpu_finding(profile, window),
+            cpu=cpu_finding(profile, without_pauses(window, loop)),
             fed=fed,
         )
         cases.append(make_case(seen))
@@ -47,6 +47,7 @@ def analyse(profile: Profile) -> Findings:
     )
     lines = hot_lines(profile)
     main_window = None if number is None else windows[number]
+    main_cpu = cpu_finding(profile, None) if number is None else cases[number].seen.cpu
     return Findings(
         profile=profile,
         loops=tuple(
@@ -62,7 +63,7 @@ def analyse(profile: Profile) -> Findings:
             for use in uses[number]
         ),
         lanes=lane_findings(profile, main_window),
-        cpu=cpu_finding(profile, main_window),
+        cpu=main_cpu,
         resources=resource_finding(profile, main_window),
         delivery=None
         if number is None

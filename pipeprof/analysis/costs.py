@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipeprof.analysis.findings import HotLine, StageFinding
 from pipeprof.analysis.loops import MS
 from pipeprof.analysis.places import Key, Place, Places, by_work
-from pipeprof.analysis.windows import Window
+from pipeprof.analysis.windows import Window, without_pauses
 from pipeprof.recording import (
     STAGE_CHANNELS,
     Lane,
@@ -54,7 +54,7 @@ class Use:
         size_bytes: bytes it gave in that time, or None.
         taken_bytes: bytes it took from other stages in that time, or None.
         cpu_ratio: own CPU time over own wall time, or None.
-        at_work: its calls under way at a time, on average.
+        at_work: its calls under way at a time, on average over the time in which steps were.
         queued_ratio: the part of its time in which its threads stood ready to run while all CPUs
             were taken; 0 where that was not read.
     """
@@ -166,9 +166,14 @@ def _uses_of_loop(
 ) -> tuple[Use, ...]:
     places = Places(profile=profile, loop=loop, window=window)
     at_work: dict[Key, float] = defaultdict(float)
-    length_ns = max(window.length_ns, 1)
-    for index, sums in worked.items():
-        at_work[places.of(index).key] += float(sums[WORK]) / length_ns
+    at_steps = without_pauses(window, loop)
+    length_ns = max(at_steps.length_ns, 1)
+    under_way = {
+        index: float(at_steps.sums(profile.stages[index].work)[WORK]) / length_ns
+        for index in worked
+    }
+    for index, calls in under_way.items():
+        at_work[places.of(index).key] += calls
     uses = [
         Use(
             index=index,
@@ -180,7 +185,7 @@ def _uses_of_loop(
             size_bytes=round(float(sums[BYTES])) or None,
             taken_bytes=round(float(sums[TAKEN])) or None,
             cpu_ratio=_cpu_ratio(sums),
-            at_work=float(sums[WORK]) / length_ns,
+            at_work=under_way[index],
             queued_ratio=_queued_ratio(profile, window, profile.stages[index], _cpu_ratio(sums)),
         )
         for index, sums in worked.items()

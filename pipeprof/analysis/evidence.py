@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from pipeprof.analysis.bottleneck import find_bottleneck, sharing_with
+from pipeprof.analysis.bottleneck import find_bottleneck, needed_ms, sharing_with
 from pipeprof.analysis.case import Case
 from pipeprof.analysis.causes import CROWDED_FROM, gil_held, known_cpu_ratio
 from pipeprof.analysis.costs import Use
@@ -11,7 +11,6 @@ from pipeprof.analysis.devices import has_accelerator
 from pipeprof.analysis.epoch_starts import usual_reason
 from pipeprof.analysis.findings import Bound, Cause
 from pipeprof.analysis.lanes import SATURATED_FROM, THROTTLED_FROM, resource_finding
-from pipeprof.analysis.loops import MS
 from pipeprof.analysis.places import WORKERS_KEY, trains_on
 from pipeprof.analysis.traced_waits import Contradiction, contradicting_waits
 from pipeprof.recording import Lane, Role, SpanKind, StageKind, WaitSource
@@ -148,11 +147,9 @@ def _bottleneck_at_work(case: Case, worst: Use) -> str:
             "where this process counts nothing."
         )
     sharing = sharing_with(worst, case.seen.uses)
-    # Of the time in which steps went on: a long wait for an epoch's beginning is told by itself.
-    length_ns = case.seen.window.length_ns
-    steps_ns = max(length_ns - case.seen.times.stalls.wait_ms * MS, 1.0)
-    at_work = sum(use.at_work for use in sharing) * length_ns / steps_ns
-    busy = min(at_work / worst.place.parallelism, 1.0)
+    # Of the time that the steps took: what stands between epochs is told by itself.
+    step = case.seen.times.step
+    busy = min(needed_ms(worst, case.seen.uses) / step.mean, 1.0) if step and step.mean else 1.0
     pace = "without a pause" if busy >= _NO_PAUSE_FROM else f"busy {percent(busy)} of the time"
     others = len(sharing) - 1
     shared = f" shared with {_count(others, 'other stage')}" if others else ""

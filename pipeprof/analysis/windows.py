@@ -1,8 +1,8 @@
 """The time of a loop that counts: after its warm-up, without the loops that ran inside it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -87,20 +87,43 @@ def _window(loop: Loop, inner: Sequence[Loop]) -> Window:
     start = loop.start_ns if loop.steady_ns is None else loop.steady_ns
     end = max(loop.end_ns, start)
     steps = loop.step_count if loop.steady_ns is None else loop.step_count - loop.warmup_steps
-    holes = []
-    covered = start
-    for first, last in sorted(s for other in inner if other is not loop for s in stretches(other)):
-        first, last = max(first, covered), min(last, end)
-        if first < last:
-            holes.append((first, last))
-            covered = last
+    inside = [s for other in inner if other is not loop for s in stretches(other)]
     return Window(
         start_ns=start,
         end_ns=end,
-        holes=tuple(holes),
+        holes=_apart(inside, start, end),
         steps=max(steps, 0),
         past_warmup=loop.steady_ns is not None,
     )
+
+
+def without_pauses(window: Window, loop: Loop) -> Window:
+    """The same without the time in which no step of its loop was under way.
+
+    Between epochs a loop may stand for long, and its input with it: while a callback saves the model, or
+    while Keras 2 waits up to five seconds for the threads of its queue to end. What that leaves is
+    the time to which shares belong that are held against a step: how busy a stage or the CPUs were.
+    """
+    taken = stretches(loop)
+    edges = [window.start_ns, *(edge for stretch in taken for edge in stretch), window.end_ns]
+    pauses = zip(edges[::2], edges[1::2], strict=True)
+    holes = _apart((*window.holes, *pauses), window.start_ns, window.end_ns)
+    steps_only = replace(window, holes=holes)
+    return steps_only if steps_only.length_ns > 0 else window
+
+
+def _apart(
+    pieces: Iterable[tuple[int, int]], start_ns: int, end_ns: int
+) -> tuple[tuple[int, int], ...]:
+    """What of these stretches lies between two times, in order and without overlap."""
+    apart = []
+    covered = start_ns
+    for first, last in sorted(pieces):
+        first, last = max(first, covered), min(last, end_ns)
+        if first < last:
+            apart.append((first, last))
+            covered = last
+    return tuple(apart)
 
 
 def stretches(loop: Loop) -> tuple[tuple[int, int], ...]:

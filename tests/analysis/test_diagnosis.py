@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 
 from pipeprof.analysis.analyse import analyse
@@ -27,6 +28,7 @@ from pipeprof.recording import (
     Stage,
     StageKind,
 )
+from pipeprof.series import Binned
 from tests.builders import (
     MS,
     PID,
@@ -694,6 +696,37 @@ def test_a_long_wait_for_an_epoch_does_not_make_a_busy_stage_idle() -> None:
     said = planted(stage(cost_ns=24 * MS), during=fit)
 
     assert "busy 80 % of the time" in said.evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("cost_ms", "cpu", "pace", "cause"),
+    [
+        (48, 0.95, "without a pause", Cause.CPU_SATURATED),
+        (48, 0.25, "without a pause", Cause.TOO_FEW_WORKERS),
+        (10, 0.25, "busy 20 % of the time", Cause.TOO_FEW_WORKERS),
+    ],
+)
+def test_a_pause_between_epochs_makes_nothing_idle(
+    cost_ms: int, cpu: float, pace: str, cause: Cause
+) -> None:
+    fed_by = dataclasses.replace(SEQUENCE, workers=2)
+    fit = loop(steps=120, wait_ns=15 * MS, epochs=2, pause_ns=6 * SECOND, fed_by=fed_by)
+    in_steps = np.repeat([1, 0, 1], [3, 12, 3])[:, None] * SECOND // 2
+
+    def only_in_steps(*per_s: float) -> Binned:
+        sums = np.round(in_steps * np.array(per_s)).astype(np.int64)
+        return Binned(start_ns=fit.start_ns, width_ns=SECOND // 2, sums=sums)
+
+    at_work = cost_ms / 25
+    works = dataclasses.replace(
+        stage("Images", StageKind.SEQUENCE, during=fit, lanes=spread_over(range(1, 3))),
+        work=only_in_steps(40 / SECOND, at_work, at_work, at_work, 0, 0),
+    )
+    used = Cpu(cores=4, limit=None, used=only_in_steps(4 * cpu))
+    said = planted(works, during=fit, lanes=workers(2, fit), cpu=used)
+
+    assert f"works {cost_ms}.0 ms per step, in 2 worker processes, {pace}" in said.evidence[0]
+    assert said.cause is cause
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Keras 2 (``tf_keras``) is seen as Keras 3 is, with the workers that it takes on ``fit``."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import pipeprof
+from pipeprof.analysis.analyse import analyse
 from pipeprof.recording import InputKind, LoopKind, StageKind, WaitSource
 from pipeprof.runs import read_run
 from tests.integration.feeds import (
@@ -98,6 +100,25 @@ def test_workers_are_what_fit_was_told(processes: bool, tmp_path: Path) -> None:
     assert (loop.step_count, loop.sample_count) == (BATCHES, BATCHES * BATCH)
     transport = [stage for stage in prof.result.stages if stage.kind is StageKind.TRANSPORT]
     assert len(transport) == processes
+
+
+class SlowDigits(OldDigits):
+    def __getitem__(self, index: int) -> Batch:
+        time.sleep(0.1)
+        return super().__getitem__(index)
+
+
+def test_workers_that_never_rest_are_busy_whatever_lies_between_epochs(tmp_path: Path) -> None:
+    with pipeprof.profile(SlowDigits(), logdir=tmp_path) as prof:
+        fit(prof.dataset, workers=2, epochs=2)
+    [found] = analyse(prof.result).loops
+    steps = found.loop.steps
+    first = steps.epoch.tolist().index(1)
+    pause_ns = steps.start_ns[first] - steps.end_ns[first - 1]
+    assert pause_ns > steps.end_ns[-1] - steps.start_ns[first]
+    [said] = [one for one in found.diagnosis.evidence if "in 2 workers" in one]
+    busy = re.search(r"busy (\d+) %", said)
+    assert busy is None or int(busy[1]) > 60, said
 
 
 def slow_batches() -> Iterator[Batch]:
