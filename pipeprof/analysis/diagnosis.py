@@ -4,6 +4,7 @@ import math
 
 from pipeprof.analysis.advice import give_advice
 from pipeprof.analysis.bottleneck import find_bottleneck, needed_ms
+from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM, bound_by_wait
 from pipeprof.analysis.case import Case, Seen
 from pipeprof.analysis.causes import find_cause
 from pipeprof.analysis.costs import Use
@@ -16,11 +17,6 @@ from pipeprof.analysis.findings import (
 )
 from pipeprof.analysis.loops import LoopTimes
 from pipeprof.recording import Loop, Overhead, StageKind, WaitSource
-
-# XProf's borders of the wait ratio: from the first a loop is input-bound, under the second
-# compute-bound.
-INPUT_FROM = 0.20
-COMPUTE_BELOW = 0.05
 
 LEAST_STEPS = 10
 
@@ -65,9 +61,7 @@ def find_bound(times: LoopTimes) -> Bound:
     ratio = deciding_ratio(times)
     if ratio is None or times.measured < LEAST_STEPS:
         return Bound.UNKNOWN
-    if ratio >= INPUT_FROM:
-        return Bound.INPUT
-    return Bound.COMPUTE if ratio < COMPUTE_BELOW else Bound.BALANCED
+    return bound_by_wait(ratio)
 
 
 def deciding_ratio(times: LoopTimes) -> float | None:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from pipeprof.analysis.bounds import COMPUTE_BELOW, bound_by_wait, wait_percent
 from pipeprof.analysis.causes import BLOCKING_BELOW, CROWDED_FROM
-from pipeprof.analysis.diagnosis import COMPUTE_BELOW, INPUT_FROM
 from pipeprof.analysis.doings import (
     Doing,
     doing_of,
@@ -171,8 +171,9 @@ def _verdict(watched: _Watched) -> tuple[Bound, float, str]:
         if any(is_of_sequence(stack) and stack.tid in watched.feeders for stack, _ in watched.told):
             # Keras takes these batches one by one, without a buffer between them and the training.
             return (
-                *_by_wait(asked, 0.8),
-                f"A batch was being waited for {percent(asked)} of the time.",
+                bound_by_wait(asked),
+                0.8,
+                f"A batch was being waited for {wait_percent(asked)} of the time.",
             )
         if watched.feeders:
             return _by_rest(asked)
@@ -187,7 +188,7 @@ def _verdict(watched: _Watched) -> tuple[Bound, float, str]:
     if computing + getting < COMPUTE_BELOW:
         return Bound.UNKNOWN, 0.0, "No thread was seen training: it may be starting, or at its end."
     # What the script does between steps may be the making of batches, or anything else.
-    bound, confidence = _by_wait(own + getting, 0.6 if own > getting else 0.8)
+    bound, confidence = bound_by_wait(own + getting), 0.6 if own > getting else 0.8
     if bound is Bound.COMPUTE:
         sentence = (
             f"The thread that trains spent {percent(computing)} of the time in training steps."
@@ -198,14 +199,10 @@ def _verdict(watched: _Watched) -> tuple[Bound, float, str]:
             "any training step; if that makes the batches, training waits for it."
         )
     else:
-        sentence = f"The thread that trains spent {percent(getting)} of the time getting batches."
+        sentence = (
+            f"The thread that trains spent {wait_percent(getting)} of the time getting batches."
+        )
     return bound, confidence, sentence
-
-
-def _by_wait(share: float, confidence: float) -> tuple[Bound, float]:
-    if share >= INPUT_FROM:
-        return Bound.INPUT, confidence
-    return Bound.COMPUTE if share < COMPUTE_BELOW else Bound.BALANCED, confidence
 
 
 def _by_rest(busy: float) -> tuple[Bound, float, str]:

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from pipeprof.analysis.bounds import wait_percent
 from pipeprof.analysis.findings import Findings
 from pipeprof.figures.figure import Figure, Json, Table, View, label, short
 from pipeprof.figures.theme import COMPUTE, INPUT, LEGEND, UNKNOWN, WAIT
-from pipeprof.wording import VERDICTS, duration, percent
+from pipeprof.wording import VERDICTS, duration
 
 MOST_RUNS = 8
 MOST_STAGES = 10
@@ -51,7 +52,9 @@ def _steps(named: Named) -> View:
                 VERDICTS[said.bound] if said else _MISSING,
                 _MISSING if step_ms is None else duration(step_ms),
                 _MISSING if wait_ms is None else duration(wait_ms),
-                _MISSING if said is None or said.wait_ratio is None else percent(said.wait_ratio),
+                _MISSING
+                if said is None or said.wait_ratio is None
+                else wait_percent(said.wait_ratio),
             )
         )
     return View(

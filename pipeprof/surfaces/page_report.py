@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from pipeprof.analysis.bounds import wait_percent
 from pipeprof.analysis.findings import (
     Advice,
     Bound,
@@ -116,7 +117,7 @@ def _share_bar(said: Diagnosis) -> Markup | None:
         element("div", class_="wait", style=f"width:{wait}"),
         class_="share",
         role="img",
-        aria_label=f"{percent(said.wait_ratio)} of a step is waiting.",
+        aria_label=f"{wait_percent(said.wait_ratio)} of a step is waiting.",
     )
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+from pipeprof.analysis.bounds import wait_percent
 from pipeprof.analysis.findings import LoopFinding
 from pipeprof.surfaces.sentences import overlap
-from pipeprof.wording import duration, input_place, percent, rate
+from pipeprof.wording import duration, input_place, rate
 
 
 def _step(main: LoopFinding) -> str | None:
@@ -16,7 +17,7 @@ def _wait(main: LoopFinding) -> str | None:
     said = main.diagnosis
     if said.wait_ms is None or said.wait_ratio is None:
         return None
-    return f"{duration(said.wait_ms.mean)} ({percent(said.wait_ratio)})"
+    return f"{duration(said.wait_ms.mean)} ({wait_percent(said.wait_ratio)})"
 
 
 def _overlap(main: LoopFinding) -> str | None:

@@ -7,6 +7,7 @@ what else a surface needs (escaping, colours) is its own.
 from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.autotune import say_tuned
+from pipeprof.analysis.bounds import bound_by_wait, wait_percent
 from pipeprof.analysis.epoch_starts import say_starts
 from pipeprof.analysis.findings import (
     Advice,
@@ -111,10 +112,18 @@ def waiting(said: Diagnosis) -> str:
     """How much of a step is waiting, or why that is not known."""
     if said.bound is Bound.UNKNOWN or said.wait_ratio is None:
         return _why_unknown(said)
-    if said.cause is Cause.EPOCH_START and said.whole_wait_ratio is not None:
-        return f"{percent(said.whole_wait_ratio)} of the time waits for data, mostly where epochs begin"
+    if _by_epoch_starts(said) and said.whole_wait_ratio is not None:
+        whole = wait_percent(said.whole_wait_ratio)
+        return f"{whole} of the time waits for data, mostly where epochs begin"
     ready = "the input keeps up: " if said.bound is Bound.COMPUTE else ""
-    return f"{ready}{percent(said.wait_ratio)} of each step waits for data"
+    return f"{ready}{wait_percent(said.wait_ratio)} of each step waits for data"
+
+
+def _by_epoch_starts(said: Diagnosis) -> bool:
+    """Whether the verdict is not about the steps within epochs."""
+    if said.cause is Cause.EPOCH_START:
+        return True
+    return said.wait_ratio is not None and bound_by_wait(said.wait_ratio) is not said.bound
 
 
 def _why_unknown(said: Diagnosis) -> str:
@@ -284,8 +293,8 @@ def loop_line(found: LoopFinding, loops: Sequence[Loop]) -> str:
     loop, said = found.loop, found.diagnosis
     inside = "" if loop.parent is None else f" inside {kind_of(loops[loop.parent])}"
     pace = "" if said.step_ms is None else f", step {duration(said.step_ms.mean)}"
-    waits = "" if said.wait_ratio is None else f", waits {percent(said.wait_ratio)}"
-    if said.cause is Cause.EPOCH_START:
+    waits = "" if said.wait_ratio is None else f", waits {wait_percent(said.wait_ratio)}"
+    if said.bound is not Bound.UNKNOWN and _by_epoch_starts(said):
         waits = f", {waiting(said)}"
     steps = count(loop.step_count, "step")
     return f"{kind_of(loop)}{inside}, {steps}: {VERDICTS[said.bound]}{pace}{waits}"

@@ -256,6 +256,23 @@ def test_a_balanced_run_names_its_bottleneck_too():
     assert "Why    decode (train.py:41) takes 20.0 ms a step" in report
 
 
+def test_no_share_of_waiting_is_rounded_onto_a_border_of_the_verdict():
+    main = loop_finding(said=diagnosis(Bound.BALANCED, wait_ms=19.6, compute_ms=80.4))
+    other = loop_finding(said=diagnosis(Bound.COMPUTE, wait_ms=4.97, compute_ms=95.03))
+    said = replace(findings(main=main), loops=(main, other))
+    report = render_report(said)
+    assert "BALANCED   19.6 % of each step waits for data" in report
+    assert "COMPUTE-BOUND, step 100 ms, waits 4.97 %" in report
+    assert "19.6 ms (19.6 %)" in render_side_by_side([("a", said)])
+
+
+def test_epochs_that_begin_slowly_are_told_where_they_alone_make_the_verdict():
+    said = replace(diagnosis(Bound.INPUT, wait_ms=1.0, compute_ms=9.0), whole_wait_ratio=0.4)
+    assert "40 % of the time waits for data, mostly where epochs begin" in render_report(
+        findings(main=loop_finding(said=said))
+    )
+
+
 def test_evidence_that_begins_with_the_bottleneck_is_not_introduced():
     said = diagnosis(slowest=bottleneck(), evidence=("decode (train.py:41) never rests.",))
     report = render_report(findings(main=loop_finding(said=said)))
