@@ -22,6 +22,9 @@ SAMPLE_S = 0.5
 DRIVER = Path("/proc/driver/nvidia")
 _FRAMEWORKS = ("tensorflow", "jax", "torch")
 _US_PER_S = 1_000_000
+# The driver notes processes now and then, and only those that used a GPU: without a note for so long
+# a process has used none.
+_IDLE_AFTER_NS = 2_000_000_000
 
 
 def visible_devices(listed: str | None, uuids: Sequence[str]) -> list[int]:
@@ -47,12 +50,18 @@ def visible_devices(listed: str | None, uuids: Sequence[str]) -> list[int]:
 
 @dataclass(slots=True)
 class _Gpu:
-    """A GPU that the training can see; ``asked_us`` is up to when its processes were asked for."""
+    """A GPU that the training can see.
+
+    Attributes:
+        asked_us: up to when its processes were asked for.
+        used_ns: when the training's use of it was noted last.
+    """
 
     name: str
     model: str
     handle: Any
     asked_us: int = 0
+    used_ns: int | None = None
     lost: bool = False
 
 
@@ -149,7 +158,7 @@ class GpuSampler:
             gpu, now, lambda: _memory(nvml, handle), DeviceLevel.MEMORY, DeviceLevel.MEMORY_ROOM
         )
         self._ask(gpu, now, lambda: _own_memory(nvml, handle, pids), DeviceLevel.OWN_MEMORY)
-        self._ask(gpu, now, lambda: _own_use(nvml, gpu, pids), DeviceLevel.OWN_UTILISATION)
+        self._ask(gpu, now, lambda: _own_use(nvml, gpu, pids, now), DeviceLevel.OWN_UTILISATION)
         self._ask(gpu, now, lambda: _power(nvml, handle), DeviceLevel.POWER)
         self._ask(gpu, now, lambda: _clock(nvml, handle), DeviceLevel.SM_CLOCK)
 
@@ -207,16 +216,20 @@ def _own_memory(nvml: Any, handle: Any, pids: set[int]) -> Mapping[DeviceLevel, 
     return {DeviceLevel.OWN_MEMORY: sum(own)}
 
 
-def _own_use(nvml: Any, gpu: _Gpu, pids: set[int]) -> Mapping[DeviceLevel, int]:
+def _own_use(nvml: Any, gpu: _Gpu, pids: set[int], now: int) -> Mapping[DeviceLevel, int]:
     """The training's part, from what the driver noted of each process since it was asked last."""
-    samples = nvml.nvmlDeviceGetProcessUtilization(gpu.handle, gpu.asked_us)
+    samples: Sequence[Any] = ()
+    with suppress(nvml.NVMLError_NotFound):  # no process used it
+        samples = nvml.nvmlDeviceGetProcessUtilization(gpu.handle, gpu.asked_us)
     latest_us = max((sample.timeStamp for sample in samples), default=gpu.asked_us)
     # Processes that were not asked for in the last second may be long gone.
     fresh = [sample for sample in samples if sample.timeStamp > latest_us - _US_PER_S]
     gpu.asked_us = latest_us
     own = [sample for sample in fresh if sample.pid in pids]
     if not own:
-        return {}
+        idle = gpu.used_ns is not None and now - gpu.used_ns >= _IDLE_AFTER_NS
+        return {DeviceLevel.OWN_UTILISATION: 0} if idle else {}
+    gpu.used_ns = now
     each: dict[int, list[int]] = {}
     for sample in own:
         each.setdefault(sample.pid, []).append(int(sample.smUtil))

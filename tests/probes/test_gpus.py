@@ -54,6 +54,7 @@ class Nvml:
 
     NVML_CLOCK_SM = pynvml.NVML_CLOCK_SM
     NVMLError = pynvml.NVMLError
+    NVMLError_NotFound = pynvml.NVMLError_NotFound
     NVMLError_NotSupported = pynvml.NVMLError_NotSupported
     NVMLError_NoPermission = pynvml.NVMLError_NoPermission
     NVMLError_GpuIsLost = pynvml.NVMLError_GpuIsLost
@@ -197,6 +198,21 @@ def test_a_failure_that_passes_leaves_a_gap() -> None:
     gpu.used = [(os.getpid(), 5_000_000, 10)]
     tried.sample(2 * SECOND)
     assert told(tried)["GPU 0", DeviceLevel.OWN_UTILISATION] == [100_000]
+
+
+@pytest.mark.parametrize("others", [(), [(OTHER_PROCESS, at, 90) for at in range(1_000, 9_000)]])
+def test_a_training_that_was_seen_to_use_a_gpu_and_no_longer_is_does_not_use_it(
+    others: Any,
+) -> None:
+    gpu = Gpu(used=others or pynvml.NVMLError_NotFound())
+    tried = sampler(Nvml([gpu]))
+    tried.sample(0)  # it may have another number to the driver: not known
+    gpu.used = [*others, (os.getpid(), 9_000, 80)]
+    tried.sample(1 * SECOND)
+    gpu.used = others or pynvml.NVMLError_NotFound()
+    for tenths in (15, 25, 30, 35):  # at first the driver may just not have looked again
+        tried.sample(tenths * SECOND // 10)
+    assert told(tried)["GPU 0", DeviceLevel.OWN_UTILISATION] == [800_000, 0, 0]
 
 
 def test_a_gpu_that_is_lost_is_told_once_and_others_go_on() -> None:
