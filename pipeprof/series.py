@@ -190,7 +190,8 @@ class Gauge:
     def mean(self) -> float | None:
         """The mean of all readings, or None without any."""
         count = int(self.counts.sum())
-        return float(self.sums.sum()) / count if count else None
+        # Not as whole numbers: those of bytes in use outgrow them within months.
+        return float(self.sums.sum(dtype=np.float64)) / count if count else None
 
     def high(self) -> int | None:
         """The greatest reading, or None without any."""

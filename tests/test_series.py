@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeprof.analysis.windows import Window
 from pipeprof.series import (
     BINS,
     FIRST_WIDTH_NS,
@@ -16,6 +17,7 @@ from pipeprof.series import (
     IntArray,
     LatestRows,
 )
+from tests import builders
 from tests.builders import MS, SECOND, START_NS
 
 TIMES = st.integers(0, 3 * BINS * FIRST_WIDTH_NS)
@@ -164,6 +166,12 @@ def test_the_latest_rows_stay(most: int, counts: list[int]):
 # Levels
 
 READINGS = st.lists(st.tuples(TIMES, st.integers(0, 20)), max_size=30).map(sorted)
+
+
+def test_the_mean_of_a_gauge_is_right_however_large_its_sum_is():
+    terabytes = builders.gauge(*[5 * 10**18] * 4)  # what bins sum up to in months
+    whole = Window(start_ns=START_NS, end_ns=START_NS + 4 * SECOND, steps=4)
+    assert terabytes.mean() == whole.level(terabytes) == 5e18
 
 
 @given(READINGS, READINGS)

@@ -50,7 +50,7 @@ class Window:
             return None
         chosen = self._bins_of(gauge)
         count = int(gauge.counts[chosen].sum())
-        return float(gauge.sums[chosen].sum()) / count if count else gauge.mean()
+        return float(gauge.sums[chosen].sum(dtype=np.float64)) / count if count else gauge.mean()
 
     def highest(self, gauge: Gauge | None) -> int | None:
         """The greatest reading in it, of the whole run where it holds none, or None without any."""
