@@ -215,7 +215,6 @@ class Collector:
         self._samplers = samplers
         self._checkpoint = checkpoint
         self._worker_ended = worker_ended
-        self._told = 0
         self._checkpointed: Positions = {}
         self._checkpoint_at_s = -CHECKPOINT_S
         self._stop = threading.Event()
@@ -256,9 +255,9 @@ class Collector:
 
     def _new_names(self) -> None:
         lines = self._recorder.names.lines
-        end = len(lines)
-        self._accumulator.tell(self._recorder.pid, lines[self._told : end])
-        self._told = end
+        new = lines[:]
+        self._accumulator.tell(self._recorder.pid, new)
+        del lines[: len(new)]  # others may have added some
 
     def _run(self) -> None:
         tasks = [

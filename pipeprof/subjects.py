@@ -244,6 +244,8 @@ class Subjects:
             name = f"worker {slot + 1}"
         elif _is_further(facts):
             identity = (name,)
+        elif "pid" in facts:  # another program: it may be called again and again
+            identity = (name, role.value)
         key = _lane_key(identity)
         index = self._index.get(key)
         if index is None and len(self.lanes) >= MOST_OF_A_TYPE and not _is_further(facts):

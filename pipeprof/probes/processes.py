@@ -29,18 +29,22 @@ _HELPERS = {
 }
 
 
-def describe_process(pid: int, proc: Path = PROC) -> tuple[str, Role]:
+def describe_process(
+    pid: int, proc: Path = PROC, before: tuple[str, Role] = WORKER
+) -> tuple[str, Role]:
     """A process below this one of which no record is known: its name, and what it is there for.
 
     What was forked from this process or spawned by Python's multiprocessing is a worker; a program
-    that the user calls is none, nor is what multiprocessing keeps for itself. What has ended was most
-    likely a worker, since Keras makes them anew at each epoch.
+    that the user calls is none, nor is what multiprocessing keeps for itself. What has ended is what
+    it was ``before``, and else was most likely a worker, since Keras makes them anew at each epoch.
     """
     command = _command(pid, proc)
     for said, name in _HELPERS.items():
         if said in command:
             return name, Role.OTHER
-    if not command or _SPAWNED in command or command == _command(os.getpid(), proc):
+    if not command:
+        return before
+    if _SPAWNED in command or command == _command(os.getpid(), proc):
         return WORKER
     try:
         name = (proc / str(pid) / "comm").read_text(errors="replace").strip()

@@ -5,6 +5,7 @@ import os
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ SAMPLE_HZ = 10.0
 # Children are looked for this often, or so many times the cost apart: every thread may have some.
 _LOOK_FOR_CHILDREN_NS = 1_000_000_000
 _CHILDREN_REST = 2000
+# By then all that was recorded of a child that has ended is read, and its lane's number is free.
+_LANE_REST_NS = 10_000_000_000
 # Files kept open, which makes a look cheaper; the training needs descriptors too.
 _MOST_FILES = 256
 
@@ -75,6 +78,8 @@ class ThreadSampler:
         self._files = 0
         self._children: dict[int, Spent] = {}
         self._kinds: dict[int, tuple[str, Role]] = {}
+        self._lanes: dict[int, tuple[int, tuple[str, Role]]] = {}
+        self._free_lanes: deque[tuple[int, int]] = deque()
         self._children_due_ns = 0
         self._process_ns = time.process_time_ns()
         self._last_ns: int | None = None
@@ -87,9 +92,7 @@ class ThreadSampler:
         self._process_ns = process_ns
         recording = frozenset(self._workers())
         for pid, spent in self._sample_children(now, recording).items():
-            name, role = WORKER if pid in recording else self._kinds[pid]
-            facts = {"type": "lane", "pid": pid, "name": name, "role": role.value}
-            lane = self._recorder.names.number(facts)
+            lane = self._process_lane(pid, WORKER if pid in recording else self._kinds[pid], now)
             used[lane] = _sum(used.get(lane, NOTHING), spent)
             total += spent[0]
         if self._last_ns is not None:
@@ -181,7 +184,10 @@ class ThreadSampler:
                     spent = process_spent(pid, self._proc) if self._last_ns is None else NOTHING
                     self._children[pid] = spent or NOTHING
             # Told anew, because a process that was just forked may become another program.
-            self._kinds = {pid: describe_process(pid, self._proc) for pid in self._children}
+            self._kinds = {
+                pid: describe_process(pid, self._proc, self._kinds.get(pid, WORKER))
+                for pid in self._children
+            }
             cost_ns = time.thread_time_ns() - begun_ns
             self._children_due_ns = now + max(_LOOK_FOR_CHILDREN_NS, _CHILDREN_REST * cost_ns)
         used = {}
@@ -189,10 +195,35 @@ class ThreadSampler:
             spent = process_spent(pid, self._proc)
             if spent is None:
                 del self._children[pid]
+                self._give_up_lane(pid, now)
             else:
                 self._children[pid] = spent
                 used[pid] = _since(before, spent)
         return used
+
+    def _process_lane(self, pid: int, kind: tuple[str, Role], now: int) -> int:
+        """The number of a child's lane: one of a child that has ended, where there is one.
+
+        Workers may be made anew for every epoch, and programs be called for every file.
+        """
+        lane = self._lanes.get(pid)
+        if lane is not None and lane[1] == kind:
+            return lane[0]
+        self._give_up_lane(pid, now)
+        names = self._recorder.names
+        facts = {"type": "lane", "pid": pid, "name": kind[0], "role": kind[1].value}
+        if self._free_lanes and self._free_lanes[0][0] <= now:
+            number = self._free_lanes.popleft()[1]
+            names.tell(number, facts)
+        else:
+            number = names.new(facts)
+        self._lanes[pid] = number, kind
+        return number
+
+    def _give_up_lane(self, pid: int, now: int) -> None:
+        lane = self._lanes.pop(pid, None)
+        if lane is not None:
+            self._free_lanes.append((now + _LANE_REST_NS, lane[0]))
 
 
 def _first_numbers(descriptor: int) -> Spent:

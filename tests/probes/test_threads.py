@@ -1,4 +1,5 @@
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeprof import names
+from pipeprof.accumulator import Accumulator
+from pipeprof.collector import Collector
 from pipeprof.probes import threads
 from pipeprof.probes.processes import children_of, process_spent
 from pipeprof.probes.threads import ThreadSampler
@@ -247,6 +251,48 @@ def test_a_child_born_later_has_used_all_its_time_since_and_goes_in_silence(
     sampler.sample(3 * SECOND)
 
     assert used(sampler, of=WORKER_PROCESS) == [(WORKER_PROCESS, 1, 2, 4 * TICK_MS)]
+
+
+def test_children_without_end_need_no_more_names_than_there_are_at_once(
+    system: FakeSystem, sampler: ThreadSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "_CHILDREN_REST", 0)
+    monkeypatch.setattr(names, "MOST_OF_A_TYPE", 20)
+    generations = 40  # of two children each
+    collected = Accumulator(start_ns=0, warmup=5)
+    collector = Collector(sampler._recorder, collected)
+    system.thread(os.getpid(), spent_ms=0)
+    sampler.sample(0)
+    for second in range(1, 2 * generations, 2):
+        worker, called = 10 * second, 10 * second + 1
+        for pid, command in ((worker, OWN_COMMAND), (called, b"ffmpeg")):
+            system.process(pid, ticks=4, name=command.decode(), command=command)
+        system.children(os.getpid(), worker, called)
+        sampler.sample(second * SECOND)
+        collector.drain()
+        for pid in (worker, called):
+            shutil.rmtree(system.root / str(pid))
+            collected.forget(pid)
+        system.children(os.getpid())
+        sampler.sample((second + 1) * SECOND)
+    assert collected.subjects.warnings == []
+    lanes = {lane.name: n for n, lane in enumerate(collected.subjects.lanes)}
+    for name in ("worker 1", "ffmpeg"):
+        used_ns = int(collected.lane_cpu.freeze(lanes.pop(name)).total()[0])
+        assert used_ns == generations * 4 * TICK_MS * MS
+    assert len(lanes) <= 2  # threads
+    assert len(sampler._recorder.names.lines) < 10
+
+
+def test_a_called_program_that_has_ended_is_no_worker(
+    system: FakeSystem, sampler: ThreadSampler
+) -> None:
+    system.process(41, ticks=1, name="ffmpeg", command=b"ffmpeg")
+    system.children(os.getpid(), 41)
+    for second in range(1, 9, 2):
+        sampler.sample(second * SECOND)
+        (system.root / "41" / "cmdline").write_bytes(b"")  # nobody has asked yet how it ended
+    assert {event.name for event in recorded(sampler)} == {"ffmpeg"}
 
 
 def test_children_that_record_are_looked_at_too(system: FakeSystem) -> None:
