@@ -4,9 +4,10 @@ Text that comes from a run (names, paths, messages) is untrusted: `clean` makes 
 """
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from pipeprof.analysis.findings import Bound, Cause, InputFinding
+from pipeprof.analysis.findings import Bottleneck, Bound, Cause, InputFinding, StageFinding
 from pipeprof.recording import RunInfo, Stage, WaitSource
 
 VERDICTS = {
@@ -36,6 +37,11 @@ SOURCES = {
 }
 
 CUT_OFF = "The recording was cut off; this is what could be recovered of it."
+
+# Stages that nobody wrote and that work less than this in a step are told in one line.
+_MINOR_MS = 0.01
+
+_ADDED = "added by "
 
 _VERSION = re.compile(r"V\d+$")
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -130,6 +136,34 @@ def where(stage: Stage) -> str | None:
     if stage.location:
         return stage.location.short
     return f"({stage.remark})" if stage.remark else None
+
+
+def worth_a_row(
+    stages: Sequence[StageFinding], slowest: Bottleneck | None
+) -> tuple[Sequence[StageFinding], Sequence[StageFinding]]:
+    """The stages to list each by itself, and those that the user did not write and that cost nothing.
+
+    What the training takes from is listed: how full its buffer is says more than its cost.
+    """
+    minor = [
+        found
+        for found in stages
+        if found.cost_ms < _MINOR_MS
+        and (found.stage.remark or "").startswith(_ADDED)
+        and found.stage.location is None
+        and found.stage.parent is not None
+        and (slowest is None or found.index != slowest.index)
+    ]
+    if len(minor) < 2:
+        return stages, ()
+    folded = {found.index for found in minor}
+    return [found for found in stages if found.index not in folded], minor
+
+
+def added_by(stages: Sequence[StageFinding]) -> str:
+    """``added by Keras and tf.data``: whose these stages are, none of them the user's."""
+    remarks = {(found.stage.remark or "").split(";")[0] for found in stages}
+    return _ADDED + " and ".join(sorted(remark.removeprefix(_ADDED) for remark in remarks))
 
 
 def as_it_runs(stage: Stage) -> str | None:

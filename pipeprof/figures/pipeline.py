@@ -1,13 +1,13 @@
 """The pipeline as a graph from its sources down to the training, each stage with what it costs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.findings import Bottleneck, Findings, LoopFinding, StageFinding
 from pipeprof.figures.figure import Figure, Json, Table, View, label, short
 from pipeprof.figures.flow import Flow, lay_out
 from pipeprof.figures.stage_text import buffer_fill, explain, notes_below, parallel_calls
 from pipeprof.figures.theme import COMPUTE, INPUT, LINE, OTHER, WAIT
-from pipeprof.wording import count, duration, percent, ran_on, runs_as, where
+from pipeprof.wording import added_by, count, duration, percent, ran_on, runs_as, where, worth_a_row
 
 MOST_ROWS = 28
 MOST_TABLE_ROWS = 300
@@ -26,6 +26,11 @@ _LABELS_PX = _GRAPH_PX - 30
 _NAME_PX = 7.4
 _NOTE_PX = 5.9
 _NONE = "\N{EN DASH}"
+
+_NAMES = ("written as", "runs as")
+_REST = ("work a step", "at once", "buffer", "on a CPU", "ran on")
+_COLUMNS = ("stage", "where", *_NAMES, *_REST)
+_WITHOUT_NAMES = ("stage", "where", *_REST)
 
 
 def pipeline_figure(findings: Findings) -> Figure | None:
@@ -234,35 +239,41 @@ def _text(text: str, flow: Flow, row: int) -> Json:
 
 
 def _table(stages: tuple[StageFinding, ...], slowest: Bottleneck | None) -> Table:
-    by_cost = sorted(stages, key=lambda each: -each.cost_ms)
+    listed, minor = worth_a_row(stages, slowest)
+    by_cost = sorted(listed, key=lambda each: -each.cost_ms)
     dearest = {each.index for each in by_cost[:MOST_TABLE_ROWS]}
     # Only tf.data runs something else than what was written.
     of_tf_data = any(each.stage.runs_as for each in stages)
-    names = ("written as", "runs as") if of_tf_data else ()
+    columns = _COLUMNS if of_tf_data else _WITHOUT_NAMES
+    cells = [_cells(each, slowest) for each in listed if each.index in dearest]
+    if minor:
+        cells.append(_cells_of_several(minor))
     return Table(
-        columns=(
-            "stage",
-            "where",
-            *names,
-            "work a step",
-            "at once",
-            "buffer",
-            "on a CPU",
-            "ran on",
-        ),
-        rows=tuple(
-            (
-                each.stage.name
-                + (" (bottleneck)" if slowest and each.index == slowest.index else ""),
-                where(each.stage) or _NONE,
-                *((each.stage.written or _NONE, runs_as(each.stage) or _NONE) if names else ()),
-                duration(each.cost_ms),
-                _NONE if each.parallelism is None else parallel_calls(each).replace(" at once", ""),
-                _NONE if each.buffer_mean is None else buffer_fill(each),
-                _NONE if each.cpu_ratio is None else percent(each.cpu_ratio),
-                ran_on(each.lanes) or _NONE,
-            )
-            for each in stages
-            if each.index in dearest
-        ),
+        columns=columns,
+        rows=tuple(tuple(row.get(column, _NONE) for column in columns) for row in cells),
     )
+
+
+def _cells(each: StageFinding, slowest: Bottleneck | None) -> dict[str, str]:
+    """What is known of a stage, by column."""
+    mark = " (bottleneck)" if slowest and each.index == slowest.index else ""
+    calls = None if each.parallelism is None else parallel_calls(each).replace(" at once", "")
+    told = {
+        "where": where(each.stage),
+        "written as": each.stage.written,
+        "runs as": runs_as(each.stage),
+        "at once": calls,
+        "buffer": None if each.buffer_mean is None else buffer_fill(each),
+        "on a CPU": None if each.cpu_ratio is None else percent(each.cpu_ratio),
+        "ran on": ran_on(each.lanes),
+    }
+    known = {column: value for column, value in told.items() if value}
+    return {"stage": f"{each.stage.name}{mark}", "work a step": duration(each.cost_ms), **known}
+
+
+def _cells_of_several(minor: Sequence[StageFinding]) -> dict[str, str]:
+    return {
+        "stage": f"{count(len(minor), 'stage')} more",
+        "where": f"({added_by(minor)})",
+        "work a step": duration(sum(each.cost_ms for each in minor)),
+    }

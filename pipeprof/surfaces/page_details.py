@@ -47,20 +47,20 @@ def details(findings: Findings, figures: Sequence[Figure]) -> Markup:
             *_fact("Versions", _versions(findings)),
             class_="facts",
         ),
-        _stages(figures),
+        _stages(figures, len(findings.stages)),
         _lanes(findings.lanes),
         class_="details",
     )
 
 
-def _stages(figures: Sequence[Figure]) -> Markup | None:
+def _stages(figures: Sequence[Figure], stages: int) -> Markup | None:
     """The table of the pipeline, in sight and on paper where it is not long."""
     held = next((figure.views[0].table for figure in figures if figure.key == "pipeline"), None)
     if held is None:
         return None
     return element(
         "details",
-        element("summary", f"Stages ({len(held.rows)})"),
+        element("summary", f"Stages ({stages})"),
         table(held.columns, held.rows),
         open=len(held.rows) <= MOST_STAGES_OPEN,
     )

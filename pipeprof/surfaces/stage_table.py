@@ -19,7 +19,16 @@ from pipeprof.surfaces.text_layout import (
     shorten_location,
     shown,
 )
-from pipeprof.wording import as_it_runs, count, duration, percent, ran_on, where
+from pipeprof.wording import (
+    added_by,
+    as_it_runs,
+    count,
+    duration,
+    percent,
+    ran_on,
+    where,
+    worth_a_row,
+)
 
 MOST_STAGES = 12
 
@@ -30,16 +39,21 @@ def stage_table(
     """A row for each of the dearest stages, in their order; ``slowest`` is marked."""
     if not stages:
         return None
-    by_cost = sorted(stages, key=lambda found: found.cost_ms, reverse=True)
+    listed, minor = worth_a_row(stages, slowest)
+    by_cost = sorted(listed, key=lambda found: found.cost_ms, reverse=True)
     dearest = {found.index for found in by_cost[:MOST_STAGES]}
-    rows = [found for found in stages if found.index in dearest]
+    rows = [found for found in listed if found.index in dearest]
     table = column_table(_stage_columns(rows, slowest), width)
     notes = _running_lines([found.stage for found in rows], width - INDENT)
     left_out = by_cost[MOST_STAGES:]
-    if left_out:
-        cost = duration(sum(found.cost_ms for found in left_out))
-        notes.insert(0, f"and {count(len(left_out), 'stage')} more, {cost} of work a step in all")
+    folded = ((left_out, ""), (minor, f" ({added_by(minor)})"))
+    notes[:0] = [_in_a_line(stages, whose) for stages, whose in folded if stages]
     return Group(table, *(indented(Text(note, "dim")) for note in notes))
+
+
+def _in_a_line(stages: Sequence[StageFinding], whose: str) -> str:
+    cost = duration(sum(found.cost_ms for found in stages))
+    return f"and {count(len(stages), 'stage')} more{whose}, {cost} of work a step in all"
 
 
 def _running_lines(stages: Sequence[Stage], width: int) -> list[str]:

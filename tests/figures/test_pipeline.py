@@ -83,6 +83,15 @@ def test_where_nothing_runs_under_another_name_the_table_has_no_column_for_it() 
     assert all(len(row) == len(drawn.table.columns) for row in drawn.table.rows)
 
 
+def test_stages_that_nobody_wrote_and_that_cost_nothing_share_a_row_of_the_table() -> None:
+    added = [replace(tf(f"zip_{number}", 0), remark="added by Keras") for number in range(3)]
+    chain = found_of(tf("prefetch"), *added, costs=(1.0, 0.001, 0.003, 0.02))
+    drawn = view(pipeline_figure(findings(main=loop_finding(), stages=chain)))
+    *rows, last = [row[:3] for row in drawn.table.rows]
+    assert [row[0] for row in rows] == ["prefetch", "zip_2"]
+    assert last == ("2 stages more", "(added by Keras)", "<0.01 ms")
+
+
 def test_hundreds_of_stages_make_a_picture_of_a_bounded_size() -> None:
     chain = [tf(f"map_{number}", number - 1 if number else None) for number in range(300)]
     costs = tuple(float(number) for number in range(300))

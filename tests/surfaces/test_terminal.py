@@ -13,6 +13,7 @@ from pipeprof.analysis.findings import (
     Findings,
     HotLine,
     OverheadFinding,
+    StageFinding,
     Verified,
 )
 from pipeprof.levels import DeviceLevel
@@ -337,6 +338,27 @@ def test_many_loops_and_stages_are_summed_up():
     assert "and 2 stages more, 21.0 ms of work a step in all" in report
     assert "stage1 " not in report
     assert "stage2 " in report
+
+
+def by_keras(name: str, index: int, cost_ms: float, parent: int | None = 0) -> StageFinding:
+    added = stage(name, location=None, remark="added by Keras", parent=parent)
+    return stage_finding(added, index=index, cost_ms=cost_ms)
+
+
+def test_stages_that_nobody_wrote_and_that_cost_nothing_are_one_line():
+    asked = by_keras("prefetch", 0, 0.001, parent=None)  # the training takes from it
+    dear = by_keras("shuffle", 1, 0.01)
+    own = stage_finding(stage("tiny"), index=2, cost_ms=0.001)
+    cheap = tuple(by_keras(f"repeat{number}", 3 + number, 0.009) for number in range(3))
+    told = findings(main=loop_finding(), stages=(asked, dear, own, *cheap))
+    report = render_report(told)
+    assert all(name in report for name in ("prefetch ", "shuffle ", "tiny "))
+    assert "repeat" not in report
+    assert "and 3 stages more (added by Keras), 0.03 ms of work a step in all" in report
+    assert "more" not in render_report(replace(told, stages=(asked, dear, own, cheap[0])))
+    slow = replace(bottleneck("repeat1"), index=4)
+    blamed = replace(told, main=loop_finding(said=diagnosis(slowest=slow)))
+    assert "> repeat1 " in render_report(blamed)
 
 
 def test_nothing_from_the_run_is_markup_or_steers_the_terminal():
