@@ -3,6 +3,7 @@
 Looks at files and at the metadata of packages; loads no framework. Changes nothing.
 """
 
+import contextlib
 import importlib.metadata
 import json
 import multiprocessing
@@ -12,12 +13,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 
 from pipeprof import machine
 from pipeprof.cgroups import ControlGroups
@@ -193,12 +194,12 @@ def check_fit(versions: Versions, needs: Mapping[str, Sequence[str]]) -> Check:
     """
     name = "versions"
     misfits = [
-        f"{package} {versions[package]} needs {need}, found {versions[need.name]}"
+        f"{package} {versions[package]} needs {need}, found {found}"
         for package, lines in needs.items()
-        for need in map(Requirement, lines)
-        if need.name in versions
+        for need in _requirements(lines)
+        if (found := versions.get(_plain_name(need.name))) is not None
         and (need.marker is None or need.marker.evaluate({"extra": ""}))
-        and not need.specifier.contains(versions[need.name], prereleases=True)
+        and not need.specifier.contains(found, prereleases=True)
     ]
     former = versions.get("tensorboard-plugin-profile")
     if misfits:
@@ -290,10 +291,21 @@ def _broken(name: str, found: str, remedy: str) -> Check:
 def installed_versions() -> Versions:
     """The versions of all installed packages, by their names in small letters with dashes."""
     return {
-        re.sub(r"[-_.]+", "-", name).lower(): package.version
+        _plain_name(name): version
         for package in importlib.metadata.distributions()
-        if (name := package.metadata["Name"])
+        if (name := package.metadata["Name"]) and (version := package.metadata["Version"])
     }
+
+
+def _plain_name(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
+def _requirements(lines: Sequence[str]) -> Iterator[Requirement]:
+    """What package metadata say that is needed; what says it in a way of its own is passed over."""
+    for line in lines:
+        with contextlib.suppress(InvalidRequirement):
+            yield Requirement(line)
 
 
 def home_folder() -> Path:

@@ -77,6 +77,9 @@ def _with_what_is_read(profile: Profile, taken: TakenWindow) -> Profile:
         return _with_window(profile, taken)
     except (RunDamaged, OSError) as error:
         return _with_warning(profile, f"A trace could not be read: {error}")
+    except Exception as error:  # of memory, above all: what was recorded is worth more
+        kind = type(error).__name__
+        return _with_warning(profile, f"A trace could not be read ({kind}: {error}).")
 
 
 def _with_window(profile: Profile, taken: TakenWindow) -> Profile:

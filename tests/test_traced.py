@@ -112,6 +112,19 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_kept(tmp_path, monkeypatch)
     assert "too large" in with_windows(recorded(), (whole,)).run.warnings[0]
 
 
+def test_a_trace_that_no_memory_is_left_for_does_not_cost_the_recording(tmp_path, monkeypatch):
+    def read(path):
+        raise MemoryError
+
+    monkeypatch.setattr(traced, "read_trace", read)
+    seen = with_windows(recorded(), (taken(trace_of(), tmp_path, 10, 1),))
+    assert [loop.step_count for loop in seen.loops] == [
+        loop.step_count for loop in recorded().loops
+    ]
+    (warning,) = seen.run.warnings
+    assert "A trace could not be read (MemoryError" in warning
+
+
 def test_many_kernels_are_drawn_as_few_and_counted_as_all(monkeypatch, tmp_path):
     monkeypatch.setattr(traced, "MOST_BUSY_SPANS", 2)
     kernels = tuple(("kernel", 300 + at, 300 + at + 1) for at in (0, 2, 9, 12))

@@ -106,7 +106,7 @@ class Tracing:
 def _flatten(path: Path) -> bool:
     try:
         return flatten_loops_in(path)
-    except (RunDamaged, OSError):  # said already: it was read before
+    except (RunDamaged, OSError, MemoryError):  # said already: it was read before
         return True
 
 

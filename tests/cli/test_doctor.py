@@ -85,6 +85,15 @@ def _says(check: Check) -> tuple[State, str]:
         (doctor.check_stacks(REFUSED, "0", 0), GAP, "it rains | wait for the sun"),
         (doctor.check_fit({}, {}), GOOD, "none of them"),
         (doctor.check_fit({"xprof": "2.22.0", "numpy": "2.0"}, NEEDS), GOOD, "xprof fit"),
+        (doctor.check_fit({"keras": "3.15"}, {"keras": ("no requirement",)}), GOOD, "keras fit"),
+        (
+            doctor.check_fit(
+                {"keras": "3.15", "typing-extensions": "3.0"},
+                {"keras": ("typing_extensions>=4",)},
+            ),
+            GAP,
+            "keras 3.15 needs typing_extensions>=4, found 3.0",
+        ),
         (
             doctor.check_fit({"xprof": "2.22.0", "numpy": "1.20"}, NEEDS),
             GAP,
@@ -184,6 +193,15 @@ def test_a_user_without_a_home_has_the_backend_that_keras_has_by_itself(
 def test_the_installed_versions_are_known_by_their_plain_names() -> None:
     versions = doctor.installed_versions()
     assert {"numpy", "py-spy", "tensorboard"} <= set(versions)
+
+
+def test_a_package_without_a_version_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "odd-1.dist-info").mkdir()
+    (tmp_path / "odd-1.dist-info" / "METADATA").write_text("Name: odd\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "odd" not in doctor.installed_versions()
 
 
 def test_json_says_the_same_as_the_table(command: Command) -> None:
