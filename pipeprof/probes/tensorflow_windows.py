@@ -43,6 +43,7 @@ class TraceWindows:
     Attributes:
         taken: the windows so far.
         tried: how often the profiler was to be turned on.
+        said: whether something was said of the windows.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class TraceWindows:
         self._wanted = wanted
         self._warn = warn
         self.tried = 0
+        self.said = False
         self._next: dict[int, int] = {}
         self._window: ProfilerWindow | None = None
         self._loop: OpenLoop | None = None
@@ -116,7 +118,7 @@ class TraceWindows:
         if self._window is not None:
             self._loop = loop
         else:
-            self._warn(
+            self._say(
                 "TensorFlow's profiler was on already: it is left alone, and no steps are traced "
                 "beside it."
             )
@@ -142,7 +144,7 @@ class TraceWindows:
         finally:
             window.forget()
         if window.given_up:
-            self._warn(
+            self._say(
                 "The training turned TensorFlow's profiler on itself and got it: a window of traced "
                 "steps was given up for that."
             )
@@ -164,7 +166,7 @@ class TraceWindows:
         )
         if size > MOST_BYTES:
             self._steps = min(self._steps, steps) * MOST_BYTES // size
-            self._warn(
+            self._say(
                 f"The trace of {steps} steps has {size / 1e6:,.0f} MB: "
                 + (f"the next has {self._steps} steps." if self._steps else "there is no second.")
             )
@@ -178,6 +180,10 @@ class TraceWindows:
         if mark is not None:
             mark.__exit__(None, None, None)
 
+    def _say(self, sentence: str) -> None:
+        self.said = True
+        self._warn(sentence)
+
     def _guarded(self, action: Callable[..., None], *args: Any) -> None:
         """A window that fails says so, and there are no more."""
         try:
@@ -185,7 +191,7 @@ class TraceWindows:
         except Exception as error:
             self.tried = MOST_TRIED
             self._window = self._loop = None
-            self._warn(
+            self._say(
                 f"Steps could not be traced ({type(error).__name__}: {error}); "
                 "everything else goes on."
             )

@@ -61,6 +61,8 @@ class Tracing:
         taken = self._windows.taken if self._windows is not None else ()
         if taken:
             return self._shown_by_xprof(with_windows(profile, taken))
+        if self._windows is not None and self._windows.said:
+            return profile  # with the reason
         sentence = why_none(
             backend=self._other_backend(),
             loaded=self._windows is not None,

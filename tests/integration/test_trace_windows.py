@@ -176,7 +176,8 @@ def test_a_profiler_that_is_on_is_left_alone(tmp_path: Path) -> None:
     profiler.stop()
     assert list((tmp_path / "own").rglob("*.xplane.pb"))
     assert prof.result.trace_windows == ()
-    assert "was on already" in " ".join(prof.result.run.warnings)
+    [warning] = prof.result.run.warnings
+    assert "was on already" in warning
 
 
 def test_a_session_of_the_profilers_server_is_left_alone(tmp_path: Path) -> None:
