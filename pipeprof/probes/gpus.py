@@ -6,6 +6,7 @@ GPU or its driver does not support is left out.
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -219,9 +220,11 @@ def _own_memory(nvml: Any, handle: Any, pids: set[int]) -> Mapping[DeviceLevel, 
 def _own_use(nvml: Any, gpu: _Gpu, pids: set[int], now: int) -> Mapping[DeviceLevel, int]:
     """The training's part, from what the driver noted of each process since it was asked last."""
     samples: Sequence[Any] = ()
+    # The driver tells the time of day, which may have been set back since.
+    asked_us = min(gpu.asked_us, time.time_ns() // 1000)
     with suppress(nvml.NVMLError_NotFound):  # no process used it
-        samples = nvml.nvmlDeviceGetProcessUtilization(gpu.handle, gpu.asked_us)
-    latest_us = max((sample.timeStamp for sample in samples), default=gpu.asked_us)
+        samples = nvml.nvmlDeviceGetProcessUtilization(gpu.handle, asked_us)
+    latest_us = max((sample.timeStamp for sample in samples), default=asked_us)
     # Processes that were not asked for in the last second may be long gone.
     fresh = [sample for sample in samples if sample.timeStamp > latest_us - _US_PER_S]
     gpu.asked_us = latest_us

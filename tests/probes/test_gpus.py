@@ -215,6 +215,15 @@ def test_a_training_that_was_seen_to_use_a_gpu_and_no_longer_is_does_not_use_it(
     assert told(tried)["GPU 0", DeviceLevel.OWN_UTILISATION] == [800_000, 0, 0]
 
 
+def test_a_clock_that_is_set_back_hides_no_use() -> None:
+    gpu = Gpu(used=[(os.getpid(), time.time_ns() // 1000 + 3600 * 1_000_000, 10)])  # an hour ahead
+    tried = sampler(Nvml([gpu]))
+    tried.sample(1 * SECOND)
+    gpu.used = [(os.getpid(), time.time_ns() // 1000 + 1_000_000, 50)]
+    tried.sample(2 * SECOND)
+    assert told(tried)["GPU 0", DeviceLevel.OWN_UTILISATION] == [100_000, 500_000]
+
+
 def test_a_gpu_that_is_lost_is_told_once_and_others_go_on() -> None:
     lost, other = Gpu(), Gpu(uuid="GPU-bbbb")
     nvml = Nvml([lost, other])
