@@ -4,6 +4,7 @@ Knows no viewer's format.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -284,12 +285,18 @@ def mean_work(findings: Findings) -> Iterator[MeanWork]:
 
 
 def levels_over_time(findings: Findings) -> Iterator[tuple[str, list[int], list[float]]]:
-    """All levels of the run: name, times and values. What was not read has no value."""
+    """All levels of the run: name, times and values. What was not read has no value.
+
+    Viewers take levels of one name for one: of stages named alike, the later ones are numbered.
+    """
+    met: Counter[str] = Counter()
     for name, gauge in _gauges(findings):
         if gauge is not None:
             times_ns, levels = gauge.points()
             if len(times_ns):
-                yield name, times_ns.tolist(), levels.tolist()
+                met[name] += 1
+                number = f" ({met[name]})" if met[name] > 1 else ""
+                yield name + number, times_ns.tolist(), levels.tolist()
     profile = findings.profile
     times_ns, cores = cores_used(profile.cpu)
     if not len(times_ns):

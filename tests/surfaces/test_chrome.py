@@ -163,6 +163,18 @@ def arrows(*spans: Span, **parts: Any) -> list[Event]:
     return [event for event in events if event["ph"] in "sf"]
 
 
+def test_levels_of_stages_named_alike_are_not_mixed() -> None:
+    stages = (
+        builders.stage("Prefetch", StageKind.TF_DATA, during=FIT, buffer=1, location=None),
+        builders.stage("Prefetch", StageKind.TF_DATA, during=FIT, buffer=7, location=None),
+    )
+    counters = [event for event in traced(stages=stages) if event["ph"] == "C"]
+    assert {event["name"]: event["args"]["value"] for event in counters} == {
+        "buffer of Prefetch": 1,
+        "buffer of Prefetch (2)": 7,
+    }
+
+
 def test_an_arrow_follows_a_batch_from_its_worker_to_the_end_of_its_wait() -> None:
     begin, end = arrows(INNER, MADE, TAKEN)
     events = traced(spans=builders.spans(INNER, MADE, TAKEN))
