@@ -18,6 +18,9 @@ from pipeprof.recording import Lane, Role, SpanKind, StageKind, WaitSource
 # A place that works this much of the time works without a pause.
 _NO_PAUSE_FROM = 0.9
 
+# One that works less than this has room left: that it takes one call after the other explains no wait.
+_RESTS_BELOW = 0.5
+
 # Stages that account for less of the wait than this leave something unseen.
 _EXPLAINED_FROM = 0.5
 
@@ -150,13 +153,21 @@ def _bottleneck_at_work(case: Case, worst: Use) -> str:
     # Of the time that the steps took: what stands between epochs is told by itself.
     step = case.seen.times.step
     busy = min(needed_ms(worst, case.seen.uses) / step.mean, 1.0) if step and step.mean else 1.0
-    pace = "without a pause" if busy >= _NO_PAUSE_FROM else f"busy {percent(busy)} of the time"
+    unexplained = busy < _RESTS_BELOW and case.cause in (Cause.SERIAL, Cause.CPU)
+    reason = "" if unexplained else f": {_because(case, worst)}"
     others = len(sharing) - 1
     shared = f" shared with {_count(others, 'other stage')}" if others else ""
     return (
         f"{worst.label} works {milliseconds(worst.cost_ms)} per step, "
-        f"{_how_parallel(worst, case.seen.profile.lanes)}{shared}, {pace}: {_because(case, worst)}."
+        f"{_how_parallel(worst, case.seen.profile.lanes)}{shared}, {_pace(worst, busy)}{reason}."
     )
+
+
+def _pace(worst: Use, busy: float) -> str:
+    if busy >= _NO_PAUSE_FROM:
+        return "without a pause"
+    rests = "" if worst.place.ahead else ", resting while the training computes"
+    return f"busy {percent(busy)} of the time{rests}"
 
 
 def _of_workers(case: Case, worst: Use) -> Iterator[str]:

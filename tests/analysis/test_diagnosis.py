@@ -699,6 +699,37 @@ def test_a_long_wait_for_an_epoch_does_not_make_a_busy_stage_idle() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cost_ms", "prefetched", "ends"),
+    [
+        (0.6, True, "busy 2 % of the time."),
+        (0.6, False, "busy 2 % of the time, resting while the training computes."),
+        (
+            24,
+            True,
+            "busy 80 % of the time: one call after the other; its own CPU time was not measured.",
+        ),
+        (
+            29.4,
+            True,
+            "without a pause: one call after the other; its own CPU time was not measured.",
+        ),
+    ],
+)
+def test_one_call_after_the_other_is_no_reason_for_a_stage_that_rests(
+    cost_ms: float, prefetched: bool, ends: str
+) -> None:
+    fit = loop(LoopKind.CUSTOM, wait_ns=3 * MS, compute_ns=27 * MS, fed_by=TF_DATA)
+    cost_ns = round(cost_ms * MS)
+    prefetch = stage("prefetch", StageKind.TF_DATA, cost_ns=0, location=None, cpu_ratio=None)
+    batch = stage("batch", StageKind.TF_DATA, cost_ns=cost_ns, cpu_ratio=None, during=fit, lanes={})
+    stages = (prefetch, dataclasses.replace(batch, parent=0)) if prefetched else (batch,)
+    said = planted(*stages, during=fit)
+
+    assert (said.bound, said.cause) == (Bound.BALANCED, Cause.SERIAL)
+    assert said.evidence[0].endswith(ends)
+
+
+@pytest.mark.parametrize(
     ("cost_ms", "cpu", "pace", "cause"),
     [
         (48, 0.95, "without a pause", Cause.CPU_SATURATED),
