@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -341,11 +341,19 @@ class Session:
             ImportWatch("keras", self._guarded(lambda: self._install_keras("keras"))),
             ImportWatch("tf_keras", self._guarded(lambda: self._install_keras("tf_keras"))),
         )
+        self._import_for_collector()
         recorder.activate(self._recorder)
         self._guarded(self._chains.install)()
         for watch in self._imports:
             watch.start()
         self._collector.start()
+
+    def _import_for_collector(self) -> None:
+        """Imports what its thread will need: a worker forked in the middle hangs at the same import."""
+        with suppress(Exception):  # what fails here fails again where it is needed
+            importlib.import_module("numpy.ma")  # some of NumPy's functions do it
+            if self.folder is not None:
+                importlib.import_module("pipeprof.surfaces.tensorboard")
 
     def _samplers(self) -> Iterator[Sampler]:
         yield Sampler(_FIRST_BATCHES_S, self._read_first_batches)

@@ -1,4 +1,5 @@
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -213,6 +214,40 @@ def test_a_forked_child_leaves_the_run_to_its_parent(tmp_path: Path) -> None:
         next(prof.dataset)
     assert prof.result.loops[0].step_count == 2
     assert prof.result.run.warnings == ()
+
+
+def test_nothing_is_imported_beside_the_training_where_a_worker_may_be_forked(
+    tmp_path: Path,
+) -> None:
+    program = """
+import sys, threading, time
+import pipeprof
+from pipeprof import collector
+
+collector.CHECKPOINT_S = collector.LEAST_CHECKPOINT_S = collector.DRAIN_S = 0.05
+elsewhere = []
+
+class Imports:
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread() is not threading.main_thread():
+            elsewhere.append(name)
+
+def batches():
+    until = time.monotonic() + 60
+    while prof._scalars is None and time.monotonic() < until:
+        yield 1
+
+with pipeprof.profile(batches(), logdir=sys.argv[1]) as prof:
+    sys.meta_path.insert(0, Imports())
+    for batch in prof.dataset:
+        with prof.step():
+            time.sleep(0.001)
+print(prof._scalars is not None, elsewhere)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True []\n"
 
 
 def test_a_profile_that_cannot_begin_leaves_nothing_behind(
