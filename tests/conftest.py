@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -62,6 +63,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed"))
         if "browser" in item.keywords and not browser:
             item.add_marker(pytest.mark.skip(reason="no Chromium, or no Playwright to drive it"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_files_of_others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps what TensorFlow and processes leave in the temporary folder among pytest's own, which go."""
+    # Sockets lie there too, and their paths may have some 100 letters only.
+    folder = str(tmp_path_factory.mktemp("t"))
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setenv("TMPDIR", folder)
+        changed.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture(autouse=True)
