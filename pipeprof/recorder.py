@@ -107,7 +107,7 @@ class Recorder:
         self._forked = forked
         self._retired: deque[tuple[int, OwnRing]] = deque()
         self._lock = threading.RLock()
-        self._ends = threading.local()
+        self._own = threading.local()  # each thread's lane, and what tells of its end
 
     def lane(self, native_name: str = "native thread") -> LaneWriter:
         """The writer of the calling thread.
@@ -116,9 +116,10 @@ class Recorder:
             native_name: what to call a thread that is not Python's own and has no name.
         """
         try:
-            return self.lanes[get_ident()]
-        except KeyError:
-            return self._open_lane(native_name)
+            lane: LaneWriter = self._own.lane
+        except AttributeError:
+            lane = self._own.lane = self._find_lane(native_name)
+        return lane
 
     def warn(self, sentence: str) -> None:
         """Puts a sentence into the run's warnings, once."""
@@ -127,12 +128,10 @@ class Recorder:
     def retire_lanes(self) -> None:
         """Takes the rings of ended threads back, so that a run of weeks needs no more of them.
 
-        Python's own threads tell of their end by themselves. Of the others a new one may have the
-        ident of one that has ended, and then records to its lane: not while that is at work.
+        Python's own threads tell of their end by themselves.
         """
         for ident, lane in list(self.lanes.items()):
-            ended = not Path(f"/proc/self/task/{lane.native_id}").exists()
-            if ended and lane.inner_ns == OUTSIDE:
+            if not Path(f"/proc/self/task/{lane.native_id}").exists():
                 self._retire(ident, lane)
 
     def _retire(self, ident: int, lane: LaneWriter) -> None:
@@ -153,8 +152,18 @@ class Recorder:
         self.names, self._lock = NameLog(None), threading.RLock()
         return child
 
-    def _open_lane(self, native_name: str) -> LaneWriter:
+    def _find_lane(self, native_name: str) -> LaneWriter:
+        """For a thread that comes to this recorder anew, as one not Python's own does at every call."""
         native_id, ident = threading.get_native_id(), get_ident()
+        known = self.lanes.get(ident)
+        if known is None:
+            return self._open_lane(native_id, ident, native_name)
+        if known.native_id == native_id:
+            return known
+        self._retire(ident, known)  # the thread that had this ident before has ended
+        return self._open_lane(native_id, ident, native_name)
+
+    def _open_lane(self, native_id: int, ident: int, native_name: str) -> LaneWriter:
         thread = _python_thread(native_id)
         if native_id == self.pid:
             name, role = (WORKER_PROCESS, Role.WORKER) if self._forked else ("main", Role.MAIN)
@@ -173,7 +182,7 @@ class Recorder:
         ring.write(code(Kind.THREAD, subject), now, now, self.pid, native_id)
         lane = self.lanes[ident] = LaneWriter(ring, native_id, subject)
         if thread is not None:
-            self._ends.of_thread = _ThreadEnd(self, ident, lane)
+            self._own.end = _ThreadEnd(self, ident, lane)
         return lane
 
     def _take_ring(self) -> OwnRing:

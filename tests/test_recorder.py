@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -174,13 +175,33 @@ def test_a_thread_that_is_not_pythons_own_keeps_its_lane_until_it_is_gone(record
         recorder.retire_lanes()
 
 
+def test_a_thread_has_a_lane_of_its_own_though_another_had_its_ident(recorder: Recorder):
+    foreign: list[int] = []
+    own: list[int] = []
+
+    def work() -> None:
+        own.append(get_ident())
+        mark(recorder, 1)
+
+    while not set(foreign) & set(own):
+        in_foreign_thread(lambda: (recorder.lane("TensorFlow thread"), foreign.append(get_ident())))
+        in_thread(work)
+
+    made = [number for number, facts in lanes(recorder).items() if facts["name"] == "feed"]
+    recorded = [RingReader(ring.memory).read() for ring in recorder.rings]
+    marked = [found for found in recorded if (found["code"] == code(Kind.GAUGE, 1)).any()]
+    assert len(marked) == len(made)
+    for found in marked:
+        assert int(found["code"][0]) & SUBJECT_MASK in made
+
+
 def test_a_thread_that_took_over_the_ident_of_another_keeps_its_lane_while_it_works(
     recorder: Recorder,
 ):
     idents: list[int] = []
 
     def work() -> None:
-        idents.append(threading.get_ident())
+        idents.append(get_ident())
         with pipeprof.stage("read"):
             recorder.retire_lanes()
 

@@ -5,6 +5,7 @@ else that can go wrong is one error, `StacksUnavailable`, with what to do. It is
 process, so that nothing there is disturbed: a stack that changes while it is read may mix two moments.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -31,7 +32,7 @@ _CHANGED = "Failed to get stack traces"
 _DUMP_TRIES = 10
 # py-spy needs a moment to find its way into a large process before its time begins to count.
 _SLACK_S = 20.0
-_END_TIMEOUT_S = 1.0
+_END_TIMEOUT_S, _END_TRIES = 1.0, 5
 
 
 def dump(pid: int, *, timeout_s: float = _DUMP_TIMEOUT_S) -> tuple[ThreadStack, ...]:
@@ -112,6 +113,7 @@ class Recording:
         except OSError as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise _unavailable(pid, str(error)) from error
+        self._cut_short = False
         running.add(self._process.pid)
 
     @property
@@ -123,6 +125,7 @@ class Recording:
         """Ends it now; what was seen until then, be it nothing, can be collected."""
         # On this signal py-spy writes what it has, or is gone if it has not begun yet.
         self._process.send_signal(signal.SIGINT)
+        self._cut_short = True
 
     def collect(self) -> tuple[SampledStack, ...]:
         """Waits for its end, unless it is `done`, and gives what was seen.
@@ -131,8 +134,8 @@ class Recording:
             StacksUnavailable: nothing could be seen.
         """
         try:
-            self._process.wait(self._timeout_s)
-            if self._process.returncode == -signal.SIGINT:
+            self._wait()
+            if self._cut_short and self._process.returncode < 0:
                 return ()
             if self._process.returncode:
                 raise _unavailable(self._pid, self._errors.read_text(errors="replace"))
@@ -145,15 +148,26 @@ class Recording:
         finally:
             self.close()
 
+    def _wait(self) -> None:
+        """Waits for the end of its time, or only for it to write what it has when it was cut short."""
+        if not self._cut_short:
+            self._process.wait(self._timeout_s)
+            return
+        for _ in range(_END_TRIES):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_TIMEOUT_S)
+                return
+            # A shell that starts a script in the background has it ignore this signal, and py-spy does
+            # so, too, until it has begun.
+            self._process.send_signal(signal.SIGINT)
+        self._process.kill()
+        self._process.wait()
+
     def close(self) -> None:
         """Ends it where it still runs, and removes what it wrote."""
         if self._process.poll() is None:
             self.cut_short()
-            try:
-                self._process.wait(_END_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            self._wait()
         running.discard(self._process.pid)
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -8,7 +8,6 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
-from threading import get_ident
 from time import thread_time_ns
 from types import CodeType, FrameType, GeneratorType, TracebackType
 from typing import Any, TypeVar, cast, overload
@@ -217,7 +216,7 @@ class Stage:
         frame = sys._getframe(1)
         known = self._sites.get((id(frame.f_code), frame.f_lasti))
         site = known[0] if known is not None else self._new_site(frame)
-        lane = recorder.lanes.get(get_ident()) or recorder.lane()
+        lane = recorder.lane()
         lane.block = (self, site, site.begin(lane))
 
     def __exit__(
@@ -305,7 +304,7 @@ def _timed_function(name: str, function: F) -> F:
         if recorder is None:
             # A call without keywords costs less when it says so.
             return function(*args, **kwargs) if kwargs else function(*args)
-        lane = recorder.lanes.get(get_ident()) or recorder.lane()
+        lane = recorder.lane()
         begun = site.begin(lane)
         try:
             result = function(*args, **kwargs)
@@ -447,7 +446,7 @@ def timed_resume(timing: Timing, resume: Callable[[], T]) -> T:
     site, fetches = timing.site, timing.fetches
     if fetches is not None:
         fetches.asks()
-    lane = recorder.lanes.get(get_ident()) or recorder.lane()
+    lane = recorder.lane()
     begun = site.begin(lane)
     try:
         item = resume()

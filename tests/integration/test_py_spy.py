@@ -1,5 +1,6 @@
 """Real processes looked into by the real py-spy; skipped where the system refuses it."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,6 +78,15 @@ def test_a_recording_that_is_closed_leaves_nothing(pid: int) -> None:
     assert py_spy.dump(pid)  # it goes on
 
 
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["told", "background"])
+def interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a shell leaves of interrupts for scripts that it starts, in the background nothing."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_a_recording_can_be_cut_short_at_once(pid: int) -> None:
     recording = py_spy.Recording(pid, seconds=600)
     recording.cut_short()

@@ -114,7 +114,7 @@ WORKING: dict[str, tuple[Callable[[], Any], str, int]] = {
 @pytest.mark.parametrize("case", WORKING)
 def test_processing_time_is_a_nodes_own_work(case: str) -> None:
     make, name, calls_per_element = WORKING[case]
-    snapshot = run(make(), 15)
+    snapshot = run(make(), 40)  # long against what starts up
     working = named(snapshot, name)
     elements = sum(node.num_elements for node in working)
     work_ns = sum(node.processing_time_ns for node in working)
