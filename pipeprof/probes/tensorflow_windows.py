@@ -75,17 +75,22 @@ class TraceWindows:
     # What loops tell (`pipeprof.probes.loops.StepMarks`).
 
     def due(self, loop: OpenLoop, done: int) -> bool:
-        """Whether, after so many steps of a loop, a window is to begin or to end."""
+        """Whether, after so many steps of a loop, a window is to begin or to end.
+
+        Not where none can begin: the time from a step to the next is lost whenever it is due.
+        """
         if self._window is not None:
             if loop is not self._loop:
                 return False
             return done - self._first >= self._steps or self._lasted_ns() >= LONGEST_NS
         left = len(self.taken) < WINDOWS and self.tried < MOST_TRIED and self._steps > 0
-        return left and loop.kind.trains and done >= self._next.get(loop.number, self._warmup)
+        now = left and loop.kind.trains and done >= self._next.get(loop.number, self._warmup)
+        # Another window is open where the waits of the loop are read from it.
+        return now and ProfilerWindow.current is None and self._wanted()
 
     def between_steps(self, loop: OpenLoop) -> None:
         """It is due, and the loop has left its steps, which has ended the window if one was open."""
-        if self.due(loop, loop.step) and self._wanted():
+        if self.due(loop, loop.step):
             self._guarded(self._open, loop)
 
     def step_begins(self, loop: OpenLoop, ordinal: int) -> None:
@@ -109,8 +114,6 @@ class TraceWindows:
             self._guarded(self._close)
 
     def _open(self, loop: OpenLoop) -> None:
-        if ProfilerWindow.current is not None:  # the waits of the loop are read from it
-            return
         self.tried += 1
         self._next[loop.number] = loop.step + self._steps  # if the profiler is not to be had
         self._first = loop.step

@@ -258,6 +258,23 @@ def test_after_a_large_trace_there_is_no_second(
     assert sentence in " ".join(said)
 
 
+def test_no_window_is_due_that_cannot_begin(tmp_path: Path) -> None:
+    wanted = False
+    windows = TraceWindows(
+        tmp_path, "run", steps=5, warmup=0, wanted=lambda: wanted, warn=lambda _: None
+    )
+    loop: Any = SimpleNamespace(step=0, number=1, kind=LoopKind.FIT)
+    assert not windows.due(loop, 0)
+    wanted = True
+    assert windows.due(loop, 0)
+    others = ProfilerWindow.open(devices=False)
+    assert others is not None
+    assert not windows.due(loop, 0)
+    others.close(save=False)
+    others.forget()
+    assert windows.due(loop, 0)
+
+
 @pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
 def test_keras_on_another_backend_is_told_and_trains_on(tmp_path: Path) -> None:
     script = f"""
