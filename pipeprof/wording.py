@@ -21,7 +21,7 @@ CAUSES = {
     Cause.BLOCKING: "it waits for something other than a CPU (disk, network, sleep)",
     Cause.CPU: "it keeps a CPU core busy",
     Cause.GIL: "Python code under the GIL, one thread at a time",
-    Cause.TOO_FEW_WORKERS: "all its workers are busy, and a core is free",
+    Cause.TOO_FEW_WORKERS: "its workers compute, and a core is free",
     Cause.HEAD_OF_LINE: "one slow batch holds up those behind it, which lie ready",
     Cause.SERIAL: "one call at a time",
     Cause.TRANSPORT: "batches are copied from process to process",
