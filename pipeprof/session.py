@@ -7,6 +7,7 @@ after the training has begun becomes a sentence in the report, never an exceptio
 import functools
 import importlib
 import os
+import platform
 import re
 import shutil
 import sys
@@ -154,9 +155,15 @@ class Session:
         """Turns the profile on.
 
         Raises:
-            UsageError: another one is on, this one was on before, or the dataset is none.
+            UsageError: another one is on, this one was on before, the dataset is none, or this is no
+                Linux.
         """
         global _current
+        if platform.system() != "Linux":
+            raise UsageError(
+                f"expected Linux to record on, found {platform.system()}: pipeprof reads what "
+                "threads and processes do from /proc. Recorded runs can be read here."
+            )
         if self._entered:
             raise UsageError(
                 "expected a new profile, received one that was entered before: "

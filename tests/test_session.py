@@ -65,6 +65,15 @@ def test_profiles_cannot_be_nested_and_the_outer_one_goes_on(tmp_path: Path) -> 
     assert prof.result.loops[0].step_count == 20
 
 
+def test_where_there_is_no_proc_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    with pytest.raises(UsageError, match="expected Linux"), profile(logdir=tmp_path):
+        pass
+    assert active() is None
+
+
 def test_a_profile_is_entered_once(tmp_path: Path) -> None:
     prof = profile(logdir=tmp_path, sample_hz=0)
     with prof, pytest.raises(UsageError, match="entered before"):
