@@ -18,6 +18,27 @@ def tfdata_scenario(photos: PhotoSet) -> Scenario:
     )
 
 
+def untuned_scenario(photos: PhotoSet) -> Scenario:
+    """The same pipeline as many a script has it: one call at a time, and nothing ahead."""
+    return Scenario(
+        name="tf.data-untuned",
+        title="tf.data, one call at a time",
+        input=InputKind.TF_DATA,
+        prepare=lambda: make_workload(make_untuned_dataset(photos), photos),
+    )
+
+
+def make_untuned_dataset(photos: PhotoSet) -> tf.data.Dataset:
+    """One epoch of batches, each made when it is asked for."""
+    samples = tf.data.Dataset.from_tensor_slices((list(photos.paths), photos.labels, photos.draws))
+    return (
+        samples.map(read, num_parallel_calls=1, name="read")
+        .map(decode, num_parallel_calls=1, name="decode")
+        .map(augment, num_parallel_calls=1, name="augment")
+        .batch(BATCH)
+    )
+
+
 def make_dataset(photos: PhotoSet) -> tf.data.Dataset:
     """One epoch of batches."""
     samples = tf.data.Dataset.from_tensor_slices((list(photos.paths), photos.labels, photos.draws))
