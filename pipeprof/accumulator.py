@@ -14,7 +14,7 @@ import numpy as np
 from pipeprof.devices import Device
 from pipeprof.levels import DeviceLevel
 from pipeprof.names import Facts
-from pipeprof.nesting import infer_parents
+from pipeprof.nesting import Parents, infer_parents
 from pipeprof.recording import (
     LANE_CPU_CHANNELS,
     STAGE_CHANNELS,
@@ -381,10 +381,21 @@ class Accumulator:
         cores: int,
         cpu_limit: float | None,
         overhead: Overhead,
+        nested: bool = True,
     ) -> Profile:
-        """Everything so far as a frozen value."""
+        """Everything so far as a frozen value.
+
+        Args:
+            run: the run.
+            cores: processors of the machine.
+            cpu_limit: how many of them it may use, or None without a limit.
+            overhead: what the looking cost.
+            nested: whether to tell from intervals which stage called which, which takes the longest.
+        """
         spans = self.windows.freeze()
-        parents = infer_parents(spans, [stage.parent for stage in self.subjects.stages])
+        parents: Parents = [stage.parent for stage in self.subjects.stages]
+        if nested:
+            parents = infer_parents(spans, parents)
         gauges = [_FrozenGauge(g.facts, g.target, g.bins.freeze()) for g in self.subjects.gauges]
         used, sampled = self.cpu_used.freeze(), self.cpu_sampled.freeze()
         return Profile(

@@ -54,6 +54,10 @@ MOST_TRACE_STEPS = 200
 # What is shown while a profile is on may cost a twentieth of a core.
 _SHOW_REST = 20
 
+# TensorBoard reads a log folder anew every 30 s; bringing scalars up to date is dear.
+_SCALARS_S = 10.0
+_SCALARS_REST = 200
+
 # How often a pipeline is looked at while its first batch is long in coming.
 _FIRST_BATCHES_S = 0.1
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*: \S")
@@ -375,6 +379,9 @@ class Session:
             yield self._stack_sampler()
         if self._tracing is not None:
             yield self._tracing.sampler()
+        if self.folder is not None:
+            # The rest of them is written at the end, with all else.
+            yield Sampler(_SCALARS_S, self._update_scalars, _SCALARS_REST, finish=lambda now: None)
         for every_s, show in self._shown:
             yield Sampler(every_s, functools.partial(self._show, show), _SHOW_REST)
 
@@ -382,8 +389,9 @@ class Session:
         self._collector.drain()
         show(self._profile(self._run_info(now)))
 
-    def _profile(self, run: RunInfo) -> Profile:
+    def _profile(self, run: RunInfo, *, nested: bool = True) -> Profile:
         return self._accumulator.profile(
+            nested=nested,
             run=run,
             cores=self._machine[0],
             cpu_limit=self._machine[1],
@@ -523,16 +531,15 @@ class Session:
             overhead=self._overhead(),
         )
         RunFile(self.folder, self._recorder.prefix).write(state)
-        self._update_scalars()
 
-    def _update_scalars(self) -> None:
+    def _update_scalars(self, now: int) -> None:
         """Brings TensorBoard's scalars up to date, once there are steps to show."""
         if not any(loop.step_count for loop in self._accumulator.subjects.loops):
             return
         if self._scalars is None:
             tensorboard = importlib.import_module("pipeprof.surfaces.tensorboard")
             self._scalars = tensorboard.ScalarLog(self._logdir)
-        self._scalars.update(self._profile(self._run_info(now_ns())))
+        self._scalars.update(self._profile(self._run_info(now), nested=False))
 
     def _run_info(self, end_ns: int) -> RunInfo:
         return RunInfo(
