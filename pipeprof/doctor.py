@@ -291,9 +291,9 @@ def _broken(name: str, found: str, remedy: str) -> Check:
 def installed_versions() -> Versions:
     """The versions of all installed packages, by their names in small letters with dashes."""
     return {
-        _plain_name(name): version
-        for package in importlib.metadata.distributions()
-        if (name := package.metadata["Name"]) and (version := package.metadata["Version"])
+        _plain_name(about["Name"]): about["Version"]
+        for about in (package.metadata for package in importlib.metadata.distributions())
+        if "Name" in about and "Version" in about
     }
 
 

@@ -64,6 +64,13 @@ class Encoder:
         return reference
 
 
+def _meant(kind: Any) -> Any:
+    """What an alias stands for: with Python 3.12 and NumPy 2.5, ``NDArray`` is one, whatever is in it."""
+    while (target := getattr(typing.get_origin(kind) or kind, "__value__", None)) is not None:
+        kind = target
+    return kind
+
+
 class Decoder:
     """Turns what `Encoder` made back into values.
 
@@ -84,6 +91,7 @@ class Decoder:
         return decoded
 
     def _decode(self, kind: Any, value: Any) -> Any:
+        kind = _meant(kind)
         origin = typing.get_origin(kind)
         arguments = typing.get_args(kind)
         if kind is Any:

@@ -266,6 +266,16 @@ class Newer:
     lanes: Mapping[int, int] = dataclasses.field(default_factory=dict)
 
 
+def test_an_alias_stands_for_what_it_is_of():
+    """Such is ``NDArray`` with Python 3.12 and NumPy 2.5."""
+
+    class Numbers:
+        __value__ = np.ndarray
+
+    read = Decoder(np.arange(3)).decode(Numbers, {"$array": [1, 2]})
+    assert read.tolist() == [1, 2]
+
+
 def test_what_an_older_version_did_not_know_is_left_at_its_default():
     written, numbers = encoded(Older(name="run"))
     assert Decoder(numbers).decode(Newer, written) == Newer(name="run")

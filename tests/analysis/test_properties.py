@@ -146,7 +146,9 @@ def test_every_valid_recording_can_be_analysed(recorded: Profile) -> None:
 
     found = analyse(recorded)
 
-    assert len(found.loops) == len(recorded.loops)
+    kept = [one for one in recorded.loops if one is recorded.main_loop or one.step_count > 1]
+    told = [one.loop for one in found.loops]
+    assert all(any(one is other for other in told) for one in kept)
     assert (found.main is None) == (not recorded.loops)
 
 
