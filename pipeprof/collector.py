@@ -23,7 +23,7 @@ from pipeprof.ring import RingReader
 
 # A pass over the rings costs some milliseconds whatever is in them, so there are few passes: more
 # only while a ring fills fast.
-DRAIN_S = 2.0
+DRAIN_S = 1.0
 LOOK_AT_RINGS_S = 0.05
 LOOK_FOR_WORKERS_S = 0.5
 CHECKPOINT_S = 10.0

@@ -51,7 +51,7 @@ class Items(keras.utils.PyDataset):
         return STEPS
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        for _ in range(4 if self.work is add_up else 16):
+        for _ in range(4 if self.work is add_up else 48):
             self.work()
         return make_batch()
 
