@@ -4,6 +4,7 @@ After a change of the report that is meant, ``tools/record_profiles --reports`` 
 """
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ RUNS = (
     "custom-loop",
 )
 MOST_BYTES = 300_000
+# Whatever the folder that home folders lie in is called: four letters, and an absolute path.
+HOME = re.compile(rb"/[a-z]{4}/")
 
 
 def findings(name: str) -> Findings:
@@ -54,7 +57,6 @@ def test_a_recorded_run_is_small_and_names_no_machine(name: str):
     assert sum(path.stat().st_size for path in files) < MOST_BYTES
     for path in files:
         content = path.read_bytes()
-        assert b"/home/" not in content
-        assert b"/root/" not in content
+        assert not HOME.search(content)
     (trace,) = (PROFILES / name).rglob("*.xplane.pb")
     assert list(XSpace.FromString(trace.read_bytes()).hostnames) == ["workstation"]

@@ -173,9 +173,8 @@ def _each_ns(rounds: int, loops: dict[str, Callable[[], None]]) -> dict[str, flo
 def generator_loop(logdir: Path, pairs: int) -> list[Row]:
     """The slow-down of a plain loop over a generator whose batches take 1 ms to make."""
     matrix = np.random.default_rng(0).random((64, 64))
-    batch = np.empty_like(
-        matrix
-    )  # in one place: where a new one comes to lie decides how fast it is
+    # In one place: where a new one comes to lie decides how fast it is made.
+    batch = np.empty_like(matrix)
 
     def multiply() -> None:
         np.matmul(matrix, matrix, out=batch)

@@ -30,24 +30,21 @@ def untuned_scenario(photos: PhotoSet) -> Scenario:
 
 def make_untuned_dataset(photos: PhotoSet) -> tf.data.Dataset:
     """One epoch of batches, each made when it is asked for."""
-    samples = tf.data.Dataset.from_tensor_slices((list(photos.paths), photos.labels, photos.draws))
-    return (
-        samples.map(read, num_parallel_calls=1, name="read")
-        .map(decode, num_parallel_calls=1, name="decode")
-        .map(augment, num_parallel_calls=1, name="augment")
-        .batch(BATCH)
-    )
+    return _batches(photos, calls=1)
 
 
 def make_dataset(photos: PhotoSet) -> tf.data.Dataset:
     """One epoch of batches."""
+    return _batches(photos, calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _batches(photos: PhotoSet, calls: int) -> tf.data.Dataset:
     samples = tf.data.Dataset.from_tensor_slices((list(photos.paths), photos.labels, photos.draws))
     return (
-        samples.map(read, num_parallel_calls=tf.data.AUTOTUNE, name="read")
-        .map(decode, num_parallel_calls=tf.data.AUTOTUNE, name="decode")
-        .map(augment, num_parallel_calls=tf.data.AUTOTUNE, name="augment")
+        samples.map(read, num_parallel_calls=calls, name="read")
+        .map(decode, num_parallel_calls=calls, name="decode")
+        .map(augment, num_parallel_calls=calls, name="augment")
         .batch(BATCH)
-        .prefetch(tf.data.AUTOTUNE)
     )
 
 

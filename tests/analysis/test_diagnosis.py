@@ -617,10 +617,9 @@ def test_one_late_epoch_among_others_is_not_taken_to_come_back() -> None:
     assert (again.bound, again.cause) == (Bound.INPUT, Cause.EPOCH_START)
 
 
-@pytest.mark.parametrize(("used", "cause"), [(0.45, Cause.GIL), (0.1, Cause.BLOCKING)])
-def test_python_calls_that_share_one_core_take_turns_at_the_gil(used: float, cause: Cause) -> None:
-    fit = loop(fed_by=TF_DATA)
-    augment = stage(
+def two_python_calls(during: Loop) -> Stage:
+    """A Python function that tf.data calls twice at once, on threads that were not seen."""
+    return stage(
         "augment",
         StageKind.TF_DATA_PYTHON,
         cost_ns=58 * MS,
@@ -628,8 +627,14 @@ def test_python_calls_that_share_one_core_take_turns_at_the_gil(used: float, cau
         most_parallelism=2,
         cpu_ratio=None,
         lanes={},
-        during=fit,
+        during=during,
     )
+
+
+@pytest.mark.parametrize(("used", "cause"), [(0.45, Cause.GIL), (0.1, Cause.BLOCKING)])
+def test_python_calls_that_share_one_core_take_turns_at_the_gil(used: float, cause: Cause) -> None:
+    fit = loop(fed_by=TF_DATA)
+    augment = two_python_calls(fit)
     said = planted(augment, during=fit, cpu=cpu_in_use(used, fit, cores=2))
 
     assert said.cause is cause
@@ -640,16 +645,7 @@ def test_python_calls_that_share_one_core_take_turns_at_the_gil(used: float, cau
 )
 def test_python_calls_beside_other_programs_need_not_block(all_programs: int, cause: Cause) -> None:
     fit = loop(fed_by=TF_DATA)
-    augment = stage(
-        "augment",
-        StageKind.TF_DATA_PYTHON,
-        cost_ns=58 * MS,
-        parallelism=2,
-        most_parallelism=2,
-        cpu_ratio=None,
-        lanes={},
-        during=fit,
-    )
+    augment = two_python_calls(fit)
     said = verdict(
         profile(
             loops=(fit,),
