@@ -45,7 +45,7 @@ STAGE_LEVELS = ("parallelism", "buffer", "buffer_size")
 LOOP_LEVELS = ("queue", "head_of_line")
 
 # Kinds of records that may be about nothing in particular.
-_SUBJECT_IS_OPTIONAL = (Kind.WAIT, Kind.PROCESS_CPU)
+_SUBJECT_IS_OPTIONAL = (Kind.GENERATOR_WAIT, Kind.PROCESS_CPU)
 
 # Index of the kind of interval that a record is, by its kind; -1 where it is none.
 _SPAN_INDEX: IntArray = np.full(256, -1, np.int64)
@@ -166,6 +166,7 @@ class Accumulator:
             Kind.WORK: self._add_work,
             Kind.EPOCH_START: self._add_starts,
             Kind.WAIT: self._add_waits,
+            Kind.GENERATOR_WAIT: self._add_generator_waits,
             Kind.STEP: self._add_steps,
             Kind.GAP: self._add_gaps,
             Kind.GAUGE: self._add_levels,
@@ -256,10 +257,15 @@ class Accumulator:
         loops = self.subjects.loops
         for index, its in events.each_target():
             samples = int(np.maximum(its["value"], 0).sum())
-            if index >= 0 and samples:
+            if samples:
                 loops[index].add_samples(samples)
-            for loop in [loops[index]] if index >= 0 else loops[-2:]:
-                loop.add_waits(its["start_ns"], its["end_ns"])
+            loops[index].add_waits(its["start_ns"], its["end_ns"])
+
+    def _add_generator_waits(self, events: _Events) -> None:
+        # Validation runs inside the loop before it, and both may wait for generators.
+        for loop in self.subjects.loops[-2:]:
+            its = events.only(events["value"] == loop.fed_by_keras)
+            loop.add_generator_waits(its["start_ns"], its["end_ns"])
 
     def _add_steps(self, events: _Events) -> None:
         for index, its in events.each_target():

@@ -1,7 +1,7 @@
 """The state of a recording that goes on, as a frozen value that can be stored and taken up again."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from pipeprof.accumulator import Accumulator
 from pipeprof.recording import LANE_CPU_CHANNELS, STAGE_CHANNELS, Loop, Overhead, Role, RunInfo
 from pipeprof.series import Binned, BinnedSums, Gauge, GaugeBins, IntArray
-from pipeprof.steps import LoopSums
+from pipeprof.steps import LoopSums, no_intervals
 from pipeprof.subjects import GaugeBinsOf, LaneSums, SignatureCount, StackCount, StageSums
 from pipeprof.windows import KeptSpans, SpanWindows
 
@@ -56,6 +56,7 @@ class LoopState:
     held: IntArray
     gaps: IntArray
     waits: IntArray
+    generator_waits: IntArray = field(default_factory=no_intervals)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +263,7 @@ def _lane_sums(state: LaneState) -> LaneSums:
 
 
 def _loop_state(ids: tuple[int, int], loop: LoopSums) -> LoopState:
-    held, gaps, waits = loop.held_back()
+    held, gaps, waits, generator_waits = loop.held_back()
     return LoopState(
         pid=ids[0],
         number=ids[1],
@@ -271,9 +272,12 @@ def _loop_state(ids: tuple[int, int], loop: LoopSums) -> LoopState:
         held=held,
         gaps=np.array(sorted(gaps.items()), np.int64).reshape(-1, 2),
         waits=waits,
+        generator_waits=generator_waits,
     )
 
 
 def _loop_sums(state: LoopState) -> LoopSums:
     gaps = {int(ordinal): int(gap_ns) for ordinal, gap_ns in state.gaps}
-    return LoopSums.resume(state.loop, dict(state.facts), state.held, gaps, state.waits)
+    return LoopSums.resume(
+        state.loop, dict(state.facts), state.held, gaps, state.waits, state.generator_waits
+    )

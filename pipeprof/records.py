@@ -43,8 +43,8 @@ class Kind(IntEnum):
     WORK = 4
     """A stage (subject) worked for ``value`` nanoseconds in ``inner`` calls at some time between."""
     WAIT = 5
-    """A loop (subject, 0: whichever runs) was blocked for a batch. inner: the batch's signature, or 0
-    where nobody looked at it; value: samples in it, or `NOT_READ`."""
+    """A loop (subject) was blocked for a batch. inner: the batch's signature, or 0 where nobody looked at
+    it; value: samples in it, or `NOT_READ`."""
     STEP = 6
     """A loop (subject) took a step. inner: its ordinal; value: epoch << 32 | batches."""
     GAP = 7
@@ -75,6 +75,10 @@ class Kind(IntEnum):
     TAKEN = 18
     """A loop (subject) took a batch in the step that ran or ended at end; the work that made it began at
     start."""
+    GENERATOR_WAIT = 19
+    """TensorFlow was blocked in a ``from_generator`` for an element. The loop that runs waited for it only
+    where nothing runs ahead of the loop: where `WaitSource.GENERATOR` measures its waits. value: 1 for a
+    generator that Keras made to feed a loop, 0 for one that the user wrote."""
 
 
 def code(kind: Kind, subject: int) -> int:

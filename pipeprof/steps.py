@@ -32,7 +32,11 @@ LINE_AT_MOST = 8192
 COLUMNS = ("ordinal", "epoch", "start_ns", "end_ns", "wait_ns", "batches")
 _ORDINAL, _EPOCH, _START, _END, _WAIT, _BATCHES = range(len(COLUMNS))
 _NO_ROWS: IntArray = np.empty((0, len(COLUMNS)), np.int64)
-_NO_INTERVALS: IntArray = np.empty((0, 2), np.int64)
+
+
+def no_intervals() -> IntArray:
+    """No rows of begin and end."""
+    return np.empty((0, 2), np.int64)
 
 
 @dataclass
@@ -53,7 +57,8 @@ class LoopSums:
     step_count: int = 0
     _held: IntArray = field(default_factory=lambda: _NO_ROWS)
     _gaps: dict[int, int] = field(default_factory=dict)
-    _waits: IntArray = field(default_factory=lambda: _NO_INTERVALS)
+    _own_waits: IntArray = field(default_factory=no_intervals)
+    _generator_waits: IntArray = field(default_factory=no_intervals)
 
     def __post_init__(self) -> None:
         self.settled_until_ns = self.start_ns
@@ -78,6 +83,12 @@ class LoopSums:
         return WaitSource(told) if told else None
 
     @property
+    def fed_by_keras(self) -> bool:
+        """Whether a generator that Keras made feeds it, and not a tf.data pipeline of the user's."""
+        fed_by = self.facts.get("input") or {}
+        return fed_by.get("kind") != InputKind.TF_DATA.value
+
+    @property
     def is_steady(self) -> bool:
         """Whether it has come past its warm-up."""
         return self._steady_ns is not None
@@ -99,11 +110,21 @@ class LoopSums:
             self._gaps[ordinal] = self._gaps.get(ordinal, 0) + gap_ns
 
     def add_waits(self, start_ns: IntArray, end_ns: IntArray) -> None:
-        """Adds intervals in which the loop was blocked."""
-        rows = np.concatenate([self._waits, np.column_stack([start_ns, end_ns])])
-        if (rows[1:, 0] < rows[:-1, 0]).any():  # of several threads
-            rows = rows[np.argsort(rows[:, 0], kind="stable")]
-        self._waits = rows[-LINE_AT_MOST:]
+        """Adds intervals in which the loop itself was blocked."""
+        self._own_waits = _with_intervals(self._own_waits, start_ns, end_ns)
+
+    def add_generator_waits(self, start_ns: IntArray, end_ns: IntArray) -> None:
+        """Adds intervals in which a ``from_generator`` was blocked while the loop may have run.
+
+        They are the loop's waits only where `WaitSource.GENERATOR` measures those.
+        """
+        self._generator_waits = _with_intervals(self._generator_waits, start_ns, end_ns)
+
+    @property
+    def _waits(self) -> IntArray:
+        """The intervals in which the loop was blocked, from the one source that measures them."""
+        generator = self.waits_by is WaitSource.GENERATOR
+        return self._generator_waits if generator else self._own_waits
 
     def add_samples(self, samples: int) -> None:
         """Adds samples taken."""
@@ -262,9 +283,9 @@ class LoopSums:
         behind_first = min(max(self._settled - FIRST, 0), LAST)
         return np.concatenate([_NO_ROWS, *self._first, latest[len(latest) - behind_first :]])
 
-    def held_back(self) -> tuple[IntArray, dict[int, int], IntArray]:
-        """Steps not settled yet, gaps not used yet, and waits: what a checkpoint must also hold."""
-        return self._held, dict(self._gaps), self._waits
+    def held_back(self) -> tuple[IntArray, dict[int, int], IntArray, IntArray]:
+        """What a checkpoint must also hold: steps not settled, gaps not used, waits, generators' waits."""
+        return self._held, dict(self._gaps), self._own_waits, self._generator_waits
 
     @classmethod
     def resume(
@@ -274,6 +295,7 @@ class LoopSums:
         held: IntArray,
         gaps: dict[int, int],
         waits: IntArray,
+        generator_waits: IntArray,
     ) -> "LoopSums":
         """Goes on from a checkpoint."""
         sums = cls(
@@ -287,7 +309,8 @@ class LoopSums:
             step_count=loop.step_count,
             _held=held,
             _gaps=gaps,
-            _waits=waits,
+            _own_waits=waits,
+            _generator_waits=generator_waits,
         )
         rows = np.stack([getattr(loop.steps, name) for name in COLUMNS], axis=1)
         settled = loop.step_count - len(held)
@@ -335,6 +358,14 @@ def time_inside(intervals: IntArray, start_ns: IntArray, end_ns: IntArray) -> In
     return until(end_ns) - until(start_ns)
 
 
+def _with_intervals(intervals: IntArray, start_ns: IntArray, end_ns: IntArray) -> IntArray:
+    """Some intervals and further ones, in the order of their begins; the latest that are kept."""
+    rows = np.concatenate([intervals, np.column_stack([start_ns, end_ns])])
+    if (rows[1:, 0] < rows[:-1, 0]).any():  # of several threads
+        rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    return rows[-LINE_AT_MOST:]
+
+
 def _apart(intervals: IntArray) -> IntArray:
     """The same stretches of time, the part that an interval shares with those before left out."""
     ends = np.maximum.accumulate(intervals[:, 1])
@@ -345,7 +376,7 @@ def _apart(intervals: IntArray) -> IntArray:
 def _near(intervals: IntArray, others: IntArray) -> IntArray:
     """Those intervals that lie between the begin and the end of some others, or reach into it."""
     if not len(others):
-        return _NO_INTERVALS
+        return no_intervals()
     near: IntArray = intervals[(intervals[:, 1] > others[0, 0]) & (intervals[:, 0] < others[-1, 1])]
     return near
 
@@ -353,7 +384,7 @@ def _near(intervals: IntArray, others: IntArray) -> IntArray:
 def _intersect(intervals: IntArray, others: IntArray) -> IntArray:
     """The stretches of time that lie in intervals of both kinds."""
     if not len(intervals) or not len(others):
-        return _NO_INTERVALS
+        return no_intervals()
     edges = np.unique(np.concatenate([intervals.ravel(), others.ravel()]))
     pieces = np.column_stack([edges[:-1], edges[1:]])
     lengths = pieces[:, 1] - pieces[:, 0]

@@ -86,6 +86,10 @@ def wait(
     return row(Kind.WAIT, loop, start, end, signature, samples)
 
 
+def generator_wait(start: int, end: int, *, of_keras: bool = True) -> Row:
+    return row(Kind.GENERATOR_WAIT, 0, start, end, 0, of_keras)
+
+
 def step(
     ordinal: int, start: int, end: int, loop: int = FIT, *, epoch: int = 0, batches: int = 1
 ) -> Row:

@@ -42,6 +42,7 @@ from tests.streams import (
     accumulator,
     collect,
     gap,
+    generator_wait,
     lane_line,
     loop_line,
     many,
@@ -251,14 +252,65 @@ def test_waits_by_gaps():
     assert profile.loops[0].steps.wait_ns.tolist() == [6, 1]
 
 
-def test_a_wait_of_no_loop_in_particular_is_that_of_the_loop_that_runs():
-    collected = accumulator(*NAMES, loop_line(20, "evaluate", parent=FIT, waits_by="generator"))
+def test_waits_in_a_generator_are_those_of_the_loop_that_runs_where_these_measure_them():
+    lines = (*NAMES[:2], loop_line(FIT, waits_by="generator"), *NAMES[3:])
+    inner = loop_line(20, "evaluate", parent=FIT, waits_by="generator")
+    collected = accumulator(*lines, inner)
     collected.add(PID, 0, records(thread(MAIN), step(0, 0, 10), step(0, 10, 20, loop=20)))
-    collected.add(PID, 1, records(thread(INPUT), wait(2, 5, 0), wait(11, 12, 0)))
+    collected.add(PID, 1, records(thread(INPUT), generator_wait(2, 5), generator_wait(11, 12)))
     collected.settle()
     fit, evaluate = profile_of(collected).loops
     assert (fit.steps.wait_ns.tolist(), evaluate.steps.wait_ns.tolist()) == ([3], [1])
     assert (fit.parent, evaluate.parent) == (None, 0)
+
+
+# Intervals of one thread, one after the other.
+intervals = st.lists(st.integers(0, 120), max_size=12, unique=True).map(
+    lambda times: list(zip(sorted(times)[::2], sorted(times)[1::2], strict=False))
+)
+
+
+@given(
+    waits=st.lists(st.integers(0, 10), min_size=1, max_size=6),
+    beside=intervals,
+    work=intervals,
+    of_keras=st.booleans(),
+    late=st.booleans(),
+)
+def test_a_loops_waits_are_what_its_iterator_blocked_whatever_works_beside_it(
+    waits: list[int],
+    beside: list[tuple[int, int]],
+    work: list[tuple[int, int]],
+    of_keras: bool,
+    late: bool,
+):
+    # What measures the waits may become known after other threads' records have been read.
+    source = loop_line(FIT, waits_by=None if late else "iterator", input={"kind": "tf.data"})
+    collected = accumulator(*NAMES[:2], source, *NAMES[3:])
+    collected.add(PID, 1, records(thread(INPUT), *(span(READ, *interval) for interval in work)))
+    blocked = [generator_wait(*interval, of_keras=of_keras) for interval in beside]
+    collected.add(PID, 1, records(thread(INPUT), *blocked))
+    if late:
+        collected.tell(PID, [(FIT, {"waits_by": "iterator"})])
+    own = [
+        row
+        for n, ns in enumerate(waits)
+        for row in (wait(20 * n, 20 * n + ns), step(n, 20 * n, 20 * n + 20))
+    ]
+    collected.add(PID, 0, records(thread(MAIN), *own))
+    collected.settle()
+    (loop,) = profile_of(collected).loops
+    assert loop.steps.wait_ns.tolist() == waits
+
+
+def test_generators_that_the_user_wrote_are_not_what_a_loop_on_keras_own_waits_for():
+    fed_by_workers = loop_line(FIT, waits_by="generator", input={"kind": "sequence"})
+    collected = accumulator(*NAMES[:2], fed_by_workers, *NAMES[3:])
+    waits = (generator_wait(0, 2), generator_wait(1, 9, of_keras=False))
+    collected.add(PID, 1, records(thread(INPUT), *waits))
+    collected.add(PID, 0, records(thread(MAIN), step(0, 0, 10)))
+    collected.settle()
+    assert profile_of(collected).loops[0].steps.wait_ns.tolist() == [2]
 
 
 # Input work laid against steps

@@ -29,6 +29,7 @@ from tests.streams import (
     Row,
     accumulator,
     gap,
+    generator_wait,
     loop_line,
     profile_of,
     records,
@@ -94,7 +95,7 @@ def streams(draw: st.DrawFn) -> list[tuple[int, int, Records]]:
             looked = [row(Kind.STACK, STACK, value=3), row(Kind.GIL, INPUT, inner=9, value=2)]
             passes.append((PID, 1, records(*looked)))
             passes.append((WORKER, 0, records(*worked)))
-        inner = [step(epoch, at, at + MS, loop=EVALUATE), wait(at, at + 5, 0)]
+        inner = [step(epoch, at, at + MS, loop=EVALUATE), generator_wait(at, at + 5)]
         passes.append((PID, 1, records(thread(INPUT), *inner)))
         at += MS
     return passes

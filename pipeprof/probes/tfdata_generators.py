@@ -14,7 +14,7 @@ from pipeprof.probes.watch import Watch
 from pipeprof.probes.worker_queues import WorkerQueue, find_queue
 from pipeprof.recorder import Recorder
 from pipeprof.recording import InputKind, StageKind
-from pipeprof.records import NOT_READ, Kind, code
+from pipeprof.records import Kind, code
 
 _FRAMEWORKS = ("keras.", "tf_keras.", "tensorflow.")
 
@@ -40,11 +40,11 @@ class GeneratorTime:
         spent_ns, self._taken_ns = self._spent_ns - self._taken_ns, self._spent_ns
         return spent_ns
 
-    def waited(self, recorder: Recorder, start_ns: int, end_ns: int) -> None:
-        """Someone was blocked for an element."""
+    def waited(self, recorder: Recorder, start_ns: int, end_ns: int, *, of_keras: bool) -> None:
+        """Someone was blocked for an element of a generator, which Keras or the user made."""
         self._spent_ns += end_ns - start_ns
         self.waits += 1
-        recorder.lane().write(code(Kind.WAIT, 0), start_ns, end_ns, 0, NOT_READ)
+        recorder.lane().write(code(Kind.GENERATOR_WAIT, 0), start_ns, end_ns, 0, of_keras)
 
     def asked(self, recorder: Recorder, ready: int, head_of_line_ns: int, now: int) -> None:
         """The training asked the queue of its workers for a batch.
@@ -145,7 +145,7 @@ def _waited(source: Iterator[Any], queue: WorkerQueue | None, *, to_loop: bool) 
             elif queue is not None and asked is not None:
                 late_ns = queue.head_of_line_ns(asked, start_ns, end_ns)
                 generators.asked(recorder, asked.ready, late_ns, end_ns)
-            generators.waited(recorder, start_ns, end_ns)
+            generators.waited(recorder, start_ns, end_ns, of_keras=to_loop)
             if first and to_loop:
                 hand = generators.begin()
             if hand is not None:

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.recording import Loop
+from pipeprof.recording import Loop, WaitSource
 from tests.integration.feeds import BATCHES, Batch, Digits, batch, dataset, model, train
 
 pytestmark = [
@@ -198,3 +198,26 @@ def test_waits_of_steps_with_more_batches_than_gaps_are_remembered_are_estimated
     # A whole step has 120 sleeps of 6 ms more than the others; its computing hides few of them.
     assert steps.wait_ns[slow] > 120 * 3_000_000 > 2 * steps.wait_ns[[1, 3]].max()
     assert any("estimated" in warning for warning in prof.result.run.warnings)
+
+
+def test_a_generator_that_works_beside_a_hand_written_loop_is_not_its_waiting(
+    tmp_path: Path,
+) -> None:
+    def rows() -> Iterator[Any]:
+        for _ in range(8 * 20):
+            time.sleep(0.002)
+            yield np.zeros(8, np.float32)
+
+    by_own_clock_ns: list[int] = []
+    with pipeprof.profile(logdir=tmp_path) as prof:
+        data = tf.data.Dataset.from_generator(rows, output_signature=tf.TensorSpec((8,)))
+        begin = time.perf_counter_ns()
+        for _ in data.batch(8).prefetch(2):
+            by_own_clock_ns.append(time.perf_counter_ns() - begin)
+            time.sleep(0.04)
+            begin = time.perf_counter_ns()
+    [loop] = prof.result.loops
+    assert loop.waits_by is WaitSource.ITERATOR
+    assert loop.steps.measured.all()
+    # The loop's own clock also counts what pipeprof does around the fetch.
+    assert (loop.steps.wait_ns <= by_own_clock_ns).all()
