@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from pipeprof.capture.probes.python.stage_timing import stage
 from pipeprof.errors import PipeprofError
-from pipeprof.probes.stages import stage
 
 if TYPE_CHECKING:
-    from pipeprof.keras_callback import Callback
-    from pipeprof.session import profile
+    from pipeprof.capture.callback import Callback
+    from pipeprof.capture.session import profile
 
 __all__ = ["Callback", "PipeprofError", "__version__", "profile", "stage"]
 
@@ -17,11 +17,11 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     # `stage` is wanted in every script, also where nothing is profiled; the rest comes when asked for.
     if name == "profile":
-        from pipeprof.session import profile
+        from pipeprof.capture.session import profile
 
         return profile
     if name == "Callback":
-        from pipeprof.keras_callback import Callback
+        from pipeprof.capture.callback import Callback
 
         return Callback
     raise AttributeError(f"module 'pipeprof' has no attribute {name!r}")

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pipeprof import machine
-from pipeprof.cgroups import ControlGroups
+from pipeprof.capture.probes.stacks.py_spy import dump
 from pipeprof.errors import StacksUnavailable
-from pipeprof.probes.py_spy import dump
+from pipeprof.host import machine
+from pipeprof.host.cgroups import ControlGroups
 
 MB = 1 << 20
 

@@ -37,9 +37,9 @@ from pipeprof.analysis.findings import (
     Verified,
 )
 from pipeprof.clock import WallAnchor
-from pipeprof.devices import Device, DeviceSteps, TraceWindow
-from pipeprof.levels import DeviceLevel
-from pipeprof.recording import (
+from pipeprof.recording.devices import Device, DeviceSteps, TraceWindow
+from pipeprof.recording.level_names import DeviceLevel
+from pipeprof.recording.profile import (
     UNKNOWN_NS,
     Cpu,
     GilSamples,
@@ -62,7 +62,7 @@ from pipeprof.recording import (
     Steps,
     WaitSource,
 )
-from pipeprof.series import Binned, BinnedSums, Gauge, Histogram, HistogramBins, IntArray
+from pipeprof.recording.series import Binned, BinnedSums, Gauge, Histogram, HistogramBins, IntArray
 
 US = 1_000
 MS = 1_000_000

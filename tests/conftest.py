@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 
 import pipeprof
-from pipeprof.probes.processes import children_of
+from pipeprof.capture.probes.system.processes import children_of
 
 # No test asserts a time, and a busy machine is no failure. More examples than these are for those who
 # change what they prove: pytest --hypothesis-profile=thorough.
@@ -81,7 +81,7 @@ def nothing_left_behind() -> Iterator[None]:
     """Proves that a test leaves no profile on, nothing patched, no thread, process or memory of ours."""
     before, processes = _traces(), _processes()
     yield
-    session = sys.modules.get("pipeprof.session")
+    session = sys.modules.get("pipeprof.capture.session")
     assert session is None or session.active() is None, "a profile is still on"
     assert _traces() - before == set()
     assert _still_running(_processes() - processes) == []

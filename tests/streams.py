@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeprof.accumulator import Accumulator
-from pipeprof.recorder import WORKER_PROCESS
-from pipeprof.recording import Profile
-from pipeprof.records import NOT_READ, RECORD_DTYPE, Kind, Records, code
+from pipeprof.capture.collector.accumulator import Accumulator
+from pipeprof.capture.recorder.recorder import WORKER_PROCESS
+from pipeprof.capture.recorder.records import NOT_READ, RECORD_DTYPE, Kind, Records, code
+from pipeprof.recording.profile import Profile
 from tests import builders
 from tests.builders import PID, START_NS
 

@@ -11,10 +11,10 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Bound, Findings
-from pipeprof.runs import find_run, read_run
+from pipeprof.runs.run_folder import find_run, read_run
 from pipeprof.surfaces.as_json import to_dict
 from pipeprof.surfaces.terminal import render_report
-from pipeprof.xplane_schema import XSpace
+from pipeprof.xspace.xplane_schema import XSpace
 
 PROFILES = Path(__file__).parents[1] / "profiles"
 RUNS = (

@@ -27,14 +27,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one thread that computes i
 import numpy as np
 
 import pipeprof
-from pipeprof import machine, ring
 from pipeprof.analysis.findings import Findings
+from pipeprof.capture.probes.python import generator_chains
+from pipeprof.capture.probes.stacks.py_spy import Recording
+from pipeprof.capture.probes.system.threads import SAMPLE_HZ
+from pipeprof.capture.recorder import ring
+from pipeprof.capture.session import profile
 from pipeprof.clock import now_ns
-from pipeprof.probes import generator_chains
-from pipeprof.probes.py_spy import Recording
-from pipeprof.probes.threads import SAMPLE_HZ
-from pipeprof.recording import SpanKind, Spans
-from pipeprof.session import profile
+from pipeprof.host import machine
+from pipeprof.recording.profile import SpanKind, Spans
 from pipeprof.surfaces.chrome import to_chrome
 from pipeprof.surfaces.xplane import to_xspace
 

@@ -17,9 +17,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Findings
-from pipeprof.runs import find_run, read_run
+from pipeprof.report.sentences import summary
+from pipeprof.runs.run_folder import find_run, read_run
 from pipeprof.surfaces.as_json import to_json
-from pipeprof.surfaces.sentences import summary
 from pipeprof.surfaces.terminal import render_report
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def main() -> None:
 
 def record(names: list[str]) -> None:
     """Trains, and keeps what was recorded."""
-    from pipeprof.session import profile
+    from pipeprof.capture.session import profile
 
     socket.gethostname = lambda: HOST
     sys.argv = ["tools/record_profiles"]

@@ -13,8 +13,8 @@ from pipeprof.analysis.case import Case, cpu_work_ms
 from pipeprof.analysis.causes import BLOCKING_BELOW
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Advice, Cause
-from pipeprof.analysis.places import WORKERS_KEY, Place
-from pipeprof.recording import InputKind, Profile, Stage, StageKind
+from pipeprof.analysis.placement import WORKERS_KEY, Place
+from pipeprof.recording.profile import InputKind, Profile, Stage, StageKind
 
 # A prediction must promise at least this to be worth a change.
 _LEAST_GAIN = 1.03

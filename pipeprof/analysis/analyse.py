@@ -3,21 +3,21 @@
 from pipeprof.analysis.autotune import find_autotune
 from pipeprof.analysis.case import Seen
 from pipeprof.analysis.costs import as_finding, stage_uses
+from pipeprof.analysis.counted_time import counted_windows, without_pauses
 from pipeprof.analysis.delivery import describe_delivery
-from pipeprof.analysis.devices import device_findings
+from pipeprof.analysis.device_use import device_findings
 from pipeprof.analysis.diagnosis import diagnose, make_case
 from pipeprof.analysis.findings import Findings, LoopFinding
 from pipeprof.analysis.hot_lines import hot_lines
-from pipeprof.analysis.lanes import (
+from pipeprof.analysis.lane_use import (
     cpu_finding,
     lane_findings,
     overhead_finding,
     resource_finding,
 )
-from pipeprof.analysis.loops import loop_times
 from pipeprof.analysis.overlap import describe_input
-from pipeprof.analysis.windows import counted_windows, without_pauses
-from pipeprof.recording import Loop, LoopKind, Profile
+from pipeprof.analysis.step_statistics import loop_times
+from pipeprof.recording.profile import Loop, LoopKind, Profile
 
 
 def analyse(profile: Profile) -> Findings:

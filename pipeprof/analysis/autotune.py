@@ -9,12 +9,12 @@ import numpy as np
 from pipeprof.analysis.advice import MOST_WAITING_AT_ONCE
 from pipeprof.analysis.case import Case
 from pipeprof.analysis.costs import Use
+from pipeprof.analysis.counted_time import stretches
 from pipeprof.analysis.evidence import percent
 from pipeprof.analysis.findings import AutotuneFinding, Cause, Tuned, TunedKind
-from pipeprof.analysis.windows import stretches
-from pipeprof.levels import Level, TfDataLevel
-from pipeprof.recording import LOOP_CHANNELS, InputKind, Loop, Profile, Stage
-from pipeprof.series import Gauge, IntArray
+from pipeprof.recording.level_names import Level, TfDataLevel
+from pipeprof.recording.profile import LOOP_CHANNELS, InputKind, Loop, Profile, Stage
+from pipeprof.recording.series import Gauge, IntArray
 
 # Buffers that hold more than this part of the memory deserve a warning.
 _MUCH_MEMORY = 0.2

@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from pipeprof.analysis.costs import Use
-from pipeprof.analysis.places import Key
-from pipeprof.recording import StageKind
+from pipeprof.analysis.placement import Key
+from pipeprof.recording.profile import StageKind
 
 
 def find_bottleneck(uses: Iterable[Use]) -> Use | None:

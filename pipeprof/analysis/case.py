@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from pipeprof.analysis.causes import GIL_FROM, GIL_TO, Setting, load_beside_training
 from pipeprof.analysis.costs import Use
+from pipeprof.analysis.counted_time import Window
 from pipeprof.analysis.findings import Bound, Cause, CpuFinding, InputFinding
-from pipeprof.analysis.lanes import cpu_apart_from_functions
-from pipeprof.analysis.loops import LoopTimes
-from pipeprof.analysis.windows import Window
-from pipeprof.recording import Loop, Profile
+from pipeprof.analysis.lane_use import cpu_apart_from_functions
+from pipeprof.analysis.step_statistics import LoopTimes
+from pipeprof.recording.profile import Loop, Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

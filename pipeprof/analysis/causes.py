@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Cause, CpuFinding
-from pipeprof.analysis.places import WORKERS_KEY
-from pipeprof.recording import Lane, Role, StageKind
+from pipeprof.analysis.placement import WORKERS_KEY
+from pipeprof.recording.profile import Lane, Role, StageKind
 
 # Under this share of its time on the CPU, a stage that runs alone rather waits for something else.
 BLOCKING_BELOW = 0.5

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeprof.analysis.counted_time import Window, without_pauses
 from pipeprof.analysis.findings import HotLine, StageFinding
-from pipeprof.analysis.loops import MS
-from pipeprof.analysis.places import Key, Place, Places, by_work
-from pipeprof.analysis.windows import Window, without_pauses
-from pipeprof.recording import (
+from pipeprof.analysis.placement import Key, Place, Places, by_work
+from pipeprof.analysis.step_statistics import MS
+from pipeprof.recording.profile import (
     STAGE_CHANNELS,
     Lane,
     Loop,
@@ -16,7 +16,7 @@ from pipeprof.recording import (
     Stage,
     StageKind,
 )
-from pipeprof.series import FloatArray
+from pipeprof.recording.series import FloatArray
 
 CALLS, WORK, CPU, TIMED, BYTES, TAKEN = range(len(STAGE_CHANNELS))
 

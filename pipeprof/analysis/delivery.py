@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pipeprof.analysis.findings import DeliveryFinding
-from pipeprof.recording import Loop, Signature
+from pipeprof.recording.profile import Loop, Signature
 
 
 def describe_delivery(loop: Loop, deliveries: Sequence[Signature]) -> DeliveryFinding:

@@ -15,8 +15,8 @@ from pipeprof.analysis.findings import (
     Cause,
     Diagnosis,
 )
-from pipeprof.analysis.loops import LoopTimes
-from pipeprof.recording import Loop, Overhead, StageKind, WaitSource
+from pipeprof.analysis.step_statistics import LoopTimes
+from pipeprof.recording.profile import Loop, Overhead, StageKind, WaitSource
 
 LEAST_STEPS = 10
 

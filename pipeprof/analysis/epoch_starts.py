@@ -12,9 +12,9 @@ from statistics import median_low
 import numpy as np
 
 from pipeprof.analysis.findings import EpochStart, StartCause
-from pipeprof.analysis.loops import MS
-from pipeprof.analysis.places import runs_ahead
-from pipeprof.recording import (
+from pipeprof.analysis.placement import runs_ahead
+from pipeprof.analysis.step_statistics import MS
+from pipeprof.recording.profile import (
     STAGE_CHANNELS,
     START_COLUMNS,
     Loop,
@@ -23,7 +23,7 @@ from pipeprof.recording import (
     StageKind,
     WaitSource,
 )
-from pipeprof.series import IntArray
+from pipeprof.recording.series import IntArray
 
 _BEGAN, _READ, _CALLS, _WORK, _HELD = range(len(START_COLUMNS))
 

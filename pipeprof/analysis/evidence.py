@@ -7,13 +7,13 @@ from pipeprof.analysis.bottleneck import find_bottleneck, needed_ms, sharing_wit
 from pipeprof.analysis.case import Case
 from pipeprof.analysis.causes import CROWDED_FROM, gil_held, known_cpu_ratio
 from pipeprof.analysis.costs import Use
-from pipeprof.analysis.devices import has_accelerator
+from pipeprof.analysis.device_use import has_accelerator
 from pipeprof.analysis.epoch_starts import usual_reason
 from pipeprof.analysis.findings import Bound, Cause
-from pipeprof.analysis.lanes import SATURATED_FROM, THROTTLED_FROM, resource_finding
-from pipeprof.analysis.places import WORKERS_KEY, trains_on
+from pipeprof.analysis.lane_use import SATURATED_FROM, THROTTLED_FROM, resource_finding
+from pipeprof.analysis.placement import WORKERS_KEY, trains_on
 from pipeprof.analysis.traced_waits import Contradiction, contradicting_waits
-from pipeprof.recording import Lane, Role, SpanKind, StageKind, WaitSource
+from pipeprof.recording.profile import Lane, Role, SpanKind, StageKind, WaitSource
 
 # A place that works this much of the time works without a pause.
 _NO_PAUSE_FROM = 0.9
@@ -26,7 +26,7 @@ _EXPLAINED_FROM = 0.5
 
 _LEAST_STEPS = 10
 
-# Generators inside a generator are timed from this Python on (pipeprof.probes.generator_chains).
+# Generators inside a generator are timed from this Python on (generator_chains).
 _TELLS_GENERATORS = (3, 12)
 
 # Less than this is what any process reads beside its work.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from pipeprof.recording import Location, Loop, Profile, Role, Stage, WaitSource
+from pipeprof.recording.profile import Location, Loop, Profile, Role, Stage, WaitSource
 
 
 class Bound(Enum):

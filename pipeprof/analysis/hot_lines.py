@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from pipeprof.analysis.findings import HotLine
-from pipeprof.recording import CodeLine, Profile, StackSamples, Stage, StageKind
+from pipeprof.recording.profile import CodeLine, Profile, StackSamples, Stage, StageKind
 
 # Fewer samples than this say nothing of a stage.
 LEAST_SAMPLES = 10

@@ -3,12 +3,12 @@
 from collections import Counter
 
 from pipeprof.analysis.costs import Use
+from pipeprof.analysis.counted_time import Window
 from pipeprof.analysis.epoch_starts import epoch_starts
 from pipeprof.analysis.findings import InputFinding
-from pipeprof.analysis.loops import MS, LoopTimes
-from pipeprof.analysis.places import by_work, trains_on
-from pipeprof.analysis.windows import Window
-from pipeprof.recording import InputKind, Loop, Profile
+from pipeprof.analysis.placement import by_work, trains_on
+from pipeprof.analysis.step_statistics import MS, LoopTimes
+from pipeprof.recording.profile import InputKind, Loop, Profile
 
 
 def describe_input(

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeprof.analysis.loops import MS
-from pipeprof.recording import LANE_CPU_CHANNELS, LOOP_CHANNELS, Loop, Profile, Role
+from pipeprof.analysis.step_statistics import MS
+from pipeprof.recording.profile import LANE_CPU_CHANNELS, LOOP_CHANNELS, Loop, Profile, Role
 
 _CPU = LANE_CPU_CHANNELS.index("cpu_ns")
 

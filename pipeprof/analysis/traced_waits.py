@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeprof.analysis.case import Seen
-from pipeprof.devices import TraceWindow
-from pipeprof.recording import UNKNOWN_NS, Loop, WaitSource
-from pipeprof.series import IntArray
+from pipeprof.recording.devices import TraceWindow
+from pipeprof.recording.profile import UNKNOWN_NS, Loop, WaitSource
+from pipeprof.recording.series import IntArray
 
 # So far both may be apart: of the longer, and in any case.
 _SLACK_RATIO = 0.10

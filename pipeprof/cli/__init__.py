@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from pipeprof.cli import attach, demo, doctor, export, repair, report, run, view
+from pipeprof.cli import attach_command as attach
+from pipeprof.cli import demo_command as demo
+from pipeprof.cli import doctor_command as doctor
+from pipeprof.cli import export_command as export
+from pipeprof.cli import repair_command as repair
+from pipeprof.cli import report_command as report
+from pipeprof.cli import run_command as run
+from pipeprof.cli import view_command as view
 from pipeprof.errors import PipeprofError
 
 __all__ = ["main"]

@@ -4,7 +4,7 @@ from collections import deque
 from typing import TextIO
 
 from pipeprof.cli.status_area import StatusArea
-from pipeprof.recording import Profile
+from pipeprof.recording.profile import Profile
 
 EVERY_S = 0.5
 
@@ -21,7 +21,7 @@ class LiveView:
 
     def __init__(self, stream: TextIO) -> None:
         from pipeprof.analysis.recent import Totals
-        from pipeprof.surfaces.live import LINES
+        from pipeprof.surfaces.live_view import LINES
 
         self._stream = stream
         self._area = StatusArea(stream, LINES)
@@ -33,7 +33,7 @@ class LiveView:
         from pipeprof.analysis.analyse import analyse
         from pipeprof.analysis.recent import count_totals, describe_recent
         from pipeprof.cli.screen import Screen
-        from pipeprof.surfaces.live import live_lines
+        from pipeprof.surfaces.live_view import live_lines
 
         if self._over:
             return

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeprof.analysis.findings import Bound
-from pipeprof.recording import InputKind, Location, StageKind
+from pipeprof.recording.profile import InputKind, Location, StageKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,9 +30,9 @@ from pipeprof.analysis.findings import (
     StageFinding,
     Tuned,
 )
-from pipeprof.devices import TraceWindow
-from pipeprof.recording import RunInfo
-from pipeprof.wording import caveats, started
+from pipeprof.recording.devices import TraceWindow
+from pipeprof.recording.profile import RunInfo
+from pipeprof.report.numbers import caveats, started
 
 FORMAT = 1
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.recording import UNKNOWN_NS, Loop, Profile, Role
+from pipeprof.recording.profile import UNKNOWN_NS, Loop, Profile, Role
 from pipeprof.surfaces.timeline import (
     batch_paths,
     device_steps,

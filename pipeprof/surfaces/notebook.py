@@ -3,7 +3,7 @@
 import sys
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.recording import Profile
+from pipeprof.recording.profile import Profile
 
 
 def show_profiles_as_pages() -> None:

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.findings import Findings, LaneFinding, OverheadFinding
-from pipeprof.figures.figure import Figure
-from pipeprof.surfaces.markup import Markup, element
-from pipeprof.surfaces.page_figures import table
-from pipeprof.surfaces.sentences import (
+from pipeprof.report.figures.figure import Figure
+from pipeprof.report.numbers import clean, count, percent, size, started
+from pipeprof.report.sentences import (
     devices,
     how_measured,
     input_pieces,
@@ -14,7 +13,8 @@ from pipeprof.surfaces.sentences import (
     trace_windows,
     tuning,
 )
-from pipeprof.wording import clean, count, percent, size, started
+from pipeprof.surfaces.markup import Markup, element
+from pipeprof.surfaces.page_figures import table
 
 MOST_LANES = 60
 MOST_LOOPS = 20

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from pipeprof.figures.figure import Figure, View
+from pipeprof.report.figures.figure import Figure, View
+from pipeprof.report.numbers import clean
 from pipeprof.surfaces.markup import Markup, element, joined
-from pipeprof.wording import clean
 
 
 def figure_places(figures: Iterable[Figure]) -> Markup:

@@ -11,21 +11,8 @@ from pipeprof.analysis.findings import (
     Findings,
     LoopFinding,
 )
-from pipeprof.figures.figure import Figure
-from pipeprof.surfaces.markup import Markup, element, joined
-from pipeprof.surfaces.page_details import details
-from pipeprof.surfaces.page_figures import figure_places, table
-from pipeprof.surfaces.run_rows import RUN_ROWS
-from pipeprof.surfaces.sentences import (
-    advised,
-    heading,
-    hot_lines,
-    how_to_see,
-    reasons,
-    troubles,
-    waiting,
-)
-from pipeprof.wording import (
+from pipeprof.report.figures.figure import Figure
+from pipeprof.report.numbers import (
     VERDICTS,
     clean,
     count,
@@ -35,6 +22,19 @@ from pipeprof.wording import (
     rate,
     times,
 )
+from pipeprof.report.run_rows import RUN_ROWS
+from pipeprof.report.sentences import (
+    advised,
+    heading,
+    hot_lines,
+    how_to_see,
+    reasons,
+    troubles,
+    waiting,
+)
+from pipeprof.surfaces.markup import Markup, element, joined
+from pipeprof.surfaces.page_details import details
+from pipeprof.surfaces.page_figures import figure_places, table
 
 MOST_HOT_LINES = 6
 

@@ -17,8 +17,9 @@ from pipeprof.analysis.findings import (
     Findings,
     LoopFinding,
 )
-from pipeprof.surfaces.run_rows import RUN_ROWS
-from pipeprof.surfaces.sentences import (
+from pipeprof.report.numbers import VERDICTS, clean, count, percent, printable
+from pipeprof.report.run_rows import RUN_ROWS
+from pipeprof.report.sentences import (
     advised,
     devices,
     heading,
@@ -35,8 +36,8 @@ from pipeprof.surfaces.sentences import (
     waiting,
     with_free_input,
 )
-from pipeprof.surfaces.stage_table import stage_table
-from pipeprof.surfaces.text_layout import (
+from pipeprof.report.stage_table import stage_table
+from pipeprof.report.text_layout import (
     GAP,
     INDENT,
     Column,
@@ -51,7 +52,6 @@ from pipeprof.surfaces.text_layout import (
     shorten_location,
     shown,
 )
-from pipeprof.wording import VERDICTS, clean, count, percent, printable
 
 LEAST_WIDTH = 40
 

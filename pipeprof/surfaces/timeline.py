@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeprof.analysis.findings import Findings, StageFinding
-from pipeprof.devices import Device
-from pipeprof.figures.bins import edges, sums_between
-from pipeprof.recording import (
+from pipeprof.recording.devices import Device
+from pipeprof.recording.profile import (
     Cpu,
     Lane,
     Loop,
@@ -24,7 +23,8 @@ from pipeprof.recording import (
     Stage,
     StageKind,
 )
-from pipeprof.series import BoolArray, FloatArray, Gauge, IntArray
+from pipeprof.recording.series import BoolArray, FloatArray, Gauge, IntArray
+from pipeprof.report.figures.bins import edges, sums_between
 
 # Stages without intervals are drawn in at most so many pieces, on at most so many lines.
 _MEAN_PIECES = 1_000

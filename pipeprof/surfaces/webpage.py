@@ -7,12 +7,12 @@ from pathlib import Path
 
 from pipeprof.analysis.findings import Findings
 from pipeprof.errors import UsageError
-from pipeprof.figures.figure import to_plain
-from pipeprof.figures.of_run import figures_of
-from pipeprof.figures.theme import TEMPLATES
+from pipeprof.report.figures.figure import to_plain
+from pipeprof.report.figures.of_run import figures_of
+from pipeprof.report.figures.theme import TEMPLATES
+from pipeprof.report.numbers import clean
 from pipeprof.surfaces.markup import Markup, element, joined, json_text
 from pipeprof.surfaces.page_report import report_body
-from pipeprof.wording import clean
 
 STATIC = Path(__file__).parent / "static"
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.recording import UNKNOWN_NS, Loop, Profile, Role, Stage
-from pipeprof.series import BoolArray
+from pipeprof.recording.profile import UNKNOWN_NS, Loop, Profile, Role, Stage
+from pipeprof.recording.series import BoolArray
 from pipeprof.surfaces.timeline import (
     counted,
     device_steps,
@@ -35,7 +35,7 @@ from pipeprof.surfaces.timeline import (
     nested_spans,
     stage_label,
 )
-from pipeprof.xplane_schema import XSpace, XStat
+from pipeprof.xspace.xplane_schema import XSpace, XStat
 
 MAX_EVENTS = 200_000
 

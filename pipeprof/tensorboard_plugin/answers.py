@@ -10,15 +10,15 @@ from typing import Any
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Bound, Findings
 from pipeprof.errors import PipeprofError, UsageError
-from pipeprof.figures.comparison import MOST_RUNS, comparison_figures
-from pipeprof.figures.figure import to_plain
-from pipeprof.figures.of_run import figures_of
-from pipeprof.figures.theme import TEMPLATES
-from pipeprof.runs import read_run
+from pipeprof.report.figures.comparison import MOST_RUNS, comparison_figures
+from pipeprof.report.figures.figure import to_plain
+from pipeprof.report.figures.of_run import figures_of
+from pipeprof.report.figures.theme import TEMPLATES
+from pipeprof.report.numbers import VERDICTS, duration
+from pipeprof.report.sentences import traced_steps
+from pipeprof.runs.run_folder import read_run
 from pipeprof.surfaces.page_report import comparison_body, message, report_body
-from pipeprof.surfaces.sentences import traced_steps
 from pipeprof.tensorboard_plugin.library import Library, Shelved
-from pipeprof.wording import VERDICTS, duration
 
 Answer = dict[str, Any]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeprof.errors import RunNotFound
-from pipeprof.runs import PLUGIN, is_being_recorded, list_runs
+from pipeprof.runs.run_folder import PLUGIN, is_being_recorded, list_runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from pipeprof.analysis.findings import Advice, Diagnosis
-from pipeprof.recording import Input, InputKind, Role, Stage, StageKind
+from pipeprof.recording.profile import Input, InputKind, Role, Stage, StageKind
 from tests.analysis.test_diagnosis import (
     TF_DATA,
     THREADS,

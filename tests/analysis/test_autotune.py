@@ -10,8 +10,17 @@ import pytest
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.autotune import say_tuned, steps_ended
 from pipeprof.analysis.findings import AutotuneFinding
-from pipeprof.levels import Level, TfDataLevel
-from pipeprof.recording import Cpu, Input, InputKind, Location, Loop, Stage, StageKind, WaitSource
+from pipeprof.recording.level_names import Level, TfDataLevel
+from pipeprof.recording.profile import (
+    Cpu,
+    Input,
+    InputKind,
+    Location,
+    Loop,
+    Stage,
+    StageKind,
+    WaitSource,
+)
 from tests.builders import MS, evenly, gauge, loop, profile, stage
 
 GB = 1_000_000_000

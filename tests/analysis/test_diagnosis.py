@@ -8,8 +8,8 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Bound, Cause, Diagnosis
-from pipeprof.levels import Level
-from pipeprof.recording import (
+from pipeprof.recording.level_names import Level
+from pipeprof.recording.profile import (
     COLLECTOR_THREAD,
     CodeLine,
     Cpu,
@@ -28,7 +28,7 @@ from pipeprof.recording import (
     Stage,
     StageKind,
 )
-from pipeprof.series import Binned
+from pipeprof.recording.series import Binned
 from tests.builders import (
     MS,
     PID,

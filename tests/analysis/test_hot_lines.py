@@ -2,7 +2,7 @@
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import HotLine
-from pipeprof.recording import CodeLine, Location, StackSamples, Stage, StageKind
+from pipeprof.recording.profile import CodeLine, Location, StackSamples, Stage, StageKind
 from tests.builders import profile, stage
 
 FILE = "train.py"

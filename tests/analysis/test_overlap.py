@@ -6,7 +6,7 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import InputFinding
-from pipeprof.recording import Lane, Loop, Role, Stage, StageKind
+from pipeprof.recording.profile import Lane, Loop, Role, Stage, StageKind
 from tests.analysis.test_diagnosis import TF_DATA
 from tests.builders import MS, SECOND, gauge, lane, loop, profile, stage
 

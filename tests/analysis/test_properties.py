@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Bottleneck, Diagnosis, Findings
-from pipeprof.recording import (
+from pipeprof.recording.profile import (
     STAGE_CHANNELS,
     Cpu,
     Input,
@@ -22,7 +22,7 @@ from pipeprof.recording import (
     Stage,
     StageKind,
 )
-from pipeprof.series import Binned
+from pipeprof.recording.series import Binned
 from tests.builders import MS, START_NS, evenly, lane, loop, profile, stage
 
 

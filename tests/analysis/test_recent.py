@@ -3,7 +3,7 @@
 import pytest
 
 from pipeprof.analysis.recent import Totals, count_totals, describe_recent
-from pipeprof.recording import LoopKind, Role
+from pipeprof.recording.profile import LoopKind, Role
 from tests.builders import MS, SECOND, lane, loop, profile, run_info
 
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pipeprof.recording import InputKind, Location, Profile, Role, SpanKind, StageKind
-from pipeprof.runs import PLUGIN, PROFILES
+from pipeprof.recording.profile import InputKind, Location, Profile, Role, SpanKind, StageKind
+from pipeprof.runs.run_folder import PLUGIN, PROFILES
 from tests.builders import (
     MS,
     Input,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeprof.runs import PLUGIN, RunFile
+from pipeprof.runs.run_folder import PLUGIN, RunFile
 from tests.browser.conftest import MARKUP, recorded
 from tests.cli.conftest import write_run
 

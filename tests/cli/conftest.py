@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeprof.cli import main
-from pipeprof.recording import Profile
-from pipeprof.runs import RunFile
+from pipeprof.recording.profile import Profile
+from pipeprof.runs.run_folder import RunFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ ROWS, COLUMNS = 30, 90
 # live view was seen, which it is told by a line on standard input.
 SCRIPT = """
 import select, sys, time
-import pipeprof.session
+import pipeprof.capture.session
 
 def batches():
     while True:
@@ -30,7 +30,7 @@ def batches():
 
 print("training begins", flush=True)
 for number, batch in enumerate(batches()):
-    with pipeprof.session.active().step():
+    with pipeprof.capture.session.active().step():
         pass
     if number % 25 == 0:
         sys.stderr.write(f"\\rstep {number:6}")

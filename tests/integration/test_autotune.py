@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import pipeprof
 from pipeprof.analysis.findings import AutotuneFinding, TunedKind
-from pipeprof.cgroups import ControlGroups
+from pipeprof.host.cgroups import ControlGroups
 from tests.integration.feeds import batch, model, train
 
 pytestmark = pytest.mark.integration

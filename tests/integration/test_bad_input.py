@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import pipeprof
 from pipeprof.errors import UsageError
-from pipeprof.recording import Profile
+from pipeprof.recording.profile import Profile
 from tests.integration.feeds import (
     BATCH,
     BATCHES,

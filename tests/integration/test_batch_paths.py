@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.session import Session
+from pipeprof.capture.session import Session
 from pipeprof.surfaces.chrome import to_chrome
 from tests.chrome_rules import Event, broken, enclosing
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import pipeprof
-from pipeprof.recording import InputKind, LoopKind, WaitSource
-from pipeprof.session import active
+from pipeprof.capture.session import active
+from pipeprof.recording.profile import InputKind, LoopKind, WaitSource
 from tests.integration.feeds import (
     BATCH,
     BATCHES,

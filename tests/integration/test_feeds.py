@@ -13,8 +13,8 @@ import tensorflow as tf
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 import pipeprof
-from pipeprof.recording import InputKind, Loop, LoopKind, Profile, StageKind, WaitSource
-from pipeprof.session import Session
+from pipeprof.capture.session import Session
+from pipeprof.recording.profile import InputKind, Loop, LoopKind, Profile, StageKind, WaitSource
 from tests.integration.feeds import (
     BATCH,
     BATCHES,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pipeprof
-from pipeprof.recording import InputKind, LoopKind, Role, StageKind
+from pipeprof.recording.profile import InputKind, LoopKind, Role, StageKind
 
 # The worker processes import this module again: frameworks that it does not need stay out of it.
 grain = pytest.importorskip("grain", reason="grain is not installed")

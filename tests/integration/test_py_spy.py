@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeprof.capture.probes.stacks import py_spy
 from pipeprof.errors import StacksUnavailable
-from pipeprof.probes import py_spy
 
 SCRIPT = """
 import threading

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeprof.repair import Outcome, repair_profiles
+from pipeprof.xspace.step_repair import Outcome, repair_profiles
 
 convert = pytest.importorskip("xprof.convert.raw_to_tool_data")
 

@@ -11,8 +11,8 @@ import pytest
 
 import pipeprof
 from pipeprof.analysis.analyse import analyse
-from pipeprof.recording import InputKind, LoopKind, StageKind, WaitSource
-from pipeprof.runs import read_run
+from pipeprof.recording.profile import InputKind, LoopKind, StageKind, WaitSource
+from pipeprof.runs.run_folder import read_run
 from tests.integration.feeds import (
     BATCH,
     BATCHES,

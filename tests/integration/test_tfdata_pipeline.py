@@ -17,10 +17,10 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from pipeprof.probes.tfdata_alignment import UNALIGNED, Model, StageIdentity
-from pipeprof.probes.tfdata_model import read_model
-from pipeprof.probes.tfdata_pipeline import align, describe_pipeline
-from pipeprof.recording import StageKind
+from pipeprof.capture.probes.tfdata.alignment import UNALIGNED, Model, StageIdentity
+from pipeprof.capture.probes.tfdata.autotune_model import read_model
+from pipeprof.capture.probes.tfdata.written_pipeline import align, describe_pipeline
+from pipeprof.recording.profile import StageKind
 
 pytestmark = [
     pytest.mark.integration,

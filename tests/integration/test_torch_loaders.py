@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pipeprof
-from pipeprof.recording import InputKind, LoopKind, Role, StageKind
+from pipeprof.recording.profile import InputKind, LoopKind, Role, StageKind
 from tests.integration.feeds import BATCH, BATCHES, EPOCHS, SAMPLES, STEPS, digits, model, train
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")

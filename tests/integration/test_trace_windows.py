@@ -17,11 +17,11 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.probes import tensorflow_windows
-from pipeprof.probes.tensorflow_profiler import ProfilerWindow
-from pipeprof.probes.tensorflow_windows import TraceWindows
-from pipeprof.recording import LoopKind, Profile
-from pipeprof.runs import PROFILES
+from pipeprof.capture.probes.profiler import tensorflow_windows
+from pipeprof.capture.probes.profiler.tensorflow_profiler import ProfilerWindow
+from pipeprof.capture.probes.profiler.tensorflow_windows import TraceWindows
+from pipeprof.recording.profile import LoopKind, Profile
+from pipeprof.runs.run_folder import PROFILES
 from tests.integration.feeds import Batch, batch, dataset, model, train
 
 pytestmark = pytest.mark.integration

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 import pipeprof
 from pipeprof.analysis.findings import Bound
-from pipeprof.recording import Loop, WaitSource
-from pipeprof.xspace import read_trace
+from pipeprof.recording.profile import Loop, WaitSource
+from pipeprof.xspace.trace_reader import read_trace
 from tests.integration.feeds import Batch, batch, model, train
 
 pytestmark = [

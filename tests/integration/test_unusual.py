@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.recording import InputKind, Loop, LoopKind, Profile, StageKind, WaitSource
+from pipeprof.recording.profile import InputKind, Loop, LoopKind, Profile, StageKind, WaitSource
 from tests.integration.feeds import (
     BATCH,
     BATCHES,

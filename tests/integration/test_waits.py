@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.recording import Loop, WaitSource
+from pipeprof.recording.profile import Loop, WaitSource
 from tests.integration.feeds import BATCHES, Batch, Digits, batch, dataset, model, train
 
 pytestmark = [
@@ -155,7 +155,9 @@ def test_no_model_is_asked_for_where_there_is_none(
 ) -> None:
     """TensorFlow may write a warning of its own about each time that it is asked in vain."""
     asked: list[Any] = []
-    monkeypatch.setattr("pipeprof.probes.tfdata.read_model", lambda *given: asked.append(given))
+    monkeypatch.setattr(
+        "pipeprof.capture.probes.tfdata.tfdata_probe.read_model", lambda *given: asked.append(given)
+    )
     with pipeprof.profile(Digits(workers=2), logdir=tmp_path) as prof:  # Keras turns AUTOTUNE off
         fit(prof.dataset)
     assert prof.result.loops[0].steps.measured.all()

@@ -14,9 +14,9 @@ import pytest
 
 import pipeprof
 from pipeprof.analysis.findings import Bound, Cause, StartCause
-from pipeprof.recording import Role, Stage, StageKind
-from pipeprof.runs import find_run, read_run
-from pipeprof.session import Session
+from pipeprof.capture.session import Session
+from pipeprof.recording.profile import Role, Stage, StageKind
+from pipeprof.runs.run_folder import find_run, read_run
 
 BATCHES = 24
 

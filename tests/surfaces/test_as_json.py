@@ -20,8 +20,8 @@ from pipeprof.analysis.findings import (
     Verified,
 )
 from pipeprof.clock import WallAnchor
-from pipeprof.levels import DeviceLevel
-from pipeprof.recording import InputKind, Location, LoopKind, Role
+from pipeprof.recording.level_names import DeviceLevel
+from pipeprof.recording.profile import InputKind, Location, LoopKind, Role
 from pipeprof.surfaces.as_json import to_dict, to_json
 from tests.builders import (
     MS,

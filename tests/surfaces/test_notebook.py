@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeprof.recording import Profile
+from pipeprof.recording.profile import Profile
 from pipeprof.surfaces.notebook import show_profiles_as_pages
 from tests.builders import profile
 

@@ -17,7 +17,7 @@ import pytest
 from tensorboard.compat.proto.event_pb2 import Event
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.recording import Cpu, Input, Loop, LoopKind, Profile
+from pipeprof.recording.profile import Cpu, Input, Loop, LoopKind, Profile
 from pipeprof.surfaces.tensorboard import ScalarLog, write_run
 from pipeprof.surfaces.xplane import to_xspace
 from tests import builders

@@ -16,10 +16,10 @@ from pipeprof.analysis.findings import (
     StageFinding,
     Verified,
 )
-from pipeprof.levels import DeviceLevel
-from pipeprof.recording import Input, InputKind, Location, LoopKind, StageKind
+from pipeprof.recording.level_names import DeviceLevel
+from pipeprof.recording.profile import Input, InputKind, Location, LoopKind, StageKind
+from pipeprof.report.numbers import printable
 from pipeprof.surfaces.terminal import LEAST_WIDTH, render_report, render_side_by_side
-from pipeprof.wording import printable
 from tests.builders import (
     advice,
     autotune_finding,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeprof.analysis.findings import Findings, StageFinding
-from pipeprof.recording import (
+from pipeprof.recording.profile import (
     Cpu,
     Input,
     Lane,
@@ -19,10 +19,10 @@ from pipeprof.recording import (
     Stage,
     StageKind,
 )
-from pipeprof.series import Binned
+from pipeprof.recording.series import Binned
 from pipeprof.surfaces.timeline import cores_used
 from pipeprof.surfaces.xplane import LONGEST_NS, to_xspace
-from pipeprof.xplane_schema import XSpace
+from pipeprof.xspace.xplane_schema import XSpace
 from tests import builders
 from tests.builders import MS, PID, START_NS, Span
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeprof.runs import PLUGIN, RunFile
-from pipeprof.session import profile as watch
+from pipeprof.capture.session import profile as watch
+from pipeprof.runs.run_folder import PLUGIN, RunFile
 from pipeprof.surfaces.webpage import plotly_js
 from pipeprof.tensorboard_plugin import answers
 from pipeprof.tensorboard_plugin.answers import MOST_SUMMARIES
@@ -244,7 +244,7 @@ def test_the_tab_needs_no_tensorflow_and_loads_little_before_it_is_looked_at() -
     program = (
         "import sys, json, types; sys.modules['tensorflow'] = None\n"
         "from pipeprof.tensorboard_plugin.plugin import InputPipelinePlugin as P\n"
-        "early = [m for m in ('numpy', 'plotly', 'pipeprof.runs') if m in sys.modules]\n"
+        "early = [m for m in ('numpy', 'plotly', 'pipeprof.runs.run_folder') if m in sys.modules]\n"
         "p = P(types.SimpleNamespace(logdir='.')); p.is_active()\n"
         "print(json.dumps([early, 'keras' in sys.modules, 'plotly' in sys.modules]))"
     )
@@ -252,6 +252,6 @@ def test_the_tab_needs_no_tensorflow_and_loads_little_before_it_is_looked_at() -
         [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
     )
     early, keras, plotly = json.loads(printed.stdout)
-    assert "pipeprof.runs" not in early
+    assert "pipeprof.runs.run_folder" not in early
     assert not keras
     assert not plotly

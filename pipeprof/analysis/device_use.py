@@ -1,0 +1,77 @@
+"""How much of each step a device worked, and what it stood idle for."""
+
+from dataclasses import replace
+
+from pipeprof.analysis.counted_time import Window
+from pipeprof.analysis.findings import DeviceFinding, DeviceSource
+from pipeprof.recording.devices import Device, DeviceSteps
+from pipeprof.recording.level_names import MILLION, DeviceLevel
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.series import IntArray
+
+# A device that works less than this is at hand, but the training does not use it.
+USED_FROM = 0.01
+
+
+def device_findings(profile: Profile, window: Window | None) -> tuple[DeviceFinding, ...]:
+    """All devices, the busiest first; those of whose work nothing was measured are the last."""
+    found = [_finding(device, window) for device in profile.devices]
+    return tuple(sorted(found, key=lambda device: -(device.busy_ratio or 0.0)))
+
+
+def has_accelerator(profile: Profile, window: Window | None) -> bool:
+    """Whether a device was seen to work for the training, as far as it is known for whom it works."""
+    found = device_findings(profile, window)
+    return any((_own_use(device) or 0.0) >= USED_FROM for device in found)
+
+
+def _own_use(device: DeviceFinding) -> float | None:
+    traced = device.source is DeviceSource.TRACE
+    return device.busy_ratio if traced or device.own_busy_ratio is None else device.own_busy_ratio
+
+
+def _finding(device: Device, window: Window | None) -> DeviceFinding:
+    told = _as_its_driver_told(device, window)
+    steps = device.steps
+    if steps is None or not len(steps) or _length_ns(steps) <= 0:
+        return told
+    return replace(
+        told,
+        source=DeviceSource.TRACE,
+        traced_steps=len(steps),
+        step_ms=_mean_ms(steps.busy_ns),
+        compute_ms=_mean_ms(steps.compute_ns),
+        copy_in_ms=_mean_ms(steps.copy_in_ns),
+        busy_ratio=float(steps.busy_ns.sum()) / _length_ns(steps),
+        idle_waiting_ratio=float(steps.idle_waiting_ns.sum()) / _length_ns(steps),
+    )
+
+
+def _as_its_driver_told(device: Device, window: Window | None) -> DeviceFinding:
+    def mean(level: DeviceLevel, unit: float = 1.0) -> float | None:
+        read = window.level(device.levels.get(level)) if window is not None else None
+        return None if read is None else read / unit
+
+    busy = mean(DeviceLevel.UTILISATION, MILLION)
+    own_busy = mean(DeviceLevel.OWN_UTILISATION, MILLION)
+    return DeviceFinding(
+        kind=device.kind,
+        name=device.name,
+        model=device.model,
+        source=DeviceSource.NONE if busy is None else DeviceSource.NVML,
+        busy_ratio=None if busy is None else min(busy, 1.0),
+        own_busy_ratio=None if own_busy is None else min(own_busy, 1.0),
+        memory_bytes=mean(DeviceLevel.MEMORY),
+        memory_room_bytes=mean(DeviceLevel.MEMORY_ROOM),
+        own_memory_bytes=mean(DeviceLevel.OWN_MEMORY),
+        power_w=mean(DeviceLevel.POWER, 1e3),
+        clock_mhz=mean(DeviceLevel.SM_CLOCK),
+    )
+
+
+def _length_ns(steps: DeviceSteps) -> int:
+    return int((steps.end_ns - steps.start_ns).sum())
+
+
+def _mean_ms(column: IntArray) -> float:
+    return float(column.mean()) / 1e6

@@ -1,0 +1,171 @@
+"""How busy threads, worker processes and processors were in a stretch of time."""
+
+from pipeprof.analysis.counted_time import Window
+from pipeprof.analysis.device_use import device_findings
+from pipeprof.analysis.findings import CpuFinding, LaneFinding, OverheadFinding, ResourceFinding
+from pipeprof.recording.level_names import MILLION, Level
+from pipeprof.recording.profile import (
+    COLLECTOR_THREAD,
+    Cpu,
+    Lane,
+    Loop,
+    Profile,
+    Role,
+    StageKind,
+)
+from pipeprof.recording.series import Binned
+
+# From this share of what the run may use on, no core is left.
+SATURATED_FROM = 0.9
+
+# From this part of its scheduling periods on, the container's limit is what the run lacks.
+THROTTLED_FROM = 0.25
+
+
+def lane_findings(profile: Profile, window: Window | None) -> tuple[LaneFinding, ...]:
+    """All lanes, in the order of the recording; without a window nothing is measured."""
+    return tuple(
+        LaneFinding(
+            name=lane.name,
+            role=lane.role,
+            pid=lane.pid,
+            tid=lane.tid,
+            busy_ratio=_device_ratio(lane, profile)
+            if lane.role is Role.DEVICE
+            else _share_of_life(lane.busy, lane, window),
+            cpu_ratio=_share_of_life(lane.cpu, lane, window),
+            gil_ratio=gil_ratio(lane),
+            stages=_stages_on(number, profile),
+            batches=_batches_of(number, profile),
+        )
+        for number, lane in enumerate(profile.lanes)
+    )
+
+
+def _device_ratio(lane: Lane, profile: Profile) -> float | None:
+    """A device's lane shows what was traced: the time between the windows says nothing."""
+    return next((d.busy_ratio for d in device_findings(profile, None) if d.name == lane.name), None)
+
+
+def gil_ratio(lane: Lane) -> float | None:
+    """The part of the time in which it held the interpreter's lock, or None where nobody looked."""
+    return lane.gil.held / lane.gil.moments if lane.gil and lane.gil.moments else None
+
+
+def cpu_finding(profile: Profile, window: Window | None) -> CpuFinding:
+    """The processors in that time; what was not read is None."""
+    process = _process_ratio(profile.cpu, window)
+    machine = _part(profile, Level.MACHINE_CPU, window)
+    throttled = _part(profile, Level.THROTTLED, window)
+    return CpuFinding(
+        cores=profile.cpu.cores,
+        limit=profile.cpu.limit,
+        process_ratio=process,
+        saturated=_is_saturated(process, machine, throttled),
+        machine_ratio=machine,
+        throttled_ratio=throttled,
+        voluntary_switches_per_s=_level(profile, Level.VOLUNTARY_SWITCHES, window),
+        forced_switches_per_s=_level(profile, Level.FORCED_SWITCHES, window),
+    )
+
+
+def resource_finding(profile: Profile, window: Window | None) -> ResourceFinding:
+    """Memory, disk and network in that time."""
+    memory = profile.gauges.get(Level.MEMORY.value)
+    return ResourceFinding(
+        memory_bytes=_level(profile, Level.MEMORY, window),
+        most_memory_bytes=window.highest(memory) if window is not None else None,
+        disk_read_bytes_per_s=_level(profile, Level.DISK_READ, window),
+        disk_written_bytes_per_s=_level(profile, Level.DISK_WRITTEN, window),
+        received_bytes_per_s=_level(profile, Level.RECEIVED, window),
+        sent_bytes_per_s=_level(profile, Level.SENT, window),
+    )
+
+
+def cpu_apart_from_functions(profile: Profile, loop: Loop, window: Window) -> float:
+    """Cores' worth of CPU of threads that ran none of the functions given to tf.data.
+
+    TensorFlow runs those in threads of its own, never in the one that asks for the batch; and
+    pipeprof's own thread runs none either.
+    """
+    covered_ns = _sampled_ns(profile.cpu, window)
+    if covered_ns <= 0:
+        return 0.0
+    apart_ns = sum(
+        float(window.sums(lane.cpu)[0])
+        for number, lane in enumerate(profile.lanes)
+        if lane.cpu is not None and (number == loop.lane or lane.name == COLLECTOR_THREAD)
+    )
+    return apart_ns / covered_ns
+
+
+def _process_ratio(cpu: Cpu, window: Window | None) -> float | None:
+    room = min(cpu.cores, cpu.limit) if cpu.limit is not None else cpu.cores
+    if window is None or cpu.used is None or room <= 0:
+        return None
+    covered_ns = _sampled_ns(cpu, window)
+    if covered_ns <= 0:
+        return None
+    return min(float(window.sums(cpu.used)[0]) / covered_ns / room, 1.0)
+
+
+def _sampled_ns(cpu: Cpu, window: Window) -> float:
+    """How much of the time was looked at."""
+    return float(window.sums(cpu.sampled)[0]) if cpu.sampled is not None else window.length_ns
+
+
+def _is_saturated(
+    process: float | None, machine: float | None, throttled: float | None
+) -> bool | None:
+    if throttled is not None and throttled >= THROTTLED_FROM:
+        return True
+    ratios = [ratio for ratio in (process, machine) if ratio is not None]
+    return max(ratios) >= SATURATED_FROM if ratios else None
+
+
+def _level(profile: Profile, level: Level, window: Window | None) -> float | None:
+    return window.level(profile.gauges.get(level.value)) if window is not None else None
+
+
+def _part(profile: Profile, level: Level, window: Window | None) -> float | None:
+    millionths = _level(profile, level, window)
+    return None if millionths is None else min(millionths / MILLION, 1.0)
+
+
+def overhead_finding(profile: Profile) -> OverheadFinding:
+    """What the looking cost, as if all of it had stood in the training's way: an upper bound."""
+    overhead = profile.overhead
+    lasted_ns = profile.run.end_ns - profile.run.start_ns
+    ratio = None
+    if overhead.probe_ns is not None and lasted_ns > 0:
+        spent_ns = overhead.probe_ns * overhead.events + overhead.collector_ns
+        ratio = min(spent_ns / lasted_ns, 1.0)
+    return OverheadFinding(
+        probe_ns=overhead.probe_ns,
+        events=overhead.events,
+        events_dropped=overhead.dropped,
+        ratio=ratio,
+    )
+
+
+def _share_of_life(spent: Binned | None, lane: Lane, window: Window | None) -> float | None:
+    """Its share of the window's time in which the lane lived: workers come and go with epochs."""
+    if spent is None or window is None:
+        return None
+    lived_ns = window.overlap_ns(lane.first_ns, lane.last_ns)
+    for start_ns, end_ns in window.holes:
+        lived_ns -= max(min(lane.last_ns, end_ns) - max(lane.first_ns, start_ns), 0)
+    return min(float(window.sums(spent)[0]) / lived_ns, 1.0) if lived_ns > 0 else None
+
+
+def _stages_on(number: int, profile: Profile) -> tuple[str, ...]:
+    worked = [stage for stage in profile.stages if stage.lanes.get(number, 0) > 0]
+    return tuple(stage.name for stage in sorted(worked, key=lambda stage: -stage.lanes[number]))
+
+
+def _batches_of(number: int, profile: Profile) -> int | None:
+    """What a worker made of what gives a batch at each call."""
+    if profile.lanes[number].role is not Role.WORKER:
+        return None
+    made = [s.lane_calls.get(number, 0) for s in profile.stages if s.kind is StageKind.SEQUENCE]
+    return sum(made) if made else None

@@ -1,0 +1,181 @@
+"""Where the stages of a loop ran, which decides what their costs mean.
+
+Stages that take turns on one thread add up, calls that run side by side divide, and what runs ahead
+of the loop costs it nothing while it keeps up.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeprof.analysis.counted_time import Window
+from pipeprof.recording.profile import InputKind, Lane, Loop, Profile, Role, Stage, StageKind
+
+Key = tuple[str, tuple[int, ...]]
+
+# Lanes with less of a stage's work than this, against its busiest, are not where it runs: `fit`
+# takes the first batches of a generator on the main thread.
+_LEAST_SHARE_OF_LANE = 0.1
+
+# What `Input.workers` is about; a function called from it stands where it stands.
+_IN_WORKERS = (StageKind.SEQUENCE,)
+
+# What gives its elements one by one, whichever threads it is resumed on.
+_ONE_BY_ONE = (StageKind.GENERATOR, StageKind.ITERABLE, StageKind.SEQUENCE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a stage runs.
+
+    Attributes:
+        key: the same for stages that take turns there.
+        parallelism: how many calls may run there at once.
+        ahead: whether it works beside the loop and not within the loop's wait.
+        told: whether the framework, the user or the lanes told the parallelism.
+    """
+
+    key: Key
+    parallelism: float
+    ahead: bool
+    told: bool = True
+
+
+LOOP_KEY: Key = ("loop", ())
+WORKERS_KEY: Key = ("workers", ())
+
+
+def by_work(lanes: Mapping[int, int]) -> tuple[int, ...]:
+    """Lanes that did any work, most first."""
+    worked = [number for number, work_ns in lanes.items() if work_ns > 0]
+    return tuple(sorted(worked, key=lambda number: (-lanes[number], number)))
+
+
+def trains_on(lane: int, loop: Loop, lanes: Sequence[Lane]) -> bool:
+    """Whether a lane is the thread that the loop ran on."""
+    if loop.lane is not None:
+        return lane == loop.lane
+    return lanes[lane].role in (Role.MAIN, Role.TRAINING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Finds out where the stages of a loop ran; `of` remembers what it found."""
+
+    profile: Profile
+    loop: Loop
+    window: Window
+    _known: dict[int, Place] = field(default_factory=dict)
+
+    def of(self, index: int, below: frozenset[int] = frozenset()) -> Place:
+        """The place of a stage; ``below`` are those whose places are being looked for."""
+        if index not in self._known:
+            self._known[index] = self._find(index, below | {index})
+        return self._known[index]
+
+    def _find(self, index: int, below: frozenset[int]) -> Place:
+        stage = self.profile.stages[index]
+        lanes = self._busy_lanes(stage)
+        asked = self._workers_of(stage)
+        if self._has_workers(lanes) or (asked > 1 and not lanes):
+            seen = self._side_by_side(lanes) if lanes else asked
+            asked = asked or self._workers_above(stage, below)
+            return Place(
+                key=WORKERS_KEY, parallelism=float(min(seen, asked) if asked else seen), ahead=True
+            )
+        if runs_ahead(stage):
+            parallelism = self.window.level(stage.parallelism)
+            return Place(
+                key=("calls", (index,)),
+                parallelism=max(parallelism or 1.0, 1.0),
+                ahead=True,
+                told=parallelism is not None,
+            )
+        if stage.kind.python and self._asked_by_python(stage, below):
+            return self.of(stage.parent or 0, below)
+        if lanes and (stage.kind.python or stage.parent is None):
+            return self._on_lanes(index, lanes)
+        return self._below_parent(stage, below)
+
+    def _below_parent(self, stage: Stage, below: frozenset[int]) -> Place:
+        told = stage.kind is not StageKind.TF_DATA or stage.function is not None
+        if stage.parent is None or stage.parent in below:
+            return Place(key=LOOP_KEY, parallelism=1.0, ahead=False, told=told)
+        asker = self.profile.stages[stage.parent]
+        place = self.of(stage.parent, below)
+        if not runs_ahead(asker):
+            return Place(key=place.key, parallelism=place.parallelism, ahead=place.ahead, told=told)
+        # An interleave pulls its inputs side by side; other stages pull theirs one by one.
+        side_by_side = place.parallelism if "interleave" in asker.running.lower() else 1.0
+        return Place(
+            key=("behind", (stage.parent,)), parallelism=side_by_side, ahead=True, told=told
+        )
+
+    def _workers_of(self, stage: Stage) -> int:
+        """How many workers the user chose for it, 0 where there is no such choice."""
+        # The stage is one, but training and validation may feed on it with workers of their own.
+        fed_by = self.loop.input
+        if stage.kind in _IN_WORKERS and fed_by.kind is InputKind.SEQUENCE and fed_by.workers:
+            return fed_by.workers
+        return stage.workers or 0
+
+    def _workers_above(self, stage: Stage, below: frozenset[int]) -> int:
+        """The same of the sequence that it is called from: pools made anew may seem to overlap."""
+        seen = set(below)
+        while stage.parent is not None and stage.parent not in seen:
+            seen.add(stage.parent)
+            stage = self.profile.stages[stage.parent]
+            if asked := self._workers_of(stage):
+                return asked
+        return 0
+
+    def _has_workers(self, lanes: Sequence[int]) -> bool:
+        return any(self.profile.lanes[lane].role is Role.WORKER for lane in lanes)
+
+    def _asked_by_python(self, stage: Stage, below: frozenset[int]) -> bool:
+        """Whether it is called from another Python stage, so that it runs where that does."""
+        if stage.parent is None or stage.parent in below:
+            return False
+        asker = self.profile.stages[stage.parent]
+        return asker.kind.python and asker.kind is not StageKind.TF_DATA_PYTHON
+
+    def _on_lanes(self, index: int, lanes: Sequence[int]) -> Place:
+        ahead = not trains_on(lanes[0], self.loop, self.profile.lanes)
+        # tf.data resumes a generator on one thread of its pool after another, never on two at once.
+        one_by_one = self.profile.stages[index].kind in _ONE_BY_ONE
+        parallelism = 1 if one_by_one else self._side_by_side(lanes)
+        shared = lanes if one_by_one or parallelism > 1 else lanes[:1]
+        key = ("lanes", tuple(sorted(shared))) if ahead or parallelism > 1 else LOOP_KEY
+        return Place(key=key, parallelism=float(parallelism), ahead=ahead)
+
+    def _busy_lanes(self, stage: Stage) -> tuple[int, ...]:
+        """Where it runs, most work first: lanes that lived while the loop ran, strays left out."""
+        alive = {
+            number: work_ns
+            for number, work_ns in stage.lanes.items()
+            if self.profile.lanes[number].last_ns >= self.window.start_ns
+            and self.profile.lanes[number].first_ns <= self.window.end_ns
+        }
+        busiest = max(alive.values(), default=0)
+        return tuple(
+            number for number in by_work(alive) if alive[number] >= _LEAST_SHARE_OF_LANE * busiest
+        )
+
+    def _side_by_side(self, lanes: Sequence[int]) -> int:
+        """The most of these lanes that lived at once: a pool that is made anew has new ones."""
+        lives = [self.profile.lanes[number] for number in lanes]
+        begins = np.array([lane.first_ns for lane in lives])
+        ends = np.array([max(lane.last_ns, lane.first_ns) for lane in lives])
+        return max(int(((begins <= begin) & (begin <= ends)).sum()) for begin in begins)
+
+
+def runs_ahead(stage: Stage) -> bool:
+    """Whether a tf.data stage fetches on threads of its own, beside the one that asks it."""
+    if stage.kind not in (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON):
+        return False
+    name = stage.running.lower()
+    if "shuffle" in name:
+        return False
+    has_threads = stage.parallelism is not None or stage.buffer_size is not None
+    return has_threads or any(word in name for word in ("prefetch", "parallel", "mapandbatch"))

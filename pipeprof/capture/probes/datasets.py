@@ -1,0 +1,280 @@
+"""Recognises what a user trains on and puts a watch on it, whatever it is.
+
+Objects are recognised by the names of their classes and modules, the way Keras does it, so no
+framework is imported for looking.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from pipeprof.capture.probes.keras.image_generators import watch_preprocessing
+from pipeprof.capture.probes.keras.sequences import describe_sequence, watch_sequence
+from pipeprof.capture.probes.loaders.loader_watch import describe_loader, watch_loader
+from pipeprof.capture.probes.loops.loop_tracker import describe_input
+from pipeprof.capture.probes.loops.watch import HandFetches, Watch
+from pipeprof.capture.probes.python.stage_timing import (
+    StageSite,
+    Timing,
+    site_of_function,
+    site_of_generator,
+    timed_generator,
+    timed_resume,
+    timing_of,
+)
+from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
+from pipeprof.errors import UsageError
+from pipeprof.recording.profile import InputKind, StageKind
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A dataset under watch.
+
+    Attributes:
+        dataset: what to train on: the same kind of object as was given.
+        fed_by: what it is, for the loop that it feeds.
+        release: takes the watch away again.
+    """
+
+    dataset: Any
+    fed_by: dict[str, Any]
+    release: Callable[[], None]
+
+
+def recognise(dataset: Any) -> InputKind | None:
+    """What kind of input an object is, or None when it is none."""
+    for check, kind in _RECOGNISERS:
+        if check(dataset):
+            return kind
+    return None
+
+
+def require_dataset(dataset: Any) -> InputKind:
+    """What kind of input an object is.
+
+    Raises:
+        UsageError: nothing can be trained on such an object.
+    """
+    kind = recognise(dataset)
+    if kind is None:
+        raise UsageError(
+            "expected a dataset (a generator, a generator function, a Sequence or PyDataset, a "
+            "tf.data.Dataset, a DataLoader, arrays or an iterable of batches), "
+            f"received {_describe(dataset)}."
+        )
+    return kind
+
+
+def watch_dataset(dataset: Any, watch: Watch) -> Watched:
+    """Puts a watch on a dataset.
+
+    Raises:
+        UsageError: nothing can be trained on such an object.
+    """
+    kind = require_dataset(dataset)
+    match kind:
+        case InputKind.SEQUENCE:
+            return _watch_sequence(dataset, watch)
+        case InputKind.TF_DATA | InputKind.ARRAYS:
+            return Watched(dataset, describe_input(kind, type(dataset).__name__), _nothing)
+        case InputKind.GENERATOR:
+            return _watch_generator(dataset, watch)
+        case InputKind.LOADER:
+            return Watched(dataset, describe_loader(dataset), watch_loader(dataset, watch))
+        case InputKind.ITERATOR:
+            return _watch_iterable(dataset, kind, watch)
+
+
+def _watch_sequence(sequence: Any, watch: Watch) -> Watched:
+    fed_by = describe_sequence(sequence)
+    try:
+        with ExitStack() as releases:
+            releases.callback(watch_sequence(sequence, watch))
+            releases.callback(watch_preprocessing(sequence, watch))
+            return Watched(sequence, fed_by, releases.pop_all().close)
+    except Exception as error:  # whatever a user's class does when it is derived from
+        watch.recorder.warn(
+            f"The work inside {type(sequence).__name__} is not shown: "
+            f"its class cannot be watched ({error})."
+        )
+        return Watched(sequence, fed_by, _nothing)
+
+
+def _watch_generator(dataset: Any, watch: Watch) -> Watched:
+    if inspect.isgenerator(dataset):
+        fed_by = describe_input(InputKind.GENERATOR, dataset.__name__)
+        if dataset not in watch.timed:
+            fetches = HandFetches(watch, fed_by)
+            dataset = _timed(site_of_generator(dataset), dataset, fetches, watch)
+        return Watched(dataset, fed_by, _nothing)
+    site = site_of_function(dataset, StageKind.GENERATOR)
+    fed_by = describe_input(InputKind.GENERATOR, site.name)
+    fetches = HandFetches(watch, fed_by)
+
+    @functools.wraps(dataset)
+    def batches(*args: Any, **kwargs: Any) -> Any:
+        made = dataset(*args, **kwargs)
+        if not hasattr(made, "__next__"):
+            return made  # a function that makes a dataset of another kind
+        return _timed(site, made, fetches, watch, owned=True)
+
+    watch.timed.add(batches)
+    return Watched(batches, fed_by, _nothing)
+
+
+def _timed(
+    site: StageSite, source: Any, fetches: HandFetches, watch: Watch, *, owned: bool = False
+) -> Any:
+    """The source timed: itself where that can be, else a generator in its place."""
+    if is_disguised(source):
+        return source
+    if not inspect.isgenerator(source):
+        try:
+            _disguise_iterable(source, site, fetches, watch)
+        except Exception:  # a class not written in Python, or not to be derived from
+            return timed_generator(site, source, fetches)
+        return source
+    timing = timing_of(source)
+    if timing is not None:
+        timing.fetches = fetches
+    else:
+        source = timed_generator(site, source, fetches, owned=owned)
+    watch.timed.add(source)
+    return source
+
+
+def _watch_iterable(dataset: Any, kind: InputKind, watch: Watch) -> Watched:
+    name = original_class(dataset).__name__
+    fed_by = describe_input(kind, name)
+    if is_disguised(dataset):
+        return Watched(dataset, fed_by, _nothing)
+    fetches = HandFetches(watch, fed_by)
+    method = "__next__" if hasattr(dataset, "__next__") else "__iter__"
+    site = site_of_function(getattr(type(dataset), method), StageKind.ITERABLE, name)
+    try:
+        return Watched(dataset, fed_by, _disguise_iterable(dataset, site, fetches, watch))
+    except Exception:  # a class not written in Python, or not to be derived from
+        if method == "__next__":
+            return Watched(timed_generator(site, dataset, fetches), fed_by, _nothing)
+        return Watched(TimedIterable(dataset, site, fetches), fed_by, _nothing)
+
+
+def _disguise_iterable(
+    iterable: Any, site: StageSite, fetches: HandFetches, watch: Watch
+) -> Callable[[], None]:
+    original: Any = type(iterable)
+    timing = Timing(site, fetches)
+
+    def __iter__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
+        made = original.__iter__(self)
+        return self if made is self else _timed(site, made, fetches, watch)
+
+    def __next__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
+        return timed_resume(timing, functools.partial(original.__next__, self))
+
+    methods = {"__iter__": __iter__, "__next__": __next__}
+    return disguise(iterable, {name: m for name, m in methods.items() if hasattr(original, name)})
+
+
+class TimedIterable:
+    """Stands for an iterable whose class cannot be changed (a list of batches)."""
+
+    def __init__(self, iterable: Any, site: StageSite, fetches: HandFetches) -> None:
+        self._iterable = iterable
+        self._site = site
+        self._fetches = fetches
+
+    def __iter__(self) -> Iterator[Any]:
+        return timed_generator(self._site, iter(self._iterable), self._fetches)
+
+    def __len__(self) -> int:
+        return len(self._iterable)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._iterable[index]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._iterable, name)
+
+    def __reduce__(self) -> Any:
+        return _itself, (self._iterable,)
+
+
+def _itself(iterable: Any) -> Any:
+    return iterable
+
+
+def _nothing() -> None:
+    return None
+
+
+def _has_base(dataset: Any, names: tuple[str, ...], modules: tuple[str, ...]) -> bool:
+    return any(
+        parent.__name__ in names and str(parent.__module__).startswith(modules)
+        for parent in type(dataset).__mro__
+    )
+
+
+def _is_tf_data(dataset: Any) -> bool:
+    names = ("DatasetV2", "DistributedDataset", "DistributedDatasetsFromFunction")
+    return _has_base(dataset, names, ("tensorflow.",))
+
+
+def _is_sequence(dataset: Any) -> bool:
+    return _has_base(dataset, ("PyDataset", "Sequence"), ("keras.", "tf_keras."))
+
+
+def _is_loader(dataset: Any) -> bool:
+    return _has_base(dataset, ("DataLoader",), ("torch.utils.data", "grain.")) or _has_base(
+        dataset, ("MapDataset", "IterDataset"), ("grain.",)
+    )
+
+
+def _is_array(dataset: Any) -> bool:
+    return hasattr(dataset, "shape") and hasattr(dataset, "dtype")
+
+
+def _is_arrays(dataset: Any) -> bool:
+    if _is_array(dataset) or _has_base(dataset, ("DataFrame", "Series"), ("pandas",)):
+        return True
+    if isinstance(dataset, Mapping):
+        return bool(dataset) and all(_is_arrays(part) for part in dataset.values())
+    # A tuple is how arrays are given to `fit`; a list of tuples is a list of batches.
+    if isinstance(dataset, tuple):
+        return bool(dataset) and all(_is_arrays(part) for part in dataset)
+    return isinstance(dataset, list) and bool(dataset) and all(map(_is_array, dataset))
+
+
+def _is_generator(dataset: Any) -> bool:
+    if inspect.isgenerator(dataset) or inspect.isroutine(dataset):
+        return True
+    if isinstance(dataset, functools.partial):
+        return _is_generator(dataset.func)
+    called = getattr(type(dataset), "__call__", None)  # noqa: B004 - it is looked into
+    return not isinstance(dataset, type) and inspect.isgeneratorfunction(called)
+
+
+def _is_iterable(dataset: Any) -> bool:
+    if isinstance(dataset, (str, bytes, type)):
+        return False
+    return hasattr(type(dataset), "__iter__") or hasattr(type(dataset), "__next__")
+
+
+_RECOGNISERS: tuple[tuple[Callable[[Any], bool], InputKind], ...] = (
+    (_is_tf_data, InputKind.TF_DATA),
+    (_is_sequence, InputKind.SEQUENCE),
+    (_is_loader, InputKind.LOADER),
+    (_is_arrays, InputKind.ARRAYS),
+    (_is_generator, InputKind.GENERATOR),
+    (_is_iterable, InputKind.ITERATOR),
+)
+
+
+def _describe(value: Any) -> str:
+    text = repr(value)
+    shown = text if len(text) <= 60 else f"{text[:57]}..."
+    return f"{shown} of type {type(value).__name__}"

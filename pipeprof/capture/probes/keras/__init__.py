@@ -1,0 +1,1 @@
+"""Keras 2 and 3: loops of ``fit`` and its kin, sequences and their workers."""

@@ -1,0 +1,27 @@
+"""Keras's ``ImageDataGenerator``, of either version: the user's function in it.
+
+What ``flow`` and its kin return is a sequence of Keras's own; the user's part is one function that it
+calls for every image. No framework is imported.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.python.timed_calls import Destination, is_users, time_attribute
+
+_ATTRIBUTE = "preprocessing_function"
+
+
+def watch_preprocessing(sequence: Any, watch: Watch) -> Callable[[], None]:
+    """Times the ``preprocessing_function`` behind a sequence, if there is one.
+
+    Returns:
+        Takes the watch away again.
+    """
+    generator = getattr(sequence, "image_data_generator", None)
+    function = getattr(generator, _ATTRIBUTE, None)
+    if not callable(function) or not is_users(function):
+        return lambda: None
+    name = str(getattr(function, "__name__", type(function).__name__))
+    return time_attribute(generator, _ATTRIBUTE, name, Destination(watch.recorder.folder, None))

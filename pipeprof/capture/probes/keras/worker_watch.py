@@ -1,0 +1,177 @@
+"""Workers that misbehave: those that end, hang or stay behind while a batch is theirs to make.
+
+What they were at is read from the accumulator: a call that was begun and whose work was never told. It
+is said at once, on standard error, and in the report. Nothing is done about it: the training meets
+what it would meet without pipeprof.
+"""
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeprof.capture.collector.accumulator import Accumulator, OpenCall
+from pipeprof.capture.probes.stacks import py_spy
+from pipeprof.capture.recorder.recorder import Recorder, relative_file
+from pipeprof.errors import StacksUnavailable
+from pipeprof.recording.python_stacks import Frame, ThreadStack
+
+LOOK_EVERY_S = 1.0
+
+# A batch that takes longer has most likely come to a halt.
+PATIENCE_NS = 30_000_000_000
+
+# A worker that ended while the whole training ends is no news: it is told after so long.
+_GRACE_NS = 2_000_000_000
+
+# So long may workers take to end after the training.
+_FAREWELL_S = 0.5
+
+_MOST_FRAMES = 12
+_PROC = Path("/proc")
+
+Dump = Callable[[int], tuple[ThreadStack, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Death:
+    """A worker process that ended with a batch unfinished."""
+
+    pid: int
+    call: OpenCall
+    seen_ns: int
+
+
+class WorkerWatch:
+    """Looks after the workers of a recording; called from the collector's thread.
+
+    Args:
+        recorder: takes the warnings.
+        accumulator: knows what the workers are at.
+        tell: shows some lines to the user at once.
+        dump: reads the Python stacks of a process.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        accumulator: Accumulator,
+        tell: Callable[[str], None],
+        *,
+        dump: Dump = py_spy.dump,
+    ) -> None:
+        self._recorder = recorder
+        self._accumulator = accumulator
+        self._tell = tell
+        self._dump = dump
+        self._told: set[tuple[int, int, int]] = set()
+        self._deaths: list[_Death] = []
+
+    def ended(self, pid: int, now: int) -> None:
+        """A worker process has ended; to be called before it is forgotten."""
+        calls = self._accumulator.open_calls
+        self._deaths += [_Death(pid, call, now) for key, call in calls.items() if key[0] == pid]
+
+    def sample(self, now: int) -> None:
+        """Tells of those that ended some time ago, and of those that have not come on for long."""
+        for death in [one for one in self._deaths if now - one.seen_ns >= _GRACE_NS]:
+            self._deaths.remove(death)
+            self._say(
+                f"Worker process {death.pid} ended while it made batch {death.call.item}: it was "
+                "killed, or ran out of memory. Keras may wait for that batch without end."
+            )
+        for (pid, ring), call in list(self._accumulator.open_calls.items()):
+            key = (pid, ring, call.since_ns)
+            if now - call.since_ns >= PATIENCE_NS and key not in self._told:
+                self._told.add(key)
+                self._tell_of_hang(pid, call, now)
+
+    def look_for_left_behind(self, pids: Iterable[int]) -> None:
+        """Tells of worker processes that outlived the training, or wait to be taken notice of."""
+        states = {pid: _state_of(pid) for pid in sorted(pids)}
+        until_s = time.monotonic() + _FAREWELL_S
+        while _living(states) and time.monotonic() < until_s:
+            time.sleep(_FAREWELL_S / 10)  # a pool that was closed just now is about to end
+            states = {pid: _state_of(pid) for pid in states}
+        zombies = [str(pid) for pid, state in states.items() if state == "Z"]
+        if _living(states):
+            self._recorder.warn(
+                f"Worker processes still ran when the training was over ({', '.join(_living(states))}): "
+                "Keras ends such a pool when it forgets it, or never; end them by their ids."
+            )
+        if zombies:
+            self._recorder.warn(
+                f"Ended worker processes were left behind as zombies ({', '.join(zombies)}): "
+                "whoever started them has to join them."
+            )
+
+    def _tell_of_hang(self, pid: int, call: OpenCall, now: int) -> None:
+        seconds = (now - call.since_ns) // 1_000_000_000
+        own = pid == self._recorder.pid
+        who = f"Thread {call.tid}" if own else f"Worker process {pid}"
+        said = f"{who} has been at batch {call.item} for {seconds} s"
+        try:
+            frames = self._frames(pid, call.tid)
+        except StacksUnavailable as error:
+            self._say(f"{said}; where it is cannot be seen: {error.reason}; {error.remedy}.")
+            return
+        if not frames:
+            self._say(f"{said}; it runs no Python code.")
+            return
+        at = next((frame for frame in frames if frame.is_users), frames[0])
+        lines = [f"  {_in_words(frame)}" for frame in frames[:_MOST_FRAMES]]
+        self._say(f"{said}, at {_in_words(at)}.", *lines)
+
+    def _frames(self, pid: int, tid: int) -> tuple[Frame, ...]:
+        """The stack of a worker, innermost call first."""
+        if pid == self._recorder.pid:
+            return tuple(_own_frames(tid))
+        threads = self._dump(pid)
+        here = [thread for thread in threads if thread.tid in (tid, None)]
+        return (here or list(threads) or [_NO_THREAD])[0].frames
+
+    def _say(self, sentence: str, *further: str) -> None:
+        self._recorder.warn(sentence)
+        self._tell("\n".join((f"pipeprof: {sentence}", *further, "")))
+
+
+_NO_THREAD = ThreadStack(pid=0, tid=None, name="", active=False, owns_gil=False, frames=())
+
+
+def _living(states: Mapping[int, str | None]) -> list[str]:
+    return [str(pid) for pid, state in states.items() if state not in (None, "Z", "X")]
+
+
+def _own_frames(tid: int) -> Iterator[Frame]:
+    ident = next((one.ident for one in threading.enumerate() if one.native_id == tid), None)
+    frame = sys._current_frames().get(ident or 0)
+    for entry in reversed(traceback.extract_stack(frame) if frame is not None else []):
+        yield Frame(function=entry.name, file=entry.filename, line=entry.lineno or 0)
+
+
+def _in_words(frame: Frame) -> str:
+    return f"{frame.function} ({relative_file(frame.file)}:{frame.line})"
+
+
+def _state_of(pid: int) -> str | None:
+    """The letter that the system has for the state of a process, or None when it is gone."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return None
+
+
+def tell_on(descriptor: int) -> Callable[[str], None]:
+    """Shows lines on a stream, past its buffer; a stream that is gone is no trouble."""
+
+    def tell(lines: str) -> None:
+        try:
+            os.write(descriptor, lines.encode())
+        except OSError:
+            return
+
+    return tell

@@ -1,0 +1,125 @@
+"""grain's ``DataLoader``, ``MapDataset`` and ``IterDataset``: the user's functions, wherever they run.
+
+A pipeline of grain's is a graph of nodes that keep the user's functions. grain itself is not
+imported; where it keeps things otherwise than known here, they are not timed, and nothing else changes.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pipeprof.capture.probes.loops.loop_tracker import describe_input
+from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.python.timed_calls import (
+    Destination,
+    is_users,
+    time_attribute,
+    time_operators,
+)
+from pipeprof.recording.profile import InputKind
+
+_FUNCTIONS = ("_map_fn", "_filter_fn", "_batch_fn")
+# Methods of the user's transformations, as they are given to `DataLoader` or `flat_map`.
+_METHODS = (
+    "map",
+    "map_with_index",
+    "random_map",
+    "np_random_map",
+    "filter",
+    "flat_map",
+    "batch_fn",
+)
+
+
+def describe(loader: Any) -> dict[str, Any]:
+    """What is recorded of it as an input."""
+    processes = _processes(loader)
+    buffers = [
+        size
+        for node in _nodes(loader)
+        if isinstance(size := getattr(node, "_buffer_size", None), int)
+    ]
+    return describe_input(
+        InputKind.LOADER,
+        _public_name(loader),
+        workers=processes or _threads(loader),
+        multiprocessing=processes > 0,
+        queue_size=sum(buffers) or None,
+    )
+
+
+def works_ahead(loader: Any) -> bool:
+    """Whether the one who iterates waits for workers: grain reads in threads of its own at least."""
+    return True
+
+
+def watch_parts(loader: Any, watch: Watch) -> Iterator[Callable[[], None]]:
+    """Times what grain calls of the user's; yields what takes each watch away again."""
+    to = Destination(watch.recorder.folder, _processes(loader) or None)
+    for operation in getattr(loader, "_operations", ()):
+        yield from _watch_transformation(operation, to, one_by_one=True)
+    for node in _nodes(loader):
+        # What follows on the reading threads is done by the one who iterates.
+        one_by_one = any(parent.__name__ == "IterDataset" for parent in type(node).__mro__)
+        source = getattr(node, "_source", None)
+        if source is not None and is_users(type(source)):
+            yield time_operators(source, watch, to)
+        for attribute in _FUNCTIONS:
+            function = vars(node).get(attribute)
+            # The default of `DataLoader` keeps the user's function one level deeper.
+            if hasattr(function, "values_batch_fn"):
+                node, attribute = function, "values_batch_fn"
+                function = function.values_batch_fn
+            if callable(function) and is_users(function):
+                yield time_attribute(node, attribute, _name(function), to, one_by_one=one_by_one)
+        transformation = getattr(node, "_transform", None)
+        if hasattr(transformation, "flat_map"):
+            yield from _watch_transformation(transformation, to, one_by_one=one_by_one)
+
+
+def _watch_transformation(
+    thing: Any, to: Destination, *, one_by_one: bool
+) -> Iterator[Callable[[], None]]:
+    for method in _METHODS:
+        function = getattr(thing, method, None)
+        if callable(function) and is_users(function):
+            yield time_attribute(thing, method, _name(function), to, one_by_one=one_by_one)
+
+
+def _nodes(loader: Any) -> Iterator[Any]:
+    """All nodes of its graph, each once."""
+    seen: set[int] = set()
+    left = [getattr(loader, "_dataset", loader)]
+    while left:
+        node = left.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            left.extend(getattr(node, "_parents", ()))
+            # Where it interleaves, as it does over worker processes.
+            inputs = getattr(node, "_datasets", ())
+            left.extend(inputs if isinstance(inputs, (list, tuple)) else ())
+
+
+def _processes(loader: Any) -> int:
+    return sum(type(node).__name__ == "ProcessPrefetchIterDataset" for node in _nodes(loader))
+
+
+def _threads(loader: Any) -> int | None:
+    """How many threads read; None where grain decides that only when it begins."""
+    options = [getattr(node, "_read_options", None) for node in _nodes(loader)]
+    threads = [getattr(option, "num_threads", None) for option in options]
+    return sum(number for number in threads if isinstance(number, int)) if any(options) else None
+
+
+def _public_name(loader: Any) -> str:
+    """The name that its users know its class by: those of the nodes are grain's own."""
+    known = ("DataLoader", "MapDataset", "IterDataset")
+    return next(
+        (f"grain.{c.__name__}" for c in type(loader).__mro__ if c.__name__ in known), "grain"
+    )
+
+
+def _name(function: Any) -> str:
+    """``Decode.map`` of a transformation's method, else the function's own name."""
+    qualified = str(getattr(function, "__qualname__", type(function).__name__))
+    return qualified.rpartition("<locals>.")[2]

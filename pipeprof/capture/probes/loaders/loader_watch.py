@@ -1,0 +1,121 @@
+"""Loaders of other frameworks that Keras takes: PyTorch's and grain's.
+
+The loader stays the user's object. While a profile is on, each batch taken from it is seen, and the
+user's functions in it are timed. It is told apart by the names of classes; no framework is imported.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import ModuleType
+from typing import Any
+
+from pipeprof.capture.probes.loaders import grain_loaders, torch_loaders
+from pipeprof.capture.probes.loops.loop_tracker import describe_input
+from pipeprof.capture.probes.loops.watch import HandFetches, Watch
+from pipeprof.capture.probes.python.stage_timing import Timing, site_of_function, timed_resume
+from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
+from pipeprof.capture.recorder import recorder as recording
+from pipeprof.capture.recorder.recorder import OUTSIDE
+from pipeprof.clock import now_ns
+from pipeprof.recording.profile import InputKind, StageKind
+
+Release = Callable[[], None]
+
+
+def describe_loader(loader: Any) -> dict[str, Any]:
+    """What is recorded of it as an input."""
+    try:
+        described: dict[str, Any] = _framework(loader).describe(loader)
+        return described
+    except Exception:  # another version of the framework, which keeps its settings elsewhere
+        return describe_input(InputKind.LOADER, original_class(loader).__name__)
+
+
+def watch_loader(loader: Any, watch: Watch) -> Release:
+    """Sees the batches that are taken from a loader, and times the user's part of their making.
+
+    Returns:
+        Takes the watch away again.
+    """
+    if is_disguised(loader):
+        return lambda: None
+    releases = ExitStack()
+    try:
+        for release in _framework(loader).watch_parts(loader, watch):
+            releases.callback(release)
+    except Exception as error:
+        watch.recorder.warn(
+            f"The work inside {original_class(loader).__name__} is shown in part only: "
+            f"it cannot be watched ({type(error).__name__}: {error})."
+        )
+    try:
+        releases.callback(_watch_iteration(loader, watch))
+    except Exception as error:
+        watch.recorder.warn(
+            f"The batches taken from {original_class(loader).__name__} by hand are not seen: "
+            f"its class cannot be watched ({type(error).__name__}: {error})."
+        )
+    return releases.close
+
+
+def _framework(loader: Any) -> ModuleType:
+    modules = [str(parent.__module__) for parent in type(loader).__mro__]
+    is_torch = any(module.startswith("torch.") for module in modules)
+    return torch_loaders if is_torch else grain_loaders
+
+
+def _watch_iteration(loader: Any, watch: Watch) -> Release:
+    original: Any = type(loader)
+    fetches = HandFetches(watch, describe_loader(loader))
+    works_ahead = _framework(loader).works_ahead(loader)
+    site = site_of_function(original.__iter__, StageKind.ITERABLE, original.__name__)
+    timing = Timing(site, fetches)
+    releases = ExitStack()
+
+    def take(advance: Callable[[], Any]) -> Any:
+        return _waited(fetches, advance) if works_ahead else timed_resume(timing, advance)
+
+    def __iter__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
+        made = original.__iter__(self)
+        if not is_disguised(made):
+            release = _watch_iterator(made, take)
+            if getattr(self, "_iterator", None) is made:  # it will be used again
+                releases.callback(release)
+        return made
+
+    releases.callback(disguise(loader, {"__iter__": __iter__}))
+    return releases.close
+
+
+def _watch_iterator(iterator: Any, take: Callable[[Callable[[], Any]], Any]) -> Release:
+    original: Any = type(iterator)
+
+    def __next__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
+        return take(lambda: original.__next__(self))
+
+    try:
+        return disguise(iterator, {"__next__": __next__})
+    except TypeError:  # not written in Python
+        return lambda: None
+
+
+def _waited(fetches: HandFetches, advance: Callable[[], Any]) -> Any:
+    """Takes a batch that others make: to wait for it is no stage's work."""
+    recorder = recording.current
+    if recorder is None:
+        return advance()
+    fetches.asks()
+    lane = recorder.lane()
+    outer_ns = lane.inner_ns
+    start_ns = now_ns()
+    try:
+        batch = advance()
+    except StopIteration:
+        fetches.exhausted(start_ns)
+        raise
+    finally:
+        end_ns = now_ns()
+        if outer_ns != OUTSIDE:
+            lane.inner_ns = outer_ns + end_ns - start_ns
+    fetches.fetched(batch, start_ns, end_ns)
+    return batch

@@ -1,0 +1,73 @@
+"""`torch.utils.data.DataLoader`: the user's dataset and ``collate_fn``, wherever they run.
+
+A loader is looked at by the public attributes it has; PyTorch itself is not imported.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pipeprof.capture.probes.loops.loop_tracker import describe_input
+from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.python.stage_timing import site_of_function, timed_generator
+from pipeprof.capture.probes.python.timed_calls import Destination, time_attribute, time_operators
+from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
+from pipeprof.recording.profile import InputKind, StageKind
+
+_PACKAGE = "torch."
+
+
+def describe(loader: Any) -> dict[str, Any]:
+    """What is recorded of it as an input."""
+    workers = loader.num_workers
+    ahead = workers * (loader.prefetch_factor or 0)
+    return describe_input(
+        InputKind.LOADER,
+        original_class(loader).__name__,
+        workers=workers,
+        multiprocessing=workers > 0,
+        queue_size=ahead or None,
+    )
+
+
+def works_ahead(loader: Any) -> bool:
+    """Whether the one who iterates waits for workers, instead of doing the work itself."""
+    return bool(loader.num_workers > 0)
+
+
+def watch_parts(loader: Any, watch: Watch) -> Iterator[Callable[[], None]]:
+    """Times what the loader calls of the user's; yields what takes each watch away again."""
+    to = Destination(watch.recorder.folder, loader.num_workers or None)
+    for dataset in _users_datasets(loader.dataset):
+        if hasattr(type(dataset), "__iter__"):  # a stream has a __getitem__ too, which only refuses
+            yield _watch_stream(dataset, to)
+        else:
+            yield time_operators(dataset, watch, to)
+    yield time_attribute(loader, "collate_fn", _name(loader.collate_fn), to)
+
+
+def _users_datasets(dataset: Any) -> Iterator[Any]:
+    """The dataset, or those inside where it only picks from others (``random_split``)."""
+    inner = getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]
+    if not original_class(dataset).__module__.startswith(_PACKAGE) or None in inner:
+        yield dataset
+        return
+    for part in inner:
+        yield from _users_datasets(part)
+
+
+def _watch_stream(dataset: Any, to: Destination) -> Callable[[], None]:
+    """Times an ``IterableDataset`` sample by sample."""
+    if is_disguised(dataset):
+        return lambda: None
+    original: Any = type(dataset)
+    site = site_of_function(original.__iter__, StageKind.FUNCTION, f"{original.__name__}.__iter__")
+    site.workers = to.workers
+
+    def __iter__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
+        return timed_generator(site, iter(original.__iter__(self)), owned=True)
+
+    return disguise(dataset, {"__iter__": __iter__})
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))

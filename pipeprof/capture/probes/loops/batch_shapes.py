@@ -1,0 +1,142 @@
+"""What a batch looks like: how many samples, how many bytes, which shapes.
+
+It reads the outside of a batch only (shapes and types), so its cost does not grow with the data.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeprof.capture.recorder.recorder import Recorder
+from pipeprof.capture.recorder.records import Kind, code
+from pipeprof.clock import now_ns
+
+
+@dataclass(frozen=True, slots=True)
+class BatchShape:
+    """The outside of a batch.
+
+    Attributes:
+        number: its number in the recorder's names.
+        samples: length of the first array's first axis, or None without one.
+        size_bytes: bytes of all arrays together, 0 where the shapes do not tell.
+    """
+
+    number: int
+    samples: int | None
+    size_bytes: int
+
+
+class BatchSight:
+    """Looks at batches, and knows again those of a shape that came before."""
+
+    MOST_SHAPES = 256
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._known: dict[tuple[Any, ...], BatchShape] = {}
+        self._failed = False
+
+    def note(self, batch: Any, *, validation: bool = False) -> BatchShape | None:
+        """The shape of a batch, which is recorded as delivered; None when it has no arrays."""
+        shape = self.look(batch, validation=validation)
+        if shape is not None and shape.number:
+            now = now_ns()
+            self._recorder.lane().write(code(Kind.BATCH, shape.number), now, now, 0, 0)
+        return shape
+
+    def look(self, batch: Any, *, validation: bool = False) -> BatchShape | None:
+        """The shape of a batch; None when it has no arrays.
+
+        Args:
+            batch: what was taken.
+            validation: whether it was taken for an evaluation and not for training.
+        """
+        if self._failed:
+            return None
+        try:
+            return self._look(batch, validation)
+        except Exception as error:  # whatever a user's own kind of batch does when it is looked at
+            self._failed = True
+            self._recorder.warn(
+                f"The shapes of batches could not be read ({type(error).__name__}: {error}): "
+                "samples and bytes are missing."
+            )
+            return None
+
+    def _look(self, batch: Any, validation: bool) -> BatchShape | None:
+        leaves: list[tuple[Any, Any]] = []
+        _gather(batch, leaves)
+        if not leaves:
+            return None
+        key = (validation, *leaves)
+        shape = self._known.get(key)
+        if shape is None:
+            if len(self._known) >= self.MOST_SHAPES or not _has_known_size(leaves):
+                return self._measure(0, leaves)
+            shape = self._known[key] = self._name(leaves, validation)
+        return shape
+
+    def _name(self, leaves: list[tuple[Any, Any]], validation: bool) -> BatchShape:
+        unnamed = self._measure(0, leaves)
+        facts = {
+            "type": "signature",
+            "dtypes": [_dtype_name(dtype) for dtype, _ in leaves],
+            "shapes": [[int(n) for n in shape] for _, shape in leaves],
+            "samples": unnamed.samples,
+            "size_bytes": unnamed.size_bytes,
+            "validation": validation,
+        }
+        return self._measure(self._recorder.names.number(facts), leaves)
+
+    @staticmethod
+    def _measure(number: int, leaves: list[tuple[Any, Any]]) -> BatchShape:
+        size = 0
+        if _has_known_size(leaves):
+            size = int(sum(math.prod(shape) * _item_bytes(dtype) for dtype, shape in leaves))
+        first = leaves[0][1]
+        samples = int(first[0]) if first and first[0] is not None else None
+        return BatchShape(number, samples, size)
+
+
+def _has_known_size(leaves: list[tuple[Any, Any]]) -> bool:
+    # A ragged tensor has axes whose length differs from row to row.
+    return all(length is not None for _, shape in leaves for length in shape)
+
+
+def count_samples(data: Any) -> int | None:
+    """Length of the first axis of the first array in some data, or None without one."""
+    leaves: list[tuple[Any, Any]] = []
+    try:
+        _gather(data, leaves)
+        return int(leaves[0][1][0])
+    except Exception:
+        return None
+
+
+def _gather(batch: Any, leaves: list[tuple[Any, Any]]) -> None:
+    if type(batch) is np.ndarray:  # far the most frequent, and a mapping's check is slow
+        leaves.append((batch.dtype, batch.shape))
+    elif isinstance(batch, (tuple, list)):
+        for part in batch:
+            _gather(part, leaves)
+    elif isinstance(batch, Mapping):
+        for part in batch.values():
+            _gather(part, leaves)
+    else:
+        shape = getattr(batch, "shape", None)
+        dtype = getattr(batch, "dtype", None)
+        if shape is not None and dtype is not None:
+            leaves.append((dtype, tuple(shape)))
+
+
+def _dtype_name(dtype: Any) -> str:
+    return str(getattr(dtype, "name", dtype))
+
+
+def _item_bytes(dtype: Any) -> int:
+    size = getattr(dtype, "itemsize", None) or getattr(dtype, "size", None)
+    return size if isinstance(size, int) else 0

@@ -1,0 +1,341 @@
+"""Which steps a hand-written loop takes, as far as that can be seen from outside.
+
+It is seen by its fetches, its ``train_on_batch`` calls and ``prof.step()``, and by the loops of a
+framework that run between. It knows no framework.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
+
+from pipeprof.capture.probes.loops.batch_shapes import BatchShape
+from pipeprof.clock import Clock
+from pipeprof.recording.profile import LoopKind, WaitSource
+
+if TYPE_CHECKING:
+    from pipeprof.capture.probes.loops.loop_tracker import LoopTracker, OpenLoop
+
+P = ParamSpec("P")
+
+# Batches taken one by one outside of any loop that are remembered, for each may be a loop's first.
+_MOST_FIRST = 16
+
+
+class _Sign(Enum):
+    """What shows a step of a hand-written loop, the least clear first."""
+
+    TRAIN_ON_BATCH = 1
+    FETCH = 2
+    STEP = 3
+
+
+class _Fetch(NamedTuple):
+    """A batch taken by hand."""
+
+    source: int
+    fed_by: Mapping[str, Any]
+    start_ns: int
+    end_ns: int
+    shape: BatchShape | None
+
+
+def _harmless(
+    tell: "Callable[Concatenate[HandLoop, P], None]",
+) -> "Callable[Concatenate[HandLoop, P], None]":
+    """Told from within the user's own code: what fails in here says so once, and is over."""
+
+    @functools.wraps(tell)
+    def told(self: "HandLoop", /, *args: P.args, **kwargs: P.kwargs) -> None:
+        if self.failed:
+            return
+        try:
+            tell(self, *args, **kwargs)
+        except Exception as error:
+            self.fail(error)
+
+    return told
+
+
+class HandLoop:
+    """The hand-written loop that is open, if one is, and those that may come back.
+
+    The clearest sign of a step that was seen decides: ``prof.step()`` before fetches before
+    ``train_on_batch``. A loop lives on one source of batches; it is another one when that is over, or
+    when another source gave two batches with none of the first between, and it comes back with its
+    source (training and validation in turns). A single batch before a ``fit`` was only looked at.
+
+    Attributes:
+        loop: the loop, while one is open.
+        given: what the dataset given to the profile is, for loops whose source was not seen.
+        failed: whether following it failed; then it is followed no more.
+    """
+
+    def __init__(self, tracker: "LoopTracker", clock: Clock) -> None:
+        self.given: Mapping[str, Any] | None = None
+        self.failed = False
+        self._tracker = tracker
+        self._clock = clock
+        self._by_source: dict[int, OpenLoop] = {}
+        self._stepped: set[int | None] = set()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.loop: OpenLoop | None = None
+        self._sign: _Sign | None = None
+        self._source: int | None = None
+        self._strange: _Fetch | None = None
+        self._first: list[_Fetch] = []
+        self._only_looked_at = 0
+        self._taken = 0
+        self._in_step = False
+        self._trains_on_batch = False
+        self._trained = False
+        self._away_ns: int | None = None
+        self._away_between_steps = False
+
+    @property
+    def running(self) -> bool:
+        """Whether a hand-written loop is open."""
+        return self.loop is not None
+
+    def fail(self, error: Exception) -> None:
+        """Gives up following."""
+        self.failed = True
+        self._tracker.warn(
+            f"The hand-written loop could not be followed any more ({type(error).__name__}: {error}); "
+            "later steps are missing."
+        )
+
+    @_harmless
+    def asks(self, source: int) -> None:
+        """The next batch of a source will be taken: between two steps, where fetches show them."""
+        loop = self.loop
+        if loop is None or self._sign is not _Sign.FETCH or source != self._source:
+            return
+        if loop.marks is not None and self._strange is None:
+            if loop.taking and loop.marks.due(loop, loop.step + 1):
+                self._end_fetched_step(self._clock())
+                loop.marks.between_steps(loop)
+            # What it took before is a step until it has taken this.
+            loop.marks.step_begins(loop, loop.step + loop.taking)
+
+    @_harmless
+    def fetched(
+        self,
+        source: int,
+        fed_by: Mapping[str, Any],
+        start_ns: int,
+        end_ns: int,
+        shape: BatchShape | None,
+    ) -> None:
+        """A batch was taken by hand from an iterator (``source`` tells which object it iterates)."""
+        loop = self.loop or self._begin_with(source)
+        if source == self._source:
+            if self._strange is not None:
+                self._pass_over_strange()
+            self._take(start_ns, end_ns, shape)
+            return
+        fetch = _Fetch(source, fed_by, start_ns, end_ns, shape)
+        if loop is None:
+            if len(self._first) < _MOST_FIRST:
+                self._first.append(fetch)
+        elif self._source is None and self._sign is _Sign.STEP:
+            self._adopt(fetch)
+        elif self._source is None:
+            self._move_to(fetch)
+        elif self._strange is not None and self._strange.source == source:
+            self._move_to(self._strange)
+            self._take(start_ns, end_ns, shape)
+        elif self._in_step:
+            loop.wait(start_ns, end_ns)
+        elif not loop.taking:
+            self._move_to(fetch)
+        else:
+            self._pass_over_strange()
+            self._strange = fetch
+
+    @_harmless
+    def exhausted(self, source: int, start_ns: int) -> None:
+        """The iterator had no more: an epoch is over."""
+        if self.loop is None:
+            self._begin_with(source)
+        if self._strange is not None and self._strange.source == source:
+            self._move_to(self._strange)
+        loop = self.loop
+        if loop is None or source != self._source:
+            return
+        self._pass_over_strange()
+        self._end_fetched_step(start_ns)
+        self._taken = 0
+        loop.begin_epoch(start_ns)
+        loop.leave_steps()
+
+    @_harmless
+    def step_began(self, now: int) -> None:
+        """``with prof.step()`` was entered."""
+        loop = self._loop_at(LoopKind.CUSTOM, now)
+        self._sign = _Sign.STEP
+        self._stepped.add(self._source)
+        self._in_step = True
+        if not loop.taking:
+            loop.turn(now)
+
+    @_harmless
+    def step_ended(self, now: int) -> None:
+        """``with prof.step()`` was left."""
+        self._in_step = False
+        if self.loop is not None:
+            self._pass_over_strange()
+            self.loop.turn(now, max(self._taken, 1))
+            self._taken = 0
+            self._step_over(self.loop)
+
+    @_harmless
+    def trained_on_batch(self, start_ns: int, end_ns: int, samples: int | None) -> None:
+        """``train_on_batch`` was called outside of any ``fit``."""
+        loop = self._loop_at(LoopKind.TRAIN_ON_BATCH, start_ns)
+        if not self._trains_on_batch:
+            self._trains_on_batch = True
+            loop.tell(kind=LoopKind.TRAIN_ON_BATCH.value)
+        if self._sign is None:
+            self._sign = _Sign.TRAIN_ON_BATCH
+        if self._sign is _Sign.TRAIN_ON_BATCH:
+            if not loop.taking:
+                loop.turn(start_ns)
+            loop.turn(end_ns)
+            self._step_over(loop)
+        if samples is not None and self._source is None:
+            loop.samples(samples)
+        self._trained = True
+        self._away_ns = None
+
+    def _step_over(self, loop: "OpenLoop") -> None:
+        """A step is over and the next begins at once."""
+        loop.mark()
+        if loop.marks is not None:
+            loop.marks.step_begins(loop, loop.step)
+
+    @_harmless
+    def turned_away(self, kind: LoopKind, now: int) -> None:
+        """A framework's loop begins: within a step, after it, or after the whole loop.
+
+        Which of them shows later. What comes after the training on a batch, and any evaluation, is
+        taken to come after the step, unless the step goes on.
+        """
+        if kind is LoopKind.FIT:
+            self._only_looked_at = len(self._first)
+        elif kind in (LoopKind.EVALUATE, LoopKind.PREDICT):
+            self._begin_with_first()
+        loop = self.loop
+        if loop is None or self._in_step:
+            return
+        if self._sign is not _Sign.FETCH:
+            if kind is LoopKind.EVALUATE:
+                loop.leave_steps()
+        elif self._away_ns is None:
+            self._away_ns = now
+            self._away_between_steps = kind is LoopKind.EVALUATE or self._trained
+            if self._away_between_steps and loop.marks is not None:
+                loop.marks.left(loop)
+
+    @_harmless
+    def end(self) -> None:
+        """The loop is over: the profile ends."""
+        for fetch in self._first[self._only_looked_at :]:
+            self._move_to(fetch)
+        self._end_at(self._clock())
+
+    def _loop_at(self, kind: LoopKind, now: int) -> "OpenLoop":
+        """The loop that is open, or a new one from now on."""
+        self._begin_with_first()
+        return self.loop or self._begin(kind, self.given, now)
+
+    def _begin_with_first(self) -> None:
+        """Begins a loop on the first batch that was taken outside of any, if one was."""
+        for fetch in self._first[self._only_looked_at : self._only_looked_at + 1]:
+            self._begin_with(fetch.source)
+
+    def _begin_with(self, source: int) -> "OpenLoop | None":
+        """Begins a loop on a source with the batch that it gave before, if it gave one."""
+        position = next((n for n, fetch in enumerate(self._first) if fetch.source == source), None)
+        if position is None:
+            return None
+        first, *beside = self._first[position:]
+        for fetch in self._first[self._only_looked_at : position]:
+            self._move_to(fetch)
+        loop = self._move_to(first)
+        for fetch in beside:
+            loop.wait(fetch.start_ns, fetch.end_ns)
+        return loop
+
+    def _end_at(self, now: int) -> None:
+        if self.loop is not None:
+            self._pass_over_strange()
+            self._away_between_steps = True
+            self._end_fetched_step(now)
+            self._tracker.close(self.loop)
+        self._forget()
+
+    def _end_fetched_step(self, now: int) -> None:
+        """Ends the step that a fetch began."""
+        assert self.loop is not None
+        if self._sign is _Sign.FETCH and self.loop.taking:
+            if self._away_ns is not None and self._away_between_steps:
+                now = min(now, self._away_ns)
+            self.loop.turn(now)
+            self.loop.leave_steps()
+        self._away_ns = None
+
+    def _adopt(self, fetch: _Fetch) -> None:
+        """The source of a loop that began with ``prof.step()`` shows itself."""
+        assert self.loop is not None
+        self._source = fetch.source
+        self._stepped.add(fetch.source)
+        self._by_source[fetch.source] = self.loop
+        self.loop.tell(input=dict(fetch.fed_by))
+        self._take(fetch.start_ns, fetch.end_ns, fetch.shape)
+
+    def _take(self, start_ns: int, end_ns: int, shape: BatchShape | None) -> None:
+        """A batch of the loop's own source."""
+        loop = self.loop
+        assert loop is not None
+        if self._sign is not _Sign.STEP:
+            self._sign = _Sign.FETCH
+            if self._away_ns is not None:
+                self._end_fetched_step(start_ns)
+            loop.turn(start_ns)
+        elif not loop.taking:
+            loop.turn(start_ns)
+        self._taken += 1
+        self._trained = False
+        loop.waits_told_by(WaitSource.ITERATOR)
+        loop.wait(start_ns, end_ns, shape)
+
+    def _pass_over_strange(self) -> None:
+        """A batch of another source was only a part of the step."""
+        if self._strange is not None and self.loop is not None:
+            self.loop.wait(self._strange.start_ns, self._strange.end_ns)
+        self._strange = None
+
+    def _move_to(self, fetch: _Fetch) -> "OpenLoop":
+        """The loop on a fetch's source begins with it, or goes on."""
+        self._strange = None
+        self._end_at(fetch.start_ns)
+        known = self._by_source.get(fetch.source)
+        if known is None:
+            known = self._begin(LoopKind.CUSTOM, fetch.fed_by, fetch.start_ns)
+            self._by_source[fetch.source] = known
+        else:
+            self._tracker.reopen(known)
+        self.loop = known
+        self._source = fetch.source
+        self._sign = _Sign.STEP if fetch.source in self._stepped else None
+        self._take(fetch.start_ns, fetch.end_ns, fetch.shape)
+        return known
+
+    def _begin(self, kind: LoopKind, fed_by: Mapping[str, Any] | None, now: int) -> "OpenLoop":
+        loop = self.loop = self._tracker.open(kind, fed_by=fed_by, start_ns=now)
+        loop.begin_epoch(now)
+        loop.turn(now)
+        return loop

@@ -1,0 +1,123 @@
+"""TensorFlow's profiler, turned on for a moment.
+
+A profiler that is on already is the user's and is left alone, and whoever turns it on meanwhile gets
+it.
+"""
+
+import functools
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from pipeprof.capture.patches import Patches
+from pipeprof.clock import now_ns
+from pipeprof.xspace.trace_reader import ANCHOR
+
+_ANCHORS = 3
+
+
+class ProfilerWindow:
+    """A stretch of time that the profiler traces.
+
+    Attributes:
+        opened_ns: when it was turned on.
+        given_up: whether others have taken the profiler over.
+        anchors: begin and end of each event named `ANCHOR` in it, on our clock.
+        current: the one that is open; there is one profiler.
+    """
+
+    current: "ProfilerWindow | None" = None
+
+    def __init__(self, folder: "tempfile.TemporaryDirectory[str]") -> None:
+        self._folder = folder
+        self._patches = Patches()
+        self.given_up = False
+        self.anchors: list[tuple[int, int]] = []
+        self.opened_ns = now_ns()
+
+    @classmethod
+    def open(cls, *, devices: bool) -> "ProfilerWindow | None":
+        """Turns it on, or returns None where it is on already.
+
+        Args:
+            devices: whether devices are traced too, and all that XProf draws.
+        """
+        if cls.current is not None:
+            return None
+        folder = tempfile.TemporaryDirectory(prefix="pipeprof-")
+        in_use = _in_use()
+        window = cls(folder)
+        options = tf.profiler.experimental.ProfilerOptions(
+            host_tracer_level=1 + devices, python_tracer_level=0, device_tracer_level=int(devices)
+        )
+        try:
+            tf.profiler.experimental.start(folder.name, options)
+        except tf.errors.AlreadyExistsError:
+            folder.cleanup()
+            if in_use is False:
+                # A server has it: TensorFlow takes our attempt for a profiler that is on from now on.
+                tf.profiler.experimental.stop(save=False)
+            return None
+        except BaseException:
+            folder.cleanup()
+            raise
+        cls.current = window
+        window._make_way_for_others()
+        for _ in range(_ANCHORS):
+            start_ns = now_ns()
+            with tf.profiler.experimental.Trace(ANCHOR):
+                pass
+            window.anchors.append((start_ns, now_ns()))
+        return window
+
+    def close(self, *, save: bool = True) -> Path | None:
+        """Turns it off.
+
+        Args:
+            save: whether the trace is wanted.
+
+        Returns:
+            Where the trace lies until `forget`, or None where it is not wanted or others took over.
+        """
+        if self.given_up:
+            return None
+        ProfilerWindow.current = None
+        self._patches.undo()
+        tf.profiler.experimental.stop(save=save)
+        return next(Path(self._folder.name).rglob("*.xplane.pb"), None)
+
+    def forget(self) -> None:
+        """Removes what it wrote."""
+        self._folder.cleanup()
+
+    def _make_way_for_others(self) -> None:
+        """Whoever turns the profiler on now gets it."""
+        start: Callable[..., Any] = tf.profiler.experimental.start
+        for owner in (tf.profiler.experimental, sys.modules.get(start.__module__)):
+            if owner is not None and getattr(owner, "start", None) is start:
+                self._patches.replace(owner, "start", self._giving_way(start))
+
+    def _giving_way(self, start: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(start)
+        def start_after_ours(*args: Any, **kwargs: Any) -> Any:
+            if not self.given_up:
+                self.given_up = True
+                ProfilerWindow.current = None
+                self._patches.undo()
+                try:
+                    tf.profiler.experimental.stop(save=False)
+                finally:
+                    self._folder.cleanup()
+            return start(*args, **kwargs)
+
+        return start_after_ours
+
+
+def _in_use() -> bool | None:
+    """Whether someone has called ``start``, or None where TensorFlow does not keep it as it does now."""
+    module: Any = sys.modules.get(tf.profiler.experimental.start.__module__)
+    return module._profiler is not None if hasattr(module, "_profiler") else None

@@ -1,0 +1,117 @@
+"""Windows of TensorFlow's profiler as a profile asks for them; it knows no framework itself."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeprof.capture.collector.collector import Sampler
+from pipeprof.capture.patches import ImportWatch
+from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.profiler.traced_profile import why_none, with_windows
+from pipeprof.errors import RunDamaged
+from pipeprof.recording.profile import Profile
+from pipeprof.xspace.graph_loops import flatten_loops_in
+
+# How often it is seen to that no single step keeps a window open for too long.
+_LIMIT_S = 1.0
+
+
+class Tracing:
+    """Takes the windows of a profile, and reads them when it is over.
+
+    Args:
+        watch: the profile's.
+        profiles: TensorBoard's folder of profile runs.
+        run: name of the run.
+        steps: how many steps a window has.
+        backend: tells Keras's backend, once that is known.
+    """
+
+    def __init__(
+        self,
+        watch: Watch,
+        profiles: Path,
+        run: str,
+        *,
+        steps: int,
+        backend: Callable[[], str | None],
+    ) -> None:
+        self._watch = watch
+        self._profiles = profiles
+        self._run = run
+        self._steps = steps
+        self._backend = backend
+        self._windows: Any = None
+
+    def sampler(self) -> Sampler:
+        """Ends windows that are too long."""
+        return Sampler(_LIMIT_S, self._limit)
+
+    def import_watch(
+        self, guarded: Callable[[Callable[[], None]], Callable[[], None]]
+    ) -> ImportWatch:
+        """Begins with TensorFlow."""
+        return ImportWatch("tensorflow", guarded(self._install))
+
+    def add_to(self, profile: Profile) -> Profile:
+        """The recording with what the windows saw, or with the reason why there are none."""
+        taken = self._windows.taken if self._windows is not None else ()
+        if taken:
+            return self._shown_by_xprof(with_windows(profile, taken))
+        if self._windows is not None and self._windows.said:
+            return profile  # with the reason
+        sentence = why_none(
+            backend=self._other_backend(),
+            loaded=self._windows is not None,
+            tried=self._windows is not None and self._windows.tried > 0,
+            warmup=self._watch.warmup,
+        )
+        return _with_warning(profile, sentence)
+
+    def _shown_by_xprof(self, profile: Profile) -> Profile:
+        """The recording, once what keeps XProf from seeing the steps is out of the traces."""
+        flat = [_flatten(taken.path) for taken in self._windows.taken]
+        if all(flat):
+            return profile
+        return _with_warning(
+            profile,
+            "XProf may find no steps in the traces: they are too large to take the graphs' own loops "
+            "out of them.",
+        )
+
+    def _install(self) -> None:
+        if not hasattr(sys.modules["tensorflow"], "profiler"):
+            return
+        probes = importlib.import_module("pipeprof.capture.probes.profiler.tensorflow_windows")
+        self._windows = self._watch.loops.marks = probes.TraceWindows(
+            self._profiles,
+            self._run,
+            steps=self._steps,
+            warmup=self._watch.warmup,
+            wanted=lambda: self._other_backend() is None,
+            warn=self._watch.recorder.warn,
+        )
+
+    def _other_backend(self) -> str | None:
+        """Keras's backend where it is not TensorFlow, whose profiler sees nothing of it then."""
+        backend = self._backend()
+        return backend if backend != "tensorflow" else None
+
+    def _limit(self, now: int) -> None:
+        if self._windows is not None:
+            self._windows.limit()
+
+
+def _flatten(path: Path) -> bool:
+    try:
+        return flatten_loops_in(path)
+    except (RunDamaged, OSError, MemoryError):  # said already: it was read before
+        return True
+
+
+def _with_warning(profile: Profile, sentence: str) -> Profile:
+    run = replace(profile.run, warnings=(*profile.run.warnings, sentence))
+    return replace(profile, run=run)

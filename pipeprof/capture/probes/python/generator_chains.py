@@ -1,0 +1,222 @@
+"""Times the generators inside a generator, each by itself, without wrapping them: Python 3.12 and later.
+
+The interpreter tells of every resume and every yield of chosen code (``sys.monitoring``); all other
+code runs as fast as ever. A generator's inner ones are known once it has given an element: they are
+what its frame holds, be it in a variable or in a ``for`` that is under way.
+"""
+
+import gc
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import get_ident
+from types import CodeType, GeneratorType
+from typing import Any, NamedTuple, TypeAlias
+
+from pipeprof.capture.probes.python import stage_timing as stages
+from pipeprof.capture.probes.python.stage_timing import (
+    Begun,
+    StageSite,
+    leave,
+    site_of_generator,
+    timing_of,
+)
+from pipeprof.capture.recorder import recorder as recording
+from pipeprof.capture.recorder.recorder import LaneWriter
+from pipeprof.clock import now_ns
+
+_AnyGenerator: TypeAlias = "GeneratorType[Any, Any, Any]"
+
+_MONITORING: Any = getattr(sys, "monitoring", None)
+
+_DEEPEST = 8
+_MOST_OBJECTS = 200
+_MOST_CODES = 64
+_MOST_OPEN = 64
+_MOST_ZIPPED = 16
+# Elements between two looks: an epoch may bring other generators.
+_FIRST_LOOKS, _LATER_LOOKS = 16, 256
+
+# The ids that tools of their own may take: 2 is meant for profilers, the others are free for all.
+_TOOLS = (2, 3, 4)
+_NAME = "pipeprof"
+_NOT_FOLLOWED = ("pipeprof.", "keras.", "tf_keras.", "tensorflow.")
+
+# To time an element costs some 3 us: a generator that gives them faster than this is left alone. That
+# is decided from so many elements, or from this much time in them.
+LEAST_NS = 100_000
+_TRIALS = 64
+_TRIAL_NS = 400_000
+
+
+class ChainMonitor:
+    """Follows the generators inside those that are timed, from `install` to `remove`."""
+
+    def __init__(self) -> None:
+        self._tool: int | None = None
+        self._followed: dict[CodeType, _Followed] = {}
+        self._timed: set[CodeType] = set()
+        self._open: dict[int, list[_Opened]] = {}
+        self._looks = 0
+
+    def install(self) -> None:
+        """Begins, where the interpreter can and other tools have left room."""
+        if _MONITORING is None:
+            return
+        free = [tool for tool in _TOOLS if _MONITORING.get_tool(tool) is None]
+        if not free:
+            return
+        self._tool = free[0]
+        _MONITORING.use_tool_id(self._tool, _NAME)
+        events = _MONITORING.events
+        for event, callback in (
+            (events.PY_START, self._begins),
+            (events.PY_RESUME, self._begins),
+            (events.PY_YIELD, self._yields),
+            (events.PY_RETURN, self._returns),
+        ):
+            _MONITORING.register_callback(self._tool, event, callback)
+        stages.follow = self._look
+
+    def remove(self) -> None:
+        """Ends."""
+        stages.follow = None
+        if self._tool is None:
+            return
+        events = _MONITORING.events
+        for each in self._followed:
+            self._tell_of(each, events.NO_EVENTS)
+        for event in (events.PY_START, events.PY_RESUME, events.PY_YIELD, events.PY_RETURN):
+            _MONITORING.register_callback(self._tool, event, None)
+        _MONITORING.free_tool_id(self._tool)
+        self._tool = None
+
+    def _look(self, source: _AnyGenerator) -> int:
+        """Follows what is inside a timed generator; how many elements later to look again."""
+        self._looks += 1
+        self._timed.add(source.gi_code)
+        for inner in inner_generators(source):
+            self._follow(inner)
+        return 1 if self._looks < _FIRST_LOOKS else _LATER_LOOKS
+
+    def _follow(self, generator: _AnyGenerator) -> None:
+        if self._tool is None:
+            return
+        its_code = generator.gi_code
+        known = its_code in self._followed or its_code in self._timed
+        if known or len(self._followed) >= _MOST_CODES or generator.gi_frame is None:
+            return
+        if str(generator.gi_frame.f_globals.get("__name__")).startswith(_NOT_FOLLOWED):
+            return
+        self._followed[its_code] = _Followed(site_of_generator(generator))
+        events = _MONITORING.events
+        chosen = events.PY_START | events.PY_RESUME | events.PY_YIELD | events.PY_RETURN
+        self._tell_of(its_code, chosen)
+
+    def _tell_of(self, its_code: CodeType, events: int) -> None:
+        """Asks the interpreter to tell of these events in a generator's code."""
+        _MONITORING.set_local_events(self._tool, its_code, events)
+
+    # What the interpreter tells.
+
+    def _begins(self, its_code: CodeType, offset: int) -> None:
+        recorder, ident = recording.current, get_ident()
+        lane = recorder.lanes.get(ident) if recorder is not None else None
+        followed = self._followed.get(its_code)
+        if lane is None or followed is None or lane.inner_ns < 0:
+            return  # not called for by a generator that is timed
+        opened = self._open.get(ident)
+        if opened is None or len(opened) >= _MOST_OPEN:
+            opened = self._open[ident] = []  # what exceptions have left, all the way out of a chain
+        begun = followed.site.begin(lane) if followed.accepted else None
+        opened.append(_Opened(followed, lane, begun, now_ns() if begun is None else 0))
+
+    def _yields(self, its_code: CodeType, offset: int, value: object) -> None:
+        ended = self._close(its_code)
+        if ended is None:
+            return
+        followed, lane, begun, start_ns = ended
+        if begun is None:
+            self._try_out(followed, its_code, now_ns() - start_ns)
+        elif recording.current is not None:
+            followed.site.finish(recording.current, lane, begun)
+
+    def _returns(self, its_code: CodeType, offset: int, value: object) -> None:
+        ended = self._close(its_code)
+        if ended is not None and ended.begun is not None and recording.current is not None:
+            ended.followed.site.finish_last(recording.current, ended.lane, ended.begun)
+
+    def _close(self, its_code: CodeType) -> "_Opened | None":
+        """What was opened for this code; what was left by an exception inside it is put right."""
+        recorder, opened = recording.current, self._open.get(get_ident())
+        followed = self._followed.get(its_code)
+        if not opened or recorder is None:
+            return None
+        if opened[-1].followed is not followed and all(e.followed is not followed for e in opened):
+            return None
+        while (ended := opened.pop()).followed is not followed:
+            if ended.begun is not None:
+                leave(recorder, ended.lane, ended.begun)
+        return ended
+
+    def _try_out(self, followed: "_Followed", its_code: CodeType, took_ns: int) -> None:
+        """Decides whether its elements take so long that timing them does not tell."""
+        followed.tried += 1
+        followed.tried_ns += took_ns
+        mean_ns = followed.tried_ns / followed.tried
+        if mean_ns >= LEAST_NS and followed.tried_ns >= _TRIAL_NS:
+            followed.accepted = True
+        elif followed.tried >= _TRIALS:
+            self._tell_of(its_code, _MONITORING.events.NO_EVENTS)
+            if recording.current is not None:
+                recording.current.warn(
+                    f"The generator {followed.site.name} ({followed.site.location}) gives an element "
+                    f"every {mean_ns / 1e3:.0f} us: too fast to be timed by itself; its work counts "
+                    "for the one that takes them."
+                )
+
+
+@dataclass(slots=True)
+class _Followed:
+    """Code of a generator: its stage, and how its trial went."""
+
+    site: StageSite
+    accepted: bool = False
+    tried: int = 0
+    tried_ns: int = 0
+
+
+class _Opened(NamedTuple):
+    """A resume that is under way: recorded since ``begun``, or tried out since ``start_ns``."""
+
+    followed: _Followed
+    lane: LaneWriter
+    begun: Begun | None
+    start_ns: int
+
+
+def inner_generators(source: _AnyGenerator) -> Iterator[_AnyGenerator]:
+    """The generators that a suspended generator takes its elements from, directly or through others.
+
+    What stages have been marked on is passed through and left out: it is timed already.
+    """
+    seen = {id(source)}
+    pending: list[tuple[Any, int]] = [(source, 0)]
+    while pending and len(seen) < _MOST_OBJECTS:
+        holder, depth = pending.pop(0)
+        timing = timing_of(holder) if isinstance(holder, GeneratorType) else None
+        for held in gc.get_referents(holder):
+            if id(held) in seen or depth >= _DEEPEST or not _leads_on(holder, held):
+                continue
+            seen.add(id(held))
+            pending.append((held, depth + 1))
+            wrapped = timing is not None  # a marked generator holds the one that it stands for
+            if isinstance(held, GeneratorType) and timing_of(held) is None and not wrapped:
+                yield held
+
+
+def _leads_on(holder: Any, held: Any) -> bool:
+    """Whether elements may come from there: an iterator, or the several that a ``zip`` holds."""
+    if type(held) is tuple:
+        return not isinstance(holder, GeneratorType) and len(held) <= _MOST_ZIPPED
+    return hasattr(type(held), "__next__")

@@ -1,0 +1,198 @@
+"""Functions of the user's that a loader calls, timed where they are called: also in its workers.
+
+A function is replaced by a `TimedCall` where the loader keeps it. Pickled, that is the user's function
+again, which is timed where it arrives if that is a worker process of a run that is on.
+"""
+
+import functools
+import inspect
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.python.stage_timing import StageSite, site_of_function
+from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised
+from pipeprof.capture.recorder import recorder as recording
+from pipeprof.capture.recorder.recorder import Recorder
+from pipeprof.recording.profile import StageKind
+
+_FRAMEWORKS = ("torch.", "grain.", "keras.", "builtins")
+_OPERATORS = ("__getitem__", "__getitems__", "__call__")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """What a worker process that was not forked needs to record for a run.
+
+    Attributes:
+        folder: the run folder, or None where nothing is kept on disk.
+        workers: how many such processes there are.
+    """
+
+    folder: Path | None
+    workers: int | None
+
+    def arrive(self) -> bool:
+        """Begins to record here, if it is a worker process of a run that is on."""
+        if recording.current is None:
+            in_worker = multiprocessing.parent_process() is not None
+            if not in_worker or self.folder is None or not self.folder.is_dir():
+                return False
+            recording.activate(Recorder(self.folder, forked=True))
+        return True
+
+
+class TimedCall:
+    """Stands for a function while a profile is on, and times its calls.
+
+    Args:
+        function: the function.
+        name: what to call it.
+        kind: what it is as a stage.
+        to: where its workers record.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], name: str, kind: StageKind, to: Destination
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._site = site_of(function, name, to, kind)
+        self._to = to
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls it."""
+        return _call(self._site, self._function, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self)["_function"], name)
+
+    def __reduce__(self) -> Any:
+        return _arrived_call, (self._function, self._site.name, self._site.kind, self._to)
+
+
+def _arrived_call(
+    function: Callable[..., Any], name: str, kind: StageKind, to: Destination
+) -> Callable[..., Any]:
+    return TimedCall(function, name, kind, to) if to.arrive() else function
+
+
+def site_of(
+    function: Callable[..., Any],
+    name: str,
+    to: Destination,
+    kind: StageKind = StageKind.FUNCTION,
+) -> StageSite:
+    """The site of a function that a loader calls; only a user's own has a line."""
+    site = site_of_function(function, kind, name)
+    site.workers = to.workers
+    if not is_users(function):
+        site.location = None
+    return site
+
+
+def time_attribute(
+    owner: Any,
+    attribute: str,
+    name: str,
+    to: Destination,
+    *,
+    one_by_one: bool = False,
+) -> Callable[[], None]:
+    """Times a function that an object keeps in an attribute, or a method of it.
+
+    Args:
+        owner: the object.
+        attribute: its attribute.
+        name: what to call the function.
+        to: where its workers record.
+        one_by_one: whether a worker, or who iterates, makes its calls one after another.
+
+    Returns:
+        Gives it back.
+
+    Raises:
+        Exception: the object does not allow it.
+    """
+    function = getattr(owner, attribute)
+    if isinstance(function, TimedCall):
+        return lambda: None
+    own = attribute in vars(owner)
+    kind = StageKind.ITERABLE if one_by_one else StageKind.FUNCTION
+    timed = TimedCall(function, name, kind, to)
+    vars(owner)[attribute] = timed
+
+    def release() -> None:
+        if vars(owner).get(attribute) is not timed:
+            return
+        if own:
+            vars(owner)[attribute] = function
+        else:
+            del vars(owner)[attribute]
+
+    return release
+
+
+def time_operators(thing: Any, watch: Watch, to: Destination) -> Callable[[], None]:
+    """Times what Python calls on an object by itself (``thing[i]``) while a profile is on.
+
+    Returns:
+        Takes the watch away again.
+
+    Raises:
+        Exception: its class does not allow it.
+    """
+    if is_disguised(thing):
+        return lambda: None
+    return disguise(thing, _methods(type(thing), to), lambda: _Arrival(to) if watch.on else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    to: Destination
+
+    def __call__(self, thing: Any) -> None:
+        if self.to.arrive() and not is_disguised(thing):
+            disguise(thing, _methods(type(thing), self.to))
+
+
+def _methods(original: type, to: Destination) -> dict[str, Any]:
+    return {
+        operator: _timed_method(getattr(original, operator), f"{original.__name__}.{operator}", to)
+        for operator in _OPERATORS
+        if inspect.isfunction(getattr(original, operator, None))
+    }
+
+
+def _timed_method(method: Callable[..., Any], name: str, to: Destination) -> Callable[..., Any]:
+    site = site_of(method, name, to)
+
+    @functools.wraps(method)
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        return _call(site, method, args, kwargs)
+
+    return timed
+
+
+def _call(site: StageSite, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    recorder = recording.current
+    if recorder is None:
+        return function(*args, **kwargs)
+    lane = recorder.lane()
+    begun = site.begin(lane)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        site.finish(recorder, lane, begun)
+
+
+def is_users(thing: Any) -> bool:
+    """Whether a function or a class is the user's own and not of a framework."""
+    plain = inspect.unwrap(thing)
+    while isinstance(plain, functools.partial):
+        plain = plain.func
+    made_in = getattr(plain, "__module__", None) or type(plain).__module__
+    return not str(made_in).startswith(_FRAMEWORKS)

@@ -1,0 +1,1 @@
+"""What the system reports of the training: threads, processes, memory, disk, network, GPUs."""

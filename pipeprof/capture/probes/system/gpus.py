@@ -1,0 +1,258 @@
+"""What NVIDIA's driver tells of GPUs (NVML): utilisation, memory, power, clock, and whose use it is.
+
+Asked about twice a second from the collector's thread. NVML starts no CUDA and changes nothing. What a
+GPU or its driver does not support is left out.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeprof.capture.recorder.recorder import Recorder
+from pipeprof.capture.recorder.records import Kind, code
+from pipeprof.recording.level_names import MILLION, DeviceLevel
+
+# The driver itself averages over a sixth of a second to a second, depending on the GPU.
+SAMPLE_S = 0.5
+
+DRIVER = Path("/proc/driver/nvidia")
+_FRAMEWORKS = ("tensorflow", "jax", "torch")
+_US_PER_S = 1_000_000
+# The driver notes processes now and then, and only those that used a GPU: without a note for so long
+# a process has used none.
+_IDLE_AFTER_NS = 2_000_000_000
+
+
+def visible_devices(listed: str | None, uuids: Sequence[str]) -> list[int]:
+    """Which GPUs CUDA shows to this process, in its order: the first is the training's ``GPU 0``.
+
+    Args:
+        listed: ``CUDA_VISIBLE_DEVICES``: numbers or beginnings of UUIDs, up to the first that is neither.
+        uuids: those of all GPUs in the order of their bus, which is taken to be CUDA's as well.
+    """
+    if listed is None:
+        return list(range(len(uuids)))
+    chosen: list[int] = []
+    for entry in map(str.strip, listed.split(",")):
+        if entry.isdecimal():
+            matches = [int(entry)] if int(entry) < len(uuids) else []
+        else:
+            matches = [n for n, uuid in enumerate(uuids) if entry and uuid.startswith(entry)]
+        if len(matches) != 1 or matches[0] in chosen:
+            break
+        chosen += matches
+    return chosen
+
+
+@dataclass(slots=True)
+class _Gpu:
+    """A GPU that the training can see.
+
+    Attributes:
+        asked_us: up to when its processes were asked for.
+        used_ns: when the training's use of it was noted last.
+    """
+
+    name: str
+    model: str
+    handle: Any
+    asked_us: int = 0
+    used_ns: int | None = None
+    lost: bool = False
+
+
+class GpuSampler:
+    """Records the levels of `pipeprof.recording.level_names.DeviceLevel`.
+
+    Args:
+        recorder: where to record.
+        children: gives the process ids of the training's child processes.
+        load: gives the module ``pynvml``; for tests.
+        driver: the folder that the kernel shows where there is a driver; for tests.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        children: Callable[[], Iterable[int]] = tuple,
+        *,
+        load: Callable[[], Any] | None = None,
+        driver: Path = DRIVER,
+    ) -> None:
+        self._recorder = recorder
+        self._children = children
+        self._load = load or _import_nvml
+        self._driver = driver
+        self._nvml: Any = None
+        self._gpus: list[_Gpu] = []
+        self._pid = os.getpid()
+        self._given_up = False
+        self._codes: dict[tuple[str, DeviceLevel], int] = {}
+        self._unsupported: set[tuple[str, DeviceLevel]] = set()
+
+    def sample(self, now: int) -> None:
+        """Takes one look; the first that finds a framework loaded turns NVML on."""
+        if self._given_up or not any(name in sys.modules for name in _FRAMEWORKS):
+            return  # a script may still say which devices it is to see
+        if self._nvml is None and not self._turn_on():
+            return
+        pids = {self._pid, *self._children()}
+        for gpu in self._gpus:
+            if not gpu.lost:
+                self._sample(gpu, pids, now)
+
+    def finish(self, now: int) -> None:
+        """Turns NVML off."""
+        self._given_up = True
+        if self._nvml is not None and os.getpid() == self._pid:
+            with suppress(self._nvml.NVMLError):
+                self._nvml.nvmlShutdown()
+            self._nvml = None
+
+    def _turn_on(self) -> bool:
+        """Whether NVML answers; on a machine that has no NVIDIA driver nothing is missed without."""
+        try:
+            nvml = self._load()
+        except ImportError:
+            self._give_up("NVML is not installed", 'pip install "pipeprof[gpu]"')
+            return False
+        try:
+            nvml.nvmlInit()
+        except nvml.NVMLError as error:
+            self._give_up(f"NVML does not answer: {error}", "see what nvidia-smi says")
+            return False
+        self._nvml = nvml
+        try:
+            self._gpus = list(self._find_gpus(nvml))
+        except nvml.NVMLError as error:
+            self.finish(0)
+            self._give_up(f"NVML does not answer: {error}", "see what nvidia-smi says")
+            return False
+        return True
+
+    def _give_up(self, reason: str, remedy: str) -> None:
+        self._given_up = True
+        if self._driver.exists():
+            self._recorder.warn(
+                f"The use of the GPUs could not be read ({reason}); what to do: {remedy}."
+            )
+
+    def _find_gpus(self, nvml: Any) -> Iterator[_Gpu]:
+        handles = [nvml.nvmlDeviceGetHandleByIndex(n) for n in range(nvml.nvmlDeviceGetCount())]
+        uuids = [_text(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+        visible = visible_devices(os.environ.get("CUDA_VISIBLE_DEVICES"), uuids)
+        for number, index in enumerate(visible):
+            model = _text(nvml.nvmlDeviceGetName(handles[index]))
+            yield _Gpu(f"GPU {number}", model, handles[index])
+
+    # One look at one GPU.
+
+    def _sample(self, gpu: _Gpu, pids: set[int], now: int) -> None:
+        nvml, handle = self._nvml, gpu.handle
+        self._ask(gpu, now, lambda: _use(nvml, handle), DeviceLevel.UTILISATION)
+        self._ask(
+            gpu, now, lambda: _memory(nvml, handle), DeviceLevel.MEMORY, DeviceLevel.MEMORY_ROOM
+        )
+        self._ask(gpu, now, lambda: _own_memory(nvml, handle, pids), DeviceLevel.OWN_MEMORY)
+        self._ask(gpu, now, lambda: _own_use(nvml, gpu, pids, now), DeviceLevel.OWN_UTILISATION)
+        self._ask(gpu, now, lambda: _power(nvml, handle), DeviceLevel.POWER)
+        self._ask(gpu, now, lambda: _clock(nvml, handle), DeviceLevel.SM_CLOCK)
+
+    def _ask(
+        self,
+        gpu: _Gpu,
+        now: int,
+        read: Callable[[], Mapping[DeviceLevel, int]],
+        *levels: DeviceLevel,
+    ) -> None:
+        """Records what is read; what is not supported is not asked for again."""
+        nvml = self._nvml
+        if gpu.lost or (gpu.name, levels[0]) in self._unsupported:
+            return
+        try:
+            found = read()
+        except (nvml.NVMLError_NotSupported, nvml.NVMLError_NoPermission):
+            self._unsupported.add((gpu.name, levels[0]))
+        except (nvml.NVMLError_GpuIsLost, nvml.NVMLError_ResetRequired) as error:
+            gpu.lost = True
+            self._recorder.warn(
+                f"{gpu.name} stopped answering ({error}): later figures are missing."
+            )
+        except nvml.NVMLError:
+            pass  # nothing to tell this time, as of processes when none ran
+        else:
+            for level, value in found.items():
+                self._tell(gpu, level, value, now)
+
+    def _tell(self, gpu: _Gpu, level: DeviceLevel, value: int, now: int) -> None:
+        gauge = self._codes.get((gpu.name, level))
+        if gauge is None:
+            facts = {"type": "gauge", "field": level.value, "device": gpu.name}
+            number = self._recorder.names.number({**facts, "kind": "gpu", "model": gpu.model})
+            gauge = self._codes[gpu.name, level] = code(Kind.GAUGE, number)
+        self._recorder.lane().write(gauge, now, now, 0, value)
+
+
+def _use(nvml: Any, handle: Any) -> Mapping[DeviceLevel, int]:
+    percent = int(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+    return {DeviceLevel.UTILISATION: percent * MILLION // 100}
+
+
+def _memory(nvml: Any, handle: Any) -> Mapping[DeviceLevel, int]:
+    told = nvml.nvmlDeviceGetMemoryInfo(handle)
+    return {DeviceLevel.MEMORY: int(told.used), DeviceLevel.MEMORY_ROOM: int(told.total)}
+
+
+def _own_memory(nvml: Any, handle: Any, pids: set[int]) -> Mapping[DeviceLevel, int]:
+    """Nothing where the driver numbers processes in another way, as seen from within a container."""
+    running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    own = [process.usedGpuMemory for process in running if process.pid in pids]
+    if None in own or (running and not own):
+        return {}
+    return {DeviceLevel.OWN_MEMORY: sum(own)}
+
+
+def _own_use(nvml: Any, gpu: _Gpu, pids: set[int], now: int) -> Mapping[DeviceLevel, int]:
+    """The training's part, from what the driver noted of each process since it was asked last."""
+    samples: Sequence[Any] = ()
+    # The driver tells the time of day, which may have been set back since.
+    asked_us = min(gpu.asked_us, time.time_ns() // 1000)
+    with suppress(nvml.NVMLError_NotFound):  # no process used it
+        samples = nvml.nvmlDeviceGetProcessUtilization(gpu.handle, asked_us)
+    latest_us = max((sample.timeStamp for sample in samples), default=asked_us)
+    # Processes that were not asked for in the last second may be long gone.
+    fresh = [sample for sample in samples if sample.timeStamp > latest_us - _US_PER_S]
+    gpu.asked_us = latest_us
+    own = [sample for sample in fresh if sample.pid in pids]
+    if not own:
+        idle = gpu.used_ns is not None and now - gpu.used_ns >= _IDLE_AFTER_NS
+        return {DeviceLevel.OWN_UTILISATION: 0} if idle else {}
+    gpu.used_ns = now
+    each: dict[int, list[int]] = {}
+    for sample in own:
+        each.setdefault(sample.pid, []).append(int(sample.smUtil))
+    percent = sum(sum(parts) / len(parts) for parts in each.values())
+    return {DeviceLevel.OWN_UTILISATION: round(min(percent, 100.0) * MILLION / 100)}
+
+
+def _power(nvml: Any, handle: Any) -> Mapping[DeviceLevel, int]:
+    return {DeviceLevel.POWER: int(nvml.nvmlDeviceGetPowerUsage(handle))}
+
+
+def _clock(nvml: Any, handle: Any) -> Mapping[DeviceLevel, int]:
+    return {DeviceLevel.SM_CLOCK: int(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))}
+
+
+def _text(told: str | bytes) -> str:
+    return told.decode(errors="replace") if isinstance(told, bytes) else told
+
+
+def _import_nvml() -> Any:
+    import pynvml
+
+    return pynvml

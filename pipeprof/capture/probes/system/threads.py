@@ -1,0 +1,250 @@
+"""CPU time of every thread and child process, by role, read from ``/proc`` a few times a second."""
+
+import contextlib
+import os
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeprof.capture.probes.stacks import py_spy
+from pipeprof.capture.probes.system.processes import (
+    NOTHING,
+    PROC,
+    WORKER,
+    Spent,
+    children_of,
+    describe_process,
+    process_spent,
+)
+from pipeprof.capture.recorder.recorder import Recorder, thread_comm
+from pipeprof.capture.recorder.records import Kind, code
+from pipeprof.recording.profile import Role
+
+SAMPLE_HZ = 10.0
+
+# Children are looked for this often, or so many times the cost apart: every thread may have some.
+_LOOK_FOR_CHILDREN_NS = 1_000_000_000
+_CHILDREN_REST = 2000
+# By then all that was recorded of a child that has ended is read, and its lane's number is free.
+_LANE_REST_NS = 10_000_000_000
+# Files kept open, which makes a look cheaper; the training needs descriptors too.
+_MOST_FILES = 256
+
+# What the system's names of TensorFlow's threads say of them (cut at 15 characters).
+_ROLES = (
+    ("tf_data", Role.INPUT),
+    ("tf_", Role.TRAINING),
+    ("Eigen", Role.TRAINING),
+    ("jax", Role.TRAINING),
+)
+
+
+@dataclass(slots=True)
+class _Thread:
+    """A thread of this process as it was seen last."""
+
+    descriptor: int | None
+    spent: Spent = NOTHING
+    shared_lane: int | None = None
+
+
+class ThreadSampler:
+    """Records how much CPU each lane used since the last look.
+
+    Threads that record have lanes of their own; others share one by name (``tf_Compute``).
+
+    Args:
+        recorder: where to record.
+        workers: gives the process ids of child processes that are known to record.
+        proc: where the system shows its processes; for tests.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        workers: Callable[[], Iterable[int]] = tuple,
+        *,
+        proc: Path = PROC,
+    ) -> None:
+        self._recorder = recorder
+        self._workers = workers
+        self._proc = proc
+        self._tasks = f"{proc}/self/task"
+        self._threads: dict[int, _Thread] = {}
+        self._files = 0
+        self._children: dict[int, Spent] = {}
+        self._kinds: dict[int, tuple[str, Role]] = {}
+        self._lanes: dict[int, tuple[int, tuple[str, Role]]] = {}
+        self._free_lanes: deque[tuple[int, int]] = deque()
+        self._children_due_ns = 0
+        self._process_ns = time.process_time_ns()
+        self._last_ns: int | None = None
+
+    def sample(self, now: int) -> None:
+        """Takes one look; the first only notes how it stands."""
+        used = self._sample_threads()
+        process_ns = time.process_time_ns()
+        total = process_ns - self._process_ns
+        self._process_ns = process_ns
+        recording = frozenset(self._workers())
+        for pid, spent in self._sample_children(now, recording).items():
+            lane = self._process_lane(pid, WORKER if pid in recording else self._kinds[pid], now)
+            used[lane] = _sum(used.get(lane, NOTHING), spent)
+            total += spent[0]
+        if self._last_ns is not None:
+            write = self._recorder.lane().write
+            for lane, (cpu_ns, queued_ns) in used.items():
+                write(code(Kind.CPU, lane), self._last_ns, now, queued_ns, cpu_ns)
+            write(code(Kind.PROCESS_CPU, 0), self._last_ns, now, 0, total)
+        self._last_ns = now
+
+    def children(self) -> tuple[int, ...]:
+        """The child processes that were alive at the last look."""
+        return tuple(self._children)
+
+    def close(self) -> None:
+        """Gives the open files back."""
+        for tid in list(self._threads):
+            self._forget(tid)
+
+    # Threads.
+
+    def _sample_threads(self) -> dict[int, Spent]:
+        own = {lane.native_id: lane.subject for lane in list(self._recorder.lanes.values())}
+        names: dict[int, str] | None = None
+        used: dict[int, Spent] = {}
+        alive = set(map(int, os.listdir(self._tasks)))  # noqa: PTH208 - a path a thread is dear
+        for tid in self._threads.keys() - alive:
+            self._forget(tid)
+        for tid in alive:
+            thread = self._threads.get(tid) or self._meet(tid)
+            spent = self._read(tid, thread)
+            if spent is None:
+                self._forget(tid)  # its number may go to another thread
+                continue
+            lane = own.get(tid) or thread.shared_lane
+            if lane is None:
+                names = names or {one.native_id or 0: one.name for one in threading.enumerate()}
+                lane = thread.shared_lane = self._share_lane(tid, names.get(tid))
+            used[lane] = _sum(used.get(lane, NOTHING), _since(thread.spent, spent))
+            thread.spent = spent
+        return used
+
+    def _meet(self, tid: int) -> _Thread:
+        descriptor = None
+        if self._files < _MOST_FILES:
+            with contextlib.suppress(OSError):
+                descriptor = self._open(tid)
+                self._files += 1
+        thread = self._threads[tid] = _Thread(descriptor)
+        # A thread born since the last look has used all its time since then.
+        if self._last_ns is None:
+            thread.spent = self._read(tid, thread) or NOTHING
+        return thread
+
+    def _share_lane(self, tid: int, python_name: str | None) -> int:
+        name, role = describe_thread(tid, python_name)
+        facts = {"type": "lane", "name": name, "role": role.value}
+        return self._recorder.names.number(facts)
+
+    def _read(self, tid: int, thread: _Thread) -> Spent | None:
+        """What a thread has spent: the first two figures of its ``schedstat``."""
+        try:
+            if thread.descriptor is not None:
+                return _first_numbers(thread.descriptor)
+            descriptor = self._open(tid)
+            try:
+                return _first_numbers(descriptor)
+            finally:
+                os.close(descriptor)
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def _open(self, tid: int) -> int:
+        return os.open(f"{self._tasks}/{tid}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+
+    def _forget(self, tid: int) -> None:
+        descriptor = self._threads.pop(tid).descriptor
+        if descriptor is not None:
+            os.close(descriptor)
+            self._files -= 1
+
+    # Child processes.
+
+    def _sample_children(self, now: int, recording: Collection[int]) -> dict[int, Spent]:
+        """What each child process spent since it was seen last, or since its start."""
+        if now >= self._children_due_ns:
+            begun_ns = time.thread_time_ns()
+            for pid in {*children_of(os.getpid(), self._proc), *recording}:
+                if pid not in self._children and pid not in py_spy.running:
+                    spent = process_spent(pid, self._proc) if self._last_ns is None else NOTHING
+                    self._children[pid] = spent or NOTHING
+            # Told anew, because a process that was just forked may become another program.
+            self._kinds = {
+                pid: describe_process(pid, self._proc, self._kinds.get(pid, WORKER))
+                for pid in self._children
+            }
+            cost_ns = time.thread_time_ns() - begun_ns
+            self._children_due_ns = now + max(_LOOK_FOR_CHILDREN_NS, _CHILDREN_REST * cost_ns)
+        used = {}
+        for pid, before in list(self._children.items()):
+            spent = process_spent(pid, self._proc)
+            if spent is None:
+                del self._children[pid]
+                self._give_up_lane(pid, now)
+            else:
+                self._children[pid] = spent
+                used[pid] = _since(before, spent)
+        return used
+
+    def _process_lane(self, pid: int, kind: tuple[str, Role], now: int) -> int:
+        """The number of a child's lane: one of a child that has ended, where there is one.
+
+        Workers may be made anew for every epoch, and programs be called for every file.
+        """
+        lane = self._lanes.get(pid)
+        if lane is not None and lane[1] == kind:
+            return lane[0]
+        self._give_up_lane(pid, now)
+        names = self._recorder.names
+        facts = {"type": "lane", "pid": pid, "name": kind[0], "role": kind[1].value}
+        if self._free_lanes and self._free_lanes[0][0] <= now:
+            number = self._free_lanes.popleft()[1]
+            names.tell(number, facts)
+        else:
+            number = names.new(facts)
+        self._lanes[pid] = number, kind
+        return number
+
+    def _give_up_lane(self, pid: int, now: int) -> None:
+        lane = self._lanes.pop(pid, None)
+        if lane is not None:
+            self._free_lanes.append((now + _LANE_REST_NS, lane[0]))
+
+
+def _first_numbers(descriptor: int) -> Spent:
+    cpu_ns, queued_ns, *_ = os.pread(descriptor, 64, 0).split()
+    return int(cpu_ns), int(queued_ns)
+
+
+def _sum(one: Spent, other: Spent) -> Spent:
+    return one[0] + other[0], one[1] + other[1]
+
+
+def _since(before: Spent, now: Spent) -> Spent:
+    return max(now[0] - before[0], 0), max(now[1] - before[1], 0)
+
+
+def describe_thread(tid: int, python_name: str | None) -> tuple[str, Role]:
+    """A thread of this process: its name for people, and what it is there for."""
+    if tid == os.getpid():
+        return "main", Role.MAIN
+    if python_name is not None:
+        return re.sub(r"\d+", "N", python_name), Role.OTHER
+    name = thread_comm(tid)
+    role = next((role for prefix, role in _ROLES if name.startswith(prefix)), Role.OTHER)
+    return re.sub(r"\d+", "N", name), role

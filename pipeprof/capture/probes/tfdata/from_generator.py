@@ -1,0 +1,154 @@
+"""Times what runs inside `tf.data.Dataset.from_generator`."""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pipeprof.capture.probes.keras.worker_queues import WorkerQueue, find_queue
+from pipeprof.capture.probes.loops.batch_origins import Feed
+from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
+from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.python.stage_timing import site_of_function, timed_generator
+from pipeprof.capture.probes.tfdata.mapped_functions import TIMED_BY_PIPEPROF
+from pipeprof.capture.recorder import recorder as recording
+from pipeprof.capture.recorder.recorder import Recorder
+from pipeprof.capture.recorder.records import Kind, code
+from pipeprof.clock import now_ns
+from pipeprof.recording.profile import InputKind, StageKind
+
+_FRAMEWORKS = ("keras.", "tf_keras.", "tensorflow.")
+
+
+class GeneratorTime:
+    """Times what runs inside `tf.data.Dataset.from_generator`.
+
+    A user's generator becomes a stage. One of Keras's own, around a user's that is timed already or
+    around a queue that workers fill, is not; but where nothing runs ahead of the training it is
+    there that the training waits.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._spent_ns = 0
+        self._taken_ns = 0
+        self.waits = 0
+        self._levels: dict[int, tuple[int, ...]] = {}
+        self._feeds: dict[OpenLoop, Feed] = {}
+
+    def take_ns(self) -> int:
+        """Time spent inside since the last call."""
+        spent_ns, self._taken_ns = self._spent_ns - self._taken_ns, self._spent_ns
+        return spent_ns
+
+    def waited(self, recorder: Recorder, start_ns: int, end_ns: int, *, of_keras: bool) -> None:
+        """Someone was blocked for an element of a generator, which Keras or the user made."""
+        self._spent_ns += end_ns - start_ns
+        self.waits += 1
+        recorder.lane().write(code(Kind.GENERATOR_WAIT, 0), start_ns, end_ns, 0, of_keras)
+
+    def asked(self, recorder: Recorder, ready: int, head_of_line_ns: int, now: int) -> None:
+        """The training asked the queue of its workers for a batch.
+
+        Args:
+            recorder: where to record.
+            ready: how many lay ready.
+            head_of_line_ns: how long it waited for the next in order while a later one lay ready.
+            now: when the batch had come.
+        """
+        loop = self._watch.loops.current
+        if loop is None:
+            return
+        write = recorder.lane().write
+        for level, value in zip(
+            self._levels_of(recorder, loop), (ready, head_of_line_ns), strict=True
+        ):
+            write(level, now, now, 0, value)
+
+    def begin(self) -> Callable[[Any], None] | None:
+        """One of Keras's own begins to hand batches to the loop that runs.
+
+        Returns:
+            Is to be told of each batch; None where elements are not that loop's batches.
+        """
+        loop = self._watch.loops.current if self._watch.in_framework else None
+        fed_by = (loop.fed_by or {}).get("kind") if loop is not None else None
+        if loop is None or fed_by in (None, InputKind.TF_DATA.value):
+            return None
+        feed = self._feeds.setdefault(loop, Feed())
+        waiting, origins = feed.begin(), self._watch.origins
+        return lambda batch: feed.hand(waiting, origins.take(batch))
+
+    def taken(self, loop: OpenLoop, batches: int, now: int) -> None:
+        """A step of a loop, which ends now, took so many batches."""
+        if loop in self._feeds:
+            for start_ns in self._feeds[loop].take(batches):
+                loop.took(start_ns, now)
+
+    def epoch_ended(self, loop: OpenLoop) -> None:
+        """An epoch of a loop is over."""
+        if loop in self._feeds:
+            self._feeds[loop].end_epoch()
+
+    def _levels_of(self, recorder: Recorder, loop: OpenLoop) -> tuple[int, ...]:
+        levels = self._levels.get(loop.number)
+        if levels is None:
+            levels = self._levels[loop.number] = tuple(
+                code(
+                    Kind.GAUGE,
+                    recorder.names.number({"type": "gauge", "of": loop.number, "field": field}),
+                )
+                for field in ("queue", "head_of_line")
+            )
+        return levels
+
+    def timed(self, generator: Any) -> Any:
+        """The callable that `from_generator` gets instead; anything that is none goes through."""
+        if not callable(generator):
+            return generator
+        ours = str(getattr(generator, "__module__", "")).startswith(_FRAMEWORKS)
+        known = ours or generator in self._watch.timed
+        site = None if known else site_of_function(generator, StageKind.GENERATOR)
+
+        @functools.wraps(generator)
+        def batches(*args: Any, **kwargs: Any) -> Any:
+            source = iter(generator(*args, **kwargs))
+            if site is None:
+                return _waited(source, find_queue(source), to_loop=ours)
+            return _waited(timed_generator(site, source), None, to_loop=False)
+
+        if not ours:
+            setattr(batches, TIMED_BY_PIPEPROF, True)
+        return batches
+
+
+# The one of the profile that is on: a dataset may outlive the profile that it was made in.
+current: GeneratorTime | None = None
+
+
+def _waited(source: Iterator[Any], queue: WorkerQueue | None, *, to_loop: bool) -> Iterator[Any]:
+    first = True
+    hand: Callable[[Any], None] | None = None
+    while True:
+        if recording.current is not None:
+            recording.current.lane("TensorFlow thread")
+        asked = queue.look() if queue is not None else None
+        start_ns = now_ns()
+        try:
+            item = next(source)
+        except StopIteration:
+            return
+        recorder, generators = recording.current, current
+        if recorder is not None and generators is not None:
+            end_ns = now_ns()
+            if first and queue is not None:
+                start_ns = queue.began(start_ns, end_ns)
+            elif queue is not None and asked is not None:
+                late_ns = queue.head_of_line_ns(asked, start_ns, end_ns)
+                generators.asked(recorder, asked.ready, late_ns, end_ns)
+            generators.waited(recorder, start_ns, end_ns, of_keras=to_loop)
+            if first and to_loop:
+                hand = generators.begin()
+            if hand is not None:
+                hand(item)
+        first = False
+        yield item

@@ -1,0 +1,69 @@
+"""An iterator of a tf.data pipeline, held weakly, and how far its model has been read."""
+
+import itertools
+import weakref
+from typing import Any
+
+from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
+from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot
+from pipeprof.capture.probes.tfdata.running_stages import IteratorStages
+from pipeprof.clock import now_ns
+
+# An `id` may be that of a dataset that is gone: numbers are never used again.
+_numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+_next_number = itertools.count(1)
+
+
+def _number_of(dataset: Any) -> int:
+    number = _numbers.get(dataset)
+    if number is None:
+        number = _numbers[dataset] = next(_next_number)
+    return number
+
+
+# The work of nodes that vanish from the model is lost with them, so a young iterator, whose passes may
+# be short, is read more often: so many times while its age doubles.
+_LONGEST_REST_NS = 200_000_000
+_SHORTEST_REST_NS = 10_000_000
+_READINGS_AN_AGE = 8
+
+
+def rest_between_readings(age_ns: int) -> int:
+    """How long to wait for the next reading of an iterator that is so old."""
+    return min(max(age_ns // _READINGS_AN_AGE, _SHORTEST_REST_NS), _LONGEST_REST_NS)
+
+
+class TrackedIterator:
+    """An iterator, held weakly, and how far it has been read."""
+
+    def __init__(self, dataset: Any, iterator: Any, loop: OpenLoop | None) -> None:
+        self.iterator = weakref.ref(iterator)
+        self.dataset = weakref.ref(dataset)
+        self.source = _number_of(dataset)
+        self.name = type(dataset).__name__.strip("_")
+        self.loop = loop
+        # Without autotune there is none; to ask all the same makes TensorFlow write a warning.
+        self.has_model: bool | None = None if _autotunes(dataset) else False
+        self.snapshot: ModelSnapshot | None = None
+        self.stages: IteratorStages | None = None
+        # The latest reading while its first batch was still to come, and when.
+        self.early: tuple[ModelSnapshot, int] | None = None
+        self.elements = 0
+        self.new_elements = 0
+        self.taken = 0
+        self.taken_in_python = False
+        self.elsewhere = False
+        self.made_ns = self.read_ns = now_ns()
+
+    def is_due(self, now: int) -> bool:
+        """Whether it is time for another reading."""
+        return now - self.read_ns >= rest_between_readings(now - self.made_ns)
+
+    def place(self) -> str:
+        """What tells its stages from those of a like pipeline that feeds another kind of loop."""
+        return self.loop.kind.value if self.loop is not None else "custom"
+
+
+def _autotunes(dataset: Any) -> bool:
+    options = getattr(dataset, "options", None)
+    return options is None or options().autotune.enabled is not False

@@ -1,0 +1,86 @@
+"""What a recorded event looks like, in memory and on disk.
+
+Every event is one `RECORD`: two times, two numbers, what kind of event it is and what it is about.
+What the two numbers mean depends on the kind, as `Kind` says. ``subject`` is a number given out by
+`pipeprof.capture.recorder.name_log`.
+"""
+
+import struct
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+Records = npt.NDArray[np.void]
+
+# start_ns, end_ns, inner, value, code = kind << 24 | subject, lap.
+RECORD = struct.Struct("<qqqqII")
+RECORD_DTYPE = np.dtype(
+    [
+        ("start_ns", "<i8"),
+        ("end_ns", "<i8"),
+        ("inner", "<i8"),
+        ("value", "<i8"),
+        ("code", "<u4"),
+        ("lap", "<u4"),
+    ]
+)
+KIND_SHIFT = 24
+SUBJECT_MASK = (1 << KIND_SHIFT) - 1
+NOT_READ = -1
+
+
+class Kind(IntEnum):
+    """What an event is; its subject, and what ``inner`` and ``value`` hold."""
+
+    THREAD = 1
+    """From here on the ring is a lane's (subject). value: its native thread id."""
+    ROOT_SPAN = 2
+    """A stage (subject) worked, called from outside any stage. inner: nanoseconds in stages called
+    from within; value: its own CPU nanoseconds, those stages' left out, or `NOT_READ`."""
+    NESTED_SPAN = 3
+    """The same, called from within another stage of the same thread."""
+    WORK = 4
+    """A stage (subject) worked for ``value`` nanoseconds in ``inner`` calls at some time between."""
+    WAIT = 5
+    """A loop (subject) was blocked for a batch. inner: the batch's signature, or 0 where nobody looked at
+    it; value: samples in it, or `NOT_READ`."""
+    STEP = 6
+    """A loop (subject) took a step. inner: its ordinal; value: epoch << 32 | batches."""
+    GAP = 7
+    """A loop (subject) spent ``value`` nanoseconds of step number ``inner`` not waiting."""
+    GAUGE = 8
+    """A level (subject) was ``value``."""
+    BYTES = 9
+    """A stage (subject) gave ``value`` bytes and took ``inner`` bytes from others."""
+    CPU = 10
+    """A lane (subject) used ``value`` nanoseconds of CPU between start and end, and stood ready for
+    ``inner`` nanoseconds without being given one."""
+    BATCH = 11
+    """A batch with a certain signature (subject) was delivered."""
+    SAMPLES = 12
+    """A loop (subject) took ``value`` samples since the last such event."""
+    PROCESS_CPU = 13
+    """All processes of the training used ``value`` nanoseconds of CPU between start and end."""
+    STACK = 14
+    """A stack of the user's code (subject) was met in ``value`` samples between start and end."""
+    GIL = 15
+    """A lane (subject) held the GIL in ``value`` of ``inner`` samples between start and end."""
+    EPOCH_START = 16
+    """A stage (subject) began anew with its iterator at start. Until end, about when the first batch had
+    been taken, it worked for ``value`` nanoseconds. inner: elements it then held << 32 | calls."""
+    CALLED = 17
+    """A worker began to make item number ``value`` in a stage (subject) at start. It is at it until a
+    span of that stage follows that began no earlier."""
+    TAKEN = 18
+    """A loop (subject) took a batch in the step that ran or ended at end; the work that made it began at
+    start."""
+    GENERATOR_WAIT = 19
+    """TensorFlow was blocked in a ``from_generator`` for an element. The loop that runs waited for it only
+    where nothing runs ahead of the loop: where `WaitSource.GENERATOR` measures its waits. value: 1 for a
+    generator that Keras made to feed a loop, 0 for one that the user wrote."""
+
+
+def code(kind: Kind, subject: int) -> int:
+    """The number that stands for both."""
+    return kind << KIND_SHIFT | subject

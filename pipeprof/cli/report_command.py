@@ -1,0 +1,60 @@
+"""``pipeprof report``: what a recorded run says."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeprof.cli.options import LOGDIR, LogdirArgument
+from pipeprof.errors import RunError
+
+
+def report(
+    logdir: LogdirArgument = LOGDIR,
+    run: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The run's name; the latest without one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write the report there as a web page instead."
+        ),
+    ] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="List the runs instead.")] = False,
+) -> None:
+    """Say of a recorded run whether its training waits for its data."""
+    from pipeprof.analysis.analyse import analyse
+    from pipeprof.runs.run_folder import find_run, list_runs, read_run
+
+    folder = find_run(logdir, run)
+    if list_all:
+        for each in list_runs(logdir):
+            typer.echo(f"{each.name}  {_summary(each)}")
+        return
+    findings = analyse(read_run(folder))
+    if as_json:
+        from pipeprof.surfaces.as_json import to_json
+
+        typer.echo(to_json(findings))
+    elif as_html is None:
+        from pipeprof.cli.screen import write_report
+
+        write_report(findings, sys.stdout)
+    if as_html is not None:
+        from pipeprof.cli.files import write_page
+
+        write_page(findings, as_html)
+        typer.echo(f"Written to {as_html}", err=True)
+
+
+def _summary(folder: Path) -> str:
+    from pipeprof.analysis.analyse import analyse
+    from pipeprof.report.sentences import summary
+    from pipeprof.runs.run_folder import read_run
+
+    try:
+        return summary(analyse(read_run(folder)))
+    except RunError as error:
+        return f"cannot be read: {error}"

@@ -1,0 +1,154 @@
+"""``pipeprof run``: a script, unchanged, inside a profile."""
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from pipeprof.cli.options import LOGDIR, LogdirOption
+from pipeprof.errors import PipeprofError
+
+if TYPE_CHECKING:
+    from pipeprof.capture.session import Session
+    from pipeprof.cli.program import Program
+
+
+def run(
+    script: Annotated[
+        str, typer.Argument(metavar="SCRIPT", help="The script, or with -m the module.")
+    ],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="ARGS", help="Its own arguments.")
+    ] = None,
+    module: Annotated[bool, typer.Option("-m", help="Run a module, as 'python -m' does.")] = False,
+    logdir: LogdirOption = LOGDIR,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run; the date and time without one.")
+    ] = None,
+    stacks: Annotated[
+        bool, typer.Option("--stacks", help="Look at lines and the GIL with py-spy, now and then.")
+    ] = False,
+    trace_steps: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Trace N steps twice with TensorFlow's profiler, for XProf."
+        ),
+    ] = 0,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report there as JSON, too.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it there as a web page, too.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show the training's state below its own output.")
+    ] = False,
+) -> None:
+    """Run a script unchanged and say whether its training waits for its data.
+
+    The report goes to standard error once the script has ended; standard output and the exit code are
+    the script's own.
+    """
+    from pipeprof.capture.session import profile
+    from pipeprof.cli.files import require_writable
+    from pipeprof.cli.program import exit_code, find_module, find_script, show_end
+    from pipeprof.cli.signals import exit_on_sigterm, uninterrupted
+
+    program = (find_module if module else find_script)(script, arguments or ())
+    for path, option in ((json, "--json"), (html, "--html")):
+        if path is not None:
+            require_writable(path, option)
+    try:
+        program.load()
+    except SyntaxError as unreadable:  # nothing of it runs, so there is no run to keep
+        show_end(unreadable)
+        sys.exit(exit_code(unreadable))
+    # Made absolute, and the stream kept, because the script may change its folder and its streams.
+    session = profile(
+        None, logdir=logdir.absolute(), name=name, stacks=stacks, trace_steps=trace_steps
+    )
+    json, html = json and json.absolute(), html and html.absolute()
+    stderr = sys.stderr
+    exit_on_sigterm()
+    with ExitStack() as finishing:
+        with _live_view(session, stderr) if live else nullcontext():
+            error = _record(program, session, lambda: finishing.enter_context(uninterrupted()))
+        code = exit_code(error)
+        show_end(error)
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        try:
+            _write_reports(session, stderr, json, html)
+            stderr.write(_where_kept(session, logdir))
+        except PipeprofError as problem:
+            stderr.write(f"pipeprof: {problem}\n")
+            code = code or 2
+    sys.exit(code)
+
+
+@contextmanager
+def _live_view(session: "Session", stream: TextIO) -> Iterator[None]:
+    """Shows the training's state on a terminal until it ends."""
+    from pipeprof.cli.live import EVERY_S, LiveView
+
+    if not stream.isatty():
+        stream.write("pipeprof: standard error is no terminal, so there is no live view.\n")
+        yield
+        return
+    view = LiveView(stream)
+    session.show_while_on(EVERY_S, view.show)
+    try:
+        yield
+    finally:
+        view.close()
+
+
+def _record(
+    program: "Program", session: "Session", ended: Callable[[], None]
+) -> BaseException | None:
+    """Runs a program inside a profile, and returns the exception that ended it, if one did."""
+    from pipeprof.cli.program import exit_code
+
+    raised: BaseException | None = None
+    try:
+        with session:
+            try:
+                program.run()
+            except BaseException as error:
+                raised = error
+                raise
+            finally:
+                ended()
+                session.set_exit_code(exit_code(raised))
+    except BaseException as error:
+        if error is not raised:
+            raise
+    return raised
+
+
+def _write_reports(
+    session: "Session", stream: TextIO, json: Path | None, html: Path | None
+) -> None:
+    from pipeprof.cli.files import write_json, write_page
+    from pipeprof.cli.screen import write_report
+
+    stream.write("\n")
+    write_report(session.findings, stream)
+    if json is not None:
+        write_json(session.findings, json)
+    if html is not None:
+        write_page(session.findings, html)
+
+
+def _where_kept(session: "Session", logdir: Path) -> str:
+    if session.folder is None:
+        return ""
+    folder = "" if logdir == LOGDIR else f" {shlex.quote(str(logdir))}"
+    return (
+        f"\n  Kept as {session.folder.name}. Again: pipeprof report{folder}   "
+        f"In TensorBoard: pipeprof view{folder}\n"
+    )

@@ -1,0 +1,86 @@
+"""``pipeprof view``: TensorBoard on a log folder."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeprof.cli.options import LOGDIR, LogdirArgument
+from pipeprof.errors import RunError, UsageError
+
+
+def view(
+    logdir: LogdirArgument = LOGDIR,
+    port: Annotated[
+        int | None, typer.Option(help="Its port; the first free one from 6006 on without one.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="The address it listens on; this machine only without one.")
+    ] = None,
+) -> None:
+    """Show the runs of a log folder in TensorBoard, until Ctrl-C."""
+    from rich.console import Console
+
+    from pipeprof.cli.server import read_address, read_to_end, tensorboard
+    from pipeprof.cli.signals import exit_on_sigterm
+    from pipeprof.runs.run_folder import find_run, list_runs
+
+    latest, runs = find_run(logdir), list_runs(logdir)
+    shown = _logdir_of(latest) if latest.samefile(logdir) else logdir
+    exit_on_sigterm()
+    console = Console(stderr=True, highlight=False)
+    with suppress(KeyboardInterrupt):
+        with console.status("Writing what TensorBoard needs …"):
+            remarks = list(_complete_exports(runs))
+        if find_spec("xprof") is None:
+            remarks.append('TensorBoard has no Profile page: pip install "pipeprof[xprof]"')
+        for remark in remarks:
+            typer.echo(remark, err=True)
+        with tensorboard(shown, host, port) as lines:
+            with console.status("Starting TensorBoard …"):
+                address = read_address(lines)
+            typer.echo(f"TensorBoard shows {shown} at {address} (Ctrl-C ends it)")
+            read_to_end(lines)
+
+
+def _logdir_of(run: Path) -> Path:
+    """The log folder that a run lies in."""
+    folder = run.resolve()
+    if folder.parts[-3:-1] != ("plugins", "pipeprof"):
+        raise UsageError(
+            f"expected a log folder, received the run {run}, which lies in none: "
+            f"move it to LOGDIR/plugins/pipeprof/{folder.name}."
+        )
+    return folder.parents[2]
+
+
+def _complete_exports(runs: Iterable[Path]) -> Iterator[str]:
+    """Exports the runs that have no export, as those cut off; says which could not be."""
+    for run in runs:
+        if _exported(run):
+            continue
+        try:
+            _export(run)
+        except (RunError, UsageError, OSError, ValueError) as error:
+            # ValueError: figures that the formats of others have no room for.
+            yield f"Run {run.name} is not shown: {error}"
+
+
+def _exported(run: Path) -> bool:
+    """Whether an export lies beside a run, and is no older than what it was made from."""
+    traces = (run.parent.parent / "profile" / run.name).glob("*.xplane.pb")
+    exported_ns = max((trace.stat().st_mtime_ns for trace in traces), default=0)
+    return exported_ns >= max(file.stat().st_mtime_ns for file in run.glob("*-*.json"))
+
+
+def _export(run: Path) -> None:
+    from pipeprof.analysis.analyse import analyse
+    from pipeprof.runs.run_folder import read_run
+    from pipeprof.surfaces.tensorboard import write_run
+    from pipeprof.surfaces.terminal import render_report
+
+    findings = analyse(read_run(run))
+    write_run(findings, _logdir_of(run), render_report(findings, width=100))

@@ -1,1 +1,0 @@
-"""Pictures of a run, made from its findings as plain Plotly data: drawing them is the page's part."""

@@ -1,0 +1,1 @@
+"""The machine and the packages on it: processors, control groups, versions. Loads no framework."""

@@ -1,1 +1,0 @@
-"""Where training is observed: one file per source. Only these know a framework."""

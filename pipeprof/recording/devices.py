@@ -1,0 +1,103 @@
+"""What devices (GPUs, TPUs) did while a training ran: part of a recording.
+
+Two things tell of a device: windows of TensorFlow's profiler, step by step, and its driver, as levels
+over time. Each may be missing.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pipeprof.recording.level_names import DeviceLevel
+from pipeprof.recording.series import Gauge, IntArray
+from pipeprof.recording.series_checks import check_columns, check_gauge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSteps:
+    """What a device did in each traced step; arrays with one entry a step, in the order of time.
+
+    Times in which several streams work at once count once.
+
+    Attributes:
+        start_ns: begins of the steps.
+        end_ns: their ends.
+        compute_ns: how long kernels ran. XProf's 'device compute' adds the few copies that belong
+            to an operation of the step.
+        copy_in_ns: how long data was copied from the host to the device.
+        busy_ns: how long kernels or copies of any direction ran.
+        idle_waiting_ns: how long none of them ran while the training waited for its next batch.
+    """
+
+    start_ns: IntArray
+    end_ns: IntArray
+    compute_ns: IntArray
+    copy_in_ns: IntArray
+    busy_ns: IntArray
+    idle_waiting_ns: IntArray
+
+    def __len__(self) -> int:
+        return len(self.start_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A device that the training may have used.
+
+    Attributes:
+        kind: ``gpu``, ``tpu``, …
+        name: a person's name for it, with its number: ``GPU 0``.
+        model: what it is, as its driver calls it (``NVIDIA H200``), or None where nobody asked it.
+        steps: its part in the traced steps, or None where none was traced.
+        levels: what its driver told, over time.
+    """
+
+    kind: str
+    name: str
+    model: str | None = None
+    steps: DeviceSteps | None = None
+    levels: Mapping[DeviceLevel, Gauge] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceWindow:
+    """Some steps of a loop that TensorFlow's profiler traced.
+
+    The arrays have one entry for each of them that was kept one by one.
+
+    Attributes:
+        run: name of the profile run that holds the trace, beside that of the whole run.
+        loop: index of the loop in `pipeprof.recording.profile.Profile.loops`.
+        start_ns: when the profiler was on.
+        end_ns: when it was told to stop.
+        first_step: ordinal of its first step in its loop.
+        step_count: steps in it.
+        ordinal: number of the step in its loop.
+        wait_ns: how long the trace saw it fetch its batches.
+    """
+
+    run: str
+    loop: int
+    start_ns: int
+    end_ns: int
+    first_step: int
+    step_count: int
+    ordinal: IntArray
+    wait_ns: IntArray
+
+
+def check_devices(devices: tuple[Device, ...]) -> Iterator[str]:
+    """What makes devices impossible to work with, one sentence each."""
+    for number, device in enumerate(devices):
+        name = f"device {number} ({device.name})"
+        if device.steps is not None:
+            yield from check_columns(name, device.steps)
+        for gauge in device.levels.values():
+            yield from check_gauge(name, gauge)
+
+
+def check_windows(windows: tuple[TraceWindow, ...], loops: int) -> Iterator[str]:
+    """The same of windows; ``loops`` is how many loops there are."""
+    for number, window in enumerate(windows):
+        yield from check_columns(f"window {number}", window)
+        if not 0 <= window.loop < loops:
+            yield f"window {number}: no loop {window.loop} whose steps it traced"

@@ -1,0 +1,81 @@
+"""Arithmetic of time intervals: rows of begin and end, in nanoseconds."""
+
+import numpy as np
+
+from pipeprof.recording.series import IntArray
+
+
+def no_intervals() -> IntArray:
+    """No rows of begin and end."""
+    return np.empty((0, 2), np.int64)
+
+
+def in_order(*parts: IntArray) -> IntArray:
+    """All these intervals in the order of their begins."""
+    rows: IntArray = np.concatenate(parts)
+    if (rows[1:, 0] < rows[:-1, 0]).any():
+        rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    return rows
+
+
+def disjoint(intervals: IntArray) -> IntArray:
+    """Intervals in the order of their begins, each cut by what those before it cover already."""
+    ends = np.maximum.accumulate(intervals[:, 1])
+    starts = np.maximum(intervals[:, 0], np.concatenate([intervals[:1, 0], ends[:-1]]))
+    return np.column_stack([starts, np.maximum(starts, ends)])
+
+
+def joined(intervals: IntArray, gap_ns: int = 0) -> IntArray:
+    """Intervals in the order of their begins, those joined that lie no further apart than a gap."""
+    starts, ends = intervals[:, 0], np.maximum.accumulate(intervals[:, 1])
+    begins = np.ones(len(intervals), bool)
+    begins[1:] = starts[1:] > ends[:-1] + gap_ns
+    lasts = np.append(begins[1:], True)[: len(intervals)]
+    return np.column_stack([starts[begins], ends[lasts]])
+
+
+def near(intervals: IntArray, others: IntArray) -> IntArray:
+    """Those intervals that reach between the first begin and the last end of some others."""
+    if not len(others):
+        return no_intervals()
+    found: IntArray = intervals[
+        (intervals[:, 1] > others[0, 0]) & (intervals[:, 0] < others[-1, 1])
+    ]
+    return found
+
+
+def intersection(intervals: IntArray, others: IntArray) -> IntArray:
+    """The time that lies in intervals of both, each in the order of its begins."""
+    if not len(intervals) or not len(others):
+        return no_intervals()
+    edges = np.unique(np.concatenate([intervals.ravel(), others.ravel()]))
+    pieces = np.column_stack([edges[:-1], edges[1:]])
+    lengths = pieces[:, 1] - pieces[:, 0]
+    inside = (time_inside(intervals, *pieces.T) == lengths) & (
+        time_inside(others, *pieces.T) == lengths
+    )
+    both: IntArray = pieces[inside]
+    return both
+
+
+def time_inside(intervals: IntArray, start_ns: IntArray, end_ns: IntArray) -> IntArray:
+    """For each stretch of time, how much of it lies in some intervals.
+
+    Args:
+        intervals: rows of begin and end, in the order of their begins; they may overlap.
+        start_ns: begins of the stretches.
+        end_ns: their ends.
+    """
+    if not len(intervals):
+        return np.zeros(len(start_ns), np.int64)
+    starts, ends = disjoint(intervals).T
+    before = np.concatenate([[0], np.cumsum(ends - starts)])
+
+    def until(times: IntArray) -> IntArray:
+        index = np.searchsorted(starts, times, side="right")
+        previous = np.maximum(index - 1, 0)
+        partial = np.minimum(times, ends[previous]) - starts[previous]
+        total: IntArray = np.where(index > 0, before[previous] + partial, 0)
+        return total
+
+    return until(end_ns) - until(start_ns)

@@ -1,0 +1,195 @@
+"""What holds of every recording, whoever made or read it: a file from elsewhere may say anything."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from pipeprof.recording.devices import check_devices, check_windows
+from pipeprof.recording.profile import (
+    INPUT_CHANNELS,
+    LANE_CPU_CHANNELS,
+    LOOP_CHANNELS,
+    STAGE_CHANNELS,
+    START_COLUMNS,
+    Profile,
+    SpanKind,
+    Stage,
+)
+from pipeprof.recording.series import IntArray
+from pipeprof.recording.series_checks import (
+    check_binned,
+    check_columns,
+    check_gauge,
+    check_histogram,
+)
+
+# The clock starts with the machine; none has run for thirty years.
+_FARTHEST_NS = 10**18
+
+# No batch has more elements.
+_MOST_TAKEN = 2**40
+
+
+def find_contradictions(profile: Profile) -> tuple[str, ...]:
+    """What is inconsistent in a profile, one sentence each; empty when all is well.
+
+    Beyond what `find_damage` looks at: a step's wait is no longer than the step; steps of a loop do
+    not overlap; a stage's own work is not negative; spans of one lane nest.
+    """
+    problems = find_damage(profile)
+    if problems:
+        return problems  # the rest could not be looked at
+    return (*_check_steps(profile), *_check_work(profile), *_check_spans(profile))
+
+
+def find_damage(profile: Profile) -> tuple[str, ...]:
+    """What makes a profile impossible to work with, one sentence each: not all of it is there."""
+    problems = (*_check_arrays(profile), *_check_loops(profile), *_check_stages(profile))
+    if problems:
+        return problems  # the rest takes columns to be of one length
+    return (*_check_what_spans_are_of(profile), *_check_times(profile))
+
+
+def _check_arrays(profile: Profile) -> Iterator[str]:
+    """The arrays of one thing are of one length; there is a time in every bin."""
+    for number, loop in enumerate(profile.loops):
+        name = f"loop {number}"
+        yield from check_columns(name, loop.steps)
+        yield from check_binned(name, loop.over_time, len(LOOP_CHANNELS))
+        yield from check_binned(name, loop.input_over_time, len(INPUT_CHANNELS))
+        yield from check_gauge(name, loop.input.queue)
+        yield from check_gauge(name, loop.input.head_of_line)
+        times = (loop.step_times, loop.wait_times, loop.compute_times, loop.epoch_start_times)
+        for histogram in times:
+            yield from check_histogram(name, histogram)
+    for number, stage in enumerate(profile.stages):
+        yield from _check_stage_arrays(f"stage {number}", stage)
+    for number, lane in enumerate(profile.lanes):
+        yield from check_binned(f"lane {number}", lane.busy, 1)
+        yield from check_binned(f"lane {number}", lane.cpu, len(LANE_CPU_CHANNELS))
+        if lane.gil is not None and not 0 <= lane.gil.held <= lane.gil.moments:
+            yield f"lane {number}: held the GIL more often than anybody looked"
+    yield from check_binned("cpu", profile.cpu.used, 1)
+    yield from check_binned("cpu", profile.cpu.sampled, 1)
+    for name, gauge in profile.gauges.items():
+        yield from check_gauge(name, gauge)
+    yield from check_columns("spans", profile.spans)
+    for number, stack in enumerate(profile.stacks):
+        if not stack.lines or stack.samples < 1:
+            yield f"stack {number}: without lines or samples"
+    yield from check_devices(profile.devices)
+    yield from check_windows(profile.trace_windows, len(profile.loops))
+
+
+def _check_stage_arrays(name: str, stage: Stage) -> Iterator[str]:
+    yield from check_binned(name, stage.work, len(STAGE_CHANNELS))
+    if stage.starts.ndim != 2 or stage.starts.shape[1] != len(START_COLUMNS):
+        yield f"{name}: starts with other columns than {len(START_COLUMNS)}"
+    for gauge in (stage.parallelism, stage.buffer, stage.buffer_size):
+        yield from check_gauge(name, gauge)
+
+
+def _check_loops(profile: Profile) -> Iterator[str]:
+    for number, loop in enumerate(profile.loops):
+        if loop.parent is not None and not 0 <= loop.parent < len(profile.loops):
+            yield f"loop {number}: no loop {loop.parent} to be its parent"
+        if loop.lane is not None and not 0 <= loop.lane < len(profile.lanes):
+            yield f"loop {number}: no lane {loop.lane} to run on"
+    yield from _check_ancestors("loop", [loop.parent for loop in profile.loops])
+
+
+def _check_stages(profile: Profile) -> Iterator[str]:
+    for number, stage in enumerate(profile.stages):
+        if stage.parent is not None and not 0 <= stage.parent < len(profile.stages):
+            yield f"stage {number} ({stage.name}): no stage {stage.parent} to ask it"
+        if any(not 0 <= lane < len(profile.lanes) for lane in (*stage.lanes, *stage.lane_calls)):
+            yield f"stage {number} ({stage.name}): ran on a lane that is none"
+        if stage.takes is not None and not 0 <= stage.takes <= _MOST_TAKEN:
+            yield f"stage {number} ({stage.name}): takes {stage.takes:g} elements for one"
+    yield from _check_ancestors("stage", [stage.parent for stage in profile.stages])
+
+
+def _check_what_spans_are_of(profile: Profile) -> Iterator[str]:
+    kinds, lanes, spans = tuple(SpanKind), len(profile.lanes), profile.spans
+    if ((spans.kind < 0) | (spans.kind >= len(kinds))).any():
+        yield "a span of no known kind"
+    if ((spans.lane < 0) | (spans.lane >= lanes)).any():
+        yield "a span on a lane that is none"
+    for kind in kinds:
+        of_loop = kind in (SpanKind.STEP, SpanKind.BATCH)
+        count = len(profile.loops if of_loop else profile.stages)
+        subjects = spans.subject[spans.kind == kinds.index(kind)]
+        if ((subjects < -1) | (subjects >= count)).any():
+            yield f"a {kind.value} span of something that is not there"
+
+
+def _check_times(profile: Profile) -> Iterator[str]:
+    """Differences of times, and sums of these, must fit into 64 bits."""
+    run, spans = profile.run, profile.spans
+    times = {
+        "run": np.array([run.start_ns, run.end_ns]),
+        "spans": np.concatenate([spans.start_ns, spans.end_ns]),
+    }
+    for number, loop in enumerate(profile.loops):
+        alone = [loop.start_ns, loop.end_ns, loop.steady_ns or loop.start_ns]
+        times[f"loop {number}"] = np.concatenate([alone, loop.steps.start_ns, loop.steps.end_ns])
+    for number, lane in enumerate(profile.lanes):
+        times[f"lane {number}"] = np.array([lane.first_ns, lane.last_ns])
+    for number, device in enumerate(profile.devices):
+        if device.steps is not None:
+            borders = [device.steps.start_ns, device.steps.end_ns]
+            times[f"device {number}"] = np.concatenate(borders)
+    for number, window in enumerate(profile.trace_windows):
+        times[f"window {number}"] = np.array([window.start_ns, window.end_ns])
+    for name, its in times.items():
+        if len(its) and not -_FARTHEST_NS <= its.min() <= its.max() <= _FARTHEST_NS:
+            yield f"{name}: a time that no clock shows"
+
+
+def _check_ancestors(kind: str, parents: Sequence[int | None]) -> Iterator[str]:
+    for number in range(len(parents)):
+        at, seen = parents[number], {number}
+        while at is not None and 0 <= at < len(parents) and at not in seen:
+            seen.add(at)
+            at = parents[at]
+        if at == number:
+            yield f"{kind} {number} is its own ancestor"
+            return
+
+
+def _check_steps(profile: Profile) -> Iterator[str]:
+    for number, loop in enumerate(profile.loops):
+        steps = loop.steps
+        if (steps.wait_ns > steps.end_ns - steps.start_ns).any():
+            yield f"loop {number}: a step waits longer than it lasts"
+        if (steps.start_ns[1:] < steps.end_ns[:-1]).any():
+            yield f"loop {number}: steps overlap"
+
+
+def _check_work(profile: Profile) -> Iterator[str]:
+    for number, stage in enumerate(profile.stages):
+        if (stage.work.sums < 0).any():
+            yield f"stage {number} ({stage.name}): negative work"
+
+
+def _check_spans(profile: Profile) -> Iterator[str]:
+    spans = profile.spans
+    if (spans.end_ns < spans.start_ns).any():
+        yield "a span ends before it begins"
+    nesting = [tuple(SpanKind).index(kind) for kind in (SpanKind.WORK, SpanKind.WAIT)]
+    for lane in np.unique(spans.lane):
+        chosen = (spans.lane == lane) & np.isin(spans.kind, nesting)
+        if not _nest(spans.start_ns[chosen], spans.end_ns[chosen]):
+            yield f"spans of lane {lane} overlap without nesting"
+
+
+def _nest(start_ns: IntArray, end_ns: IntArray) -> bool:
+    order = np.lexsort((-end_ns, start_ns))
+    open_ends: list[int] = []
+    for start, end in zip(start_ns[order].tolist(), end_ns[order].tolist(), strict=True):
+        while open_ends and open_ends[-1] <= start:
+            open_ends.pop()
+        if open_ends and open_ends[-1] < end:
+            return False
+        open_ends.append(end)
+    return True

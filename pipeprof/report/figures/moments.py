@@ -1,0 +1,114 @@
+"""Which stretches of a run are worth looking at one event after another."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeprof.recording.profile import UNKNOWN_NS, Loop, Profile, SpanKind
+from pipeprof.recording.series import IntArray
+
+STEPS_EACH = 12
+MOST_SPANS = 3_000
+
+_WORK, _STEP = (tuple(SpanKind).index(kind) for kind in (SpanKind.WORK, SpanKind.STEP))
+_LEAD = 2
+_HOLE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A stretch of time with a name."""
+
+    name: str
+    start_ns: int
+    end_ns: int
+
+
+def moments(profile: Profile, loop: Loop) -> tuple[Moment, ...]:
+    """Stretches of a few steps each, the most usual first; none where no steps were kept."""
+    number = next(index for index, each in enumerate(profile.loops) if each is loop)
+    spans = profile.spans
+    chosen = (spans.kind == _STEP) & (spans.subject == number)
+    order = np.argsort(spans.start_ns[chosen], kind="stable")
+    starts, ends = spans.start_ns[chosen][order], spans.end_ns[chosen][order]
+    found: list[Moment] = []
+    for name, index, most in _candidates(profile, loop, starts):
+        end = _end_of(index, most, starts, ends, profile)
+        moment = Moment(
+            name=f"{name}: {_where(loop, int(starts[index]), int(starts[end]), profile)}",
+            start_ns=int(starts[index]),
+            end_ns=int(ends[end]),
+        )
+        if not any(_mostly_in(moment, other) for other in found):
+            found.append(moment)
+    return tuple(found)
+
+
+def _candidates(profile: Profile, loop: Loop, starts: IntArray) -> Iterator[tuple[str, int, int]]:
+    """What it is, where it begins, and how many steps it has at most."""
+    if not len(starts):
+        return
+    steady = 0 if loop.steady_ns is None else int(np.searchsorted(starts, loop.steady_ns))
+    last = max(len(starts) - STEPS_EACH, 0)
+    yield "middle", min(max((steady + len(starts)) // 2, 0), last), STEPS_EACH
+    longest = _longest_wait(loop)
+    if longest is not None:
+        index = int(np.searchsorted(starts, longest))
+        yield "longest wait", _before(index, len(starts)), STEPS_EACH
+    turned = np.flatnonzero(np.diff(loop.steps.epoch) > 0) + 1
+    if len(turned):
+        at = int(np.searchsorted(starts, loop.steps.start_ns[turned[0]]))
+        yield "start of an epoch", _before(at, len(starts)), STEPS_EACH
+    for window in profile.trace_windows:
+        if profile.loops[window.loop] is loop:
+            first, end = np.searchsorted(starts, [window.start_ns, window.end_ns]).tolist()
+            if first < end:
+                yield "traced", first, min(end - first, STEPS_EACH)
+    yield "first steps", 0, STEPS_EACH
+    yield "last steps", last, STEPS_EACH
+
+
+def _before(index: int, length: int) -> int:
+    return max(min(index, length - 1) - _LEAD, 0)
+
+
+def _longest_wait(loop: Loop) -> int | None:
+    """When the step that waited longest began; warm-up and first steps of epochs left out."""
+    steps = loop.steps
+    inside = np.diff(steps.epoch, prepend=-1) == 0
+    usual = (steps.wait_ns != UNKNOWN_NS) & (steps.ordinal >= loop.warmup_steps) & inside
+    if not usual.any():
+        return None
+    return int(steps.start_ns[usual][np.argmax(steps.wait_ns[usual])])
+
+
+def _end_of(index: int, most: int, starts: IntArray, ends: IntArray, profile: Profile) -> int:
+    """The last step of a stretch: before a hole, and before it becomes too crowded."""
+    usual = float(np.median(ends - starts))
+    end = min(index + most, len(starts)) - 1
+    gaps = starts[index + 1 : end + 1] - ends[index:end]
+    holes = np.flatnonzero(gaps > _HOLE * usual)
+    if len(holes):
+        end = index + int(holes[0])
+    while end > index and _crowd(profile, int(starts[index]), int(ends[end])) > MOST_SPANS:
+        end = (index + end) // 2
+    return end
+
+
+def _crowd(profile: Profile, start_ns: int, end_ns: int) -> int:
+    spans = profile.spans
+    work = (spans.kind == _WORK) & (spans.end_ns > start_ns) & (spans.start_ns < end_ns)
+    return int(work.sum())
+
+
+def _where(loop: Loop, first_ns: int, last_ns: int, profile: Profile) -> str:
+    numbers = dict(zip(loop.steps.start_ns.tolist(), loop.steps.ordinal.tolist(), strict=True))
+    if first_ns in numbers and last_ns in numbers:
+        return f"steps {numbers[first_ns]:,} to {numbers[last_ns]:,}"
+    return f"at {(first_ns - profile.run.start_ns) / 1e9:.1f} s"
+
+
+def _mostly_in(moment: Moment, other: Moment) -> bool:
+    shared = min(moment.end_ns, other.end_ns) - max(moment.start_ns, other.start_ns)
+    return 2 * shared > moment.end_ns - moment.start_ns

@@ -1,0 +1,66 @@
+"""What a picture says of a stage in few words, as Plotly's text: names are escaped, and cut to fit."""
+
+from pipeprof.analysis.findings import StageFinding
+from pipeprof.report.figures.figure import label
+from pipeprof.report.numbers import duration, percent, ran_on, runs_as, where
+
+_MOST_HOT_LINES = 3
+_BETWEEN = " · "
+_LEAST_PLACE = 8
+
+
+def notes_below(found: StageFinding, width: int) -> str:
+    """Where it stands, how parallel it is and how full its buffer, in at most so many letters."""
+    state = _BETWEEN.join(
+        (
+            *((parallel_calls(found),) if _may_be_parallel(found) else ()),
+            *((f"buffer {buffer_fill(found)}",) if found.buffer_mean is not None else ()),
+        )
+    )
+    place = where(found.stage)
+    room = width - len(state) - len(_BETWEEN) if state else width
+    if place is None or room < _LEAST_PLACE:
+        return label(state, width)
+    return _BETWEEN.join((label(place, room), *((state,) if state else ())))
+
+
+def _may_be_parallel(found: StageFinding) -> bool:
+    """Whether there is something to say of its parallelism: that of most stages is one call."""
+    return found.parallelism is not None and (bool(found.autotuned) or found.parallelism > 1)
+
+
+def parallel_calls(found: StageFinding) -> str:
+    """How many of its calls run at once; its parallelism is known."""
+    chosen = " (AUTOTUNE)" if found.autotuned else ""
+    return f"{found.parallelism:.3g} at once{chosen}"
+
+
+def buffer_fill(found: StageFinding) -> str:
+    """How many elements lie ready behind it; its buffer is known."""
+    size = "" if found.buffer_size is None else f" of {found.buffer_size}"
+    return f"{found.buffer_mean:.1f}{size}"
+
+
+def explain(found: StageFinding) -> str:
+    """All that is known of it, a line each."""
+    place = where(found.stage)
+    lanes = ran_on(found.lanes)
+    written, running = found.stage.written, runs_as(found.stage)
+    cpu = None if found.cpu_ratio is None else percent(found.cpu_ratio)
+    return "<br>".join(
+        (
+            f"<b>{label(found.stage.name, 80)}</b>",
+            *((label(place, 80),) if place else ()),
+            *((f"written as {label(written, 80)}",) if written else ()),
+            *((f"tf.data runs {label(running, 60)}",) if running else ()),
+            f"work {duration(found.cost_ms)} a step",
+            *((parallel_calls(found),) if found.parallelism is not None else ()),
+            *((f"buffer {buffer_fill(found)}",) if found.buffer_mean is not None else ()),
+            *((f"on a CPU {cpu} of that",) if cpu else ()),
+            *((f"ran on {label(lanes, 60)}",) if lanes else ()),
+            *(
+                f"{percent(line.share)} at {label(line.location.short, 40)}: {label(line.text, 50)}"
+                for line in found.hot_lines[:_MOST_HOT_LINES]
+            ),
+        )
+    )

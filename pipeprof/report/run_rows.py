@@ -1,0 +1,55 @@
+"""What is said of each of several runs that stand beside each other: a row for each quantity."""
+
+from collections.abc import Callable
+
+from pipeprof.analysis.bounds import wait_percent
+from pipeprof.analysis.findings import LoopFinding
+from pipeprof.report.numbers import duration, input_place, rate
+from pipeprof.report.sentences import overlap
+
+
+def _step(main: LoopFinding) -> str | None:
+    step_ms = main.diagnosis.step_ms
+    return duration(step_ms.mean) if step_ms else None
+
+
+def _wait(main: LoopFinding) -> str | None:
+    said = main.diagnosis
+    if said.wait_ms is None or said.wait_ratio is None:
+        return None
+    return f"{duration(said.wait_ms.mean)} ({wait_percent(said.wait_ratio)})"
+
+
+def _overlap(main: LoopFinding) -> str | None:
+    return overlap(main.input)
+
+
+def _place(main: LoopFinding) -> str | None:
+    return input_place(main.input)
+
+
+def _rate(main: LoopFinding) -> str | None:
+    per_s = main.diagnosis.samples_per_s
+    return None if per_s is None else rate(per_s)
+
+
+def _bottleneck(main: LoopFinding) -> str | None:
+    slowest = main.diagnosis.bottleneck
+    return slowest.stage if slowest else None
+
+
+def _bottleneck_line(main: LoopFinding) -> str | None:
+    slowest = main.diagnosis.bottleneck
+    return slowest.location.short if slowest and slowest.location else None
+
+
+# A row says None of a run where that was not measured.
+RUN_ROWS: tuple[tuple[str, Callable[[LoopFinding], str | None]], ...] = (
+    ("step", _step),
+    ("wait", _wait),
+    ("samples/s", _rate),
+    ("input ran on", _place),
+    ("overlap", _overlap),
+    ("bottleneck", _bottleneck),
+    ("its line", _bottleneck_line),
+)

@@ -1,0 +1,326 @@
+"""What a trace of TensorFlow's profiler tells of devices: an XSpace file, read without TensorFlow.
+
+A plane is a device or a host, a line one of its streams or threads. Only the lines that are needed
+are unpacked, one after the other, so that a large trace needs little memory.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from pipeprof.errors import RunDamaged
+from pipeprof.recording.devices import DeviceSteps
+from pipeprof.recording.intervals import in_order, no_intervals, time_inside
+from pipeprof.recording.series import IntArray
+from pipeprof.xspace.xplane_schema import XLine, XPlane
+
+HOST_PLANE = "/host:CPU"
+
+# Events of this name, written at known times, tie the clock of a trace to that of a recording.
+ANCHOR = "pipeprof anchor"
+
+_DEVICE = re.compile(r"/device:(?:GPU|TPU):\d+")
+_STEPS_LINE = "Steps"
+_STREAM = re.compile(r"Stream #")
+_TO_DEVICE = re.compile(r"(?i)memcpy_?(h2d|htod)")
+_COPY = re.compile(r"(?i)memcpy")
+_FETCH = re.compile(r"IteratorGetNext\w*::DoCompute")
+
+# Fields of the messages taken apart here, see `xplane_schema`.
+_PLANES = 1
+_LINES = 3
+_LINE_NAME = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedDevice:
+    """What ran on a device; all arrays are rows of begin and end, in the order of the begins.
+
+    Attributes:
+        name: that of its plane (``/device:GPU:0``).
+        compute: kernels.
+        copy_in: copies from the host to the device.
+        busy: kernels and copies of any direction.
+        steps: steps that XProf has marked on it, where the trace was kept by XProf.
+    """
+
+    name: str
+    compute: IntArray
+    copy_in: IntArray
+    busy: IntArray
+    steps: IntArray
+
+    def in_steps(self, steps: IntArray, waits: IntArray) -> DeviceSteps:
+        """Its part in some steps.
+
+        Args:
+            steps: rows of begin and end.
+            waits: when the training waited for its input, likewise.
+        """
+        starts, ends = steps.T
+        # Time in either, less time at work, is time that was waited while nothing ran.
+        either = time_inside(in_order(waits, self.busy), starts, ends)
+        busy = time_inside(self.busy, starts, ends)
+        return DeviceSteps(
+            start_ns=starts,
+            end_ns=ends,
+            compute_ns=time_inside(self.compute, starts, ends),
+            copy_in_ns=time_inside(self.copy_in, starts, ends),
+            busy_ns=busy,
+            idle_waiting_ns=either - busy,
+        )
+
+    def later(self, by_ns: int) -> "TracedDevice":
+        """The same on a clock that is ahead by so much."""
+        return TracedDevice(
+            name=self.name,
+            compute=self.compute + by_ns,
+            copy_in=self.copy_in + by_ns,
+            busy=self.busy + by_ns,
+            steps=self.steps + by_ns,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What was read of a trace: rows of begin and end.
+
+    Attributes:
+        devices: those on which something ran.
+        steps: the host's marked steps.
+        fetches: when a batch was fetched from tf.data.
+        anchors: events named `ANCHOR`.
+    """
+
+    devices: tuple[TracedDevice, ...]
+    steps: IntArray
+    fetches: IntArray
+    anchors: IntArray
+
+    def on_clock_of(self, anchors: Sequence[tuple[int, int]]) -> "Trace | None":
+        """The same on the clock of a recording; it is on the trace's own as it is read.
+
+        Args:
+            anchors: begin and end of each event named `ANCHOR` on the clock of the recording.
+
+        Returns:
+            None where these are not in the trace.
+        """
+        if not anchors or len(anchors) != len(self.anchors):
+            return None
+        # The one that was written quickest ties both clocks most closely.
+        mark, (start_ns, end_ns) = min(
+            zip(self.anchors, anchors, strict=True), key=lambda pair: pair[1][1] - pair[1][0]
+        )
+        ahead_ns = (start_ns + end_ns) // 2 - int(mark.sum()) // 2
+        return Trace(
+            devices=tuple(device.later(ahead_ns) for device in self.devices),
+            steps=self.steps + ahead_ns,
+            fetches=self.fetches + ahead_ns,
+            anchors=self.anchors + ahead_ns,
+        )
+
+
+def read_trace(path: Path) -> Trace:
+    """Reads an XSpace file.
+
+    Raises:
+        RunDamaged: it is no XSpace, or cut short.
+        OSError: it cannot be read.
+    """
+    try:
+        return _read(path.read_bytes())
+    except (DecodeError, IndexError, ValueError) as error:
+        raise RunDamaged(f"expected a whole trace (XSpace) in {path}: {error}") from error
+
+
+def _read(data: bytes) -> Trace:
+    host = _Host(steps=no_intervals(), fetches=no_intervals(), anchors=no_intervals())
+    devices: list[TracedDevice] = []
+    seen_host = False
+    for plane in _planes(data):
+        if plane.name == HOST_PLANE and not seen_host:
+            seen_host = True
+            host = _read_host(plane)
+        elif _DEVICE.match(plane.name):
+            device = _read_device(plane)
+            if len(device.busy):
+                devices.append(device)
+    return Trace(
+        devices=tuple(devices), steps=host.steps, fetches=host.fetches, anchors=host.anchors
+    )
+
+
+# Devices
+
+
+def _read_device(plane: "_Plane") -> TracedDevice:
+    """The work of a device by what it is; an event is a copy if its name says so."""
+    compute, copies_in, copies, steps = (
+        [no_intervals()],
+        [no_intervals()],
+        [no_intervals()],
+        [no_intervals()],
+    )
+    to_device = plane.kinds(lambda name: bool(_TO_DEVICE.search(name)))
+    any_copy = plane.kinds(lambda name: bool(_COPY.search(name)))
+    for line in plane.lines(lambda name: name == _STEPS_LINE or bool(_STREAM.match(name))):
+        kinds, rows = _events(line)
+        if line.name == _STEPS_LINE:
+            steps.append(rows)
+            continue
+        are_copies = np.isin(kinds, any_copy)
+        compute.append(rows[~are_copies])
+        copies.append(rows[are_copies])
+        copies_in.append(rows[np.isin(kinds, to_device)])
+    return TracedDevice(
+        name=plane.name,
+        compute=in_order(*compute),
+        copy_in=in_order(*copies_in),
+        busy=in_order(*compute, *copies),
+        steps=in_order(*steps),
+    )
+
+
+# The host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Host:
+    steps: IntArray
+    fetches: IntArray
+    anchors: IntArray
+
+
+def _read_host(plane: "_Plane") -> _Host:
+    """Marked steps, when batches were fetched, and what ties the clock."""
+    fetching = plane.kinds(lambda name: bool(_FETCH.match(name)))
+    anchoring = plane.kinds(lambda name: name == ANCHOR)
+    marks = plane.stats("step_num", "_r")
+    steps, fetches, anchors = [no_intervals()], [no_intervals()], [no_intervals()]
+    for line in plane.lines(lambda _: True):
+        kinds, rows = _events(line)
+        fetches.append(rows[np.isin(kinds, fetching)])
+        anchors.append(rows[np.isin(kinds, anchoring)])
+        if len(marks) == 2:
+            steps.append(rows[_marked(line, kinds, marks)])
+    return _Host(steps=in_order(*steps), fetches=in_order(*fetches), anchors=in_order(*anchors))
+
+
+def _marked(line: Any, kinds: IntArray, marks: set[int]) -> list[int]:
+    """Which events of a line are marked; looks closer only at kinds whose first event is."""
+    events = line.events
+
+    def is_marked(index: int) -> bool:
+        return marks <= {stat.metadata_id for stat in events[index].stats}
+
+    found, firsts = np.unique(kinds, return_index=True)
+    likely = found[np.array([is_marked(first) for first in firsts.tolist()], bool)]
+    return [index for index in np.flatnonzero(np.isin(kinds, likely)).tolist() if is_marked(index)]
+
+
+def _events(line: Any) -> tuple[IntArray, IntArray]:
+    """Kinds of a line's events, and their rows of begin and end in nanoseconds."""
+    columns = ((event.metadata_id, event.offset_ps, event.duration_ps) for event in line.events)
+    flat = np.fromiter(chain.from_iterable(columns), np.int64, 3 * len(line.events))
+    kinds, offset_ps, duration_ps = flat.reshape(-1, 3).T
+    borders_ps = np.column_stack([offset_ps, offset_ps + duration_ps])
+    return kinds, line.timestamp_ns + (borders_ps + 500) // 1000
+
+
+# The file
+
+
+@dataclass(slots=True)
+class _Plane:
+    """A plane whose lines are still packed."""
+
+    described: Any
+    packed: list[memoryview]
+
+    @property
+    def name(self) -> str:
+        name: str = self.described.name
+        return name
+
+    def kinds(self, chosen: Callable[[str], bool]) -> list[int]:
+        """Numbers of the kinds of events with such a name."""
+        kinds = self.described.event_metadata.items()
+        return [number for number, kind in kinds if chosen(kind.name)]
+
+    def stats(self, *names: str) -> set[int]:
+        """Numbers of the stats of these names."""
+        stats = self.described.stat_metadata.items()
+        return {number for number, stat in stats if stat.name in names}
+
+    def lines(self, chosen: Callable[[str], bool]) -> Iterator[Any]:
+        """Unpacks the lines with such a name, one after the other."""
+        for packed in self.packed:
+            if chosen(_line_name(packed)):
+                yield XLine.FromString(packed)
+
+
+def _planes(data: bytes) -> Iterator[_Plane]:
+    for number, _, message in _fields(memoryview(data)):
+        if number == _PLANES:
+            packed, others = [], []
+            for inner, whole, value in _fields(message):
+                if inner == _LINES:
+                    packed.append(value)
+                else:
+                    others.append(whole)
+            yield _Plane(XPlane.FromString(b"".join(others)), packed)
+
+
+def _line_name(packed: memoryview) -> str:
+    """A line's name; it stands before the events, so nearly nothing of the line is read."""
+    for number, _, value in _fields(packed):
+        if number == _LINE_NAME:
+            return str(value, "utf-8", "replace")
+        if number > _LINE_NAME + 1:
+            break
+    return ""
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
+    """The fields of a serialised message that have a length: number, all of it, and its value.
+
+    Raises:
+        ValueError: it is cut short, or no message.
+    """
+    at, end = 0, len(message)
+    while at < end:
+        start = at
+        tag, at = _varint(message, at)
+        match tag & 7:
+            case 0:
+                _, at = _varint(message, at)
+            case 1:
+                at += 8
+            case 5:
+                at += 4
+            case 2:
+                size, at = _varint(message, at)
+                if at + size > end:
+                    raise ValueError("it is cut short")
+                yield tag >> 3, message[start : at + size], message[at : at + size]
+                at += size
+            case _:
+                raise ValueError("it is of another format")
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7

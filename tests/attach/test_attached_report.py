@@ -1,0 +1,56 @@
+import json
+
+import pytest
+from rich.cells import cell_len
+
+from pipeprof.attach.attached_report import glimpse_json, render_glimpse
+from tests.attach.test_attached_verdict import FEEDER, FIT, GENERATOR, MOMENTS, judged, stack
+
+
+def test_a_training_seen_from_outside():
+    found = judged(
+        stack(MOMENTS, *FIT), stack(290, *GENERATOR, tid=FEEDER), cpu={100: 0.03, FEEDER: 0.8}
+    )
+    assert (
+        render_glimpse(found)
+        == """\
+  process 100: python train.py · 1 process · 2 threads
+  watched for 3.0 s from outside
+
+  INPUT-BOUND   likely (confidence 70 %: seen from outside, not measured)
+
+  Why    The Python code that makes the batches worked 97 % of the time, without
+         a pause: no batch lay ready.
+
+         batches made at  share
+         train.py:8       100 %  time.sleep(1)
+
+  Thread             role        CPU  GIL  doing
+  MainThread         training  3.0 %  0 %  inside fit 100 %
+  TensorFlow thread  input      80 %  0 %  making batches 97 %
+
+  Next   To have it measured, stage by stage: pipeprof run SCRIPT"""
+    )
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+def test_no_line_is_wider_than_the_screen(width: int):
+    found = judged(stack(MOMENTS, *FIT), stack(290, *GENERATOR, tid=FEEDER))
+    lines = render_glimpse(found, width=width, ascii_only=True).splitlines()
+    assert max(map(cell_len, lines)) <= max(width, 40)
+    assert all(line.isascii() for line in lines)
+
+
+def test_as_json():
+    said = json.loads(
+        glimpse_json(judged(stack(MOMENTS, *FIT), stack(290, *GENERATOR, tid=FEEDER)))
+    )
+    assert said["diagnosis"]["bound"] == "input"
+    assert said["hot_lines"][0]["location"] == "/home/me/train.py:8"
+    assert said["threads"][1]["doing"] == {"making batches": pytest.approx(0.9667)}
+    assert said["threads"][1]["role"] == "input"
+
+
+def test_nothing_seen():
+    assert "cannot be told from outside" in render_glimpse(judged())
+    assert json.loads(glimpse_json(judged()))["threads"] == []

@@ -1,0 +1,90 @@
+"""What a recorder has recorded, read back for tests."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pipeprof.capture.recorder import recorder as recording
+from pipeprof.capture.recorder.recorder import Recorder
+from pipeprof.capture.recorder.records import KIND_SHIFT, SUBJECT_MASK, Kind
+from pipeprof.capture.recorder.ring import RingReader
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    kind: Kind
+    number: int
+    subject: dict[str, Any]
+    lane: str
+    start_ns: int
+    end_ns: int
+    inner: int
+    value: int
+
+    @property
+    def name(self) -> Any:
+        return self.subject.get("name")
+
+    @property
+    def duration_ns(self) -> int:
+        return self.end_ns - self.start_ns
+
+    @property
+    def own_ns(self) -> int:
+        return self.duration_ns - self.inner
+
+
+SPANS = (Kind.ROOT_SPAN, Kind.NESTED_SPAN)
+
+
+@contextmanager
+def recording_on(recorder: Recorder | None = None) -> Iterator[Recorder]:
+    """Everything inside is recorded."""
+    recorder = recorder or Recorder(None)
+    recording.activate(recorder)
+    try:
+        yield recorder
+    finally:
+        recording.activate(None)
+
+
+def events(recorder: Recorder, *kinds: Kind) -> list[Event]:
+    """All events of these kinds, of each thread in the order of writing."""
+    facts = facts_of(recorder)
+    found = []
+    for ring in recorder.rings:
+        lane = ""
+        for record in RingReader(ring.memory).read():
+            kind = Kind(int(record["code"]) >> KIND_SHIFT)
+            number = int(record["code"]) & SUBJECT_MASK
+            subject = facts.get(number, {})
+            if kind is Kind.THREAD:
+                lane = subject["name"]
+            if kind in kinds:
+                numbers = (int(record[n]) for n in ("start_ns", "end_ns", "inner", "value"))
+                found.append(Event(kind, number, subject, lane, *numbers))
+    return found
+
+
+def spans(recorder: Recorder) -> list[Event]:
+    """All pieces of work of stages."""
+    return events(recorder, *SPANS)
+
+
+def names(recorder: Recorder) -> list[str]:
+    """Names of the stages, one for each piece of work."""
+    return [event.name for event in spans(recorder)]
+
+
+def facts_of(recorder: Recorder) -> dict[int, dict[str, Any]]:
+    """What is known of each subject."""
+    facts: dict[int, dict[str, Any]] = {}
+    for number, told in recorder.names.lines:
+        facts.setdefault(number, {}).update(told)
+    return facts
+
+
+def warnings_of(recorder: Recorder) -> list[str]:
+    """The sentences that the run would show."""
+    return [facts["text"] for facts in facts_of(recorder).values() if facts["type"] == "warning"]

@@ -1,0 +1,134 @@
+"""``pipeprof report`` says of a recorded run what the library says, and starts without a framework."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeprof.analysis.analyse import analyse
+from pipeprof.cli.options import LOGDIR
+from pipeprof.runs.run_folder import DEFAULT_LOGDIR
+from pipeprof.surfaces.as_json import to_json
+from pipeprof.surfaces.terminal import render_report
+from tests.builders import loop, profile, run_info
+from tests.cli.conftest import Command, Shell, write_run
+
+RECORDED = profile()
+
+
+def test_report_is_that_of_the_library(command: Command, tmp_path: Path) -> None:
+    write_run(RECORDED, tmp_path / "logs")
+    outcome = command("report", "logs")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == render_report(analyse(RECORDED), width=80) + "\n"
+
+
+def test_json_is_that_of_the_library(command: Command, tmp_path: Path) -> None:
+    write_run(RECORDED, tmp_path / "logs")
+    outcome = command("report", "logs", "--json")
+    assert outcome.out == to_json(analyse(RECORDED)) + "\n"
+    assert json.loads(outcome.out)["diagnosis"]["bound"] == "input"
+
+
+def test_html_is_a_file_that_needs_nothing_else(command: Command, tmp_path: Path) -> None:
+    write_run(RECORDED, tmp_path / "logs")
+    outcome = command("report", "logs", "--html", "page.html")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "Written to page.html\n")
+    assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_html_that_cannot_be_written_is_a_sentence(command: Command, tmp_path: Path) -> None:
+    write_run(RECORDED, tmp_path / "logs")
+    outcome = command("report", "logs", "--html", "missing/page.html")
+    assert outcome.code == 2
+    assert "expected a file that can be written, received --html missing/page.html" in outcome.err
+
+
+def test_the_default_is_that_of_the_library(command: Command, tmp_path: Path) -> None:
+    assert LOGDIR == DEFAULT_LOGDIR
+    write_run(RECORDED, tmp_path / DEFAULT_LOGDIR)
+    assert command("report").code == 0
+
+
+def _write_two(logdir: Path) -> Path:
+    first = write_run(profile(run=run_info("first")), logdir, "first")
+    second = write_run(profile(run=run_info("second")), logdir, "second")
+    os.utime(first, ns=(0, 0))
+    return second
+
+
+def test_runs_are_chosen_by_name_and_the_latest_without_one(
+    command: Command, tmp_path: Path
+) -> None:
+    second = _write_two(tmp_path / "logs")
+    assert "run second" in command("report", "logs").out
+    assert "run first" in command("report", "logs", "--run", "first").out
+    assert "run second" in command("report", str(second)).out
+
+
+def test_list_names_every_run_and_what_it_says(command: Command, tmp_path: Path) -> None:
+    _write_two(tmp_path / "logs")
+    empty = write_run(profile(loops=()), tmp_path / "logs", "third")
+    os.utime(empty, ns=(1, 1))
+    short = write_run(profile(loops=(loop(steps=0),)), tmp_path / "logs", "fourth")
+    os.utime(short, ns=(2, 2))
+    damaged = write_run(RECORDED, tmp_path / "logs", "fifth")
+    (damaged / "host-a-4000.json").write_text("{")
+    os.utime(damaged, ns=(3, 3))
+    outcome = command("report", "logs", "--list")
+    lines = outcome.out.splitlines()
+    assert lines[:3] == [
+        "first  INPUT-BOUND  fit, 100 steps, step 30.0 ms",
+        "third  no training loop was seen",
+        "fourth  UNKNOWN  fit, 0 steps",
+    ]
+    assert lines[3].startswith("fifth  cannot be read: expected a run of pipeprof")
+    assert lines[4] == "second  INPUT-BOUND  fit, 100 steps, step 30.0 ms"
+
+
+@pytest.mark.parametrize("option", [(), ("--list",), ("--json",)])
+@pytest.mark.parametrize(
+    ("where", "reason"), [("missing", "found no folder missing"), (".", "found none")]
+)
+def test_no_run_is_one_sentence(
+    command: Command, where: str, reason: str, option: tuple[str, ...]
+) -> None:
+    outcome = command("report", where, *option)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("pipeprof: expected a ")
+    assert reason in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_an_unknown_name_is_one_sentence(command: Command, tmp_path: Path) -> None:
+    write_run(RECORDED, tmp_path / "logs")
+    outcome = command("report", "logs", "--run", "other")
+    assert outcome.code == 2
+    assert outcome.err.startswith("pipeprof: expected a run named 'other'")
+
+
+def test_no_framework_is_loaded(shell: Shell) -> None:
+    write_run(RECORDED, shell.folder / LOGDIR)
+    shell.write(
+        "watch.py",
+        "import atexit, sys\n"
+        "heavy = ('tensorflow', 'keras', 'tf_keras', 'jax', 'torch', 'plotly', 'tensorboard')\n"
+        "atexit.register(lambda: print('loaded', [name for name in heavy if name in sys.modules]))\n"
+        "from pipeprof.cli import main\n"
+        "main()\n",
+    )
+    for option in ((), ("--json",), ("--list",)):
+        outcome = shell.python("watch.py", "report", *option)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert outcome.out.endswith("loaded []\n")
+
+
+def test_a_reader_that_goes_away_leaves_no_traceback(shell: Shell) -> None:
+    write_run(RECORDED, shell.folder / LOGDIR)
+    process = shell.start("-m", "pipeprof", "report", "--json")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
