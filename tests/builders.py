@@ -37,32 +37,17 @@ from pipeprof.analysis.findings import (
     Verified,
 )
 from pipeprof.clock import WallAnchor
+from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device, DeviceSteps, TraceWindow
+from pipeprof.recording.lane import Cpu, GilSamples, Lane, Role
 from pipeprof.recording.level_names import DeviceLevel
-from pipeprof.recording.profile import (
-    UNKNOWN_NS,
-    Cpu,
-    GilSamples,
-    Input,
-    InputKind,
-    Lane,
-    Location,
-    Loop,
-    LoopKind,
-    Overhead,
-    Profile,
-    Role,
-    RunInfo,
-    Signature,
-    SpanKind,
-    Spans,
-    StackSamples,
-    Stage,
-    StageKind,
-    Steps,
-    WaitSource,
-)
+from pipeprof.recording.loop import UNKNOWN_NS, Input, InputKind, Loop, LoopKind, Steps, WaitSource
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.run_info import Overhead, RunInfo
 from pipeprof.recording.series import Binned, BinnedSums, Gauge, Histogram, HistogramBins, IntArray
+from pipeprof.recording.source_code import Location, StackSamples
+from pipeprof.recording.span import SpanKind, Spans
+from pipeprof.recording.stage import Stage, StageKind
 
 US = 1_000
 MS = 1_000_000

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeprof.recording.profile import InputKind, LoopKind
+from pipeprof.recording.loop import InputKind, LoopKind
 from tests.builders import (
     MS,
     START_NS,

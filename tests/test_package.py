@@ -1,9 +1,11 @@
 """What pipeprof promises as a package: its names, its cheap import, and that its files fit together."""
 
+import ast
 import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from itertools import chain
 from pathlib import Path
 
@@ -96,3 +98,23 @@ def test_the_commands_that_readme_names_exist() -> None:
 
 def test_type_checkers_may_read_the_package() -> None:
     assert (Path(pipeprof.__file__).parent / "py.typed").is_file()
+
+
+def test_no_file_name_means_two_things():
+    names = Counter(path.name for path in (ROOT / "pipeprof").rglob("*.py"))
+    twice = {name for name, count in names.items() if count > 1}
+    assert twice <= {"__init__.py", "__main__.py"}
+
+
+def test_every_package_says_what_lives_there():
+    for path in (ROOT / "pipeprof").rglob("__init__.py"):
+        assert ast.get_docstring(ast.parse(path.read_text()), clean=True), path
+
+
+def test_the_root_stays_easy_to_take_in():
+    entries = [
+        path
+        for path in (ROOT / "pipeprof").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    ]
+    assert len(entries) <= 18

@@ -35,7 +35,7 @@ from pipeprof.capture.recorder import ring
 from pipeprof.capture.session import profile
 from pipeprof.clock import now_ns
 from pipeprof.host import machine
-from pipeprof.recording.profile import SpanKind, Spans
+from pipeprof.recording.span import SpanKind, Spans
 from pipeprof.surfaces.chrome import to_chrome
 from pipeprof.surfaces.xplane import to_xspace
 

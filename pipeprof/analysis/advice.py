@@ -14,7 +14,9 @@ from pipeprof.analysis.causes import BLOCKING_BELOW
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Advice, Cause
 from pipeprof.analysis.placement import WORKERS_KEY, Place
-from pipeprof.recording.profile import InputKind, Profile, Stage, StageKind
+from pipeprof.recording.loop import InputKind
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.stage import Stage, StageKind
 
 # A prediction must promise at least this to be worth a change.
 _LEAST_GAIN = 1.03

@@ -17,7 +17,8 @@ from pipeprof.analysis.lane_use import (
 )
 from pipeprof.analysis.overlap import describe_input
 from pipeprof.analysis.step_statistics import loop_times
-from pipeprof.recording.profile import Loop, LoopKind, Profile
+from pipeprof.recording.loop import Loop, LoopKind
+from pipeprof.recording.profile import Profile
 
 
 def analyse(profile: Profile) -> Findings:

@@ -13,8 +13,10 @@ from pipeprof.analysis.counted_time import stretches
 from pipeprof.analysis.evidence import percent
 from pipeprof.analysis.findings import AutotuneFinding, Cause, Tuned, TunedKind
 from pipeprof.recording.level_names import Level, TfDataLevel
-from pipeprof.recording.profile import LOOP_CHANNELS, InputKind, Loop, Profile, Stage
+from pipeprof.recording.loop import LOOP_CHANNELS, InputKind, Loop
+from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import Gauge, IntArray
+from pipeprof.recording.stage import Stage
 
 # Buffers that hold more than this part of the memory deserve a warning.
 _MUCH_MEMORY = 0.2

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.placement import Key
-from pipeprof.recording.profile import StageKind
+from pipeprof.recording.stage import StageKind
 
 
 def find_bottleneck(uses: Iterable[Use]) -> Use | None:

@@ -8,7 +8,8 @@ from pipeprof.analysis.counted_time import Window
 from pipeprof.analysis.findings import Bound, Cause, CpuFinding, InputFinding
 from pipeprof.analysis.lane_use import cpu_apart_from_functions
 from pipeprof.analysis.step_statistics import LoopTimes
-from pipeprof.recording.profile import Loop, Profile
+from pipeprof.recording.loop import Loop
+from pipeprof.recording.profile import Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

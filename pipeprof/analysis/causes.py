@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.findings import Cause, CpuFinding
 from pipeprof.analysis.placement import WORKERS_KEY
-from pipeprof.recording.profile import Lane, Role, StageKind
+from pipeprof.recording.lane import Lane, Role
+from pipeprof.recording.stage import StageKind
 
 # Under this share of its time on the CPU, a stage that runs alone rather waits for something else.
 BLOCKING_BELOW = 0.5

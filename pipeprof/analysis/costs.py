@@ -8,15 +8,11 @@ from pipeprof.analysis.counted_time import Window, without_pauses
 from pipeprof.analysis.findings import HotLine, StageFinding
 from pipeprof.analysis.placement import Key, Place, Places, by_work
 from pipeprof.analysis.step_statistics import MS
-from pipeprof.recording.profile import (
-    STAGE_CHANNELS,
-    Lane,
-    Loop,
-    Profile,
-    Stage,
-    StageKind,
-)
+from pipeprof.recording.lane import Lane
+from pipeprof.recording.loop import Loop
+from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import FloatArray
+from pipeprof.recording.stage import STAGE_CHANNELS, Stage, StageKind
 
 CALLS, WORK, CPU, TIMED, BYTES, TAKEN = range(len(STAGE_CHANNELS))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeprof.recording.profile import LOOP_CHANNELS, Loop
+from pipeprof.recording.loop import LOOP_CHANNELS, Loop
 from pipeprof.recording.series import Binned, FloatArray, Gauge
 
 

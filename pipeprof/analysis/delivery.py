@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pipeprof.analysis.findings import DeliveryFinding
-from pipeprof.recording.profile import Loop, Signature
+from pipeprof.recording.batch_signature import Signature
+from pipeprof.recording.loop import Loop
 
 
 def describe_delivery(loop: Loop, deliveries: Sequence[Signature]) -> DeliveryFinding:

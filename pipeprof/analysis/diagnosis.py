@@ -16,7 +16,9 @@ from pipeprof.analysis.findings import (
     Diagnosis,
 )
 from pipeprof.analysis.step_statistics import LoopTimes
-from pipeprof.recording.profile import Loop, Overhead, StageKind, WaitSource
+from pipeprof.recording.loop import Loop, WaitSource
+from pipeprof.recording.run_info import Overhead
+from pipeprof.recording.stage import StageKind
 
 LEAST_STEPS = 10
 

@@ -14,16 +14,10 @@ import numpy as np
 from pipeprof.analysis.findings import EpochStart, StartCause
 from pipeprof.analysis.placement import runs_ahead
 from pipeprof.analysis.step_statistics import MS
-from pipeprof.recording.profile import (
-    STAGE_CHANNELS,
-    START_COLUMNS,
-    Loop,
-    Profile,
-    Stage,
-    StageKind,
-    WaitSource,
-)
+from pipeprof.recording.loop import Loop, WaitSource
+from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
+from pipeprof.recording.stage import STAGE_CHANNELS, START_COLUMNS, Stage, StageKind
 
 _BEGAN, _READ, _CALLS, _WORK, _HELD = range(len(START_COLUMNS))
 

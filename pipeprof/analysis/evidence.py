@@ -13,7 +13,10 @@ from pipeprof.analysis.findings import Bound, Cause
 from pipeprof.analysis.lane_use import SATURATED_FROM, THROTTLED_FROM, resource_finding
 from pipeprof.analysis.placement import WORKERS_KEY, trains_on
 from pipeprof.analysis.traced_waits import Contradiction, contradicting_waits
-from pipeprof.recording.profile import Lane, Role, SpanKind, StageKind, WaitSource
+from pipeprof.recording.lane import Lane, Role
+from pipeprof.recording.loop import WaitSource
+from pipeprof.recording.span import SpanKind
+from pipeprof.recording.stage import StageKind
 
 # A place that works this much of the time works without a pause.
 _NO_PAUSE_FROM = 0.9

@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from pipeprof.recording.profile import Location, Loop, Profile, Role, Stage, WaitSource
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import Loop, WaitSource
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.source_code import Location
+from pipeprof.recording.stage import Stage
 
 
 class Bound(Enum):

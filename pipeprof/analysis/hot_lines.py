@@ -4,7 +4,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from pipeprof.analysis.findings import HotLine
-from pipeprof.recording.profile import CodeLine, Profile, StackSamples, Stage, StageKind
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.source_code import CodeLine, StackSamples
+from pipeprof.recording.stage import Stage, StageKind
 
 # Fewer samples than this say nothing of a stage.
 LEAST_SAMPLES = 10

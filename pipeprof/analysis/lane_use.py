@@ -3,17 +3,12 @@
 from pipeprof.analysis.counted_time import Window
 from pipeprof.analysis.device_use import device_findings
 from pipeprof.analysis.findings import CpuFinding, LaneFinding, OverheadFinding, ResourceFinding
+from pipeprof.recording.lane import COLLECTOR_THREAD, Cpu, Lane, Role
 from pipeprof.recording.level_names import MILLION, Level
-from pipeprof.recording.profile import (
-    COLLECTOR_THREAD,
-    Cpu,
-    Lane,
-    Loop,
-    Profile,
-    Role,
-    StageKind,
-)
+from pipeprof.recording.loop import Loop
+from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import Binned
+from pipeprof.recording.stage import StageKind
 
 # From this share of what the run may use on, no core is left.
 SATURATED_FROM = 0.9

@@ -8,7 +8,8 @@ from pipeprof.analysis.epoch_starts import epoch_starts
 from pipeprof.analysis.findings import InputFinding
 from pipeprof.analysis.placement import by_work, trains_on
 from pipeprof.analysis.step_statistics import MS, LoopTimes
-from pipeprof.recording.profile import InputKind, Loop, Profile
+from pipeprof.recording.loop import InputKind, Loop
+from pipeprof.recording.profile import Profile
 
 
 def describe_input(

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeprof.analysis.counted_time import Window
-from pipeprof.recording.profile import InputKind, Lane, Loop, Profile, Role, Stage, StageKind
+from pipeprof.recording.lane import Lane, Role
+from pipeprof.recording.loop import InputKind, Loop
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.stage import Stage, StageKind
 
 Key = tuple[str, tuple[int, ...]]
 

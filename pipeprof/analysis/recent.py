@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeprof.analysis.step_statistics import MS
-from pipeprof.recording.profile import LANE_CPU_CHANNELS, LOOP_CHANNELS, Loop, Profile, Role
+from pipeprof.recording.lane import LANE_CPU_CHANNELS, Role
+from pipeprof.recording.loop import LOOP_CHANNELS, Loop
+from pipeprof.recording.profile import Profile
 
 _CPU = LANE_CPU_CHANNELS.index("cpu_ns")
 

@@ -6,7 +6,7 @@ from statistics import median_low
 import numpy as np
 
 from pipeprof.analysis.findings import Spread
-from pipeprof.recording.profile import Loop, Steps
+from pipeprof.recording.loop import Loop, Steps
 from pipeprof.recording.series import BoolArray, Histogram, IntArray
 
 MS = 1e6

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeprof.analysis.case import Seen
 from pipeprof.recording.devices import TraceWindow
-from pipeprof.recording.profile import UNKNOWN_NS, Loop, WaitSource
+from pipeprof.recording.loop import UNKNOWN_NS, Loop, WaitSource
 from pipeprof.recording.series import IntArray
 
 # So far both may be apart: of the longer, and in any case.

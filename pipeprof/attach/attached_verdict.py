@@ -23,8 +23,9 @@ from pipeprof.attach.thread_activity import (
     innermost_users,
     is_of_sequence,
 )
-from pipeprof.recording.profile import Location, Role
+from pipeprof.recording.lane import Role
 from pipeprof.recording.python_stacks import Frame, SampledStack
+from pipeprof.recording.source_code import Location
 
 # What makes batches ahead of a training works without a pause from here on; below the other border it
 # rests, because its buffer is full.

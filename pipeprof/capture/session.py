@@ -42,7 +42,8 @@ from pipeprof.clock import WallAnchor, now_ns
 from pipeprof.errors import PipeprofError, UsageError
 from pipeprof.host import machine
 from pipeprof.host.cgroups import ControlGroups
-from pipeprof.recording.profile import Overhead, Profile, RunInfo
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.run_info import Overhead, RunInfo
 from pipeprof.runs.run_folder import (
     DEFAULT_LOGDIR,
     PROFILES,

@@ -66,7 +66,7 @@ class TraceWindow:
 
     Attributes:
         run: name of the profile run that holds the trace, beside that of the whole run.
-        loop: index of the loop in `pipeprof.recording.profile.Profile.loops`.
+        loop: index of the loop in `Profile.loops`.
         start_ns: when the profiler was on.
         end_ns: when it was told to stop.
         first_step: ordinal of its first step in its loop.

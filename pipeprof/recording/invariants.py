@@ -1,20 +1,13 @@
 """What holds of every recording, whoever made or read it: a file from elsewhere may say anything."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeprof.recording.devices import check_devices, check_windows
-from pipeprof.recording.profile import (
-    INPUT_CHANNELS,
-    LANE_CPU_CHANNELS,
-    LOOP_CHANNELS,
-    STAGE_CHANNELS,
-    START_COLUMNS,
-    Profile,
-    SpanKind,
-    Stage,
-)
+from pipeprof.recording.lane import LANE_CPU_CHANNELS
+from pipeprof.recording.loop import INPUT_CHANNELS, LOOP_CHANNELS
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.series_checks import (
     check_binned,
@@ -22,6 +15,11 @@ from pipeprof.recording.series_checks import (
     check_gauge,
     check_histogram,
 )
+from pipeprof.recording.span import SpanKind
+from pipeprof.recording.stage import STAGE_CHANNELS, START_COLUMNS, Stage
+
+if TYPE_CHECKING:  # a profile checks itself with what stands here
+    from pipeprof.recording.profile import Profile
 
 # The clock starts with the machine; none has run for thirty years.
 _FARTHEST_NS = 10**18
@@ -30,7 +28,7 @@ _FARTHEST_NS = 10**18
 _MOST_TAKEN = 2**40
 
 
-def find_contradictions(profile: Profile) -> tuple[str, ...]:
+def find_contradictions(profile: "Profile") -> tuple[str, ...]:
     """What is inconsistent in a profile, one sentence each; empty when all is well.
 
     Beyond what `find_damage` looks at: a step's wait is no longer than the step; steps of a loop do
@@ -42,7 +40,7 @@ def find_contradictions(profile: Profile) -> tuple[str, ...]:
     return (*_check_steps(profile), *_check_work(profile), *_check_spans(profile))
 
 
-def find_damage(profile: Profile) -> tuple[str, ...]:
+def find_damage(profile: "Profile") -> tuple[str, ...]:
     """What makes a profile impossible to work with, one sentence each: not all of it is there."""
     problems = (*_check_arrays(profile), *_check_loops(profile), *_check_stages(profile))
     if problems:
@@ -50,7 +48,7 @@ def find_damage(profile: Profile) -> tuple[str, ...]:
     return (*_check_what_spans_are_of(profile), *_check_times(profile))
 
 
-def _check_arrays(profile: Profile) -> Iterator[str]:
+def _check_arrays(profile: "Profile") -> Iterator[str]:
     """The arrays of one thing are of one length; there is a time in every bin."""
     for number, loop in enumerate(profile.loops):
         name = f"loop {number}"
@@ -89,7 +87,7 @@ def _check_stage_arrays(name: str, stage: Stage) -> Iterator[str]:
         yield from check_gauge(name, gauge)
 
 
-def _check_loops(profile: Profile) -> Iterator[str]:
+def _check_loops(profile: "Profile") -> Iterator[str]:
     for number, loop in enumerate(profile.loops):
         if loop.parent is not None and not 0 <= loop.parent < len(profile.loops):
             yield f"loop {number}: no loop {loop.parent} to be its parent"
@@ -98,7 +96,7 @@ def _check_loops(profile: Profile) -> Iterator[str]:
     yield from _check_ancestors("loop", [loop.parent for loop in profile.loops])
 
 
-def _check_stages(profile: Profile) -> Iterator[str]:
+def _check_stages(profile: "Profile") -> Iterator[str]:
     for number, stage in enumerate(profile.stages):
         if stage.parent is not None and not 0 <= stage.parent < len(profile.stages):
             yield f"stage {number} ({stage.name}): no stage {stage.parent} to ask it"
@@ -109,7 +107,7 @@ def _check_stages(profile: Profile) -> Iterator[str]:
     yield from _check_ancestors("stage", [stage.parent for stage in profile.stages])
 
 
-def _check_what_spans_are_of(profile: Profile) -> Iterator[str]:
+def _check_what_spans_are_of(profile: "Profile") -> Iterator[str]:
     kinds, lanes, spans = tuple(SpanKind), len(profile.lanes), profile.spans
     if ((spans.kind < 0) | (spans.kind >= len(kinds))).any():
         yield "a span of no known kind"
@@ -123,7 +121,7 @@ def _check_what_spans_are_of(profile: Profile) -> Iterator[str]:
             yield f"a {kind.value} span of something that is not there"
 
 
-def _check_times(profile: Profile) -> Iterator[str]:
+def _check_times(profile: "Profile") -> Iterator[str]:
     """Differences of times, and sums of these, must fit into 64 bits."""
     run, spans = profile.run, profile.spans
     times = {
@@ -157,7 +155,7 @@ def _check_ancestors(kind: str, parents: Sequence[int | None]) -> Iterator[str]:
             return
 
 
-def _check_steps(profile: Profile) -> Iterator[str]:
+def _check_steps(profile: "Profile") -> Iterator[str]:
     for number, loop in enumerate(profile.loops):
         steps = loop.steps
         if (steps.wait_ns > steps.end_ns - steps.start_ns).any():
@@ -166,13 +164,13 @@ def _check_steps(profile: Profile) -> Iterator[str]:
             yield f"loop {number}: steps overlap"
 
 
-def _check_work(profile: Profile) -> Iterator[str]:
+def _check_work(profile: "Profile") -> Iterator[str]:
     for number, stage in enumerate(profile.stages):
         if (stage.work.sums < 0).any():
             yield f"stage {number} ({stage.name}): negative work"
 
 
-def _check_spans(profile: Profile) -> Iterator[str]:
+def _check_spans(profile: "Profile") -> Iterator[str]:
     spans = profile.spans
     if (spans.end_ns < spans.start_ns).any():
         yield "a span ends before it begins"

@@ -9,7 +9,7 @@ MILLION = 1_000_000
 
 
 class Level(Enum):
-    """What a level is of; the value is its name in `pipeprof.recording.profile.Profile.gauges`."""
+    """What a level is of; the value is its name in `Profile.gauges`."""
 
     MEMORY = "memory bytes"
     """Resident in the process and its children; what several of them share counts for each."""

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from pipeprof.analysis.findings import Bottleneck, Bound, Cause, InputFinding, StageFinding
-from pipeprof.recording.profile import RunInfo, Stage, WaitSource
+from pipeprof.recording.loop import WaitSource
+from pipeprof.recording.run_info import RunInfo
+from pipeprof.recording.stage import Stage
 
 VERDICTS = {
     Bound.INPUT: "INPUT-BOUND",

@@ -23,7 +23,10 @@ from pipeprof.analysis.findings import (
     LoopFinding,
 )
 from pipeprof.recording.devices import TraceWindow
-from pipeprof.recording.profile import Loop, LoopKind, Profile, RunInfo, StageKind
+from pipeprof.recording.loop import Loop, LoopKind
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.run_info import RunInfo
+from pipeprof.recording.stage import StageKind
 from pipeprof.report.numbers import (
     CAUSES,
     SOURCES,

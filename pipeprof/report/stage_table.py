@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pipeprof.analysis.findings import Bottleneck, StageFinding
-from pipeprof.recording.profile import Stage
+from pipeprof.recording.stage import Stage
 from pipeprof.report.numbers import (
     added_by,
     as_it_runs,

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from pipeprof.recording.profile import InputKind
+from pipeprof.recording.loop import InputKind
 from pipeprof.scenarios.photos import EPOCHS, SIDE, Batch, PhotoSet
 from pipeprof.scenarios.scenario import Scenario, Workload
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from pipeprof.recording.profile import InputKind
+from pipeprof.recording.loop import InputKind
 from pipeprof.scenarios.photos import BATCH, SIDE, PhotoSet
 from pipeprof.scenarios.photos_keras import make_workload
 from pipeprof.scenarios.scenario import Scenario

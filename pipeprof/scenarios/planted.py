@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 import pipeprof
 from pipeprof.analysis.findings import Bound
-from pipeprof.recording.profile import InputKind, StageKind
+from pipeprof.recording.loop import InputKind
+from pipeprof.recording.stage import StageKind
 from pipeprof.scenarios.scenario import Scenario, Sleep, Truth, Workload
 
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]

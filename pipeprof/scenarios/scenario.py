@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeprof.analysis.findings import Bound
-from pipeprof.recording.profile import InputKind, Location, StageKind
+from pipeprof.recording.loop import InputKind
+from pipeprof.recording.source_code import Location
+from pipeprof.recording.stage import StageKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

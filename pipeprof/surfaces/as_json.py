@@ -31,7 +31,7 @@ from pipeprof.analysis.findings import (
     Tuned,
 )
 from pipeprof.recording.devices import TraceWindow
-from pipeprof.recording.profile import RunInfo
+from pipeprof.recording.run_info import RunInfo
 from pipeprof.report.numbers import caveats, started
 
 FORMAT = 1

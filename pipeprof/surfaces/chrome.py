@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.recording.profile import UNKNOWN_NS, Loop, Profile, Role
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import UNKNOWN_NS, Loop
+from pipeprof.recording.profile import Profile
 from pipeprof.surfaces.timeline import (
     batch_paths,
     device_steps,

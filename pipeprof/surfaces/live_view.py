@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.recent import Recent
-from pipeprof.recording.profile import Loop, Role
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import Loop
 from pipeprof.report.numbers import CAUSES, VERDICTS, count, duration, parts
 from pipeprof.report.sentences import kind_of, waiting
 from pipeprof.report.text_layout import shorten, shown

@@ -25,7 +25,10 @@ from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_STRING
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.recording.profile import Cpu, Loop, Profile, RunInfo
+from pipeprof.recording.lane import Cpu
+from pipeprof.recording.loop import Loop
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.run_info import RunInfo
 from pipeprof.recording.series import FloatArray, Gauge, IntArray
 from pipeprof.surfaces.timeline import cores_used
 from pipeprof.surfaces.xplane import to_xspace

@@ -12,18 +12,12 @@ import numpy as np
 
 from pipeprof.analysis.findings import Findings, StageFinding
 from pipeprof.recording.devices import Device
-from pipeprof.recording.profile import (
-    Cpu,
-    Lane,
-    Loop,
-    Profile,
-    Role,
-    SpanKind,
-    Spans,
-    Stage,
-    StageKind,
-)
+from pipeprof.recording.lane import Cpu, Lane, Role
+from pipeprof.recording.loop import Loop
+from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import BoolArray, FloatArray, Gauge, IntArray
+from pipeprof.recording.span import SpanKind, Spans
+from pipeprof.recording.stage import Stage, StageKind
 from pipeprof.report.figures.bins import edges, sums_between
 
 # Stages without intervals are drawn in at most so many pieces, on at most so many lines.

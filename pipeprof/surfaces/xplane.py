@@ -21,8 +21,11 @@ from typing import Any
 import numpy as np
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.recording.profile import UNKNOWN_NS, Loop, Profile, Role, Stage
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import UNKNOWN_NS, Loop
+from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import BoolArray
+from pipeprof.recording.stage import Stage
 from pipeprof.surfaces.timeline import (
     counted,
     device_steps,

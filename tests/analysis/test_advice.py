@@ -5,7 +5,9 @@ import dataclasses
 import pytest
 
 from pipeprof.analysis.findings import Advice, Diagnosis
-from pipeprof.recording.profile import Input, InputKind, Role, Stage, StageKind
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import Input, InputKind
+from pipeprof.recording.stage import Stage, StageKind
 from tests.analysis.test_diagnosis import (
     TF_DATA,
     THREADS,

@@ -1,7 +1,7 @@
 """What of a recording the findings are about."""
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.recording.profile import LoopKind
+from pipeprof.recording.loop import LoopKind
 from tests.builders import loop, profile
 
 

@@ -10,17 +10,11 @@ import pytest
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.autotune import say_tuned, steps_ended
 from pipeprof.analysis.findings import AutotuneFinding
+from pipeprof.recording.lane import Cpu
 from pipeprof.recording.level_names import Level, TfDataLevel
-from pipeprof.recording.profile import (
-    Cpu,
-    Input,
-    InputKind,
-    Location,
-    Loop,
-    Stage,
-    StageKind,
-    WaitSource,
-)
+from pipeprof.recording.loop import Input, InputKind, Loop, WaitSource
+from pipeprof.recording.source_code import Location
+from pipeprof.recording.stage import Stage, StageKind
 from tests.builders import MS, evenly, gauge, loop, profile, stage
 
 GB = 1_000_000_000

@@ -5,7 +5,7 @@ import pytest
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import DeviceSource
 from pipeprof.recording.level_names import DeviceLevel
-from pipeprof.recording.profile import WaitSource
+from pipeprof.recording.loop import WaitSource
 from tests.builders import (
     MS,
     device,

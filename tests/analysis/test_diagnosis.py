@@ -8,27 +8,15 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Bound, Cause, Diagnosis
+from pipeprof.recording.lane import COLLECTOR_THREAD, Cpu, GilSamples, Lane, Role
 from pipeprof.recording.level_names import Level
-from pipeprof.recording.profile import (
-    COLLECTOR_THREAD,
-    CodeLine,
-    Cpu,
-    GilSamples,
-    Input,
-    InputKind,
-    Lane,
-    Location,
-    Loop,
-    LoopKind,
-    Overhead,
-    Profile,
-    Role,
-    SpanKind,
-    StackSamples,
-    Stage,
-    StageKind,
-)
+from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.run_info import Overhead
 from pipeprof.recording.series import Binned
+from pipeprof.recording.source_code import CodeLine, Location, StackSamples
+from pipeprof.recording.span import SpanKind
+from pipeprof.recording.stage import Stage, StageKind
 from tests.builders import (
     MS,
     PID,

@@ -7,7 +7,8 @@ import pytest
 
 from pipeprof.analysis.epoch_starts import epoch_starts, say_starts
 from pipeprof.analysis.findings import EpochStart, StartCause
-from pipeprof.recording.profile import Loop, Stage, StageKind, WaitSource
+from pipeprof.recording.loop import Loop, WaitSource
+from pipeprof.recording.stage import Stage, StageKind
 from tests.builders import DECODE, MS, loop, profile, stage
 
 EPOCHS, STEPS, BATCH = 3, 20, 32

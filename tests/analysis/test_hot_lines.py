@@ -2,7 +2,8 @@
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import HotLine
-from pipeprof.recording.profile import CodeLine, Location, StackSamples, Stage, StageKind
+from pipeprof.recording.source_code import CodeLine, Location, StackSamples
+from pipeprof.recording.stage import Stage, StageKind
 from tests.builders import profile, stage
 
 FILE = "train.py"

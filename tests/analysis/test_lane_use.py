@@ -5,8 +5,10 @@ import dataclasses
 import pytest
 
 from pipeprof.analysis.analyse import analyse
+from pipeprof.recording.lane import Cpu
 from pipeprof.recording.level_names import MILLION, Level
-from pipeprof.recording.profile import Cpu, LoopKind, Overhead
+from pipeprof.recording.loop import LoopKind
+from pipeprof.recording.run_info import Overhead
 from tests.builders import (
     MS,
     SECOND,

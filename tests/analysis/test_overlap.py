@@ -6,7 +6,9 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import InputFinding
-from pipeprof.recording.profile import Lane, Loop, Role, Stage, StageKind
+from pipeprof.recording.lane import Lane, Role
+from pipeprof.recording.loop import Loop
+from pipeprof.recording.stage import Stage, StageKind
 from tests.analysis.test_diagnosis import TF_DATA
 from tests.builders import MS, SECOND, gauge, lane, loop, profile, stage
 

@@ -9,20 +9,11 @@ from hypothesis import strategies as st
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Bottleneck, Diagnosis, Findings
-from pipeprof.recording.profile import (
-    STAGE_CHANNELS,
-    Cpu,
-    Input,
-    InputKind,
-    Lane,
-    Loop,
-    LoopKind,
-    Profile,
-    Role,
-    Stage,
-    StageKind,
-)
+from pipeprof.recording.lane import Cpu, Lane, Role
+from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind
+from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import Binned
+from pipeprof.recording.stage import STAGE_CHANNELS, Stage, StageKind
 from tests.builders import MS, START_NS, evenly, lane, loop, profile, stage
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from pipeprof.analysis.recent import Totals, count_totals, describe_recent
-from pipeprof.recording.profile import LoopKind, Role
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import LoopKind
 from tests.builders import MS, SECOND, lane, loop, profile, run_info
 
 

@@ -6,8 +6,9 @@ from pipeprof.analysis.findings import Bound
 from pipeprof.attach.attached_verdict import GlimpseFindings, judge_glimpse
 from pipeprof.attach.observation import Glimpse, ProcessSeen, ThreadSeen
 from pipeprof.attach.thread_activity import Doing, doing_of
-from pipeprof.recording.profile import Location, Role
+from pipeprof.recording.lane import Role
 from pipeprof.recording.python_stacks import Frame, SampledStack
+from pipeprof.recording.source_code import Location
 from tests.builders import SECOND
 
 PID, WORKER = 100, 200

@@ -16,7 +16,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pipeprof.recording.profile import InputKind, Location, Profile, Role, SpanKind, StageKind
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import InputKind
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.source_code import Location
+from pipeprof.recording.span import SpanKind
+from pipeprof.recording.stage import StageKind
 from pipeprof.runs.run_folder import PLUGIN, PROFILES
 from tests.builders import (
     MS,

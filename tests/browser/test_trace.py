@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.recording.profile import SpanKind, Spans
+from pipeprof.recording.span import SpanKind, Spans
 from pipeprof.surfaces.chrome import to_chrome
 from tests.browser.conftest import MARKUP, recorded
 from tests.builders import MS, Span, gauge, spans

@@ -8,7 +8,7 @@ import pytest
 
 import pipeprof
 from pipeprof.capture.session import active
-from pipeprof.recording.profile import InputKind, LoopKind, WaitSource
+from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
 from tests.integration.feeds import (
     BATCH,
     BATCHES,

@@ -14,7 +14,9 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 import pipeprof
 from pipeprof.capture.session import Session
-from pipeprof.recording.profile import InputKind, Loop, LoopKind, Profile, StageKind, WaitSource
+from pipeprof.recording.loop import InputKind, Loop, LoopKind, WaitSource
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.stage import StageKind
 from tests.integration.feeds import (
     BATCH,
     BATCHES,

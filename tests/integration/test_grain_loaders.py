@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import pipeprof
-from pipeprof.recording.profile import InputKind, LoopKind, Role, StageKind
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import InputKind, LoopKind
+from pipeprof.recording.stage import StageKind
 
 # The worker processes import this module again: frameworks that it does not need stay out of it.
 grain = pytest.importorskip("grain", reason="grain is not installed")

@@ -12,7 +12,8 @@ from keras.src.legacy.preprocessing import sequence as keras_sequence
 from PIL import Image
 
 import pipeprof
-from pipeprof.recording.profile import InputKind, LoopKind, StageKind
+from pipeprof.recording.loop import InputKind, LoopKind
+from pipeprof.recording.stage import StageKind
 from tests.integration.feeds import BATCH, EPOCHS, digits, model, train
 
 tf_keras = pytest.importorskip("tf_keras", reason="Keras 2 is not installed")

@@ -13,7 +13,7 @@ import tensorflow as tf
 import pipeprof
 from pipeprof.analysis.findings import Cause, Findings
 from pipeprof.doctor import ask_py_spy
-from pipeprof.recording.profile import StageKind
+from pipeprof.recording.stage import StageKind
 
 pytestmark = [
     pytest.mark.integration,

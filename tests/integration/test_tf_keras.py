@@ -11,7 +11,8 @@ import pytest
 
 import pipeprof
 from pipeprof.analysis.analyse import analyse
-from pipeprof.recording.profile import InputKind, LoopKind, StageKind, WaitSource
+from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
+from pipeprof.recording.stage import StageKind
 from pipeprof.runs.run_folder import read_run
 from tests.integration.feeds import (
     BATCH,

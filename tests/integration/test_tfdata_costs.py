@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.recording.profile import Stage
+from pipeprof.recording.stage import Stage
 
 pytestmark = pytest.mark.integration
 

@@ -20,7 +20,7 @@ from tensorflow.core.framework import graph_pb2
 from pipeprof.capture.probes.tfdata.alignment import UNALIGNED, Model, StageIdentity
 from pipeprof.capture.probes.tfdata.autotune_model import read_model
 from pipeprof.capture.probes.tfdata.written_pipeline import align, describe_pipeline
-from pipeprof.recording.profile import StageKind
+from pipeprof.recording.stage import StageKind
 
 pytestmark = [
     pytest.mark.integration,

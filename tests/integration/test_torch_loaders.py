@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import pipeprof
-from pipeprof.recording.profile import InputKind, LoopKind, Role, StageKind
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import InputKind, LoopKind
+from pipeprof.recording.stage import StageKind
 from tests.integration.feeds import BATCH, BATCHES, EPOCHS, SAMPLES, STEPS, digits, model, train
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")

@@ -20,7 +20,8 @@ import pipeprof
 from pipeprof.capture.probes.profiler import tensorflow_windows
 from pipeprof.capture.probes.profiler.tensorflow_profiler import ProfilerWindow
 from pipeprof.capture.probes.profiler.tensorflow_windows import TraceWindows
-from pipeprof.recording.profile import LoopKind, Profile
+from pipeprof.recording.loop import LoopKind
+from pipeprof.recording.profile import Profile
 from pipeprof.runs.run_folder import PROFILES
 from tests.integration.feeds import Batch, batch, dataset, model, train
 

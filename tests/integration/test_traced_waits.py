@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import pipeprof
 from pipeprof.analysis.findings import Bound
-from pipeprof.recording.profile import Loop, WaitSource
+from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.xspace.trace_reader import read_trace
 from tests.integration.feeds import Batch, batch, model, train
 

@@ -12,7 +12,9 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.recording.profile import InputKind, Loop, LoopKind, Profile, StageKind, WaitSource
+from pipeprof.recording.loop import InputKind, Loop, LoopKind, WaitSource
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.stage import StageKind
 from tests.integration.feeds import (
     BATCH,
     BATCHES,

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.recording.profile import Loop, WaitSource
+from pipeprof.recording.loop import Loop, WaitSource
 from tests.integration.feeds import BATCHES, Batch, Digits, batch, dataset, model, train
 
 pytestmark = [

@@ -15,7 +15,8 @@ import pytest
 import pipeprof
 from pipeprof.analysis.findings import Bound, Cause, StartCause
 from pipeprof.capture.session import Session
-from pipeprof.recording.profile import Role, Stage, StageKind
+from pipeprof.recording.lane import Role
+from pipeprof.recording.stage import Stage, StageKind
 from pipeprof.runs.run_folder import find_run, read_run
 
 BATCHES = 24

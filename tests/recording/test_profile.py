@@ -7,17 +7,14 @@ import numpy as np
 import pytest
 
 from pipeprof.recording.invariants import find_damage
+from pipeprof.recording.lane import GilSamples
 from pipeprof.recording.level_names import DeviceLevel
-from pipeprof.recording.profile import (
-    GilSamples,
-    Location,
-    LoopKind,
-    Profile,
-    SpanKind,
-    StackSamples,
-    StageKind,
-)
+from pipeprof.recording.loop import LoopKind
+from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import HISTOGRAM_BINS, Binned, Histogram
+from pipeprof.recording.source_code import Location, StackSamples
+from pipeprof.recording.span import SpanKind
+from pipeprof.recording.stage import StageKind
 from tests.builders import (
     MS,
     Span,

@@ -19,7 +19,8 @@ from pipeprof.capture.collector.checkpoint import Checkpoint, take
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.errors import RunDamaged, RunError, RunNotFound, RunTooNew
-from pipeprof.recording.profile import Profile, Signature
+from pipeprof.recording.batch_signature import Signature
+from pipeprof.recording.profile import Profile
 from pipeprof.runs.codec import Encoder
 from pipeprof.runs.run_folder import (
     FORMAT,

@@ -20,8 +20,10 @@ from pipeprof.analysis.findings import (
     Verified,
 )
 from pipeprof.clock import WallAnchor
+from pipeprof.recording.lane import Role
 from pipeprof.recording.level_names import DeviceLevel
-from pipeprof.recording.profile import InputKind, Location, LoopKind, Role
+from pipeprof.recording.loop import InputKind, LoopKind
+from pipeprof.recording.source_code import Location
 from pipeprof.surfaces.as_json import to_dict, to_json
 from tests.builders import (
     MS,

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof.analysis.analyse import analyse
+from pipeprof.recording.lane import Cpu, Role
 from pipeprof.recording.level_names import DeviceLevel
-from pipeprof.recording.profile import Cpu, Profile, Role, SpanKind, StageKind
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.span import SpanKind
+from pipeprof.recording.stage import StageKind
 from pipeprof.surfaces.chrome import to_chrome
 from tests import builders
 from tests.builders import MS, PID, SECOND, START_NS, Span

@@ -4,7 +4,8 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.recent import Recent
-from pipeprof.recording.profile import Input, InputKind, Role
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import Input, InputKind
 from pipeprof.surfaces.live_view import LINES, live_lines
 from tests.builders import MS, gauge, lane, loop, profile, stage
 

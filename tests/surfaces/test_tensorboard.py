@@ -17,7 +17,9 @@ import pytest
 from tensorboard.compat.proto.event_pb2 import Event
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.recording.profile import Cpu, Input, Loop, LoopKind, Profile
+from pipeprof.recording.lane import Cpu
+from pipeprof.recording.loop import Input, Loop, LoopKind
+from pipeprof.recording.profile import Profile
 from pipeprof.surfaces.tensorboard import ScalarLog, write_run
 from pipeprof.surfaces.xplane import to_xspace
 from tests import builders

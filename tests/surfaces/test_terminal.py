@@ -17,7 +17,9 @@ from pipeprof.analysis.findings import (
     Verified,
 )
 from pipeprof.recording.level_names import DeviceLevel
-from pipeprof.recording.profile import Input, InputKind, Location, LoopKind, StageKind
+from pipeprof.recording.loop import Input, InputKind, LoopKind
+from pipeprof.recording.source_code import Location
+from pipeprof.recording.stage import StageKind
 from pipeprof.report.numbers import printable
 from pipeprof.surfaces.terminal import LEAST_WIDTH, render_report, render_side_by_side
 from tests.builders import (

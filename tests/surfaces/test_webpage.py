@@ -7,7 +7,8 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import HotLine
-from pipeprof.recording.profile import Input, InputKind, Location, LoopKind
+from pipeprof.recording.loop import Input, InputKind, LoopKind
+from pipeprof.recording.source_code import Location
 from pipeprof.report.figures.of_run import figures_of
 from pipeprof.surfaces.page_report import comparison_body, report_body
 from pipeprof.surfaces.webpage import plotly_js, read_static, render_in_notebook, render_page

@@ -7,19 +7,12 @@ import numpy as np
 import pytest
 
 from pipeprof.analysis.findings import Findings, StageFinding
-from pipeprof.recording.profile import (
-    Cpu,
-    Input,
-    Lane,
-    Location,
-    Loop,
-    LoopKind,
-    Role,
-    SpanKind,
-    Stage,
-    StageKind,
-)
+from pipeprof.recording.lane import Cpu, Lane, Role
+from pipeprof.recording.loop import Input, Loop, LoopKind
 from pipeprof.recording.series import Binned
+from pipeprof.recording.source_code import Location
+from pipeprof.recording.span import SpanKind
+from pipeprof.recording.stage import Stage, StageKind
 from pipeprof.surfaces.timeline import cores_used
 from pipeprof.surfaces.xplane import LONGEST_NS, to_xspace
 from pipeprof.xspace.xplane_schema import XSpace

@@ -16,27 +16,16 @@ from pipeprof.capture.collector.span_windows import KIND_INDEX, SpanWindows
 from pipeprof.capture.collector.subjects import SignatureCount, StackCount, Subjects
 from pipeprof.capture.recorder.name_log import Facts
 from pipeprof.capture.recorder.records import KIND_SHIFT, SUBJECT_MASK, Kind, Records
+from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device
+from pipeprof.recording.lane import LANE_CPU_CHANNELS, Cpu, GilSamples, Lane, Role
 from pipeprof.recording.level_names import DeviceLevel
-from pipeprof.recording.profile import (
-    LANE_CPU_CHANNELS,
-    STAGE_CHANNELS,
-    CodeLine,
-    Cpu,
-    GilSamples,
-    Lane,
-    Location,
-    Overhead,
-    Profile,
-    Role,
-    RunInfo,
-    Signature,
-    SpanKind,
-    StackSamples,
-    Stage,
-    StageKind,
-)
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.run_info import Overhead, RunInfo
 from pipeprof.recording.series import BinnedSums, BoolArray, Gauge, IntArray
+from pipeprof.recording.source_code import CodeLine, Location, StackSamples
+from pipeprof.recording.span import SpanKind
+from pipeprof.recording.stage import STAGE_CHANNELS, Stage, StageKind
 
 HELD_SPANS = 32_768
 

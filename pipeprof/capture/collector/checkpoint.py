@@ -17,15 +17,11 @@ from pipeprof.capture.collector.subjects import (
     StageSums,
 )
 from pipeprof.recording.intervals import no_intervals
-from pipeprof.recording.profile import (
-    LANE_CPU_CHANNELS,
-    STAGE_CHANNELS,
-    Loop,
-    Overhead,
-    Role,
-    RunInfo,
-)
+from pipeprof.recording.lane import LANE_CPU_CHANNELS, Role
+from pipeprof.recording.loop import Loop
+from pipeprof.recording.run_info import Overhead, RunInfo
 from pipeprof.recording.series import Binned, BinnedSums, Gauge, GaugeBins, IntArray
+from pipeprof.recording.stage import STAGE_CHANNELS
 
 Facts = Mapping[str, Any]
 

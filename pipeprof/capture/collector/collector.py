@@ -19,7 +19,7 @@ from pipeprof.capture.recorder.recorder import RING_SUFFIX, Recorder, host_name
 from pipeprof.capture.recorder.ring import RingReader
 from pipeprof.clock import now_ns
 from pipeprof.errors import RunDamaged
-from pipeprof.recording.profile import COLLECTOR_THREAD
+from pipeprof.recording.lane import COLLECTOR_THREAD
 
 # A pass over the rings costs some milliseconds whatever is in them, so there are few passes: more
 # only while a ring fills fast.

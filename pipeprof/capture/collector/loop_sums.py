@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeprof.recording.intervals import in_order, intersection, near, no_intervals, time_inside
-from pipeprof.recording.profile import (
+from pipeprof.recording.loop import (
     INPUT_CHANNELS,
     LOOP_CHANNELS,
     UNKNOWN_NS,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeprof.recording.profile import SpanKind, Spans
+from pipeprof.recording.span import SpanKind, Spans
 
 MOST_SPANS = 20_000
 

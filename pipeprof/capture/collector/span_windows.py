@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.recording.profile import SpanKind, Spans
 from pipeprof.recording.series import BoolArray, IntArray, LatestRows
+from pipeprof.recording.span import SpanKind, Spans
 
 FIRST = 6_000
 LAST = 12_000

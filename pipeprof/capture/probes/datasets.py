@@ -27,7 +27,8 @@ from pipeprof.capture.probes.python.stage_timing import (
 )
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
 from pipeprof.errors import UsageError
-from pipeprof.recording.profile import InputKind, StageKind
+from pipeprof.recording.loop import InputKind
+from pipeprof.recording.stage import StageKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.capture.recorder.ring import Write
 from pipeprof.clock import now_ns
 from pipeprof.host.machine import let_look
-from pipeprof.recording.profile import Location, Role
+from pipeprof.recording.lane import Role
+from pipeprof.recording.source_code import Location
 
 RING_SUFFIX = ".ring"
 OUTSIDE = -1

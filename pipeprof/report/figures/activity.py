@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.recording.profile import UNKNOWN_NS, Loop, Profile, Role, SpanKind
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import UNKNOWN_NS, Loop
+from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
+from pipeprof.recording.span import SpanKind
 from pipeprof.report.figures.moments import Moment
 
 MOST_LANES = 18

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeprof.recording.profile import RunInfo
+from pipeprof.recording.run_info import RunInfo
 from pipeprof.recording.series import Binned, FloatArray, Gauge, IntArray
 from pipeprof.report.figures.figure import Json
 

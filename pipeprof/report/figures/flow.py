@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeprof.analysis.findings import StageFinding
-from pipeprof.recording.profile import Stage, StageKind
+from pipeprof.recording.stage import Stage, StageKind
 
 Edge = tuple[int, int]
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.recording.profile import Loop, Profile
+from pipeprof.recording.loop import Loop
+from pipeprof.recording.profile import Profile
 from pipeprof.report.figures.activity import (
     COMPUTING,
     DEVICE_BUSY,

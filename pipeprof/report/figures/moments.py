@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.recording.profile import UNKNOWN_NS, Loop, Profile, SpanKind
+from pipeprof.recording.loop import UNKNOWN_NS, Loop
+from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
+from pipeprof.recording.span import SpanKind
 
 STEPS_EACH = 12
 MOST_SPANS = 3_000

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeprof.analysis.findings import Findings
+from pipeprof.recording.lane import Role
 from pipeprof.recording.level_names import MILLION, Level
-from pipeprof.recording.profile import Profile, Role
+from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import Binned, FloatArray, IntArray
 from pipeprof.report.figures.bins import edges, gauge_points, sums_between, time_axis
 from pipeprof.report.figures.figure import Figure, Json, Table, View

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeprof.analysis.findings import Findings, LoopFinding
-from pipeprof.recording.profile import Loop
+from pipeprof.recording.loop import Loop
 from pipeprof.recording.series import FloatArray, IntArray
 from pipeprof.report.figures.figure import Figure, Json, Table, View
 from pipeprof.report.figures.theme import COMPUTE, LEGEND, SHADE, UNKNOWN, WAIT

@@ -13,20 +13,12 @@ from pipeprof.capture.collector import span_windows as windows
 from pipeprof.capture.collector.subjects import FIRST_STARTS, LAST_STARTS
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording import series
-from pipeprof.recording.profile import (
-    CodeLine,
-    GilSamples,
-    InputKind,
-    Location,
-    Loop,
-    LoopKind,
-    Profile,
-    Role,
-    SpanKind,
-    StackSamples,
-    StageKind,
-    WaitSource,
-)
+from pipeprof.recording.lane import GilSamples, Role
+from pipeprof.recording.loop import InputKind, Loop, LoopKind, WaitSource
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.source_code import CodeLine, Location, StackSamples
+from pipeprof.recording.span import SpanKind
+from pipeprof.recording.stage import StageKind
 from tests.builders import MS, PID, SECOND, START_NS
 from tests.streams import (
     CODE_LINE,

@@ -15,7 +15,7 @@ from pipeprof.capture.collector.loop_sums import (
     LoopSums,
     time_inside,
 )
-from pipeprof.recording.profile import UNKNOWN_NS, Loop, WaitSource
+from pipeprof.recording.loop import UNKNOWN_NS, Loop, WaitSource
 from pipeprof.recording.series import IntArray
 
 

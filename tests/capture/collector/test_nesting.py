@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof.capture.collector.nesting import infer_parents, is_above
-from pipeprof.recording.profile import SpanKind
+from pipeprof.recording.span import SpanKind
 from tests.builders import Span, spans
 
 

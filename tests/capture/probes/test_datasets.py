@@ -16,7 +16,7 @@ from pipeprof.capture.probes.python.stage_timing import stage, timing_of
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.errors import UsageError
-from pipeprof.recording.profile import InputKind, LoopKind
+from pipeprof.recording.loop import InputKind, LoopKind
 from tests.capture.probes.recorded import events, facts_of, names, recording_on, spans, warnings_of
 
 X = np.zeros((4, 2), np.float32)

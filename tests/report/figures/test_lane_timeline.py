@@ -4,7 +4,10 @@ from dataclasses import replace
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.recording.profile import Loop, Profile, Role, SpanKind
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import Loop
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.span import SpanKind
 from pipeprof.report.figures.activity import MOST_LANES
 from pipeprof.report.figures.lane_timeline import MOST_BARS, timeline_figure
 from tests.builders import (

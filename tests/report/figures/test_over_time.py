@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pipeprof.analysis.analyse import analyse
+from pipeprof.recording.lane import Cpu, Role
 from pipeprof.recording.level_names import DeviceLevel, Level, TfDataLevel
-from pipeprof.recording.profile import Cpu, Input, InputKind, Role
+from pipeprof.recording.loop import Input, InputKind
 from pipeprof.recording.series import Binned
 from pipeprof.report.figures.accelerators import accelerators_figure
 from pipeprof.report.figures.autotune_values import autotune_figure

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeprof.recording.profile import Location, Stage, StageKind
+from pipeprof.recording.source_code import Location
+from pipeprof.recording.stage import Stage, StageKind
 from pipeprof.report.figures.flow import lay_out
 from pipeprof.report.figures.pipeline import MOST_ROWS, pipeline_figure
 from pipeprof.report.figures.stage_text import notes_below

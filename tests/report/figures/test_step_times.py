@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.recording.profile import UNKNOWN_NS, Loop, LoopKind
+from pipeprof.recording.loop import UNKNOWN_NS, Loop, LoopKind
 from pipeprof.report.figures.step_times import MOST_BARS, steps_figure
 from pipeprof.report.figures.theme import UNKNOWN
 from tests.builders import MS, loop, profile

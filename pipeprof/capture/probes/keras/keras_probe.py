@@ -18,7 +18,7 @@ from pipeprof.capture.probes.loops.batch_shapes import count_samples
 from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
 from pipeprof.capture.probes.loops.watch import Watch
 from pipeprof.clock import now_ns
-from pipeprof.recording.profile import InputKind, LoopKind, WaitSource
+from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
 
 _LOOPS = {
     "fit": LoopKind.FIT,

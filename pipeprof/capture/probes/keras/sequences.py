@@ -26,7 +26,8 @@ from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import OUTSIDE, LaneWriter, Recorder
 from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.clock import now_ns
-from pipeprof.recording.profile import InputKind, StageKind
+from pipeprof.recording.loop import InputKind
+from pipeprof.recording.stage import StageKind
 
 _FRAMEWORKS = ("keras.", "tf_keras.")
 

@@ -15,7 +15,7 @@ from pipeprof.capture.probes.python.timed_calls import (
     time_attribute,
     time_operators,
 )
-from pipeprof.recording.profile import InputKind
+from pipeprof.recording.loop import InputKind
 
 _FUNCTIONS = ("_map_fn", "_filter_fn", "_batch_fn")
 # Methods of the user's transformations, as they are given to `DataLoader` or `flat_map`.

@@ -17,7 +17,8 @@ from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import OUTSIDE
 from pipeprof.clock import now_ns
-from pipeprof.recording.profile import InputKind, StageKind
+from pipeprof.recording.loop import InputKind
+from pipeprof.recording.stage import StageKind
 
 Release = Callable[[], None]
 

@@ -11,7 +11,8 @@ from pipeprof.capture.probes.loops.watch import Watch
 from pipeprof.capture.probes.python.stage_timing import site_of_function, timed_generator
 from pipeprof.capture.probes.python.timed_calls import Destination, time_attribute, time_operators
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
-from pipeprof.recording.profile import InputKind, StageKind
+from pipeprof.recording.loop import InputKind
+from pipeprof.recording.stage import StageKind
 
 _PACKAGE = "torch."
 

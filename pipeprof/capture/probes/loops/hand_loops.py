@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
 
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
 from pipeprof.clock import Clock
-from pipeprof.recording.profile import LoopKind, WaitSource
+from pipeprof.recording.loop import LoopKind, WaitSource
 
 if TYPE_CHECKING:
     from pipeprof.capture.probes.loops.loop_tracker import LoopTracker, OpenLoop

@@ -15,7 +15,7 @@ from pipeprof.capture.probes.loops.hand_loops import HandLoop
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.clock import Clock, now_ns
-from pipeprof.recording.profile import InputKind, LoopKind, WaitSource
+from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
 
 MOST_LOOPS = 64
 
@@ -310,5 +310,5 @@ class LoopTracker:
 
 
 def describe_input(kind: InputKind, name: str | None = None, **facts: Any) -> dict[str, Any]:
-    """What is recorded of a loop's input; keys as in `pipeprof.recording.profile.Input`."""
+    """What is recorded of a loop's input; keys as in `pipeprof.recording.loop.Input`."""
     return {"kind": kind.value, "name": name, **facts}

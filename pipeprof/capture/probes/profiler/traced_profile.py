@@ -14,8 +14,11 @@ import numpy as np
 from pipeprof.errors import RunDamaged
 from pipeprof.recording.devices import Device, DeviceSteps, TraceWindow
 from pipeprof.recording.intervals import joined, time_inside
-from pipeprof.recording.profile import Lane, Loop, Profile, Role, SpanKind, Spans
+from pipeprof.recording.lane import Lane, Role
+from pipeprof.recording.loop import Loop
+from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import BinnedSums, IntArray
+from pipeprof.recording.span import SpanKind, Spans
 from pipeprof.xspace.trace_reader import Trace, TracedDevice, read_trace
 
 # A larger trace is kept for XProf and not read here: reading takes ten times its size in memory.

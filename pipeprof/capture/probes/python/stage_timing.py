@@ -23,7 +23,8 @@ from pipeprof.capture.recorder.recorder import (
 from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.clock import now_ns
 from pipeprof.errors import UsageError
-from pipeprof.recording.profile import Location, StageKind
+from pipeprof.recording.source_code import Location
+from pipeprof.recording.stage import StageKind
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")

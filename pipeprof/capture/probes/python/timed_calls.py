@@ -17,7 +17,7 @@ from pipeprof.capture.probes.python.stage_timing import StageSite, site_of_funct
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import Recorder
-from pipeprof.recording.profile import StageKind
+from pipeprof.recording.stage import StageKind
 
 _FRAMEWORKS = ("torch.", "grain.", "keras.", "builtins")
 _OPERATORS = ("__getitem__", "__getitems__", "__call__")

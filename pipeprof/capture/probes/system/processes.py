@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from pipeprof.capture.recorder.recorder import WORKER_PROCESS
-from pipeprof.recording.profile import Role
+from pipeprof.recording.lane import Role
 
 PROC = Path("/proc")
 

@@ -22,7 +22,7 @@ from pipeprof.capture.probes.system.processes import (
 )
 from pipeprof.capture.recorder.recorder import Recorder, thread_comm
 from pipeprof.capture.recorder.records import Kind, code
-from pipeprof.recording.profile import Role
+from pipeprof.recording.lane import Role
 
 SAMPLE_HZ = 10.0
 

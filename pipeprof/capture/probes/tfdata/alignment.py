@@ -12,7 +12,8 @@ from itertools import combinations, islice
 from typing import NamedTuple, Protocol
 
 from pipeprof.capture.probes.tfdata.model_snapshots import opens_inputs
-from pipeprof.recording.profile import Location, StageKind
+from pipeprof.recording.source_code import Location
+from pipeprof.recording.stage import StageKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

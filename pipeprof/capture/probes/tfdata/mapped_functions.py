@@ -17,7 +17,7 @@ from tensorflow.python.autograph.pyct.origin_info import LineLocation
 from tensorflow.python.ops import script_ops
 
 from pipeprof.capture.probes.python import stage_timing as stages
-from pipeprof.recording.profile import Location
+from pipeprof.recording.source_code import Location
 
 BY_KERAS = "added by Keras"
 WRAPPED_BY_KERAS = "wrapped by Keras"

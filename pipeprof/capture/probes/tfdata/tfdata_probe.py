@@ -33,7 +33,7 @@ from pipeprof.capture.probes.tfdata.window_waits import TracedWaits
 from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.clock import now_ns
-from pipeprof.recording.profile import InputKind, WaitSource
+from pipeprof.recording.loop import InputKind, WaitSource
 
 BATCHES_PER_READING = GAP_WINDOW // 2
 EARLY_READINGS_FROM_NS = 50_000_000

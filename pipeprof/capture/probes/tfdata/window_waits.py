@@ -11,7 +11,7 @@ import numpy as np
 from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
 from pipeprof.capture.probes.profiler.tensorflow_profiler import ProfilerWindow
 from pipeprof.recording.intervals import time_inside
-from pipeprof.recording.profile import WaitSource
+from pipeprof.recording.loop import WaitSource
 from pipeprof.recording.series import IntArray
 from pipeprof.xspace.trace_reader import read_trace
 

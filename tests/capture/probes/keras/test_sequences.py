@@ -24,7 +24,9 @@ from pipeprof.capture.probes.loops.watch import Watch
 from pipeprof.capture.probes.python.timed_subclass import disguise
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind
-from pipeprof.recording.profile import InputKind, Role, StageKind
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import InputKind
+from pipeprof.recording.stage import StageKind
 from tests.capture.probes.recorded import events, facts_of, names, recording_on, spans, warnings_of
 
 BATCH = np.zeros((4, 2), np.float32)

@@ -23,7 +23,8 @@ from pipeprof.capture.probes.python.timed_calls import (
 from pipeprof.capture.probes.python.timed_subclass import is_disguised
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind
-from pipeprof.recording.profile import InputKind, StageKind
+from pipeprof.recording.loop import InputKind
+from pipeprof.recording.stage import StageKind
 from tests.capture.probes.recorded import events, facts_of, names, recording_on, spans, warnings_of
 
 X = np.zeros((2, 3), np.float32)

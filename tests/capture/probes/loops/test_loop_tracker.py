@@ -15,7 +15,7 @@ from pipeprof.capture.probes.loops.loop_tracker import (
 )
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
-from pipeprof.recording.profile import InputKind, LoopKind, WaitSource
+from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
 from tests.capture.probes.recorded import Event, events, facts_of, warnings_of
 
 TRAIN, VALID = 1, 2

@@ -15,7 +15,10 @@ from pipeprof.capture.probes.profiler.traced_profile import (
     with_devices,
     with_windows,
 )
-from pipeprof.recording.profile import Profile, Role, SpanKind, WaitSource
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import WaitSource
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.span import SpanKind
 from pipeprof.surfaces.as_json import to_dict
 from pipeprof.xspace.trace_reader import ANCHOR, read_trace
 from pipeprof.xspace.xplane_schema import XSpace

@@ -28,7 +28,7 @@ from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import OUTSIDE, Recorder
 from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.errors import UsageError
-from pipeprof.recording.profile import StageKind
+from pipeprof.recording.stage import StageKind
 from tests.capture.probes.recorded import (
     Event,
     events,

@@ -10,7 +10,8 @@ from pipeprof.capture.probes.tfdata.alignment import (
     family_of,
 )
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot, NodeCounters
-from pipeprof.recording.profile import Location, StageKind
+from pipeprof.recording.source_code import Location
+from pipeprof.recording.stage import StageKind
 
 
 def written(name: str, *inputs: Transformation, **facts: object) -> Transformation:

@@ -5,7 +5,7 @@ import pytest
 from pipeprof.capture.probes.tfdata.alignment import LATER, StageIdentity
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot, NodeCounters, NodeWork
 from pipeprof.capture.probes.tfdata.node_work import PartSize, SeenStages, WorkTally
-from pipeprof.recording.profile import StageKind
+from pipeprof.recording.stage import StageKind
 
 ELEMENT_NS = 100
 ELEMENT_BYTES = 8

@@ -1,0 +1,76 @@
+"""Threads, worker processes and devices, and the processors they ran on."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pipeprof.recording.series import Binned
+
+# Name of the thread that reads the records, and of its lane.
+COLLECTOR_THREAD = "pipeprof-collector"
+
+
+class Role(Enum):
+    """What a thread or process is there for."""
+
+    MAIN = "main"
+    TRAINING = "training"
+    INPUT = "input"
+    WORKER = "worker"
+    OTHER = "other"
+    DEVICE = "device"
+
+
+# Columns of `Lane.cpu`: time on a CPU, and time ready to run while others had them all.
+LANE_CPU_CHANNELS = ("cpu_ns", "queued_ns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GilSamples:
+    """In how many of some moments the interpreter's lock was held."""
+
+    held: int
+    moments: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A thread, a worker process or a device.
+
+    Attributes:
+        name: a person's name for it.
+        role: what it is there for.
+        pid: its process.
+        tid: its thread, or None for a whole process or a device.
+        busy: over time, nanoseconds spent in stages.
+        cpu: over time, the channels of `LANE_CPU_CHANNELS`, or None where that was not read.
+        first_ns: when it was first seen.
+        last_ns: when it was last seen.
+        gil: how often it held the GIL, or None where nobody looked.
+    """
+
+    name: str
+    role: Role
+    pid: int
+    tid: int | None
+    busy: Binned
+    cpu: Binned | None
+    first_ns: int
+    last_ns: int
+    gil: GilSamples | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cpu:
+    """The processors and how much of them the run used.
+
+    Attributes:
+        cores: processors that the run might use (its affinity).
+        limit: cores' worth of CPU time that the container allows, or None without a limit.
+        used: over time, nanoseconds of CPU used by the whole process tree, or None.
+        sampled: over time, nanoseconds of wall time that those readings cover, or None.
+    """
+
+    cores: int
+    limit: float | None
+    used: Binned | None
+    sampled: Binned | None = None

@@ -1,0 +1,161 @@
+"""A loop that took batches: its steps, its waits, and what fed it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pipeprof.recording.series import Binned, BoolArray, Gauge, Histogram, IntArray
+
+UNKNOWN_NS = -1
+
+
+class LoopKind(Enum):
+    """What kind of loop took the batches."""
+
+    FIT = "fit"
+    EVALUATE = "evaluate"
+    PREDICT = "predict"
+    TRAIN_ON_BATCH = "train_on_batch"
+    CUSTOM = "custom"
+
+    @property
+    def trains(self) -> bool:
+        """Whether the verdict of a run may be this loop's."""
+        return self not in (LoopKind.EVALUATE, LoopKind.PREDICT)
+
+
+class InputKind(Enum):
+    """What kind of object fed a loop."""
+
+    GENERATOR = "generator"
+    SEQUENCE = "sequence"
+    TF_DATA = "tf.data"
+    ARRAYS = "arrays"
+    ITERATOR = "iterator"
+    LOADER = "loader"
+
+
+class WaitSource(Enum):
+    """What told how long each step waited."""
+
+    GAP_TIMES = "gap_times"
+    ITERATOR = "iterator"
+    GENERATOR = "generator"
+    TRACE = "trace"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Steps kept one by one: all of a short loop, the first and the last of a long one.
+
+    All arrays have one entry a step, in the order of time.
+
+    Attributes:
+        ordinal: number of the step in its loop, from 0.
+        epoch: number of its epoch in this loop, from 0.
+        start_ns: when the loop turned to it.
+        end_ns: when it turned to the next.
+        wait_ns: how long the loop was blocked for a batch in it, or `UNKNOWN_NS`.
+        batches: how many batches it took (``steps_per_execution``).
+    """
+
+    ordinal: IntArray
+    epoch: IntArray
+    start_ns: IntArray
+    end_ns: IntArray
+    wait_ns: IntArray
+    batches: IntArray
+
+    def __len__(self) -> int:
+        return len(self.ordinal)
+
+    @property
+    def measured(self) -> BoolArray:
+        """Which of them have a known wait."""
+        known: BoolArray = self.wait_ns != UNKNOWN_NS
+        return known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """What fed a loop.
+
+    Attributes:
+        kind: what kind of object it was, or None when nothing of it was seen.
+        name: class or function name of the user's object.
+        workers: worker threads or processes asked for, or None where there is no such choice.
+        multiprocessing: whether they are processes, or None.
+        queue_size: how many batches may lie ready, or None.
+        queue: how many lay ready when the loop asked, over time.
+        autotune: False where AUTOTUNE is switched off for a tf.data pipeline, so that it tells nothing.
+        start_method: how worker processes are started (``fork``), where there are any.
+        head_of_line: nanoseconds of each wait in which a later batch lay ready, but not the next in
+            order, over time; None where nothing of that kind can happen.
+    """
+
+    kind: InputKind | None = None
+    name: str | None = None
+    workers: int | None = None
+    multiprocessing: bool | None = None
+    queue_size: int | None = None
+    queue: Gauge | None = None
+    autotune: bool | None = None
+    head_of_line: Gauge | None = None
+    start_method: str | None = None
+
+
+# Columns of `Loop.over_time`: steps that ended in the bin, their duration, those with a known wait,
+# the duration of just those, and their wait.
+LOOP_CHANNELS = ("steps", "step_ns", "measured", "measured_ns", "wait_ns")
+
+# Columns of `Loop.input_over_time`: work of input stages, as intervals, while the loop took steps of
+# known wait, and the part of it that ran while the loop was waiting.
+INPUT_CHANNELS = ("work_ns", "in_wait_ns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """One loop that took batches: a ``fit``, an ``evaluate``, a hand-written ``for``.
+
+    Attributes:
+        kind: what loop it was.
+        parent: index in `Profile.loops` of the loop it ran inside (validation in ``fit``), or None.
+        input: what fed it.
+        epochs: how many passes it began.
+        step_count: steps over the whole loop.
+        batch_count: batches over the whole loop.
+        sample_count: samples over the whole loop, or None where they could not be counted.
+        start_ns: begin of its first step.
+        end_ns: end of its last step.
+        steady_ns: end of the warm-up, or None when the loop never came past it.
+        warmup_steps: how many steps count as warm-up.
+        steps: the steps kept one by one, warm-up included.
+        step_times: durations of all steps after the warm-up but for each epoch's first.
+        wait_times: waits of those of them that have a known wait.
+        compute_times: duration less wait of just those.
+        epoch_start_times: what the first step of each epoch waited or, where unknown, took.
+        over_time: the channels of `LOOP_CHANNELS`.
+        waits_by: what measured the waits, or None when nothing did.
+        lane: index in `Profile.lanes` of the thread it ran on.
+        input_over_time: the channels of `INPUT_CHANNELS`.
+    """
+
+    kind: LoopKind
+    parent: int | None = None
+    input: Input
+    epochs: int
+    step_count: int
+    batch_count: int
+    sample_count: int | None
+    start_ns: int
+    end_ns: int
+    steady_ns: int | None
+    warmup_steps: int
+    steps: Steps
+    step_times: Histogram
+    wait_times: Histogram
+    compute_times: Histogram
+    epoch_start_times: Histogram
+    over_time: Binned
+    waits_by: WaitSource | None
+    lane: int | None
+    input_over_time: Binned

@@ -1,0 +1,43 @@
+"""Single intervals of a run: work, waits, steps, batches."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pipeprof.recording.series import IntArray
+
+
+class SpanKind(Enum):
+    """What an interval on a lane was."""
+
+    WORK = "work"
+    WAIT = "wait"
+    STEP = "step"
+    BATCH = "batch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spans:
+    """Single intervals from some windows of the run: its beginning, its end, and some in between.
+
+    All arrays have one entry an interval, in the order of their ends. That of a batch begins where the
+    work that made it does, on whichever lane, and ends in the step that took it.
+
+    Attributes:
+        kind: index into ``tuple(SpanKind)``.
+        subject: index in `Profile.stages` (work, wait; -1 where no stage is known) or in
+            `Profile.loops` (step, batch).
+        lane: index in `Profile.lanes`.
+        start_ns: begin.
+        end_ns: end.
+        inner_ns: time inside it that belongs to stages called from within.
+    """
+
+    kind: IntArray
+    subject: IntArray
+    lane: IntArray
+    start_ns: IntArray
+    end_ns: IntArray
+    inner_ns: IntArray
+
+    def __len__(self) -> int:
+        return len(self.kind)
