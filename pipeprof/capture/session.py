@@ -29,7 +29,7 @@ from pipeprof.capture.patches import ImportWatch
 from pipeprof.capture.probes.datasets import Watched, require_dataset, watch_dataset
 from pipeprof.capture.probes.keras.keras_probe import KerasProbe
 from pipeprof.capture.probes.keras.worker_watch import LOOK_EVERY_S, WorkerWatch, tell_on
-from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.generator_chains import ChainMonitor
 from pipeprof.capture.probes.stacks.stack_windows import LOOK_S, StackSampler
 from pipeprof.capture.probes.system.gpus import SAMPLE_S as GPU_SAMPLE_S
@@ -193,10 +193,10 @@ class Session:
         self._anchor = WallAnchor.now()
         self._start_ns = now_ns()
         self._recorder = Recorder(self._make_folder())
-        self._watch = Watch(self._recorder, warmup=self._warmup)
+        self._context = ProbeContext(self._recorder, warmup=self._warmup)
         if self._dataset is not None:
-            self._watched = watch_dataset(self._dataset, self._watch)
-            self._watch.given = self._watch.loops.hand.given = self._watched.fed_by
+            self._watched = watch_dataset(self._dataset, self._context)
+            self._context.given = self._context.loops.hand.given = self._watched.fed_by
         self._entered = True
         try:
             self._start()
@@ -246,10 +246,10 @@ class Session:
             raise UsageError(
                 "expected to be inside the profile: use it in a 'with' statement first."
             )
-        if not self._watch.marks_steps():  # the profile is over, or a framework's own loop runs
+        if not self._context.marks_steps():  # the profile is over, or a framework's own loop runs
             yield
             return
-        hand = self._watch.loops.hand
+        hand = self._context.loops.hand
         hand.step_began(now_ns())
         try:
             yield
@@ -438,7 +438,7 @@ class Session:
         if not hasattr(sys.modules["tensorflow"], "data"):
             return
         probes = importlib.import_module("pipeprof.capture.probes.tfdata.tfdata_probe")
-        self._tfdata = probes.TfDataProbe(self._watch)
+        self._tfdata = probes.TfDataProbe(self._context)
         self._tfdata.install()
         for keras in self._keras:
             keras.listener = self._tfdata
@@ -448,7 +448,7 @@ class Session:
             return None
         tracing = importlib.import_module("pipeprof.capture.probes.profiler.trace_requests")
         made: Tracing = tracing.Tracing(
-            self._watch,
+            self._context,
             self._logdir / PROFILES,
             self.folder.name,
             steps=self._trace_steps,
@@ -457,7 +457,7 @@ class Session:
         return made
 
     def _install_keras(self, package: str) -> None:
-        probe = KerasProbe(package, self._watch)
+        probe = KerasProbe(package, self._context)
         self._keras.append(probe)
         probe.listener = self._tfdata
         probe.install()
@@ -500,7 +500,7 @@ class Session:
                 giving_back.callback(self._tfdata.remove)
             for probe in reversed(self._keras):
                 giving_back.callback(probe.remove)
-            giving_back.callback(self._watch.loops.close_all)
+            giving_back.callback(self._context.loops.close_all)
             for watch in self._imports:
                 giving_back.callback(watch.stop)
 

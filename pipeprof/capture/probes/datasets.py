@@ -14,8 +14,9 @@ from typing import Any
 from pipeprof.capture.probes.keras.image_generators import watch_preprocessing
 from pipeprof.capture.probes.keras.sequences import describe_sequence, watch_sequence
 from pipeprof.capture.probes.loaders.loader_watch import describe_loader, watch_loader
+from pipeprof.capture.probes.loops.hand_fetches import HandFetches
 from pipeprof.capture.probes.loops.loop_tracker import describe_input
-from pipeprof.capture.probes.loops.watch import HandFetches, Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_timing import (
     StageSite,
     Timing,
@@ -70,7 +71,7 @@ def require_dataset(dataset: Any) -> InputKind:
     return kind
 
 
-def watch_dataset(dataset: Any, watch: Watch) -> Watched:
+def watch_dataset(dataset: Any, context: ProbeContext) -> Watched:
     """Puts a watch on a dataset.
 
     Raises:
@@ -79,63 +80,68 @@ def watch_dataset(dataset: Any, watch: Watch) -> Watched:
     kind = require_dataset(dataset)
     match kind:
         case InputKind.SEQUENCE:
-            return _watch_sequence(dataset, watch)
+            return _watch_sequence(dataset, context)
         case InputKind.TF_DATA | InputKind.ARRAYS:
             return Watched(dataset, describe_input(kind, type(dataset).__name__), _nothing)
         case InputKind.GENERATOR:
-            return _watch_generator(dataset, watch)
+            return _watch_generator(dataset, context)
         case InputKind.LOADER:
-            return Watched(dataset, describe_loader(dataset), watch_loader(dataset, watch))
+            return Watched(dataset, describe_loader(dataset), watch_loader(dataset, context))
         case InputKind.ITERATOR:
-            return _watch_iterable(dataset, kind, watch)
+            return _watch_iterable(dataset, kind, context)
 
 
-def _watch_sequence(sequence: Any, watch: Watch) -> Watched:
+def _watch_sequence(sequence: Any, context: ProbeContext) -> Watched:
     fed_by = describe_sequence(sequence)
     try:
         with ExitStack() as releases:
-            releases.callback(watch_sequence(sequence, watch))
-            releases.callback(watch_preprocessing(sequence, watch))
+            releases.callback(watch_sequence(sequence, context))
+            releases.callback(watch_preprocessing(sequence, context))
             return Watched(sequence, fed_by, releases.pop_all().close)
     except Exception as error:  # whatever a user's class does when it is derived from
-        watch.recorder.warn(
+        context.recorder.warn(
             f"The work inside {type(sequence).__name__} is not shown: "
             f"its class cannot be watched ({error})."
         )
         return Watched(sequence, fed_by, _nothing)
 
 
-def _watch_generator(dataset: Any, watch: Watch) -> Watched:
+def _watch_generator(dataset: Any, context: ProbeContext) -> Watched:
     if inspect.isgenerator(dataset):
         fed_by = describe_input(InputKind.GENERATOR, dataset.__name__)
-        if dataset not in watch.timed:
-            fetches = HandFetches(watch, fed_by)
-            dataset = _timed(site_of_generator(dataset), dataset, fetches, watch)
+        if dataset not in context.timed:
+            fetches = HandFetches(context, fed_by)
+            dataset = _timed(site_of_generator(dataset), dataset, fetches, context)
         return Watched(dataset, fed_by, _nothing)
     site = site_of_function(dataset, StageKind.GENERATOR)
     fed_by = describe_input(InputKind.GENERATOR, site.name)
-    fetches = HandFetches(watch, fed_by)
+    fetches = HandFetches(context, fed_by)
 
     @functools.wraps(dataset)
     def batches(*args: Any, **kwargs: Any) -> Any:
         made = dataset(*args, **kwargs)
         if not hasattr(made, "__next__"):
             return made  # a function that makes a dataset of another kind
-        return _timed(site, made, fetches, watch, owned=True)
+        return _timed(site, made, fetches, context, owned=True)
 
-    watch.timed.add(batches)
+    context.timed.add(batches)
     return Watched(batches, fed_by, _nothing)
 
 
 def _timed(
-    site: StageSite, source: Any, fetches: HandFetches, watch: Watch, *, owned: bool = False
+    site: StageSite,
+    source: Any,
+    fetches: HandFetches,
+    context: ProbeContext,
+    *,
+    owned: bool = False,
 ) -> Any:
     """The source timed: itself where that can be, else a generator in its place."""
     if is_disguised(source):
         return source
     if not inspect.isgenerator(source):
         try:
-            _disguise_iterable(source, site, fetches, watch)
+            _disguise_iterable(source, site, fetches, context)
         except Exception:  # a class not written in Python, or not to be derived from
             return timed_generator(site, source, fetches)
         return source
@@ -144,20 +150,20 @@ def _timed(
         timing.fetches = fetches
     else:
         source = timed_generator(site, source, fetches, owned=owned)
-    watch.timed.add(source)
+    context.timed.add(source)
     return source
 
 
-def _watch_iterable(dataset: Any, kind: InputKind, watch: Watch) -> Watched:
+def _watch_iterable(dataset: Any, kind: InputKind, context: ProbeContext) -> Watched:
     name = original_class(dataset).__name__
     fed_by = describe_input(kind, name)
     if is_disguised(dataset):
         return Watched(dataset, fed_by, _nothing)
-    fetches = HandFetches(watch, fed_by)
+    fetches = HandFetches(context, fed_by)
     method = "__next__" if hasattr(dataset, "__next__") else "__iter__"
     site = site_of_function(getattr(type(dataset), method), StageKind.ITERABLE, name)
     try:
-        return Watched(dataset, fed_by, _disguise_iterable(dataset, site, fetches, watch))
+        return Watched(dataset, fed_by, _disguise_iterable(dataset, site, fetches, context))
     except Exception:  # a class not written in Python, or not to be derived from
         if method == "__next__":
             return Watched(timed_generator(site, dataset, fetches), fed_by, _nothing)
@@ -165,14 +171,14 @@ def _watch_iterable(dataset: Any, kind: InputKind, watch: Watch) -> Watched:
 
 
 def _disguise_iterable(
-    iterable: Any, site: StageSite, fetches: HandFetches, watch: Watch
+    iterable: Any, site: StageSite, fetches: HandFetches, context: ProbeContext
 ) -> Callable[[], None]:
     original: Any = type(iterable)
     timing = Timing(site, fetches)
 
     def __iter__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
         made = original.__iter__(self)
-        return self if made is self else _timed(site, made, fetches, watch)
+        return self if made is self else _timed(site, made, fetches, context)
 
     def __next__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
         return timed_resume(timing, functools.partial(original.__next__, self))

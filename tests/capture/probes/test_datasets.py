@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeprof.capture.probes.datasets import recognise, watch_dataset
-from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_timing import stage, timing_of
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
@@ -107,12 +107,12 @@ def test_every_kind_of_dataset_is_recognised(dataset: Any, kind: InputKind) -> N
 @pytest.mark.parametrize("thing", [3, "text", b"bytes", object(), list, Iterable, Model(), 1.5])
 def test_anything_else_is_refused_with_what_was_expected(thing: Any) -> None:
     with pytest.raises(UsageError, match=r"expected a dataset \(.*received .* of type \w+"):
-        watch_dataset(thing, Watch(Recorder(None), warmup=5))
+        watch_dataset(thing, ProbeContext(Recorder(None), warmup=5))
 
 
 def test_a_long_thing_is_shown_short() -> None:
     with pytest.raises(UsageError) as caught:
-        watch_dataset("x" * 1000, Watch(Recorder(None), warmup=5))
+        watch_dataset("x" * 1000, ProbeContext(Recorder(None), warmup=5))
     assert len(str(caught.value)) < 250
 
 
@@ -120,19 +120,19 @@ def loops(recorder: Recorder) -> list[dict[str, Any]]:
     return [facts for facts in facts_of(recorder).values() if facts["type"] == "loop"]
 
 
-def steps(recorder: Recorder, watch: Watch) -> list[int]:
+def steps(recorder: Recorder, context: ProbeContext) -> list[int]:
     """Epoch of each step, once the profile ends."""
-    watch.loops.close_all()
+    context.loops.close_all()
     return [event.value >> 32 for event in events(recorder, Kind.STEP)]
 
 
 def test_a_generator_gives_the_same_and_tells_its_steps() -> None:
     with recording_on() as recorder:
-        watch = Watch(recorder, warmup=5)
-        watched = watch_dataset(batches(), watch)
+        context = ProbeContext(recorder, warmup=5)
+        watched = watch_dataset(batches(), context)
         assert isinstance(watched.dataset, types.GeneratorType)
         taken = [x[0, 0] for x, _ in watched.dataset]
-        assert steps(recorder, watch) == [0, 0, 0]
+        assert steps(recorder, context) == [0, 0, 0]
     assert taken == [0, 1, 2]
     assert names(recorder) == ["batches"] * 3
     assert spans(recorder)[0].subject["line"] == batches.__code__.co_firstlineno
@@ -144,12 +144,12 @@ def test_a_generator_gives_the_same_and_tells_its_steps() -> None:
 @pytest.mark.parametrize("make", [batches, functools.partial(batches), stage("own")(batches)])
 def test_a_generator_function_may_be_called_for_every_epoch(make: Any) -> None:
     with recording_on() as recorder:
-        watch = Watch(recorder, warmup=5)
-        dataset = watch_dataset(make, watch).dataset
+        context = ProbeContext(recorder, warmup=5)
+        dataset = watch_dataset(make, context).dataset
         for _ in range(3):
             assert [x[0, 0] for x, _ in dataset(2)] == [0, 1]
         assert len(list(dataset(count=1))) == 1
-        assert steps(recorder, watch) == [0, 0, 1, 1, 2, 2, 3]
+        assert steps(recorder, context) == [0, 0, 1, 1, 2, 2, 3]
     assert len(loops(recorder)) == 1
     assert len(names(recorder)) == 7
 
@@ -157,19 +157,19 @@ def test_a_generator_function_may_be_called_for_every_epoch(make: Any) -> None:
 def test_a_function_that_makes_another_kind_of_dataset_is_left_alone() -> None:
     made = [1, 2]
     with recording_on() as recorder:
-        dataset = watch_dataset(lambda: made, Watch(recorder, warmup=5)).dataset
+        dataset = watch_dataset(lambda: made, ProbeContext(recorder, warmup=5)).dataset
         assert dataset() is made
 
 
 def test_a_generator_that_is_timed_already_is_timed_once() -> None:
     with recording_on() as recorder:
-        watch = Watch(recorder, warmup=5)
+        context = ProbeContext(recorder, warmup=5)
         mine = stage("mine")(batches)()
-        watched = watch_dataset(mine, watch)
-        again = watch_dataset(watched.dataset, watch)
+        watched = watch_dataset(mine, context)
+        again = watch_dataset(watched.dataset, context)
         assert again.dataset is watched.dataset is mine
         assert len(list(watched.dataset)) == 3
-        assert len(steps(recorder, watch)) == 3
+        assert len(steps(recorder, context)) == 3
     assert names(recorder) == ["mine"] * 3
 
 
@@ -177,15 +177,15 @@ def test_a_generator_that_is_timed_already_is_timed_once() -> None:
 def test_an_iterable_stays_the_object_it_was(make: Any) -> None:
     mine = make()
     with recording_on() as recorder:
-        watch = Watch(recorder, warmup=5)
-        watched = watch_dataset(mine, watch)
+        context = ProbeContext(recorder, warmup=5)
+        watched = watch_dataset(mine, context)
         assert watched.dataset is mine
         assert isinstance(mine, make)
         assert type(mine).__name__ == make.__name__
-        assert watch_dataset(mine, watch).dataset is mine
+        assert watch_dataset(mine, context).dataset is mine
         for _ in range(2):
             count = len(list(mine))
-        assert steps(recorder, watch) == [0] * count + [1] * count
+        assert steps(recorder, context) == [0] * count + [1] * count
         if make is Iterable:
             pickled = pickle.loads(pickle.dumps(mine))
             assert (type(pickled), pickled.size) == (Iterable, 3)
@@ -197,14 +197,14 @@ def test_an_iterable_stays_the_object_it_was(make: Any) -> None:
 def test_an_iterator_stays_the_object_it_was() -> None:
     mine = Iterator_()
     with recording_on() as recorder:
-        watch = Watch(recorder, warmup=5)
-        watched = watch_dataset(mine, watch)
+        context = ProbeContext(recorder, warmup=5)
+        watched = watch_dataset(mine, context)
         assert watched.dataset is mine
-        assert watch_dataset(mine, watch).dataset is mine
+        assert watch_dataset(mine, context).dataset is mine
         assert iter(mine) is mine
         assert len(list(mine)) == 2
         assert mine.left == -1
-        assert steps(recorder, watch) == [0, 0]
+        assert steps(recorder, context) == [0, 0]
         watched.release()
     assert type(mine) is Iterator_
     assert names(recorder) == ["Iterator_"] * 2
@@ -216,18 +216,18 @@ def test_what_an_iterable_iterates_with_stays_what_it_was() -> None:
             return Iterator_()
 
     with recording_on() as recorder:
-        watch = Watch(recorder, warmup=5)
-        loader = watch_dataset(Loader(), watch).dataset
+        context = ProbeContext(recorder, warmup=5)
+        loader = watch_dataset(Loader(), context).dataset
         iterator = iter(loader)
         assert isinstance(iterator, Iterator_)
         assert iterator.left == 2
         assert len(list(iterator)) + len(list(loader)) == 4
-        assert steps(recorder, watch) == [0, 0, 1, 1]
+        assert steps(recorder, context) == [0, 0, 1, 1]
 
 
 def test_what_stands_for_a_list_copies_and_pickles_as_the_list() -> None:
     with recording_on() as recorder:
-        dataset = watch_dataset([(X, X)], Watch(recorder, warmup=5)).dataset
+        dataset = watch_dataset([(X, X)], ProbeContext(recorder, warmup=5)).dataset
         assert type(copy.copy(dataset)) is list
         assert len(pickle.loads(pickle.dumps(dataset))) == 1
 
@@ -235,14 +235,14 @@ def test_what_stands_for_a_list_copies_and_pickles_as_the_list() -> None:
 def test_a_list_of_batches_is_iterated_for_every_epoch() -> None:
     mine = [(X, X), (X, X)]
     with recording_on() as recorder:
-        watch = Watch(recorder, warmup=5)
-        dataset = watch_dataset(mine, watch).dataset
+        context = ProbeContext(recorder, warmup=5)
+        dataset = watch_dataset(mine, context).dataset
         assert len(dataset) == 2
         assert dataset[1] is mine[1]
         assert dataset.index(mine[0]) == 0
         for _ in range(2):
             assert [a is b for (a, _), (b, _) in zip(dataset, mine, strict=True)] == [True, True]
-        assert steps(recorder, watch) == [0, 0, 1, 1]
+        assert steps(recorder, context) == [0, 0, 1, 1]
 
 
 def test_an_iterator_from_a_queue() -> None:
@@ -250,40 +250,40 @@ def test_an_iterator_from_a_queue() -> None:
     for item in ((X, X), (X, X), None):
         filled.put(item)
     with recording_on() as recorder:
-        watch = Watch(recorder, warmup=5)
-        dataset = watch_dataset(iter(filled.get, None), watch).dataset
+        context = ProbeContext(recorder, warmup=5)
+        dataset = watch_dataset(iter(filled.get, None), context).dataset
         assert next(dataset)[0] is X
         assert len(list(dataset)) == 1
-        assert steps(recorder, watch) == [0, 0]
+        assert steps(recorder, context) == [0, 0]
     assert names(recorder) == ["callable_iterator"] * 2
 
 
 @pytest.mark.parametrize("arrays", [X, (X, X), [X], {"a": X}])
 def test_arrays_come_back_unchanged(arrays: Any) -> None:
-    watched = watch_dataset(arrays, Watch(Recorder(None), warmup=5))
+    watched = watch_dataset(arrays, ProbeContext(Recorder(None), warmup=5))
     assert watched.dataset is arrays
     watched.release()
 
 
 def test_batches_taken_on_another_thread_are_no_steps_but_delivered() -> None:
     with recording_on() as recorder:
-        watch = Watch(recorder, warmup=5)
-        dataset = watch_dataset(batches(), watch).dataset
+        context = ProbeContext(recorder, warmup=5)
+        dataset = watch_dataset(batches(), context).dataset
         thread = threading.Thread(target=lambda: list(dataset))
         thread.start()
         thread.join()
-        assert steps(recorder, watch) == []
+        assert steps(recorder, context) == []
     assert len(events(recorder, Kind.BATCH)) == 3
 
 
 def test_a_watch_of_an_earlier_profile_says_nothing_in_a_later_one() -> None:
     with recording_on() as first:
-        dataset = watch_dataset(batches, Watch(first, warmup=5)).dataset
+        dataset = watch_dataset(batches, ProbeContext(first, warmup=5)).dataset
         source = dataset()
         next(source)
         next(source)
     with recording_on() as second:
-        later = Watch(second, warmup=5)
+        later = ProbeContext(second, warmup=5)
         assert len(list(watch_dataset(source, later).dataset)) == 1
         assert len(steps(second, later)) == 1
     assert len(events(first, Kind.WAIT)) == 2
@@ -297,10 +297,10 @@ class Hostile:
 
 def test_a_batch_that_cannot_be_looked_at_is_trained_on_all_the_same() -> None:
     with recording_on() as recorder:
-        watch = Watch(recorder, warmup=5)
+        context = ProbeContext(recorder, warmup=5)
         hostile = [Hostile(), Hostile(), Hostile()]
-        assert list(watch_dataset(iter(hostile), watch).dataset) == hostile
-        assert len(steps(recorder, watch)) == 3
+        assert list(watch_dataset(iter(hostile), context).dataset) == hostile
+        assert len(steps(recorder, context)) == 3
     assert warnings_of(recorder) == [
         "The shapes of batches could not be read (RuntimeError: looked at): "
         "samples and bytes are missing."
@@ -310,7 +310,7 @@ def test_a_batch_that_cannot_be_looked_at_is_trained_on_all_the_same() -> None:
 def test_a_timed_generator_made_by_the_user_keeps_its_own_line() -> None:
     mine = stage("mine")(batches)()
     with recording_on() as recorder:
-        watched = watch_dataset(mine, Watch(recorder, warmup=5))
+        watched = watch_dataset(mine, ProbeContext(recorder, warmup=5))
         timing = timing_of(watched.dataset)
         assert timing is not None
         assert timing.site.location is not None

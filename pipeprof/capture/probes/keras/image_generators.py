@@ -7,13 +7,13 @@ calls for every image. No framework is imported.
 from collections.abc import Callable
 from typing import Any
 
-from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.timed_calls import Destination, is_users, time_attribute
 
 _ATTRIBUTE = "preprocessing_function"
 
 
-def watch_preprocessing(sequence: Any, watch: Watch) -> Callable[[], None]:
+def watch_preprocessing(sequence: Any, context: ProbeContext) -> Callable[[], None]:
     """Times the ``preprocessing_function`` behind a sequence, if there is one.
 
     Returns:
@@ -24,4 +24,4 @@ def watch_preprocessing(sequence: Any, watch: Watch) -> Callable[[], None]:
     if not callable(function) or not is_users(function):
         return lambda: None
     name = str(getattr(function, "__name__", type(function).__name__))
-    return time_attribute(generator, _ATTRIBUTE, name, Destination(watch.recorder.folder, None))
+    return time_attribute(generator, _ATTRIBUTE, name, Destination(context.recorder.folder, None))

@@ -16,7 +16,7 @@ from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.datasets import recognise, watch_dataset
 from pipeprof.capture.probes.loops.batch_shapes import count_samples
 from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
-from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.clock import now_ns
 from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
 
@@ -50,19 +50,19 @@ class KerasProbe:
 
     Args:
         package: ``keras`` or ``tf_keras``.
-        watch: the profile's.
+        context: the profile's.
 
     Attributes:
         backend: Keras's backend, once installed.
         listener: is told of steps whose batches are fetched inside the step.
     """
 
-    def __init__(self, package: str, watch: Watch) -> None:
+    def __init__(self, package: str, context: ProbeContext) -> None:
         self.backend: str | None = None
         self._model: Any = object
         self.listener: StepListener | None = None
         self._package = package
-        self._watch = watch
+        self._context = context
         self._patches = Patches()
         self._fetches_first = False
         self._waits_seen = False  # here, and not by who listens
@@ -97,11 +97,11 @@ class KerasProbe:
         fed_by = None
         kind = recognise(data) if data is not None else None
         if kind is not None:
-            watched = watch_dataset(data, self._watch)
+            watched = watch_dataset(data, self._context)
             self._releases.append(watched.release)
             fed_by = watched.fed_by
             if (fed_by.get("workers") or 0) > 1 or fed_by.get("multiprocessing"):
-                self._watch.recorder.warn(
+                self._context.recorder.warn(
                     "Waits are seen in short traces at most: Keras had made its queue of workers "
                     "before the profile began. Give the dataset to pipeprof.profile() to see them all."
                 )
@@ -121,7 +121,7 @@ class KerasProbe:
 
         @functools.wraps(original)
         def loop(model: Any, *args: Any, **kwargs: Any) -> Any:
-            if not self._watch.enter_framework_loop():
+            if not self._context.enter_framework_loop():
                 self._warn_of_others()
                 return original(model, *args, **kwargs)
             depth = len(self._running)
@@ -138,7 +138,7 @@ class KerasProbe:
                 del self._fed_by[outer_feeds:]
                 self._close_down_to(depth)
                 self._release_down_to(outer_releases)
-                self._watch.leave_framework_loop()
+                self._context.leave_framework_loop()
 
         return loop
 
@@ -146,13 +146,13 @@ class KerasProbe:
         """Keras 3 has moved some arguments of ``fit`` to the dataset."""
         moved = [name for name in _MOVED_TO_DATASET if name in given]
         if moved:
-            self._watch.recorder.warn(
+            self._context.recorder.warn(
                 f"Keras 3 takes {' and '.join(moved)} on the dataset and not here: hand them to the "
                 "dataset's super().__init__(...)."
             )
 
     def _warn_of_others(self) -> None:
-        self._watch.recorder.warn(
+        self._context.recorder.warn(
             "Several trainings ran at the same time, each in a thread: only one of them is shown."
         )
 
@@ -165,11 +165,11 @@ class KerasProbe:
             kind = recognise(data) if data is not None else None
             if kind in (None, InputKind.ITERATOR):
                 continue
-            self._watch.validating = name == "validation_data" or not loop.trains
+            self._context.validating = name == "validation_data" or not loop.trains
             try:
-                watched = watch_dataset(data, self._watch)
+                watched = watch_dataset(data, self._context)
             finally:
-                self._watch.validating = False
+                self._context.validating = False
             arguments[name] = watched.dataset
             self._releases.append(watched.release)
             if name != "validation_data":
@@ -221,7 +221,7 @@ class KerasProbe:
         if self._running and self._running[-1].loop.fetching:
             loop = self._running[-1].loop
             loop.wait(start_ns, end_ns)
-            made_ns = self._watch.origins.take(batch)
+            made_ns = self._context.origins.take(batch)
             if made_ns is not None:
                 loop.took(made_ns, end_ns)
 
@@ -257,13 +257,13 @@ class KerasProbe:
         """A probe that fails says so once, and is not asked again."""
 
         def guarded(*args: Any, **kwargs: Any) -> None:
-            if self._failed or self._watch.framework_elsewhere:
+            if self._failed or self._context.framework_elsewhere:
                 return
             try:
                 tell(*args, **kwargs)
             except Exception as error:
                 self._failed = True
-                self._watch.recorder.warn(
+                self._context.recorder.warn(
                     f"The steps could not be followed any more ({type(error).__name__}: {error}); "
                     "later ones are missing."
                 )
@@ -272,12 +272,12 @@ class KerasProbe:
 
     def _begin(self, kind: LoopKind, callbacks: Any, logs: Any = None) -> None:
         # A `fit` may have been taken hold of (`fit = model.fit`) before the profile began.
-        joined = not self._watch.in_framework and self._watch.enter_framework_loop()
+        joined = not self._context.in_framework and self._context.enter_framework_loop()
         if self._running:
             # Keras resets its metrics for an evaluation, and not for a prediction.
             self._leave_steps(self._running[-1], count=kind is not LoopKind.PREDICT)
-        fed_by = self._fed_by[-1] if self._fed_by else self._watch.given
-        loop = self._watch.loops.open(kind, fed_by=fed_by, fetches_first=self._fetches_first)
+        fed_by = self._fed_by[-1] if self._fed_by else self._context.given
+        loop = self._context.loops.open(kind, fed_by=fed_by, fetches_first=self._fetches_first)
         running = _RunningLoop(loop, callbacks, joined=joined)
         self._running.append(running)
         if self._waits_seen:
@@ -295,9 +295,9 @@ class KerasProbe:
         while len(self._running) > depth:
             running = self._running.pop()
             self._guard(self._leave_steps)(running)
-            self._watch.loops.close(running.loop)
+            self._context.loops.close(running.loop)
             if running.joined:
-                self._watch.leave_framework_loop()
+                self._context.leave_framework_loop()
 
     def _leave_steps(self, running: "_RunningLoop", *, count: bool = True) -> None:
         if count:
@@ -350,7 +350,7 @@ class KerasProbe:
         if samples is not None:
             running.loop.samples(samples)
         else:
-            self._watch.recorder.warn(
+            self._context.recorder.warn(
                 f"The samples of a {running.loop.kind.value} could not be counted: the model does "
                 "not weight its loss with the size of the batch, as Keras's own steps do."
             )
@@ -363,11 +363,11 @@ class KerasProbe:
     def _watched_batch(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def train_on_batch(model: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-            if not self._watch.by_hand():
+            if not self._context.by_hand():
                 return original(model, x, *args, **kwargs)
             start_ns = now_ns()
             result = original(model, x, *args, **kwargs)
-            self._watch.loops.hand.trained_on_batch(start_ns, now_ns(), count_samples(x))
+            self._context.loops.hand.trained_on_batch(start_ns, now_ns(), count_samples(x))
             return result
 
         return train_on_batch

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeprof.capture.probes.keras.worker_queues import MOST_READY, POOL
+from pipeprof.capture.probes.loops.hand_fetches import HandFetches
 from pipeprof.capture.probes.loops.loop_tracker import describe_input
-from pipeprof.capture.probes.loops.watch import HandFetches, Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_timing import Begun, StageSite, site_of_function
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
 from pipeprof.capture.recorder import recorder as recording
@@ -55,7 +56,7 @@ def _start_method() -> str:
     return chosen or multiprocessing.get_all_start_methods()[0]
 
 
-def watch_sequence(sequence: Any, watch: Watch) -> Callable[[], None]:
+def watch_sequence(sequence: Any, context: ProbeContext) -> Callable[[], None]:
     """Times ``sequence[i]`` from now on.
 
     Returns:
@@ -66,7 +67,7 @@ def watch_sequence(sequence: Any, watch: Watch) -> Callable[[], None]:
     """
     if is_disguised(sequence):
         return lambda: None
-    transport = Transport(sequence, watch)
+    transport = Transport(sequence, context)
     original = type(sequence)
     members = {
         "__getitem__": _timed_getitem(
@@ -200,8 +201,8 @@ def open_parcel(batch: Any, token: int, start_ns: int, sent_ns: int) -> Any:
     """Unpickles a `Parcel`: records its way and gives the batch that was in it."""
     transport = Transport.known.get(token)
     recorder = recording.current
-    if transport is not None and recorder is not None and transport.watch.on:
-        transport.watch.origins.made(batch, start_ns)
+    if transport is not None and recorder is not None and transport.context.on:
+        transport.context.origins.made(batch, start_ns)
         transport.arrived(recorder, batch, sent_ns)
     return batch
 
@@ -212,13 +213,13 @@ class Transport:
     known: dict[int, "Transport"] = {}  # noqa: RUF012 - one registry for all processes forked from here
     _tokens = itertools.count()
 
-    def __init__(self, sequence: Any, watch: Watch) -> None:
+    def __init__(self, sequence: Any, context: ProbeContext) -> None:
         self.work = _site_of(sequence)
-        self.watch = watch
-        self.fetches = HandFetches(watch, describe_sequence(sequence))
+        self.context = context
+        self.fetches = HandFetches(context, describe_sequence(sequence))
         self.token = next(self._tokens)
         self.ready_ns: deque[int] = deque(maxlen=MOST_READY)
-        self._main_pid = watch.recorder.pid
+        self._main_pid = context.recorder.pid
         self._last_ns = 0
         self._number: int | None = None
         self._restarts = 0
@@ -226,10 +227,10 @@ class Transport:
 
     def pickled(self) -> Arrival | None:
         """The sequence itself is pickled: for a worker process it is watched where it arrives."""
-        context: Any = sys.modules.get("multiprocessing.context")
-        if not self.watch.on or context is None or context.get_spawning_popen() is None:
+        starting: Any = sys.modules.get("multiprocessing.context")
+        if not self.context.on or starting is None or starting.get_spawning_popen() is None:
             return None
-        recorder = self.watch.recorder
+        recorder = self.context.recorder
         if recorder.folder is None:
             recorder.warn(
                 f"{self.work.name} ran in worker processes that were not forked; what they do is seen "
@@ -246,7 +247,7 @@ class Transport:
             return Parcel.wrap(batch, self.token, begun[-1], asker)
         self.ready_ns.append(end_ns)
         outer_ns, start_ns = begun[0], begun[-1]
-        if self.watch.on and outer_ns == OUTSIDE:  # not a part of another batch
+        if self.context.on and outer_ns == OUTSIDE:  # not a part of another batch
             if index == 0:
                 self.fetches.exhausted(start_ns)
             self.fetches.fetched(batch, start_ns, end_ns)
@@ -254,7 +255,7 @@ class Transport:
 
     def began(self, start_ns: int, end_ns: int) -> int:
         """A pass has given its first batch: the pool of workers was made for it."""
-        loop = self.watch.loops.current
+        loop = self.context.loops.current
         if loop is not None and 0 < loop.epoch_began_ns < start_ns and loop.step:
             start_ns = loop.epoch_began_ns
         self._record_restart(1, start_ns, end_ns)
@@ -262,12 +263,12 @@ class Transport:
 
     def ended(self, now: int) -> None:
         """A pass is over, and its pool of workers has been taken down."""
-        loop = self.watch.loops.current
-        if self.watch.on and self.watch.in_framework and loop is not None and self._restarts:
+        loop = self.context.loops.current
+        if self.context.on and self.context.in_framework and loop is not None and self._restarts:
             self._record_restart(0, min(loop.ended_ns, now), now)
 
     def _record_restart(self, calls: int, start_ns: int, end_ns: int) -> None:
-        recorder = self.watch.recorder
+        recorder = self.context.recorder
         if not self._restarts:
             facts = {
                 "type": "stage",

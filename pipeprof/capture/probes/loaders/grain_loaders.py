@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeprof.capture.probes.loops.loop_tracker import describe_input
-from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.timed_calls import (
     Destination,
     is_users,
@@ -52,9 +52,9 @@ def works_ahead(loader: Any) -> bool:
     return True
 
 
-def watch_parts(loader: Any, watch: Watch) -> Iterator[Callable[[], None]]:
+def watch_parts(loader: Any, context: ProbeContext) -> Iterator[Callable[[], None]]:
     """Times what grain calls of the user's; yields what takes each watch away again."""
-    to = Destination(watch.recorder.folder, _processes(loader) or None)
+    to = Destination(context.recorder.folder, _processes(loader) or None)
     for operation in getattr(loader, "_operations", ()):
         yield from _watch_transformation(operation, to, one_by_one=True)
     for node in _nodes(loader):
@@ -62,7 +62,7 @@ def watch_parts(loader: Any, watch: Watch) -> Iterator[Callable[[], None]]:
         one_by_one = any(parent.__name__ == "IterDataset" for parent in type(node).__mro__)
         source = getattr(node, "_source", None)
         if source is not None and is_users(type(source)):
-            yield time_operators(source, watch, to)
+            yield time_operators(source, context, to)
         for attribute in _FUNCTIONS:
             function = vars(node).get(attribute)
             # The default of `DataLoader` keeps the user's function one level deeper.

@@ -10,8 +10,9 @@ from types import ModuleType
 from typing import Any
 
 from pipeprof.capture.probes.loaders import grain_loaders, torch_loaders
+from pipeprof.capture.probes.loops.hand_fetches import HandFetches
 from pipeprof.capture.probes.loops.loop_tracker import describe_input
-from pipeprof.capture.probes.loops.watch import HandFetches, Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_timing import Timing, site_of_function, timed_resume
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
 from pipeprof.capture.recorder import recorder as recording
@@ -32,7 +33,7 @@ def describe_loader(loader: Any) -> dict[str, Any]:
         return describe_input(InputKind.LOADER, original_class(loader).__name__)
 
 
-def watch_loader(loader: Any, watch: Watch) -> Release:
+def watch_loader(loader: Any, context: ProbeContext) -> Release:
     """Sees the batches that are taken from a loader, and times the user's part of their making.
 
     Returns:
@@ -42,17 +43,17 @@ def watch_loader(loader: Any, watch: Watch) -> Release:
         return lambda: None
     releases = ExitStack()
     try:
-        for release in _framework(loader).watch_parts(loader, watch):
+        for release in _framework(loader).watch_parts(loader, context):
             releases.callback(release)
     except Exception as error:
-        watch.recorder.warn(
+        context.recorder.warn(
             f"The work inside {original_class(loader).__name__} is shown in part only: "
             f"it cannot be watched ({type(error).__name__}: {error})."
         )
     try:
-        releases.callback(_watch_iteration(loader, watch))
+        releases.callback(_watch_iteration(loader, context))
     except Exception as error:
-        watch.recorder.warn(
+        context.recorder.warn(
             f"The batches taken from {original_class(loader).__name__} by hand are not seen: "
             f"its class cannot be watched ({type(error).__name__}: {error})."
         )
@@ -65,9 +66,9 @@ def _framework(loader: Any) -> ModuleType:
     return torch_loaders if is_torch else grain_loaders
 
 
-def _watch_iteration(loader: Any, watch: Watch) -> Release:
+def _watch_iteration(loader: Any, context: ProbeContext) -> Release:
     original: Any = type(loader)
-    fetches = HandFetches(watch, describe_loader(loader))
+    fetches = HandFetches(context, describe_loader(loader))
     works_ahead = _framework(loader).works_ahead(loader)
     site = site_of_function(original.__iter__, StageKind.ITERABLE, original.__name__)
     timing = Timing(site, fetches)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeprof.capture.probes.loops.loop_tracker import describe_input
-from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_timing import site_of_function, timed_generator
 from pipeprof.capture.probes.python.timed_calls import Destination, time_attribute, time_operators
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
@@ -35,14 +35,14 @@ def works_ahead(loader: Any) -> bool:
     return bool(loader.num_workers > 0)
 
 
-def watch_parts(loader: Any, watch: Watch) -> Iterator[Callable[[], None]]:
+def watch_parts(loader: Any, context: ProbeContext) -> Iterator[Callable[[], None]]:
     """Times what the loader calls of the user's; yields what takes each watch away again."""
-    to = Destination(watch.recorder.folder, loader.num_workers or None)
+    to = Destination(context.recorder.folder, loader.num_workers or None)
     for dataset in _users_datasets(loader.dataset):
         if hasattr(type(dataset), "__iter__"):  # a stream has a __getitem__ too, which only refuses
             yield _watch_stream(dataset, to)
         else:
-            yield time_operators(dataset, watch, to)
+            yield time_operators(dataset, context, to)
     yield time_attribute(loader, "collate_fn", _name(loader.collate_fn), to)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeprof.capture.collector.collector import Sampler
 from pipeprof.capture.patches import ImportWatch
-from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.profiler.traced_profile import why_none, with_windows
 from pipeprof.errors import RunDamaged
 from pipeprof.recording.profile import Profile
@@ -23,7 +23,7 @@ class Tracing:
     """Takes the windows of a profile, and reads them when it is over.
 
     Args:
-        watch: the profile's.
+        context: the profile's.
         profiles: TensorBoard's folder of profile runs.
         run: name of the run.
         steps: how many steps a window has.
@@ -32,14 +32,14 @@ class Tracing:
 
     def __init__(
         self,
-        watch: Watch,
+        context: ProbeContext,
         profiles: Path,
         run: str,
         *,
         steps: int,
         backend: Callable[[], str | None],
     ) -> None:
-        self._watch = watch
+        self._context = context
         self._profiles = profiles
         self._run = run
         self._steps = steps
@@ -67,7 +67,7 @@ class Tracing:
             backend=self._other_backend(),
             loaded=self._windows is not None,
             tried=self._windows is not None and self._windows.tried > 0,
-            warmup=self._watch.warmup,
+            warmup=self._context.warmup,
         )
         return _with_warning(profile, sentence)
 
@@ -86,13 +86,13 @@ class Tracing:
         if not hasattr(sys.modules["tensorflow"], "profiler"):
             return
         probes = importlib.import_module("pipeprof.capture.probes.profiler.tensorflow_windows")
-        self._windows = self._watch.loops.marks = probes.TraceWindows(
+        self._windows = self._context.loops.marks = probes.TraceWindows(
             self._profiles,
             self._run,
             steps=self._steps,
-            warmup=self._watch.warmup,
+            warmup=self._context.warmup,
             wanted=lambda: self._other_backend() is None,
-            warn=self._watch.recorder.warn,
+            warn=self._context.recorder.warn,
         )
 
     def _other_backend(self) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_timing import StageSite, site_of_function
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised
 from pipeprof.capture.recorder import recorder as recording
@@ -136,7 +136,7 @@ def time_attribute(
     return release
 
 
-def time_operators(thing: Any, watch: Watch, to: Destination) -> Callable[[], None]:
+def time_operators(thing: Any, context: ProbeContext, to: Destination) -> Callable[[], None]:
     """Times what Python calls on an object by itself (``thing[i]``) while a profile is on.
 
     Returns:
@@ -147,7 +147,7 @@ def time_operators(thing: Any, watch: Watch, to: Destination) -> Callable[[], No
     """
     if is_disguised(thing):
         return lambda: None
-    return disguise(thing, _methods(type(thing), to), lambda: _Arrival(to) if watch.on else None)
+    return disguise(thing, _methods(type(thing), to), lambda: _Arrival(to) if context.on else None)
 
 
 @dataclass(frozen=True, slots=True)

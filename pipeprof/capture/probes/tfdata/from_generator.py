@@ -7,7 +7,7 @@ from typing import Any
 from pipeprof.capture.probes.keras.worker_queues import WorkerQueue, find_queue
 from pipeprof.capture.probes.loops.batch_origins import Feed
 from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
-from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_timing import site_of_function, timed_generator
 from pipeprof.capture.probes.tfdata.mapped_functions import TIMED_BY_PIPEPROF
 from pipeprof.capture.recorder import recorder as recording
@@ -28,8 +28,8 @@ class GeneratorTime:
     there that the training waits.
     """
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, context: ProbeContext) -> None:
+        self._context = context
         self._spent_ns = 0
         self._taken_ns = 0
         self.waits = 0
@@ -56,7 +56,7 @@ class GeneratorTime:
             head_of_line_ns: how long it waited for the next in order while a later one lay ready.
             now: when the batch had come.
         """
-        loop = self._watch.loops.current
+        loop = self._context.loops.current
         if loop is None:
             return
         write = recorder.lane().write
@@ -71,12 +71,12 @@ class GeneratorTime:
         Returns:
             Is to be told of each batch; None where elements are not that loop's batches.
         """
-        loop = self._watch.loops.current if self._watch.in_framework else None
+        loop = self._context.loops.current if self._context.in_framework else None
         fed_by = (loop.fed_by or {}).get("kind") if loop is not None else None
         if loop is None or fed_by in (None, InputKind.TF_DATA.value):
             return None
         feed = self._feeds.setdefault(loop, Feed())
-        waiting, origins = feed.begin(), self._watch.origins
+        waiting, origins = feed.begin(), self._context.origins
         return lambda batch: feed.hand(waiting, origins.take(batch))
 
     def taken(self, loop: OpenLoop, batches: int, now: int) -> None:
@@ -107,7 +107,7 @@ class GeneratorTime:
         if not callable(generator):
             return generator
         ours = str(getattr(generator, "__module__", "")).startswith(_FRAMEWORKS)
-        known = ours or generator in self._watch.timed
+        known = ours or generator in self._context.timed
         site = None if known else site_of_function(generator, StageKind.GENERATOR)
 
         @functools.wraps(generator)

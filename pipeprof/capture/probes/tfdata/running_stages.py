@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata.alignment import (
     ANOTHER_DEVICE,
     BEHIND_STRATEGY,
@@ -23,13 +23,13 @@ class PipelineStages:
     """The stages of one dataset as one kind of loop uses it, over all of its iterators.
 
     Args:
-        watch: the profile's.
+        context: the profile's.
         pipeline: the dataset as it was written.
         place: what tells the stages from those of a like dataset elsewhere.
     """
 
-    def __init__(self, watch: Watch, pipeline: Pipeline, place: str) -> None:
-        self.recorder = watch.recorder
+    def __init__(self, context: ProbeContext, pipeline: Pipeline, place: str) -> None:
+        self.recorder = context.recorder
         self.pipeline = pipeline
         self.seen = SeenStages()
         self.sizes = dict(_part_sizes(pipeline))

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.loops.loop_tracker import OpenLoop, describe_input
-from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata import from_generator as tfdata_generators
 from pipeprof.capture.probes.tfdata.alignment import Pipeline
 from pipeprof.capture.probes.tfdata.autotune_model import read_model
@@ -43,15 +43,15 @@ class TfDataProbe:
     """Reads the models of the iterators that loops take batches from.
 
     Args:
-        watch: the profile's.
+        context: the profile's.
     """
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, context: ProbeContext) -> None:
+        self._context = context
         self._patches = Patches()
         self._iterators: list[TrackedIterator] = []
         self._followed: dict[OpenLoop, FollowedLoop] = {}
-        self._generators = GeneratorTime(watch)
+        self._generators = GeneratorTime(context)
         self._iterator_classes: set[type] = set()
         self._stages: weakref.WeakKeyDictionary[Any, dict[str, PipelineStages]] = (
             weakref.WeakKeyDictionary()
@@ -116,12 +116,12 @@ class TfDataProbe:
             begins
             or followed.batches >= BATCHES_PER_READING
             or now - followed.read_ns >= rest_between_readings(now - followed.epoch_began_ns)
-            or loop.step == self._watch.warmup - 1
+            or loop.step == self._context.warmup - 1
             or at_most
         )
         if due:
             self._guarded(self._follow, loop, followed, now, at_most=at_most)
-        if followed.traced is not None and loop.step >= self._watch.warmup - 1:
+        if followed.traced is not None and loop.step >= self._context.warmup - 1:
             self._guarded(followed.traced.step_ended, loop, now)
 
     def epoch_ended(self, loop: OpenLoop) -> None:
@@ -141,9 +141,9 @@ class TfDataProbe:
             return
         self._watch_class(type(iterator))
         self._iterators = [t for t in self._iterators if t.iterator() is not None]
-        loop = self._watch.loops.current if self._watch.in_framework else None
+        loop = self._context.loops.current if self._context.in_framework else None
         tracked = TrackedIterator(dataset, iterator, loop)
-        tracked.elsewhere = self._watch.framework_elsewhere
+        tracked.elsewhere = self._context.framework_elsewhere
         self._iterators.append(tracked)
 
     def _watch_class(self, iterator_class: type) -> None:
@@ -158,7 +158,7 @@ class TfDataProbe:
         def __next__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
             if not tf.executing_eagerly():
                 return take(self)
-            if not probe._watch.by_hand():
+            if not probe._context.by_hand():
                 probe._guarded(probe._taken_in_python, self)
                 return take(self)
             probe._guarded(probe._asked_by_hand, self)
@@ -174,21 +174,21 @@ class TfDataProbe:
         self._patches.replace(iterator_class, "__next__", __next__)
 
     def _asked_by_hand(self, iterator: Any) -> None:
-        if self._watch.loops.marks is not None:
+        if self._context.loops.marks is not None:
             tracked = self._tracked(iterator)
             if tracked is not None:
-                self._watch.loops.hand.asks(tracked.source)
+                self._context.loops.hand.asks(tracked.source)
 
     def _taken_by_hand(self, iterator: Any, batch: Any, start_ns: int, end_ns: int) -> None:
-        watch = self._watch
+        context = self._context
         tracked = self._tracked(iterator)
         if tracked is None:
             return
-        shape = watch.sight.look(batch)
+        shape = context.sight.look(batch)
         fed_by = describe_input(InputKind.TF_DATA, tracked.name)
-        watch.loops.hand.fetched(tracked.source, fed_by, start_ns, end_ns, shape)
+        context.loops.hand.fetched(tracked.source, fed_by, start_ns, end_ns, shape)
         tracked.taken += 1
-        if tracked.taken in (1, watch.warmup) or tracked.is_due(end_ns):
+        if tracked.taken in (1, context.warmup) or tracked.is_due(end_ns):
             self._read(tracked, end_ns)
 
     def _taken_in_python(self, iterator: Any) -> None:
@@ -201,7 +201,7 @@ class TfDataProbe:
         tracked = self._tracked(iterator)
         if tracked is not None:
             self._read(tracked, start_ns)
-            self._watch.loops.hand.exhausted(tracked.source, start_ns)
+            self._context.loops.hand.exhausted(tracked.source, start_ns)
 
     def _tracked(self, iterator: Any) -> TrackedIterator | None:
         return next((t for t in self._iterators if t.iterator() is iterator), None)
@@ -230,7 +230,7 @@ class TfDataProbe:
             loop.waits_told_by(WaitSource.GAP_TIMES)
             followed.tell_gaps(loop, gaps[feeding], at_most=at_most)
             if followed.estimating:
-                self._watch.recorder.warn(
+                self._context.recorder.warn(
                     f"Some steps took more batches at once than tf.data remembers ({GAP_WINDOW}): "
                     "their waits are estimated from their last batches."
                 )
@@ -279,7 +279,7 @@ class TfDataProbe:
     def _tell_queue(self, loop: OpenLoop, snapshot: ModelSnapshot | None, now: int) -> None:
         ready = ready_batches(snapshot) if snapshot is not None else None
         if ready is not None:
-            recorder = self._watch.recorder
+            recorder = self._context.recorder
             facts = {"type": "gauge", "of": loop.number, "field": "queue"}
             gauge = code(Kind.GAUGE, recorder.names.number(facts))
             recorder.lane().write(gauge, now, now, 0, ready)
@@ -341,15 +341,15 @@ class TfDataProbe:
         """The stages that it shares with all iterators of its dataset in the same kind of loop."""
         dataset, place = tracked.dataset(), tracked.place()
         if dataset is None:
-            return PipelineStages(self._watch, Pipeline(output=None), place)
+            return PipelineStages(self._context, Pipeline(output=None), place)
         known = self._stages.setdefault(dataset, {})
         if place not in known:
             alike = next(iter(known.values()), None)
             pipeline = alike.pipeline if alike else describe_pipeline(dataset)
-            stages = known[place] = PipelineStages(self._watch, pipeline, place)
+            stages = known[place] = PipelineStages(self._context, pipeline, place)
             fed_by = (tracked.loop.fed_by if tracked.loop is not None else None) or {}
             if stages.distributed and fed_by.get("kind") == InputKind.TF_DATA.value:
-                self._watch.recorder.warn(
+                self._context.recorder.warn(
                     "Behind a tf.distribute strategy TensorFlow tells nothing of the pipeline's "
                     "stages: only the wait for all of them together is known."
                 )
@@ -363,7 +363,7 @@ class TfDataProbe:
             action(*args, **options)
         except Exception as error:
             self._failed = True
-            self._watch.recorder.warn(
+            self._context.recorder.warn(
                 f"tf.data could not be observed any more ({type(error).__name__}: {error}); "
                 "its waits and stages are missing from then on."
             )

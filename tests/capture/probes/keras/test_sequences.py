@@ -20,7 +20,7 @@ from pipeprof.capture.probes.keras.sequences import (
     open_parcel,
     watch_sequence,
 )
-from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.timed_subclass import disguise
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind
@@ -103,13 +103,13 @@ def unpacked_type() -> Any:
 
 
 def watched(recorder: Recorder, sequence: Any) -> Callable[[], None]:
-    return watch_sequence(sequence, Watch(recorder, warmup=5))
+    return watch_sequence(sequence, ProbeContext(recorder, warmup=5))
 
 
 def test_the_object_stays_what_it_was() -> None:
     mine = Images()
     with recording_on() as recorder:
-        result = watch_dataset(mine, Watch(recorder, warmup=5))
+        result = watch_dataset(mine, ProbeContext(recorder, warmup=5))
         assert result.dataset is mine
         assert isinstance(mine, Images)
         assert (type(mine).__name__, type(mine).__module__) == ("Images", Images.__module__)
@@ -143,13 +143,13 @@ def test_each_item_is_recorded_with_function_and_line() -> None:
 def test_a_hand_written_loop_over_the_indices_has_its_epochs_and_steps() -> None:
     mine = Images()
     with recording_on() as recorder:
-        watch = Watch(recorder, warmup=5)
-        result = watch_dataset(mine, watch)
+        context = ProbeContext(recorder, warmup=5)
+        result = watch_dataset(mine, context)
         for _ in range(2):
             for index in range(len(mine)):
                 x, _ = result.dataset[index]
                 assert x.shape
-        watch.loops.close_all()
+        context.loops.close_all()
         result.release()
     assert [step.value >> 32 for step in events(recorder, Kind.STEP)] == [0, 0, 0, 1, 1, 1]
     (loop,) = (told for told in facts_of(recorder).values() if told["type"] == "loop")
@@ -194,7 +194,7 @@ def test_slots_are_no_hindrance_and_what_is_one_is_said() -> None:
     with recording_on() as recorder:
         slotted, underived = Slotted(), Underived()
         for mine in (slotted, underived):
-            result = watch_dataset(mine, Watch(recorder, warmup=5))
+            result = watch_dataset(mine, ProbeContext(recorder, warmup=5))
             assert result.dataset[1] == 1
             result.release()
     assert type(slotted) is Slotted

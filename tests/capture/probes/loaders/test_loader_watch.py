@@ -12,7 +12,7 @@ import pytest
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.collector import RingSet
 from pipeprof.capture.probes.datasets import watch_dataset
-from pipeprof.capture.probes.loops.watch import Watch
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_timing import stage
 from pipeprof.capture.probes.python.timed_calls import (
     Destination,
@@ -155,7 +155,7 @@ class Options:
 
 def watched(recorder: Recorder, loader: Any) -> tuple[dict[str, Any], Callable[[], None]]:
     """Puts it under watch; what it is said to be, and what ends the watch."""
-    result = watch_dataset(loader, Watch(recorder, warmup=5))
+    result = watch_dataset(loader, ProbeContext(recorder, warmup=5))
     assert result.dataset is loader
     return result.fed_by, result.release
 
@@ -298,9 +298,9 @@ def test_what_reaches_a_worker_that_was_not_forked_is_timed_there(tmp_path: Path
     context: Any = multiprocessing.get_context("spawn")
     with recording_on(Recorder(tmp_path)) as recorder:
         to = Destination(tmp_path, 2)
-        watch = Watch(recorder, warmup=5)
+        context = ProbeContext(recorder, warmup=5)
         releases = [time_attribute(decode, "map", "Decode.map", to)]
-        releases.append(time_operators(source, watch, to))
+        releases.append(time_operators(source, context, to))
         with context.Pool(1) as pool:
             assert pool.apply_async(in_worker, (decode, source)).get(timeout=60) == 1
         for release in releases:

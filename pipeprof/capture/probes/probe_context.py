@@ -1,6 +1,5 @@
 """What the probes of one profile share."""
 
-import itertools
 import sys
 import threading
 from types import FrameType
@@ -8,16 +7,15 @@ from typing import Any
 from weakref import WeakSet
 
 from pipeprof.capture.probes.loops.batch_origins import BatchOrigins
-from pipeprof.capture.probes.loops.batch_shapes import BatchShape, BatchSight
+from pipeprof.capture.probes.loops.batch_shapes import BatchSight
 from pipeprof.capture.probes.loops.loop_tracker import LoopTracker
-from pipeprof.capture.probes.python.stage_timing import Fetches
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import Recorder
 
 _FRAMEWORKS = ("keras.", "tf_keras.")
 
 
-class Watch:
+class ProbeContext:
     """The recorder of a profile, the loops that are open, and the thread that trains.
 
     Attributes:
@@ -99,44 +97,3 @@ def _called_from_framework() -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-class HandFetches(Fetches):
-    """Tells the tracker of each batch that a hand-written loop takes from one object.
-
-    Args:
-        watch: the profile's.
-        fed_by: what the object is, as `pipeprof.capture.probes.loops.loop_tracker.describe_input` says it.
-    """
-
-    _sources = itertools.count(1)
-
-    def __init__(self, watch: Watch, fed_by: dict[str, Any]) -> None:
-        self._watch = watch
-        self._fed_by = fed_by
-        self._source = -next(self._sources)  # never the `id` of anything
-        self._validates = watch.validating
-
-    def asks(self) -> None:
-        """A batch will be taken."""
-        if self._watch.loops.marks is not None and self._watch.by_hand():
-            self._watch.loops.hand.asks(self._source)
-
-    def fetched(self, item: Any, start_ns: int, end_ns: int) -> None:
-        """A batch was taken; whether by hand is seen from where."""
-        watch = self._watch
-        if watch.by_hand():
-            shape = watch.sight.look(item)
-            watch.loops.hand.fetched(self._source, self._fed_by, start_ns, end_ns, shape)
-        elif watch.on:
-            watch.origins.made(item, start_ns)
-            self.note(item)
-
-    def note(self, item: Any) -> BatchShape | None:
-        """A batch goes to a framework's loop; gives its shape, None when it has no arrays."""
-        return self._watch.sight.note(item, validation=self._validates)
-
-    def exhausted(self, start_ns: int) -> None:
-        """There was no more."""
-        if self._watch.by_hand():
-            self._watch.loops.hand.exhausted(self._source, start_ns)

@@ -1,0 +1,49 @@
+"""The batches that a hand-written loop takes from one object, reported to the loop tracker."""
+
+import itertools
+from typing import Any
+
+from pipeprof.capture.probes.loops.batch_shapes import BatchShape
+from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.capture.probes.python.stage_timing import Fetches
+
+
+class HandFetches(Fetches):
+    """Reports each batch that a hand-written loop takes from one object to the loop tracker.
+
+    Args:
+        context: the profile's.
+        fed_by: what the object is, as `pipeprof.capture.probes.loops.loop_tracker.describe_input` says it.
+    """
+
+    _sources = itertools.count(1)
+
+    def __init__(self, context: ProbeContext, fed_by: dict[str, Any]) -> None:
+        self._context = context
+        self._fed_by = fed_by
+        self._source = -next(self._sources)  # never the `id` of anything
+        self._validates = context.validating
+
+    def asks(self) -> None:
+        """A batch will be taken."""
+        if self._context.loops.marks is not None and self._context.by_hand():
+            self._context.loops.hand.asks(self._source)
+
+    def fetched(self, item: Any, start_ns: int, end_ns: int) -> None:
+        """A batch was taken; whether by hand is seen from where."""
+        context = self._context
+        if context.by_hand():
+            shape = context.sight.look(item)
+            context.loops.hand.fetched(self._source, self._fed_by, start_ns, end_ns, shape)
+        elif context.on:
+            context.origins.made(item, start_ns)
+            self.note(item)
+
+    def note(self, item: Any) -> BatchShape | None:
+        """A batch goes to a framework's loop; gives its shape, None when it has no arrays."""
+        return self._context.sight.note(item, validation=self._validates)
+
+    def exhausted(self, start_ns: int) -> None:
+        """There was no more."""
+        if self._context.by_hand():
+            self._context.loops.hand.exhausted(self._source, start_ns)
