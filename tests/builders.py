@@ -36,6 +36,7 @@ from pipeprof.analysis.findings import (
     TunedKind,
     Verified,
 )
+from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins
 from pipeprof.clock import WallAnchor
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device, DeviceSteps, TraceWindow
@@ -44,7 +45,7 @@ from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import UNKNOWN_NS, Input, InputKind, Loop, LoopKind, Steps, WaitSource
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import Overhead, RunInfo
-from pipeprof.recording.series import Binned, BinnedSums, Gauge, Histogram, HistogramBins, IntArray
+from pipeprof.recording.series import Binned, Gauge, Histogram, IntArray
 from pipeprof.recording.source_code import Location, StackSamples
 from pipeprof.recording.span import SpanKind, Spans
 from pipeprof.recording.stage import Stage, StageKind

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeprof.capture.collector.growing_series import BinnedSums
 from pipeprof.capture.collector.nesting import Parents, infer_parents
 from pipeprof.capture.collector.span_windows import KIND_INDEX, SpanWindows
 from pipeprof.capture.collector.subjects import SignatureCount, StackCount, Subjects
@@ -22,7 +23,7 @@ from pipeprof.recording.lane import LANE_CPU_CHANNELS, Cpu, GilSamples, Lane, Ro
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import Overhead, RunInfo
-from pipeprof.recording.series import BinnedSums, BoolArray, Gauge, IntArray
+from pipeprof.recording.series import BoolArray, Gauge, IntArray
 from pipeprof.recording.source_code import CodeLine, Location, StackSamples
 from pipeprof.recording.span import SpanKind
 from pipeprof.recording.stage import STAGE_CHANNELS, Stage, StageKind

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeprof.capture.collector.accumulator import Accumulator
+from pipeprof.capture.collector.growing_series import BinnedSums, GaugeBins
 from pipeprof.capture.collector.loop_sums import LoopSums
 from pipeprof.capture.collector.span_windows import KeptSpans, SpanWindows
 from pipeprof.capture.collector.subjects import (
@@ -20,7 +21,7 @@ from pipeprof.recording.intervals import no_intervals
 from pipeprof.recording.lane import LANE_CPU_CHANNELS, Role
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.run_info import Overhead, RunInfo
-from pipeprof.recording.series import Binned, BinnedSums, Gauge, GaugeBins, IntArray
+from pipeprof.recording.series import Binned, Gauge, IntArray
 from pipeprof.recording.stage import STAGE_CHANNELS
 
 Facts = Mapping[str, Any]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins, LatestRows
 from pipeprof.recording.intervals import in_order, intersection, near, no_intervals, time_inside
 from pipeprof.recording.loop import (
     INPUT_CHANNELS,
@@ -22,14 +23,7 @@ from pipeprof.recording.loop import (
     Steps,
     WaitSource,
 )
-from pipeprof.recording.series import (
-    BinnedSums,
-    BoolArray,
-    Gauge,
-    HistogramBins,
-    IntArray,
-    LatestRows,
-)
+from pipeprof.recording.series import BoolArray, Gauge, IntArray
 
 FIRST = 2048
 LAST = 2048

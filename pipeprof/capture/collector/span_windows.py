@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.recording.series import BoolArray, IntArray, LatestRows
+from pipeprof.capture.collector.growing_series import LatestRows
+from pipeprof.recording.series import BoolArray, IntArray
 from pipeprof.recording.span import SpanKind, Spans
 
 FIRST = 6_000

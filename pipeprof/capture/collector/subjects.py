@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeprof.capture.collector.growing_series import GaugeBins
 from pipeprof.capture.collector.loop_sums import LoopSums
 from pipeprof.capture.collector.nesting import is_above
 from pipeprof.capture.recorder.name_log import FURTHER, MOST_OF_A_TYPE, Facts, further_warning
@@ -19,7 +20,7 @@ from pipeprof.capture.recorder.recorder import WORKER_PROCESS
 from pipeprof.recording.lane import Role
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import LoopKind
-from pipeprof.recording.series import GaugeBins, IntArray
+from pipeprof.recording.series import IntArray
 from pipeprof.recording.stage import StageKind, no_starts
 
 # Passes over the data whose beginnings are kept of each stage.

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pipeprof.capture.collector import loop_sums as steps
 from pipeprof.capture.collector import span_windows as windows
+from pipeprof.capture.collector.growing_series import BINS
 from pipeprof.capture.collector.subjects import FIRST_STARTS, LAST_STARTS
 from pipeprof.capture.recorder.records import Kind
-from pipeprof.recording import series
 from pipeprof.recording.lane import GilSamples, Role
 from pipeprof.recording.loop import InputKind, Loop, LoopKind, WaitSource
 from pipeprof.recording.profile import Profile
@@ -488,7 +488,7 @@ def test_a_million_events_need_no_more_memory_than_the_bounds_say():
     assert len(loop.steps) == steps.FIRST + steps.LAST
     many_windows = 10 * windows.BETWEEN
     assert len(long.spans) <= windows.FIRST + windows.LAST + many_windows
-    assert len(loop.over_time.sums) <= series.BINS
+    assert len(loop.over_time.sums) <= BINS
     assert sizes(long) - sizes(short) < 2_000_000
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeprof.capture.collector.growing_series import BinnedSums
 from pipeprof.errors import RunDamaged
 from pipeprof.recording.devices import Device, DeviceSteps, TraceWindow
 from pipeprof.recording.intervals import joined, time_inside
 from pipeprof.recording.lane import Lane, Role
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
-from pipeprof.recording.series import BinnedSums, IntArray
+from pipeprof.recording.series import IntArray
 from pipeprof.recording.span import SpanKind, Spans
 from pipeprof.xspace.trace_reader import Trace, TracedDevice, read_trace
 

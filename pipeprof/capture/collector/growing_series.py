@@ -1,0 +1,234 @@
+"""Collects numbers over time and over magnitude in bounded memory.
+
+Everything that grows with the length of a run is kept in one of these: sums in time bins whose
+width doubles when the run outgrows them, and histograms in logarithmic bins. Adding costs the same
+at the first event and at the billionth. They know nothing of what the numbers mean.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeprof.recording.series import (
+    HISTOGRAM_BINS,
+    STEPS_PER_OCTAVE,
+    Binned,
+    Gauge,
+    Histogram,
+    IntArray,
+)
+
+BINS = 512
+FIRST_WIDTH_NS = 4_000_000
+MOST_PIECES = 64
+
+_LOWEST, _HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
+
+class BinnedSums:
+    """Collects a `Binned`, or several at once, one a row.
+
+    There are `BINS` bins, which double in width whenever time runs past the last.
+    """
+
+    def __init__(self, channels: int, start_ns: int, rows: int = 1) -> None:
+        self.start_ns = start_ns
+        self.width_ns = FIRST_WIDTH_NS
+        self._sums: IntArray = np.zeros((rows, BINS, channels), np.int64)
+        self._used: IntArray = np.zeros(rows, np.int64)
+
+    @classmethod
+    def resume(cls, channels: int, start_ns: int, rows: Sequence[Binned]) -> "BinnedSums":
+        """Goes on where stored ones ended.
+
+        Raises:
+            ValueError: they are not of one collection, or of none.
+        """
+        sums = cls(channels, start_ns, len(rows))
+        for row, binned in enumerate(rows):
+            if binned.width_ns < 1 or (row and binned.width_ns != sums.width_ns):
+                raise ValueError(f"bins {binned.width_ns} ns wide")
+            sums.width_ns = binned.width_ns
+            sums._used[row] = len(binned.sums)
+            sums._sums[row, : len(binned.sums)] = binned.sums
+        return sums
+
+    def grow(self, rows: int) -> None:
+        """Makes room for so many rows in all."""
+        more = rows - len(self._sums)
+        if more > 0:
+            self._sums = np.concatenate(
+                [self._sums, np.zeros((more, *self._sums.shape[1:]), np.int64)]
+            )
+            self._used = np.concatenate([self._used, np.zeros(more, np.int64)])
+
+    def add(self, times_ns: IntArray, values: IntArray, rows: IntArray | int = 0) -> None:
+        """Adds ``values`` (n, channels) at ``times_ns`` (n) to ``rows`` (n)."""
+        if not len(times_ns):
+            return
+        latest = int(times_ns.max())
+        while latest >= self.start_ns + BINS * self.width_ns:
+            self._double()
+        index = np.maximum((times_ns - self.start_ns) // self.width_ns, 0)
+        bins = self._sums.reshape(-1, self._sums.shape[2])
+        np.add.at(bins, rows * BINS + index, values)
+        np.maximum.at(self._used, np.broadcast_to(rows, index.shape), index + 1)
+
+    def spread(
+        self, start_ns: IntArray, end_ns: IntArray, values: IntArray, rows: IntArray | int = 0
+    ) -> None:
+        """Adds what came about evenly from ``start_ns`` to ``end_ns`` to all bins between.
+
+        It is cut into as many equal pieces as it covers bins, each of which lies where its middle is.
+        """
+        length = end_ns - start_ns
+        pieces = np.maximum(np.minimum(length // self.width_ns + 1, MOST_PIECES), 1)
+        if not (pieces > 1).any():
+            self.add(start_ns + length // 2, values, rows)
+            return
+        of_row = np.repeat(np.arange(len(pieces)), pieces)
+        piece = np.arange(len(of_row)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        of = pieces[of_row]
+        times = start_ns[of_row] + length[of_row] * (2 * piece + 1) // (2 * of)
+        whole, part, count = values[of_row], piece[:, None], of[:, None]
+        shares = whole * (part + 1) // count - whole * part // count
+        self.add(times, shares, rows if isinstance(rows, int) else rows[of_row])
+
+    def freeze(self, row: int = 0) -> Binned:
+        """What has been added to a row so far."""
+        used = self._sums[row, : self._used[row]]
+        return Binned(start_ns=self.start_ns, width_ns=self.width_ns, sums=used.copy())
+
+    def _double(self) -> None:
+        rows, _, channels = self._sums.shape
+        pairs = self._sums.reshape(rows, BINS // 2, 2, channels).sum(axis=2)
+        self._sums = np.concatenate([pairs, np.zeros_like(pairs)], axis=1)
+        self._used = (self._used + 1) // 2
+        self.width_ns *= 2
+
+
+class LatestRows:
+    """The latest rows of a table that grows without end.
+
+    Args:
+        most: how many of them stay.
+        columns: how many numbers each has.
+    """
+
+    def __init__(self, most: int, columns: int) -> None:
+        self._most = most
+        self._table: IntArray = np.empty((0, columns), np.int64)
+        self._end = 0
+
+    def add(self, rows: IntArray) -> None:
+        """Adds rows behind the others."""
+        rows = rows[-self._most :]
+        if self._end + len(rows) > len(self._table):
+            kept = self.rows()
+            self._table = np.empty((2 * (len(kept) + len(rows)), kept.shape[1]), np.int64)
+            self._table[: len(kept)] = kept
+            self._end = len(kept)
+        self._table[self._end : self._end + len(rows)] = rows
+        self._end += len(rows)
+
+    def rows(self) -> IntArray:
+        """Those that stayed, the oldest first; they do not change any more."""
+        return self._table[max(self._end - self._most, 0) : self._end]
+
+
+class GaugeBins:
+    """Collects a `Gauge` in bounded memory, like `BinnedSums`."""
+
+    def __init__(self, start_ns: int) -> None:
+        self._bins = BinnedSums(3, start_ns)
+        self._lows: IntArray = np.full(BINS, _HIGHEST, np.int64)
+        self._highs: IntArray = np.full(BINS, _LOWEST, np.int64)
+        self._last: int | None = None
+
+    @classmethod
+    def resume(cls, gauge: Gauge) -> "GaugeBins":
+        """Goes on where a stored one ended.
+
+        Raises:
+            ValueError: it is none.
+        """
+        bins = cls(gauge.start_ns)
+        stored = Binned(
+            start_ns=gauge.start_ns,
+            width_ns=gauge.width_ns,
+            sums=np.stack([gauge.counts, gauge.sums, gauge.zeros], axis=1),
+        )
+        bins._bins = BinnedSums.resume(3, gauge.start_ns, [stored])
+        bins._lows[: len(gauge.lows)] = gauge.lows
+        bins._highs[: len(gauge.highs)] = gauge.highs
+        bins._last = gauge.last
+        return bins
+
+    def add(self, times_ns: IntArray, levels: IntArray) -> None:
+        """Adds readings, in the order of time."""
+        if not len(times_ns):
+            return
+        width = self._bins.width_ns
+        zeros = (levels == 0).astype(np.int64)
+        self._bins.add(times_ns, np.stack([np.ones_like(levels), levels, zeros], axis=1))
+        while width < self._bins.width_ns:
+            self._lows = _widened(self._lows, np.minimum, _HIGHEST)
+            self._highs = _widened(self._highs, np.maximum, _LOWEST)
+            width *= 2
+        index = np.maximum((times_ns - self._bins.start_ns) // width, 0)
+        np.minimum.at(self._lows, index, levels)
+        np.maximum.at(self._highs, index, levels)
+        self._last = int(levels[-1])
+
+    def freeze(self) -> Gauge:
+        """What has been added so far."""
+        bins = self._bins.freeze()
+        counts, sums, zeros = bins.sums.T.copy()
+        return Gauge(
+            start_ns=bins.start_ns,
+            width_ns=bins.width_ns,
+            counts=counts,
+            sums=sums,
+            zeros=zeros,
+            lows=self._lows[: len(counts)].copy(),
+            highs=self._highs[: len(counts)].copy(),
+            last=self._last,
+        )
+
+
+class HistogramBins:
+    """Collects a `Histogram`."""
+
+    def __init__(self) -> None:
+        self._counts: IntArray = np.zeros(HISTOGRAM_BINS, np.int64)
+        self._sum_ns = 0
+
+    @classmethod
+    def resume(cls, histogram: Histogram) -> "HistogramBins":
+        """Goes on where a stored one ended."""
+        bins = cls()
+        bins._counts[: len(histogram.counts)] = histogram.counts
+        bins._sum_ns = histogram.sum_ns
+        return bins
+
+    def add(self, durations_ns: IntArray) -> None:
+        """Adds durations; negative ones count as 0."""
+        clipped = np.maximum(durations_ns, 0)
+        np.add.at(self._counts, _bin_index(clipped), 1)
+        self._sum_ns += int(clipped.sum())
+
+    def freeze(self) -> Histogram:
+        """What has been added so far."""
+        used = int(np.flatnonzero(self._counts)[-1]) + 1 if self._counts.any() else 0
+        return Histogram(counts=self._counts[:used].copy(), sum_ns=self._sum_ns)
+
+
+def _widened(levels: IntArray, combine: np.ufunc, empty: int) -> IntArray:
+    pairs = combine(levels[0::2], levels[1::2])
+    return np.concatenate([pairs, np.full(BINS // 2, empty, np.int64)])
+
+
+def _bin_index(durations_ns: IntArray) -> IntArray:
+    octaves = np.log2(durations_ns.astype(np.float64) / STEPS_PER_OCTAVE + 1.0)
+    index: IntArray = (octaves * STEPS_PER_OCTAVE).astype(np.int64)
+    return np.minimum(index, HISTOGRAM_BINS - 1)
