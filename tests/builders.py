@@ -15,27 +15,30 @@ import numpy as np
 
 from pipeprof.analysis.findings import (
     Advice,
-    AutotuneFinding,
     Bottleneck,
-    Bound,
-    Cause,
-    CpuFinding,
     DeliveryFinding,
     Diagnosis,
-    EpochStart,
     Findings,
     HotLine,
-    InputFinding,
-    LaneFinding,
     LoopFinding,
-    OverheadFinding,
-    ResourceFinding,
     Spread,
     StageFinding,
-    Tuned,
-    TunedKind,
     Verified,
 )
+from pipeprof.analysis.input_findings import (
+    AutotuneFinding,
+    EpochStart,
+    InputFinding,
+    Tuned,
+    TunedKind,
+)
+from pipeprof.analysis.machine_findings import (
+    CpuFinding,
+    LaneFinding,
+    OverheadFinding,
+    ResourceFinding,
+)
+from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins
 from pipeprof.clock import WallAnchor
 from pipeprof.recording.batch_signature import Signature

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import Bound, Findings
+from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.runs.run_folder import find_run, read_run
 from pipeprof.surfaces.as_json import to_dict
 from pipeprof.surfaces.terminal import render_report

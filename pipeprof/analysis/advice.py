@@ -12,8 +12,9 @@ from pipeprof.analysis.bottleneck import beneath, predict_step_ms, sharing_with
 from pipeprof.analysis.case import Case, cpu_work_ms
 from pipeprof.analysis.causes import BLOCKING_BELOW
 from pipeprof.analysis.costs import Use
-from pipeprof.analysis.findings import Advice, Cause
+from pipeprof.analysis.findings import Advice
 from pipeprof.analysis.placement import WORKERS_KEY, Place
+from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.stage import Stage, StageKind

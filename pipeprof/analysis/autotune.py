@@ -11,7 +11,8 @@ from pipeprof.analysis.case import Case
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.counted_time import stretches
 from pipeprof.analysis.evidence import percent
-from pipeprof.analysis.findings import AutotuneFinding, Cause, Tuned, TunedKind
+from pipeprof.analysis.input_findings import AutotuneFinding, Tuned, TunedKind
+from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.recording.level_names import Level, TfDataLevel
 from pipeprof.recording.loop import LOOP_CHANNELS, InputKind, Loop
 from pipeprof.recording.profile import Profile

@@ -2,7 +2,7 @@
 
 import math
 
-from pipeprof.analysis.findings import Bound
+from pipeprof.analysis.verdict_kinds import Bound
 
 # XProf's borders of the wait ratio: from the first a loop is input-bound, under the second
 # compute-bound.

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pipeprof.analysis.causes import GIL_FROM, GIL_TO, Setting, load_beside_training
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.counted_time import Window
-from pipeprof.analysis.findings import Bound, Cause, CpuFinding, InputFinding
+from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.analysis.lane_use import cpu_apart_from_functions
+from pipeprof.analysis.machine_findings import CpuFinding
 from pipeprof.analysis.step_statistics import LoopTimes
+from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from pipeprof.analysis.costs import Use
-from pipeprof.analysis.findings import Cause, CpuFinding
+from pipeprof.analysis.machine_findings import CpuFinding
 from pipeprof.analysis.placement import WORKERS_KEY
+from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.recording.lane import Lane, Role
 from pipeprof.recording.stage import StageKind
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipeprof.analysis.counted_time import Window
-from pipeprof.analysis.findings import DeviceFinding, DeviceSource
+from pipeprof.analysis.machine_findings import DeviceFinding, DeviceSource
 from pipeprof.recording.devices import Device, DeviceSteps
 from pipeprof.recording.level_names import MILLION, DeviceLevel
 from pipeprof.recording.profile import Profile

@@ -9,13 +9,9 @@ from pipeprof.analysis.case import Case, Seen
 from pipeprof.analysis.causes import find_cause
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.evidence import find_evidence
-from pipeprof.analysis.findings import (
-    Bottleneck,
-    Bound,
-    Cause,
-    Diagnosis,
-)
+from pipeprof.analysis.findings import Bottleneck, Diagnosis
 from pipeprof.analysis.step_statistics import LoopTimes
+from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.recording.run_info import Overhead
 from pipeprof.recording.stage import StageKind

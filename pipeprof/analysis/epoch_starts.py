@@ -11,7 +11,7 @@ from statistics import median_low
 
 import numpy as np
 
-from pipeprof.analysis.findings import EpochStart, StartCause
+from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.analysis.placement import runs_ahead
 from pipeprof.analysis.step_statistics import MS
 from pipeprof.recording.loop import Loop, WaitSource

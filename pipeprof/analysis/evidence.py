@@ -9,10 +9,10 @@ from pipeprof.analysis.causes import CROWDED_FROM, gil_held, known_cpu_ratio
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.device_use import has_accelerator
 from pipeprof.analysis.epoch_starts import usual_reason
-from pipeprof.analysis.findings import Bound, Cause
 from pipeprof.analysis.lane_use import SATURATED_FROM, THROTTLED_FROM, resource_finding
 from pipeprof.analysis.placement import WORKERS_KEY, trains_on
 from pipeprof.analysis.traced_waits import Contradiction, contradicting_waits
+from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.lane import Lane, Role
 from pipeprof.recording.loop import WaitSource
 from pipeprof.recording.span import SpanKind

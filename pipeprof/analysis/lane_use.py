@@ -2,7 +2,12 @@
 
 from pipeprof.analysis.counted_time import Window
 from pipeprof.analysis.device_use import device_findings
-from pipeprof.analysis.findings import CpuFinding, LaneFinding, OverheadFinding, ResourceFinding
+from pipeprof.analysis.machine_findings import (
+    CpuFinding,
+    LaneFinding,
+    OverheadFinding,
+    ResourceFinding,
+)
 from pipeprof.recording.lane import COLLECTOR_THREAD, Cpu, Lane, Role
 from pipeprof.recording.level_names import MILLION, Level
 from pipeprof.recording.loop import Loop

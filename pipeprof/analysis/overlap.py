@@ -5,7 +5,7 @@ from collections import Counter
 from pipeprof.analysis.costs import Use
 from pipeprof.analysis.counted_time import Window
 from pipeprof.analysis.epoch_starts import epoch_starts
-from pipeprof.analysis.findings import InputFinding
+from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.analysis.placement import by_work, trains_on
 from pipeprof.analysis.step_statistics import MS, LoopTimes
 from pipeprof.recording.loop import InputKind, Loop

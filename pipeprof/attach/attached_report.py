@@ -7,9 +7,10 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from pipeprof.analysis.findings import Bound
+from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.attach.attached_verdict import GlimpseFindings, ThreadFinding
-from pipeprof.report.numbers import VERDICTS, clean, count, percent
+from pipeprof.report.numbers import count, percent
+from pipeprof.report.plain_text import clean
 from pipeprof.report.sentences import sentence
 from pipeprof.report.text_layout import (
     GAP,
@@ -25,6 +26,7 @@ from pipeprof.report.text_layout import (
     shorten_location,
     shown,
 )
+from pipeprof.report.verdict_names import VERDICTS
 
 LEAST_WIDTH = 40
 

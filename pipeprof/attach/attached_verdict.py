@@ -12,9 +12,10 @@ from enum import Enum
 from pipeprof.analysis.bounds import COMPUTE_BELOW, bound_by_wait, wait_percent
 from pipeprof.analysis.causes import BLOCKING_BELOW, CROWDED_FROM
 from pipeprof.analysis.evidence import percent
-from pipeprof.analysis.findings import Bound, HotLine
+from pipeprof.analysis.findings import HotLine
 from pipeprof.analysis.hot_lines import LEAST_SAMPLES
 from pipeprof.analysis.lane_use import SATURATED_FROM
+from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.attach.observation import Glimpse, ThreadSeen
 from pipeprof.attach.thread_activity import (
     Doing,

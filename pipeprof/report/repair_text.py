@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeprof.report.numbers import clean, count
+from pipeprof.report.numbers import count
+from pipeprof.report.plain_text import clean
 from pipeprof.xspace.step_repair import Outcome, Repaired
 
 

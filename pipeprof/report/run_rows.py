@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from pipeprof.analysis.bounds import wait_percent
 from pipeprof.analysis.findings import LoopFinding
-from pipeprof.report.numbers import duration, input_place, rate
+from pipeprof.report.numbers import duration, rate
 from pipeprof.report.sentences import overlap
+from pipeprof.report.stage_labels import input_place
 
 
 def _step(main: LoopFinding) -> str | None:

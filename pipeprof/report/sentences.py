@@ -9,40 +9,21 @@ from collections.abc import Iterator, Sequence
 from pipeprof.analysis.autotune import say_tuned
 from pipeprof.analysis.bounds import bound_by_wait, wait_percent
 from pipeprof.analysis.epoch_starts import say_starts
-from pipeprof.analysis.findings import (
-    Advice,
-    AutotuneFinding,
-    Bottleneck,
-    Bound,
-    Cause,
-    DeviceFinding,
-    Diagnosis,
-    Findings,
-    HotLine,
-    InputFinding,
-    LoopFinding,
-)
+from pipeprof.analysis.findings import Advice, Bottleneck, Diagnosis, Findings, HotLine, LoopFinding
+from pipeprof.analysis.input_findings import AutotuneFinding, InputFinding
+from pipeprof.analysis.machine_findings import DeviceFinding
+from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.loop import Loop, LoopKind
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import RunInfo
 from pipeprof.recording.stage import StageKind
-from pipeprof.report.numbers import (
-    CAUSES,
-    SOURCES,
-    VERDICTS,
-    caveats,
-    clean,
-    count,
-    duration,
-    failure,
-    input_place,
-    parts,
-    percent,
-    rate,
-    times,
-)
+from pipeprof.report.numbers import count, duration, parts, percent, rate, times
+from pipeprof.report.plain_text import clean
+from pipeprof.report.run_facts import caveats, failure
+from pipeprof.report.stage_labels import input_place
 from pipeprof.report.text_layout import shorten, shown
+from pipeprof.report.verdict_names import CAUSES, SOURCES, VERDICTS
 
 _SENTENCE_WIDTH = 400
 

@@ -8,16 +8,8 @@ from rich.text import Text
 
 from pipeprof.analysis.findings import Bottleneck, StageFinding
 from pipeprof.recording.stage import Stage
-from pipeprof.report.numbers import (
-    added_by,
-    as_it_runs,
-    count,
-    duration,
-    percent,
-    ran_on,
-    where,
-    worth_a_row,
-)
+from pipeprof.report.numbers import count, duration, percent
+from pipeprof.report.stage_labels import added_by, as_it_runs, ran_on, where, worth_a_row
 from pipeprof.report.text_layout import (
     INDENT,
     MISSING,

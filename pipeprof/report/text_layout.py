@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipeprof.report.numbers import clean
+from pipeprof.report.plain_text import clean
 
 INDENT = 2
 GAP = 2

@@ -10,29 +10,27 @@ from typing import Any
 
 from pipeprof.analysis.findings import (
     Advice,
-    AutotuneFinding,
     Bottleneck,
-    Bound,
-    Cause,
-    CpuFinding,
     DeliveryFinding,
-    DeviceFinding,
     Diagnosis,
-    EpochStart,
     Findings,
     HotLine,
-    InputFinding,
-    LaneFinding,
     LoopFinding,
-    OverheadFinding,
-    ResourceFinding,
     Spread,
     StageFinding,
-    Tuned,
 )
+from pipeprof.analysis.input_findings import AutotuneFinding, EpochStart, InputFinding, Tuned
+from pipeprof.analysis.machine_findings import (
+    CpuFinding,
+    DeviceFinding,
+    LaneFinding,
+    OverheadFinding,
+    ResourceFinding,
+)
+from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.run_info import RunInfo
-from pipeprof.report.numbers import caveats, started
+from pipeprof.report.run_facts import caveats, started
 
 FORMAT = 1
 

@@ -9,9 +9,10 @@ from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.recent import Recent
 from pipeprof.recording.lane import Role
 from pipeprof.recording.loop import Loop
-from pipeprof.report.numbers import CAUSES, VERDICTS, count, duration, parts
+from pipeprof.report.numbers import count, duration, parts
 from pipeprof.report.sentences import kind_of, waiting
 from pipeprof.report.text_layout import shorten, shown
+from pipeprof.report.verdict_names import CAUSES, VERDICTS
 
 LINES = 4
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipeprof.analysis.findings import Findings, LaneFinding, OverheadFinding
+from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.machine_findings import LaneFinding, OverheadFinding
 from pipeprof.report.figures.figure import Figure
-from pipeprof.report.numbers import clean, count, percent, size, started
+from pipeprof.report.numbers import count, percent, size
+from pipeprof.report.plain_text import clean
+from pipeprof.report.run_facts import started
 from pipeprof.report.sentences import (
     devices,
     how_measured,

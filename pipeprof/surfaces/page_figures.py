@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from pipeprof.report.figures.figure import Figure, View
-from pipeprof.report.numbers import clean
+from pipeprof.report.plain_text import clean
 from pipeprof.surfaces.markup import Markup, element, joined
 
 

@@ -3,25 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.bounds import wait_percent
-from pipeprof.analysis.findings import (
-    Advice,
-    Bound,
-    Cause,
-    Diagnosis,
-    Findings,
-    LoopFinding,
-)
+from pipeprof.analysis.findings import Advice, Diagnosis, Findings, LoopFinding
+from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.report.figures.figure import Figure
-from pipeprof.report.numbers import (
-    VERDICTS,
-    clean,
-    count,
-    duration,
-    percent,
-    printable,
-    rate,
-    times,
-)
+from pipeprof.report.numbers import count, duration, percent, rate, times
+from pipeprof.report.plain_text import clean, printable
 from pipeprof.report.run_rows import RUN_ROWS
 from pipeprof.report.sentences import (
     advised,
@@ -32,6 +18,7 @@ from pipeprof.report.sentences import (
     troubles,
     waiting,
 )
+from pipeprof.report.verdict_names import VERDICTS
 from pipeprof.surfaces.markup import Markup, element, joined
 from pipeprof.surfaces.page_details import details
 from pipeprof.surfaces.page_figures import figure_places, table

@@ -9,15 +9,11 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from pipeprof.analysis.findings import (
-    Advice,
-    AutotuneFinding,
-    Bound,
-    Diagnosis,
-    Findings,
-    LoopFinding,
-)
-from pipeprof.report.numbers import VERDICTS, clean, count, percent, printable
+from pipeprof.analysis.findings import Advice, Diagnosis, Findings, LoopFinding
+from pipeprof.analysis.input_findings import AutotuneFinding
+from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.report.numbers import count, percent
+from pipeprof.report.plain_text import clean, printable
 from pipeprof.report.run_rows import RUN_ROWS
 from pipeprof.report.sentences import (
     advised,
@@ -52,6 +48,7 @@ from pipeprof.report.text_layout import (
     shorten_location,
     shown,
 )
+from pipeprof.report.verdict_names import VERDICTS
 
 LEAST_WIDTH = 40
 

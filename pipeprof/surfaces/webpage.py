@@ -10,7 +10,7 @@ from pipeprof.errors import UsageError
 from pipeprof.report.figures.figure import to_plain
 from pipeprof.report.figures.of_run import figures_of
 from pipeprof.report.figures.theme import TEMPLATES
-from pipeprof.report.numbers import clean
+from pipeprof.report.plain_text import clean
 from pipeprof.surfaces.markup import Markup, element, joined, json_text
 from pipeprof.surfaces.page_report import report_body
 

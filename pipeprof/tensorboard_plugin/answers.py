@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import Bound, Findings
+from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.errors import PipeprofError, UsageError
 from pipeprof.report.figures.comparison import MOST_RUNS, comparison_figures
 from pipeprof.report.figures.figure import to_plain
 from pipeprof.report.figures.of_run import figures_of
 from pipeprof.report.figures.theme import TEMPLATES
-from pipeprof.report.numbers import VERDICTS, duration
+from pipeprof.report.numbers import duration
 from pipeprof.report.sentences import traced_steps
+from pipeprof.report.verdict_names import VERDICTS
 from pipeprof.runs.run_folder import read_run
 from pipeprof.surfaces.page_report import comparison_body, message, report_body
 from pipeprof.tensorboard_plugin.library import Library, Shelved

@@ -9,7 +9,7 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.autotune import say_tuned, steps_ended
-from pipeprof.analysis.findings import AutotuneFinding
+from pipeprof.analysis.input_findings import AutotuneFinding
 from pipeprof.recording.lane import Cpu
 from pipeprof.recording.level_names import Level, TfDataLevel
 from pipeprof.recording.loop import Input, InputKind, Loop, WaitSource

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof.analysis.bounds import bound_by_wait, wait_percent
-from pipeprof.analysis.findings import Bound
+from pipeprof.analysis.verdict_kinds import Bound
 
 
 @pytest.mark.parametrize(

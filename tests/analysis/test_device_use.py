@@ -3,7 +3,7 @@
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import DeviceSource
+from pipeprof.analysis.machine_findings import DeviceSource
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import WaitSource
 from tests.builders import (

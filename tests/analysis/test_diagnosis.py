@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import Bound, Cause, Diagnosis
+from pipeprof.analysis.findings import Diagnosis
+from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.lane import COLLECTOR_THREAD, Cpu, GilSamples, Lane, Role
 from pipeprof.recording.level_names import Level
 from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pipeprof.analysis.epoch_starts import epoch_starts, say_starts
-from pipeprof.analysis.findings import EpochStart, StartCause
+from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.recording.stage import Stage, StageKind
 from tests.builders import DECODE, MS, loop, profile, stage

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import InputFinding
+from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.recording.lane import Lane, Role
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.stage import Stage, StageKind

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeprof.analysis.findings import Bound
+from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.attach.attached_verdict import GlimpseFindings, judge_glimpse
 from pipeprof.attach.observation import Glimpse, ProcessSeen, ThreadSeen
 from pipeprof.attach.thread_activity import Doing, doing_of

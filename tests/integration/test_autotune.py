@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.analysis.findings import AutotuneFinding, TunedKind
+from pipeprof.analysis.input_findings import AutotuneFinding, TunedKind
 from pipeprof.host.cgroups import ControlGroups
 from tests.integration.feeds import batch, model, train
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.analysis.findings import StartCause
+from pipeprof.analysis.input_findings import StartCause
 from tests.integration.feeds import batch, model, train
 
 pytestmark = [

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import pipeprof
-from pipeprof.analysis.findings import Bound, Cause, Findings
+from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.scenarios import planted_scenarios
 from pipeprof.scenarios.scenario import Scenario
 

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.analysis.findings import Cause, Findings
+from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.doctor import ask_py_spy
 from pipeprof.recording.stage import StageKind
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.analysis.findings import Bound
+from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.xspace.trace_reader import read_trace
 from tests.integration.feeds import Batch, batch, model, train

@@ -1,21 +1,6 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeprof.report.numbers import (
-    clean,
-    count,
-    duration,
-    input_place,
-    parts,
-    percent,
-    printable,
-    ran_on,
-    rate,
-    size,
-    times,
-)
-from tests.builders import input_finding
+from pipeprof.report.numbers import count, duration, parts, percent, rate, size, times
 
 
 @pytest.mark.parametrize(
@@ -66,28 +51,6 @@ def test_counts_and_rates():
     assert count(4, "process") == "4 processes"
     assert (rate(1_066.7), rate(12.34)) == ("1,067", "12.3")
     assert (times(3.86), times(1.02)) == ("3.9 times", "1.02 times")
-
-
-def test_where_an_input_ran():
-    assert input_place(input_finding(on_main_thread=True, workers=4)) == "main thread"
-    assert input_place(input_finding(workers=4, multiprocessing=True)) == "4 processes"
-    assert input_place(input_finding(workers=1, multiprocessing=False)) == "1 thread"
-    assert input_place(input_finding(threads=("a", "b", "c"))) == "a +2"
-    assert input_place(input_finding(threads=())) is None
-    assert ran_on(("a",)) == "a"
-
-
-def test_an_error_message_loses_its_terminal_codes_and_nothing_else():
-    assert (
-        clean("\x1b[1mException\x1b[0m in\n\n  layer\u200b 'a\u202eb'") == "Exception in layer 'ab'"
-    )
-    assert printable("if x:\ty") == "if x: y"
-
-
-@given(st.text())
-def test_clean_text_is_printable_and_stays_so(text: str):
-    assert clean(text).isprintable()
-    assert clean(clean(text)) == clean(text)
 
 
 def test_bytes_are_shown_in_a_fitting_unit() -> None:

@@ -7,18 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import (
-    Bound,
-    Cause,
-    CpuFinding,
-    DeliveryFinding,
-    EpochStart,
-    HotLine,
-    OverheadFinding,
-    ResourceFinding,
-    StartCause,
-    Verified,
-)
+from pipeprof.analysis.findings import DeliveryFinding, HotLine, Verified
+from pipeprof.analysis.input_findings import EpochStart, StartCause
+from pipeprof.analysis.machine_findings import CpuFinding, OverheadFinding, ResourceFinding
+from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.clock import WallAnchor
 from pipeprof.recording.lane import Role
 from pipeprof.recording.level_names import DeviceLevel

@@ -6,21 +6,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import (
-    Bound,
-    Cause,
-    CpuFinding,
-    Findings,
-    HotLine,
-    OverheadFinding,
-    StageFinding,
-    Verified,
-)
+from pipeprof.analysis.findings import Findings, HotLine, StageFinding, Verified
+from pipeprof.analysis.machine_findings import CpuFinding, OverheadFinding
+from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import Input, InputKind, LoopKind
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import StageKind
-from pipeprof.report.numbers import printable
+from pipeprof.report.plain_text import printable
 from pipeprof.surfaces.terminal import LEAST_WIDTH, render_report, render_side_by_side
 from tests.builders import (
     advice,

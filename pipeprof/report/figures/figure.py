@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pipeprof.report.numbers import clean
+from pipeprof.report.plain_text import clean
 
 Json = dict[str, Any]
 

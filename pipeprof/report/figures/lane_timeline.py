@@ -20,7 +20,8 @@ from pipeprof.report.figures.activity import (
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label
 from pipeprof.report.figures.moments import Moment, moments
 from pipeprof.report.figures.theme import COMPUTE, INPUT, LEGEND, OTHER, UNKNOWN, WAIT, WAIT_SHADE
-from pipeprof.report.numbers import clean, count, duration, percent
+from pipeprof.report.numbers import count, duration, percent
+from pipeprof.report.plain_text import clean
 
 MOST_BARS = 2_000
 

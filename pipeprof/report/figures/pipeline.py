@@ -7,16 +7,8 @@ from pipeprof.report.figures.figure import Figure, Json, Table, View, label, sho
 from pipeprof.report.figures.flow import Flow, lay_out
 from pipeprof.report.figures.stage_text import buffer_fill, explain, notes_below, parallel_calls
 from pipeprof.report.figures.theme import COMPUTE, INPUT, LINE, OTHER, WAIT
-from pipeprof.report.numbers import (
-    added_by,
-    count,
-    duration,
-    percent,
-    ran_on,
-    runs_as,
-    where,
-    worth_a_row,
-)
+from pipeprof.report.numbers import count, duration, percent
+from pipeprof.report.stage_labels import added_by, ran_on, runs_as, where, worth_a_row
 
 MOST_ROWS = 28
 MOST_TABLE_ROWS = 300

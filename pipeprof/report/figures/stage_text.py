@@ -2,7 +2,8 @@
 
 from pipeprof.analysis.findings import StageFinding
 from pipeprof.report.figures.figure import label
-from pipeprof.report.numbers import duration, percent, ran_on, runs_as, where
+from pipeprof.report.numbers import duration, percent
+from pipeprof.report.stage_labels import ran_on, runs_as, where
 
 _MOST_HOT_LINES = 3
 _BETWEEN = " · "

@@ -1,0 +1,138 @@
+"""How the input of a loop ran: its threads and queue, the starts of its epochs, AUTOTUNE's choices."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pipeprof.recording.stage import Stage
+
+
+class TunedKind(Enum):
+    """What AUTOTUNE may choose of a stage."""
+
+    PARALLELISM = "parallelism"
+    BUFFER = "buffer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What AUTOTUNE chose for a stage while a loop ran.
+
+    Attributes:
+        stage: the stage.
+        kind: what it chose.
+        value: at the end, or None where it was not read.
+        least: the least it was, or None.
+        most: the most it was, or None.
+        limit: the most it may be, or None without a limit.
+        settled_after_steps: within how many steps of an epoch it came to the value that it kept, 0 for
+            from the start on; None where it went on changing or that is not known.
+        series: steps taken and the value from there on, wherever it changed.
+    """
+
+    stage: Stage
+    kind: TunedKind
+    value: int | None
+    least: int | None
+    most: int | None
+    limit: int | None
+    settled_after_steps: int | None
+    series: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutotuneFinding:
+    """What tf.data's AUTOTUNE did for the main loop.
+
+    Attributes:
+        enabled: whether it is on.
+        cpu_budget: calls that it lets run at once, or None.
+        ram_budget_bytes: bytes that it may fill with buffers, or None.
+        most_buffered_bytes: the most that lay in all buffers, or None.
+        tuned: what it chose, stage by stage.
+        epochs: passes of the loop, for each of which it may have begun anew.
+        warnings: settings that stand in the way, one sentence with figures each.
+    """
+
+    enabled: bool
+    cpu_budget: int | None
+    ram_budget_bytes: int | None
+    most_buffered_bytes: int | None
+    tuned: tuple[Tuned, ...]
+    epochs: int
+    warnings: tuple[str, ...]
+
+
+class StartCause(Enum):
+    """Why the first batch of an epoch was waited for."""
+
+    FILL = "fill"
+    """A stage takes in many elements before it gives one (a shuffle)."""
+    SKIP = "skip"
+    CACHE_WRITE = "cache_write"
+    """The same, through a cache that later epochs only read."""
+    OPENING = "opening"
+    """A source, or what opens sources (an interleave of files), takes long to begin."""
+    FIRST_CALLS = "first_calls"
+    WORKERS = "workers"
+    """Keras ends its workers with each epoch and starts others for the next."""
+    TRAINING = "training_start"
+    """The very first step: tracing and compiling cannot be told from waiting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochStart:
+    """The wait for the first batch of an epoch.
+
+    Attributes:
+        epoch: number of the epoch in its loop, from 0.
+        wait_ms: what its first step waited.
+        usual_ms: median wait of the epoch's other steps, or None.
+        cause: why, or None where that is not known or there is nothing to explain.
+        stage: the stage that it is about, or None.
+        elements: elements taken in before the first was given, or None.
+        work_ms: the work that this took, or None.
+    """
+
+    epoch: int
+    wait_ms: float
+    usual_ms: float | None
+    cause: StartCause | None
+    stage: Stage | None
+    elements: int | None
+    work_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFinding:
+    """How the input of a loop ran.
+
+    Attributes:
+        kind: what fed the loop, as in the report, or None.
+        on_main_thread: whether its work ran on the thread that trains, or None.
+        overlap_ratio: the part of the input work that ran while the loop was computing, or None.
+        overlap_estimated: whether that ratio is an estimate and not read from intervals.
+        workers: worker threads or processes asked for, or None.
+        multiprocessing: whether they are processes, or None.
+        threads: names of the lanes that did input work, most first.
+        queue_size: batches that may lie ready, or None.
+        queue_mean: batches that lay ready on average, or None.
+        queue_empty_ratio: how often none was ready when the loop asked, or None.
+        head_of_line_ratio: the part of its waiting in which a later batch lay ready, but not the next
+            in order, or None where that is not known.
+        epoch_start_ms: median of what each epoch's first step waited, or None.
+        epoch_starts: those waits with their causes, of the first epochs and the last.
+    """
+
+    kind: str | None
+    on_main_thread: bool | None
+    overlap_ratio: float | None
+    overlap_estimated: bool
+    workers: int | None
+    multiprocessing: bool | None
+    threads: tuple[str, ...]
+    queue_size: int | None
+    queue_mean: float | None
+    queue_empty_ratio: float | None
+    head_of_line_ratio: float | None
+    epoch_start_ms: float | None
+    epoch_starts: tuple[EpochStart, ...] = ()

@@ -1,0 +1,85 @@
+"""What a stage is called in tables, pictures and sentences: its name, place and kernel."""
+
+import re
+from collections.abc import Sequence
+
+from pipeprof.analysis.findings import Bottleneck, StageFinding
+from pipeprof.analysis.input_findings import InputFinding
+from pipeprof.recording.stage import Stage
+from pipeprof.report.numbers import count
+
+# Stages that nobody wrote and that work less than this in a step are told in one line.
+_MINOR_MS = 0.01
+
+_ADDED = "added by "
+
+_VERSION = re.compile(r"V\d+$")
+
+
+def ran_on(lanes: tuple[str, ...]) -> str | None:
+    """The lane that did most of some work and how many others did any, or None without any."""
+    if not lanes:
+        return None
+    return f"{lanes[0]} +{len(lanes) - 1}" if len(lanes) > 1 else lanes[0]
+
+
+def input_place(found: InputFinding) -> str | None:
+    """Where an input did its work, or None where that is not known."""
+    if found.on_main_thread:
+        return "main thread"
+    if found.workers and found.multiprocessing is not None:
+        return count(found.workers, "process" if found.multiprocessing else "thread")
+    return ran_on(found.threads)
+
+
+def where(stage: Stage) -> str | None:
+    """The user's line that a stage stands for, else what is to be known of it, or None."""
+    if stage.location:
+        return stage.location.short
+    return f"({stage.remark})" if stage.remark else None
+
+
+def worth_a_row(
+    stages: Sequence[StageFinding], slowest: Bottleneck | None
+) -> tuple[Sequence[StageFinding], Sequence[StageFinding]]:
+    """The stages to list each by itself, and those that the user did not write and that cost nothing.
+
+    What the training takes from is listed: how full its buffer is says more than its cost.
+    """
+    minor = [
+        found
+        for found in stages
+        if found.cost_ms < _MINOR_MS
+        and (found.stage.remark or "").startswith(_ADDED)
+        and found.stage.location is None
+        and found.stage.parent is not None
+        and (slowest is None or found.index != slowest.index)
+    ]
+    if len(minor) < 2:
+        return stages, ()
+    folded = {found.index for found in minor}
+    return [found for found in stages if found.index not in folded], minor
+
+
+def added_by(stages: Sequence[StageFinding]) -> str:
+    """``added by Keras and tf.data``: whose these stages are, none of them the user's."""
+    remarks = {(found.stage.remark or "").split(";")[0] for found in stages}
+    return _ADDED + " and ".join(sorted(remark.removeprefix(_ADDED) for remark in remarks))
+
+
+def as_it_runs(stage: Stage) -> str | None:
+    """``decode (map → batch) as MapAndBatch``: what tf.data made of what was written, or None.
+
+    That a transformation runs as itself is not worth saying.
+    """
+    if not stage.written or not stage.runs_as:
+        return None
+    if "→" not in stage.written and not stage.runs_as.startswith("Parallel"):
+        return None
+    written = "" if stage.written == stage.name else f" ({stage.written})"
+    return f"{stage.name}{written} as {runs_as(stage)}"
+
+
+def runs_as(stage: Stage) -> str | None:
+    """``MapAndBatch``: what tf.data runs for a stage, without the version of its kernel; or None."""
+    return _VERSION.sub("", stage.runs_as) if stage.runs_as else None

@@ -1,0 +1,30 @@
+"""What verdicts, causes and sources of waits are called on every surface."""
+
+from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.recording.loop import WaitSource
+
+VERDICTS = {
+    Bound.INPUT: "INPUT-BOUND",
+    Bound.COMPUTE: "COMPUTE-BOUND",
+    Bound.BALANCED: "BALANCED",
+    Bound.UNKNOWN: "UNKNOWN",
+}
+
+CAUSES = {
+    Cause.BLOCKING: "it waits for something other than a CPU (disk, network, sleep)",
+    Cause.CPU: "it keeps a CPU core busy",
+    Cause.GIL: "Python code under the GIL, one thread at a time",
+    Cause.TOO_FEW_WORKERS: "its workers compute, and a core is free",
+    Cause.HEAD_OF_LINE: "one slow batch holds up those behind it, which lie ready",
+    Cause.SERIAL: "one call at a time",
+    Cause.TRANSPORT: "batches are copied from process to process",
+    Cause.CPU_SATURATED: "no CPU core is left for it",
+    Cause.EPOCH_START: "the input starts anew at every epoch",
+}
+
+SOURCES = {
+    WaitSource.GAP_TIMES: "Waits read from tf.data's own model (gap_times)",
+    WaitSource.ITERATOR: "Waits timed at the iterator",
+    WaitSource.GENERATOR: "Waits timed at the generator",
+    WaitSource.TRACE: "Waits read from a profiler trace",
+}
