@@ -26,9 +26,9 @@ from pipeprof.capture.collector import checkpoint as checkpoints
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.collector import Collector, Progress, Sampler
 from pipeprof.capture.patches import ImportWatch
-from pipeprof.capture.probes.datasets import Watched, require_dataset, watch_dataset
 from pipeprof.capture.probes.keras.keras_probe import KerasProbe
-from pipeprof.capture.probes.keras.worker_watch import LOOK_EVERY_S, WorkerWatch, tell_on
+from pipeprof.capture.probes.loaders.datasets import Watched, require_dataset, watch_dataset
+from pipeprof.capture.probes.loaders.worker_watch import LOOK_EVERY_S, WorkerWatch, tell_on
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.generator_chains import ChainMonitor
 from pipeprof.capture.probes.stacks.stack_windows import LOOK_S, StackSampler

@@ -1,1 +1,1 @@
-"""Keras 2 and 3: loops of ``fit`` and its kin, sequences and their workers."""
+"""Keras 2 and 3: the loops of ``fit`` and its kin, with their epochs, steps and samples."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from pipeprof.capture.patches import Patches
-from pipeprof.capture.probes.datasets import recognise, watch_dataset
+from pipeprof.capture.probes.loaders.datasets import recognise, watch_dataset
 from pipeprof.capture.probes.loops.batch_shapes import count_samples
 from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext

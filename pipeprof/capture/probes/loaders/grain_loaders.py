@@ -7,14 +7,14 @@ imported; where it keeps things otherwise than known here, they are not timed, a
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pipeprof.capture.probes.loops.loop_tracker import describe_input
-from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.python.timed_calls import (
+from pipeprof.capture.probes.loaders.timed_calls import (
     Destination,
     is_users,
     time_attribute,
     time_operators,
 )
+from pipeprof.capture.probes.loops.loop_tracker import describe_input
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.recording.loop import InputKind
 
 _FUNCTIONS = ("_map_fn", "_filter_fn", "_batch_fn")

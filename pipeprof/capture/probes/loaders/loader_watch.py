@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from pipeprof.capture.probes.loaders import grain_loaders, torch_loaders
-from pipeprof.capture.probes.loops.hand_fetches import HandFetches
+from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.loops.loop_tracker import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_timing import Timing, site_of_function, timed_resume

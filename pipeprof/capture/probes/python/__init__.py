@@ -1,1 +1,1 @@
-"""The user's Python code: functions and blocks marked as stages, generators, calls. Knows no framework."""
+"""The user's Python code: functions and blocks marked as stages, and generators. Knows no framework."""

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pipeprof.capture.probes.keras.worker_queues import WorkerQueue, find_queue
+from pipeprof.capture.probes.loaders.worker_queues import WorkerQueue, find_queue
 from pipeprof.capture.probes.loops.batch_origins import Feed
 from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext

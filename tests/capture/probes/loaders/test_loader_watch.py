@@ -11,15 +11,15 @@ import pytest
 
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.collector import RingSet
-from pipeprof.capture.probes.datasets import watch_dataset
-from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.python.stage_timing import stage
-from pipeprof.capture.probes.python.timed_calls import (
+from pipeprof.capture.probes.loaders.datasets import watch_dataset
+from pipeprof.capture.probes.loaders.timed_calls import (
     Destination,
     TimedCall,
     time_attribute,
     time_operators,
 )
+from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.capture.probes.python.stage_timing import stage
 from pipeprof.capture.probes.python.timed_subclass import is_disguised
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from pipeprof.capture.collector.accumulator import Accumulator, OpenCall
-from pipeprof.capture.probes.keras.worker_watch import PATIENCE_NS, WorkerWatch, tell_on
+from pipeprof.capture.probes.loaders.worker_watch import PATIENCE_NS, WorkerWatch, tell_on
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.errors import StacksUnavailable
 from pipeprof.recording.python_stacks import Frame, ThreadStack

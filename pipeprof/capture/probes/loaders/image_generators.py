@@ -7,8 +7,8 @@ calls for every image. No framework is imported.
 from collections.abc import Callable
 from typing import Any
 
+from pipeprof.capture.probes.loaders.timed_calls import Destination, is_users, time_attribute
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.python.timed_calls import Destination, is_users, time_attribute
 
 _ATTRIBUTE = "preprocessing_function"
 

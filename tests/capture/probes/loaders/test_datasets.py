@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeprof.capture.probes.datasets import recognise, watch_dataset
+from pipeprof.capture.probes.loaders.datasets import recognise, watch_dataset
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_timing import stage, timing_of
 from pipeprof.capture.recorder.recorder import Recorder

@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from pipeprof.capture.probes.keras.image_generators import watch_preprocessing
-from pipeprof.capture.probes.keras.sequences import describe_sequence, watch_sequence
+from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
+from pipeprof.capture.probes.loaders.image_generators import watch_preprocessing
 from pipeprof.capture.probes.loaders.loader_watch import describe_loader, watch_loader
-from pipeprof.capture.probes.loops.hand_fetches import HandFetches
+from pipeprof.capture.probes.loaders.sequences import describe_sequence, watch_sequence
 from pipeprof.capture.probes.loops.loop_tracker import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_timing import (

@@ -13,8 +13,8 @@ import pytest
 
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.collector import RingSet
-from pipeprof.capture.probes.datasets import watch_dataset
-from pipeprof.capture.probes.keras.sequences import (
+from pipeprof.capture.probes.loaders.datasets import watch_dataset
+from pipeprof.capture.probes.loaders.sequences import (
     Parcel,
     describe_sequence,
     open_parcel,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeprof.capture.probes.keras.worker_queues import POOL, Asked, WorkerQueue, find_queue
+from pipeprof.capture.probes.loaders.worker_queues import POOL, Asked, WorkerQueue, find_queue
 
 
 class Result:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeprof.capture.probes.keras.worker_queues import MOST_READY, POOL
-from pipeprof.capture.probes.loops.hand_fetches import HandFetches
+from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
+from pipeprof.capture.probes.loaders.worker_queues import MOST_READY, POOL
 from pipeprof.capture.probes.loops.loop_tracker import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_timing import Begun, StageSite, site_of_function
