@@ -225,7 +225,7 @@ BAD_SCRIPT = """
 import os, signal, sys, time
 import keras, numpy as np
 import pipeprof
-from pipeprof.probes import worker_watch
+from pipeprof.capture.probes.loaders import worker_watch
 
 worker_watch.PATIENCE_NS = 1_000_000_000
 
