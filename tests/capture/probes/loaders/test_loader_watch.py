@@ -295,13 +295,13 @@ def in_worker(decode: Decode, source: Samples) -> Any:
 @pytest.mark.integration  # starts Python anew
 def test_what_reaches_a_worker_that_was_not_forked_is_timed_there(tmp_path: Path) -> None:
     decode, source = Decode(), Samples()
-    context: Any = multiprocessing.get_context("spawn")
+    spawning: Any = multiprocessing.get_context("spawn")
     with recording_on(Recorder(tmp_path)) as recorder:
         to = Destination(tmp_path, 2)
         context = ProbeContext(recorder, warmup=5)
         releases = [time_attribute(decode, "map", "Decode.map", to)]
         releases.append(time_operators(source, context, to))
-        with context.Pool(1) as pool:
+        with spawning.Pool(1) as pool:
             assert pool.apply_async(in_worker, (decode, source)).get(timeout=60) == 1
         for release in releases:
             release()
