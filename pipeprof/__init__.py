@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pipeprof.capture.probes.python.stage_timing import stage
+from pipeprof.capture.probes.python.marked_stages import stage
 from pipeprof.errors import PipeprofError
 
 if TYPE_CHECKING:

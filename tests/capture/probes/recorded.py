@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeprof.capture.recorder import recorder as recording
-from pipeprof.capture.recorder.recorder import Recorder
+from pipeprof.capture.recorder.recorder import OUTSIDE, Recorder
 from pipeprof.capture.recorder.records import KIND_SHIFT, SUBJECT_MASK, Kind
 from pipeprof.capture.recorder.ring import RingReader
 
@@ -88,3 +88,9 @@ def facts_of(recorder: Recorder) -> dict[int, dict[str, Any]]:
 def warnings_of(recorder: Recorder) -> list[str]:
     """The sentences that the run would show."""
     return [facts["text"] for facts in facts_of(recorder).values() if facts["type"] == "warning"]
+
+
+def is_at_rest(recorder: Recorder) -> bool:
+    """Whether the calling thread is in no stage and no block."""
+    lane = recorder.lane()
+    return lane.inner_ns == OUTSIDE and lane.block is None

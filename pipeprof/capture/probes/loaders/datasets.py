@@ -17,11 +17,9 @@ from pipeprof.capture.probes.loaders.loader_watch import describe_loader, watch_
 from pipeprof.capture.probes.loaders.sequences import describe_sequence, watch_sequence
 from pipeprof.capture.probes.loops.loop_tracker import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.python.stage_timing import (
-    StageSite,
+from pipeprof.capture.probes.python.stage_site import StageSite, site_of_function, site_of_generator
+from pipeprof.capture.probes.python.timed_generators import (
     Timing,
-    site_of_function,
-    site_of_generator,
     timed_generator,
     timed_resume,
     timing_of,

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.python.stage_timing import Fetches
+from pipeprof.capture.probes.python.timed_generators import Fetches
 
 
 class HandFetches(Fetches):

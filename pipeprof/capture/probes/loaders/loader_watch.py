@@ -13,7 +13,8 @@ from pipeprof.capture.probes.loaders import grain_loaders, torch_loaders
 from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.loops.loop_tracker import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.python.stage_timing import Timing, site_of_function, timed_resume
+from pipeprof.capture.probes.python.stage_site import site_of_function
+from pipeprof.capture.probes.python.timed_generators import Timing, timed_resume
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import OUTSIDE

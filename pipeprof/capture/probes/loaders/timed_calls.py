@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.python.stage_timing import StageSite, site_of_function
+from pipeprof.capture.probes.python.stage_site import StageSite, site_of_function
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import Recorder

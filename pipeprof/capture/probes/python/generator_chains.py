@@ -13,14 +13,9 @@ from threading import get_ident
 from types import CodeType, GeneratorType
 from typing import Any, NamedTuple, TypeAlias
 
-from pipeprof.capture.probes.python import stage_timing as stages
-from pipeprof.capture.probes.python.stage_timing import (
-    Begun,
-    StageSite,
-    leave,
-    site_of_generator,
-    timing_of,
-)
+from pipeprof.capture.probes.python import timed_generators
+from pipeprof.capture.probes.python.stage_site import Begun, StageSite, leave, site_of_generator
+from pipeprof.capture.probes.python.timed_generators import timing_of
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import LaneWriter
 from pipeprof.clock import now_ns
@@ -76,11 +71,11 @@ class ChainMonitor:
             (events.PY_RETURN, self._returns),
         ):
             _MONITORING.register_callback(self._tool, event, callback)
-        stages.follow = self._look
+        timed_generators.follow = self._look
 
     def remove(self) -> None:
         """Ends."""
-        stages.follow = None
+        timed_generators.follow = None
         if self._tool is None:
             return
         events = _MONITORING.events

@@ -8,7 +8,8 @@ from pipeprof.capture.probes.loaders.worker_queues import WorkerQueue, find_queu
 from pipeprof.capture.probes.loops.batch_origins import Feed
 from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.python.stage_timing import site_of_function, timed_generator
+from pipeprof.capture.probes.python.stage_site import site_of_function
+from pipeprof.capture.probes.python.timed_generators import timed_generator
 from pipeprof.capture.probes.tfdata.mapped_functions import TIMED_BY_PIPEPROF
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import Recorder

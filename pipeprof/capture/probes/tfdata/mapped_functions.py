@@ -16,7 +16,7 @@ from tensorflow.python.autograph.impl import api
 from tensorflow.python.autograph.pyct.origin_info import LineLocation
 from tensorflow.python.ops import script_ops
 
-from pipeprof.capture.probes.python import stage_timing as stages
+from pipeprof.capture.probes.python import timed_generators
 from pipeprof.recording.source_code import Location
 
 BY_KERAS = "added by Keras"
@@ -217,7 +217,7 @@ def _below_keras(generator: Any) -> Function:
         return replace(function, remark=WRAPPED_BY_KERAS)
     given = _closure(getattr(adapter, "generator", None)).get("generator")
     code = getattr(given, "gi_code", None)
-    if given is None or code is None or code.co_filename == stages.__file__:
+    if given is None or code is None or code.co_filename == timed_generators.__file__:
         return Function(remark=BY_KERAS)
     function = _function(given.__qualname__, code.co_filename, code.co_firstlineno)
     return replace(function, remark=WRAPPED_BY_KERAS)

@@ -12,7 +12,8 @@ import pytest
 
 from pipeprof.capture.probes.loaders.datasets import recognise, watch_dataset
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.python.stage_timing import stage, timing_of
+from pipeprof.capture.probes.python.marked_stages import stage
+from pipeprof.capture.probes.python.timed_generators import timing_of
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.errors import UsageError

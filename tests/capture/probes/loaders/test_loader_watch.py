@@ -19,7 +19,7 @@ from pipeprof.capture.probes.loaders.timed_calls import (
     time_operators,
 )
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.python.stage_timing import stage
+from pipeprof.capture.probes.python.marked_stages import stage
 from pipeprof.capture.probes.python.timed_subclass import is_disguised
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 import pipeprof
-from pipeprof.capture.probes.python import stage_timing as stages
+from pipeprof.capture.probes.python import timed_generators
 from pipeprof.capture.probes.python.generator_chains import ChainMonitor, inner_generators
-from pipeprof.capture.probes.python.stage_timing import site_of_generator, timed_generator
+from pipeprof.capture.probes.python.stage_site import site_of_generator
+from pipeprof.capture.probes.python.timed_generators import timed_generator
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.clock import now_ns
 from tests.capture.probes.recorded import SPANS, events, recording_on
@@ -57,7 +58,7 @@ def recorder() -> Iterator[Recorder]:
             yield recorder
         finally:
             monitor.remove()
-    assert stages.follow is None
+    assert timed_generators.follow is None
     assert all(sys.monitoring.get_tool(tool) != "pipeprof" for tool in range(6))
 
 
@@ -221,7 +222,7 @@ def test_tools_that_are_there_already_are_left_alone() -> None:
     try:
         monitor = ChainMonitor()
         monitor.install()
-        assert stages.follow is None
+        assert timed_generators.follow is None
         monitor.remove()
         assert all(sys.monitoring.get_tool(tool) == "other" for tool in taken)
     finally:
