@@ -8,7 +8,7 @@ Everything has a default, so a test names only what it is about. The default loo
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 
 import numpy as np
@@ -197,6 +197,13 @@ def loop(
             (input_work_ns, input_work_in_wait_ns), start_ns, max(end_ns, start_ns + 1)
         ),
     )
+
+
+def cut_short(taken: Loop, first: int, last: int) -> Loop:
+    """A long loop, of which only so many of the first and of the last steps were kept one by one."""
+    kept = np.r_[:first, len(taken.steps) - last : len(taken.steps)]
+    columns = {each.name: getattr(taken.steps, each.name)[kept] for each in fields(Steps)}
+    return replace(taken, steps=Steps(**columns))
 
 
 def _each(value_ns: int | Sequence[int], steps: int) -> IntArray:

@@ -132,7 +132,7 @@ def stretches(loop: Loop) -> tuple[tuple[int, int], ...]:
     if not len(steps):
         return ()
     if len(steps) == loop.step_count:
-        begins = np.flatnonzero(np.diff(steps.epoch, prepend=-1))
+        begins = np.flatnonzero(steps.first_of_epoch())
         ends = np.append(begins[1:], len(steps)) - 1
         times = zip(steps.start_ns[begins].tolist(), steps.end_ns[ends].tolist(), strict=True)
         return tuple(times)

@@ -38,10 +38,7 @@ _FIRST, _LAST = 32, 32
 def epoch_starts(profile: Profile, loop: Loop) -> tuple[EpochStart, ...]:
     """The first waits of a loop's epochs, as far as its steps were kept, with their causes."""
     steps = loop.steps
-    first = np.diff(steps.epoch, prepend=-1) != 0
-    # The steps in the middle of a long loop are missing: the one after the hole is no first one.
-    first[1:] &= np.diff(steps.ordinal) == 1
-    chosen = np.flatnonzero(first & steps.measured)
+    chosen = np.flatnonzero(steps.first_of_epoch() & steps.measured)
     if len(chosen) > _FIRST + _LAST:
         chosen = np.concatenate([chosen[:_FIRST], chosen[-_LAST:]])
     stages = _Beginnings(profile.stages)

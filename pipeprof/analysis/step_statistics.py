@@ -126,10 +126,10 @@ def histogram_spread(histogram: Histogram) -> Spread | None:
 
 
 def _times_of_steps(steps: Steps, warmup_steps: int) -> LoopTimes:
-    first = _first_of_epoch(steps)
+    first = steps.first_of_epoch()
     steady = steps.ordinal >= warmup_steps
     durations = steps.end_ns - steps.start_ns
-    counted = steady & ~first
+    counted = steps.counted(warmup_steps)
     known = counted & steps.measured
     begun = first & steps.measured
     later = begun & (steps.ordinal > 0)
@@ -163,12 +163,6 @@ def _most(known: BoolArray, counted: BoolArray) -> bool:
 def _median_ms(durations_ns: IntArray) -> float | None:
     """The middle one, of two in the middle the shorter; None without any."""
     return median_low(durations_ns.tolist()) / MS if len(durations_ns) else None
-
-
-def _first_of_epoch(steps: Steps) -> BoolArray:
-    first = np.ones(len(steps), np.bool_)
-    first[1:] = steps.epoch[1:] != steps.epoch[:-1]
-    return first
 
 
 def _times_of_histograms(loop: Loop) -> LoopTimes:

@@ -3,9 +3,14 @@
 from dataclasses import dataclass
 from enum import Enum
 
+import numpy as np
+
 from pipeprof.recording.series import Binned, BoolArray, Gauge, Histogram, IntArray
 
 UNKNOWN_NS = -1
+
+# Ordinal and epoch of what comes before a loop's first step.
+BEFORE_FIRST_STEP = (-1, -1)
 
 
 class LoopKind(Enum):
@@ -73,6 +78,30 @@ class Steps:
         """Which of them have a known wait."""
         known: BoolArray = self.wait_ns != UNKNOWN_NS
         return known
+
+    def first_of_epoch(self, before: tuple[int, int] = BEFORE_FIRST_STEP) -> BoolArray:
+        """Which of them are the first step of their epoch.
+
+        The steps in the middle of a long loop are not kept: the first one behind that hole is in
+        another epoch than the one before it, and yet it is no epoch's first.
+
+        Args:
+            before: ordinal and epoch of the step before the first of these.
+        """
+        ordinal, epoch = before
+        follows = np.diff(self.ordinal, prepend=ordinal) == 1
+        first: BoolArray = follows & (np.diff(self.epoch, prepend=epoch) != 0)
+        return first
+
+    def counted(self, warmup_steps: int, before: tuple[int, int] = BEFORE_FIRST_STEP) -> BoolArray:
+        """Which of them count for the step statistics: past the warm-up, and no epoch's first.
+
+        Args:
+            warmup_steps: how many steps of the loop count as warm-up.
+            before: as in `first_of_epoch`.
+        """
+        counted: BoolArray = (self.ordinal >= warmup_steps) & ~self.first_of_epoch(before)
+        return counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,3 +188,8 @@ class Loop:
     waits_by: WaitSource | None
     lane: int | None
     input_over_time: Binned
+
+    @property
+    def counted(self) -> BoolArray:
+        """Which of the kept steps count for the step statistics, as `Steps.counted` says."""
+        return self.steps.counted(self.warmup_steps)

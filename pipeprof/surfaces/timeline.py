@@ -61,21 +61,10 @@ def lane_label(lane: Lane) -> str:
     return f"{lane.name} ({lane.role.value}, process {lane.pid}{thread})"
 
 
-def counted(loop: Loop) -> BoolArray:
-    """Which kept steps the verdict counts: after the warm-up, waits known, no epoch's first."""
-    if loop.steady_ns is None:
-        return np.zeros(len(loop.steps), np.bool_)
-    steady = loop.steps.start_ns >= loop.steady_ns
-    those: BoolArray = steady & loop.steps.measured & ~first_of_epoch(loop)
+def counted_with_wait(loop: Loop) -> BoolArray:
+    """Which kept steps the verdict counts: counted ones whose waits are known."""
+    those: BoolArray = loop.counted & loop.steps.measured
     return those
-
-
-def first_of_epoch(loop: Loop) -> BoolArray:
-    """Which kept steps are the first of their epoch."""
-    follows = np.diff(loop.steps.ordinal, prepend=-1) == 1
-    turned = np.diff(loop.steps.epoch, prepend=-1) != 0
-    first: BoolArray = follows & turned
-    return first
 
 
 # Intervals
@@ -247,7 +236,7 @@ def mean_work(findings: Findings) -> Iterator[MeanWork]:
     a step's time per step gets as many lines as it needs.
     """
     main = findings.main
-    if main is None or not (steady := counted(main.loop)).any():
+    if main is None or not (steady := counted_with_wait(main.loop)).any():
         return
     starts = main.loop.steps.start_ns[steady]
     durations = main.loop.steps.end_ns[steady] - starts

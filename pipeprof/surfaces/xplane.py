@@ -27,11 +27,10 @@ from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import BoolArray
 from pipeprof.recording.stage import Stage
 from pipeprof.surfaces.timeline import (
-    counted,
+    counted_with_wait,
     device_steps,
     find_end_ns,
     find_origin_ns,
-    first_of_epoch,
     lane_label,
     levels_over_time,
     mean_work,
@@ -86,7 +85,7 @@ def _origin_ns(profile: Profile) -> int:
 def _warnings(findings: Findings, max_events: int) -> Iterable[str]:
     profile = findings.profile
     yield from profile.run.warnings
-    if findings.main and not counted(findings.main.loop).any():
+    if findings.main and not counted_with_wait(findings.main.loop).any():
         yield "No step is marked here: none came after the warm-up with a known wait."
     if len(profile.spans) > max_events:
         yield f"Only the last {max_events} of {len(profile.spans)} recorded intervals are here."
@@ -173,7 +172,7 @@ def _draw_loops(plane: _Plane, findings: Findings, max_events: int) -> None:
         name = f"{loop.kind.value}{lane}"
         if name not in lines:
             lines[name] = plane.line(name)
-        marked = counted(loop) if loop is main else np.zeros(len(loop.steps), np.bool_)
+        marked = counted_with_wait(loop) if loop is main else np.zeros(len(loop.steps), np.bool_)
         _draw_steps(plane, lines[name], loop, marked, max_events)
 
 
@@ -194,7 +193,7 @@ def _draw_steps(
         steps.end_ns.tolist(),
         steps.wait_ns.tolist(),
         is_marked.tolist(),
-        first_of_epoch(loop).tolist(),
+        steps.first_of_epoch().tolist(),
         strict=True,
     )
     steady_ns = loop.end_ns if loop.steady_ns is None else loop.steady_ns

@@ -13,6 +13,7 @@ import numpy as np
 from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins, LatestRows
 from pipeprof.recording.intervals import in_order, intersection, near, no_intervals, time_inside
 from pipeprof.recording.loop import (
+    BEFORE_FIRST_STEP,
     INPUT_CHANNELS,
     LOOP_CHANNELS,
     UNKNOWN_NS,
@@ -63,7 +64,7 @@ class LoopSums:
         self._recent = LatestRows(LINE_AT_MOST, len(COLUMNS))
         self._settled = 0
         self._epochs = 0
-        self._last_epoch = -1
+        self._last_step = BEFORE_FIRST_STEP
         self._begin_ns: int | None = None
         self._steady_ns: int | None = None
         self._step_times = HistogramBins()
@@ -189,14 +190,16 @@ class LoopSums:
         self.settled_until_ns = int(rows[-1, _END])
         durations = rows[:, _END] - rows[:, _START]
         waits = rows[:, _WAIT]
-        first_of_epoch = np.diff(rows[:, _EPOCH], prepend=self._last_epoch) != 0
-        self._epochs += int(first_of_epoch.sum())
-        self._last_epoch = int(rows[-1, _EPOCH])
-        measured = waits != UNKNOWN_NS
+        steps = _as_steps(rows)
+        first_of_epoch = steps.first_of_epoch(self._last_step)
+        counted = steps.counted(self.warmup, self._last_step)
+        self._epochs += int(np.count_nonzero(np.diff(rows[:, _EPOCH], prepend=self._last_step[1])))
+        self._last_step = (int(rows[-1, _ORDINAL]), int(rows[-1, _EPOCH]))
+        measured = steps.measured
         warm = rows[:, _ORDINAL] >= self.warmup
         if self._steady_ns is None and warm.any():
             self._steady_ns = int(rows[warm][0, _START])
-        self._count_times(durations, waits, warm & ~first_of_epoch, measured)
+        self._count_times(durations, waits, counted, measured)
         self._epoch_start_times.add(np.where(measured, waits, durations)[first_of_epoch])
         known = np.where(measured, durations, 0)
         waited = np.where(measured, waits, 0)
@@ -264,7 +267,7 @@ class LoopSums:
             end_ns=max(self.settled_until_ns, begin),
             steady_ns=self._steady_ns,
             warmup_steps=self.warmup,
-            steps=Steps(**{name: rows[:, i].copy() for i, name in enumerate(COLUMNS)}),
+            steps=_as_steps(rows),
             step_times=self._step_times.freeze(),
             wait_times=self._wait_times.freeze(),
             compute_times=self._compute_times.freeze(),
@@ -317,7 +320,7 @@ class LoopSums:
         sums._epochs = loop.epochs
         if len(rows):
             sums._begin_ns, sums.settled_until_ns = loop.start_ns, loop.end_ns
-            sums._last_epoch = int(rows[-1, _EPOCH])
+            sums._last_step = (int(rows[-1, _ORDINAL]), int(rows[-1, _EPOCH]))
         sums._steady_ns = loop.steady_ns
         sums._step_times = HistogramBins.resume(loop.step_times)
         sums._wait_times = HistogramBins.resume(loop.wait_times)
@@ -330,6 +333,10 @@ class LoopSums:
             len(INPUT_CHANNELS), loop.input_over_time.start_ns, [loop.input_over_time]
         )
         return sums
+
+
+def _as_steps(rows: IntArray) -> Steps:
+    return Steps(**{name: rows[:, index].copy() for index, name in enumerate(COLUMNS)})
 
 
 def _with_intervals(intervals: IntArray, start_ns: IntArray, end_ns: IntArray) -> IntArray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.recording.loop import UNKNOWN_NS, Loop
+from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.span import SpanKind
@@ -58,9 +58,9 @@ def _candidates(profile: Profile, loop: Loop, starts: IntArray) -> Iterator[tupl
     if longest is not None:
         index = int(np.searchsorted(starts, longest))
         yield "longest wait", _before(index, len(starts)), STEPS_EACH
-    turned = np.flatnonzero(np.diff(loop.steps.epoch) > 0) + 1
-    if len(turned):
-        at = int(np.searchsorted(starts, loop.steps.start_ns[turned[0]]))
+    later = np.flatnonzero(loop.steps.first_of_epoch() & (loop.steps.ordinal > 0))
+    if len(later):
+        at = int(np.searchsorted(starts, loop.steps.start_ns[later[0]]))
         yield "start of an epoch", _before(at, len(starts)), STEPS_EACH
     for window in profile.trace_windows:
         if profile.loops[window.loop] is loop:
@@ -78,8 +78,7 @@ def _before(index: int, length: int) -> int:
 def _longest_wait(loop: Loop) -> int | None:
     """When the step that waited longest began; warm-up and first steps of epochs left out."""
     steps = loop.steps
-    inside = np.diff(steps.epoch, prepend=-1) == 0
-    usual = (steps.wait_ns != UNKNOWN_NS) & (steps.ordinal >= loop.warmup_steps) & inside
+    usual = loop.counted & steps.measured
     if not usual.any():
         return None
     return int(steps.start_ns[usual][np.argmax(steps.wait_ns[usual])])

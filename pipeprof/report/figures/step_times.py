@@ -219,9 +219,7 @@ def _hover(first: float, steps: float, step_ms: float, wait_ms: float) -> str:
 
 def _epoch_starts(loop: Loop) -> IntArray:
     """The first steps of epochs after the first, as far as they were kept."""
-    follows = np.diff(loop.steps.ordinal, prepend=-1) == 1
-    turned = np.diff(loop.steps.epoch, prepend=-1) > 0
-    starts: IntArray = loop.steps.ordinal[follows & turned]
+    starts: IntArray = loop.steps.ordinal[loop.steps.first_of_epoch()]
     return starts[starts > 0]
 
 

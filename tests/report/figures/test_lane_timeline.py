@@ -14,6 +14,7 @@ from tests.builders import (
     MS,
     START_NS,
     Span,
+    cut_short,
     lane,
     loop,
     profile,
@@ -120,6 +121,19 @@ def test_there_are_windows_to_choose_from_the_longest_wait_among_them() -> None:
         assert each.start_ms is not None
         assert each.end_ms is not None
         assert each.start_ms < each.end_ms
+
+
+def names_of_windows(taken: Loop) -> list[str]:
+    figure = timeline_figure(analyse(recorded(taken)))
+    assert figure is not None
+    return [each.name for each in figure.views]
+
+
+def test_no_epoch_starts_at_the_first_step_kept_behind_those_that_were_not() -> None:
+    one_epoch_each = cut_short(loop(steps=200, epochs=2, lane=0), first=50, last=50)
+    assert not any(name.startswith("start") for name in names_of_windows(one_epoch_each))
+    many = cut_short(loop(steps=400, epochs=3, lane=0), first=30, last=200)
+    assert "start of an epoch: steps 265 to 276" in names_of_windows(many)
 
 
 def test_traced_steps_are_a_window_of_their_own() -> None:
