@@ -12,6 +12,8 @@ Every message says what was expected, what was received and what to do. The comm
 into one line on standard error and exit code 2.
 """
 
+import re
+
 
 class PipeprofError(Exception):
     """Anything that pipeprof raises on purpose."""
@@ -49,3 +51,26 @@ class RunDamaged(RunError):  # noqa: N818
 
 class RunTooNew(RunError):  # noqa: N818
     """The run was written in a newer format than this pipeprof reads."""
+
+
+_INNER_ERROR = re.compile(r"[A-Za-z_][\w.]*: \S")
+
+
+def describe_error(error: BaseException) -> str:
+    """Describes any exception, the user's too, in one line: its class and the first line of its text.
+
+    TensorFlow wraps what a generator raises in an exception of its own, whose first line ends with a
+    colon. The line with the user's error, further down, is then added.
+    """
+    lines = [line.strip() for line in _text_of(error).splitlines() if line.strip()]
+    first, *further = lines or [""]
+    inner = next(filter(_INNER_ERROR.match, further), None) if first.endswith(":") else None
+    text = " ".join(part for part in (first, inner) if part)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a class of the user's own may fail at that too
+        return ""

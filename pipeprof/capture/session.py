@@ -8,7 +8,6 @@ import functools
 import importlib
 import os
 import platform
-import re
 import shutil
 import sys
 import time
@@ -25,6 +24,7 @@ from pipeprof.analysis.findings import Findings
 from pipeprof.capture.collector import checkpoint as checkpoints
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.collector import Collector, Progress, Sampler
+from pipeprof.capture.guard import Guard
 from pipeprof.capture.patches import ImportWatch
 from pipeprof.capture.probes.keras.keras_probe import KerasProbe
 from pipeprof.capture.probes.loaders.datasets import Watched, require_dataset, watch_dataset
@@ -39,7 +39,7 @@ from pipeprof.capture.probes.system.threads import SAMPLE_HZ, ThreadSampler
 from pipeprof.capture.recorder import recorder, ring
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.clock import WallAnchor, now_ns
-from pipeprof.errors import PipeprofError, UsageError
+from pipeprof.errors import PipeprofError, UsageError, describe_error
 from pipeprof.host import machine
 from pipeprof.host.cgroups import ControlGroups
 from pipeprof.recording.profile import Profile
@@ -68,7 +68,6 @@ _SCALARS_REST = 200
 
 # How often a pipeline is looked at while its first batch is long in coming.
 _FIRST_BATCHES_S = 0.1
-_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*: \S")
 
 _current: "Session | None" = None
 
@@ -423,16 +422,11 @@ class Session:
             self._tfdata.read_early(now)
 
     def _guarded(self, install: Callable[[], None]) -> Callable[[], None]:
-        def guarded() -> None:
-            try:
-                install()
-            except Exception as error:
-                self._recorder.warn(
-                    f"A probe could not be installed ({type(error).__name__}: {error}): "
-                    "what it would have seen is missing."
-                )
-
-        return guarded
+        return Guard(
+            self._recorder.warn,
+            "A probe could not be installed",
+            "what it would have seen is missing",
+        ).wrap(install)
 
     def _install_tfdata(self) -> None:
         if not hasattr(sys.modules["tensorflow"], "data"):
@@ -598,24 +592,3 @@ def measure_probe_ns(events: int = 2000) -> float:
 def _is_error(error: BaseException | None) -> TypeGuard[BaseException]:
     """Whether an exception says that something went wrong; ``sys.exit()`` does not."""
     return error is not None and not (isinstance(error, SystemExit) and not error.code)
-
-
-def describe_error(error: BaseException) -> str:
-    """An exception in one line.
-
-    TensorFlow puts one of its own around what a generator raises and ends its first line with a
-    colon; the user's own error then stands on a line of its own, further down.
-    """
-    first, *further = [line.strip() for line in _text_of(error).splitlines() if line.strip()] or [
-        ""
-    ]
-    inner = next(filter(_EXCEPTION.match, further), None) if first.endswith(":") else None
-    said = " ".join(part for part in (first, inner) if part)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # a user's own kind of exception may fail at that too
-        return ""

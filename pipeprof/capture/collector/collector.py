@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeprof.capture.collector.accumulator import Accumulator
+from pipeprof.capture.guard import Guard
 from pipeprof.capture.recorder.name_log import SUFFIX as NAMES_SUFFIX
 from pipeprof.capture.recorder.name_log import NameLogReader
 from pipeprof.capture.recorder.recorder import RING_SUFFIX, Recorder, host_name
@@ -210,6 +211,9 @@ class Collector:
     ) -> None:
         self.rings = RingSet(accumulator, host_name())
         self.cpu_ns = 0
+        self._guard = Guard(
+            recorder.warn, "A part of the recording failed", "figures may be missing", retries=True
+        )
         self._recorder = recorder
         self._accumulator = accumulator
         self._samplers = samplers
@@ -226,7 +230,7 @@ class Collector:
         A first checkpoint comes before it: without one, nothing leads to the rings of a training
         that dies at once.
         """
-        self._guarded(self._write_checkpoint)
+        self._guard.run(self._write_checkpoint)
         self._thread.start()
 
     def stop(self) -> None:
@@ -235,10 +239,10 @@ class Collector:
         if self._thread.is_alive():
             self._thread.join()
         for sampler in self._samplers:
-            self._guarded(functools.partial(self._finish, sampler))
-        self._guarded(self._look_for_workers)
-        self._guarded(self.drain)
-        self._guarded(self._accumulator.settle)
+            self._guard.run(self._finish, sampler)
+        self._guard.run(self._look_for_workers)
+        self._guard.run(self.drain)
+        self._guard.run(self._accumulator.settle)
 
     def drain(self) -> None:
         """Reads all rings once."""
@@ -275,7 +279,7 @@ class Collector:
             for task in tasks:
                 if now_s >= task.due_s:
                     begun_s = time.thread_time()
-                    self._guarded(task.action)
+                    self._guard.run(task.action)
                     task.done(now_s, time.thread_time() - begun_s)
             self.cpu_ns = time.thread_time_ns()
 
@@ -322,16 +326,6 @@ class Collector:
         for pid in ended:
             self._worker_ended(pid, now_ns())
             self.rings.end(pid)
-
-    def _guarded(self, action: Callable[[], None]) -> None:
-        """Runs an action; when it fails, the run says so and goes on without it."""
-        try:
-            action()
-        except Exception as error:
-            self._recorder.warn(
-                f"A part of the recording failed ({type(error).__name__}: {error}); "
-                "figures may be missing."
-            )
 
 
 def pid_of(name: str, host: str) -> int | None:

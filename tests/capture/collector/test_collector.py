@@ -305,7 +305,7 @@ def test_a_part_that_fails_is_told_and_does_not_stop_the_rest(recorder: Recorder
     collector.stop()
     assert seen(collector) == {"read": 1}
     assert collector.rings.accumulator.subjects.warnings == [
-        "A part of the recording failed (ValueError: no such thing); figures may be missing."
+        "A part of the recording failed (ValueError: no such thing): figures may be missing."
     ]
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from pipeprof.capture.guard import Guard
 from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.loaders.datasets import recognise, watch_dataset
 from pipeprof.capture.probes.loops.batch_shapes import count_samples
@@ -66,7 +67,11 @@ class KerasProbe:
         self._patches = Patches()
         self._fetches_first = False
         self._waits_seen = False  # here, and not by who listens
-        self._failed = False
+        self._guard = Guard(
+            context.recorder.warn,
+            "The steps could not be followed any more",
+            "later ones are missing",
+        )
         self._running: list[_RunningLoop] = []
         self._fed_by: list[dict[str, Any] | None] = []
         self._releases: list[Callable[[], None]] = []
@@ -130,9 +135,9 @@ class KerasProbe:
                 try:
                     bound = signature.bind(model, *args, **kwargs)
                 except TypeError:  # the user's mistake, Keras's words
-                    self._guard(self._warn_of_worker_arguments)(kwargs)
+                    self._guarded(self._warn_of_worker_arguments)(kwargs)
                     return original(model, *args, **kwargs)
-                self._guard(self._watch_feeds)(bound, kind)
+                self._guarded(self._watch_feeds)(bound, kind)
                 return original(*bound.args, **bound.kwargs)
             finally:
                 del self._fed_by[outer_feeds:]
@@ -208,7 +213,7 @@ class KerasProbe:
         if iterators is None or "__next__" not in vars(iterators):
             return False
         original = iterators._get_iterator
-        waited = self._guard(self._waited)
+        waited = self._guarded(self._waited)
 
         @functools.wraps(original)
         def _get_iterator(epoch_iterator: Any) -> Iterator[Any]:
@@ -239,8 +244,8 @@ class KerasProbe:
         after: Callable[..., None] | None = None,
     ) -> None:
         original = getattr(owner, name)
-        guarded_before = self._guard(before) if before else None
-        guarded_after = self._guard(after) if after else None
+        guarded_before = self._guarded(before) if before else None
+        guarded_after = self._guarded(after) if after else None
 
         @functools.wraps(original)
         def method(callbacks: Any, *args: Any, **kwargs: Any) -> Any:
@@ -253,20 +258,10 @@ class KerasProbe:
 
         self._patches.replace(owner, name, method)
 
-    def _guard(self, tell: Callable[..., None]) -> Callable[..., None]:
-        """A probe that fails says so once, and is not asked again."""
-
+    def _guarded(self, tell: Callable[..., None]) -> Callable[..., None]:
         def guarded(*args: Any, **kwargs: Any) -> None:
-            if self._failed or self._context.framework_elsewhere:
-                return
-            try:
-                tell(*args, **kwargs)
-            except Exception as error:
-                self._failed = True
-                self._context.recorder.warn(
-                    f"The steps could not be followed any more ({type(error).__name__}: {error}); "
-                    "later ones are missing."
-                )
+            if not self._context.framework_elsewhere:
+                self._guard.run(tell, *args, **kwargs)
 
         return guarded
 
@@ -294,7 +289,7 @@ class KerasProbe:
     def _close_down_to(self, depth: int) -> None:
         while len(self._running) > depth:
             running = self._running.pop()
-            self._guard(self._leave_steps)(running)
+            self._guarded(self._leave_steps)(running)
             self._context.loops.close(running.loop)
             if running.joined:
                 self._context.leave_framework_loop()

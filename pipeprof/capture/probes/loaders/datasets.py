@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.loaders.image_generators import watch_preprocessing
 from pipeprof.capture.probes.loaders.loader_watch import describe_loader, watch_loader
@@ -90,18 +91,20 @@ def watch_dataset(dataset: Any, context: ProbeContext) -> Watched:
 
 
 def _watch_sequence(sequence: Any, context: ProbeContext) -> Watched:
-    fed_by = describe_sequence(sequence)
-    try:
-        with ExitStack() as releases:
-            releases.callback(watch_sequence(sequence, context))
-            releases.callback(watch_preprocessing(sequence, context))
-            return Watched(sequence, fed_by, releases.pop_all().close)
-    except Exception as error:  # whatever a user's class does when it is derived from
-        context.recorder.warn(
-            f"The work inside {type(sequence).__name__} is not shown: "
-            f"its class cannot be watched ({error})."
-        )
-        return Watched(sequence, fed_by, _nothing)
+    # A user's class may raise anything when one is derived from it.
+    guard = Guard(
+        context.recorder.warn,
+        f"The work inside {type(sequence).__name__} is not shown: its class cannot be watched",
+    )
+    release = guard.run(_watch_items, sequence, context)
+    return Watched(sequence, describe_sequence(sequence), release or _nothing)
+
+
+def _watch_items(sequence: Any, context: ProbeContext) -> Callable[[], None]:
+    with ExitStack() as releases:
+        releases.callback(watch_sequence(sequence, context))
+        releases.callback(watch_preprocessing(sequence, context))
+        return releases.pop_all().close
 
 
 def _watch_generator(dataset: Any, context: ProbeContext) -> Watched:

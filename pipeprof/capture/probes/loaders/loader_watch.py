@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from types import ModuleType
 from typing import Any
 
+from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.loaders import grain_loaders, torch_loaders
 from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.loops.loop_tracker import describe_input
@@ -42,23 +43,24 @@ def watch_loader(loader: Any, context: ProbeContext) -> Release:
     """
     if is_disguised(loader):
         return lambda: None
+    name, warn = original_class(loader).__name__, context.recorder.warn
     releases = ExitStack()
-    try:
-        for release in _framework(loader).watch_parts(loader, context):
-            releases.callback(release)
-    except Exception as error:
-        context.recorder.warn(
-            f"The work inside {original_class(loader).__name__} is shown in part only: "
-            f"it cannot be watched ({type(error).__name__}: {error})."
-        )
-    try:
-        releases.callback(_watch_iteration(loader, context))
-    except Exception as error:
-        context.recorder.warn(
-            f"The batches taken from {original_class(loader).__name__} by hand are not seen: "
-            f"its class cannot be watched ({type(error).__name__}: {error})."
-        )
+    Guard(warn, f"The work inside {name} is shown in part only: it cannot be watched").run(
+        _watch_parts, loader, context, releases
+    )
+    Guard(
+        warn, f"The batches taken from {name} by hand are not seen: its class cannot be watched"
+    ).run(_watch_taking, loader, context, releases)
     return releases.close
+
+
+def _watch_parts(loader: Any, context: ProbeContext, releases: ExitStack) -> None:
+    for release in _framework(loader).watch_parts(loader, context):
+        releases.callback(release)
+
+
+def _watch_taking(loader: Any, context: ProbeContext, releases: ExitStack) -> None:
+    releases.callback(_watch_iteration(loader, context))
 
 
 def _framework(loader: Any) -> ModuleType:

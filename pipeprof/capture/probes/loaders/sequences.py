@@ -27,6 +27,7 @@ from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import OUTSIDE, LaneWriter, Recorder
 from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.clock import now_ns
+from pipeprof.errors import describe_error
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.stage import StageKind
 
@@ -124,11 +125,7 @@ def _timed_getitem(
 def _tell_failure(recorder: Recorder, lane: LaneWriter, index: Any, error: Exception) -> None:
     own = lane.native_id == recorder.pid
     who = f"worker process {recorder.pid}" if own else f"thread {lane.native_id}"
-    try:
-        said = f"{type(error).__name__}: {error}"
-    except Exception:  # a user's own kind of exception may fail at that too
-        said = type(error).__name__
-    recorder.warn(f"Batch {index!r:.20} failed in {who}: {said:.200}")
+    recorder.warn(f"Batch {index!r:.20} failed in {who}: {describe_error(error):.200}")
 
 
 def _told_of_end(original: Any, transport: "Transport") -> Callable[[Any], Any]:

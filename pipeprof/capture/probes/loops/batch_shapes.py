@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeprof.capture.guard import Guard
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.clock import now_ns
@@ -38,7 +39,11 @@ class BatchSight:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._known: dict[tuple[Any, ...], BatchShape] = {}
-        self._failed = False
+        self._guard = Guard(  # a user's own kind of batch may raise anything when it is looked at
+            recorder.warn,
+            "The shapes of batches could not be read",
+            "samples and bytes are missing",
+        )
 
     def note(self, batch: Any, *, validation: bool = False) -> BatchShape | None:
         """The shape of a batch, which is recorded as delivered; None when it has no arrays."""
@@ -55,17 +60,7 @@ class BatchSight:
             batch: what was taken.
             validation: whether it was taken for an evaluation and not for training.
         """
-        if self._failed:
-            return None
-        try:
-            return self._look(batch, validation)
-        except Exception as error:  # whatever a user's own kind of batch does when it is looked at
-            self._failed = True
-            self._recorder.warn(
-                f"The shapes of batches could not be read ({type(error).__name__}: {error}): "
-                "samples and bytes are missing."
-            )
-            return None
+        return self._guard.run(self._look, batch, validation)
 
     def _look(self, batch: Any, validation: bool) -> BatchShape | None:
         leaves: list[tuple[Any, Any]] = []

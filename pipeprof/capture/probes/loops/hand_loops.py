@@ -4,19 +4,17 @@ It is seen by its fetches, its ``train_on_batch`` calls and ``prof.step()``, and
 framework that run between. It knows no framework.
 """
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeprof.capture.guard import Guard, guarded
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
 from pipeprof.clock import Clock
 from pipeprof.recording.loop import LoopKind, WaitSource
 
 if TYPE_CHECKING:
     from pipeprof.capture.probes.loops.loop_tracker import LoopTracker, OpenLoop
-
-P = ParamSpec("P")
 
 # Batches taken one by one outside of any loop that are remembered, for each may be a loop's first.
 _MOST_FIRST = 16
@@ -40,23 +38,6 @@ class _Fetch(NamedTuple):
     shape: BatchShape | None
 
 
-def _harmless(
-    tell: "Callable[Concatenate[HandLoop, P], None]",
-) -> "Callable[Concatenate[HandLoop, P], None]":
-    """Told from within the user's own code: what fails in here says so once, and is over."""
-
-    @functools.wraps(tell)
-    def told(self: "HandLoop", /, *args: P.args, **kwargs: P.kwargs) -> None:
-        if self.failed:
-            return
-        try:
-            tell(self, *args, **kwargs)
-        except Exception as error:
-            self.fail(error)
-
-    return told
-
-
 class HandLoop:
     """The hand-written loop that is open, if one is, and those that may come back.
 
@@ -68,12 +49,12 @@ class HandLoop:
     Attributes:
         loop: the loop, while one is open.
         given: what the dataset given to the profile is, for loops whose source was not seen.
-        failed: whether following it failed; then it is followed no more.
+        guard: what its methods run under, for they are called from the user's own code.
     """
 
-    def __init__(self, tracker: "LoopTracker", clock: Clock) -> None:
+    def __init__(self, tracker: "LoopTracker", guard: Guard, clock: Clock) -> None:
         self.given: Mapping[str, Any] | None = None
-        self.failed = False
+        self.guard = guard
         self._tracker = tracker
         self._clock = clock
         self._by_source: dict[int, OpenLoop] = {}
@@ -99,15 +80,7 @@ class HandLoop:
         """Whether a hand-written loop is open."""
         return self.loop is not None
 
-    def fail(self, error: Exception) -> None:
-        """Gives up following."""
-        self.failed = True
-        self._tracker.warn(
-            f"The hand-written loop could not be followed any more ({type(error).__name__}: {error}); "
-            "later steps are missing."
-        )
-
-    @_harmless
+    @guarded
     def asks(self, source: int) -> None:
         """The next batch of a source will be taken: between two steps, where fetches show them."""
         loop = self.loop
@@ -120,7 +93,7 @@ class HandLoop:
             # What it took before is a step until it has taken this.
             loop.marks.step_begins(loop, loop.step + loop.taking)
 
-    @_harmless
+    @guarded
     def fetched(
         self,
         source: int,
@@ -155,7 +128,7 @@ class HandLoop:
             self._pass_over_strange()
             self._strange = fetch
 
-    @_harmless
+    @guarded
     def exhausted(self, source: int, start_ns: int) -> None:
         """The iterator had no more: an epoch is over."""
         if self.loop is None:
@@ -171,7 +144,7 @@ class HandLoop:
         loop.begin_epoch(start_ns)
         loop.leave_steps()
 
-    @_harmless
+    @guarded
     def step_began(self, now: int) -> None:
         """``with prof.step()`` was entered."""
         loop = self._loop_at(LoopKind.CUSTOM, now)
@@ -181,7 +154,7 @@ class HandLoop:
         if not loop.taking:
             loop.turn(now)
 
-    @_harmless
+    @guarded
     def step_ended(self, now: int) -> None:
         """``with prof.step()`` was left."""
         self._in_step = False
@@ -191,7 +164,7 @@ class HandLoop:
             self._taken = 0
             self._step_over(self.loop)
 
-    @_harmless
+    @guarded
     def trained_on_batch(self, start_ns: int, end_ns: int, samples: int | None) -> None:
         """``train_on_batch`` was called outside of any ``fit``."""
         loop = self._loop_at(LoopKind.TRAIN_ON_BATCH, start_ns)
@@ -216,7 +189,7 @@ class HandLoop:
         if loop.marks is not None:
             loop.marks.step_begins(loop, loop.step)
 
-    @_harmless
+    @guarded
     def turned_away(self, kind: LoopKind, now: int) -> None:
         """A framework's loop begins: within a step, after it, or after the whole loop.
 
@@ -239,7 +212,7 @@ class HandLoop:
             if self._away_between_steps and loop.marks is not None:
                 loop.marks.left(loop)
 
-    @_harmless
+    @guarded
     def end(self) -> None:
         """The loop is over: the profile ends."""
         for fetch in self._first[self._only_looked_at :]:

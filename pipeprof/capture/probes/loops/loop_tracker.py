@@ -10,6 +10,7 @@ loop does between two batches counts as computing, and the steps of an epoch lea
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
 from pipeprof.capture.probes.loops.hand_loops import HandLoop
 from pipeprof.capture.recorder.recorder import Recorder
@@ -227,7 +228,12 @@ class LoopTracker:
         self._open: list[OpenLoop] = []
         self._reusable: dict[tuple[LoopKind, int], OpenLoop] = {}
         self._count = 0
-        self.hand = HandLoop(self, clock)
+        guard = Guard(
+            recorder.warn,
+            "The hand-written loop could not be followed any more",
+            "later steps are missing",
+        )
+        self.hand = HandLoop(self, guard, clock)
 
     @property
     def current(self) -> OpenLoop | None:
@@ -274,10 +280,6 @@ class LoopTracker:
         again.fed_by = fed_by
         self._take_up(again)
         return again
-
-    def warn(self, sentence: str) -> None:
-        """Adds a sentence to what a reader of the report must know."""
-        self._recorder.warn(sentence)
 
     def reopen(self, loop: OpenLoop) -> None:
         """Opens a loop again that was closed."""

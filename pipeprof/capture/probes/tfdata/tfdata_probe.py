@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from pipeprof.capture.guard import Guard
 from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.loops.loop_tracker import OpenLoop, describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
@@ -56,7 +57,11 @@ class TfDataProbe:
         self._stages: weakref.WeakKeyDictionary[Any, dict[str, PipelineStages]] = (
             weakref.WeakKeyDictionary()
         )
-        self._failed = False
+        self._guard = Guard(
+            context.recorder.warn,
+            "tf.data could not be observed any more",
+            "its waits and stages are missing from then on",
+        )
 
     def install(self) -> None:
         """Starts to see; TensorFlow must have been imported."""
@@ -80,7 +85,7 @@ class TfDataProbe:
         @functools.wraps(iterate)
         def __iter__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
             iterator = iterate(self)
-            probe._guarded(probe._track, self, iterator)
+            probe._guard.run(probe._track, self, iterator)
             return iterator
 
         self._patches.replace(iterable, "__iter__", __iter__)
@@ -89,11 +94,11 @@ class TfDataProbe:
         """Reads once more, then gives everything back."""
         tfdata_generators.current = None
         for tracked in self._iterators:
-            self._guarded(self._read, tracked, now_ns())
+            self._guard.run(self._read, tracked, now_ns())
         self._iterators.clear()
         for loop, followed in self._followed.items():
             if followed.traced is not None:
-                self._guarded(followed.traced.end, loop)
+                self._guard.run(followed.traced.end, loop)
         self._followed.clear()
         self._patches.undo()
 
@@ -120,19 +125,19 @@ class TfDataProbe:
             or at_most
         )
         if due:
-            self._guarded(self._follow, loop, followed, now, at_most=at_most)
+            self._guard.run(self._follow, loop, followed, now, at_most=at_most)
         if followed.traced is not None and loop.step >= self._context.warmup - 1:
-            self._guarded(followed.traced.step_ended, loop, now)
+            self._guard.run(followed.traced.step_ended, loop, now)
 
     def epoch_ended(self, loop: OpenLoop) -> None:
         """Its steps are over for this epoch."""
         self._generators.epoch_ended(loop)
         followed = self._followed.get(loop)
         if followed is not None and followed.in_epoch:
-            self._guarded(self._follow, loop, followed, loop.ended_ns, at_most=True)
+            self._guard.run(self._follow, loop, followed, loop.ended_ns, at_most=True)
             followed.leave_epoch()
             if followed.traced is not None:
-                self._guarded(followed.traced.end, loop)
+                self._guard.run(followed.traced.end, loop)
 
     # Iterators.
 
@@ -159,16 +164,16 @@ class TfDataProbe:
             if not tf.executing_eagerly():
                 return take(self)
             if not probe._context.by_hand():
-                probe._guarded(probe._taken_in_python, self)
+                probe._guard.run(probe._taken_in_python, self)
                 return take(self)
-            probe._guarded(probe._asked_by_hand, self)
+            probe._guard.run(probe._asked_by_hand, self)
             start_ns = now_ns()
             try:
                 batch = take(self)
             except StopIteration:
-                probe._guarded(probe._exhausted, self, start_ns)
+                probe._guard.run(probe._exhausted, self, start_ns)
                 raise
-            probe._guarded(probe._taken_by_hand, self, batch, start_ns, now_ns())
+            probe._guard.run(probe._taken_by_hand, self, batch, start_ns, now_ns())
             return batch
 
         self._patches.replace(iterator_class, "__next__", __next__)
@@ -328,7 +333,7 @@ class TfDataProbe:
             iterator = tracked.iterator()
             waits = tracked.snapshot is None and tracked.has_model is not False
             if iterator is not None and waits and now - tracked.made_ns >= EARLY_READINGS_FROM_NS:
-                self._guarded(self._read_early, tracked, iterator, now)
+                self._guard.run(self._read_early, tracked, iterator, now)
 
     def _read_early(self, tracked: TrackedIterator, iterator: Any, now: int) -> None:
         snapshot = read_model(iterator)
@@ -354,19 +359,6 @@ class TfDataProbe:
                     "stages: only the wait for all of them together is known."
                 )
         return known[place]
-
-    def _guarded(self, action: Callable[..., Any], *args: Any, **options: Any) -> None:
-        """A probe that fails says so once, and is not asked again."""
-        if self._failed:
-            return
-        try:
-            action(*args, **options)
-        except Exception as error:
-            self._failed = True
-            self._context.recorder.warn(
-                f"tf.data could not be observed any more ({type(error).__name__}: {error}); "
-                "its waits and stages are missing from then on."
-            )
 
 
 def _subclasses(base: Any) -> Iterator[Any]:

@@ -200,7 +200,7 @@ def test_slots_are_no_hindrance_and_what_is_one_is_said() -> None:
     assert type(slotted) is Slotted
     assert names(recorder) == ["Slotted.__getitem__"]
     assert warnings_of(recorder) == [
-        "The work inside Underived is not shown: its class cannot be watched (final)."
+        "The work inside Underived is not shown: its class cannot be watched (ValueError: final)."
     ]
 
 
