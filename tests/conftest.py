@@ -113,8 +113,8 @@ def _ours(thing: object) -> bool:
     # functools.wraps disguises everything but where the code stands.
     code = getattr(thing, "__code__", None)
     if code is not None:
-        return code.co_filename.startswith(PACKAGE)
-    return (getattr(thing, "__module__", None) or "").startswith("pipeprof.")
+        return str(code.co_filename).startswith(PACKAGE)
+    return str(getattr(thing, "__module__", "")).startswith("pipeprof.")
 
 
 def _processes() -> set[psutil.Process]:

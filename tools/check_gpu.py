@@ -92,8 +92,12 @@ def _waiting(backend: str) -> Callable[[], None] | None:
 
         if jax.default_backend() != "gpu":
             return None
-        # What is asked of a device now runs after all that was asked of it before.
-        return lambda: jax.block_until_ready(jax.numpy.zeros(()) + 1) and None
+
+        def wait_for_jax() -> None:
+            # What is asked of a device now runs after all that was asked of it before.
+            (jax.numpy.zeros(()) + 1).block_until_ready()
+
+        return wait_for_jax
     if backend == "torch":
         import torch
 

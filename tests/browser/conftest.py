@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from pipeprof.recording.lane import Role
-from pipeprof.recording.loop import InputKind
+from pipeprof.recording.loop import Input, InputKind
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.span import SpanKind
@@ -25,7 +25,6 @@ from pipeprof.recording.stage import StageKind
 from pipeprof.runs.run_folder import PLUGIN, PROFILES
 from tests.builders import (
     MS,
-    Input,
     Span,
     device,
     lane,
