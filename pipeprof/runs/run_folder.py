@@ -35,8 +35,8 @@ PROFILES = Path("plugins") / "profile"
 DEFAULT_LOGDIR = Path("logs") / "pipeprof"
 
 # No file of ours comes near these; one that does was not written by pipeprof.
-_MOST_JSON_BYTES = 64 << 20
-_MOST_NUMBER_BYTES = 128 << 20
+MOST_JSON_BYTES = 64 << 20
+MOST_NUMBER_BYTES = 128 << 20
 
 _READ_ATTEMPTS = 5
 # What working with facts of other types than ours leads to.
@@ -330,7 +330,7 @@ def _recover(file: RunFile, checkpoint: Checkpoint) -> Profile:
 def _read_json(path: Path) -> dict[str, Any]:
     _expect_plain_file(path)
     try:
-        if path.stat().st_size > _MOST_JSON_BYTES:
+        if path.stat().st_size > MOST_JSON_BYTES:
             raise RunDamaged(f"expected a run's file, found {path.name} too large to be one.")
         document = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -351,7 +351,7 @@ def _read_numbers(file: RunFile, name: Any) -> IntArray:
     _expect_plain_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > _MOST_NUMBER_BYTES:
+            if sum(member.file_size for member in archive.infolist()) > MOST_NUMBER_BYTES:
                 raise RunDamaged(f"expected a run's numbers, found {name} too large to be them.")
         with np.load(path, allow_pickle=False) as arrays:
             numbers = np.asarray(arrays["numbers"])  # bytes, where the file holds no array

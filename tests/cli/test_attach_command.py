@@ -40,7 +40,7 @@ def test_a_process_of_someone_else(
     refusing = tmp_path / "py-spy"
     refusing.write_text("#!/bin/sh\necho Permission Denied: Try sudo >&2\nexit 1\n")
     refusing.chmod(0o755)
-    monkeypatch.setattr(py_spy, "_command", lambda pid: str(refusing))
+    monkeypatch.setattr(py_spy, "find_command", lambda pid: str(refusing))
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     outcome = command("attach", str(os.getpid()))
     assert (outcome.code, outcome.out) == (2, "")

@@ -122,7 +122,7 @@ def test_py_spy_is_tried_on_a_process_of_its_own(
         script = tmp_path / "py-spy"
         script.write_text(f"#!/bin/sh\necho $5 > {asked}\necho '{said}'\nexit {code}\n")
         script.chmod(0o755)
-        monkeypatch.setattr(py_spy, "_command", lambda pid, script=script: str(script))
+        monkeypatch.setattr(py_spy, "find_command", lambda pid, script=script: str(script))
         assert (doctor.ask_py_spy() is None) == (code == 0)
         child = int(asked.read_text())
         assert child != os.getpid()

@@ -68,13 +68,15 @@ def test_a_recording_counts_waiting_threads_and_one_of_the_lock_does_not(pid: in
     assert sum(each.samples for each in holders) <= locked.moments
 
 
-def test_a_recording_that_is_closed_leaves_nothing(pid: int) -> None:
+def test_a_recording_that_is_closed_leaves_nothing(
+    pid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     recording = py_spy.Recording(pid, seconds=600)
-    folder = recording._folder
-    assert folder.exists()
+    assert list(tmp_path.iterdir())
     recording.close()
     assert recording.done
-    assert not folder.exists()
+    assert list(tmp_path.iterdir()) == []
     assert py_spy.dump(pid)  # it goes on
 
 

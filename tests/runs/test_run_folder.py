@@ -406,10 +406,10 @@ def test_numbers_are_never_unpickled(tmp_path: Path):
 
 def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = written(tmp_path, builders.profile())
-    monkeypatch.setattr("pipeprof.runs.run_folder._MOST_NUMBER_BYTES", 1000)
+    monkeypatch.setattr("pipeprof.runs.run_folder.MOST_NUMBER_BYTES", 1000)
     with pytest.raises(RunDamaged, match="too large"):
         read_run(tmp_path)
-    monkeypatch.setattr("pipeprof.runs.run_folder._MOST_JSON_BYTES", file.path.stat().st_size - 1)
+    monkeypatch.setattr("pipeprof.runs.run_folder.MOST_JSON_BYTES", file.path.stat().st_size - 1)
     with pytest.raises(RunDamaged, match=r"host-a-4242\.json too large"):
         read_run(tmp_path)
 

@@ -230,7 +230,7 @@ class Collector:
         A first checkpoint comes before it: without one, nothing leads to the rings of a training
         that dies at once.
         """
-        self._guard.run(self._write_checkpoint)
+        self._guard.run(self.write_checkpoint)
         self._thread.start()
 
     def stop(self) -> None:
@@ -240,7 +240,7 @@ class Collector:
             self._thread.join()
         for sampler in self._samplers:
             self._guard.run(self._finish, sampler)
-        self._guard.run(self._look_for_workers)
+        self._guard.run(self.look_for_workers)
         self._guard.run(self.drain)
         self._guard.run(self._accumulator.settle)
 
@@ -266,11 +266,11 @@ class Collector:
     def _run(self) -> None:
         tasks = [
             Task(DRAIN_S, self.drain),
-            Task(LOOK_FOR_WORKERS_S, self._look_for_workers),
+            Task(LOOK_FOR_WORKERS_S, self.look_for_workers),
             *(Task(s.every_s, functools.partial(self._sample, s), s.rest) for s in self._samplers),
         ]
         if self._checkpoint is not None:
-            tasks.append(Task(LEAST_CHECKPOINT_S, self._write_checkpoint))
+            tasks.append(Task(LEAST_CHECKPOINT_S, self.write_checkpoint))
         pause_s = min(LOOK_AT_RINGS_S, *(task.every_s for task in tasks))
         while not self._stop.wait(pause_s):
             now_s = time.monotonic()
@@ -295,7 +295,7 @@ class Collector:
     def _finish(sampler: Sampler) -> None:
         (sampler.finish or sampler.sample)(now_ns())
 
-    def _write_checkpoint(self) -> None:
+    def write_checkpoint(self) -> None:
         """Writes a checkpoint when it is time, or before a ring overwrites what is in none yet."""
         if self._checkpoint is None:
             return
@@ -311,7 +311,8 @@ class Collector:
             # Not before: until now the rings were all that there was of what they held.
             self.rings.remove_ended(self._recorder.folder, progress.ended)
 
-    def _look_for_workers(self) -> None:
+    def look_for_workers(self) -> None:
+        """Finds the rings of new worker processes, and reads and closes those of ended ones."""
         self._recorder.retire_lanes()
         folder = self._recorder.folder
         if folder is not None and folder.exists():

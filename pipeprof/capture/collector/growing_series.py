@@ -131,6 +131,11 @@ class LatestRows:
         self._table[self._end : self._end + len(rows)] = rows
         self._end += len(rows)
 
+    @property
+    def capacity(self) -> int:
+        """How many rows it holds memory for."""
+        return len(self._table)
+
     def rows(self) -> IntArray:
         """Those that stayed, the oldest first; they do not change any more."""
         return self._table[max(self._end - self._most, 0) : self._end]

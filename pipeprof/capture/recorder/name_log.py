@@ -42,7 +42,7 @@ class NameLog:
         self._path = path
         self._descriptor: int | None = None
         # A signal handler or a finaliser may name something while its thread is in here.
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._numbers: dict[str, int] = {}
         self._met: Counter[str] = Counter()
         self._further: dict[str, int] = {}
@@ -55,7 +55,7 @@ class NameLog:
         After `MOST_OF_A_TYPE` things of a type all further ones have one number, that of `FURTHER`.
         """
         key = json.dumps(facts, sort_keys=True)
-        with self._lock:
+        with self.lock:
             number = self._numbers.get(key)
             return self._meet(key, facts) if number is None else number
 
@@ -79,19 +79,19 @@ class NameLog:
 
     def new(self, facts: Facts) -> int:
         """A number of its own, even when something else has the same facts."""
-        with self._lock:
+        with self.lock:
             number = self._next()
             self._append(number, facts)
             return number
 
     def tell(self, number: int, facts: Facts) -> None:
         """Adds facts to a thing that has a number already; 0 stands for the process itself."""
-        with self._lock:
+        with self.lock:
             self._append(number, facts)
 
     def close(self) -> None:
         """Closes the file; later facts stay in memory."""
-        with self._lock:
+        with self.lock:
             self._close()
 
     def _close(self) -> None:

@@ -32,7 +32,7 @@ from pipeprof.recording.source_code import Location
 RING_SUFFIX = ".ring"
 OUTSIDE = -1
 WORKER_PROCESS = "worker process"
-_REST_NS = 10_000_000_000
+RETIRED_REST_NS = 10_000_000_000
 # Threads and pools are numbered for as long as the process lives; the threads of one pool are few.
 _POOL_NUMBER = re.compile(r"^(Thread|ThreadPoolExecutor)-\d+")
 
@@ -107,7 +107,7 @@ class Recorder:
         self._capacity = capacity
         self._forked = forked
         self._retired: deque[tuple[int, OwnRing]] = deque()
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._own = threading.local()  # each thread's lane, and what tells of its end
 
     def lane(self, native_name: str = "native thread") -> LaneWriter:
@@ -138,7 +138,7 @@ class Recorder:
     def _retire(self, ident: int, lane: LaneWriter) -> None:
         if self.lanes.get(ident) is lane:
             del self.lanes[ident]
-            self._retired.append((now_ns() + _REST_NS, lane.ring))
+            self._retired.append((now_ns() + RETIRED_REST_NS, lane.ring))
 
     def in_child(self) -> "Recorder":
         """The recorder of a process that was just forked from this one's.
@@ -150,7 +150,7 @@ class Recorder:
             lane.write = _write_nothing
         self.folder, self.lanes, self.rings = None, {}, []
         self._retired.clear()
-        self.names, self._lock = NameLog(None), threading.RLock()
+        self.names, self.lock = NameLog(None), threading.RLock()
         return child
 
     def _find_lane(self, native_name: str) -> LaneWriter:
@@ -187,7 +187,7 @@ class Recorder:
         return lane
 
     def _take_ring(self) -> OwnRing:
-        with self._lock:
+        with self.lock:
             if self._retired and self._retired[0][0] < now_ns():
                 return self._retired.popleft()[1]
             number = len(self.rings)
@@ -260,7 +260,7 @@ class _ThreadEnd:
     def __del__(self) -> None:
         recorder = self._recorder()
         if recorder is not None:
-            recorder._retire(self._ident, self._lane)
+            recorder._retire(self._ident, self._lane)  # noqa: SLF001 - one module
 
 
 def _python_thread(native_id: int) -> threading.Thread | None:

@@ -133,7 +133,7 @@ def test_work_of_other_processes_is_read_while_they_run(
 ):
     work(recorder, "read")
     workers("decode")
-    collector._look_for_workers()
+    collector.look_for_workers()
     collector.drain()
     assert seen(collector) == {"read": 1, "decode": 3}
     lanes = collector.rings.accumulator.subjects.lanes
@@ -145,7 +145,7 @@ def test_what_a_killed_worker_recorded_is_not_lost(
 ):
     worker = workers("decode")
     worker.kill()
-    collector._look_for_workers()
+    collector.look_for_workers()
     assert seen(collector) == {"decode": 3}
     assert {pid for pid, _ in collector.rings.readers} == set()
     assert collector.rings.pids == {worker.pid}
@@ -160,9 +160,9 @@ def test_files_of_ended_workers_go_when_a_checkpoint_holds_what_was_in_them(
     )
     living, ended = workers("decode"), workers("decode")
     ended.kill()
-    collector._look_for_workers()
+    collector.look_for_workers()
     assert len(files_of(tmp_path, ended.pid)) == 2
-    collector._write_checkpoint()
+    collector.write_checkpoint()
     assert written[-1].ended == {ended.pid}
     assert files_of(tmp_path, ended.pid) == []
     assert len(files_of(tmp_path, living.pid)) == 2
@@ -181,7 +181,7 @@ def test_nothing_is_read_twice_after_going_on_from_a_checkpoint(
     workers("decode")
     ended = workers("decode")
     ended.kill()
-    collector._look_for_workers()
+    collector.look_for_workers()
     collector.drain()
     progress.append(collector.rings.progress())
     work(recorder, "read", 2)
@@ -200,7 +200,7 @@ def test_rings_of_another_machine_are_not_touched(
     (tmp_path / f"{HOST}-{worker.pid}.0.ring").rename(theirs)
     (tmp_path / f"{HOST}-{worker.pid}.names.jsonl").rename(theirs.with_suffix(".names.jsonl"))
     worker.kill()
-    collector._look_for_workers()
+    collector.look_for_workers()
     remove_files_of(tmp_path, HOST, worker.pid)
     assert theirs.exists()
     assert seen(collector) == {}
@@ -211,7 +211,7 @@ def test_a_damaged_ring_of_another_process_is_passed_over(collector: Collector, 
     (tmp_path / f"{HOST}-1.x.ring").write_bytes(b"no ring")
     (tmp_path / f"{HOST}-1.2.ring").symlink_to(tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("mine")
-    collector._look_for_workers()
+    collector.look_for_workers()
     assert collector.rings.readers == {}
 
 
@@ -222,10 +222,10 @@ def test_a_ring_file_may_appear_before_it_is_ready(
     path = tmp_path / files_of(tmp_path, worker.pid)[0]
     whole = path.read_bytes()
     path.write_bytes(bytes(len(whole)))
-    collector._look_for_workers()
+    collector.look_for_workers()
     assert collector.rings.readers == {}
     path.write_bytes(whole)
-    collector._look_for_workers()
+    collector.look_for_workers()
     collector.drain()
     assert seen(collector) == {"decode": 3}
 
@@ -240,7 +240,7 @@ def test_lanes_of_children_that_only_a_sampler_sees_are_taken_over_too(
         recorder.names.number(facts)
         collector.drain()
         child.kill()
-        collector._look_for_workers()
+        collector.look_for_workers()
     lanes = collector.rings.accumulator.subjects.lanes
     assert [lane.name for lane in lanes] == ["worker 1"]
 

@@ -146,7 +146,7 @@ def test_the_latest_rows_stay(most: int, counts: list[int]):
         written += count
         expected = list(range(max(written - most, 0), written))
         seen.append((latest.rows(), expected))
-        assert len(latest._table) <= max(4 * most, 1)
+        assert latest.capacity <= max(4 * most, 1)
     for rows, expected in seen:  # what was handed out does not change any more
         assert rows[:, 0].tolist() == expected
 

@@ -17,6 +17,7 @@ from pipeprof.capture.collector.loop_sums import (
 )
 from pipeprof.recording.loop import UNKNOWN_NS, Loop, WaitSource
 from pipeprof.recording.series import IntArray
+from tests.memory import made_with_bytes
 
 
 def loop_sums(waits_by: str | None = "iterator", warmup: int = 0) -> LoopSums:
@@ -345,13 +346,17 @@ def test_a_loop_goes_on_as_if_nothing_had_been(
 
 
 def test_memory_does_not_grow_with_steps():
-    sums = loop_sums()
-    for first in range(0, 200_000, 10_000):
-        sums.add_steps(steps(first, 10_000))
-        begin = np.arange(first, first + 10_000) * 10
-        sums.add_waits(begin, begin + 1)
-        sums.settle()
+    def add_all() -> LoopSums:
+        sums = loop_sums()
+        for first in range(0, 400_000, 10_000):
+            sums.add_steps(steps(first, 10_000))
+            begin = np.arange(first, first + 10_000) * 10
+            sums.add_waits(begin, begin + 1)
+            sums.settle()
+        return sums
+
+    sums, held_bytes = made_with_bytes(add_all)
     held, gaps, waited, _ = sums.held_back()
     assert (len(held), len(gaps), len(waited)) == (0, 0, LINE_AT_MOST)
     assert len(sums.freeze().steps) == FIRST + LAST
-    assert len(sums._recent._table) <= 4 * LINE_AT_MOST
+    assert held_bytes < 400_000 * 8  # not even a number a step

@@ -120,7 +120,7 @@ def test_a_lane_begins_outside_any_stage(recorder: Recorder):
 
 
 def test_rings_of_ended_threads_are_used_again(recorder: Recorder, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(recording, "_REST_NS", -1)
+    monkeypatch.setattr(recording, "RETIRED_REST_NS", -1)
     mark(recorder, 0)
     for number in range(5):
         in_thread(functools.partial(mark, recorder, number), f"feed {number}")
@@ -323,7 +323,7 @@ def test_what_still_holds_the_parents_recorder_cannot_spoil_its_files(
 def test_rings_that_rest_in_the_parent_are_not_used_in_a_forked_process(
     recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(recording, "_REST_NS", -1)
+    monkeypatch.setattr(recording, "RETIRED_REST_NS", -1)
     in_thread(lambda: mark(recorder, 1))
     before = (tmp_path / rings_in(tmp_path)[0]).read_bytes()
     child(lambda: mark(recorder, 666))
@@ -337,13 +337,13 @@ def test_a_process_can_be_forked_while_another_thread_names_something(recorder: 
         mark(mine, 1)
         mark(recorder, 1)
 
-    recorder.names._lock.acquire()
-    recorder._lock.acquire()
+    recorder.names.lock.acquire()
+    recorder.lock.acquire()
     try:
         child(lambda: own(record))
     finally:
-        recorder._lock.release()
-        recorder.names._lock.release()
+        recorder.lock.release()
+        recorder.names.lock.release()
 
 
 def test_a_forked_process_of_multiprocessing_records_too(recorder: Recorder, tmp_path: Path):

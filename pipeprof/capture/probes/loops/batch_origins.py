@@ -98,7 +98,7 @@ class Feed:
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[int | None] = deque()
+        self.waiting: deque[int | None] = deque()
         self._begun_in_epoch = False
         self._lost = False
 
@@ -106,8 +106,8 @@ class Feed:
         """An iterator begins: what was left over of the one before is nobody's."""
         self._lost = self._begun_in_epoch
         self._begun_in_epoch = True
-        self._waiting = deque()
-        return self._waiting
+        self.waiting = deque()
+        return self.waiting
 
     def hand(self, waiting: "deque[int | None]", start_ns: int | None) -> None:
         """An iterator handed a batch on."""
@@ -118,7 +118,7 @@ class Feed:
 
     def take(self, batches: int) -> list[int]:
         """A step took so many: their origins, as far as these are known."""
-        waiting = self._waiting  # an iterator may begin meanwhile, in a thread of its own
+        waiting = self.waiting  # an iterator may begin meanwhile, in a thread of its own
         taken = [waiting.popleft() for _ in range(min(batches, len(waiting)))]
         return [] if self._lost else [start_ns for start_ns in taken if start_ns is not None]
 

@@ -45,7 +45,7 @@ def dump(pid: int, *, timeout_s: float = _DUMP_TIMEOUT_S) -> tuple[ThreadStack, 
     Raises:
         StacksUnavailable: they could not be read.
     """
-    command = [_command(pid), "dump", "--json", "--nonblocking", "--pid", str(pid)]
+    command = [find_command(pid), "dump", "--json", "--nonblocking", "--pid", str(pid)]
     try:
         for _ in range(_DUMP_TRIES):
             done = subprocess.run(
@@ -94,7 +94,7 @@ class Recording:
         self.moments = seconds * hz
         self._pid = pid
         self._timeout_s = seconds + _SLACK_S
-        command = [_command(pid), "record", "--pid", str(pid), "--format", "raw", "--threads"]
+        command = [find_command(pid), "record", "--pid", str(pid), "--format", "raw", "--threads"]
         command += ["--duration", str(seconds), "--rate", str(hz), "--full-filenames"]
         command += ["--nonblocking", "--gil" if gil else "--idle"]
         command += ["--subprocesses"] if subprocesses else []
@@ -179,7 +179,8 @@ def _make_folder(pid: int) -> Path:
         raise _unavailable(pid, str(error)) from error
 
 
-def _command(pid: int) -> str:
+def find_command(pid: int) -> str:
+    """Path of py-spy; raises `StacksUnavailable` where it is not installed."""
     beside = Path(sys.executable).with_name("py-spy")
     command = str(beside) if beside.exists() else shutil.which("py-spy")
     if command is None:
@@ -196,13 +197,13 @@ def _unavailable(pid: int, said: str) -> StacksUnavailable:
     except OSError:
         return StacksUnavailable(pid, "there is no such process", "look for its number with ps")
     if any(each in lower for each in _REFUSED):
-        return StacksUnavailable(pid, "the system refuses it", _permission(owner, os.geteuid()))
+        return StacksUnavailable(pid, "the system refuses it", refusal_remedy(owner, os.geteuid()))
     if any(each in lower for each in _NO_PYTHON):
         return StacksUnavailable(pid, "it runs no Python", "give the number of a Python process")
     return StacksUnavailable(pid, first or "py-spy gave no reason", "try it again")
 
 
-def _permission(owner: int, user: int, scope_file: Path = _PTRACE_SCOPE) -> str:
+def refusal_remedy(owner: int, user: int, scope_file: Path = _PTRACE_SCOPE) -> str:
     """What to do so that the system permits it."""
     if user not in (0, owner):
         return "run pipeprof as the user who owns it, or with sudo"

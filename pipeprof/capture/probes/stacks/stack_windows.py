@@ -56,7 +56,7 @@ class StackSampler:
         workers: Callable[[], Collection[int]] = tuple,
         look: Callable[..., Recording] = Recording,
     ) -> None:
-        self._recorder = recorder
+        self.recorder = recorder
         self._steady = steady
         self._stage_files = stage_files
         self._workers = workers
@@ -85,7 +85,7 @@ class StackSampler:
                 recording.cut_short()
             self._end_window(now)
         if not self._seen and not self._given_up:
-            self._recorder.warn(
+            self.recorder.warn(
                 "The training was over before py-spy had seen any stacks: train for longer."
             )
 
@@ -135,7 +135,7 @@ class StackSampler:
     def _give_up(self, error: StacksUnavailable) -> None:
         self._pauses_s.clear()
         self._given_up = True
-        self._recorder.warn(
+        self.recorder.warn(
             f"The Python stacks could not be read: {error.reason}; what to do: {error.remedy}."
         )
 
@@ -143,7 +143,7 @@ class StackSampler:
 
     def _record_stacks(self, stacks: Iterable[SampledStack], now: int) -> None:
         files = self._stage_files()
-        write = self._recorder.lane().write
+        write = self.recorder.lane().write
         counts: dict[tuple[bool, tuple[Frame, ...]], int] = defaultdict(int)
         for stack in stacks:
             chosen = tuple(each for each in stack.frames if _is_shown(each, files))[:_MOST_LINES]
@@ -151,7 +151,7 @@ class StackSampler:
                 counts[_is_function_of_tfdata(stack), chosen] += stack.samples
         for (in_function, frames), samples in sorted(counts.items(), key=lambda each: -each[1]):
             facts = {"type": "stack", "lines": [_describe(frame) for frame in frames]}
-            number = self._recorder.names.number(
+            number = self.recorder.names.number(
                 {**facts, "in_function": True} if in_function else facts
             )
             self._recorded.add(number)
@@ -166,14 +166,14 @@ class StackSampler:
         moments: dict[int, int] = defaultdict(int)
         for (pid, _), samples in seen.items():
             moments[pid] = max(moments[pid], samples)
-        own = {lane.native_id: lane.subject for lane in list(self._recorder.lanes.values())}
+        own = {lane.native_id: lane.subject for lane in list(self.recorder.lanes.values())}
         lanes: dict[int, tuple[int, int]] = {}
         for pid, tid in seen.keys() | held.keys():
             if moments[pid]:
                 lane = (own.get(tid) if pid == os.getpid() else None) or self._lane(pid, tid)
                 before, _ = lanes.get(lane, (0, 0))
                 lanes[lane] = before + held.get((pid, tid), 0), moments[pid]
-        write = self._recorder.lane().write
+        write = self.recorder.lane().write
         for lane, (samples, looked) in lanes.items():
             write(code(Kind.GIL, lane), self._began_ns, now, looked, min(samples, looked))
 
@@ -185,7 +185,7 @@ class StackSampler:
         else:
             name, role = WORKER if pid in self._workers() else describe_process(pid)
             facts = {"type": "lane", "pid": pid, "name": name, "role": role.value}
-        return self._recorder.names.number(facts)
+        return self.recorder.names.number(facts)
 
     @staticmethod
     def _python_names() -> dict[int, str]:

@@ -21,7 +21,7 @@ from pipeprof.recording.level_names import MILLION, DeviceLevel
 SAMPLE_S = 0.5
 
 DRIVER = Path("/proc/driver/nvidia")
-_FRAMEWORKS = ("tensorflow", "jax", "torch")
+FRAMEWORKS = ("tensorflow", "jax", "torch")
 _US_PER_S = 1_000_000
 # The driver notes processes now and then, and only those that used a GPU: without a note for so long
 # a process has used none.
@@ -84,7 +84,7 @@ class GpuSampler:
         load: Callable[[], Any] | None = None,
         driver: Path = DRIVER,
     ) -> None:
-        self._recorder = recorder
+        self.recorder = recorder
         self._children = children
         self._load = load or _import_nvml
         self._driver = driver
@@ -97,7 +97,7 @@ class GpuSampler:
 
     def sample(self, now: int) -> None:
         """Takes one look; the first that finds a framework loaded turns NVML on."""
-        if self._given_up or not any(name in sys.modules for name in _FRAMEWORKS):
+        if self._given_up or not any(name in sys.modules for name in FRAMEWORKS):
             return  # a script may still say which devices it is to see
         if self._nvml is None and not self._turn_on():
             return
@@ -138,7 +138,7 @@ class GpuSampler:
     def _give_up(self, reason: str, remedy: str) -> None:
         self._given_up = True
         if self._driver.exists():
-            self._recorder.warn(
+            self.recorder.warn(
                 f"The use of the GPUs could not be read ({reason}); what to do: {remedy}."
             )
 
@@ -180,7 +180,7 @@ class GpuSampler:
             self._unsupported.add((gpu.name, levels[0]))
         except (nvml.NVMLError_GpuIsLost, nvml.NVMLError_ResetRequired) as error:
             gpu.lost = True
-            self._recorder.warn(
+            self.recorder.warn(
                 f"{gpu.name} stopped answering ({error}): later figures are missing."
             )
         except nvml.NVMLError:
@@ -193,9 +193,9 @@ class GpuSampler:
         gauge = self._codes.get((gpu.name, level))
         if gauge is None:
             facts = {"type": "gauge", "field": level.value, "device": gpu.name}
-            number = self._recorder.names.number({**facts, "kind": "gpu", "model": gpu.model})
+            number = self.recorder.names.number({**facts, "kind": "gpu", "model": gpu.model})
             gauge = self._codes[gpu.name, level] = code(Kind.GAUGE, number)
-        self._recorder.lane().write(gauge, now, now, 0, value)
+        self.recorder.lane().write(gauge, now, now, 0, value)
 
 
 def _use(nvml: Any, handle: Any) -> Mapping[DeviceLevel, int]:

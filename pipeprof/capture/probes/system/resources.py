@@ -49,7 +49,7 @@ class ResourceSampler:
         groups: ControlGroups | None = None,
         proc: Path = PROC,
     ) -> None:
-        self._recorder = recorder
+        self.recorder = recorder
         self._children = children
         self._groups = groups or ControlGroups(proc)
         self._proc = proc
@@ -83,7 +83,7 @@ class ResourceSampler:
         for pid in pids:
             own = pid == os.getpid()
             folder = self._proc / ("self" if own else str(pid))
-            counts[pid] = _own_switches() if own else _switches(folder)
+            counts[pid] = own_switches() if own else _switches(folder)
             for level, count in _disk_bytes(folder).items():
                 disk[level] = disk.get(level, 0) + count
         return counts | {"disk": disk}
@@ -114,9 +114,9 @@ class ResourceSampler:
     def _tell(self, level: Level, value: int, now: int) -> None:
         gauge = self._codes.get(level)
         if gauge is None:
-            number = self._recorder.names.number({"type": "gauge", "name": level.value})
+            number = self.recorder.names.number({"type": "gauge", "name": level.value})
             gauge = self._codes[level] = code(Kind.GAUGE, number)
-        self._recorder.lane().write(gauge, now, now, 0, value)
+        self.recorder.lane().write(gauge, now, now, 0, value)
 
     def _tell_memory_room(self, now: int) -> None:
         if now < self._room_due_ns:
@@ -154,7 +154,8 @@ def _disk_bytes(folder: Path) -> _Counts:
     return {level: counts[name] for level, name in levels if name in counts}
 
 
-def _own_switches() -> _Counts:
+def own_switches() -> _Counts:
+    """How often this process gave its CPU away, and how often it was taken from it."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {Level.VOLUNTARY_SWITCHES: used.ru_nvcsw, Level.FORCED_SWITCHES: used.ru_nivcsw}
 

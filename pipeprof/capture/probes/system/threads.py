@@ -28,11 +28,11 @@ SAMPLE_HZ = 10.0
 
 # Children are looked for this often, or so many times the cost apart: every thread may have some.
 _LOOK_FOR_CHILDREN_NS = 1_000_000_000
-_CHILDREN_REST = 2000
+CHILDREN_REST = 2000
 # By then all that was recorded of a child that has ended is read, and its lane's number is free.
 _LANE_REST_NS = 10_000_000_000
 # Files kept open, which makes a look cheaper; the training needs descriptors too.
-_MOST_FILES = 256
+MOST_FILES = 256
 
 # What the system's names of TensorFlow's threads say of them (cut at 15 characters).
 _ROLES = (
@@ -70,7 +70,7 @@ class ThreadSampler:
         *,
         proc: Path = PROC,
     ) -> None:
-        self._recorder = recorder
+        self.recorder = recorder
         self._workers = workers
         self._proc = proc
         self._tasks = f"{proc}/self/task"
@@ -96,7 +96,7 @@ class ThreadSampler:
             used[lane] = _sum(used.get(lane, NOTHING), spent)
             total += spent[0]
         if self._last_ns is not None:
-            write = self._recorder.lane().write
+            write = self.recorder.lane().write
             for lane, (cpu_ns, queued_ns) in used.items():
                 write(code(Kind.CPU, lane), self._last_ns, now, queued_ns, cpu_ns)
             write(code(Kind.PROCESS_CPU, 0), self._last_ns, now, 0, total)
@@ -114,7 +114,7 @@ class ThreadSampler:
     # Threads.
 
     def _sample_threads(self) -> dict[int, Spent]:
-        own = {lane.native_id: lane.subject for lane in list(self._recorder.lanes.values())}
+        own = {lane.native_id: lane.subject for lane in list(self.recorder.lanes.values())}
         names: dict[int, str] | None = None
         used: dict[int, Spent] = {}
         alive = set(map(int, os.listdir(self._tasks)))  # noqa: PTH208 - a path a thread is dear
@@ -136,7 +136,7 @@ class ThreadSampler:
 
     def _meet(self, tid: int) -> _Thread:
         descriptor = None
-        if self._files < _MOST_FILES:
+        if self._files < MOST_FILES:
             with contextlib.suppress(OSError):
                 descriptor = self._open(tid)
                 self._files += 1
@@ -149,7 +149,7 @@ class ThreadSampler:
     def _share_lane(self, tid: int, python_name: str | None) -> int:
         name, role = describe_thread(tid, python_name)
         facts = {"type": "lane", "name": name, "role": role.value}
-        return self._recorder.names.number(facts)
+        return self.recorder.names.number(facts)
 
     def _read(self, tid: int, thread: _Thread) -> Spent | None:
         """What a thread has spent: the first two figures of its ``schedstat``."""
@@ -189,7 +189,7 @@ class ThreadSampler:
                 for pid in self._children
             }
             cost_ns = time.thread_time_ns() - begun_ns
-            self._children_due_ns = now + max(_LOOK_FOR_CHILDREN_NS, _CHILDREN_REST * cost_ns)
+            self._children_due_ns = now + max(_LOOK_FOR_CHILDREN_NS, CHILDREN_REST * cost_ns)
         used = {}
         for pid, before in list(self._children.items()):
             spent = process_spent(pid, self._proc)
@@ -210,7 +210,7 @@ class ThreadSampler:
         if lane is not None and lane[1] == kind:
             return lane[0]
         self._give_up_lane(pid, now)
-        names = self._recorder.names
+        names = self.recorder.names
         facts = {"type": "lane", "pid": pid, "name": kind[0], "role": kind[1].value}
         if self._free_lanes and self._free_lanes[0][0] <= now:
             number = self._free_lanes.popleft()[1]

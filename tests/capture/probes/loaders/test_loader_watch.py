@@ -219,7 +219,7 @@ def test_all_is_given_back(num_workers: int) -> None:
         assert type(loader.collate_fn) is TimedCall
         _, release_graph = watched(recorder, graph)
         assert is_disguised(source)
-        assert type(graph._map_fn) is TimedCall
+        assert type(graph._map_fn) is TimedCall  # noqa: SLF001 - grain's
         _, release_grains = watched(recorder, grains)
         assert type(decode.map) is TimedCall
         release_grains()
@@ -230,7 +230,7 @@ def test_all_is_given_back(num_workers: int) -> None:
     assert names(recorder) == []
     assert not any(map(is_disguised, (loader, samples, graph, source)))
     assert loader.collate_fn is collate
-    assert graph._map_fn is add_one
+    assert graph._map_fn is add_one  # noqa: SLF001 - grain's
     assert vars(decode) == {}
 
 

@@ -333,7 +333,7 @@ def test_workers_that_are_not_forked_record_as_well(method: str, tmp_path: Path)
         release()
         recorder.names.close()
     if method == "forkserver":
-        forkserver._forkserver._stop()  # lives on otherwise, until the tests end
+        forkserver._forkserver._stop()  # noqa: SLF001 - lives on otherwise, until the tests end
     assert kept == ("Noted", 7, "kept", 1)
     assert [type(batch) for batch in got] == [tuple] * 3
     assert names(recorder) == ["transport"] * 3

@@ -1,6 +1,5 @@
 """A batch is known again by its first array, or not at all."""
 
-import gc
 import threading
 from collections import deque
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeprof.capture.probes.loops.batch_origins import BatchOrigins, Feed
+from tests.memory import made_with_bytes
 
 
 def arrays() -> tuple[np.ndarray, np.ndarray]:
@@ -102,11 +102,16 @@ def test_an_array_that_is_filled_again_once_it_was_handed_on_is_a_new_batch() ->
 
 
 def test_batches_that_nobody_took_are_forgotten_with_their_arrays() -> None:
-    origins = BatchOrigins()
-    for number in range(1_000):
-        origins.made(arrays(), number)  # most likely at the same address as the one before
-    gc.collect()
-    assert not origins._origins
+    def make_many() -> BatchOrigins:
+        origins = BatchOrigins()
+        kept = []
+        for number in range(1_000):
+            kept.append(arrays())  # each at an address of its own
+            origins.made(kept[-1], number)
+        return origins
+
+    origins, held_bytes = made_with_bytes(make_many)
+    assert held_bytes < 1_000 * 64  # a dict does not get smaller
     x, _ = arrays()
     origins.made(x, 5)
     assert origins.take(x) == 5
@@ -186,5 +191,5 @@ def test_an_iterator_that_begins_while_a_step_takes_its_batch_is_no_error() -> N
             feed.begin()  # as another thread may at this moment
             return super().__len__()
 
-    feed._waiting = Waiting([7])
+    feed.waiting = Waiting([7])
     feed.take(1)

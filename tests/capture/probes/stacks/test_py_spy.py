@@ -24,7 +24,7 @@ def says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         script = tmp_path / "py-spy"
         script.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{complaint}\nEND\nexit 1\n")
         script.chmod(0o755)
-        monkeypatch.setattr(py_spy, "_command", lambda pid: str(script))
+        monkeypatch.setattr(py_spy, "find_command", lambda pid: str(script))
 
     return install
 
@@ -61,7 +61,7 @@ def test_the_remedy_fits_the_reason(
     file = tmp_path / "ptrace_scope"
     if scope is not None:
         file.write_text(f"{scope}\n")
-    assert remedy in py_spy._permission(owner, user, file)
+    assert remedy in py_spy.refusal_remedy(owner, user, file)
 
 
 def test_a_process_that_is_gone_is_no_refusal() -> None:
@@ -88,7 +88,7 @@ def test_stacks_that_changed_while_they_were_read_are_read_again(
         "echo 'Error: Failed to get stack traces' >&2\nexit 1\n"
     )
     script.chmod(0o755)
-    monkeypatch.setattr(py_spy, "_command", lambda pid: str(script))
+    monkeypatch.setattr(py_spy, "find_command", lambda pid: str(script))
 
     assert py_spy.dump(os.getpid()) == ()
     assert len(tries.read_text().splitlines()) == 3

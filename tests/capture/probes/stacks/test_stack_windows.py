@@ -110,7 +110,7 @@ def test_stacks_are_the_users_code_with_its_text(code_file: Path) -> None:
     tried.sample(SECOND)
     looks.end()
     tried.sample(2 * SECOND)
-    (event,) = events(tried._recorder, Kind.STACK)
+    (event,) = events(tried.recorder, Kind.STACK)
     assert event.value == 50
     assert event.subject["lines"] == [
         {
@@ -129,7 +129,7 @@ def test_a_stage_of_a_library_is_shown_too() -> None:
     tried.sample(SECOND)
     looks.end()
     tried.sample(2 * SECOND)
-    (event,) = events(tried._recorder, Kind.STACK)
+    (event,) = events(tried.recorder, Kind.STACK)
     assert [line["function"] for line in event.subject["lines"]] == ["load"]
 
 
@@ -148,7 +148,7 @@ def test_the_gil_is_told_by_lane_of_all_moments() -> None:
     tried.sample(2 * SECOND)
     found = {
         (event.name, event.subject.get("pid")): (event.value, event.inner)
-        for event in events(tried._recorder, Kind.GIL)
+        for event in events(tried.recorder, Kind.GIL)
     }
     assert found == {
         ("main", None): (0, 100),
@@ -163,7 +163,7 @@ def test_a_window_is_cut_short_at_the_end() -> None:
     tried.sample(SECOND)
     tried.finish(2 * SECOND)
     assert all(recording.closed for recording in looks.made)
-    assert len(events(tried._recorder, Kind.GIL)) == 1
+    assert len(events(tried.recorder, Kind.GIL)) == 1
     tried.sample(900 * SECOND)
     assert len(looks.made) == 2
 
@@ -172,7 +172,7 @@ def test_a_training_that_is_over_too_soon_is_told() -> None:
     tried = sampler(Looks((), ()))
     tried.sample(SECOND)
     tried.finish(2 * SECOND)
-    (warning,) = [facts["text"] for _, facts in tried._recorder.names.lines if "text" in facts]
+    (warning,) = [facts["text"] for _, facts in tried.recorder.names.lines if "text" in facts]
     assert "over before py-spy had seen any stacks" in warning
 
 
@@ -188,6 +188,6 @@ def test_a_refusal_is_one_warning_and_the_end_of_it() -> None:
         tried.sample(second * SECOND)
     tried.finish(SECOND)
     assert len(asked) == 1
-    assert [facts["text"] for _, facts in tried._recorder.names.lines] == [
+    assert [facts["text"] for _, facts in tried.recorder.names.lines] == [
         "The Python stacks could not be read: the system refuses it; what to do: ask the system."
     ]

@@ -3,6 +3,7 @@
 # ruff: noqa: N802 - the names are NVML's
 
 import os
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -113,7 +114,7 @@ class Nvml:
 
 @pytest.fixture(autouse=True)
 def framework(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "_FRAMEWORKS", ("os",))
+    monkeypatch.setattr(gpus, "FRAMEWORKS", ("os",))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
@@ -130,7 +131,7 @@ def sampler(nvml: Any, driver: Path = Path("/")) -> GpuSampler:
 def told(tried: GpuSampler) -> dict[tuple[str, DeviceLevel], list[int]]:
     """The readings of each level of each device."""
     found: dict[tuple[str, DeviceLevel], list[int]] = {}
-    for event in events(tried._recorder, Kind.GAUGE):
+    for event in events(tried.recorder, Kind.GAUGE):
         key = event.subject["device"], DeviceLevel(event.subject["field"])
         found.setdefault(key, []).append(event.value)
     return found
@@ -147,7 +148,7 @@ def test_use_memory_power_and_clock_are_read() -> None:
         ("GPU 0", DeviceLevel.POWER): [210_000],
         ("GPU 0", DeviceLevel.SM_CLOCK): [1980],
     }
-    (model,) = {event.subject["model"] for event in events(tried._recorder, Kind.GAUGE)}
+    (model,) = {event.subject["model"] for event in events(tried.recorder, Kind.GAUGE)}
     assert model == "NVIDIA H200"
 
 
@@ -188,7 +189,7 @@ def test_what_a_gpu_does_not_support_is_left_out_and_not_asked_for_again() -> No
     assert ("GPU 0", DeviceLevel.POWER) not in found
     assert found["GPU 0", DeviceLevel.SM_CLOCK] == [1500] * 3
     assert nvml.calls.count("power") == 1
-    assert warnings_of(tried._recorder) == []
+    assert warnings_of(tried.recorder) == []
 
 
 def test_a_failure_that_passes_leaves_a_gap() -> None:
@@ -235,7 +236,7 @@ def test_a_gpu_that_is_lost_is_told_once_and_others_go_on() -> None:
     found = told(tried)
     assert len(found["GPU 0", DeviceLevel.MEMORY]) == 1
     assert len(found["GPU 1", DeviceLevel.MEMORY]) == 3
-    (warning,) = warnings_of(tried._recorder)
+    (warning,) = warnings_of(tried.recorder)
     assert warning.startswith("GPU 0 stopped answering (")
 
 
@@ -259,16 +260,16 @@ def test_without_nvml_there_is_a_remark_only_where_a_driver_is(
     tried.finish(3 * SECOND)
     remedy = "nvidia-smi" if installed else 'pip install "pipeprof[gpu]"'
     assert len(loads) == 1
-    assert [remedy in text for text in warnings_of(tried._recorder)] == [True] * driver
+    assert [remedy in text for text in warnings_of(tried.recorder)] == [True] * driver
 
 
 def test_nothing_is_asked_before_a_framework_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "_FRAMEWORKS", ("no such module",))
+    monkeypatch.setattr(gpus, "FRAMEWORKS", ("no such module",))
     nvml = Nvml([Gpu()])
     tried = sampler(nvml)
     tried.sample(1 * SECOND)
     assert nvml.calls == []
-    monkeypatch.setattr(gpus, "_FRAMEWORKS", ("os",))
+    monkeypatch.setattr(gpus, "FRAMEWORKS", ("os",))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     tried.sample(2 * SECOND)
     assert nvml.calls == ["init"]
@@ -312,7 +313,7 @@ def test_a_run_tells_what_its_driver_told(monkeypatch: pytest.MonkeyPatch, tmp_p
     own = os.getpid()
     gpu = Gpu(running=[(own, 3 * GB)], used=[(own, 10**12, 15)])
     nvml = Nvml([gpu])
-    monkeypatch.setattr(gpus, "_import_nvml", lambda: nvml)
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
     with pipeprof.profile(logdir=tmp_path) as prof:
         deadline = time.monotonic() + 30
         while "clock" not in nvml.calls and time.monotonic() < deadline:

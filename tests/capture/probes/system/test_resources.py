@@ -65,12 +65,12 @@ class Groups(ControlGroups):
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSystem:
-    monkeypatch.setattr(resources, "_own_switches", dict)
+    monkeypatch.setattr(resources, "own_switches", dict)
     return FakeSystem(tmp_path)
 
 
 def levels(sampler: ResourceSampler) -> list[tuple[str, int]]:
-    return [(event.name, event.value) for event in events(sampler._recorder, Kind.GAUGE)]
+    return [(event.name, event.value) for event in events(sampler.recorder, Kind.GAUGE)]
 
 
 def test_memory_is_that_of_the_training_and_its_children(system: FakeSystem) -> None:

@@ -70,7 +70,7 @@ def sampler(system: FakeSystem) -> Iterator[ThreadSampler]:
 
 
 def recorded(sampler: ThreadSampler) -> list[Event]:
-    return events(sampler._recorder, Kind.CPU)
+    return events(sampler.recorder, Kind.CPU)
 
 
 def used(sampler: ThreadSampler, *, of: str | None = None) -> list[tuple[str, int, int, int]]:
@@ -85,7 +85,7 @@ def used(sampler: ThreadSampler, *, of: str | None = None) -> list[tuple[str, in
 def test_a_thread_that_records_has_a_lane_of_its_own(
     system: FakeSystem, sampler: ThreadSampler
 ) -> None:
-    own = sampler._recorder.lane()
+    own = sampler.recorder.lane()
     system.thread(own.native_id, spent_ms=700)
     sampler.sample(1 * SECOND)
     system.thread(own.native_id, spent_ms=720)
@@ -98,7 +98,7 @@ def test_a_thread_that_records_has_a_lane_of_its_own(
 def test_time_in_the_queue_for_a_cpu_is_told_apart(
     system: FakeSystem, sampler: ThreadSampler
 ) -> None:
-    own = sampler._recorder.lane()
+    own = sampler.recorder.lane()
     system.thread(own.native_id, spent_ms=700, queued_ms=50)
     sampler.sample(1 * SECOND)
     system.thread(own.native_id, spent_ms=720, queued_ms=80)
@@ -154,7 +154,7 @@ def test_a_thread_that_ended_is_forgotten_and_its_number_may_come_again(
 def test_a_number_taken_over_between_two_looks_is_not_negative_time(
     system: FakeSystem, monkeypatch: pytest.MonkeyPatch, most_files: int
 ) -> None:
-    monkeypatch.setattr(threads, "_MOST_FILES", most_files)
+    monkeypatch.setattr(threads, "MOST_FILES", most_files)
     sampler = ThreadSampler(Recorder(None), proc=system.root)
     for second, spent_ms in enumerate([500, 3, 5]):
         system.thread(21, spent_ms=spent_ms)
@@ -193,7 +193,7 @@ def test_children_are_workers_with_lanes_of_their_own(
         41: (WORKER_PROCESS, "worker", 3 * TICK_MS),
         42: (WORKER_PROCESS, "worker", 5 * TICK_MS),
     }
-    (whole,) = events(sampler._recorder, Kind.PROCESS_CPU)
+    (whole,) = events(sampler.recorder, Kind.PROCESS_CPU)
     assert whole.value >= 8 * TICK_MS * MS
 
 
@@ -256,11 +256,11 @@ def test_a_child_born_later_has_used_all_its_time_since_and_goes_in_silence(
 def test_children_without_end_need_no_more_names_than_there_are_at_once(
     system: FakeSystem, sampler: ThreadSampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "_CHILDREN_REST", 0)
+    monkeypatch.setattr(threads, "CHILDREN_REST", 0)
     monkeypatch.setattr(names, "MOST_OF_A_TYPE", 20)
     generations = 40  # of two children each
     collected = Accumulator(start_ns=0, warmup=5)
-    collector = Collector(sampler._recorder, collected)
+    collector = Collector(sampler.recorder, collected)
     system.thread(os.getpid(), spent_ms=0)
     sampler.sample(0)
     for second in range(1, 2 * generations, 2):
@@ -281,7 +281,7 @@ def test_children_without_end_need_no_more_names_than_there_are_at_once(
         used_ns = int(collected.lane_cpu.freeze(lanes.pop(name)).total()[0])
         assert used_ns == generations * 4 * TICK_MS * MS
     assert len(lanes) <= 2  # threads
-    assert len(sampler._recorder.names.lines) < 10
+    assert len(sampler.recorder.names.lines) < 10
 
 
 def test_a_called_program_that_has_ended_is_no_worker(
