@@ -16,7 +16,7 @@ from pipeprof.capture.guard import Guard
 from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.loaders.datasets import recognise, watch_dataset
 from pipeprof.capture.probes.loops.batch_shapes import count_samples
-from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
+from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.clock import now_ns
 from pipeprof.recording.loop import InputKind, LoopKind, WaitSource

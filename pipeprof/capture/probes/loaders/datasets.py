@@ -16,7 +16,7 @@ from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.loaders.image_generators import watch_preprocessing
 from pipeprof.capture.probes.loaders.loader_watch import describe_loader, watch_loader
 from pipeprof.capture.probes.loaders.sequences import describe_sequence, watch_sequence
-from pipeprof.capture.probes.loops.loop_tracker import describe_input
+from pipeprof.capture.probes.loops.loop_stack import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import StageSite, site_of_function, site_of_generator
 from pipeprof.capture.probes.python.timed_generators import (

@@ -13,7 +13,7 @@ from pipeprof.capture.probes.loaders.timed_calls import (
     time_attribute,
     time_operators,
 )
-from pipeprof.capture.probes.loops.loop_tracker import describe_input
+from pipeprof.capture.probes.loops.loop_stack import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.recording.loop import InputKind
 

@@ -13,7 +13,7 @@ class HandFetches(Fetches):
 
     Args:
         context: the profile's.
-        fed_by: what the object is, as `pipeprof.capture.probes.loops.loop_tracker.describe_input` says it.
+        fed_by: what the object is, from `pipeprof.capture.probes.loops.loop_stack.describe_input`.
     """
 
     _sources = itertools.count(1)

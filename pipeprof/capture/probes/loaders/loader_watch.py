@@ -12,7 +12,7 @@ from typing import Any
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.loaders import grain_loaders, torch_loaders
 from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
-from pipeprof.capture.probes.loops.loop_tracker import describe_input
+from pipeprof.capture.probes.loops.loop_stack import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import site_of_function
 from pipeprof.capture.probes.python.timed_generators import Timing, timed_resume

@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.loaders.worker_queues import MOST_READY, POOL
-from pipeprof.capture.probes.loops.loop_tracker import describe_input
+from pipeprof.capture.probes.loops.loop_stack import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import Begun, StageSite, site_of_function
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeprof.capture.probes.loaders.timed_calls import Destination, time_attribute, time_operators
-from pipeprof.capture.probes.loops.loop_tracker import describe_input
+from pipeprof.capture.probes.loops.loop_stack import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import site_of_function
 from pipeprof.capture.probes.python.timed_generators import timed_generator

@@ -6,15 +6,14 @@ framework that run between. It knows no framework.
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pipeprof.capture.guard import Guard, guarded
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
+from pipeprof.capture.probes.loops.loop_stack import LoopStack
+from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.clock import Clock
 from pipeprof.recording.loop import LoopKind, WaitSource
-
-if TYPE_CHECKING:
-    from pipeprof.capture.probes.loops.loop_tracker import LoopTracker, OpenLoop
 
 # Batches taken one by one outside of any loop that are remembered, for each may be a loop's first.
 _MOST_FIRST = 16
@@ -52,10 +51,10 @@ class HandLoop:
         guard: what its methods run under, for they are called from the user's own code.
     """
 
-    def __init__(self, tracker: "LoopTracker", guard: Guard, clock: Clock) -> None:
+    def __init__(self, loops: LoopStack, guard: Guard, clock: Clock) -> None:
         self.given: Mapping[str, Any] | None = None
         self.guard = guard
-        self._tracker = tracker
+        self._loops = loops
         self._clock = clock
         self._by_source: dict[int, OpenLoop] = {}
         self._stepped: set[int | None] = set()
@@ -183,7 +182,7 @@ class HandLoop:
         self._trained = True
         self._away_ns = None
 
-    def _step_over(self, loop: "OpenLoop") -> None:
+    def _step_over(self, loop: OpenLoop) -> None:
         """A step is over and the next begins at once."""
         loop.mark()
         if loop.marks is not None:
@@ -219,7 +218,7 @@ class HandLoop:
             self._move_to(fetch)
         self._end_at(self._clock())
 
-    def _loop_at(self, kind: LoopKind, now: int) -> "OpenLoop":
+    def _loop_at(self, kind: LoopKind, now: int) -> OpenLoop:
         """The loop that is open, or a new one from now on."""
         self._begin_with_first()
         return self.loop or self._begin(kind, self.given, now)
@@ -229,7 +228,7 @@ class HandLoop:
         for fetch in self._first[self._only_looked_at : self._only_looked_at + 1]:
             self._begin_with(fetch.source)
 
-    def _begin_with(self, source: int) -> "OpenLoop | None":
+    def _begin_with(self, source: int) -> OpenLoop | None:
         """Begins a loop on a source with the batch that it gave before, if it gave one."""
         position = next((n for n, fetch in enumerate(self._first) if fetch.source == source), None)
         if position is None:
@@ -247,7 +246,7 @@ class HandLoop:
             self._pass_over_strange()
             self._away_between_steps = True
             self._end_fetched_step(now)
-            self._tracker.close(self.loop)
+            self._loops.close(self.loop)
         self._forget()
 
     def _end_fetched_step(self, now: int) -> None:
@@ -291,7 +290,7 @@ class HandLoop:
             self.loop.wait(self._strange.start_ns, self._strange.end_ns)
         self._strange = None
 
-    def _move_to(self, fetch: _Fetch) -> "OpenLoop":
+    def _move_to(self, fetch: _Fetch) -> OpenLoop:
         """The loop on a fetch's source begins with it, or goes on."""
         self._strange = None
         self._end_at(fetch.start_ns)
@@ -300,15 +299,15 @@ class HandLoop:
             known = self._begin(LoopKind.CUSTOM, fetch.fed_by, fetch.start_ns)
             self._by_source[fetch.source] = known
         else:
-            self._tracker.reopen(known)
+            self._loops.reopen(known)
         self.loop = known
         self._source = fetch.source
         self._sign = _Sign.STEP if fetch.source in self._stepped else None
         self._take(fetch.start_ns, fetch.end_ns, fetch.shape)
         return known
 
-    def _begin(self, kind: LoopKind, fed_by: Mapping[str, Any] | None, now: int) -> "OpenLoop":
-        loop = self.loop = self._tracker.open(kind, fed_by=fed_by, start_ns=now)
+    def _begin(self, kind: LoopKind, fed_by: Mapping[str, Any] | None, now: int) -> OpenLoop:
+        loop = self.loop = self._loops.add(kind, fed_by=fed_by, start_ns=now)
         loop.begin_epoch(now)
         loop.turn(now)
         return loop

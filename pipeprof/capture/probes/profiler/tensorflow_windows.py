@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
+from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.profiler.tensorflow_profiler import ProfilerWindow
 from pipeprof.capture.probes.profiler.traced_profile import TakenWindow
 from pipeprof.clock import now_ns
@@ -72,7 +72,7 @@ class TraceWindows:
         self._mark: Any = None
         self._closing = threading.Lock()
 
-    # What loops tell (`pipeprof.capture.probes.loops.loop_tracker.StepMarks`).
+    # What loops tell (`pipeprof.capture.probes.loops.open_loop.StepMarks`).
 
     def due(self, loop: OpenLoop, done: int) -> bool:
         """Whether, after so many steps of a loop, a window is to begin or to end.

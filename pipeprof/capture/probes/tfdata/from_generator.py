@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeprof.capture.probes.loaders.worker_queues import WorkerQueue, find_queue
 from pipeprof.capture.probes.loops.batch_origins import Feed
-from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
+from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import site_of_function
 from pipeprof.capture.probes.python.timed_generators import timed_generator

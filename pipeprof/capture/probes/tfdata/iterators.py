@@ -4,7 +4,7 @@ import itertools
 import weakref
 from typing import Any
 
-from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
+from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot
 from pipeprof.capture.probes.tfdata.running_stages import IteratorStages
 from pipeprof.clock import now_ns

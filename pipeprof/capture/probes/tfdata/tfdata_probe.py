@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.patches import Patches
-from pipeprof.capture.probes.loops.loop_tracker import OpenLoop, describe_input
+from pipeprof.capture.probes.loops.loop_stack import describe_input
+from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata import from_generator as tfdata_generators
 from pipeprof.capture.probes.tfdata.alignment import Pipeline

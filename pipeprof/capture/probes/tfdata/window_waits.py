@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeprof.capture.probes.loops.loop_tracker import OpenLoop
+from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.profiler.tensorflow_profiler import ProfilerWindow
 from pipeprof.recording.intervals import time_inside
 from pipeprof.recording.loop import WaitSource

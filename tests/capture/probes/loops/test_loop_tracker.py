@@ -7,12 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
-from pipeprof.capture.probes.loops.loop_tracker import (
-    MOST_LOOPS,
-    LoopTracker,
-    OpenLoop,
-    describe_input,
-)
+from pipeprof.capture.probes.loops.loop_stack import MOST_LOOPS, describe_input
+from pipeprof.capture.probes.loops.loop_tracker import LoopTracker
+from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording.loop import InputKind, LoopKind, WaitSource

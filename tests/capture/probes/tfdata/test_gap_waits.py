@@ -7,7 +7,7 @@ from tests.builders import MS, US
 
 
 class ToldLoop:
-    """Takes what `pipeprof.capture.probes.loops.loop_tracker.OpenLoop` would record."""
+    """Takes what `pipeprof.capture.probes.loops.open_loop.OpenLoop` would record."""
 
     fetching = False
 

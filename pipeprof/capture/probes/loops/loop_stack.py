@@ -1,0 +1,115 @@
+"""The loops that are open, one inside the other. Knows no framework."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeprof.capture.probes.loops.open_loop import OpenLoop, StepMarks
+from pipeprof.capture.recorder.recorder import Recorder
+from pipeprof.clock import Clock, now_ns
+from pipeprof.recording.loop import InputKind, LoopKind
+
+MOST_LOOPS = 64
+
+
+class LoopStack:
+    """The loops that are open, outermost first.
+
+    Args:
+        recorder: where to record.
+        clock: tells the time; for tests.
+
+    Attributes:
+        marks: traces some steps of the loops to come, or None.
+    """
+
+    def __init__(self, recorder: Recorder, clock: Clock = now_ns) -> None:
+        self.marks: StepMarks | None = None
+        self._recorder = recorder
+        self._clock = clock
+        self._open: list[OpenLoop] = []
+        self._reusable: dict[tuple[LoopKind, int], OpenLoop] = {}
+        self._count = 0
+
+    @property
+    def current(self) -> OpenLoop | None:
+        """The innermost open loop."""
+        return self._open[-1] if self._open else None
+
+    def add(
+        self,
+        kind: LoopKind,
+        *,
+        fed_by: Mapping[str, Any] | None = None,
+        fetches_first: bool = False,
+        start_ns: int | None = None,
+        beside: bool = False,
+    ) -> OpenLoop:
+        """Opens a loop inside those that are open.
+
+        Validation that comes back in every epoch of the same ``fit`` is one loop.
+
+        Args:
+            kind: what loop it is.
+            fed_by: what it is fed with, as `describe_input` says it, or None.
+            fetches_first: whether it asks for the batch before it says that the step begins.
+            start_ns: when it began; now without it.
+            beside: whether it is no part of the loop that is open.
+        """
+        now = self._clock() if start_ns is None else start_ns
+        outer = self.current
+        if outer is not None:
+            outer.pause()
+        if beside:
+            outer = None
+        key = (kind, outer.number if outer is not None else 0)
+        again = self._reusable.get(key)
+        if again is None or (outer is None and self._count < MOST_LOOPS):
+            facts: dict[str, Any] = {"type": "loop", "kind": kind.value, "start_ns": now}
+            if outer is not None:
+                facts["parent"] = outer.number
+            if fed_by:
+                facts["input"] = dict(fed_by)
+            number = self._recorder.names.new(facts)
+            again = OpenLoop(self._recorder, kind, number, fetches_first=fetches_first)
+            self._reusable[key] = again
+            self._count += 1
+            if self._count == MOST_LOOPS:
+                self._recorder.warn(
+                    f"More than {MOST_LOOPS} training loops ran: later ones of a kind are shown as one."
+                )
+        again.fed_by = fed_by
+        self._take_up(again)
+        return again
+
+    def reopen(self, loop: OpenLoop) -> None:
+        """Opens a loop again that was closed."""
+        outer = self.current
+        if outer is not None:
+            outer.pause()
+        self._take_up(loop)
+
+    def _take_up(self, loop: OpenLoop) -> None:
+        loop.taken_up()
+        loop.marks = self.marks
+        self._open.append(loop)
+
+    def close(self, loop: OpenLoop) -> None:
+        """Closes a loop, and with it all that were left open inside."""
+        if loop in self._open:
+            while self._open:
+                inner = self._open.pop()
+                inner.leave_steps()
+                if inner is loop:
+                    break
+            if self._open:
+                self._open[-1].go_on(self._clock())
+
+    def close_all(self) -> None:
+        """Closes every loop, at the end of the profile."""
+        for loop in list(self._open):
+            self.close(loop)
+
+
+def describe_input(kind: InputKind, name: str | None = None, **facts: Any) -> dict[str, Any]:
+    """What is recorded of a loop's input; keys as in `pipeprof.recording.loop.Input`."""
+    return {"kind": kind.value, "name": name, **facts}

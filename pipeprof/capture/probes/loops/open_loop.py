@@ -1,0 +1,203 @@
+"""A loop that has not ended: records where its steps begin and end, and its waits.
+
+A step reaches from where the loop turns to one batch to where it turns to the next, so whatever the
+loop does between two batches counts as computing, and the steps of an epoch leave no hole. Everything
+here runs in the training thread. It knows no framework.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pipeprof.capture.probes.loops.batch_shapes import BatchShape
+from pipeprof.capture.recorder.recorder import Recorder
+from pipeprof.capture.recorder.records import NOT_READ, Kind, code
+from pipeprof.clock import now_ns
+from pipeprof.recording.loop import LoopKind, WaitSource
+
+
+class StepMarks(Protocol):
+    """Whoever traces some steps (`pipeprof.capture.probes.profiler.tensorflow_windows`)."""
+
+    def due(self, loop: "OpenLoop", done: int) -> bool:
+        """Whether, after so many steps of a loop, there is something to be done before the next."""
+
+    def between_steps(self, loop: "OpenLoop") -> None:
+        """It may be done now: the loop has left its steps."""
+
+    def step_begins(self, loop: "OpenLoop", ordinal: int) -> None:
+        """A step of a loop begins."""
+
+    def left(self, loop: "OpenLoop") -> None:
+        """A loop has turned to something else than its steps."""
+
+
+class OpenLoop:
+    """A loop that has not ended.
+
+    Attributes:
+        kind: what loop it is.
+        number: its number in the recorder's names.
+        step: ordinal of the step that is next or runs.
+        epoch_began_ns: when the pass over the data that runs began.
+        fetches_first: whether it asks for the batch before it says that the step begins.
+        waits_by: what tells its waits, once that is known.
+        fed_by: what it is fed with, as `describe_input` says it, or None.
+        closed_ns: where its latest step that is over ended.
+        marks: traces some of its steps, or None.
+    """
+
+    def __init__(
+        self, recorder: Recorder, kind: LoopKind, number: int, *, fetches_first: bool
+    ) -> None:
+        self.kind = kind
+        self.number = number
+        self.step = 0
+        self.epoch_began_ns = 0
+        self.fetches_first = fetches_first
+        self.waits_by: WaitSource | None = None
+        self.fed_by: Mapping[str, Any] | None = None
+        self.closed_ns = 0
+        self.marks: StepMarks | None = None
+        self._recorder = recorder
+        self._lane = recorder.lane()
+        self._epoch = -1
+        self._begin_ns: int | None = None
+        self._end_ns = 0
+        self._in_step = False
+        self._batches = 1
+        self._step_code = code(Kind.STEP, number)
+        self._wait_code = code(Kind.WAIT, number)
+        self._gap_code = code(Kind.GAP, number)
+        self._samples_code = code(Kind.SAMPLES, number)
+        self._taken_code = code(Kind.TAKEN, number)
+
+    def begin_epoch(self, now: int) -> None:
+        """A new pass over the data begins, and with it the wait for its first batch."""
+        self.leave_steps()
+        self._epoch += 1
+        self._begin_ns = self._end_ns = self.epoch_began_ns = now
+
+    def begin_step(self, now: int) -> None:
+        """The loop says that a step begins."""
+        if self._begin_ns is None:
+            self._begin_ns = now
+        elif self.fetches_first:
+            self.wait(self._end_ns, now)
+        elif self._batches_taken():
+            self._close(now)
+            self._begin_ns = now
+        self._in_step = True
+        if self.marks is not None:
+            self.marks.step_begins(self, self.step)
+
+    def end_step(self, now: int, batches: int = 1) -> None:
+        """The loop says that a step has ended."""
+        self._end_ns = now
+        self._batches = batches
+        self._in_step = False
+        if self.fetches_first:
+            self._close(now)
+            self._begin_ns = now
+
+    def turn(self, now: int, batches: int = 1) -> None:
+        """The loop turns to the next batch: the step before, which took so many, ends here."""
+        self._batches = batches
+        self._close(now)
+        self._begin_ns = self._end_ns = now
+        self._in_step = True
+
+    def leave_steps(self) -> None:
+        """The loop turns to something else: its last step ended where it said so."""
+        if not self.fetches_first and self._batches_taken():
+            self._close(self._end_ns)
+        self._begin_ns = None
+        self._in_step = False
+        if self.marks is not None:
+            self.marks.left(self)
+
+    def mark(self) -> None:
+        """Between two steps: begins or ends the tracing of steps, where that is due."""
+        if self.marks is not None and self.marks.due(self, self.step + self._batches_taken()):
+            self.leave_steps()
+            self.marks.between_steps(self)
+
+    def pause(self) -> None:
+        """Another loop begins inside: part of the step that runs, if one does, else of none."""
+        if not self._in_step:
+            self.leave_steps()
+
+    def go_on(self, now: int) -> None:
+        """The loop inside is over; what fetches first may turn to its next batch now."""
+        if self.fetches_first and not self._in_step:
+            self._begin_ns = self._end_ns = now
+
+    def taken_up(self) -> None:
+        """Whatever comes now comes from the calling thread."""
+        self._lane = self._recorder.lane()
+
+    def wait(self, start_ns: int, end_ns: int, shape: BatchShape | None = None) -> None:
+        """The loop was blocked for a batch, whose outside may have been looked at."""
+        if shape is None:
+            self._lane.write(self._wait_code, start_ns, end_ns, 0, NOT_READ)
+        else:
+            samples = shape.samples if shape.samples is not None else NOT_READ
+            self._lane.write(self._wait_code, start_ns, end_ns, shape.number, samples)
+
+    def took(self, start_ns: int, now: int) -> None:
+        """The step that runs or ends now took a batch; the work that made it began at ``start_ns``."""
+        self._lane.write(self._taken_code, start_ns, now, 0, 0)
+
+    def gaps(self, first_step: int, gaps_ns: tuple[int, ...]) -> None:
+        """A framework tells, step by step, how long the loop was not waiting."""
+        for offset, gap_ns in enumerate(gaps_ns):
+            self._lane.write(self._gap_code, 0, 0, first_step + offset, gap_ns)
+
+    def samples(self, count: int) -> None:
+        """The loop took some samples."""
+        now = now_ns()
+        self._lane.write(self._samples_code, now, now, 0, count)
+
+    def tell(self, **facts: Any) -> None:
+        """Adds facts to the loop (``kind``, ``input``, ``waits_by``)."""
+        self._recorder.names.tell(self.number, facts)
+
+    def waits_told_by(self, source: WaitSource) -> None:
+        """Says what measures the waits of this loop; said once, the first word stays."""
+        if self.waits_by is None:
+            self.waits_by = source
+            self.tell(waits_by=source.value)
+
+    @property
+    def taking(self) -> bool:
+        """Whether it is among its batches: in a step, or about to begin one."""
+        return self._begin_ns is not None
+
+    @property
+    def began_ns(self) -> int:
+        """When its present step began; where it has none, when its latest ended."""
+        return self._end_ns if self._begin_ns is None else self._begin_ns
+
+    @property
+    def ended_ns(self) -> int:
+        """When its latest step ended, as far as it said."""
+        return self._end_ns
+
+    @property
+    def fetching(self) -> bool:
+        """Whether a step has begun and not ended: where batches are fetched first in a step."""
+        return self._begin_ns is not None and not self._batches_taken()
+
+    def correct_batches(self, batches: int) -> None:
+        """The step that ended last took fewer batches than it said."""
+        self._batches = batches
+
+    def _batches_taken(self) -> bool:
+        return self._begin_ns is not None and not self._in_step and self._end_ns > self._begin_ns
+
+    def _close(self, end_ns: int) -> None:
+        if self._begin_ns is None or end_ns <= self._begin_ns:
+            return
+        position = max(self._epoch, 0) << 32 | self._batches
+        self._lane.write(self._step_code, self._begin_ns, end_ns, self.step, position)
+        self.closed_ns = end_ns
+        self.step += 1
