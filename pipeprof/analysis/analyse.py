@@ -1,12 +1,11 @@
 """The one way from a `Profile` to its `Findings`."""
 
 from pipeprof.analysis.autotune import find_autotune
-from pipeprof.analysis.case import Seen
-from pipeprof.analysis.costs import as_finding, stage_uses
-from pipeprof.analysis.counted_time import counted_windows, without_pauses
+from pipeprof.analysis.costs import as_finding, stage_costs
+from pipeprof.analysis.counted_time import counted_times, without_pauses
 from pipeprof.analysis.delivery import describe_delivery
 from pipeprof.analysis.device_use import device_findings
-from pipeprof.analysis.diagnosis import diagnose, make_case
+from pipeprof.analysis.diagnosis import diagnose, find_verdict
 from pipeprof.analysis.findings import Findings, LoopFinding
 from pipeprof.analysis.hot_lines import hot_lines
 from pipeprof.analysis.lane_use import (
@@ -17,6 +16,7 @@ from pipeprof.analysis.lane_use import (
 )
 from pipeprof.analysis.overlap import describe_input
 from pipeprof.analysis.step_statistics import loop_times
+from pipeprof.analysis.verdict import Measurements
 from pipeprof.recording.loop import Loop, LoopKind
 from pipeprof.recording.profile import Profile
 
@@ -26,29 +26,29 @@ def analyse(profile: Profile) -> Findings:
 
     Stages, lanes and processors are described for the main loop, the longest that trains.
     """
-    windows = counted_windows(profile.loops)
-    uses = stage_uses(profile, windows)
-    loops, cases = [], []
-    for loop, window, used in zip(profile.loops, windows, uses, strict=True):
+    times_counted = counted_times(profile.loops)
+    costs = stage_costs(profile, times_counted)
+    loops, verdicts = [], []
+    for loop, counted_time, used in zip(profile.loops, times_counted, costs, strict=True):
         times = loop_times(loop)
-        fed = describe_input(profile, loop, window, used, times)
-        seen = Seen(
+        fed = describe_input(profile, loop, counted_time, used, times)
+        measured = Measurements(
             profile=profile,
             loop=loop,
-            window=window,
+            counted_time=counted_time,
             times=times,
-            uses=used,
-            cpu=cpu_finding(profile, without_pauses(window, loop)),
+            costs=used,
+            cpu=cpu_finding(profile, without_pauses(counted_time, loop)),
             fed=fed,
         )
-        cases.append(make_case(seen))
-        loops.append(LoopFinding(loop=loop, diagnosis=diagnose(seen), input=fed))
+        verdicts.append(find_verdict(measured))
+        loops.append(LoopFinding(loop=loop, diagnosis=diagnose(measured), input=fed))
     number = next(
         (number for number, loop in enumerate(profile.loops) if loop is profile.main_loop), None
     )
     lines = hot_lines(profile)
-    main_window = None if number is None else windows[number]
-    main_cpu = cpu_finding(profile, None) if number is None else cases[number].seen.cpu
+    main_time = None if number is None else times_counted[number]
+    main_cpu = cpu_finding(profile, None) if number is None else verdicts[number].measured.cpu
     return Findings(
         profile=profile,
         loops=tuple(
@@ -60,18 +60,18 @@ def analyse(profile: Profile) -> Findings:
         stages=()
         if number is None
         else tuple(
-            as_finding(use, windows[number], profile.lanes, lines.get(use.index, ()))
-            for use in uses[number]
+            as_finding(cost, times_counted[number], profile.lanes, lines.get(cost.index, ()))
+            for cost in costs[number]
         ),
-        lanes=lane_findings(profile, main_window),
+        lanes=lane_findings(profile, main_time),
         cpu=main_cpu,
-        resources=resource_finding(profile, main_window),
+        resources=resource_finding(profile, main_time),
         delivery=None
         if number is None
         else describe_delivery(profile.loops[number], profile.deliveries),
         overhead=overhead_finding(profile),
-        autotune=None if number is None else find_autotune(cases[number]),
-        devices=device_findings(profile, main_window),
+        autotune=None if number is None else find_autotune(verdicts[number]),
+        devices=device_findings(profile, main_time),
     )
 
 

@@ -7,11 +7,11 @@ from math import ceil
 import numpy as np
 
 from pipeprof.analysis.advice import MOST_WAITING_AT_ONCE
-from pipeprof.analysis.case import Case
-from pipeprof.analysis.costs import Use
+from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import stretches
 from pipeprof.analysis.evidence import percent
 from pipeprof.analysis.input_findings import AutotuneFinding, Tuned, TunedKind
+from pipeprof.analysis.verdict import Verdict
 from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.recording.level_names import Level, TfDataLevel
 from pipeprof.recording.loop import LOOP_CHANNELS, InputKind, Loop
@@ -32,16 +32,16 @@ _MOST_POINTS = 200
 _BOUNDLESS = 1 << 31
 
 
-def find_autotune(case: Case) -> AutotuneFinding | None:
+def find_autotune(verdict: Verdict) -> AutotuneFinding | None:
     """AUTOTUNE's part in a loop, or None for a loop that tf.data did not feed."""
-    seen = case.seen
-    levels = seen.profile.gauges
+    measured = verdict.measured
+    levels = measured.profile.gauges
     budget = levels.get(TfDataLevel.CPU_BUDGET.value)
-    switched_off = seen.loop.input.autotune is False
-    if (budget is None and not switched_off) or not (seen.uses or switched_off):
+    switched_off = measured.loop.input.autotune is False
+    if (budget is None and not switched_off) or not (measured.costs or switched_off):
         return None
-    if seen.loop.input.kind is not InputKind.TF_DATA and not any(
-        use.stage.autotuned or use.stage.buffer_autotuned for use in seen.uses
+    if measured.loop.input.kind is not InputKind.TF_DATA and not any(
+        cost.stage.autotuned or cost.stage.buffer_autotuned for cost in measured.costs
     ):
         return None
     ram_budget = levels.get(TfDataLevel.RAM_BUDGET.value)
@@ -51,16 +51,16 @@ def find_autotune(case: Case) -> AutotuneFinding | None:
         cpu_budget=budget.last if budget is not None and not switched_off else None,
         ram_budget_bytes=ram_budget.last if ram_budget is not None and not switched_off else None,
         most_buffered_bytes=buffered.high() if buffered is not None and not switched_off else None,
-        tuned=tuple(_tuned(seen.loop, seen.uses)),
-        epochs=seen.loop.epochs,
-        warnings=tuple(_warnings(case)),
+        tuned=tuple(_tuned(measured.loop, measured.costs)),
+        epochs=measured.loop.epochs,
+        warnings=tuple(_warnings(verdict)),
     )
 
 
-def _tuned(loop: Loop, uses: Sequence[Use]) -> Iterator[Tuned]:
+def _tuned(loop: Loop, costs: Sequence[StageCost]) -> Iterator[Tuned]:
     """What AUTOTUNE chose for each stage where it had a choice."""
-    for use in uses:
-        stage = use.stage
+    for cost in costs:
+        stage = cost.stage
         if stage.autotuned and stage.parallelism is not None:
             yield _history(loop, stage, TunedKind.PARALLELISM, stage.parallelism)
         if stage.buffer_autotuned and stage.buffer_size is not None:
@@ -175,15 +175,15 @@ def _chosen(tuned: Tuned, value: int) -> str:
     return f"{of} {noun if last == 1 else f'{noun}s'} {place}"
 
 
-def _warnings(case: Case) -> Iterator[str]:
-    yield from _switched_off(case)
-    yield from _large_budget(case.seen.profile)
-    yield from _full_buffers(case.seen.profile, case.seen.uses)
-    yield from _pinned(case)
+def _warnings(verdict: Verdict) -> Iterator[str]:
+    yield from _switched_off(verdict)
+    yield from _large_budget(verdict.measured.profile)
+    yield from _full_buffers(verdict.measured.profile, verdict.measured.costs)
+    yield from _pinned(verdict)
 
 
-def _switched_off(case: Case) -> Iterator[str]:
-    if case.seen.loop.input.autotune is False:
+def _switched_off(verdict: Verdict) -> Iterator[str]:
+    if verdict.measured.loop.input.autotune is False:
         yield (
             "AUTOTUNE is switched off (options.autotune.enabled = False): nothing chooses how many "
             "calls run at once or how large buffers are, and tf.data counts neither its waits nor "
@@ -206,15 +206,15 @@ def _large_budget(profile: Profile) -> Iterator[str]:
     )
 
 
-def _full_buffers(profile: Profile, uses: Sequence[Use]) -> Iterator[str]:
+def _full_buffers(profile: Profile, costs: Sequence[StageCost]) -> Iterator[str]:
     buffered = profile.gauges.get(TfDataLevel.BUFFERED.value)
     room = profile.gauges.get(Level.MEMORY_ROOM.value)
     most = buffered.high() if buffered is not None else None
     allowed = room.last if room is not None else None
     if not most or not allowed or most <= _MUCH_MEMORY * allowed:
         return
-    held = {use.index: _held_bytes(use.stage) for use in uses}
-    largest = max(uses, key=lambda use: held[use.index], default=None)
+    held = {cost.index: _held_bytes(cost.stage) for cost in costs}
+    largest = max(costs, key=lambda cost: held[cost.index], default=None)
     named = ""
     if largest is not None and held[largest.index] >= most / 2:
         named = f", most of it in {largest.label}"
@@ -240,18 +240,18 @@ def _bytes(size: float) -> str:
     return f"{size:.0f} bytes"
 
 
-def _pinned(case: Case) -> Iterator[str]:
+def _pinned(verdict: Verdict) -> Iterator[str]:
     """The bottleneck may make fewer calls at once than it needs, by the user's own choice."""
-    worst, ideal_ms, cpu = case.worst, case.ideal_ms, case.seen.cpu
-    if worst is None or not ideal_ms or not case.waits_for_input or cpu.saturated:
+    worst, ideal_ms, cpu = verdict.worst, verdict.ideal_ms, verdict.measured.cpu
+    if worst is None or not ideal_ms or not verdict.waits_for_input or cpu.saturated:
         return
     if worst.stage.parallelism is None or worst.stage.autotuned is not False:
         return
-    waits = case.cause is Cause.BLOCKING
+    waits = verdict.cause is Cause.BLOCKING
     if worst.stage.kind.python and not waits:  # the GIL lets no more calls run at once
         return
     fixed, needed = worst.stage.parallelism.last or 1, ceil(worst.cost_ms / ideal_ms)
-    room = int(case.seen.setting.room)
+    room = int(verdict.measured.context.room)
     most = min(needed, MOST_WAITING_AT_ONCE if waits else room)
     if most <= fixed:
         return

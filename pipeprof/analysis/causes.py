@@ -1,15 +1,15 @@
 """Why the bottleneck holds the training up.
 
 Each rule asks for what proves it. A CPU time that was not read is bounded by what the whole process
-tree used, threads left out that surely did other work; what cannot be told is told as such by
-`known_cpu_ratio` being None.
+tree used, threads left out that surely did other work; where even that is not known,
+`known_cpu_ratio` is None.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from pipeprof.analysis.costs import Use
+from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.machine_findings import CpuFinding
 from pipeprof.analysis.placement import WORKERS_KEY
 from pipeprof.analysis.verdict_kinds import Cause
@@ -38,18 +38,18 @@ _FREE_CORE_FROM = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class CauseContext:
     """What a cause depends on besides the stage itself.
 
     Attributes:
-        uses: all stages of the loop.
+        costs: all stages of the loop.
         lanes: those of the profile.
         cpu: the processors.
         head_of_line_ratio: as `pipeprof.analysis.findings.InputFinding` has it.
         apart_from_functions: cores' worth of CPU of threads that ran no function given to tf.data.
     """
 
-    uses: tuple[Use, ...]
+    costs: tuple[StageCost, ...]
     lanes: tuple[Lane, ...]
     cpu: CpuFinding
     head_of_line_ratio: float | None = None
@@ -66,80 +66,80 @@ def cores_allowed(cpu: CpuFinding) -> float:
     return max(min(cpu.cores, cpu.limit if cpu.limit is not None else cpu.cores), 0.01)
 
 
-def find_cause(use: Use, setting: Setting) -> Cause:
+def find_cause(cost: StageCost, context: CauseContext) -> Cause:
     """Why this stage, which is a bottleneck, is one."""
-    if use.stage.kind is StageKind.EPOCH_START:
+    if cost.stage.kind is StageKind.EPOCH_START:
         return Cause.EPOCH_START
-    if use.stage.kind is StageKind.TRANSPORT:
+    if cost.stage.kind is StageKind.TRANSPORT:
         return Cause.TRANSPORT
-    if use.stage.kind is StageKind.TF_DATA_REMOTE:
+    if cost.stage.kind is StageKind.TF_DATA_REMOTE:
         return Cause.BLOCKING
-    if _is_held_up_by_order(use, setting):
+    if _is_held_up_by_order(cost, context):
         return Cause.HEAD_OF_LINE
-    ratio = known_cpu_ratio(use, setting)
-    if ratio is not None and not _works_on_cpu(use, ratio, setting):
+    ratio = known_cpu_ratio(cost, context)
+    if ratio is not None and not _works_on_cpu(cost, ratio, context):
         return Cause.BLOCKING
-    if setting.cpu.saturated or use.queued_ratio >= CROWDED_FROM:
+    if context.cpu.saturated or cost.queued_ratio >= CROWDED_FROM:
         return Cause.CPU_SATURATED
-    if _takes_turns_at_gil(use, ratio, setting):
+    if _takes_turns_at_gil(cost, ratio, context):
         return Cause.GIL
-    if use.place.key == WORKERS_KEY and _has_free_core(use, setting):
+    if cost.place.key == WORKERS_KEY and _has_free_core(cost, context):
         return Cause.TOO_FEW_WORKERS
-    if use.place.parallelism <= 1 and _could_be_parallel(use, ratio) and setting.room >= 2:
+    if cost.place.parallelism <= 1 and _could_be_parallel(cost, ratio) and context.room >= 2:
         return Cause.SERIAL
     return Cause.CPU
 
 
-def _is_held_up_by_order(use: Use, setting: Setting) -> bool:
+def _is_held_up_by_order(cost: StageCost, context: CauseContext) -> bool:
     """Whether its workers pause, because what they made has to wait for a batch before it."""
-    if use.place.key != WORKERS_KEY or setting.head_of_line_ratio is None:
+    if cost.place.key != WORKERS_KEY or context.head_of_line_ratio is None:
         return False
-    pauses = use.at_work < _PAUSING_BELOW * use.place.parallelism
-    return pauses and setting.head_of_line_ratio >= _HELD_UP_FROM
+    pauses = cost.at_work < _PAUSING_BELOW * cost.place.parallelism
+    return pauses and context.head_of_line_ratio >= _HELD_UP_FROM
 
 
-def _has_free_core(use: Use, setting: Setting) -> bool:
+def _has_free_core(cost: StageCost, context: CauseContext) -> bool:
     """Whether one more worker would have a core to itself."""
-    if use.place.parallelism >= setting.room or setting.cpu.process_ratio is None:
-        return use.place.parallelism < setting.room
-    return setting.room * (1.0 - setting.cpu.process_ratio) >= _FREE_CORE_FROM
+    if cost.place.parallelism >= context.room or context.cpu.process_ratio is None:
+        return cost.place.parallelism < context.room
+    return context.room * (1.0 - context.cpu.process_ratio) >= _FREE_CORE_FROM
 
 
-def known_cpu_ratio(use: Use, setting: Setting) -> float | None:
+def known_cpu_ratio(cost: StageCost, context: CauseContext) -> float | None:
     """Own CPU time over own wall time; an upper bound where that alone shows that it blocks."""
-    if use.cpu_ratio is not None:
-        return use.cpu_ratio
-    if setting.cpu.process_ratio is None or use.at_work <= 0:
+    if cost.cpu_ratio is not None:
+        return cost.cpu_ratio
+    if context.cpu.process_ratio is None or cost.at_work <= 0:
         return None
-    used = setting.cpu.process_ratio * setting.room
-    if use.stage.kind in (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON) and use.stage.function:
-        used = max(used - setting.apart_from_functions, 0.0)
-    at_most = used / use.at_work
-    return at_most if at_most < _on_cpu_from(use, setting) else None
+    used = context.cpu.process_ratio * context.room
+    if cost.stage.kind in (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON) and cost.stage.function:
+        used = max(used - context.apart_from_functions, 0.0)
+    at_most = used / cost.at_work
+    return at_most if at_most < _on_cpu_from(cost, context) else None
 
 
-def _works_on_cpu(use: Use, ratio: float, setting: Setting) -> bool:
-    if ratio + use.queued_ratio >= BLOCKING_BELOW:
+def _works_on_cpu(cost: StageCost, ratio: float, context: CauseContext) -> bool:
+    if ratio + cost.queued_ratio >= BLOCKING_BELOW:
         return True
-    if len(_crowd(use, setting.lanes)) > 1:
-        held = gil_held(use, setting)
-        if (gil_load(use, setting) if held is None else held) >= GIL_FROM:
+    if len(_crowd(cost, context.lanes)) > 1:
+        held = gil_held(cost, context)
+        if (gil_load(cost, context) if held is None else held) >= GIL_FROM:
             return True
-    return ratio >= _on_cpu_from(use, setting)
+    return ratio >= _on_cpu_from(cost, context)
 
 
-def _on_cpu_from(use: Use, setting: Setting) -> float:
+def _on_cpu_from(cost: StageCost, context: CauseContext) -> float:
     """The share of its time on the CPU from which a stage counts as CPU work.
 
     More calls at once than cores cannot all be on a CPU, and on a saturated machine all others
     stand in the queue for one as well. Python calls whose threads were not seen may stand in the
     queue for the GIL: together they are on about one CPU.
     """
-    crowding = min(1.0, setting.room / use.place.parallelism)
-    from_ = BLOCKING_BELOW * crowding * (0.5 if setting.cpu.saturated else 1.0)
-    if use.stage.kind.python and use.place.parallelism > 1 and not use.stage.lanes:
-        from_ = min(from_, GIL_FROM / max(use.at_work, 1.0))
-    return from_ * (1.0 - _used_by_others(setting.cpu)) if use.cpu_ratio is None else from_
+    crowding = min(1.0, context.room / cost.place.parallelism)
+    from_ = BLOCKING_BELOW * crowding * (0.5 if context.cpu.saturated else 1.0)
+    if cost.stage.kind.python and cost.place.parallelism > 1 and not cost.stage.lanes:
+        from_ = min(from_, GIL_FROM / max(cost.at_work, 1.0))
+    return from_ * (1.0 - _used_by_others(context.cpu)) if cost.cpu_ratio is None else from_
 
 
 def _used_by_others(cpu: CpuFinding) -> float:
@@ -150,84 +150,84 @@ def _used_by_others(cpu: CpuFinding) -> float:
     return min(max(cpu.machine_ratio - own, 0.0), 1.0)
 
 
-def _takes_turns_at_gil(use: Use, ratio: float | None, setting: Setting) -> bool:
-    if not use.stage.kind.python or use.place.parallelism <= 1:
+def _takes_turns_at_gil(cost: StageCost, ratio: float | None, context: CauseContext) -> bool:
+    if not cost.stage.kind.python or cost.place.parallelism <= 1:
         return False
-    if not use.stage.lanes:
+    if not cost.stage.lanes:
         return ratio is None
-    if len(_crowd(use, setting.lanes)) <= 1:
+    if len(_crowd(cost, context.lanes)) <= 1:
         return False
-    held = gil_held(use, setting)
+    held = gil_held(cost, context)
     if held is not None:
         return held >= GIL_FROM
-    return ratio is None or gil_load(use, setting) <= GIL_TO
+    return ratio is None or gil_load(cost, context) <= GIL_TO
 
 
-def _could_be_parallel(use: Use, ratio: float | None) -> bool:
+def _could_be_parallel(cost: StageCost, ratio: float | None) -> bool:
     """Whether more calls at once are possible: of unmeasured tf.data only if AUTOTUNE may not say.
 
     An autotuned stage that may use more threads and keeps to one does so by AUTOTUNE's own choice.
     """
-    if ratio is not None or use.stage.most_parallelism is None:
+    if ratio is not None or cost.stage.most_parallelism is None:
         return True
-    return use.stage.most_parallelism > 1 or not use.stage.autotuned
+    return cost.stage.most_parallelism > 1 or not cost.stage.autotuned
 
 
-def _crowd(use: Use, lanes: Sequence[Lane]) -> tuple[int, ...]:
+def _crowd(cost: StageCost, lanes: Sequence[Lane]) -> tuple[int, ...]:
     """The lanes that it runs on in the process where most of them are."""
-    if use.place.parallelism <= 1:
+    if cost.place.parallelism <= 1:
         return ()
     by_process: dict[int, list[int]] = defaultdict(list)
-    for number in use.stage.lanes:
+    for number in cost.stage.lanes:
         if lanes[number].role in (Role.INPUT, Role.WORKER) and lanes[number].tid is not None:
             by_process[lanes[number].pid].append(number)
     crowds = sorted(by_process.values(), key=lambda crowd: (-len(crowd), crowd))
     return tuple(crowds[0]) if crowds else ()
 
 
-def gil_held(use: Use, setting: Setting) -> float | None:
+def gil_held(cost: StageCost, context: CauseContext) -> float | None:
     """The part of the time in which one of its threads held the GIL, or None where nobody looked."""
     samples = [
         gil
-        for number in _crowd(use, setting.lanes)
-        if (gil := setting.lanes[number].gil) is not None
+        for number in _crowd(cost, context.lanes)
+        if (gil := context.lanes[number].gil) is not None
     ]
     moments = sum(gil.moments for gil in samples)
     if not moments:
         return None
-    # Threads of a pool that is made anew were looked at in different windows.
+    # Threads of a pool that is made anew were sampled at different times.
     each = sum(gil.held for gil in samples) / moments
-    return min(each * use.place.parallelism, 1.0)
+    return min(each * cost.place.parallelism, 1.0)
 
 
-def gil_load(use: Use, setting: Setting) -> float:
+def gil_load(cost: StageCost, context: CauseContext) -> float:
     """Cores' worth of CPU that Python stages used in the process where this one runs."""
-    crowd = _crowd(use, setting.lanes)
+    crowd = _crowd(cost, context.lanes)
     if not crowd:
         return 0.0
-    pid = setting.lanes[crowd[0]].pid
+    pid = context.lanes[crowd[0]].pid
     return sum(
-        other.at_work * (other.cpu_ratio or 0.0) * _share_in(other.stage.lanes, pid, setting.lanes)
-        for other in setting.uses
+        other.at_work * (other.cpu_ratio or 0.0) * _share_in(other.stage.lanes, pid, context.lanes)
+        for other in context.costs
         if other.stage.kind.python
     )
 
 
-def load_beside_training(setting: Setting, training: int | None) -> float:
+def load_beside_training(context: CauseContext, training: int | None) -> float:
     """Cores' worth of CPU of Python stages in other threads of the process that trains.
 
     Args:
-        setting: the stages and the lanes.
+        context: the stages and the lanes.
         training: index of the lane that trains, or None where that is not known.
     """
     if training is None:
         return 0.0
-    lanes = setting.lanes
+    lanes = context.lanes
     beside = {n for n, lane in enumerate(lanes) if lane.pid == lanes[training].pid} - {training}
     return sum(
-        use.at_work * (use.cpu_ratio or 0.0) * _share_on(use.stage.lanes, beside)
-        for use in setting.uses
-        if use.stage.kind.python
+        cost.at_work * (cost.cpu_ratio or 0.0) * _share_on(cost.stage.lanes, beside)
+        for cost in context.costs
+        if cost.stage.kind.python
     )
 
 

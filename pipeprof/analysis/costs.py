@@ -1,10 +1,10 @@
-"""What each stage did for a loop in its counted time: a `Use` each, together with its place."""
+"""What each stage did for a loop in its counted time: a `StageCost` each, together with its place."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeprof.analysis.counted_time import Window, without_pauses
+from pipeprof.analysis.counted_time import CountedTime, without_pauses
 from pipeprof.analysis.findings import HotLine, StageFinding
 from pipeprof.analysis.placement import Key, Place, Places, by_work
 from pipeprof.analysis.step_statistics import MS
@@ -37,7 +37,7 @@ _CONCURRENCY_SLACK = 1.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
+class StageCost:
     """What a loop had of a stage.
 
     Attributes:
@@ -81,7 +81,7 @@ class Use:
     @property
     def parallelism(self) -> float | None:
         """How many of its calls may run at once, or None where it is not a matter of calls."""
-        return self.place.parallelism if self.place.told else None
+        return self.place.parallelism if self.place.parallelism_known else None
 
     @property
     def capacity_per_s(self) -> float | None:
@@ -89,59 +89,67 @@ class Use:
         return self.place.parallelism * 1e3 / self.cost_ms if self.cost_ms > 0 else None
 
 
-def stage_uses(profile: Profile, windows: Sequence[Window]) -> tuple[tuple[Use, ...], ...]:
+def stage_costs(
+    profile: Profile, counted_times: Sequence[CountedTime]
+) -> tuple[tuple[StageCost, ...], ...]:
     """For each loop the stages that worked for it, dearest first."""
-    sums = tuple(tuple(window.sums(stage.work) for stage in profile.stages) for window in windows)
-    most_calls = _most_calls_per_step(sums, windows, len(profile.stages))
+    sums = tuple(
+        tuple(counted_time.sums(stage.work) for stage in profile.stages)
+        for counted_time in counted_times
+    )
+    most_calls = _most_calls_per_step(sums, counted_times, len(profile.stages))
     return tuple(
-        _uses_of_loop(
+        _costs_of_loop(
             profile,
             loop,
-            window,
+            counted_time,
             {
                 index: worked
                 for index, worked in enumerate(each)
-                if _works_for(worked, profile.stages[index], window, most_calls[index])
+                if _works_for(worked, profile.stages[index], counted_time, most_calls[index])
             },
         )
-        for loop, window, each in zip(profile.loops, windows, sums, strict=True)
+        for loop, counted_time, each in zip(profile.loops, counted_times, sums, strict=True)
     )
 
 
 def as_finding(
-    use: Use, window: Window, lanes: Sequence[Lane], lines: tuple[HotLine, ...] = ()
+    cost: StageCost,
+    counted_time: CountedTime,
+    lanes: Sequence[Lane],
+    lines: tuple[HotLine, ...] = (),
 ) -> StageFinding:
     """A row of the report's table of stages."""
-    stage = use.stage
+    stage = cost.stage
     return StageFinding(
         stage=stage,
-        index=use.index,
-        cost_ms=use.cost_ms,
-        calls=use.calls if use.taken is None or not stage.function else use.taken,
-        elements=use.calls,
-        size_bytes=use.size_bytes,
-        taken_bytes=use.taken_bytes,
-        parallelism=use.parallelism,
+        index=cost.index,
+        cost_ms=cost.cost_ms,
+        calls=cost.calls if cost.taken is None or not stage.function else cost.taken,
+        elements=cost.calls,
+        size_bytes=cost.size_bytes,
+        taken_bytes=cost.taken_bytes,
+        parallelism=cost.parallelism,
         most_parallelism=stage.most_parallelism,
         autotuned=stage.autotuned,
-        buffer_size=window.highest(stage.buffer_size),
-        buffer_mean=window.level(stage.buffer),
-        cpu_ratio=use.cpu_ratio,
+        buffer_size=counted_time.highest(stage.buffer_size),
+        buffer_mean=counted_time.level(stage.buffer),
+        cpu_ratio=cost.cpu_ratio,
         lanes=tuple(lanes[number].name for number in by_work(stage.lanes)),
-        capacity_per_s=use.capacity_per_s,
+        capacity_per_s=cost.capacity_per_s,
         hot_lines=lines,
     )
 
 
 def _most_calls_per_step(
-    sums: Sequence[Sequence[FloatArray]], windows: Sequence[Window], stages: int
+    sums: Sequence[Sequence[FloatArray]], counted_times: Sequence[CountedTime], stages: int
 ) -> tuple[float, ...]:
     return tuple(
         max(
             (
-                float(each[index][CALLS]) / window.steps
-                for each, window in zip(sums, windows, strict=True)
-                if window.steps
+                float(each[index][CALLS]) / counted_time.steps
+                for each, counted_time in zip(sums, counted_times, strict=True)
+                if counted_time.steps
             ),
             default=0.0,
         )
@@ -149,20 +157,22 @@ def _most_calls_per_step(
     )
 
 
-def _works_for(worked: FloatArray, stage: Stage, window: Window, most_calls: float) -> bool:
-    if not window.steps or not (worked[CALLS] > 0 or worked[WORK] > 0):
+def _works_for(
+    worked: FloatArray, stage: Stage, counted_time: CountedTime, most_calls: float
+) -> bool:
+    if not counted_time.steps or not (worked[CALLS] > 0 or worked[WORK] > 0):
         return False
     if stage.kind is StageKind.EPOCH_START:
         return True
-    return bool(worked[CALLS] >= _LEAST_SHARE_OF_CALLS * most_calls * window.steps)
+    return bool(worked[CALLS] >= _LEAST_SHARE_OF_CALLS * most_calls * counted_time.steps)
 
 
-def _uses_of_loop(
-    profile: Profile, loop: Loop, window: Window, worked: Mapping[int, FloatArray]
-) -> tuple[Use, ...]:
-    places = Places(profile=profile, loop=loop, window=window)
+def _costs_of_loop(
+    profile: Profile, loop: Loop, counted_time: CountedTime, worked: Mapping[int, FloatArray]
+) -> tuple[StageCost, ...]:
+    places = Places(profile=profile, loop=loop, counted_time=counted_time)
     at_work: dict[Key, float] = defaultdict(float)
-    at_steps = without_pauses(window, loop)
+    at_steps = without_pauses(counted_time, loop)
     length_ns = max(at_steps.length_ns, 1)
     under_way = {
         index: float(at_steps.sums(profile.stages[index].work)[WORK]) / length_ns
@@ -170,32 +180,38 @@ def _uses_of_loop(
     }
     for index, calls in under_way.items():
         at_work[places.of(index).key] += calls
-    uses = [
-        Use(
+    costs = [
+        StageCost(
             index=index,
             stage=profile.stages[index],
             place=_at_least(places.of(index), at_work[places.of(index).key]),
-            cost_ms=float(sums[WORK]) / _steps_fed(profile, loop, window, worked, index) / MS,
+            cost_ms=float(sums[WORK]) / _steps_fed(profile, loop, counted_time, worked, index) / MS,
             calls=round(float(sums[CALLS])),
             taken=_taken(profile.stages, worked, index),
             size_bytes=round(float(sums[BYTES])) or None,
             taken_bytes=round(float(sums[TAKEN])) or None,
             cpu_ratio=_cpu_ratio(sums),
             at_work=under_way[index],
-            queued_ratio=_queued_ratio(profile, window, profile.stages[index], _cpu_ratio(sums)),
+            queued_ratio=_queued_ratio(
+                profile, counted_time, profile.stages[index], _cpu_ratio(sums)
+            ),
         )
         for index, sums in worked.items()
     ]
-    return tuple(sorted(uses, key=lambda use: (-use.cost_ms, use.order)))
+    return tuple(sorted(costs, key=lambda cost: (-cost.cost_ms, cost.order)))
 
 
 def _steps_fed(
-    profile: Profile, loop: Loop, window: Window, worked: Mapping[int, FloatArray], index: int
+    profile: Profile,
+    loop: Loop,
+    counted_time: CountedTime,
+    worked: Mapping[int, FloatArray],
+    index: int,
 ) -> float:
-    """For how many steps a stage worked in the window.
+    """For how many steps a stage worked in the counted time.
 
-    What gives one element a batch says so by its calls: it may have worked ahead before the window
-    began, or for steps after it, which tells in a short run. Otherwise it is the steps themselves.
+    What gives one element a batch says so by its calls: it may have worked ahead before the counted
+    time began, or for steps after it, which matters in a short run. Otherwise it is the steps themselves.
     """
     top = index
     seen = {top}
@@ -206,8 +222,8 @@ def _steps_fed(
         seen.add(top)
     batches_a_step = max(loop.batch_count, 1) / max(loop.step_count, 1)
     fed = float(worked[top][CALLS]) / batches_a_step
-    one_each = profile.stages[top].kind in _ONE_A_BATCH and 0.75 <= fed / window.steps <= 1.25
-    return fed if one_each else window.steps
+    one_each = profile.stages[top].kind in _ONE_A_BATCH and 0.75 <= fed / counted_time.steps <= 1.25
+    return fed if one_each else counted_time.steps
 
 
 def _taken(stages: Sequence[Stage], worked: Mapping[int, FloatArray], index: int) -> int | None:
@@ -226,7 +242,9 @@ def _cpu_ratio(sums: FloatArray) -> float | None:
     return min(float(sums[CPU] / sums[TIMED]), 1.0) if sums[TIMED] > 0 else None
 
 
-def _queued_ratio(profile: Profile, window: Window, stage: Stage, cpu_ratio: float | None) -> float:
+def _queued_ratio(
+    profile: Profile, counted_time: CountedTime, stage: Stage, cpu_ratio: float | None
+) -> float:
     """Of the time that its lanes were busy, how much they stood in the queue for a CPU.
 
     A thread or process that does other work queues for that too (a worker that is still starting, say):
@@ -236,8 +254,8 @@ def _queued_ratio(profile: Profile, window: Window, stage: Stage, cpu_ratio: flo
     for lane in (profile.lanes[number] for number in by_work(stage.lanes)):
         if lane.cpu is None:
             continue
-        lane_cpu_ns, lane_queued_ns = window.sums(lane.cpu).tolist()
-        lane_busy_ns = float(window.sums(lane.busy)[0])
+        lane_cpu_ns, lane_queued_ns = counted_time.sums(lane.cpu).tolist()
+        lane_busy_ns = float(counted_time.sums(lane.busy)[0])
         share = 1.0
         if cpu_ratio is not None and lane_cpu_ns > 0:
             share = min(cpu_ratio * lane_busy_ns / lane_cpu_ns, 1.0)
@@ -248,7 +266,7 @@ def _queued_ratio(profile: Profile, window: Window, stage: Stage, cpu_ratio: flo
 
 
 def _at_least(place: Place, at_work: float) -> Place:
-    """A place where more calls were seen at once than it should have room for has that room."""
+    """A place with the observed number of calls at once, where that is more than its parallelism."""
     if at_work <= place.parallelism * _CONCURRENCY_SLACK:
         return place
     return Place(key=place.key, parallelism=at_work, ahead=place.ahead)

@@ -11,7 +11,7 @@ from pipeprof.recording.series import Binned, FloatArray, Gauge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class CountedTime:
     """A stretch of time with holes, and the steps of one loop in it.
 
     Attributes:
@@ -74,21 +74,21 @@ class Window:
         return slice(max(first, 0), max(last, 0))
 
 
-def counted_windows(loops: Sequence[Loop]) -> tuple[Window, ...]:
+def counted_times(loops: Sequence[Loop]) -> tuple[CountedTime, ...]:
     """The counted time of each loop; all of a loop that never came past its warm-up."""
     inside: dict[int, list[Loop]] = defaultdict(list)
     for loop in loops:
         if loop.parent is not None:
             inside[loop.parent].append(loop)
-    return tuple(_window(loop, inside[number]) for number, loop in enumerate(loops))
+    return tuple(_counted_time(loop, inside[number]) for number, loop in enumerate(loops))
 
 
-def _window(loop: Loop, inner: Sequence[Loop]) -> Window:
+def _counted_time(loop: Loop, inner: Sequence[Loop]) -> CountedTime:
     start = loop.start_ns if loop.steady_ns is None else loop.steady_ns
     end = max(loop.end_ns, start)
     steps = loop.step_count if loop.steady_ns is None else loop.step_count - loop.warmup_steps
     inside = [s for other in inner if other is not loop for s in stretches(other)]
-    return Window(
+    return CountedTime(
         start_ns=start,
         end_ns=end,
         holes=_apart(inside, start, end),
@@ -97,19 +97,23 @@ def _window(loop: Loop, inner: Sequence[Loop]) -> Window:
     )
 
 
-def without_pauses(window: Window, loop: Loop) -> Window:
-    """The same without the time in which no step of its loop was under way.
+def without_pauses(counted_time: CountedTime, loop: Loop) -> CountedTime:
+    """Counted time without the stretches in which no step of its loop was under way.
 
     Between epochs a loop may stand for long, and its input with it: while a callback saves the model, or
     while Keras 2 waits up to five seconds for the threads of its queue to end. What that leaves is
-    the time to which shares belong that are held against a step: how busy a stage or the CPUs were.
+    the time that ratios about steps refer to: how busy a stage or the CPUs were.
     """
     taken = stretches(loop)
-    edges = [window.start_ns, *(edge for stretch in taken for edge in stretch), window.end_ns]
+    edges = [
+        counted_time.start_ns,
+        *(edge for stretch in taken for edge in stretch),
+        counted_time.end_ns,
+    ]
     pauses = zip(edges[::2], edges[1::2], strict=True)
-    holes = _apart((*window.holes, *pauses), window.start_ns, window.end_ns)
-    steps_only = replace(window, holes=holes)
-    return steps_only if steps_only.length_ns > 0 else window
+    holes = _apart((*counted_time.holes, *pauses), counted_time.start_ns, counted_time.end_ns)
+    steps_only = replace(counted_time, holes=holes)
+    return steps_only if steps_only.length_ns > 0 else counted_time
 
 
 def _apart(

@@ -25,10 +25,10 @@ def describe_delivery(loop: Loop, deliveries: Sequence[Signature]) -> DeliveryFi
 def _to_loops_like(loop: Loop, deliveries: Sequence[Signature]) -> Sequence[Signature]:
     """Without the batches of the validation, where the loop trains, and only those where it does not.
 
-    A dataset given to the profile itself may have fed loops of both kinds, and tells of neither.
+    A dataset given to the profile itself may have fed loops of both kinds, and describes neither.
     """
-    told = [one for one in deliveries if one.validation is not loop.kind.trains]
-    return told or deliveries
+    matching = [one for one in deliveries if one.validation is not loop.kind.trains]
+    return matching or deliveries
 
 
 def _batch_sizes(deliveries: Sequence[Signature]) -> Mapping[int, int] | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pipeprof.analysis.counted_time import Window
+from pipeprof.analysis.counted_time import CountedTime
 from pipeprof.analysis.machine_findings import DeviceFinding, DeviceSource
 from pipeprof.recording.devices import Device, DeviceSteps
 from pipeprof.recording.level_names import MILLION, DeviceLevel
@@ -13,15 +13,17 @@ from pipeprof.recording.series import IntArray
 USED_FROM = 0.01
 
 
-def device_findings(profile: Profile, window: Window | None) -> tuple[DeviceFinding, ...]:
+def device_findings(
+    profile: Profile, counted_time: CountedTime | None
+) -> tuple[DeviceFinding, ...]:
     """All devices, the busiest first; those of whose work nothing was measured are the last."""
-    found = [_finding(device, window) for device in profile.devices]
+    found = [_finding(device, counted_time) for device in profile.devices]
     return tuple(sorted(found, key=lambda device: -(device.busy_ratio or 0.0)))
 
 
-def has_accelerator(profile: Profile, window: Window | None) -> bool:
+def has_accelerator(profile: Profile, counted_time: CountedTime | None) -> bool:
     """Whether a device was seen to work for the training, as far as it is known for whom it works."""
-    found = device_findings(profile, window)
+    found = device_findings(profile, counted_time)
     return any((_own_use(device) or 0.0) >= USED_FROM for device in found)
 
 
@@ -30,13 +32,13 @@ def _own_use(device: DeviceFinding) -> float | None:
     return device.busy_ratio if traced or device.own_busy_ratio is None else device.own_busy_ratio
 
 
-def _finding(device: Device, window: Window | None) -> DeviceFinding:
-    told = _as_its_driver_told(device, window)
+def _finding(device: Device, counted_time: CountedTime | None) -> DeviceFinding:
+    reading = _driver_reading(device, counted_time)
     steps = device.steps
     if steps is None or not len(steps) or _length_ns(steps) <= 0:
-        return told
+        return reading
     return replace(
-        told,
+        reading,
         source=DeviceSource.TRACE,
         traced_steps=len(steps),
         step_ms=_mean_ms(steps.busy_ns),
@@ -47,9 +49,9 @@ def _finding(device: Device, window: Window | None) -> DeviceFinding:
     )
 
 
-def _as_its_driver_told(device: Device, window: Window | None) -> DeviceFinding:
+def _driver_reading(device: Device, counted_time: CountedTime | None) -> DeviceFinding:
     def mean(level: DeviceLevel, unit: float = 1.0) -> float | None:
-        read = window.level(device.levels.get(level)) if window is not None else None
+        read = counted_time.level(device.levels.get(level)) if counted_time is not None else None
         return None if read is None else read / unit
 
     busy = mean(DeviceLevel.UTILISATION, MILLION)

@@ -5,12 +5,12 @@ import math
 from pipeprof.analysis.advice import give_advice
 from pipeprof.analysis.bottleneck import find_bottleneck, needed_ms
 from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM, bound_by_wait
-from pipeprof.analysis.case import Case, Seen
 from pipeprof.analysis.causes import find_cause
-from pipeprof.analysis.costs import Use
+from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.evidence import find_evidence
 from pipeprof.analysis.findings import Bottleneck, Diagnosis
 from pipeprof.analysis.step_statistics import LoopTimes
+from pipeprof.analysis.verdict import Measurements, Verdict
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.recording.run_info import Overhead
@@ -29,28 +29,30 @@ _BLAMED_FROM = 0.5
 _TRACED = 0.7
 
 
-def diagnose(seen: Seen) -> Diagnosis:
+def diagnose(measured: Measurements) -> Diagnosis:
     """The verdict of one loop with its evidence and advice."""
-    case = make_case(seen)
-    times, loop = seen.times, seen.loop
+    verdict = find_verdict(measured)
+    times, loop = measured.times, measured.loop
     return Diagnosis(
-        bound=case.bound,
-        confidence=_confidence(case.bound, times, loop.waits_by, seen.profile.overhead),
+        bound=verdict.bound,
+        confidence=_confidence(verdict.bound, times, loop.waits_by, measured.profile.overhead),
         wait_ratio=times.wait_ratio,
-        whole_wait_ratio=times.wait_ratio_with_stalls,
+        whole_wait_ratio=times.wait_ratio_with_epoch_starts,
         step_ms=times.step,
-        whole_step_ms=times.step_ms_with_stalls,
+        whole_step_ms=times.step_ms_with_epoch_starts,
         wait_ms=times.wait,
         compute_ms=times.compute,
         samples_per_s=_samples_per_s(loop, times),
-        bottleneck=_as_finding(case) if case.worst else None,
-        cause=case.cause,
-        ideal_step_ms=case.ideal_ms,
-        speedup_limit=case.step_ms / case.ideal_ms if case.step_ms and case.ideal_ms else None,
-        evidence=find_evidence(case),
+        bottleneck=_as_finding(verdict) if verdict.worst else None,
+        cause=verdict.cause,
+        ideal_step_ms=verdict.ideal_ms,
+        speedup_limit=verdict.step_ms / verdict.ideal_ms
+        if verdict.step_ms and verdict.ideal_ms
+        else None,
+        evidence=find_evidence(verdict),
         measured_by=loop.waits_by if times.measured else None,
         counted_steps=times.counted,
-        advice=give_advice(case),
+        advice=give_advice(verdict),
     )
 
 
@@ -64,61 +66,61 @@ def find_bound(times: LoopTimes) -> Bound:
 
 def deciding_ratio(times: LoopTimes) -> float | None:
     """The wait ratio inside epochs; that of the whole where epochs' beginnings outweigh it."""
-    inside, whole = times.wait_ratio, times.wait_ratio_with_stalls
-    if inside is None or whole is None or not times.stalls_outweigh:
+    inside, whole = times.wait_ratio, times.wait_ratio_with_epoch_starts
+    if inside is None or whole is None or not times.epoch_starts_outweigh:
         return inside
     return max(inside, whole)
 
 
-def make_case(seen: Seen) -> Case:
+def find_verdict(measured: Measurements) -> Verdict:
     """What follows from the measurements before there are words for it."""
-    times = seen.times
+    times = measured.times
     bound = find_bound(times)
     worst, cause = None, Cause.NONE
     if bound in (Bound.INPUT, Bound.BALANCED):
-        worst, cause = _find_worst(seen)
-    step_ms = times.step_ms_with_stalls if cause is Cause.EPOCH_START else None
+        worst, cause = _find_worst(measured)
+    step_ms = times.step_ms_with_epoch_starts if cause is Cause.EPOCH_START else None
     if step_ms is None and times.step is not None:
         step_ms = times.step.mean
     ideal_ms = None
     if times.compute is not None and step_ms is not None:
         ideal_ms = min(times.compute.mean, step_ms)
-    return Case(
-        seen=seen, bound=bound, worst=worst, cause=cause, step_ms=step_ms, ideal_ms=ideal_ms
+    return Verdict(
+        measured=measured, bound=bound, worst=worst, cause=cause, step_ms=step_ms, ideal_ms=ideal_ms
     )
 
 
-def _find_worst(seen: Seen) -> tuple[Use | None, Cause]:
-    slowest = find_bottleneck(seen.uses)
-    if seen.times.stalls_outweigh and not _never_rests(slowest, seen):
-        restarts = (use for use in seen.uses if use.stage.kind is StageKind.EPOCH_START)
+def _find_worst(measured: Measurements) -> tuple[StageCost | None, Cause]:
+    slowest = find_bottleneck(measured.costs)
+    if measured.times.epoch_starts_outweigh and not _never_rests(slowest, measured):
+        restarts = (cost for cost in measured.costs if cost.stage.kind is StageKind.EPOCH_START)
         return next(restarts, slowest), Cause.EPOCH_START
-    return slowest, find_cause(slowest, seen.setting) if slowest else Cause.NONE
+    return slowest, find_cause(slowest, measured.context) if slowest else Cause.NONE
 
 
-def _never_rests(slowest: Use | None, seen: Seen) -> bool:
+def _never_rests(slowest: StageCost | None, measured: Measurements) -> bool:
     """Whether a stage is too slow for all the steps, wherever in an epoch that makes them wait.
 
     A shuffle that fills takes work from later steps: they wait less, but nothing was lost.
     """
-    whole_ms, compute = seen.times.step_ms_with_stalls, seen.times.compute
+    whole_ms, compute = measured.times.step_ms_with_epoch_starts, measured.times.compute
     if slowest is None or whole_ms is None or compute is None:
         return False
     waited_ms = whole_ms - compute.mean
-    return needed_ms(slowest, seen.uses) - compute.mean >= _BLAMED_FROM * waited_ms
+    return needed_ms(slowest, measured.costs) - compute.mean >= _BLAMED_FROM * waited_ms
 
 
-def _as_finding(case: Case) -> Bottleneck | None:
-    if case.worst is None:
+def _as_finding(verdict: Verdict) -> Bottleneck | None:
+    if verdict.worst is None:
         return None
-    stage = case.worst.stage
+    stage = verdict.worst.stage
     return Bottleneck(
         stage=stage.name,
         kind=stage.kind.value,
         location=stage.location,
-        cost_ms=case.worst.cost_ms,
-        share=min(case.worst.cost_ms / case.input_ms, 1.0) if case.input_ms else 0.0,
-        index=case.worst.index,
+        cost_ms=verdict.worst.cost_ms,
+        share=min(verdict.worst.cost_ms / verdict.input_ms, 1.0) if verdict.input_ms else 0.0,
+        index=verdict.worst.index,
     )
 
 

@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterator
 
 from pipeprof.analysis.bottleneck import find_bottleneck, needed_ms, sharing_with
-from pipeprof.analysis.case import Case
 from pipeprof.analysis.causes import CROWDED_FROM, gil_held, known_cpu_ratio
-from pipeprof.analysis.costs import Use
+from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.device_use import has_accelerator
 from pipeprof.analysis.epoch_starts import usual_reason
 from pipeprof.analysis.lane_use import SATURATED_FROM, THROTTLED_FROM, resource_finding
 from pipeprof.analysis.placement import WORKERS_KEY, trains_on
 from pipeprof.analysis.traced_waits import Contradiction, contradicting_waits
+from pipeprof.analysis.verdict import Verdict
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.lane import Lane, Role
 from pipeprof.recording.loop import WaitSource
@@ -38,16 +38,16 @@ _NOTABLE_BYTES_PER_S = 1e6
 _WORK = tuple(SpanKind).index(SpanKind.WORK)
 
 
-def find_evidence(case: Case) -> tuple[str, ...]:
+def find_evidence(verdict: Verdict) -> tuple[str, ...]:
     """All that speaks for a verdict or weakens it."""
-    match case.bound:
+    match verdict.bound:
         case Bound.UNKNOWN:
-            said = _why_unknown(case)
+            said = _why_unknown(verdict)
         case Bound.COMPUTE:
-            said = _why_compute(case)
+            said = _why_compute(verdict)
         case _:
-            said = _why_waiting(case)
-    return (*said, *_of_forking(case), *_what_weakens(case), *_how_to_see_inside(case))
+            said = _why_waiting(verdict)
+    return (*said, *_of_forking(verdict), *_what_weakens(verdict), *_how_to_see_inside(verdict))
 
 
 def percent(ratio: float) -> str:
@@ -60,8 +60,8 @@ def milliseconds(value_ms: float) -> str:
     return f"{value_ms:.1f} ms" if value_ms < 100 else f"{value_ms:.0f} ms"
 
 
-def _why_unknown(case: Case) -> Iterator[str]:
-    times = case.seen.times
+def _why_unknown(verdict: Verdict) -> Iterator[str]:
+    times = verdict.measured.times
     if times.counted < _LEAST_STEPS:
         yield (
             f"Only {_count(times.counted, 'step')} after warm-up and epoch starts: "
@@ -76,109 +76,115 @@ def _why_unknown(case: Case) -> Iterator[str]:
         )
     else:
         yield "The steps took no time that could be measured."
-    if case.seen.uses and not case.seen.window.past_warmup:
+    if verdict.measured.costs and not verdict.measured.counted_time.past_warmup:
         yield "The costs of the stages are those of the warm-up."
 
 
-def _why_compute(case: Case) -> Iterator[str]:
-    times = case.seen.times
+def _why_compute(verdict: Verdict) -> Iterator[str]:
+    times = verdict.measured.times
     if times.wait is None or times.step is None:
         return
     yield (
         f"A step waits {milliseconds(times.wait.mean)} of {milliseconds(times.step.mean)}: "
         "the input keeps up."
     )
-    slowest = find_bottleneck(case.seen.uses)
+    slowest = find_bottleneck(verdict.measured.costs)
     if slowest is not None and slowest.capacity_per_s and times.step.mean:
         yield (
             f"Its slowest stage, {slowest.label}, alone could feed "
             f"{slowest.capacity_per_s:.0f} steps a second; training took "
             f"{1e3 / times.step.mean:.0f}."
         )
-    if case.crowds_gil:
-        busy = percent(min(case.beside, 1.0))
+    if verdict.crowds_gil:
+        busy = percent(min(verdict.beside, 1.0))
         yield (
             f"Input threads of the training's own process compute for {busy} of the time: as far as "
             "they hold the GIL, the training waits for it, and that counts as computing."
         )
 
 
-def _why_waiting(case: Case) -> Iterator[str]:
-    if case.cause is Cause.EPOCH_START:
-        yield from _epoch_starts(case)
-    if case.worst is None and case.seen.loop.input.autotune is False:
+def _why_waiting(verdict: Verdict) -> Iterator[str]:
+    if verdict.cause is Cause.EPOCH_START:
+        yield from _epoch_starts(verdict)
+    if verdict.worst is None and verdict.measured.loop.input.autotune is False:
         yield (
             "AUTOTUNE is switched off, so tf.data does not count the work of its stages and none "
             "can be named."
         )
-    elif case.worst is None:
+    elif verdict.worst is None:
         yield (
             "No stage of the input was seen at work, so none can be named; "
             "mark the functions that load data with pipeprof.stage."
         )
-    elif case.worst.stage.kind is not StageKind.EPOCH_START:
-        yield _bottleneck_at_work(case, case.worst)
-        yield from _where_it_ran(case, case.worst)
-        if case.cause is Cause.BLOCKING:
-            yield from _traffic(case)
-        yield from _of_workers(case, case.worst)
-    if case.cause is not Cause.EPOCH_START:
-        yield from _epoch_starts(case)
+    elif verdict.worst.stage.kind is not StageKind.EPOCH_START:
+        yield _bottleneck_at_work(verdict, verdict.worst)
+        yield from _where_it_ran(verdict, verdict.worst)
+        if verdict.cause is Cause.BLOCKING:
+            yield from _traffic(verdict)
+        yield from _of_workers(verdict, verdict.worst)
+    if verdict.cause is not Cause.EPOCH_START:
+        yield from _epoch_starts(verdict)
 
 
-def _epoch_starts(case: Case) -> Iterator[str]:
-    stalls, inside = case.seen.times.stalls, case.seen.times.wait
-    if not stalls.count or stalls.median_ms is None or inside is None:
+def _epoch_starts(verdict: Verdict) -> Iterator[str]:
+    epoch_starts, inside = verdict.measured.times.epoch_starts, verdict.measured.times.wait
+    if not epoch_starts.count or epoch_starts.median_ms is None or inside is None:
         return
-    several = stalls.epochs > 1
+    several = epoch_starts.epochs > 1
     waited = (
         f"The first step of {'each' if several else 'an'} epoch waited "
-        f"{milliseconds(stalls.median_ms)} "
-        f"({f'median of {stalls.epochs} epochs' if several else 'one was seen'})"
+        f"{milliseconds(epoch_starts.median_ms)} "
+        f"({f'median of {epoch_starts.epochs} epochs' if several else 'one was seen'})"
     )
-    reason = usual_reason(case.seen.fed.epoch_starts)
+    reason = usual_reason(verdict.measured.fed.epoch_starts)
     if reason is not None:
         waited = f"{waited}: {reason}"
-    if case.cause is Cause.EPOCH_START:
-        others_ms = inside.mean * case.seen.times.counted
+    if verdict.cause is Cause.EPOCH_START:
+        others_ms = inside.mean * verdict.measured.times.counted
         yield f"{waited}; all other steps together waited {milliseconds(others_ms)}."
-    elif stalls.wait_ms > 2 * inside.mean * stalls.count:
+    elif epoch_starts.wait_ms > 2 * inside.mean * epoch_starts.count:
         yield f"{waited}."
 
 
-def _bottleneck_at_work(case: Case, worst: Use) -> str:
+def _bottleneck_at_work(verdict: Verdict, worst: StageCost) -> str:
     if worst.stage.kind is StageKind.TF_DATA_REMOTE:
         return (
             f"{worst.label} is waited for {milliseconds(worst.cost_ms)} per step: its stages work "
             "where this process counts nothing."
         )
-    sharing = sharing_with(worst, case.seen.uses)
+    sharing = sharing_with(worst, verdict.measured.costs)
     # Of the time that the steps took: what stands between epochs is told by itself.
-    step = case.seen.times.step
-    busy = min(needed_ms(worst, case.seen.uses) / step.mean, 1.0) if step and step.mean else 1.0
-    unexplained = busy < _RESTS_BELOW and case.cause in (Cause.SERIAL, Cause.CPU)
-    reason = "" if unexplained else f": {_because(case, worst)}"
+    step = verdict.measured.times.step
+    busy = (
+        min(needed_ms(worst, verdict.measured.costs) / step.mean, 1.0)
+        if step and step.mean
+        else 1.0
+    )
+    unexplained = busy < _RESTS_BELOW and verdict.cause in (Cause.SERIAL, Cause.CPU)
+    reason = "" if unexplained else f": {_because(verdict, worst)}"
     others = len(sharing) - 1
     shared = f" shared with {_count(others, 'other stage')}" if others else ""
     return (
         f"{worst.label} works {milliseconds(worst.cost_ms)} per step, "
-        f"{_how_parallel(worst, case.seen.profile.lanes)}{shared}, {_pace(worst, busy)}{reason}."
+        f"{_how_parallel(worst, verdict.measured.profile.lanes)}{shared}, {_pace(worst, busy)}{reason}."
     )
 
 
-def _pace(worst: Use, busy: float) -> str:
+def _pace(worst: StageCost, busy: float) -> str:
     if busy >= _NO_PAUSE_FROM:
         return "without a pause"
     rests = "" if worst.place.ahead else ", resting while the training computes"
     return f"busy {percent(busy)} of the time{rests}"
 
 
-def _of_workers(case: Case, worst: Use) -> Iterator[str]:
+def _of_workers(verdict: Verdict, worst: StageCost) -> Iterator[str]:
     """What the choice of workers does for a sequence, and what it costs."""
-    fed_by = case.seen.loop.input
+    fed_by = verdict.measured.loop.input
     alone = fed_by.workers is not None and fed_by.workers <= 1 and not fed_by.multiprocessing
-    sequence = next((u for u in case.seen.uses if u.stage.kind is StageKind.SEQUENCE), None)
-    transport = next((u for u in case.seen.uses if u.stage.kind is StageKind.TRANSPORT), None)
+    sequence = next((u for u in verdict.measured.costs if u.stage.kind is StageKind.SEQUENCE), None)
+    transport = next(
+        (u for u in verdict.measured.costs if u.stage.kind is StageKind.TRANSPORT), None
+    )
     if worst.stage.kind is StageKind.SEQUENCE and alone:
         yield f"With workers={fed_by.workers} and no processes one batch is loaded after the other."
     if sequence is not None and transport is not None:
@@ -188,19 +194,19 @@ def _of_workers(case: Case, worst: Use) -> Iterator[str]:
         )
 
 
-def _of_forking(case: Case) -> Iterator[str]:
+def _of_forking(verdict: Verdict) -> Iterator[str]:
     """A hang that may come at any time, however fast the input is."""
-    forks = case.seen.loop.input.start_method == "fork"
-    if forks and "tensorflow" in case.seen.profile.run.versions:
+    forks = verdict.measured.loop.input.start_method == "fork"
+    if forks and "tensorflow" in verdict.measured.profile.run.versions:
         yield (
             "The workers are forked from a process in which TensorFlow runs threads, and may hang: "
             "multiprocessing.set_start_method('forkserver') is safe."
         )
 
 
-def _traffic(case: Case) -> Iterator[str]:
+def _traffic(verdict: Verdict) -> Iterator[str]:
     """What was read from outside while a stage waited for something: it may be that."""
-    resources = resource_finding(case.seen.profile, case.seen.window)
+    resources = resource_finding(verdict.measured.profile, verdict.measured.counted_time)
     disk, network = resources.disk_read_bytes_per_s, resources.received_bytes_per_s
     said = [
         f"{rate / 1e6:.3g} MB/s {source}"
@@ -211,22 +217,22 @@ def _traffic(case: Case) -> Iterator[str]:
         yield f"Meanwhile {' and '.join(said)} came in."
 
 
-def _how_parallel(use: Use, lanes: tuple[Lane, ...]) -> str:
-    parallelism = use.place.parallelism
-    if use.place.key == WORKERS_KEY:
-        pids = {lanes[number].pid for number in use.stage.lanes}
+def _how_parallel(cost: StageCost, lanes: tuple[Lane, ...]) -> str:
+    parallelism = cost.place.parallelism
+    if cost.place.key == WORKERS_KEY:
+        pids = {lanes[number].pid for number in cost.stage.lanes}
         kind = "worker process" if len(pids) > 1 else "worker"
         return f"in {_count(round(parallelism), kind)}"
     if parallelism <= 1:
-        return "on one thread" if use.place.told else "one call at a time"
-    if use.stage.parallelism is not None:
+        return "on one thread" if cost.place.parallelism_known else "one call at a time"
+    if cost.stage.parallelism is not None:
         return f"in up to {parallelism:.3g} calls at once"
     return f"on {parallelism:.3g} threads"
 
 
-def _because(case: Case, worst: Use) -> str:
-    ratio = known_cpu_ratio(worst, case.seen.setting)
-    match case.cause:
+def _because(verdict: Verdict, worst: StageCost) -> str:
+    ratio = known_cpu_ratio(worst, verdict.measured.context)
+    match verdict.cause:
         case Cause.TRANSPORT:
             size = worst.size_bytes
             each = f" ({size / max(worst.calls, 1) / 1e6:.3g} MB each)" if size else ""
@@ -235,13 +241,13 @@ def _because(case: Case, worst: Use) -> str:
             on_cpu = ("at most " if worst.cpu_ratio is None else "") + percent(ratio or 0.0)
             return f"it waits for files, network or sleep, only {on_cpu} of it is CPU time"
         case Cause.CPU_SATURATED:
-            return _saturated(case, worst, ratio)
+            return _saturated(verdict, worst, ratio)
         case Cause.GIL:
-            return _at_gil(case, worst, ratio)
+            return _at_gil(verdict, worst, ratio)
         case Cause.TOO_FEW_WORKERS:
             return "computing, while a core is free"
         case Cause.HEAD_OF_LINE:
-            late = percent(case.seen.fed.head_of_line_ratio or 0.0)
+            late = percent(verdict.measured.fed.head_of_line_ratio or 0.0)
             return f"in {late} of the waiting a later batch lay ready, but not the next in order"
         case Cause.SERIAL:
             return _serial(worst, ratio)
@@ -249,17 +255,17 @@ def _because(case: Case, worst: Use) -> str:
             return "the slowest stage inside the epochs"
         case _:
             unknown = "; its own CPU time was not measured" if ratio is None else ""
-            return f"computing that already uses what it may{unknown}"
+            return f"computing that already costs what it may{unknown}"
 
 
-def _serial(worst: Use, ratio: float | None) -> str:
+def _serial(worst: StageCost, ratio: float | None) -> str:
     if ratio is None:
         return "one call after the other; its own CPU time was not measured"
     return "Python code under the GIL" if worst.stage.kind.python else "one call after the other"
 
 
-def _at_gil(case: Case, worst: Use, ratio: float | None) -> str:
-    held = gil_held(worst, case.seen.setting)
+def _at_gil(verdict: Verdict, worst: StageCost, ratio: float | None) -> str:
+    held = gil_held(worst, verdict.measured.context)
     if held is not None:
         return f"Python code whose threads held the GIL for {percent(held)} of the time, one by one"
     if ratio is None:
@@ -267,8 +273,8 @@ def _at_gil(case: Case, worst: Use, ratio: float | None) -> str:
     return "Python code, and the GIL lets only one thread of a process run it at a time"
 
 
-def _saturated(case: Case, worst: Use, ratio: float | None) -> str:
-    cpu = case.seen.cpu
+def _saturated(verdict: Verdict, worst: StageCost, ratio: float | None) -> str:
+    cpu = verdict.measured.cpu
     if cpu.throttled_ratio is not None and cpu.throttled_ratio >= THROTTLED_FROM:
         return (
             f"the container's limit of {_count_of(cpu.limit, 'core')} stopped it in "
@@ -287,13 +293,13 @@ def _saturated(case: Case, worst: Use, ratio: float | None) -> str:
     )
 
 
-def _where_it_ran(case: Case, worst: Use) -> Iterator[str]:
-    lanes = case.seen.profile.lanes
-    overlap = case.seen.fed.overlap_ratio
-    overlapped = "its work" if len(case.seen.uses) == 1 else "the input's work"
+def _where_it_ran(verdict: Verdict, worst: StageCost) -> Iterator[str]:
+    lanes = verdict.measured.profile.lanes
+    overlap = verdict.measured.fed.overlap_ratio
+    overlapped = "its work" if len(verdict.measured.costs) == 1 else "the input's work"
     if overlap is None:
         share = ""
-    elif case.seen.fed.overlap_estimated:
+    elif verdict.measured.fed.overlap_estimated:
         share = f"about {percent(overlap)} of {overlapped} overlapped with training (estimated)"
     elif overlap < 0.005:
         share = f"none of {overlapped} overlapped with training"
@@ -302,9 +308,9 @@ def _where_it_ran(case: Case, worst: Use) -> Iterator[str]:
     said = [share] if share else []
     if worst.stage.lanes and worst.place.key != WORKERS_KEY:
         busiest = max(worst.stage.lanes, key=lambda number: (worst.stage.lanes[number], -number))
-        trains = trains_on(busiest, case.seen.loop, lanes)
+        trains = trains_on(busiest, verdict.measured.loop, lanes)
         where = "the thread that trains" if trains else _thread_in_words(lanes[busiest])
-        said = [f"It ran on {where}", *said, *(() if trains else _first_calls(case, worst))]
+        said = [f"It ran on {where}", *said, *(() if trains else _first_calls(verdict, worst))]
     if said:
         sentence = "; ".join(said)
         yield f"{sentence[0].upper()}{sentence[1:]}."
@@ -316,42 +322,44 @@ def _thread_in_words(lane: Lane) -> str:
     return f"a {lane.name}" if lane.name.endswith("thread") else f"the thread {lane.name}"
 
 
-def _first_calls(case: Case, worst: Use) -> Iterator[str]:
+def _first_calls(verdict: Verdict, worst: StageCost) -> Iterator[str]:
     """Those calls at the very begin that ran on the training's thread, when later ones do not."""
-    spans, lanes = case.seen.profile.spans, case.seen.profile.lanes
+    spans, lanes = verdict.measured.profile.spans, verdict.measured.profile.lanes
     calls = (spans.kind == _WORK) & (spans.subject == worst.index)
-    here = [trains_on(lane, case.seen.loop, lanes) for lane in spans.lane[calls].tolist()]
+    here = [trains_on(lane, verdict.measured.loop, lanes) for lane in spans.lane[calls].tolist()]
     count = here.index(False) if False in here else 0
     if count:
         yield f"its first {_count(count, 'call')} ran on the thread that trains"
 
 
-def _what_weakens(case: Case) -> Iterator[str]:
-    times, overhead = case.seen.times, case.seen.profile.overhead
-    if case.waits_for_input and times.wait is not None and case.worst is not None:
+def _what_weakens(verdict: Verdict) -> Iterator[str]:
+    times, overhead = verdict.measured.times, verdict.measured.profile.overhead
+    if verdict.waits_for_input and times.wait is not None and verdict.worst is not None:
         if (
-            case.cause is not Cause.EPOCH_START
-            and case.input_ms < _EXPLAINED_FROM * times.wait.mean
+            verdict.cause is not Cause.EPOCH_START
+            and verdict.input_ms < _EXPLAINED_FROM * times.wait.mean
         ):
             yield (
-                f"The stages that were seen work {milliseconds(case.input_ms)} per step, but a step "
+                f"The stages that were seen work {milliseconds(verdict.input_ms)} per step, but a step "
                 f"waits {milliseconds(times.wait.mean)}: something in the input was not seen."
             )
-        if case.cause is Cause.BLOCKING and case.worst.cpu_ratio is None:
+        if verdict.cause is Cause.BLOCKING and verdict.worst.cpu_ratio is None:
             yield "Its CPU time was not measured; the bound is the CPU time of all processes."
-    if case.waits_for_input and not has_accelerator(case.seen.profile, case.seen.window):
-        cores = _count(case.seen.cpu.cores, "core")
+    if verdict.waits_for_input and not has_accelerator(
+        verdict.measured.profile, verdict.measured.counted_time
+    ):
+        cores = _count(verdict.measured.cpu.cores, "core")
         yield (
             f"No accelerator was seen: input and training share {cores}, "
             "so the step time with input for free is an estimate."
         )
-    if case.seen.loop.waits_by is WaitSource.TRACE:
-        yield from _traced(case)
-    elif case.bound is not Bound.UNKNOWN and times.measured < 0.95 * times.counted:
+    if verdict.measured.loop.waits_by is WaitSource.TRACE:
+        yield from _traced(verdict)
+    elif verdict.bound is not Bound.UNKNOWN and times.measured < 0.95 * times.counted:
         yield f"The wait of {times.measured} of {times.counted} steps is known."
-    contradiction = contradicting_waits(case.seen)
+    contradiction = contradicting_waits(verdict.measured)
     if contradiction is not None:
-        yield _contradiction(contradiction, case.seen.loop.waits_by)
+        yield _contradiction(contradiction, verdict.measured.loop.waits_by)
     if overhead.dropped > 0:
         yield f"{_count(overhead.dropped, 'event')} of {overhead.events} were lost."
 
@@ -370,9 +378,9 @@ def _contradiction(found: Contradiction, waits_by: WaitSource | None) -> str:
     )
 
 
-def _traced(case: Case) -> Iterator[str]:
+def _traced(verdict: Verdict) -> Iterator[str]:
     """A trace tells the waits of its own steps only, and takes time itself."""
-    times = case.seen.times
+    times = verdict.measured.times
     if times.wait is None or times.compute is None or times.step is None:
         return
     yield (
@@ -386,9 +394,9 @@ def _count_of(amount: float | None, noun: str) -> str:
     return f"{amount:g} {noun}" if amount == 1 else f"{amount or 0:g} {noun}s"
 
 
-def _how_to_see_inside(case: Case) -> Iterator[str]:
-    """What to do where the bottleneck is a generator of which nothing inside was seen."""
-    worst, profile = case.worst, case.seen.profile
+def _how_to_see_inside(verdict: Verdict) -> Iterator[str]:
+    """What to do where the bottleneck is a generator of which nothing inside was measured."""
+    worst, profile = verdict.worst, verdict.measured.profile
     if worst is None or worst.stage.kind is not StageKind.GENERATOR or profile.stacks:
         return
     if any(stage.parent == worst.index for stage in profile.stages):

@@ -69,14 +69,14 @@ class StartCause(Enum):
     """A stage takes in many elements before it gives one (a shuffle)."""
     SKIP = "skip"
     CACHE_WRITE = "cache_write"
-    """The same, through a cache that later epochs only read."""
+    """A stage takes in many elements through a cache that later epochs only read."""
     OPENING = "opening"
     """A source, or what opens sources (an interleave of files), takes long to begin."""
     FIRST_CALLS = "first_calls"
     WORKERS = "workers"
     """Keras ends its workers with each epoch and starts others for the next."""
     TRAINING = "training_start"
-    """The very first step: tracing and compiling cannot be told from waiting."""
+    """The very first step: tracing and compiling count as waiting there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """How busy threads, worker processes and processors were in a stretch of time."""
 
-from pipeprof.analysis.counted_time import Window
+from pipeprof.analysis.counted_time import CountedTime
 from pipeprof.analysis.device_use import device_findings
 from pipeprof.analysis.machine_findings import (
     CpuFinding,
@@ -22,8 +22,8 @@ SATURATED_FROM = 0.9
 THROTTLED_FROM = 0.25
 
 
-def lane_findings(profile: Profile, window: Window | None) -> tuple[LaneFinding, ...]:
-    """All lanes, in the order of the recording; without a window nothing is measured."""
+def lane_findings(profile: Profile, counted_time: CountedTime | None) -> tuple[LaneFinding, ...]:
+    """All lanes, in the order of the recording; without counted time nothing is measured."""
     return tuple(
         LaneFinding(
             name=lane.name,
@@ -32,8 +32,8 @@ def lane_findings(profile: Profile, window: Window | None) -> tuple[LaneFinding,
             tid=lane.tid,
             busy_ratio=_device_ratio(lane, profile)
             if lane.role is Role.DEVICE
-            else _share_of_life(lane.busy, lane, window),
-            cpu_ratio=_share_of_life(lane.cpu, lane, window),
+            else _share_of_life(lane.busy, lane, counted_time),
+            cpu_ratio=_share_of_life(lane.cpu, lane, counted_time),
             gil_ratio=gil_ratio(lane),
             stages=_stages_on(number, profile),
             batches=_batches_of(number, profile),
@@ -43,7 +43,7 @@ def lane_findings(profile: Profile, window: Window | None) -> tuple[LaneFinding,
 
 
 def _device_ratio(lane: Lane, profile: Profile) -> float | None:
-    """A device's lane shows what was traced: the time between the windows says nothing."""
+    """A device's lane shows what was traced: the time between trace windows is not known."""
     return next((d.busy_ratio for d in device_findings(profile, None) if d.name == lane.name), None)
 
 
@@ -52,11 +52,11 @@ def gil_ratio(lane: Lane) -> float | None:
     return lane.gil.held / lane.gil.moments if lane.gil and lane.gil.moments else None
 
 
-def cpu_finding(profile: Profile, window: Window | None) -> CpuFinding:
+def cpu_finding(profile: Profile, counted_time: CountedTime | None) -> CpuFinding:
     """The processors in that time; what was not read is None."""
-    process = _process_ratio(profile.cpu, window)
-    machine = _part(profile, Level.MACHINE_CPU, window)
-    throttled = _part(profile, Level.THROTTLED, window)
+    process = _process_ratio(profile.cpu, counted_time)
+    machine = _part(profile, Level.MACHINE_CPU, counted_time)
+    throttled = _part(profile, Level.THROTTLED, counted_time)
     return CpuFinding(
         cores=profile.cpu.cores,
         limit=profile.cpu.limit,
@@ -64,54 +64,58 @@ def cpu_finding(profile: Profile, window: Window | None) -> CpuFinding:
         saturated=_is_saturated(process, machine, throttled),
         machine_ratio=machine,
         throttled_ratio=throttled,
-        voluntary_switches_per_s=_level(profile, Level.VOLUNTARY_SWITCHES, window),
-        forced_switches_per_s=_level(profile, Level.FORCED_SWITCHES, window),
+        voluntary_switches_per_s=_level(profile, Level.VOLUNTARY_SWITCHES, counted_time),
+        forced_switches_per_s=_level(profile, Level.FORCED_SWITCHES, counted_time),
     )
 
 
-def resource_finding(profile: Profile, window: Window | None) -> ResourceFinding:
+def resource_finding(profile: Profile, counted_time: CountedTime | None) -> ResourceFinding:
     """Memory, disk and network in that time."""
     memory = profile.gauges.get(Level.MEMORY.value)
     return ResourceFinding(
-        memory_bytes=_level(profile, Level.MEMORY, window),
-        most_memory_bytes=window.highest(memory) if window is not None else None,
-        disk_read_bytes_per_s=_level(profile, Level.DISK_READ, window),
-        disk_written_bytes_per_s=_level(profile, Level.DISK_WRITTEN, window),
-        received_bytes_per_s=_level(profile, Level.RECEIVED, window),
-        sent_bytes_per_s=_level(profile, Level.SENT, window),
+        memory_bytes=_level(profile, Level.MEMORY, counted_time),
+        most_memory_bytes=counted_time.highest(memory) if counted_time is not None else None,
+        disk_read_bytes_per_s=_level(profile, Level.DISK_READ, counted_time),
+        disk_written_bytes_per_s=_level(profile, Level.DISK_WRITTEN, counted_time),
+        received_bytes_per_s=_level(profile, Level.RECEIVED, counted_time),
+        sent_bytes_per_s=_level(profile, Level.SENT, counted_time),
     )
 
 
-def cpu_apart_from_functions(profile: Profile, loop: Loop, window: Window) -> float:
+def cpu_apart_from_functions(profile: Profile, loop: Loop, counted_time: CountedTime) -> float:
     """Cores' worth of CPU of threads that ran none of the functions given to tf.data.
 
     TensorFlow runs those in threads of its own, never in the one that asks for the batch; and
     pipeprof's own thread runs none either.
     """
-    covered_ns = _sampled_ns(profile.cpu, window)
+    covered_ns = _sampled_ns(profile.cpu, counted_time)
     if covered_ns <= 0:
         return 0.0
     apart_ns = sum(
-        float(window.sums(lane.cpu)[0])
+        float(counted_time.sums(lane.cpu)[0])
         for number, lane in enumerate(profile.lanes)
         if lane.cpu is not None and (number == loop.lane or lane.name == COLLECTOR_THREAD)
     )
     return apart_ns / covered_ns
 
 
-def _process_ratio(cpu: Cpu, window: Window | None) -> float | None:
+def _process_ratio(cpu: Cpu, counted_time: CountedTime | None) -> float | None:
     room = min(cpu.cores, cpu.limit) if cpu.limit is not None else cpu.cores
-    if window is None or cpu.used is None or room <= 0:
+    if counted_time is None or cpu.used is None or room <= 0:
         return None
-    covered_ns = _sampled_ns(cpu, window)
+    covered_ns = _sampled_ns(cpu, counted_time)
     if covered_ns <= 0:
         return None
-    return min(float(window.sums(cpu.used)[0]) / covered_ns / room, 1.0)
+    return min(float(counted_time.sums(cpu.used)[0]) / covered_ns / room, 1.0)
 
 
-def _sampled_ns(cpu: Cpu, window: Window) -> float:
+def _sampled_ns(cpu: Cpu, counted_time: CountedTime) -> float:
     """How much of the time was looked at."""
-    return float(window.sums(cpu.sampled)[0]) if cpu.sampled is not None else window.length_ns
+    return (
+        float(counted_time.sums(cpu.sampled)[0])
+        if cpu.sampled is not None
+        else counted_time.length_ns
+    )
 
 
 def _is_saturated(
@@ -123,12 +127,12 @@ def _is_saturated(
     return max(ratios) >= SATURATED_FROM if ratios else None
 
 
-def _level(profile: Profile, level: Level, window: Window | None) -> float | None:
-    return window.level(profile.gauges.get(level.value)) if window is not None else None
+def _level(profile: Profile, level: Level, counted_time: CountedTime | None) -> float | None:
+    return counted_time.level(profile.gauges.get(level.value)) if counted_time is not None else None
 
 
-def _part(profile: Profile, level: Level, window: Window | None) -> float | None:
-    millionths = _level(profile, level, window)
+def _part(profile: Profile, level: Level, counted_time: CountedTime | None) -> float | None:
+    millionths = _level(profile, level, counted_time)
     return None if millionths is None else min(millionths / MILLION, 1.0)
 
 
@@ -148,14 +152,16 @@ def overhead_finding(profile: Profile) -> OverheadFinding:
     )
 
 
-def _share_of_life(spent: Binned | None, lane: Lane, window: Window | None) -> float | None:
-    """Its share of the window's time in which the lane lived: workers come and go with epochs."""
-    if spent is None or window is None:
+def _share_of_life(
+    spent: Binned | None, lane: Lane, counted_time: CountedTime | None
+) -> float | None:
+    """Its share of the counted time in which the lane lived: workers come and go with epochs."""
+    if spent is None or counted_time is None:
         return None
-    lived_ns = window.overlap_ns(lane.first_ns, lane.last_ns)
-    for start_ns, end_ns in window.holes:
+    lived_ns = counted_time.overlap_ns(lane.first_ns, lane.last_ns)
+    for start_ns, end_ns in counted_time.holes:
         lived_ns -= max(min(lane.last_ns, end_ns) - max(lane.first_ns, start_ns), 0)
-    return min(float(window.sums(spent)[0]) / lived_ns, 1.0) if lived_ns > 0 else None
+    return min(float(counted_time.sums(spent)[0]) / lived_ns, 1.0) if lived_ns > 0 else None
 
 
 def _stages_on(number: int, profile: Profile) -> tuple[str, ...]:

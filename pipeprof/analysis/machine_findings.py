@@ -81,7 +81,7 @@ class ResourceFinding:
 
 
 class DeviceSource(Enum):
-    """What told how busy a device was."""
+    """Where the figures of how busy a device was come from."""
 
     TRACE = "trace"
     NVML = "nvml"
@@ -96,13 +96,13 @@ class DeviceFinding:
         kind: ``gpu``, ``tpu``, …
         name: a person's name for it, with its number.
         model: what it is.
-        source: what told how busy it was.
+        source: where these figures come from.
         traced_steps: steps that were traced.
         step_ms: how long it worked or copied in each of them, on average.
         compute_ms: how long it worked.
         copy_in_ms: how long data was copied to it.
         busy_ratio: the part of the steps in which it worked or copied; of the loop's whole time where
-            only its driver told.
+            only its driver reported.
         idle_waiting_ratio: the part of the steps in which it did neither while the training waited
             for its input.
         own_busy_ratio: the part of the loop's time in which the training itself kept it busy, as its

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from pipeprof.analysis.costs import Use
-from pipeprof.analysis.counted_time import Window
+from pipeprof.analysis.costs import StageCost
+from pipeprof.analysis.counted_time import CountedTime
 from pipeprof.analysis.epoch_starts import epoch_starts
 from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.analysis.placement import by_work, trains_on
@@ -13,11 +13,15 @@ from pipeprof.recording.profile import Profile
 
 
 def describe_input(
-    profile: Profile, loop: Loop, window: Window, uses: tuple[Use, ...], times: LoopTimes
+    profile: Profile,
+    loop: Loop,
+    counted_time: CountedTime,
+    costs: tuple[StageCost, ...],
+    times: LoopTimes,
 ) -> InputFinding:
     """All that is said of what fed a loop."""
-    lanes = _input_lanes(uses)
-    overlap, estimated = overlap_ratio(loop, window, uses, times)
+    lanes = _input_lanes(costs)
+    overlap, estimated = overlap_ratio(loop, counted_time, costs, times)
     return InputFinding(
         kind=loop.input.kind.value if loop.input.kind else None,
         on_main_thread=_on_main_thread(lanes, loop, profile),
@@ -27,43 +31,43 @@ def describe_input(
         multiprocessing=loop.input.multiprocessing,
         threads=tuple(profile.lanes[number].name for number in by_work(lanes)),
         queue_size=loop.input.queue_size,
-        queue_mean=window.level(loop.input.queue),
-        queue_empty_ratio=window.empty_ratio(loop.input.queue),
-        head_of_line_ratio=_head_of_line_ratio(loop, window, times),
-        epoch_start_ms=times.stalls.median_ms,
+        queue_mean=counted_time.level(loop.input.queue),
+        queue_empty_ratio=counted_time.empty_ratio(loop.input.queue),
+        head_of_line_ratio=_head_of_line_ratio(loop, counted_time, times),
+        epoch_start_ms=times.epoch_starts.median_ms,
         epoch_starts=epoch_starts(profile, loop),
     )
 
 
-def _head_of_line_ratio(loop: Loop, window: Window, times: LoopTimes) -> float | None:
-    late_ns = window.level(loop.input.head_of_line)
+def _head_of_line_ratio(loop: Loop, counted_time: CountedTime, times: LoopTimes) -> float | None:
+    late_ns = counted_time.level(loop.input.head_of_line)
     if late_ns is None or times.wait is None or not times.wait.mean:
         return None
     return min(late_ns / MS / times.wait.mean, 1.0)
 
 
 def overlap_ratio(
-    loop: Loop, window: Window, uses: tuple[Use, ...], times: LoopTimes
+    loop: Loop, counted_time: CountedTime, costs: tuple[StageCost, ...], times: LoopTimes
 ) -> tuple[float | None, bool]:
     """The part of the input work that ran while the loop computed, and whether it is an estimate.
 
-    Where no intervals of the work are known (tf.data tells sums only), work that runs ahead is
+    Where no intervals of the work are known (tf.data records sums only), work that runs ahead is
     taken to spread evenly over the step, and all other work to lie within the wait.
     """
-    worked_ns, in_wait_ns = map(float, window.sums(loop.input_over_time))
+    worked_ns, in_wait_ns = map(float, counted_time.sums(loop.input_over_time))
     if worked_ns > 0:
         return min(max(1.0 - in_wait_ns / worked_ns, 0.0), 1.0), False
-    work_ms = sum(use.cost_ms for use in uses)
+    work_ms = sum(cost.cost_ms for cost in costs)
     if loop.input.kind is not InputKind.TF_DATA or times.wait_ratio is None or not work_ms:
         return None, False
-    ahead_ms = sum(use.cost_ms for use in uses if use.place.ahead)
+    ahead_ms = sum(cost.cost_ms for cost in costs if cost.place.ahead)
     return (1.0 - times.wait_ratio) * ahead_ms / work_ms, True
 
 
-def _input_lanes(uses: tuple[Use, ...]) -> Counter[int]:
+def _input_lanes(costs: tuple[StageCost, ...]) -> Counter[int]:
     lanes: Counter[int] = Counter()
-    for use in uses:
-        lanes.update(use.stage.lanes)
+    for cost in costs:
+        lanes.update(cost.stage.lanes)
     return lanes
 
 

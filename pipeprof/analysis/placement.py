@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeprof.analysis.counted_time import Window
+from pipeprof.analysis.counted_time import CountedTime
 from pipeprof.recording.lane import Lane, Role
 from pipeprof.recording.loop import InputKind, Loop
 from pipeprof.recording.profile import Profile
@@ -36,13 +36,13 @@ class Place:
         key: the same for stages that take turns there.
         parallelism: how many calls may run there at once.
         ahead: whether it works beside the loop and not within the loop's wait.
-        told: whether the framework, the user or the lanes told the parallelism.
+        parallelism_known: whether the framework, the user or the lanes give the parallelism.
     """
 
     key: Key
     parallelism: float
     ahead: bool
-    told: bool = True
+    parallelism_known: bool = True
 
 
 LOOP_KEY: Key = ("loop", ())
@@ -68,7 +68,7 @@ class Places:
 
     profile: Profile
     loop: Loop
-    window: Window
+    counted_time: CountedTime
     _known: dict[int, Place] = field(default_factory=dict)
 
     def of(self, index: int, below: frozenset[int] = frozenset()) -> Place:
@@ -88,12 +88,12 @@ class Places:
                 key=WORKERS_KEY, parallelism=float(min(seen, asked) if asked else seen), ahead=True
             )
         if runs_ahead(stage):
-            parallelism = self.window.level(stage.parallelism)
+            parallelism = self.counted_time.level(stage.parallelism)
             return Place(
                 key=("calls", (index,)),
                 parallelism=max(parallelism or 1.0, 1.0),
                 ahead=True,
-                told=parallelism is not None,
+                parallelism_known=parallelism is not None,
             )
         if stage.kind.python and self._asked_by_python(stage, below):
             return self.of(stage.parent or 0, below)
@@ -102,17 +102,25 @@ class Places:
         return self._below_parent(stage, below)
 
     def _below_parent(self, stage: Stage, below: frozenset[int]) -> Place:
-        told = stage.kind is not StageKind.TF_DATA or stage.function is not None
+        known = stage.kind is not StageKind.TF_DATA or stage.function is not None
         if stage.parent is None or stage.parent in below:
-            return Place(key=LOOP_KEY, parallelism=1.0, ahead=False, told=told)
+            return Place(key=LOOP_KEY, parallelism=1.0, ahead=False, parallelism_known=known)
         asker = self.profile.stages[stage.parent]
         place = self.of(stage.parent, below)
         if not runs_ahead(asker):
-            return Place(key=place.key, parallelism=place.parallelism, ahead=place.ahead, told=told)
+            return Place(
+                key=place.key,
+                parallelism=place.parallelism,
+                ahead=place.ahead,
+                parallelism_known=known,
+            )
         # An interleave pulls its inputs side by side; other stages pull theirs one by one.
         side_by_side = place.parallelism if "interleave" in asker.running.lower() else 1.0
         return Place(
-            key=("behind", (stage.parent,)), parallelism=side_by_side, ahead=True, told=told
+            key=("behind", (stage.parent,)),
+            parallelism=side_by_side,
+            ahead=True,
+            parallelism_known=known,
         )
 
     def _workers_of(self, stage: Stage) -> int:
@@ -124,7 +132,10 @@ class Places:
         return stage.workers or 0
 
     def _workers_above(self, stage: Stage, below: frozenset[int]) -> int:
-        """The same of the sequence that it is called from: pools made anew may seem to overlap."""
+        """How many workers the user chose for the sequence that calls a stage, 0 without any.
+
+        Asked for because pools that are made anew may seem to overlap.
+        """
         seen = set(below)
         while stage.parent is not None and stage.parent not in seen:
             seen.add(stage.parent)
@@ -157,8 +168,8 @@ class Places:
         alive = {
             number: work_ns
             for number, work_ns in stage.lanes.items()
-            if self.profile.lanes[number].last_ns >= self.window.start_ns
-            and self.profile.lanes[number].first_ns <= self.window.end_ns
+            if self.profile.lanes[number].last_ns >= self.counted_time.start_ns
+            and self.profile.lanes[number].first_ns <= self.counted_time.end_ns
         }
         busiest = max(alive.values(), default=0)
         return tuple(

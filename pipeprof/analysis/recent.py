@@ -31,7 +31,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recent:
-    """What happened between two looks; None where nothing told.
+    """What happened between two looks; None where it was not measured.
 
     Attributes:
         step_ms: mean duration of a step.

@@ -13,11 +13,11 @@ MS = 1e6
 
 
 # One slow start may be chance; a verdict wants to see it happen again.
-_FEWEST_STALLS = 2
+_FEWEST_STARTS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stalls:
+class EpochStartWaits:
     """Waits at the beginnings of epochs, the run's very first and those in the warm-up left out.
 
     Attributes:
@@ -49,7 +49,7 @@ class LoopTimes:
         wait: waits of the measured ones, or None without any.
         compute: duration less wait of the measured ones, or None without any.
         wait_ratio: waiting over duration of the measured ones, or None without any.
-        stalls: what the first steps of epochs waited.
+        epoch_starts: what the first steps of epochs waited.
     """
 
     counted: int
@@ -58,34 +58,34 @@ class LoopTimes:
     wait: Spread | None
     compute: Spread | None
     wait_ratio: float | None
-    stalls: Stalls
+    epoch_starts: EpochStartWaits
 
     @property
-    def stalls_outweigh(self) -> bool:
+    def epoch_starts_outweigh(self) -> bool:
         """Whether epochs' beginnings wait longer than all that is inside the epochs."""
-        if self.wait is None or self.stalls.count < _FEWEST_STALLS:
+        if self.wait is None or self.epoch_starts.count < _FEWEST_STARTS:
             return False
-        usual_ms = self.wait.mean * self.stalls.count
-        return self.stalls.wait_ms - usual_ms > self.wait.mean * self.counted
+        usual_ms = self.wait.mean * self.epoch_starts.count
+        return self.epoch_starts.wait_ms - usual_ms > self.wait.mean * self.counted
 
     @property
-    def wait_ratio_with_stalls(self) -> float | None:
+    def wait_ratio_with_epoch_starts(self) -> float | None:
         """Waiting over duration of the counted steps and of the epochs' first ones together."""
         if self.wait_ratio is None or self.step is None:
             return None
         inside_ms = self.step.mean * self.counted
-        whole_ms = inside_ms + self.stalls.step_ms
+        whole_ms = inside_ms + self.epoch_starts.step_ms
         if not whole_ms:
             return self.wait_ratio
-        return min((self.wait_ratio * inside_ms + self.stalls.wait_ms) / whole_ms, 1.0)
+        return min((self.wait_ratio * inside_ms + self.epoch_starts.wait_ms) / whole_ms, 1.0)
 
     @property
-    def step_ms_with_stalls(self) -> float | None:
+    def step_ms_with_epoch_starts(self) -> float | None:
         """Mean duration of a step, the epochs' first ones included."""
         if self.step is None:
             return None
-        whole_ms = self.step.mean * self.counted + self.stalls.step_ms
-        return whole_ms / (self.counted + self.stalls.count)
+        whole_ms = self.step.mean * self.counted + self.epoch_starts.step_ms
+        return whole_ms / (self.counted + self.epoch_starts.count)
 
 
 def loop_times(loop: Loop) -> LoopTimes:
@@ -98,7 +98,7 @@ def loop_times(loop: Loop) -> LoopTimes:
             wait=None,
             compute=None,
             wait_ratio=None,
-            stalls=Stalls(),
+            epoch_starts=EpochStartWaits(),
         )
     if len(loop.steps) == loop.step_count:
         return _times_of_steps(loop.steps, loop.warmup_steps)
@@ -117,7 +117,7 @@ def spread(durations_ns: IntArray) -> Spread | None:
 
 
 def histogram_spread(histogram: Histogram) -> Spread | None:
-    """The same from a histogram: an exact mean, quantiles within 1 %."""
+    """Median, mean and 95th percentile of a histogram: the mean is exact, the others within 1 %."""
     mean = histogram.mean_ns()
     median, p95 = histogram.quantile_ns(0.5), histogram.quantile_ns(0.95)
     if mean is None or median is None or p95 is None:
@@ -134,10 +134,10 @@ def _times_of_steps(steps: Steps, warmup_steps: int) -> LoopTimes:
     begun = first & steps.measured
     later = begun & (steps.ordinal > 0)
     begun = later if later.any() else begun  # the very first also has what starts up
-    stalled = steady & later
+    started = steady & later
     waited_ns, lasted_ns = int(steps.wait_ns[known].sum()), int(durations[known].sum())
-    stalled_ms = int(stalled.sum()) * (_median_ms(steps.wait_ns[stalled]) or 0.0)
-    computed_ns = int((durations - steps.wait_ns)[stalled].sum())
+    started_wait_ms = int(started.sum()) * (_median_ms(steps.wait_ns[started]) or 0.0)
+    computed_ns = int((durations - steps.wait_ns)[started].sum())
     return LoopTimes(
         counted=int(counted.sum()),
         measured=int(known.sum()),
@@ -145,10 +145,10 @@ def _times_of_steps(steps: Steps, warmup_steps: int) -> LoopTimes:
         wait=spread(steps.wait_ns[known]),
         compute=spread((durations - steps.wait_ns)[known]),
         wait_ratio=waited_ns / lasted_ns if lasted_ns else None,
-        stalls=Stalls(
-            count=int(stalled.sum()),
-            wait_ms=stalled_ms,
-            step_ms=stalled_ms + computed_ns / MS,
+        epoch_starts=EpochStartWaits(
+            count=int(started.sum()),
+            wait_ms=started_wait_ms,
+            step_ms=started_wait_ms + computed_ns / MS,
             epochs=int(begun.sum()),
             median_ms=_median_ms(steps.wait_ns[begun]),
         ),
@@ -178,19 +178,19 @@ def _times_of_histograms(loop: Loop) -> LoopTimes:
         wait=wait,
         compute=compute,
         wait_ratio=loop.wait_times.sum_ns / lasted_ns if lasted_ns else None,
-        stalls=_stalls_of_histogram(loop, compute),
+        epoch_starts=_starts_of_histogram(loop, compute),
     )
 
 
-def _stalls_of_histogram(loop: Loop, compute: Spread | None) -> Stalls:
+def _starts_of_histogram(loop: Loop, compute: Spread | None) -> EpochStartWaits:
     """The median stands for each: it leaves out what only the run's first step had to wait for."""
     starts = loop.epoch_start_times
     median_ns = starts.quantile_ns(0.5)
     if loop.waits_by is None or compute is None or median_ns is None:
-        return Stalls()
+        return EpochStartWaits()
     count = starts.count - 1
     wait_ms = count * median_ns / MS
-    return Stalls(
+    return EpochStartWaits(
         count=count,
         wait_ms=wait_ms,
         step_ms=wait_ms + count * compute.mean,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.analysis.case import Seen
+from pipeprof.analysis.verdict import Measurements
 from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.loop import UNKNOWN_NS, Loop, WaitSource
 from pipeprof.recording.series import IntArray
@@ -31,12 +31,14 @@ class Contradiction:
     traced_ms: float
 
 
-def contradicting_waits(seen: Seen) -> Contradiction | None:
+def contradicting_waits(measured: Measurements) -> Contradiction | None:
     """The traced waits of a loop and the measured ones, where they are too far apart."""
-    loop = seen.loop
+    loop = measured.loop
     if loop.waits_by is WaitSource.TRACE:
         return None
-    windows = [each for each in seen.profile.trace_windows if seen.profile.loops[each.loop] is loop]
+    windows = [
+        each for each in measured.profile.trace_windows if measured.profile.loops[each.loop] is loop
+    ]
     pairs = np.concatenate([_NO_PAIRS, *(_pairs(each, loop) for each in windows)])
     if not len(pairs):
         return None

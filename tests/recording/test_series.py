@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeprof.analysis.counted_time import Window
+from pipeprof.analysis.counted_time import CountedTime
 from pipeprof.recording.series import Binned
 from tests import builders
 from tests.builders import SECOND, START_NS
@@ -18,5 +18,5 @@ def test_a_bin_that_is_cut_counts_in_part():
 
 def test_the_mean_of_a_gauge_is_right_however_large_its_sum_is():
     terabytes = builders.gauge(*[5 * 10**18] * 4)  # what bins sum up to in months
-    whole = Window(start_ns=START_NS, end_ns=START_NS + 4 * SECOND, steps=4)
+    whole = CountedTime(start_ns=START_NS, end_ns=START_NS + 4 * SECOND, steps=4)
     assert terabytes.mean() == whole.level(terabytes) == 5e18

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from pipeprof.analysis.causes import GIL_FROM, GIL_TO, Setting, load_beside_training
-from pipeprof.analysis.costs import Use
-from pipeprof.analysis.counted_time import Window
+from pipeprof.analysis.causes import GIL_FROM, GIL_TO, CauseContext, load_beside_training
+from pipeprof.analysis.costs import StageCost
+from pipeprof.analysis.counted_time import CountedTime
 from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.analysis.lane_use import cpu_apart_from_functions
 from pipeprof.analysis.machine_findings import CpuFinding
@@ -15,45 +15,47 @@ from pipeprof.recording.profile import Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Measurements:
     """A loop with what was measured of it.
 
     Attributes:
         profile: the recording.
         loop: the loop.
-        window: its counted time.
+        counted_time: its counted time.
         times: of its steps.
-        uses: the stages that worked for it, dearest first.
+        costs: the stages that worked for it, dearest first.
         cpu: the processors in that time.
         fed: how its input ran.
     """
 
     profile: Profile
     loop: Loop
-    window: Window
+    counted_time: CountedTime
     times: LoopTimes
-    uses: tuple[Use, ...]
+    costs: tuple[StageCost, ...]
     cpu: CpuFinding
     fed: InputFinding
 
     @property
-    def setting(self) -> Setting:
+    def context(self) -> CauseContext:
         """The stages among lanes and processors."""
-        return Setting(
-            uses=self.uses,
+        return CauseContext(
+            costs=self.costs,
             lanes=self.profile.lanes,
             cpu=self.cpu,
             head_of_line_ratio=self.fed.head_of_line_ratio,
-            apart_from_functions=cpu_apart_from_functions(self.profile, self.loop, self.window),
+            apart_from_functions=cpu_apart_from_functions(
+                self.profile, self.loop, self.counted_time
+            ),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Verdict:
     """What follows from that.
 
     Attributes:
-        seen: what was measured.
+        measured: what was measured.
         bound: what the loop's speed hangs on.
         worst: the bottleneck, or None.
         cause: why it is one.
@@ -61,9 +63,9 @@ class Case:
         ideal_ms: step time with input for free, or None.
     """
 
-    seen: Seen
+    measured: Measurements
     bound: Bound
-    worst: Use | None
+    worst: StageCost | None
     cause: Cause
     step_ms: float | None
     ideal_ms: float | None
@@ -76,7 +78,7 @@ class Case:
     @property
     def beside(self) -> float:
         """Cores' worth of CPU that the input's Python code used beside the thread that trains."""
-        return load_beside_training(self.seen.setting, self.seen.loop.lane)
+        return load_beside_training(self.measured.context, self.measured.loop.lane)
 
     @property
     def crowds_gil(self) -> bool:
@@ -86,7 +88,7 @@ class Case:
     @property
     def input_ms(self) -> float:
         """All input work of a step, however much of it ran at once."""
-        return sum(use.cost_ms for use in self.seen.uses)
+        return sum(cost.cost_ms for cost in self.measured.costs)
 
     @property
     def cpu_ms(self) -> float:
@@ -95,13 +97,15 @@ class Case:
         Where the process tree's CPU time was not read, only the input's is known; of a stage whose
         own was not read either, all its work is taken to be CPU work.
         """
-        ratio = self.seen.cpu.process_ratio
+        ratio = self.measured.cpu.process_ratio
         if ratio is not None:
-            lasted_ms = self.seen.times.step_ms_with_stalls
+            lasted_ms = self.measured.times.step_ms_with_epoch_starts
             return ratio * lasted_ms if lasted_ms is not None else 0.0
-        return cpu_work_ms(self.seen.uses, unread=1.0) / self.seen.setting.room
+        return cpu_work_ms(self.measured.costs, unread=1.0) / self.measured.context.room
 
 
-def cpu_work_ms(uses: tuple[Use, ...], *, unread: float) -> float:
+def cpu_work_ms(costs: tuple[StageCost, ...], *, unread: float) -> float:
     """CPU time of these stages in a step; ``unread`` is the ratio of those where it was not read."""
-    return sum(use.cost_ms * (unread if use.cpu_ratio is None else use.cpu_ratio) for use in uses)
+    return sum(
+        cost.cost_ms * (unread if cost.cpu_ratio is None else cost.cpu_ratio) for cost in costs
+    )
