@@ -12,7 +12,8 @@ import pytest
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.verdict_kinds import Bound
-from pipeprof.runs.run_folder import find_run, read_run
+from pipeprof.runs.run_reading import read_run
+from pipeprof.runs.run_search import find_run
 from pipeprof.surfaces.as_json import to_dict
 from pipeprof.surfaces.terminal import render_report
 from pipeprof.xspace.xplane_schema import XSpace

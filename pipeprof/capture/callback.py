@@ -13,7 +13,7 @@ import keras
 from pipeprof.analysis.findings import Findings
 from pipeprof.capture.session import Session, active, profile
 from pipeprof.recording.profile import Profile
-from pipeprof.runs.run_folder import DEFAULT_LOGDIR
+from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
 
 def _wants_no_batches(callback: Any) -> bool:

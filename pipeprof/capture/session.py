@@ -44,13 +44,9 @@ from pipeprof.host import machine
 from pipeprof.host.cgroups import ControlGroups
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import Overhead, RunInfo
-from pipeprof.runs.run_folder import (
-    DEFAULT_LOGDIR,
-    PROFILES,
-    RunFile,
-    create_run_folder,
-    new_run_name,
-)
+from pipeprof.runs.log_folder import DEFAULT_LOGDIR, PROFILES, create_run_folder, new_run_name
+from pipeprof.runs.run_file import RunFile
+from pipeprof.runs.run_writing import finish_run, write_run_file
 from pipeprof.surfaces.notebook import show_profiles_as_pages
 
 if TYPE_CHECKING:  # it loads what reads traces
@@ -502,7 +498,7 @@ class Session:
         assert self._result is not None
         pids = self._collector.rings.pids | {self._recorder.pid}
         try:
-            RunFile(folder, self._recorder.prefix).finish(self._result, pids)
+            finish_run(RunFile(folder, self._recorder.prefix), self._result, pids)
             tensorboard = importlib.import_module("pipeprof.surfaces.tensorboard")
             tensorboard.write_run(
                 self.findings, self._logdir, self.report(width=100), self._scalars
@@ -532,7 +528,7 @@ class Session:
             cpu_limit=self._machine[1],
             overhead=self._overhead(),
         )
-        RunFile(self.folder, self._recorder.prefix).write(state)
+        write_run_file(RunFile(self.folder, self._recorder.prefix), state)
 
     def _update_scalars(self, now: int) -> None:
         """Brings TensorBoard's scalars up to date, once there are steps to show."""

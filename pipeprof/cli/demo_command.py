@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeprof.cli.options import LOGDIR, LogdirOption
+from pipeprof.cli.options import LogdirOption
 from pipeprof.errors import UsageError
+from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -27,7 +28,7 @@ def demo(
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Photographs of your own, JPEG or PNG.")
     ] = None,
-    logdir: LogdirOption = LOGDIR,
+    logdir: LogdirOption = DEFAULT_LOGDIR,
 ) -> None:
     """Train on the same photographs through a generator, a Sequence and tf.data, and compare.
 

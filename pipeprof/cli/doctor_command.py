@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeprof.cli.options import LOGDIR, LogdirOption
+from pipeprof.cli.options import LogdirOption
+from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
 if TYPE_CHECKING:
     from pipeprof.doctor import Check
 
 
 def doctor(
-    logdir: LogdirOption = LOGDIR,
+    logdir: LogdirOption = DEFAULT_LOGDIR,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Say what this machine lets pipeprof see, and how to get the rest."""

@@ -5,9 +5,6 @@ from typing import Annotated
 
 import typer
 
-# `runs.DEFAULT_LOGDIR`, which takes too long to import for this.
-LOGDIR = Path("logs") / "pipeprof"
-
 LogdirArgument = Annotated[
     Path, typer.Argument(metavar="LOGDIR", help="A log folder, or a run's own folder.")
 ]

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from pipeprof.cli.options import LOGDIR, LogdirArgument
+from pipeprof.cli.options import LogdirArgument
 from pipeprof.errors import RunError
+from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
 
 def report(
-    logdir: LogdirArgument = LOGDIR,
+    logdir: LogdirArgument = DEFAULT_LOGDIR,
     run: Annotated[
         str | None, typer.Option(metavar="NAME", help="The run's name; the latest without one.")
     ] = None,
@@ -26,7 +27,8 @@ def report(
 ) -> None:
     """Say of a recorded run whether its training waits for its data."""
     from pipeprof.analysis.analyse import analyse
-    from pipeprof.runs.run_folder import find_run, list_runs, read_run
+    from pipeprof.runs.run_reading import read_run
+    from pipeprof.runs.run_search import find_run, list_runs
 
     folder = find_run(logdir, run)
     if list_all:
@@ -52,7 +54,7 @@ def report(
 def _summary(folder: Path) -> str:
     from pipeprof.analysis.analyse import analyse
     from pipeprof.report.sentences import summary
-    from pipeprof.runs.run_folder import read_run
+    from pipeprof.runs.run_reading import read_run
 
     try:
         return summary(analyse(read_run(folder)))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from pipeprof.cli.options import LOGDIR, LogdirOption
+from pipeprof.cli.options import LogdirOption
 from pipeprof.errors import PipeprofError
+from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
 if TYPE_CHECKING:
     from pipeprof.capture.session import Session
@@ -25,7 +26,7 @@ def run(
         list[str] | None, typer.Argument(metavar="ARGS", help="Its own arguments.")
     ] = None,
     module: Annotated[bool, typer.Option("-m", help="Run a module, as 'python -m' does.")] = False,
-    logdir: LogdirOption = LOGDIR,
+    logdir: LogdirOption = DEFAULT_LOGDIR,
     name: Annotated[
         str | None, typer.Option(help="Name of the run; the date and time without one.")
     ] = None,
@@ -147,7 +148,7 @@ def _write_reports(
 def _where_kept(session: "Session", logdir: Path) -> str:
     if session.folder is None:
         return ""
-    folder = "" if logdir == LOGDIR else f" {shlex.quote(str(logdir))}"
+    folder = "" if logdir == DEFAULT_LOGDIR else f" {shlex.quote(str(logdir))}"
     return (
         f"\n  Kept as {session.folder.name}. Again: pipeprof report{folder}   "
         f"In TensorBoard: pipeprof view{folder}\n"

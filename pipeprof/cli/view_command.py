@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from pipeprof.cli.options import LOGDIR, LogdirArgument
+from pipeprof.cli.options import LogdirArgument
 from pipeprof.errors import RunError, UsageError
+from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
 
 def view(
-    logdir: LogdirArgument = LOGDIR,
+    logdir: LogdirArgument = DEFAULT_LOGDIR,
     port: Annotated[
         int | None, typer.Option(help="Its port; the first free one from 6006 on without one.")
     ] = None,
@@ -26,7 +27,7 @@ def view(
 
     from pipeprof.cli.server import read_address, read_to_end, tensorboard
     from pipeprof.cli.signals import exit_on_sigterm
-    from pipeprof.runs.run_folder import find_run, list_runs
+    from pipeprof.runs.run_search import find_run, list_runs
 
     latest, runs = find_run(logdir), list_runs(logdir)
     shown = _logdir_of(latest) if latest.samefile(logdir) else logdir
@@ -78,7 +79,7 @@ def _exported(run: Path) -> bool:
 
 def _export(run: Path) -> None:
     from pipeprof.analysis.analyse import analyse
-    from pipeprof.runs.run_folder import read_run
+    from pipeprof.runs.run_reading import read_run
     from pipeprof.surfaces.tensorboard import write_run
     from pipeprof.surfaces.terminal import render_report
 

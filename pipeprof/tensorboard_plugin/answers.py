@@ -18,7 +18,7 @@ from pipeprof.report.figures.theme import TEMPLATES
 from pipeprof.report.numbers import duration
 from pipeprof.report.sentences import traced_steps
 from pipeprof.report.verdict_names import VERDICTS
-from pipeprof.runs.run_folder import read_run
+from pipeprof.runs.run_reading import read_run
 from pipeprof.surfaces.page_report import comparison_body, message, report_body
 from pipeprof.tensorboard_plugin.library import Library, Shelved
 

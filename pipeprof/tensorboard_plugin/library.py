@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeprof.errors import RunNotFound
-from pipeprof.runs.run_folder import PLUGIN, is_being_recorded, list_runs
+from pipeprof.runs.log_folder import PLUGIN
+from pipeprof.runs.run_search import is_being_recorded, list_runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pipeprof.recording.profile import Profile
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.span import SpanKind
 from pipeprof.recording.stage import StageKind
-from pipeprof.runs.run_folder import PLUGIN, PROFILES
+from pipeprof.runs.log_folder import PLUGIN, PROFILES
 from tests.builders import (
     MS,
     Span,

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeprof.runs.run_folder import PLUGIN, RunFile
+from pipeprof.runs.log_folder import PLUGIN
+from pipeprof.runs.run_file import RunFile
+from pipeprof.runs.run_writing import write_run_file
 from tests.browser.conftest import MARKUP, recorded
 from tests.cli.conftest import write_run
 
@@ -171,6 +173,6 @@ def test_new_runs_and_changes_show_by_themselves(tab: Any, logdir: Path) -> None
     tab.locator(".shelf li[data-key='growing']").wait_for()
     choose(tab, "growing")
     told(tab, "COMPUTE-BOUND")
-    RunFile(folder, "host-a-4000").write(recorded("growing", 20))
+    write_run_file(RunFile(folder, "host-a-4000"), recorded("growing", 20))
     told(tab, "INPUT-BOUND")
     assert (logdir / PLUGIN / "growing") == folder

@@ -13,7 +13,7 @@ from pipeprof.capture.patches import ImportWatch
 from pipeprof.capture.recorder import recorder
 from pipeprof.capture.session import active, profile
 from pipeprof.errors import PipeprofError, UsageError
-from pipeprof.runs.run_folder import RunFile, list_runs
+from pipeprof.runs.run_search import list_runs
 
 X = np.zeros((4, 2), np.float32)
 
@@ -177,7 +177,7 @@ def test_a_full_disk_at_the_end_is_one_warning(
 
     with profile(batches(), logdir=tmp_path, sample_hz=0) as prof:
         list(prof.dataset)
-        monkeypatch.setattr(RunFile, "write", full)
+        monkeypatch.setattr("pipeprof.capture.session.finish_run", full)
     (warning,) = prof.result.run.warnings
     assert "No space left on device" in warning
     assert warning in prof.report(width=400)

@@ -11,7 +11,8 @@ import pytest
 
 from pipeprof.cli import main
 from pipeprof.recording.profile import Profile
-from pipeprof.runs.run_folder import RunFile
+from pipeprof.runs.run_file import RunFile
+from pipeprof.runs.run_writing import write_run_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +87,5 @@ def write_run(recorded: Profile, logdir: Path, name: str = "run-1") -> Path:
     """A recording as it lies in a log folder."""
     folder = logdir / "plugins" / "pipeprof" / name
     folder.mkdir(parents=True)
-    RunFile(folder, "host-a-4000").write(recorded)
+    write_run_file(RunFile(folder, "host-a-4000"), recorded)
     return folder

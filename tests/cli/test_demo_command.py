@@ -8,7 +8,7 @@ import pytest
 from pipeprof import scenarios
 from pipeprof.errors import UsageError
 from pipeprof.recording.loop import InputKind
-from pipeprof.runs.run_folder import list_runs
+from pipeprof.runs.run_search import list_runs
 from pipeprof.scenarios import Scenario, Workload
 from tests.cli.conftest import Command
 

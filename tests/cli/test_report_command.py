@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.cli.options import LOGDIR
-from pipeprof.runs.run_folder import DEFAULT_LOGDIR
+from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 from pipeprof.surfaces.as_json import to_json
 from pipeprof.surfaces.terminal import render_report
 from tests.builders import loop, profile, run_info
@@ -46,7 +45,6 @@ def test_html_that_cannot_be_written_is_a_sentence(command: Command, tmp_path: P
 
 
 def test_the_default_is_that_of_the_library(command: Command, tmp_path: Path) -> None:
-    assert LOGDIR == DEFAULT_LOGDIR
     write_run(RECORDED, tmp_path / DEFAULT_LOGDIR)
     assert command("report").code == 0
 
@@ -109,7 +107,7 @@ def test_an_unknown_name_is_one_sentence(command: Command, tmp_path: Path) -> No
 
 
 def test_no_framework_is_loaded(shell: Shell) -> None:
-    write_run(RECORDED, shell.folder / LOGDIR)
+    write_run(RECORDED, shell.folder / DEFAULT_LOGDIR)
     shell.write(
         "watch.py",
         "import atexit, sys\n"
@@ -125,7 +123,7 @@ def test_no_framework_is_loaded(shell: Shell) -> None:
 
 
 def test_a_reader_that_goes_away_leaves_no_traceback(shell: Shell) -> None:
-    write_run(RECORDED, shell.folder / LOGDIR)
+    write_run(RECORDED, shell.folder / DEFAULT_LOGDIR)
     process = shell.start("-m", "pipeprof", "report", "--json")
     assert process.stdout is not None
     process.stdout.close()

@@ -13,7 +13,7 @@ import pipeprof
 from pipeprof.analysis.analyse import analyse
 from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
 from pipeprof.recording.stage import StageKind
-from pipeprof.runs.run_folder import read_run
+from pipeprof.runs.run_reading import read_run
 from tests.integration.feeds import (
     BATCH,
     BATCHES,

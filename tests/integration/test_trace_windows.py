@@ -22,7 +22,7 @@ from pipeprof.capture.probes.profiler.tensorflow_profiler import ProfilerWindow
 from pipeprof.capture.probes.profiler.tensorflow_windows import TraceWindows
 from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.profile import Profile
-from pipeprof.runs.run_folder import PROFILES
+from pipeprof.runs.log_folder import PROFILES
 from tests.integration.feeds import Batch, batch, dataset, model, train
 
 pytestmark = pytest.mark.integration

@@ -18,7 +18,8 @@ from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.capture.session import Session
 from pipeprof.recording.lane import Role
 from pipeprof.recording.stage import Stage, StageKind
-from pipeprof.runs.run_folder import find_run, read_run
+from pipeprof.runs.run_reading import read_run
+from pipeprof.runs.run_search import find_run
 
 BATCHES = 24
 

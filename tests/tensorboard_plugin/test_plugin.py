@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from pipeprof.capture.session import profile as watch
-from pipeprof.runs.run_folder import PLUGIN, RunFile
+from pipeprof.runs.log_folder import PLUGIN
+from pipeprof.runs.run_file import RunFile
+from pipeprof.runs.run_writing import write_run_file
 from pipeprof.surfaces.webpage import plotly_js
 from pipeprof.tensorboard_plugin import answers
 from pipeprof.tensorboard_plugin.answers import MOST_SUMMARIES
@@ -106,7 +108,7 @@ def test_a_verdict_is_told_anew_when_the_run_has_changed(tab: Tab, tmp_path: Pat
     (before,) = tab.ask("/runs")["runs"]
     assert tab.ask("/summaries", "r")["r"]["bound"] == "input"
     file = RunFile(tmp_path / PLUGIN / "r", "host-a-4000")
-    file.write(recorded("r", 0))
+    write_run_file(file, recorded("r", 0))
     os.utime(file.path, ns=(0, int(before["version"]) + 1))
     (after,) = tab.ask("/runs")["runs"]
     assert before["version"] != after["version"]
@@ -244,7 +246,7 @@ def test_the_tab_needs_no_tensorflow_and_loads_little_before_it_is_looked_at() -
     program = (
         "import sys, json, types; sys.modules['tensorflow'] = None\n"
         "from pipeprof.tensorboard_plugin.plugin import InputPipelinePlugin as P\n"
-        "early = [m for m in ('numpy', 'plotly', 'pipeprof.runs.run_folder') if m in sys.modules]\n"
+        "early = [m for m in ('numpy', 'plotly', 'pipeprof.runs.run_reading') if m in sys.modules]\n"
         "p = P(types.SimpleNamespace(logdir='.')); p.is_active()\n"
         "print(json.dumps([early, 'keras' in sys.modules, 'plotly' in sys.modules]))"
     )
@@ -252,6 +254,6 @@ def test_the_tab_needs_no_tensorflow_and_loads_little_before_it_is_looked_at() -
         [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
     )
     early, keras, plotly = json.loads(printed.stdout)
-    assert "pipeprof.runs.run_folder" not in early
+    assert "pipeprof.runs.run_reading" not in early
     assert not keras
     assert not plotly

@@ -19,7 +19,8 @@ from pipeprof.capture.probes.system.gpus import GpuSampler, visible_devices
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording.level_names import MILLION, DeviceLevel
-from pipeprof.runs.run_folder import find_run, read_run
+from pipeprof.runs.run_reading import read_run
+from pipeprof.runs.run_search import find_run
 from pipeprof.surfaces.terminal import render_report
 from tests.builders import loop
 from tests.capture.probes.recorded import events, warnings_of

@@ -1,0 +1,61 @@
+"""The files of one recorded process in a run folder.
+
+They are ``<host>-<pid>.json`` and the numbers it names, ``<host>-<pid>.<n>.npz``. While the process
+records, they hold its latest checkpoint, and its rings and name log lie beside them.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from pipeprof.capture.collector.collector import pid_of
+from pipeprof.capture.recorder.recorder import host_name
+
+# Version of the files' format.
+FORMAT = 1
+
+_PREFIX = re.compile(r".+-[0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """The pair of files of one recorded process.
+
+    Attributes:
+        folder: the run's folder.
+        prefix: ``<host>-<pid>``.
+    """
+
+    folder: Path
+    prefix: str
+
+    @property
+    def path(self) -> Path:
+        """The JSON file."""
+        return self.folder / f"{self.prefix}.json"
+
+    @property
+    def host(self) -> str:
+        """The machine that the process ran on."""
+        return self.prefix.rpartition("-")[0]
+
+    def is_alive(self) -> bool:
+        """Whether the process is still there, as far as can be known here."""
+        pid = pid_of(self.prefix, host_name())
+        if pid is None:
+            return False
+        try:
+            process = psutil.Process(pid)
+            # A process that began after the file was written has only taken the number over.
+            began_before = process.create_time() <= self.path.stat().st_mtime
+            return began_before and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.Error, OSError):
+            return False
+
+
+def list_run_files(folder: Path) -> tuple[RunFile, ...]:
+    """The recorded processes of a run; other files may lie beside theirs."""
+    prefixes = sorted(path.stem for path in folder.glob("*-*.json"))
+    return tuple(RunFile(folder, prefix) for prefix in prefixes if _PREFIX.fullmatch(prefix))

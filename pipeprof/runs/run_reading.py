@@ -1,0 +1,142 @@
+"""Reads a run folder that may come from anywhere: files that pipeprof did not write are refused."""
+
+import json
+import re
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeprof.capture.collector.checkpoint import Checkpoint
+from pipeprof.errors import RunDamaged, RunNotFound, RunTooNew
+from pipeprof.recording.invariants import find_damage
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.series import IntArray
+from pipeprof.runs.codec import Decoder
+from pipeprof.runs.run_file import FORMAT, RunFile, list_run_files
+from pipeprof.runs.run_recovery import recover
+
+# No file of ours comes near these; one that does was not written by pipeprof.
+MOST_JSON_BYTES = 64 << 20
+MOST_NUMBER_BYTES = 128 << 20
+
+_READ_ATTEMPTS = 5
+
+
+def read_run(folder: Path) -> Profile:
+    """Reads a run; one that was cut off, or is still being recorded, as far as it came.
+
+    Raises:
+        RunNotFound: there is no run in the folder.
+        RunDamaged: its files are not as pipeprof writes them.
+        RunTooNew: a newer pipeprof wrote it.
+    """
+    files = list_run_files(folder)
+    if not files:
+        raise RunNotFound(f"expected a recorded run in {folder}, found none: check the path.")
+    profiles = [_read_process(file) for file in files]
+    main = max(profiles, key=_weight)
+    if len(profiles) == 1:
+        return main
+    others = len(profiles) - 1
+    sentence = f"{others} more recorded process{'es' * (others > 1)} in this run not shown."
+    run = replace(main.run, warnings=(*main.run.warnings, sentence))
+    return replace(main, run=run)
+
+
+def _weight(profile: Profile) -> tuple[bool, int]:
+    loop = profile.main_loop
+    return (loop is not None and loop.kind.trains, loop.step_count if loop else 0)
+
+
+def _read_process(file: RunFile) -> Profile:
+    for _ in range(_READ_ATTEMPTS):
+        document = _read_json(file.path)
+        _check_format(file, document)
+        try:
+            numbers = _read_numbers(file, document.get("numbers"))
+            break
+        except FileNotFoundError:
+            continue  # replaced by the next checkpoint since the JSON was read
+    else:
+        raise RunDamaged(f"expected the numbers of {file.path.name} beside it, found none.")
+    decoder = Decoder(numbers)
+    if document.get("kind") == "profile":
+        profile = decoder.decode(Profile, document.get("profile"))
+    else:
+        profile = recover(file, decoder.decode(Checkpoint, document.get("checkpoint")))
+    return _checked(profile)
+
+
+def _check_format(file: RunFile, document: dict[str, Any]) -> None:
+    version = document.get("format")
+    if type(version) is not int:
+        raise RunDamaged(
+            f"expected a run of pipeprof in {file.path.name}, found no format number: "
+            "the file is damaged or was written by something else."
+        )
+    if version > FORMAT:
+        raise RunTooNew(
+            f"expected a run of format {FORMAT} or older, found format {version} in "
+            f"{file.path.name}: install a newer pipeprof to read it."
+        )
+
+
+def _checked(profile: Profile) -> Profile:
+    """The profile, if it can be worked with; what contradicts itself becomes a warning."""
+    damage = find_damage(profile)
+    if damage:
+        raise RunDamaged(f"expected a consistent recording, found: {damage[0]}.")
+    contradictions = profile.check()
+    if not contradictions:
+        return profile
+    sentence = f"The recording contradicts itself ({contradictions[0]}): figures may be wrong."
+    return replace(profile, run=replace(profile.run, warnings=(*profile.run.warnings, sentence)))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    _expect_plain_file(path)
+    try:
+        if path.stat().st_size > MOST_JSON_BYTES:
+            raise RunDamaged(f"expected a run's file, found {path.name} too large to be one.")
+        document = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunDamaged(
+            f"expected a run of pipeprof in {path.name}, found a file that cannot be read "
+            f"({type(error).__name__}): it is damaged or was written by something else."
+        ) from None
+    if not isinstance(document, dict):
+        raise RunDamaged(f"expected an object in {path.name}, found {type(document).__name__}.")
+    return document
+
+
+def _read_numbers(file: RunFile, name: Any) -> IntArray:
+    own = re.escape(file.prefix) + r"\.[0-9]{1,20}\.npz"
+    if not isinstance(name, str) or not re.fullmatch(own, name):
+        raise RunDamaged(f"expected {file.path.name} to name its file of numbers, found no name.")
+    path = file.folder / name
+    _expect_plain_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MOST_NUMBER_BYTES:
+                raise RunDamaged(f"expected a run's numbers, found {name} too large to be them.")
+        with np.load(path, allow_pickle=False) as arrays:
+            numbers = np.asarray(arrays["numbers"])  # bytes, where the file holds no array
+    except (RunDamaged, FileNotFoundError):
+        raise
+    except Exception as error:  # zipfile, zlib and numpy raise whatever broken bytes lead them to
+        raise RunDamaged(
+            f"expected the run's numbers in {name}, found a file that is damaged "
+            f"({type(error).__name__})."
+        ) from None
+    if numbers.dtype != np.int64 or numbers.ndim != 1:
+        raise RunDamaged(f"expected whole numbers in {name}, found {numbers.dtype}.")
+    return numbers
+
+
+def _expect_plain_file(path: Path) -> None:
+    # A link could lead anywhere, and from a pipe or a device reading might never return.
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise RunDamaged(f"expected a plain file, found {path.name} to be something else.")

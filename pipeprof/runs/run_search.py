@@ -1,0 +1,62 @@
+"""Finds the runs in a log folder. It reads none of their files."""
+
+import glob
+import os
+from pathlib import Path
+
+from pipeprof.capture.recorder.recorder import RING_SUFFIX
+from pipeprof.errors import RunNotFound
+from pipeprof.runs.log_folder import PLUGIN
+from pipeprof.runs.run_file import list_run_files
+
+
+def list_runs(logdir: Path) -> tuple[Path, ...]:
+    """The folders of all runs below a log folder, the latest last.
+
+    ``logdir`` may also be a run's folder itself, or any folder that holds log folders.
+    """
+    found = {run for run in (logdir / PLUGIN).glob("*") if list_run_files(run)}
+    if not found and list_run_files(logdir):
+        return (logdir,)
+    if not found:
+        found = {run for run in logdir.glob(f"*/{PLUGIN}/*") if list_run_files(run)}
+    return tuple(sorted(found, key=lambda run: (run.stat().st_mtime_ns, run.name)))
+
+
+def find_run(logdir: Path, name: str | None = None) -> Path:
+    """The folder of the latest run, or of the one named.
+
+    Raises:
+        RunNotFound: there is none.
+    """
+    if not os.path.isdir(logdir):  # noqa: PTH112 - pathlib may refuse to look
+        raise RunNotFound(f"expected a folder with runs, found no folder {logdir}: check the path.")
+    runs = list_runs(logdir)
+    if not runs:
+        if next(logdir.glob("plugins/profile/*/*.xplane.pb"), None) is not None:
+            raise RunNotFound(
+                f"expected a run of pipeprof in {logdir}, found only profiles of another profiler: "
+                f"'tensorboard --logdir {logdir}' shows them, after 'pipeprof repair {logdir}' if "
+                "Keras's own callback made them."
+            )
+        raise RunNotFound(
+            f"expected a recorded run in {logdir}, found none: record one with "
+            "'pipeprof run SCRIPT' or 'with pipeprof.profile(...)'."
+        )
+    if name is None:
+        return runs[-1]
+    for run in runs:
+        if run.name == name:
+            return run
+    known = ", ".join(run.name for run in runs[-5:])
+    others = len(runs) - 5
+    rest = f" and {others} earlier (pipeprof report --list)" if others > 0 else ""
+    raise RunNotFound(f"expected a run named {name!r} in {logdir}, found only: {known}{rest}.")
+
+
+def is_being_recorded(folder: Path) -> bool:
+    """Whether a process that writes into a run's folder is still at it."""
+    return any(
+        file.is_alive() and any(folder.glob(f"{glob.escape(file.host)}-*{RING_SUFFIX}"))
+        for file in list_run_files(folder)
+    )
