@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from pipeprof.capture.collector.accumulator import Accumulator
+from pipeprof.capture.collector.freezing import freeze_profile
 from pipeprof.capture.recorder.recorder import WORKER_PROCESS
 from pipeprof.capture.recorder.records import NOT_READ, RECORD_DTYPE, Kind, Records, code
 from pipeprof.recording.profile import Profile
@@ -13,7 +14,7 @@ from tests.builders import PID, START_NS
 
 Line = tuple[int, dict[str, Any]]
 
-# Numbers of the things that `NAMES` tells of.
+# Numbers of the things that `NAMES` describes.
 MAIN, INPUT, FIT, READ, DECODE, QUEUE, SHAPE, CPU_OF_OTHERS, STACK = range(1, 10)
 
 
@@ -26,10 +27,10 @@ def worker_line(number: int) -> Line:
 
 
 def loop_line(
-    number: int, kind: str = "fit", waits_by: str | None = "iterator", **facts: Any
+    number: int, kind: str = "fit", waits_by: str | None = "iterator", **further: Any
 ) -> Line:
-    told = {"type": "loop", "kind": kind, "start_ns": START_NS, **facts}
-    return number, told | ({"waits_by": waits_by} if waits_by else {})
+    facts = {"type": "loop", "kind": kind, "start_ns": START_NS, **further}
+    return number, facts | ({"waits_by": waits_by} if waits_by else {})
 
 
 def stage_line(number: int, name: str, kind: str = "function", **facts: Any) -> Line:
@@ -119,15 +120,16 @@ def many(rows: list[Row], copies: int, every_ns: int) -> Records:
 
 
 def accumulator(*lines: Line, warmup: int = 0) -> Accumulator:
-    """One that has been told of these things, or of those of `NAMES`."""
+    """One that knows these things, or those of `NAMES`."""
     made = Accumulator(start_ns=START_NS, warmup=warmup)
-    made.tell(PID, lines or NAMES)
+    made.add_names(PID, lines or NAMES)
     return made
 
 
 def profile_of(collected: Accumulator) -> Profile:
     """What has been collected; it must be consistent."""
-    profile = collected.profile(
+    profile = freeze_profile(
+        collected,
         run=builders.run_info(),
         cores=2,
         cpu_limit=None,

@@ -24,6 +24,7 @@ from pipeprof.analysis.findings import Findings
 from pipeprof.capture.collector import checkpoint as checkpoints
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.collector import Collector, Progress, Sampler
+from pipeprof.capture.collector.freezing import freeze_profile
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.patches import ImportWatch
 from pipeprof.capture.probes.keras.keras_probe import KerasProbe
@@ -393,7 +394,8 @@ class Session:
         show(self._profile(self._run_info(now)))
 
     def _profile(self, run: RunInfo, *, nested: bool = True) -> Profile:
-        return self._accumulator.profile(
+        return freeze_profile(
+            self._accumulator,
             nested=nested,
             run=run,
             cores=self._machine[0],
@@ -402,12 +404,12 @@ class Session:
         )
 
     def _stack_sampler(self) -> Sampler:
-        subjects = self._accumulator.subjects
+        registry = self._accumulator.registry
         machine.let_look(os.getpid())
         stacks = StackSampler(
             self._recorder,
-            steady=lambda: any(loop.is_steady for loop in subjects.loops),
-            stage_files=lambda: {str(stage.facts.get("file")) for stage in subjects.stages},
+            steady=lambda: any(loop.is_steady for loop in registry.loops),
+            stage_files=lambda: {str(stage.facts.get("file")) for stage in registry.stages},
             workers=self._worker_pids,
         )
         return Sampler(LOOK_S, stacks.sample, finish=stacks.finish)
@@ -532,7 +534,7 @@ class Session:
 
     def _update_scalars(self, now: int) -> None:
         """Brings TensorBoard's scalars up to date, once there are steps to show."""
-        if not any(loop.step_count for loop in self._accumulator.subjects.loops):
+        if not any(loop.step_count for loop in self._accumulator.registry.loops):
             return
         if self._scalars is None:
             tensorboard = importlib.import_module("pipeprof.surfaces.tensorboard")
@@ -551,7 +553,7 @@ class Session:
             argv=tuple(sys.argv),
             exit_code=None,
             error=None,
-            warnings=(*self._late_warnings, *self._accumulator.subjects.warnings),
+            warnings=(*self._late_warnings, *self._accumulator.registry.warnings),
             complete=False,
         )
 

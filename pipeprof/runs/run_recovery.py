@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from pipeprof.capture.collector.checkpoint import Checkpoint, resume
 from pipeprof.capture.collector.collector import Progress, RingSet
+from pipeprof.capture.collector.freezing import freeze_profile
 from pipeprof.errors import RunDamaged
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.codec import Decoder, Encoder
@@ -40,7 +41,7 @@ def _recover(file: RunFile, checkpoint: Checkpoint) -> Profile:
     rings.drain()
     accumulator.settle()
     alive = file.is_alive()
-    warnings = tuple(accumulator.subjects.warnings)
+    warnings = tuple(accumulator.registry.warnings)
     if alive:
         warnings = ("This run is still being recorded: figures so far.", *warnings)
     overhead = replace(
@@ -48,7 +49,8 @@ def _recover(file: RunFile, checkpoint: Checkpoint) -> Profile:
         events=accumulator.event_count,
         dropped=checkpoint.overhead.dropped + rings.dropped,
     )
-    profile = accumulator.profile(
+    profile = freeze_profile(
+        accumulator,
         run=replace(checkpoint.run, complete=alive, warnings=warnings),
         cores=checkpoint.cores,
         cpu_limit=checkpoint.cpu_limit,

@@ -189,7 +189,7 @@ def test_a_failure_at_the_end_does_not_hide_the_trainings(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("pipeprof.capture.collector.accumulator.Accumulator.profile", broken)
+    monkeypatch.setattr("pipeprof.capture.session.freeze_profile", broken)
     prof = profile(logdir=tmp_path, sample_hz=0)
     with pytest.raises(ValueError, match="mine"), prof:
         raise ValueError("mine")

@@ -9,14 +9,14 @@ import numpy as np
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.growing_series import BinnedSums, GaugeBins
 from pipeprof.capture.collector.loop_sums import LoopSums
-from pipeprof.capture.collector.span_windows import KeptSpans, SpanWindows
-from pipeprof.capture.collector.subjects import (
+from pipeprof.capture.collector.registry import (
     GaugeBinsOf,
     LaneSums,
     SignatureCount,
     StackCount,
     StageSums,
 )
+from pipeprof.capture.collector.span_windows import KeptSpans, SpanWindows
 from pipeprof.recording.intervals import no_intervals
 from pipeprof.recording.lane import LANE_CPU_CHANNELS, Role
 from pipeprof.recording.loop import Loop
@@ -29,7 +29,7 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageState:
-    """One stage, as `pipeprof.capture.collector.subjects.StageSums` holds it, and its work."""
+    """One stage, as `pipeprof.capture.collector.registry.StageSums` holds it, and its work."""
 
     facts: Facts
     work: Binned
@@ -41,7 +41,7 @@ class StageState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneState:
-    """One lane, as `pipeprof.capture.collector.subjects.LaneSums` holds it, and its times."""
+    """One lane, as `pipeprof.capture.collector.registry.LaneSums` holds it, and its times."""
 
     identity: tuple[Any, ...]
     name: str
@@ -148,7 +148,7 @@ def take(
     overhead: Overhead,
 ) -> Checkpoint:
     """The present state of an accumulator that has read the rings up to ``positions``."""
-    subjects = accumulator.subjects
+    registry = accumulator.registry
     return Checkpoint(
         run=run,
         cores=cores,
@@ -157,7 +157,7 @@ def take(
         start_ns=accumulator.start_ns,
         warmup=accumulator.warmup,
         event_count=accumulator.event_count,
-        warnings=tuple(subjects.warnings),
+        warnings=tuple(registry.warnings),
         stages=tuple(
             StageState(
                 facts=dict(stage.facts),
@@ -167,21 +167,21 @@ def take(
                 lane_calls=dict(stage.lane_calls),
                 starts=stage.starts,
             )
-            for index, stage in enumerate(subjects.stages)
+            for index, stage in enumerate(registry.stages)
         ),
-        lanes=tuple(_lane_state(accumulator, index) for index in range(len(subjects.lanes))),
+        lanes=tuple(_lane_state(accumulator, index) for index in range(len(registry.lanes))),
         loops=tuple(
             _loop_state(ids, loop)
-            for ids, loop in zip(subjects.loop_ids, subjects.loops, strict=True)
+            for ids, loop in zip(registry.loop_ids, registry.loops, strict=True)
         ),
         gauges=tuple(
             GaugeState(facts=dict(g.facts), target=g.target, gauge=g.bins.freeze())
-            for g in subjects.gauges
+            for g in registry.gauges
         ),
         signatures=tuple(
-            SignatureState(facts=dict(s.facts), batches=s.batches) for s in subjects.signatures
+            SignatureState(facts=dict(s.facts), batches=s.batches) for s in registry.signatures
         ),
-        stacks=tuple(StackState(facts=dict(s.facts), samples=s.samples) for s in subjects.stacks),
+        stacks=tuple(StackState(facts=dict(s.facts), samples=s.samples) for s in registry.stacks),
         rings=tuple(
             RingState(
                 pid=key[0],
@@ -192,7 +192,7 @@ def take(
             for key, position in positions.items()
         ),
         ended=tuple(sorted(ended)),
-        worker_slots=dict(subjects.worker_slots),
+        worker_slots=dict(registry.worker_slots),
         spans=accumulator.windows.state(),
         held_spans=accumulator.held_spans,
         cpu_used=accumulator.cpu_used.freeze(),
@@ -209,10 +209,10 @@ def resume(checkpoint: Checkpoint) -> Accumulator:
     start_ns = checkpoint.start_ns
     accumulator = Accumulator(start_ns=start_ns, warmup=checkpoint.warmup)
     accumulator.event_count = checkpoint.event_count
-    subjects = accumulator.subjects
-    subjects.warnings = list(checkpoint.warnings)
+    registry = accumulator.registry
+    registry.warnings = list(checkpoint.warnings)
     stages, lanes = checkpoint.stages, checkpoint.lanes
-    subjects.take_up(
+    registry.take_up(
         stages=[
             StageSums(dict(s.facts), s.parent, dict(s.lanes), dict(s.lane_calls), s.starts)
             for s in stages
@@ -234,7 +234,7 @@ def resume(checkpoint: Checkpoint) -> Accumulator:
         len(LANE_CPU_CHANNELS), start_ns, [lane.cpu for lane in lanes]
     )
     accumulator.ring_lane = {(r.pid, r.number): r.lane for r in checkpoint.rings}
-    subjects.worker_slots = dict(checkpoint.worker_slots)
+    registry.worker_slots = dict(checkpoint.worker_slots)
     accumulator.windows = SpanWindows.resume(checkpoint.spans)
     accumulator.held_spans = checkpoint.held_spans
     accumulator.cpu_used = BinnedSums.resume(1, start_ns, [checkpoint.cpu_used])
@@ -243,7 +243,7 @@ def resume(checkpoint: Checkpoint) -> Accumulator:
 
 
 def _lane_state(accumulator: Accumulator, index: int) -> LaneState:
-    lane = accumulator.subjects.lanes[index]
+    lane = accumulator.registry.lanes[index]
     return LaneState(
         identity=lane.identity,
         name=lane.name,

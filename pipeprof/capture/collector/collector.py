@@ -140,17 +140,17 @@ class RingSet:
         except (OSError, RunDamaged):
             return  # being made at this moment, or no ring at all: looked at again next time
 
-    def drain(self, tell_own: Callable[[], None] = lambda: None) -> None:
+    def drain(self, add_own_names: Callable[[], None] = lambda: None) -> None:
         """Reads everything new.
 
         Args:
-            tell_own: tells the accumulator what is new in the name log of this very process.
+            add_own_names: hands the accumulator what is new in the name log of this very process.
         """
         batches = [(key, reader.read()) for key, reader in list(self.readers.items())]
         # Names after records: whatever a record is about was named before it was written.
         for pid, log in self._logs.items():
-            self.accumulator.tell(pid, log.read())
-        tell_own()
+            self.accumulator.add_names(pid, log.read())
+        add_own_names()
         for (pid, number), records in batches:
             self.accumulator.add(pid, number, records)
 
@@ -260,7 +260,7 @@ class Collector:
     def _new_names(self) -> None:
         lines = self._recorder.names.lines
         new = lines[:]
-        self._accumulator.tell(self._recorder.pid, new)
+        self._accumulator.add_names(self._recorder.pid, new)
         del lines[: len(new)]  # others may have added some
 
     def _run(self) -> None:
@@ -319,7 +319,7 @@ class Collector:
             self.rings.discover(folder, skip_pid=self._recorder.pid)
         known = {
             pid for pid, _ in self.rings.readers
-        } | self._accumulator.subjects.worker_slots.keys()
+        } | self._accumulator.registry.worker_slots.keys()
         others = known - {self._recorder.pid}
         ended = [pid for pid in others if not Path(f"/proc/{pid}").exists()]
         if ended:

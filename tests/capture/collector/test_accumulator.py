@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeprof.capture.collector import loop_sums as steps
 from pipeprof.capture.collector import span_windows as windows
 from pipeprof.capture.collector.growing_series import BINS
-from pipeprof.capture.collector.subjects import FIRST_STARTS, LAST_STARTS
+from pipeprof.capture.collector.registry import FIRST_STARTS, LAST_STARTS
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording.lane import GilSamples, Role
 from pipeprof.recording.loop import InputKind, Loop, LoopKind, WaitSource
@@ -186,7 +186,7 @@ def test_workers_of_later_epochs_share_lanes():
     for epoch in range(3):
         for worker in range(2):
             pid = 100 * (epoch + 1) + worker
-            collected.tell(pid, [worker_line(1), stage_line(2, "read")])
+            collected.add_names(pid, [worker_line(1), stage_line(2, "read")])
             at = epoch * SECOND
             collected.add(pid, 0, records(thread(1, pid), span(2, at, at + MS)))
         for worker in range(2):
@@ -285,7 +285,7 @@ def test_a_loops_waits_are_what_its_iterator_blocked_whatever_works_beside_it(
     blocked = [generator_wait(*interval, of_keras=of_keras) for interval in beside]
     collected.add(PID, 1, records(thread(INPUT), *blocked))
     if late:
-        collected.tell(PID, [(FIT, {"waits_by": "iterator"})])
+        collected.add_names(PID, [(FIT, {"waits_by": "iterator"})])
     own = [
         row
         for n, ns in enumerate(waits)
@@ -437,7 +437,7 @@ def test_any_times_can_be_taken(start: int, end: int, kind: int):
     collected = accumulator()
     odd = records(row(Kind.STEP))
     odd["start_ns"], odd["end_ns"], odd["code"] = start, end, kind << 24 | READ
-    collected.tell(PID, [loop_line(FIT)])
+    collected.add_names(PID, [loop_line(FIT)])
     collected.add(PID, 0, odd)
     collected.settle()
     assert collected.event_count == 1

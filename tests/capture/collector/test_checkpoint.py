@@ -108,11 +108,11 @@ def feed(collected: Accumulator, passes: list[tuple[int, int, Records]]) -> None
         collected.settle(int(ends.max(initial=builders.START_NS)))
 
 
-def tell(collected: Accumulator, waits_by: str | None) -> None:
+def name_all(collected: Accumulator, waits_by: str | None) -> None:
     """All names, as a name log that is read from its begin."""
     lines = (*NAMES[:2], loop_line(FIT, waits_by=waits_by), *NAMES[3:])
-    collected.tell(PID, (*lines, loop_line(EVALUATE, "evaluate", parent=FIT)))
-    collected.tell(WORKER, [worker_line(1), stage_line(2, "read in worker")])
+    collected.add_names(PID, (*lines, loop_line(EVALUATE, "evaluate", parent=FIT)))
+    collected.add_names(WORKER, [worker_line(1), stage_line(2, "read in worker")])
 
 
 def plain(collected: Accumulator) -> dict[str, Any]:
@@ -126,11 +126,11 @@ def test_a_recording_goes_on_as_if_nothing_had_been(
     cut = data.draw(st.integers(0, len(passes)))
     whole, broken = accumulator(warmup=2), accumulator(warmup=2)
     for collected in (whole, broken):
-        tell(collected, waits_by)
+        name_all(collected, waits_by)
     feed(whole, passes)
     feed(broken, passes[:cut])
     resumed = stored_and_read(broken)
-    tell(resumed, waits_by)
+    name_all(resumed, waits_by)
     feed(resumed, passes[cut:])
     for collected in (whole, resumed):
         collected.settle()
@@ -152,7 +152,7 @@ def test_a_checkpoint_does_not_change_with_what_comes_later():
     before = json.dumps(Encoder().encode(taken))
     numbers = _numbers(taken)
     feed(collected, [(PID, 0, records(span(READ, 11, 12), wait(10, 15), step(1, 10, 20)))])
-    collected.tell(PID, [(FIT, {"waits_by": "gap_times"})])
+    collected.add_names(PID, [(FIT, {"waits_by": "gap_times"})])
     assert json.dumps(Encoder().encode(taken)) == before
     assert _numbers(taken) == numbers
 
@@ -167,12 +167,12 @@ def _numbers(taken: Checkpoint) -> list[int]:
 def test_workers_keep_their_lanes():
     collected = accumulator()
     for pid in (WORKER, WORKER + 1):
-        collected.tell(pid, [worker_line(1)])
+        collected.add_names(pid, [worker_line(1)])
     collected.forget(WORKER)
     resumed = stored_and_read(collected)
-    resumed.tell(WORKER + 1, [worker_line(1)])
-    resumed.tell(WORKER + 2, [worker_line(1)])
-    assert resumed.subjects.worker_slots == {WORKER + 1: 1, WORKER + 2: 0}
+    resumed.add_names(WORKER + 1, [worker_line(1)])
+    resumed.add_names(WORKER + 2, [worker_line(1)])
+    assert resumed.registry.worker_slots == {WORKER + 1: 1, WORKER + 2: 0}
 
 
 def test_an_empty_recording_can_be_taken():

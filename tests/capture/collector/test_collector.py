@@ -54,7 +54,7 @@ def calls(accumulator: Accumulator) -> dict[str, int]:
     """How often each stage was seen to work."""
     return {
         stage.facts["name"]: int(accumulator.stage_work.freeze(index).total()[0])
-        for index, stage in enumerate(accumulator.subjects.stages)
+        for index, stage in enumerate(accumulator.registry.stages)
     }
 
 
@@ -136,7 +136,7 @@ def test_work_of_other_processes_is_read_while_they_run(
     collector.look_for_workers()
     collector.drain()
     assert seen(collector) == {"read": 1, "decode": 3}
-    lanes = collector.rings.accumulator.subjects.lanes
+    lanes = collector.rings.accumulator.registry.lanes
     assert {lane.name for lane in lanes} == {"main", "worker 1"}
 
 
@@ -241,7 +241,7 @@ def test_lanes_of_children_that_only_a_sampler_sees_are_taken_over_too(
         collector.drain()
         child.kill()
         collector.look_for_workers()
-    lanes = collector.rings.accumulator.subjects.lanes
+    lanes = collector.rings.accumulator.registry.lanes
     assert [lane.name for lane in lanes] == ["worker 1"]
 
 
@@ -304,7 +304,7 @@ def test_a_part_that_fails_is_told_and_does_not_stop_the_rest(recorder: Recorder
     work(recorder, "read")
     collector.stop()
     assert seen(collector) == {"read": 1}
-    assert collector.rings.accumulator.subjects.warnings == [
+    assert collector.rings.accumulator.registry.warnings == [
         "A part of the recording failed (ValueError: no such thing): figures may be missing."
     ]
 
@@ -329,7 +329,7 @@ def test_steps_are_settled_only_as_far_as_all_rings_were_read(
     future = 1 << 62
     write(code(Kind.STEP, loop), START_NS + 10, future, 1, 1)
     collector.drain()
-    (sums,) = collector.rings.accumulator.subjects.loops
+    (sums,) = collector.rings.accumulator.registry.loops
     assert sums.settled_until_ns <= START_NS + 10
     collector.stop()
     assert sums.settled_until_ns == future

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeprof.capture.collector.accumulator import Accumulator, OpenCall
+from pipeprof.capture.collector.accumulator import Accumulator
+from pipeprof.capture.collector.open_calls import OpenCall
 from pipeprof.capture.probes.stacks import py_spy
 from pipeprof.capture.recorder.recorder import Recorder, relative_file
 from pipeprof.errors import StacksUnavailable

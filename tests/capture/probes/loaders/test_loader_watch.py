@@ -309,6 +309,6 @@ def test_what_reaches_a_worker_that_was_not_forked_is_timed_there(tmp_path: Path
     rings = RingSet(Accumulator(start_ns=0, warmup=0), host_name())
     rings.discover(tmp_path, skip_pid=recorder.pid)
     rings.drain()
-    stages = rings.accumulator.subjects.stages
+    stages = rings.accumulator.registry.stages
     assert {one.facts["name"] for one in stages} == {"Decode.map", "Samples.__getitem__"}
     assert {one.facts["workers"] for one in stages} == {2}

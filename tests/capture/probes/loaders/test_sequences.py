@@ -340,10 +340,10 @@ def test_workers_that_are_not_forked_record_as_well(method: str, tmp_path: Path)
     rings = RingSet(Accumulator(start_ns=0, warmup=0), host_name())
     rings.discover(tmp_path, skip_pid=recorder.pid)
     rings.drain()
-    (sequence,) = rings.accumulator.subjects.stages
+    (sequence,) = rings.accumulator.registry.stages
     assert sequence.facts["name"] == "Noted.__getitem__"
     assert rings.accumulator.stage_work.freeze(0).total()[0] == 4
-    (lane,) = rings.accumulator.subjects.lanes
+    (lane,) = rings.accumulator.registry.lanes
     assert lane.role is Role.WORKER
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeprof.capture.collector.accumulator import Accumulator, OpenCall
+from pipeprof.capture.collector.accumulator import Accumulator
+from pipeprof.capture.collector.open_calls import OpenCall
 from pipeprof.capture.probes.loaders.worker_watch import PATIENCE_NS, WorkerWatch, tell_on
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.errors import StacksUnavailable

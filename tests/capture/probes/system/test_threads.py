@@ -275,8 +275,8 @@ def test_children_without_end_need_no_more_names_than_there_are_at_once(
             collected.forget(pid)
         system.children(os.getpid())
         sampler.sample((second + 1) * SECOND)
-    assert collected.subjects.warnings == []
-    lanes = {lane.name: n for n, lane in enumerate(collected.subjects.lanes)}
+    assert collected.registry.warnings == []
+    lanes = {lane.name: n for n, lane in enumerate(collected.registry.lanes)}
     for name in ("worker 1", "ffmpeg"):
         used_ns = int(collected.lane_cpu.freeze(lanes.pop(name)).total()[0])
         assert used_ns == generations * 4 * TICK_MS * MS

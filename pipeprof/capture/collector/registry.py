@@ -125,7 +125,7 @@ class _Numbers:
         return np.where(known, self._table[np.where(known, numbers, 0)], -1)
 
 
-class Subjects:
+class Registry:
     """Everything that a run's records are about.
 
     Args:
@@ -181,13 +181,13 @@ class Subjects:
         )
         self._index = {key: index for each in keys for index, key in enumerate(each)}
 
-    def tell(self, pid: int, lines: Iterable[tuple[int, Facts]]) -> None:
+    def add_names(self, pid: int, lines: Iterable[tuple[int, Facts]]) -> None:
         """Takes lines of a process's name log; one that makes no sense is passed over."""
         for number, facts in lines:
             with suppress(KeyError, TypeError, ValueError):
-                self._tell(pid, number, dict(facts))
+                self._add_name(pid, number, dict(facts))
 
-    def _tell(self, pid: int, number: int, facts: dict[str, Any]) -> None:
+    def _add_name(self, pid: int, number: int, facts: dict[str, Any]) -> None:
         numbers = self._numbers.setdefault(pid, _Numbers())
         match facts.get("type"):
             case None:

@@ -1,0 +1,54 @@
+"""What workers are making at the moment: calls that have begun and not ended."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeprof.capture.collector.stream_events import Events
+from pipeprof.capture.recorder.records import Kind
+from pipeprof.recording.series import IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCall:
+    """What a worker is at.
+
+    Attributes:
+        stage: index of the stage.
+        item: number of the item that it makes.
+        tid: the system's number of its thread.
+        since_ns: when it began.
+    """
+
+    stage: int
+    item: int
+    tid: int
+    since_ns: int
+
+
+def follow_call(
+    call: OpenCall | None, kinds: IntArray, events: Events, tids: list[int | None]
+) -> OpenCall | None:
+    """What the worker that writes a ring is making after some further records of that ring.
+
+    Args:
+        call: what it was making before them.
+        kinds: `Kind` of each record.
+        events: the records.
+        tids: the system's number of the thread of each lane; None where it is not known.
+    """
+    begun = np.flatnonzero(kinds == Kind.CALLED)
+    if len(begun):
+        last = int(begun[-1])
+        lane = int(events.lanes[last])
+        call = OpenCall(
+            stage=int(events.targets[last]),
+            item=int(events["value"][last]),
+            tid=(tids[lane] if lane >= 0 else None) or events.pid,
+            since_ns=int(events["start_ns"][last]),
+        )
+    if call is None:
+        return None
+    spans = (kinds == Kind.ROOT_SPAN) | (kinds == Kind.NESTED_SPAN)
+    done = spans & (events.targets == call.stage) & (events["start_ns"] >= call.since_ns)
+    return None if done.any() else call

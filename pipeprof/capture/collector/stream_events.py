@@ -1,0 +1,48 @@
+"""Records of one process together with what they are about and which lane wrote them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeprof.capture.recorder.records import Records
+from pipeprof.recording.series import BoolArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Records of one process.
+
+    Attributes:
+        pid: the process.
+        records: the records, in the order in which they were written.
+        targets: index in the registry of what each is about, or -1.
+        lanes: index in the registry of the lane that wrote each, or -1.
+    """
+
+    pid: int
+    records: Records
+    targets: IntArray
+    lanes: IntArray
+
+    def __getitem__(self, name: str) -> IntArray:
+        column: IntArray = self.records[name]
+        return column
+
+    def only(self, chosen: BoolArray) -> "Events":
+        """Those of them that are chosen."""
+        return Events(self.pid, self.records[chosen], self.targets[chosen], self.lanes[chosen])
+
+    def each_target(self) -> "Iterator[tuple[int, Events]]":
+        """The index of each thing that they are about, with the records about it."""
+        for target in sorted(set(self.targets.tolist())):
+            yield target, self.only(self.targets == target)
+
+
+def columns_of(*columns: IntArray | int) -> IntArray:
+    """Columns side by side; a single number fills its column."""
+    length = max((len(c) for c in columns if not isinstance(c, int)), default=1)
+    table = np.empty((length, len(columns)), np.int64)
+    for position, column in enumerate(columns):
+        table[:, position] = column
+    return table
