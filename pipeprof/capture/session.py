@@ -514,8 +514,7 @@ class Session:
 
     def _add_warning(self, sentence: str) -> None:
         assert self._result is not None
-        run = replace(self._result.run, warnings=(*self._result.run.warnings, sentence))
-        self._result = replace(self._result, run=run)
+        self._result = self._result.with_warning(sentence)
         self._findings = None
 
     def _write_checkpoint(self, progress: Progress) -> None:

@@ -1,7 +1,7 @@
 """A whole recording."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device, TraceWindow
@@ -55,6 +55,10 @@ class Profile:
             key=lambda loop: (loop.kind.trains, loop.end_ns - loop.start_ns),
             default=None,
         )
+
+    def with_warning(self, sentence: str) -> "Profile":
+        """This recording with one more sentence among its warnings."""
+        return replace(self, run=replace(self.run, warnings=(*self.run.warnings, sentence)))
 
     def check(self) -> tuple[str, ...]:
         """What is inconsistent in this profile, one sentence each; empty when all is well."""

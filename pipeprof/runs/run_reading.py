@@ -3,7 +3,6 @@
 import json
 import re
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +41,7 @@ def read_run(folder: Path) -> Profile:
         return main
     others = len(profiles) - 1
     sentence = f"{others} more recorded process{'es' * (others > 1)} in this run not shown."
-    run = replace(main.run, warnings=(*main.run.warnings, sentence))
-    return replace(main, run=run)
+    return main.with_warning(sentence)
 
 
 def _weight(profile: Profile) -> tuple[bool, int]:
@@ -93,7 +91,7 @@ def _checked(profile: Profile) -> Profile:
     if not contradictions:
         return profile
     sentence = f"The recording contradicts itself ({contradictions[0]}): figures may be wrong."
-    return replace(profile, run=replace(profile.run, warnings=(*profile.run.warnings, sentence)))
+    return profile.with_warning(sentence)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

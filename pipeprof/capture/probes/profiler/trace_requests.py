@@ -3,7 +3,6 @@
 import importlib
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +68,14 @@ class Tracing:
             tried=self._windows is not None and self._windows.tried > 0,
             warmup=self._context.warmup,
         )
-        return _with_warning(profile, sentence)
+        return profile.with_warning(sentence)
 
     def _shown_by_xprof(self, profile: Profile) -> Profile:
         """The recording, once what keeps XProf from seeing the steps is out of the traces."""
         flat = [_flatten(taken.path) for taken in self._windows.taken]
         if all(flat):
             return profile
-        return _with_warning(
-            profile,
+        return profile.with_warning(
             "XProf may find no steps in the traces: they are too large to take the graphs' own loops "
             "out of them.",
         )
@@ -110,8 +108,3 @@ def _flatten(path: Path) -> bool:
         return flatten_loops_in(path)
     except (RunDamaged, OSError, MemoryError):  # said already: it was read before
         return True
-
-
-def _with_warning(profile: Profile, sentence: str) -> Profile:
-    run = replace(profile.run, warnings=(*profile.run.warnings, sentence))
-    return replace(profile, run=run)

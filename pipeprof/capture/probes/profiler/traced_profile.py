@@ -80,10 +80,10 @@ def _with_what_is_read(profile: Profile, taken: TakenWindow) -> Profile:
     try:
         return _with_window(profile, taken)
     except (RunDamaged, OSError) as error:
-        return _with_warning(profile, f"A trace could not be read: {error}")
+        return profile.with_warning(f"A trace could not be read: {error}")
     except Exception as error:  # of memory, above all: what was recorded is worth more
         kind = type(error).__name__
-        return _with_warning(profile, f"A trace could not be read ({kind}: {error}).")
+        return profile.with_warning(f"A trace could not be read ({kind}: {error}).")
 
 
 def _with_window(profile: Profile, taken: TakenWindow) -> Profile:
@@ -111,7 +111,7 @@ def _with_window(profile: Profile, taken: TakenWindow) -> Profile:
     profile = replace(profile, trace_windows=(*profile.trace_windows, window))
     if trace is None:
         why = "it is too large" if size > MOST_BYTES else "nothing in it ties its clock to ours"
-        return _with_warning(profile, f"The trace {window.run} is left to XProf: {why}.")
+        return profile.with_warning(f"The trace {window.run} is left to XProf: {why}.")
     return with_devices(profile, trace, steps, trace.fetches if seen else _waits(loop))
 
 
@@ -244,7 +244,3 @@ def _with_spans(spans: Spans, busy: IntArray, lane: int) -> Spans:
     joined = {name: np.concatenate([getattr(spans, name), rows]) for name, rows in more.items()}
     order = np.argsort(joined["end_ns"], kind="stable")
     return Spans(**{name: column[order] for name, column in joined.items()})
-
-
-def _with_warning(profile: Profile, sentence: str) -> Profile:
-    return replace(profile, run=replace(profile.run, warnings=(*profile.run.warnings, sentence)))
