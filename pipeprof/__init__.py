@@ -1,5 +1,6 @@
 """pipeprof: is your training waiting for its data, and which line makes it wait?"""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pipeprof.capture.probes.python.marked_stages import stage
@@ -8,20 +9,21 @@ from pipeprof.errors import PipeprofError
 if TYPE_CHECKING:
     from pipeprof.capture.callback import Callback
     from pipeprof.capture.session import profile
+    from pipeprof.recorded_run import load
 
-__all__ = ["Callback", "PipeprofError", "__version__", "profile", "stage"]
+__all__ = ["Callback", "PipeprofError", "__version__", "load", "profile", "stage"]
 
 __version__ = "0.1.0"
 
+# `stage` is wanted in every script, also where nothing is profiled; the rest comes when asked for.
+_LATER = {
+    "Callback": "pipeprof.capture.callback",
+    "load": "pipeprof.recorded_run",
+    "profile": "pipeprof.capture.session",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # `stage` is wanted in every script, also where nothing is profiled; the rest comes when asked for.
-    if name == "profile":
-        from pipeprof.capture.session import profile
-
-        return profile
-    if name == "Callback":
-        from pipeprof.capture.callback import Callback
-
-        return Callback
-    raise AttributeError(f"module 'pipeprof' has no attribute {name!r}")
+    if name not in _LATER:
+        raise AttributeError(f"module 'pipeprof' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

@@ -23,10 +23,8 @@ def export(
     ] = None,
 ) -> None:
     """Write a recorded run as a trace that other viewers open."""
-    from pipeprof.analysis.analyse import analyse
     from pipeprof.cli.files import write_chrome
-    from pipeprof.runs.run_reading import read_run
-    from pipeprof.runs.run_search import find_run
+    from pipeprof.recorded_run import load
 
-    write_chrome(analyse(read_run(find_run(logdir, run))), chrome)
+    write_chrome(load(logdir, name=run).findings, chrome)
     typer.echo(f"Written to {chrome}: open it at https://ui.perfetto.dev", err=True)

@@ -26,16 +26,15 @@ def report(
     list_all: Annotated[bool, typer.Option("--list", help="List the runs instead.")] = False,
 ) -> None:
     """Say of a recorded run whether its training waits for its data."""
-    from pipeprof.analysis.analyse import analyse
-    from pipeprof.runs.run_reading import read_run
+    from pipeprof.recorded_run import load
     from pipeprof.runs.run_search import find_run, list_runs
 
-    folder = find_run(logdir, run)
     if list_all:
+        find_run(logdir, run)
         for each in list_runs(logdir):
             typer.echo(f"{each.name}  {_summary(each)}")
         return
-    findings = analyse(read_run(folder))
+    findings = load(logdir, name=run).findings
     if as_json:
         from pipeprof.surfaces.as_json import to_json
 
@@ -52,11 +51,10 @@ def report(
 
 
 def _summary(folder: Path) -> str:
-    from pipeprof.analysis.analyse import analyse
+    from pipeprof.recorded_run import load
     from pipeprof.report.sentences import summary
-    from pipeprof.runs.run_reading import read_run
 
     try:
-        return summary(analyse(read_run(folder)))
+        return summary(load(folder).findings)
     except RunError as error:
         return f"cannot be read: {error}"

@@ -78,10 +78,8 @@ def _exported(run: Path) -> bool:
 
 
 def _export(run: Path) -> None:
-    from pipeprof.analysis.analyse import analyse
-    from pipeprof.runs.run_reading import read_run
+    from pipeprof.recorded_run import load
     from pipeprof.surfaces.tensorboard import write_run
-    from pipeprof.surfaces.terminal import render_report
 
-    findings = analyse(read_run(run))
-    write_run(findings, _logdir_of(run), render_report(findings, width=100))
+    recorded = load(run)
+    write_run(recorded.findings, _logdir_of(run), recorded.report(width=100))

@@ -1,0 +1,89 @@
+"""A recorded run to look at: its recording, what the analysis finds in it, and its report.
+
+It knows all that reads a recording, and nothing of how one is captured.
+"""
+
+import functools
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.findings import Findings
+from pipeprof.recording.profile import Profile
+from pipeprof.runs.log_folder import DEFAULT_LOGDIR
+from pipeprof.runs.run_reading import read_run
+from pipeprof.runs.run_search import find_run
+from pipeprof.surfaces.notebook import show_profiles_as_pages
+
+
+def load(
+    path: str | os.PathLike[str] = DEFAULT_LOGDIR, *, name: str | None = None
+) -> "RecordedRun":
+    """Loads a recorded run; needs neither TensorFlow nor the machine that it was recorded on.
+
+    ::
+
+        run = pipeprof.load("logs/run1")
+        print(run.report())
+        run.to_dict()["diagnosis"]["bound"]  # "input"
+
+    Args:
+        path: a log folder, or the folder of one run.
+        name: the run's name; the latest run of the log folder without one.
+
+    Returns:
+        The run. One that was cut off, or is still being recorded, holds what was recorded so far.
+
+    Raises:
+        PipeprofError: there is no such run, or it cannot be read.
+    """
+    run = RecordedRun(read_run(find_run(Path(path), name)))
+    show_profiles_as_pages()
+    return run
+
+
+class RecordedRun:
+    """A recorded run. At the end of a notebook's cell it shows itself as a page.
+
+    Args:
+        profile: the recording.
+
+    Attributes:
+        profile: the recording.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.profile.run.name!r}>"
+
+    @functools.cached_property
+    def findings(self) -> Findings:
+        """What the analysis finds in the recording."""
+        return analyse(self.profile)
+
+    def report(self, width: int | None = None, color: bool = False) -> str:
+        """The report in words and tables.
+
+        Args:
+            width: columns to use; those of the terminal without it.
+            color: whether to use ANSI colours.
+        """
+        from pipeprof.surfaces.terminal import render_report
+
+        columns = width or shutil.get_terminal_size().columns
+        return render_report(self.findings, width=columns, color=color)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as ``pipeprof report --json`` prints it: plain values only."""
+        from pipeprof.surfaces.as_json import to_dict
+
+        return to_dict(self.findings)
+
+    def _repr_html_(self) -> str:
+        from pipeprof.surfaces.webpage import render_in_notebook
+
+        return render_in_notebook(self.findings)
