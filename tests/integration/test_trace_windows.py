@@ -20,6 +20,7 @@ import pipeprof
 from pipeprof.capture.probes.profiler import tensorflow_windows
 from pipeprof.capture.probes.profiler.tensorflow_profiler import ProfilerWindow
 from pipeprof.capture.probes.profiler.tensorflow_windows import TraceWindows
+from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.log_folder import PROFILES
@@ -61,13 +62,22 @@ def xprof(path: Path) -> tuple[int, dict[str, str]]:
     return len(table["rows"]), table["p"]
 
 
-def waits_in_ms(run: Profile, number: int) -> tuple[float, float]:
-    """What the steps of a window waited, on average: as we measured it, and as the trace has it."""
+def assert_waits_are_those_traced(run: Profile, number: int) -> None:
+    """The steps of a window waited for what was planted, as we measured it and as the trace has it."""
     window = run.trace_windows[number]
     steps = run.loops[window.loop].steps
     chosen = np.isin(steps.ordinal, window.ordinal)
-    assert (steps.wait_ns[chosen] >= 0).all()
-    return float(steps.wait_ns[chosen].mean()) / 1e6, float(window.wait_ns.mean()) / 1e6
+    assert steps.measured[chosen].all()
+    for wait_ns in (steps.wait_ns[chosen], window.wait_ns):
+        assert np.median(wait_ns) > SLEEP_S * 1e9 / 2
+
+
+def assert_xprof_agrees(path: Path, window: TraceWindow) -> None:
+    """XProf finds the steps of a window in its trace, and that they waited as long as we read there."""
+    count, said = xprof(path)
+    assert count == window.step_count
+    waited_ms = float(window.wait_ns.mean()) / 1e6
+    assert float(said["infeed_time_ms_avg"]) == pytest.approx(waited_ms, rel=0.05)
 
 
 def test_xprof_reads_two_windows_of_a_fit_as_its_steps(tmp_path: Path) -> None:
@@ -78,16 +88,10 @@ def test_xprof_reads_two_windows_of_a_fit_as_its_steps(tmp_path: Path) -> None:
     assert [w.step_count for w in run.trace_windows] == [5, 5]
     assert run.trace_windows[0].first_step == 5
     for number, path in enumerate(traces(run, tmp_path)):
-        count, said = xprof(path)
-        assert count == 5
-        ours, traced = waits_in_ms(run, number)
-        assert ours == pytest.approx(traced, rel=0.2, abs=1.0)
-        assert float(said["infeed_time_ms_avg"]) == pytest.approx(traced, rel=0.2, abs=1.0)
+        assert_waits_are_those_traced(run, number)
+        assert_xprof_agrees(path, run.trace_windows[number])
     [loop] = run.loops
-    # Each step but the last of an epoch has its wait, and none the time for turning the profiler on.
-    assert (~loop.steps.measured).sum() <= 2
-    warm = loop.steps.ordinal > 0
-    assert np.median((loop.steps.end_ns - loop.steps.start_ns)[warm]) < 10 * SLEEP_S * 1e9
+    assert (~loop.steps.measured).sum() <= 2  # each step but the last of an epoch has its wait
     assert "window2" in prof.report()
 
 
@@ -124,9 +128,8 @@ def test_a_hand_written_loop_over_a_dataset_is_confirmed_by_its_windows(tmp_path
             with prof.step():
                 trained.train_on_batch(x, y)
     assert [w.step_count for w in prof.result.trace_windows] == [4, 4]
-    # What disturbs a machine for so few steps seldom does so twice.
-    waits = [waits_in_ms(prof.result, number) for number in range(2)]
-    assert any(ours == pytest.approx(traced, rel=0.2, abs=1.0) for ours, traced in waits)
+    for number in range(2):
+        assert_waits_are_those_traced(prof.result, number)
 
 
 def test_steps_of_several_batches_are_those_of_xprof_too(tmp_path: Path) -> None:
@@ -135,11 +138,8 @@ def test_steps_of_several_batches_are_those_of_xprof_too(tmp_path: Path) -> None
     run = prof.result
     assert [w.step_count for w in run.trace_windows] == [3, 3]
     for number, path in enumerate(traces(run, tmp_path)):
-        ours, traced = waits_in_ms(run, number)
-        assert ours == pytest.approx(traced, rel=0.2, abs=1.0)
-        count, said = xprof(path)
-        assert count == 3
-        assert float(said["infeed_time_ms_avg"]) == pytest.approx(traced, rel=0.2, abs=1.0)
+        assert_waits_are_those_traced(run, number)
+        assert_xprof_agrees(path, run.trace_windows[number])
 
 
 def test_windows_end_with_their_epochs(tmp_path: Path) -> None:

@@ -110,14 +110,16 @@ def test_the_slow_batches_are_what_is_waited_for(name: str, tmp_path: Path) -> N
 
 
 def assert_waited(loop: Loop, at_once: int = 1) -> None:
-    """The longest waits are those for slow batches; each epoch's first step has waits of its own."""
+    """Each slow batch was waited for, and no other; each epoch's first step has waits of its own."""
     steps = loop.steps
     in_epoch = steps.ordinal % -(-BATCHES // at_once)
     slow = np.isin(in_epoch, [index // at_once for index in SLOW])
     assert steps.measured[slow].all()
     others = steps.measured & ~slow & (in_epoch > 0)
     assert others.sum() >= 2
-    assert steps.wait_ns[slow].min() > steps.wait_ns[others].max()
+    long = steps.wait_ns > PLANTED_S * 1e9 / 2
+    assert long[slow].all()
+    assert long[others].sum() <= 1  # the machine may hold one up
 
 
 def test_a_tf_data_pipeline_inside_a_generator_does_not_tell_the_waits(tmp_path: Path) -> None:
@@ -197,8 +199,9 @@ def test_waits_of_steps_with_more_batches_than_gaps_are_remembered_are_estimated
     [loop] = prof.result.loops
     steps = loop.steps
     assert steps.measured.tolist() == [True, True, True, True, False]
-    # A whole step has 120 sleeps of 6 ms more than the others; its computing hides few of them.
-    assert steps.wait_ns[slow] > 120 * 3_000_000 > 2 * steps.wait_ns[[1, 3]].max()
+    # It has 120 sleeps of 6 ms more than the others; its computing hides few of them.
+    assert steps.wait_ns[steps.measured].argmax() == slow
+    assert steps.wait_ns[slow] > 120 * 3_000_000
     assert any("estimated" in warning for warning in prof.result.run.warnings)
 
 

@@ -94,14 +94,12 @@ class Burning(Batches):
 def test_threads_that_compute_in_python_are_not_taken_to_wait(tmp_path: Path) -> None:
     prof = train(Burning(0.03, workers=2), tmp_path)
     assert prof.findings.main is not None
-    said = prof.findings.main.diagnosis
+    (load,) = [each for each in prof.findings.stages if each.stage.kind is StageKind.SEQUENCE]
 
-    # The training's thread either waits for batches or, having some, for the GIL.
-    if said.bound is Bound.COMPUTE:
-        assert any("hold the GIL" in sentence for sentence in said.evidence)
-    else:
-        # Whoever else has the CPUs decides between them: tests share the machine.
-        assert said.cause in (Cause.GIL, Cause.CPU_SATURATED)
+    # Two threads share the GIL, and the tests share the machine; asleep they would use next to nothing.
+    assert load.cpu_ratio is not None
+    assert load.cpu_ratio > 0.1
+    assert prof.findings.main.diagnosis.cause is not Cause.BLOCKING
 
 
 def test_processes_that_compute_on_all_cores_get_no_more_of_them(tmp_path: Path) -> None:
