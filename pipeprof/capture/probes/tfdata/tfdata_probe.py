@@ -103,7 +103,7 @@ class TfDataProbe:
         self._followed.clear()
         self._patches.undo()
 
-    # What Keras's loops tell (`pipeprof.capture.probes.keras.keras_probe.StepListener`).
+    # What Keras's loops tell (`pipeprof.capture.probes.keras.keras_steps.StepListener`).
 
     def loop_opened(self, loop: OpenLoop) -> None:
         """A framework's loop begins."""

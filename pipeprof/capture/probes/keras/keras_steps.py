@@ -1,0 +1,178 @@
+"""The loops of Keras that run: their epochs, steps and waits, as its callbacks show them."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pipeprof.capture.guard import Guard
+from pipeprof.capture.probes.keras.fit_inputs import FitInputs
+from pipeprof.capture.probes.keras.sample_counts import SampleCounter
+from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.clock import now_ns
+from pipeprof.recording.loop import LoopKind, WaitSource
+
+
+class StepListener(Protocol):
+    """Whoever wants to know of steps besides the tracker (the probe of tf.data)."""
+
+    def loop_opened(self, loop: OpenLoop) -> None:
+        """A framework's loop begins."""
+
+    def step_ended(self, loop: OpenLoop, now: int, batches: int, *, at_most: bool) -> None:
+        """A step of it has ended, which took so many batches, or at most so many."""
+
+    def epoch_ended(self, loop: OpenLoop) -> None:
+        """Its steps are over for this epoch."""
+
+
+class KerasSteps:
+    """Records the steps of one Keras package's loops; the methods are called from its callbacks.
+
+    Args:
+        context: the profile's.
+        inputs: knows what the loops are fed with.
+
+    Attributes:
+        model: Keras's class of models.
+        listener: is called at steps whose batches are fetched inside the step.
+        waits_seen: whether waits are seen here, and not by who listens.
+        fetches_first: whether loops fetch a batch before they call that a step begins.
+    """
+
+    def __init__(self, context: ProbeContext, inputs: FitInputs) -> None:
+        self.model: Any = object
+        self.listener: StepListener | None = None
+        self.waits_seen = False
+        self.fetches_first = False
+        self._context = context
+        self._inputs = inputs
+        self._guard = Guard(
+            context.recorder.warn,
+            "The steps could not be followed any more",
+            "later ones are missing",
+        )
+        self._running: list[_RunningLoop] = []
+
+    @property
+    def depth(self) -> int:
+        """How many loops run, one inside the other."""
+        return len(self._running)
+
+    def guarded(self, observe: Callable[..., None]) -> Callable[..., None]:
+        """The function as one that never raises, and does nothing for a second training's thread."""
+
+        def guarded(*args: Any, **kwargs: Any) -> None:
+            if not self._context.framework_elsewhere:
+                self._guard.run(observe, *args, **kwargs)
+
+        return guarded
+
+    def join(self, model: Any) -> None:
+        """Takes up a ``fit`` of a model that has begun already."""
+        self.begin(LoopKind.FIT, _Joined(model))
+
+    def begin(self, kind: LoopKind, callbacks: Any, logs: Any = None) -> None:
+        """A loop begins."""
+        # A `fit` may have been taken hold of (`fit = model.fit`) before the profile began.
+        joined = not self._context.in_framework and self._context.enter_framework_loop()
+        if self._running:
+            # Keras resets its metrics for an evaluation, and not for a prediction.
+            self._leave_steps(self._running[-1], count=kind is not LoopKind.PREDICT)
+        fed_by = self._inputs.current
+        loop = self._context.loops.open(kind, fed_by=fed_by, fetches_first=self.fetches_first)
+        samples = SampleCounter(loop, callbacks, self.model, self._context.recorder.warn)
+        self._running.append(_RunningLoop(loop, callbacks, samples, joined=joined))
+        if self.waits_seen:
+            loop.waits_told_by(WaitSource.ITERATOR)
+        elif self.listener is not None:
+            self.listener.loop_opened(loop)
+        if kind is not LoopKind.FIT:
+            loop.begin_epoch(now_ns())
+
+    def end(self, callbacks: Any, logs: Any = None) -> None:
+        """A loop has ended."""
+        if self._running and self._running[-1].callbacks is callbacks:
+            self.close_down_to(len(self._running) - 1)
+
+    def close_down_to(self, depth: int) -> None:
+        """Closes the innermost loops until so many run."""
+        while len(self._running) > depth:
+            running = self._running.pop()
+            self.guarded(self._leave_steps)(running)
+            self._context.loops.close(running.loop)
+            if running.joined:
+                self._context.leave_framework_loop()
+
+    def _leave_steps(self, running: "_RunningLoop", *, count: bool = True) -> None:
+        if count:
+            running.samples.count()
+        if self.listener is not None and not self.waits_seen:
+            self.listener.epoch_ended(running.loop)
+        running.loop.leave_steps()
+
+    def epoch_begins(self, callbacks: Any, epoch: Any, logs: Any = None) -> None:
+        """An epoch of the innermost loop begins."""
+        if self._running:
+            self._running[-1].loop.begin_epoch(now_ns())
+
+    def epoch_ends(self, callbacks: Any, epoch: Any, logs: Any = None) -> None:
+        """An epoch of the innermost loop has ended."""
+        if self._running:
+            self._leave_steps(self._running[-1])
+
+    def step_begins(self, callbacks: Any, batch: Any, logs: Any = None) -> None:
+        """A step begins, which takes the batches from this number on."""
+        if self._running:
+            running = self._running[-1]
+            running.first_batch = int(batch)
+            running.loop.begin_step(now_ns())
+
+    def step_ends(self, callbacks: Any, batch: Any, logs: Any = None) -> None:
+        """A step has ended, which took the batches up to this number."""
+        if not self._running:
+            return
+        running = self._running[-1]
+        now = now_ns()
+        batches = int(batch) - running.first_batch + 1
+        running.loop.end_step(now, batches)
+        running.samples.add(batches, logs)
+        if self.listener is not None and not self.waits_seen:
+            # Only of a known number of batches does Keras say what the last step may take.
+            at_most = batches > 1 and not running.batches_known
+            self.listener.step_ended(running.loop, now, batches, at_most=at_most)
+        running.loop.mark()
+
+    def waited(self, batch: Any, start_ns: int, end_ns: int) -> None:
+        """The innermost loop waited for a batch that its step fetches itself."""
+        if self._running and self._running[-1].loop.fetching:
+            loop = self._running[-1].loop
+            loop.wait(start_ns, end_ns)
+            made_ns = self._context.origins.take(batch)
+            if made_ns is not None:
+                loop.took(made_ns, end_ns)
+
+
+class _Joined:
+    """Stands for the callbacks of a ``fit`` that was taken up late."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+
+class _RunningLoop:
+    """A Keras loop that has not ended."""
+
+    def __init__(
+        self, loop: OpenLoop, callbacks: Any, samples: SampleCounter, *, joined: bool
+    ) -> None:
+        self.loop = loop
+        self.callbacks = callbacks
+        self.samples = samples
+        self.joined = joined
+        self.first_batch = 0
+
+    @property
+    def batches_known(self) -> bool:
+        """Whether Keras knows how many batches an epoch has."""
+        params = getattr(self.callbacks, "params", None)
+        return isinstance(params, dict) and params.get("steps") is not None
