@@ -17,9 +17,11 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from pipeprof.capture.probes.tfdata.alignment import UNALIGNED, Model, StageIdentity
+from pipeprof.capture.probes.tfdata.alignment import align
 from pipeprof.capture.probes.tfdata.autotune_model import read_model
-from pipeprof.capture.probes.tfdata.written_pipeline import align, describe_pipeline
+from pipeprof.capture.probes.tfdata.stage_identity import Model, StageIdentity
+from pipeprof.capture.probes.tfdata.tree_matching import UNALIGNED
+from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
 from pipeprof.recording.stage import StageKind
 
 pytestmark = [

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from pipeprof.capture.probes.tfdata.alignment import LATER, StageIdentity, family_of
 from pipeprof.capture.probes.tfdata.model_snapshots import (
     ModelSnapshot,
     NodeCounters,
@@ -21,6 +20,8 @@ from pipeprof.capture.probes.tfdata.model_snapshots import (
     lasting_input,
     opens_inputs,
 )
+from pipeprof.capture.probes.tfdata.stage_identity import LATER, StageIdentity
+from pipeprof.capture.probes.tfdata.transformations import family_of
 
 NOTHING = NodeWork(0, 0, 0, 0)
 

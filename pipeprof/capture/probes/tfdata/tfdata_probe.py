@@ -19,7 +19,6 @@ from pipeprof.capture.probes.loops.loop_stack import describe_input
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata import from_generator as tfdata_generators
-from pipeprof.capture.probes.tfdata.alignment import Pipeline
 from pipeprof.capture.probes.tfdata.autotune_model import read_model
 from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
 from pipeprof.capture.probes.tfdata.gap_waits import FollowedLoop
@@ -31,6 +30,7 @@ from pipeprof.capture.probes.tfdata.model_snapshots import (
     ready_batches,
 )
 from pipeprof.capture.probes.tfdata.running_stages import IteratorStages, PipelineStages
+from pipeprof.capture.probes.tfdata.transformations import Pipeline
 from pipeprof.capture.probes.tfdata.window_waits import TracedWaits
 from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
 from pipeprof.capture.recorder.records import Kind, code

@@ -11,14 +11,6 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.framework import dataset_metadata_pb2
 
-from pipeprof.capture.probes.tfdata.alignment import (
-    ANOTHER_DEVICE,
-    BEHIND_STRATEGY,
-    Pipeline,
-    Transformation,
-    align,
-    family_of,
-)
 from pipeprof.capture.probes.tfdata.mapped_functions import (
     BY_KERAS,
     BY_TF_DATA,
@@ -31,8 +23,13 @@ from pipeprof.capture.probes.tfdata.mapped_functions import (
     function_graph,
     runs_python,
 )
-
-__all__ = ["align", "describe_pipeline"]
+from pipeprof.capture.probes.tfdata.transformations import (
+    ANOTHER_DEVICE,
+    BEHIND_STRATEGY,
+    Pipeline,
+    Transformation,
+    family_of,
+)
 
 # Datasets that only wrap another: they have no node when they run.
 _TRANSPARENT = frozenset(

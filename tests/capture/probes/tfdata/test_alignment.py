@@ -2,14 +2,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from pipeprof.capture.probes.tfdata.alignment import (
-    Pipeline,
-    StageIdentity,
-    Transformation,
-    align,
-    family_of,
-)
+from pipeprof.capture.probes.tfdata.alignment import align
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot, NodeCounters
+from pipeprof.capture.probes.tfdata.stage_identity import StageIdentity
+from pipeprof.capture.probes.tfdata.transformations import Pipeline, Transformation, family_of
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import StageKind
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeprof.capture.probes.tfdata.alignment import LATER, StageIdentity
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot, NodeCounters, NodeWork
 from pipeprof.capture.probes.tfdata.node_work import PartSize, SeenStages, WorkTally
+from pipeprof.capture.probes.tfdata.stage_identity import LATER, StageIdentity
 from pipeprof.recording.stage import StageKind
 
 ELEMENT_NS = 100

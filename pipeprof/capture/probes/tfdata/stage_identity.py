@@ -1,0 +1,68 @@
+"""What a running node of AUTOTUNE's model is to the user. Plain values; knows no TensorFlow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeprof.recording.source_code import Location
+from pipeprof.recording.stage import StageKind
+
+ROOT_PATH = "root"
+# Behind the path of a cache: its passes after the first, which only read what that one has kept.
+LATER = " later"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageIdentity:
+    """What a running node is to the user.
+
+    Attributes:
+        path: its place in the pipeline: the same in every iterator and epoch, and for all open
+            inputs of an interleave, so that nodes with equal paths are added up.
+        parent: path of the stage that asks it for data, or None for the root.
+        stage: path of the stage that it is shown as: its own, unless it only serves another.
+        name: what to call it.
+        kind: `StageKind.TF_DATA`, or `StageKind.TF_DATA_PYTHON` when its function is Python.
+        function: qualified name of the user's function, or None.
+        location: where that function stands, or None.
+        running: name of what runs (``MapAndBatch``).
+        written: what was written for it (``map → batch``); empty for what nobody wrote.
+        remark: what a reader should know of it, or None.
+        buffer_size: elements that it was told to keep to choose from, or None.
+    """
+
+    path: str
+    parent: str | None
+    stage: str
+    name: str
+    kind: StageKind
+    function: str | None = None
+    location: Location | None = None
+    running: str
+    written: str = ""
+    remark: str | None = None
+    buffer_size: int | None = None
+
+
+class Node(Protocol):
+    """A running node: a ``ModelProto.Node`` or `NodeCounters`."""
+
+    @property
+    def name(self) -> str:
+        """Name of what runs."""
+
+    @property
+    def inputs(self) -> Sequence[int]:
+        """Ids of the nodes that it asks for data."""
+
+
+class Model(Protocol):
+    """A ``ModelProto`` or a `ModelSnapshot`."""
+
+    @property
+    def nodes(self) -> Mapping[int, Node]:
+        """Running nodes by id."""
+
+    @property
+    def output(self) -> int:
+        """Id of the node that hands out batches."""
