@@ -93,7 +93,7 @@ def differences(previous: ModelSnapshot | None, current: ModelSnapshot) -> Mappi
     """What each node of ``current`` did since ``previous``; one that did nothing is left out.
 
     A node that is new counts from 0. One that vanished is left out: what it did after ``previous``
-    is lost with it, see `pipeprof.capture.probes.tfdata.node_work`.
+    is lost with it, see `pipeprof.capture.probes.tfdata.lost_work`.
     """
     before = previous.nodes if previous is not None else {}
     work = {}

@@ -7,8 +7,10 @@ from typing import Any
 
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata.alignment import align
+from pipeprof.capture.probes.tfdata.lost_work import PartSize
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot, NodeCounters, NodeWork
-from pipeprof.capture.probes.tfdata.node_work import NOTHING, PartSize, SeenStages, WorkTally
+from pipeprof.capture.probes.tfdata.node_work import WorkTally
+from pipeprof.capture.probes.tfdata.stage_history import NOTHING, SeenStages
 from pipeprof.capture.probes.tfdata.stage_identity import StageIdentity
 from pipeprof.capture.probes.tfdata.transformations import ANOTHER_DEVICE, BEHIND_STRATEGY, Pipeline
 from pipeprof.capture.recorder.records import Kind, code

@@ -2,8 +2,10 @@
 
 import pytest
 
+from pipeprof.capture.probes.tfdata.lost_work import PartSize
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot, NodeCounters, NodeWork
-from pipeprof.capture.probes.tfdata.node_work import PartSize, SeenStages, WorkTally
+from pipeprof.capture.probes.tfdata.node_work import WorkTally
+from pipeprof.capture.probes.tfdata.stage_history import SeenStages
 from pipeprof.capture.probes.tfdata.stage_identity import LATER, StageIdentity
 from pipeprof.recording.stage import StageKind
 
