@@ -9,8 +9,26 @@ from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.framework import dataset_metadata_pb2
 
+from pipeprof.capture.probes.tfdata.composed_transformations import (
+    PART_OF_RAGGED_BATCH,
+    as_sampling,
+    hidden,
+    make_transformation,
+    remarked,
+    with_counted_input,
+    with_function,
+)
+from pipeprof.capture.probes.tfdata.dataset_internals import (
+    PASSING,
+    TRANSPARENT,
+    is_dataset,
+    is_noop,
+    label_of,
+    operation_behind,
+    positive_number,
+    unwrapped,
+)
 from pipeprof.capture.probes.tfdata.mapped_functions import (
     BY_KERAS,
     BY_TF_DATA,
@@ -31,37 +49,8 @@ from pipeprof.capture.probes.tfdata.transformations import (
     family_of,
 )
 
-# Datasets that only wrap another: they have no node when they run.
-_TRANSPARENT = frozenset(
-    {"options", "restructured", "finalize", "maxintraopparallelism", "privatethreadpool"}
-)
-_NAMES = {
-    "assertcardinality": "assert_cardinality",
-    "csv": "CsvDataset",
-    "dataservice": "tf.data service",
-    "directedinterleave": "choose_from_datasets",
-    "fixedlengthrecord": "FixedLengthRecordDataset",
-    "flatmap": "flat_map",
-    "generator": "from_generator",
-    "groupbywindow": "group_by_window",
-    "ignoreerrors": "ignore_errors",
-    "mapandbatch": "map_and_batch",
-    "paddedbatch": "padded_batch",
-    "shuffleandrepeat": "shuffle_and_repeat",
-    "takewhile": "take_while",
-    "tensor": "from_tensors",
-    "tensorslice": "from_tensor_slices",
-    "textline": "TextLineDataset",
-    "tfrecord": "TFRecordDataset",
-}
-# Whose work is done where this process's model does not count it.
-_REMOTE = frozenset({"dataservice"})
-PART_OF_RAGGED_BATCH = "part of ragged_batch"
-# What makes a dataset for each element, and operations that hand a dataset on.
+# Families whose function makes a dataset for each element.
 _OPENING = frozenset({"flatmap", "interleave", "groupbywindow"})
-# What is nothing but its function: where that is tf.data's own, so is the transformation.
-_FUNCTIONAL = frozenset({"map", "filter", "flatmap", "interleave"})
-_PASSING = frozenset({"Identity", "WrapDatasetVariant", "UnwrapDatasetVariant"})
 # A dataset used twice is described twice, so a few lines can write a tree of any size.
 _MOST_TRANSFORMATIONS = 2000
 
@@ -91,15 +80,15 @@ class _Reader:
     def pipeline(self, dataset: Any) -> Transformation:
         """Describes a dataset from its output down."""
         output = self.dataset(dataset, "0")
-        return _remarked(output, BY_KERAS) if self._arrays else output
+        return remarked(output, BY_KERAS) if self._arrays else output
 
     def dataset(self, dataset: Any, path: str) -> Transformation:
         """Describes a Python dataset object."""
-        dataset = _unwrapped(dataset)
+        dataset = unwrapped(dataset)
         self._left -= 1
         family = family_of(type(dataset).__name__)
         if family == "variant" or self._left < 0:
-            return _hidden(path, "made where Python cannot see it")
+            return hidden(path, "made where Python cannot see it")
         if type(dataset).__name__.endswith("PerDeviceGenerator"):
             first = dataset._name.endswith("_0")
             return Transformation(
@@ -115,13 +104,13 @@ class _Reader:
             self._input(source, f"{path}.{number}", sized=family == "concatenate")
             for number, source in enumerate(dataset._inputs())
         )
-        written = _transformation(family, path, getattr(dataset, "_name", None), inputs)
+        written = make_transformation(family, path, getattr(dataset, "_name", None), inputs)
         if family == "directedinterleave" and inputs[0].remark == BY_TF_DATA:
-            return _sampling(written)
+            return as_sampling(written)
         if family == "shuffle":
-            written = replace(written, buffer_size=_positive(dataset._buffer_size))
+            written = replace(written, buffer_size=positive_number(dataset._buffer_size))
         if family == "snapshot":
-            written = _with_counted_input(written)
+            written = with_counted_input(written)
         functions = dataset._functions()
         graphs = [function.function.graph for function in functions]
         if graphs:
@@ -130,11 +119,11 @@ class _Reader:
             if written.remark == BY_TF_DATA and inputs and inputs[0].family == "snapshot":
                 remark = f"part of {inputs[0].name}"  # takes the numbers away again
                 written = replace(written, remark=remark, part_of=inputs[0].path)
-        return replace(written, noop=_is_noop(family, dataset, graphs))
+        return replace(written, noop=is_noop(family, dataset, graphs))
 
     def _input(self, dataset: Any, path: str, *, sized: bool) -> Transformation:
         written = self.dataset(dataset, path)
-        return replace(written, size=_positive(dataset.cardinality())) if sized else written
+        return replace(written, size=positive_number(dataset.cardinality())) if sized else written
 
     def _ragged(self, dataset: Any, path: str) -> Transformation:
         """Half of a ``ragged_batch``: the map that it puts before the batch."""
@@ -146,7 +135,7 @@ class _Reader:
     ) -> Transformation:
         self._arrays = self._arrays or function.in_array_adapter
         python = any(runs_python(graph) for graph in graphs)
-        written = _with_function(written, function, python)
+        written = with_function(written, function, python)
         if written.family in _OPENING:
             for graph in graphs:
                 if graph.outputs and graph.outputs[0].dtype == tf.variant:
@@ -170,22 +159,22 @@ class _Reader:
         """Describes a dataset known by the tensor that a function returns."""
         self._left -= 1
         operation = tensor.op
-        while operation.type in _PASSING:
+        while operation.type in PASSING:
             operation = operation.inputs[0].op
         if operation.type.endswith("PartitionedCall"):
             called = function_graph(graph, called_functions(operation)["f"])
             return self.graph(called.outputs[tensor.value_index], path, called)
         family = family_of(operation.type)
         if operation.type == "Placeholder" or self._left < 0:
-            return _hidden(path, "made outside its function")
-        if family in _TRANSPARENT:
+            return hidden(path, "made outside its function")
+        if family in TRANSPARENT:
             return self.graph(operation.inputs[0], path, graph)
-        sources = [source for source in operation.inputs if _is_dataset(source)]
+        sources = [source for source in operation.inputs if is_dataset(source)]
         inputs = tuple(
             self.graph(source, f"{path}.{number}", graph) for number, source in enumerate(sources)
         )
-        written = _transformation(family, path, _label(operation), inputs)
-        if family == "tensorslice" and _source(operation.inputs[0]) == "MatchingFiles":
+        written = make_transformation(family, path, label_of(operation), inputs)
+        if family == "tensorslice" and operation_behind(operation.inputs[0]) == "MatchingFiles":
             return replace(written, name="list_files")
         names = called_functions(operation)
         if family == "generator":
@@ -197,143 +186,6 @@ class _Reader:
         return written
 
 
-def _transformation(
-    family: str, path: str, label: str | None, inputs: tuple[Transformation, ...]
-) -> Transformation:
-    by_keras = any(source.remark == BY_KERAS for source in inputs)
-    ragged = family == "batch" and any(source.remark == PART_OF_RAGGED_BATCH for source in inputs)
-    return Transformation(
-        name="ragged_batch" if ragged else _NAMES.get(family, family),
-        family=family,
-        path=path,
-        label=label,
-        remark=BY_KERAS if by_keras else None,
-        remote=family in _REMOTE,
-        inputs=inputs,
-    )
-
-
-def _hidden(path: str, remark: str) -> Transformation:
-    return Transformation(name="dataset", family="", path=path, remark=remark)
-
-
-def _unwrapped(dataset: Any) -> Any:
-    """The dataset whose transformation runs."""
-    while True:
-        if hasattr(dataset, "_impl"):  # readers of files
-            dataset = dataset._impl
-        elif type(dataset).__name__ == "DatasetV1Adapter":
-            dataset = dataset._dataset
-        elif family_of(type(dataset).__name__) in _TRANSPARENT:
-            dataset = dataset._inputs()[0]
-        else:
-            return dataset
-
-
-def _with_function(written: Transformation, function: Function, python: bool) -> Transformation:
-    mapped = written.family in _FUNCTIONAL
-    return replace(
-        written,
-        function=function.name,
-        location=function.location,
-        remark=function.remark if mapped or function.remark != BY_TF_DATA else None,
-        python=python,
-    )
-
-
 def _generator(written: Transformation, next_graph: Any) -> Transformation:
     function = describe_generator(next_graph)
-    return _with_function(written, function, runs_python(next_graph))
-
-
-def _sampling(written: Transformation) -> Transformation:
-    """``sample_from_datasets``: tf.data writes its first input, which draws the numbers."""
-    name = "sample_from_datasets"
-    selector = _part(written.inputs[0], name, written.path)
-    return replace(written, name=name, inputs=(selector, *written.inputs[1:]))
-
-
-def _with_counted_input(written: Transformation) -> Transformation:
-    """``snapshot``: tf.data numbers its input, to spread it over files."""
-    numbered = written.inputs[0]
-    if numbered.family != "zip" or numbered.inputs[0].inputs:
-        return written
-    counter = _part(numbered.inputs[0], written.name, written.path)
-    numbered = replace(
-        numbered,
-        remark=f"part of {written.name}",
-        part_of=written.path,
-        inputs=(counter, *numbered.inputs[1:]),
-    )
-    return replace(written, inputs=(numbered,))
-
-
-def _part(written: Transformation, name: str, path: str) -> Transformation:
-    """The same, with all that it takes its elements from, as a part of another."""
-    return replace(
-        written,
-        remark=f"part of {name}",
-        part_of=path,
-        inputs=tuple(_part(source, name, path) for source in written.inputs),
-    )
-
-
-def _remarked(written: Transformation, remark: str) -> Transformation:
-    """The same, with a remark on all of it."""
-    return replace(
-        written,
-        remark=remark,
-        inputs=tuple(_remarked(source, remark) for source in written.inputs),
-        inner=_remarked(written.inner, remark) if written.inner is not None else None,
-    )
-
-
-def _positive(number: Any) -> int | None:
-    """A tensor of one number as such, or None where it stands for something unknown or endless."""
-    value = tf.get_static_value(number)
-    return int(value) if value is not None and value > 0 else None
-
-
-def _is_noop(family: str, dataset: Any, graphs: Sequence[Any]) -> bool:
-    """Whether tf.data drops it: its ``noop_elimination`` knows just these."""
-    match family:
-        case "take":
-            return bool(dataset._count == -1)
-        case "skip":
-            return bool(dataset._count == 0)
-        case "repeat":
-            return bool(dataset._count == 1)
-        case "shard":
-            return bool(dataset._num_shards == 1)
-        case "map":
-            return _returns_its_inputs(graphs[0])
-    return False
-
-
-def _returns_its_inputs(graph: Any) -> bool:
-    returned = []
-    for tensor in graph.outputs:
-        while tensor.op.type == "Identity":
-            tensor = tensor.op.inputs[0]
-        returned.append(tensor.name)
-    return returned == [tensor.name for tensor in graph.inputs]
-
-
-def _is_dataset(tensor: Any) -> bool:
-    operation = tensor.op
-    while operation.type in _PASSING:
-        operation = operation.inputs[0].op
-    made = "Dataset" in operation.type or operation.type.endswith("PartitionedCall")
-    return tensor.dtype == tf.variant and (made or operation.type == "Placeholder")
-
-
-def _source(tensor: Any) -> str:
-    """What kind of operation a tensor comes from."""
-    while tensor.op.type == "Identity":
-        tensor = tensor.op.inputs[0]
-    return str(tensor.op.type)
-
-
-def _label(operation: Any) -> str | None:
-    metadata = operation.node_def.attr["metadata"].s
-    return dataset_metadata_pb2.Metadata.FromString(metadata).name.decode() or None
+    return with_function(written, function, runs_python(next_graph))
