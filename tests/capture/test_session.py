@@ -177,7 +177,7 @@ def test_a_full_disk_at_the_end_is_one_warning(
 
     with profile(batches(), logdir=tmp_path, sample_hz=0) as prof:
         list(prof.dataset)
-        monkeypatch.setattr("pipeprof.capture.session.finish_run", full)
+        monkeypatch.setattr("pipeprof.capture.run_writer.finish_run", full)
     (warning,) = prof.result.run.warnings
     assert "No space left on device" in warning
     assert warning in prof.report(width=400)
@@ -189,7 +189,7 @@ def test_a_failure_at_the_end_does_not_hide_the_trainings(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("pipeprof.capture.session.freeze_profile", broken)
+    monkeypatch.setattr("pipeprof.capture.active_recording.freeze_profile", broken)
     prof = profile(logdir=tmp_path, sample_hz=0)
     with pytest.raises(ValueError, match="mine"), prof:
         raise ValueError("mine")
@@ -229,13 +229,17 @@ def test_nothing_is_imported_beside_the_training_where_a_worker_may_be_forked(
     tmp_path: Path,
 ) -> None:
     program = """
-import sys, threading, time
+import pathlib, sys, threading, time
 import pipeprof
-from pipeprof.capture import session
+from pipeprof.capture import active_recording
 from pipeprof.capture.collector import collector
 
-collector.CHECKPOINT_S = collector.LEAST_CHECKPOINT_S = collector.DRAIN_S = session._SCALARS_S = 0.05
+collector.CHECKPOINT_S = collector.LEAST_CHECKPOINT_S = collector.DRAIN_S = 0.05
+active_recording.SCALARS_S = 0.05
 elsewhere = []
+
+def has_scalars():
+    return any(pathlib.Path(sys.argv[1]).rglob("*tfevents*"))
 
 class Imports:
     def find_spec(self, name, path=None, target=None):
@@ -244,7 +248,7 @@ class Imports:
 
 def batches():
     until = time.monotonic() + 60
-    while prof._scalars is None and time.monotonic() < until:
+    while not has_scalars() and time.monotonic() < until:
         yield 1
 
 with pipeprof.profile(batches(), logdir=sys.argv[1]) as prof:
@@ -252,7 +256,8 @@ with pipeprof.profile(batches(), logdir=sys.argv[1]) as prof:
     for batch in prof.dataset:
         with prof.step():
             time.sleep(0.001)
-print(prof._scalars is not None, elsewhere)
+    written = has_scalars()
+print(written, elsewhere)
 """
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeprof.capture.collector.collector import Sampler
-from pipeprof.capture.patches import ImportWatch
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.profiler.traced_profile import why_none, with_windows
 from pipeprof.errors import RunDamaged
@@ -49,12 +48,6 @@ class Tracing:
         """Ends windows that are too long."""
         return Sampler(_LIMIT_S, self._limit)
 
-    def import_watch(
-        self, guarded: Callable[[Callable[[], None]], Callable[[], None]]
-    ) -> ImportWatch:
-        """Begins with TensorFlow."""
-        return ImportWatch("tensorflow", guarded(self._install))
-
     def add_to(self, profile: Profile) -> Profile:
         """The recording with what the windows saw, or with the reason why there are none."""
         taken = self._windows.taken if self._windows is not None else ()
@@ -80,7 +73,8 @@ class Tracing:
             "out of them.",
         )
 
-    def _install(self) -> None:
+    def install(self) -> None:
+        """Starts to trace; TensorFlow must have been imported."""
         if not hasattr(sys.modules["tensorflow"], "profiler"):
             return
         probes = importlib.import_module("pipeprof.capture.probes.profiler.tensorflow_windows")

@@ -1,0 +1,249 @@
+"""A profile while it is on: recorder, collector, probes and run writer, put together."""
+
+import functools
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeprof.capture.background_samplers import BackgroundSamplers
+from pipeprof.capture.collector.accumulator import Accumulator
+from pipeprof.capture.collector.checkpoint import take
+from pipeprof.capture.collector.collector import Collector, Progress, Sampler
+from pipeprof.capture.collector.freezing import freeze_profile
+from pipeprof.capture.probe_set import ProbeSet
+from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.capture.probes.profiler.trace_requests import Tracing
+from pipeprof.capture.recorder import recorder, ring
+from pipeprof.capture.recorder.recorder import Recorder
+from pipeprof.capture.run_writer import SCALARS_REST, SCALARS_S, RunWriter
+from pipeprof.capture.settings import Settings
+from pipeprof.clock import WallAnchor, now_ns
+from pipeprof.host import machine
+from pipeprof.host.cgroups import ControlGroups
+from pipeprof.recorded_run import RecordedRun
+from pipeprof.recording.profile import Profile
+from pipeprof.recording.run_info import Overhead, RunInfo
+from pipeprof.runs.log_folder import PROFILES, create_run_folder, new_run_name
+
+# How often a pipeline is looked at while its first batch is long in coming.
+_FIRST_BATCHES_S = 0.1
+
+# What is shown while a profile is on may cost a twentieth of a core.
+_VIEW_REST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Shows a recording while it is made.
+
+    Attributes:
+        every_s: how often.
+        show: called with what is recorded so far, in a thread of pipeprof's own.
+    """
+
+    every_s: float
+    show: Callable[[Profile], None]
+
+
+class ActiveRecording:
+    """One recording, from `start` to `finish`.
+
+    Args:
+        settings: how to record.
+        dataset: what the user gave to the profile, or None.
+        views: show the recording while it is made.
+
+    Attributes:
+        folder: the run's folder, or None when it could not be made.
+        recorder: records what the probes observe.
+        context: what the probes share.
+        probes: all of them.
+    """
+
+    def __init__(self, settings: Settings, dataset: Any, views: Sequence[View]) -> None:
+        self._anchor = WallAnchor.now()
+        self._start_ns = now_ns()
+        self._name = settings.name or new_run_name()
+        self._views = views
+        self._cores = machine.core_count()
+        self._cpu_limit = ControlGroups().cpu_limit()
+        self._probe_ns = measure_probe_ns()
+        self.folder, problem = _make_folder(settings)
+        self.recorder = Recorder(self.folder)
+        if problem is not None:
+            self.recorder.warn(problem)
+        self._writer = None
+        if self.folder is not None:
+            self._writer = RunWriter(self.folder, self.recorder.prefix, settings.logdir)
+        self.context = ProbeContext(self.recorder, warmup=settings.warmup)
+        self._tracing = self._make_tracing(settings)
+        self.probes = ProbeSet(self.context, dataset, self._tracing)
+        self._accumulator = Accumulator(start_ns=self._start_ns, warmup=settings.warmup)
+        self._beside = BackgroundSamplers(
+            self.recorder, self._accumulator, self._worker_pids, settings
+        )
+        self._collector = Collector(
+            self.recorder,
+            self._accumulator,
+            samplers=tuple(self._samplers()),
+            checkpoint=self._write_checkpoint if self._writer is not None else None,
+            worker_ended=self._beside.workers.ended,
+        )
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process was forked from the one that records."""
+        return os.getpid() != self.recorder.pid
+
+    def start(self) -> None:
+        """Starts to record.
+
+        Raises:
+            Exception: it cannot start; `remove` takes away what was installed.
+        """
+        self._import_for_collector()
+        recorder.activate(self.recorder)
+        self.probes.install()
+        self._collector.start()
+
+    def remove(self) -> None:
+        """Stops to record, and removes all probes."""
+        with ExitStack() as removing:
+            removing.callback(recorder.activate, None)
+            removing.callback(self.probes.remove)
+
+    def finish(self, *, exit_code: int | None, error: str | None) -> RecordedRun:
+        """Reads the rest of what was recorded, and writes the run; the probes have been removed.
+
+        Args:
+            exit_code: what the training's process will return, as far as that is known.
+            error: the exception that ended the training, in one line, or None.
+        """
+        self._beside.workers.look_for_left_behind(self._worker_pids())
+        self._collector.stop()
+        self._beside.close()
+        info = replace(self._run_info(now_ns()), complete=True, exit_code=exit_code, error=error)
+        profile = self._profile(info)
+        if self._tracing is not None:
+            profile = self._tracing.add_to(profile)
+        self.recorder.names.close()
+        run = RecordedRun(profile)
+        if self._writer is None:
+            return run
+        return self._writer.finish(run, self._collector.rings.pids | {self.recorder.pid})
+
+    def _make_tracing(self, settings: Settings) -> Tracing | None:
+        if not settings.trace_steps or self.folder is None:
+            return None
+        return Tracing(
+            self.context,
+            settings.logdir / PROFILES,
+            self.folder.name,
+            steps=settings.trace_steps,
+            backend=lambda: self.probes.backend,
+        )
+
+    def _import_for_collector(self) -> None:
+        """Imports what its thread will need: a worker forked in the middle hangs at the same import."""
+        with suppress(Exception):  # what fails here fails again where it is needed
+            importlib.import_module("numpy.ma")  # some of NumPy's functions do it
+            if self._writer is not None:
+                self._writer.import_surfaces()
+
+    def _samplers(self) -> Iterator[Sampler]:
+        yield Sampler(_FIRST_BATCHES_S, self.probes.read_first_batches)
+        yield from self._beside.samplers()
+        if self._tracing is not None:
+            yield self._tracing.sampler()
+        if self._writer is not None:
+            # The rest of them is written at the end, with all else.
+            yield Sampler(SCALARS_S, self._update_scalars, SCALARS_REST, finish=lambda now: None)
+        for view in self._views:
+            yield Sampler(view.every_s, functools.partial(self._show, view), _VIEW_REST)
+
+    def _show(self, view: View, now: int) -> None:
+        self._collector.drain()
+        view.show(self._profile(self._run_info(now)))
+
+    def _update_scalars(self, now: int) -> None:
+        has_steps = any(loop.step_count for loop in self._accumulator.registry.loops)
+        if self._writer is not None and has_steps:
+            self._writer.update_scalars(self._profile(self._run_info(now), nested=False))
+
+    def _write_checkpoint(self, progress: Progress) -> None:
+        if self._writer is None:
+            return
+        checkpoint = take(
+            self._accumulator,
+            progress.positions,
+            ended=progress.ended,
+            run=self._run_info(now_ns()),
+            cores=self._cores,
+            cpu_limit=self._cpu_limit,
+            overhead=self._overhead(),
+        )
+        self._writer.write_checkpoint(checkpoint)
+
+    def _profile(self, run: RunInfo, *, nested: bool = True) -> Profile:
+        return freeze_profile(
+            self._accumulator,
+            nested=nested,
+            run=run,
+            cores=self._cores,
+            cpu_limit=self._cpu_limit,
+            overhead=self._overhead(),
+        )
+
+    def _run_info(self, end_ns: int) -> RunInfo:
+        return RunInfo(
+            name=self.folder.name if self.folder is not None else self._name,
+            hosts=(recorder.host_name(),),
+            anchor=self._anchor,
+            start_ns=self._start_ns,
+            end_ns=end_ns,
+            versions=machine.loaded_versions(),
+            backend=self.probes.backend,
+            argv=tuple(sys.argv),
+            exit_code=None,
+            error=None,
+            warnings=tuple(self._accumulator.registry.warnings),
+            complete=False,
+        )
+
+    def _overhead(self) -> Overhead:
+        return Overhead(
+            probe_ns=self._probe_ns,
+            events=self._accumulator.event_count,
+            dropped=self._collector.rings.dropped,
+            collector_ns=self._collector.cpu_ns,
+        )
+
+    def _worker_pids(self) -> set[int]:
+        return self._collector.rings.pids - {self.recorder.pid}
+
+
+def _make_folder(settings: Settings) -> tuple[Path | None, str | None]:
+    """The run's folder, or None and the reason why there is none, as a sentence."""
+    try:
+        return create_run_folder(settings.logdir, settings.name), None
+    except OSError as error:
+        return None, (
+            f"The run could not be written to {settings.logdir} ({error.strerror or error}): "
+            "choose another folder with logdir."
+        )
+
+
+def measure_probe_ns(events: int = 2000) -> float:
+    """What recording one event costs in this process, in nanoseconds: two clock reads and a write."""
+    write = ring.writer(ring.anonymous_ring(pid=os.getpid(), capacity=1024))
+    begin = time.perf_counter_ns()
+    for _ in range(events):
+        start = now_ns()
+        write(0, start, now_ns(), 0, 0)
+    return (time.perf_counter_ns() - begin) / events

@@ -1,0 +1,81 @@
+"""What is sampled beside the training: its threads, processes, devices, workers and stacks."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+from pipeprof.capture.collector.accumulator import Accumulator
+from pipeprof.capture.collector.collector import Sampler
+from pipeprof.capture.probes.loaders.worker_watch import LOOK_EVERY_S, WorkerWatch, tell_on
+from pipeprof.capture.probes.stacks.stack_windows import LOOK_S, StackSampler
+from pipeprof.capture.probes.system.gpus import SAMPLE_S as GPU_SAMPLE_S
+from pipeprof.capture.probes.system.gpus import GpuSampler
+from pipeprof.capture.probes.system.resources import SAMPLE_S, ResourceSampler
+from pipeprof.capture.probes.system.threads import ThreadSampler
+from pipeprof.capture.recorder.recorder import Recorder
+from pipeprof.capture.settings import Settings
+from pipeprof.host import machine
+
+
+class BackgroundSamplers:
+    """The samplers of one profile; all but `close` runs in the collector's thread.
+
+    Args:
+        recorder: where they record.
+        accumulator: what has been collected so far.
+        worker_pids: returns the worker processes that record.
+        settings: which are wanted, and how often.
+
+    Attributes:
+        workers: looks after the worker processes.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        accumulator: Accumulator,
+        worker_pids: Callable[[], set[int]],
+        settings: Settings,
+    ) -> None:
+        self.workers = WorkerWatch(recorder, accumulator, tell_on(_standard_error()))
+        self._recorder = recorder
+        self._accumulator = accumulator
+        self._worker_pids = worker_pids
+        self._settings = settings
+        self._threads = ThreadSampler(recorder, worker_pids)
+
+    def samplers(self) -> Iterator[Sampler]:
+        """Each sampler, with how often it runs."""
+        yield Sampler(LOOK_EVERY_S, self.workers.sample)
+        if self._settings.sample_hz:
+            every_s = 1 / self._settings.sample_hz
+            resources = ResourceSampler(self._recorder, self._threads.children)
+            gpus = GpuSampler(self._recorder, self._threads.children)
+            yield Sampler(every_s, self._threads.sample)
+            yield Sampler(max(SAMPLE_S, every_s), resources.sample)
+            yield Sampler(max(GPU_SAMPLE_S, every_s), gpus.sample, finish=gpus.finish)
+        if self._settings.stacks:
+            machine.let_look(os.getpid())
+            stacks = self._stack_sampler()
+            yield Sampler(LOOK_S, stacks.sample, finish=stacks.finish)
+
+    def close(self) -> None:
+        """Closes the files that samplers read."""
+        self._threads.close()
+
+    def _stack_sampler(self) -> StackSampler:
+        registry = self._accumulator.registry
+        return StackSampler(
+            self._recorder,
+            steady=lambda: any(loop.is_steady for loop in registry.loops),
+            stage_files=lambda: {str(stage.facts.get("file")) for stage in registry.stages},
+            workers=self._worker_pids,
+        )
+
+
+def _standard_error() -> int:
+    """The descriptor behind ``sys.stderr``; the process's own where there is none behind it."""
+    try:
+        return sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return 2

@@ -1,0 +1,152 @@
+"""The probes of one profile: which there are, when each is installed, and in which order they go."""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+from pipeprof.capture.guard import Guard
+from pipeprof.capture.patches import ImportWatch
+from pipeprof.capture.probes.keras.keras_probe import KerasProbe
+from pipeprof.capture.probes.loaders.datasets import watch_dataset
+from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.capture.probes.profiler.trace_requests import Tracing
+from pipeprof.capture.probes.python.generator_chains import ChainMonitor
+
+
+class Probe(Protocol):
+    """Observes one source from `install` to `remove`."""
+
+    def install(self) -> None:
+        """Starts to observe."""
+
+    def remove(self) -> None:
+        """Stops, and gives back what was changed."""
+
+
+class GivenDataset:
+    """The probe of the dataset that the user gave to the profile.
+
+    Attributes:
+        dataset: what to train on, once installed: the same kind of object as was given.
+    """
+
+    def __init__(self, dataset: Any, context: ProbeContext) -> None:
+        self.dataset = dataset
+        self._context = context
+        self._release: Callable[[], None] = lambda: None
+
+    def install(self) -> None:
+        """Starts to observe what is taken from it."""
+        if self.dataset is None:
+            return
+        watched = watch_dataset(self.dataset, self._context)
+        self.dataset, self._release = watched.dataset, watched.release
+        self._context.given = self._context.loops.hand.given = watched.fed_by
+
+    def remove(self) -> None:
+        """Gives its class back."""
+        self._release()
+
+
+class ProbeSet:
+    """The probes of one profile. Those of a framework are installed as soon as it has been imported.
+
+    Args:
+        context: what the probes share.
+        dataset: what the user gave to the profile, or None.
+        tracing: traces steps with the profiler of TensorFlow; None where that is not wanted.
+    """
+
+    def __init__(self, context: ProbeContext, dataset: Any, tracing: Tracing | None) -> None:
+        self._context = context
+        self._chains = ChainMonitor()
+        self._given = GivenDataset(dataset, context)
+        self._tfdata: Any = None
+        self._keras: list[KerasProbe] = []
+        on_import: list[tuple[str, Callable[[], None]]] = [
+            ("tensorflow", self._install_tfdata),
+            ("keras", lambda: self._install_keras("keras")),
+            ("tf_keras", lambda: self._install_keras("tf_keras")),
+        ]
+        if tracing is not None:
+            on_import.insert(1, ("tensorflow", tracing.install))
+        self._imports = [
+            ImportWatch(module, self._guard().wrap(install)) for module, install in on_import
+        ]
+
+    @property
+    def dataset(self) -> Any:
+        """What to train on; None where no dataset was given."""
+        return self._given.dataset
+
+    @property
+    def backend(self) -> str | None:
+        """Keras's backend, once it is known."""
+        return next((probe.backend for probe in self._keras if probe.backend), None)
+
+    def install(self) -> None:
+        """Installs all that can be: the others follow when what they observe is imported.
+
+        Raises:
+            Exception: the given dataset's own, where it cannot be observed at all.
+        """
+        self._given.install()
+        self._guard().run(self._chains.install)
+        for watch in self._imports:
+            watch.start()
+
+    def remove(self) -> None:
+        """Removes all that are installed; what fails does not keep the rest from it."""
+        with ExitStack() as removing:
+            for probe in self._installed():
+                removing.callback(probe.remove)
+            removing.callback(self._context.loops.close_all)
+            for watch in self._imports:
+                removing.callback(watch.stop)
+
+    def join_fit(self, model: Any, data: Any) -> None:
+        """Takes up a Keras ``fit`` that has begun already.
+
+        Args:
+            model: the model that is trained.
+            data: what it is fed with, or None where that is not known.
+        """
+        for probe in self._keras:
+            self._guard().run(probe.join_fit, model, data)
+
+    def read_first_batches(self, now: int) -> None:
+        """Reads tf.data pipelines whose first batch is long in coming; from another thread."""
+        if self._tfdata is not None:
+            self._tfdata.read_early(now)
+
+    def _installed(self) -> Iterator[Probe]:
+        """Those that others need come before them, and are removed after them."""
+        yield self._chains
+        yield self._given
+        if self._tfdata is not None:
+            yield self._tfdata
+        yield from reversed(self._keras)
+
+    def _install_tfdata(self) -> None:
+        if not hasattr(sys.modules["tensorflow"], "data"):
+            return
+        probes = importlib.import_module("pipeprof.capture.probes.tfdata.tfdata_probe")
+        self._tfdata = probes.TfDataProbe(self._context)
+        self._tfdata.install()
+        for keras in self._keras:
+            keras.listener = self._tfdata
+
+    def _install_keras(self, package: str) -> None:
+        probe = KerasProbe(package, self._context)
+        self._keras.append(probe)
+        probe.listener = self._tfdata
+        probe.install()
+
+    def _guard(self) -> Guard:
+        return Guard(
+            self._context.recorder.warn,
+            "A probe could not be installed",
+            "what it would have seen is missing",
+        )

@@ -1,0 +1,85 @@
+"""Writes one run: checkpoints and scalars while it is recorded, all of its files when it is over."""
+
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pipeprof.capture.collector.checkpoint import Checkpoint
+from pipeprof.errors import PipeprofError
+from pipeprof.recorded_run import RecordedRun
+from pipeprof.recording.profile import Profile
+from pipeprof.runs.run_file import RunFile
+from pipeprof.runs.run_writing import finish_run, write_run_file
+
+# TensorBoard reads a log folder anew every 30 s; bringing scalars up to date is dear.
+SCALARS_S = 10.0
+SCALARS_REST = 200
+
+# Its width where TensorBoard shows the report.
+_REPORT_COLUMNS = 100
+
+
+class RunWriter:
+    """Writes the files of the process that records a run.
+
+    Args:
+        folder: the run's folder.
+        prefix: begin of the names of the process's files.
+        logdir: TensorBoard's log folder.
+    """
+
+    def __init__(self, folder: Path, prefix: str, logdir: Path) -> None:
+        self._file = RunFile(folder, prefix)
+        self._logdir = logdir
+        self._scalars: Any = None
+
+    @staticmethod
+    def import_surfaces() -> None:
+        """Imports now what `update_scalars` and `finish` need."""
+        importlib.import_module("pipeprof.surfaces.tensorboard")
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Writes the state of the recording.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_run_file(self._file, checkpoint)
+
+    def update_scalars(self, profile: Profile) -> None:
+        """Brings TensorBoard's scalars up to date.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        if self._scalars is None:
+            tensorboard = importlib.import_module("pipeprof.surfaces.tensorboard")
+            self._scalars = tensorboard.ScalarLog(self._logdir)
+        self._scalars.update(profile)
+
+    def finish(self, run: RecordedRun, pids: Iterable[int]) -> RecordedRun:
+        """Writes the finished run, also for TensorBoard, and removes the rings it was made from.
+
+        Args:
+            run: the run.
+            pids: the processes whose rings were read.
+
+        Returns:
+            The run, with a warning if something could not be written.
+        """
+        try:
+            finish_run(self._file, run.profile, pids)
+            tensorboard = importlib.import_module("pipeprof.surfaces.tensorboard")
+            report = run.report(width=_REPORT_COLUMNS)
+            tensorboard.write_run(run.findings, self._logdir, report, self._scalars)
+        except OSError as error:
+            problem = (
+                f"The run could not be written completely to {self._file.folder} "
+                f"({error.strerror or error})."
+            )
+        except (PipeprofError, ValueError) as error:  # there is no room for months in a trace
+            problem = f"TensorBoard's files could not be written: {error}"
+        else:
+            return run
+        return RecordedRun(run.profile.with_warning(problem))

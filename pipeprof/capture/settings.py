@@ -1,0 +1,38 @@
+"""How a training is to be profiled: what the user of `pipeprof.profile` chooses."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeprof.errors import UsageError
+
+WARMUP_STEPS = 5
+MOST_TRACE_STEPS = 200
+MOST_SAMPLE_HZ = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The arguments of `pipeprof.profile`, which documents them.
+
+    Raises:
+        UsageError: a value makes no sense.
+    """
+
+    logdir: Path
+    name: str | None
+    warmup: int
+    sample_hz: float
+    stacks: bool
+    trace_steps: int
+
+    def __post_init__(self) -> None:
+        if self.warmup < 0:
+            raise UsageError(f"expected warmup of 0 steps or more, received {self.warmup}.")
+        if not 0 <= self.sample_hz <= MOST_SAMPLE_HZ:
+            raise UsageError(
+                f"expected sample_hz from 0 to {MOST_SAMPLE_HZ}, received {self.sample_hz}."
+            )
+        if type(self.trace_steps) is not int or not 0 <= self.trace_steps <= MOST_TRACE_STEPS:
+            raise UsageError(
+                f"expected trace_steps from 0 to {MOST_TRACE_STEPS}, received {self.trace_steps!r}."
+            )
