@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import Shell
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.quick]
 
 ROWS, COLUMNS = 30, 90
 

@@ -55,6 +55,7 @@ def _report(shell: Shell) -> Any:
     return json.loads((shell.folder / "report.json").read_text())
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("how", [("train.py",), ("-m", "train")])
 def test_a_training_is_watched_and_its_exit_code_returned(
     trainer: Shell, how: tuple[str, ...]
@@ -68,6 +69,7 @@ def test_a_training_is_watched_and_its_exit_code_returned(
     assert said["run"]["exit"] == 3
 
 
+@pytest.mark.quick
 def test_a_failed_training_is_reported_as_far_as_it_came(trainer: Shell) -> None:
     outcome = trainer.run("--json", "report.json", "train.py", "--raise")
     assert outcome.code == 1
@@ -78,6 +80,7 @@ def test_a_failed_training_is_reported_as_far_as_it_came(trainer: Shell) -> None
     assert 20 <= fit["steps"] <= 25
 
 
+@pytest.mark.quick
 def test_ctrl_c_reports_what_was_seen(trainer: Shell) -> None:
     process = trainer.start("-m", "pipeprof", "run", "--json", "report.json", "train.py", "--long")
     assert process.stdout is not None

@@ -11,7 +11,7 @@ from pipeprof.errors import UsageError
 from tests.cli.conftest import Shell
 
 # Each starts Python anew.
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.quick]
 
 SURROUNDINGS = """\
 import os, sys

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.conftest import Shell
 
 # Each starts Python anew.
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.quick]
 
 FOREVER = "import signal\nprint('ready', flush=True)\nwhile True:\n    signal.pause()\n"
 

@@ -111,6 +111,7 @@ def attach_until_known(pid: int) -> dict[str, Any]:
     return next(known)
 
 
+@pytest.mark.quick
 def test_a_slow_generator_is_seen_from_outside(training: Training) -> None:
     process = training("generator", "slow")
     said = attach_until_known(process.pid)

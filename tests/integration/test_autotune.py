@@ -74,6 +74,7 @@ def run(data: Any, folder: Path, sample_hz: float = 0) -> AutotuneFinding:
     return found
 
 
+@pytest.mark.quick
 def test_what_autotune_chose_is_told_with_nothing_to_warn_of(tmp_path: Path) -> None:
     found = run(left_alone(), tmp_path)
     assert found.enabled

@@ -115,6 +115,7 @@ FAILING = {
 }
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", FAILING)
 def test_the_users_exception_comes_through_and_stands_in_the_run(name: str, tmp_path: Path) -> None:
     data, train_on, least, most = FAILING[name]

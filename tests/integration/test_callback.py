@@ -42,6 +42,7 @@ FEEDS: dict[str, tuple[Callable[[], Any], dict[str, Any], InputKind, WaitSource]
 }
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", FEEDS)
 def test_a_fit_is_seen_by_a_callback(name: str, tmp_path: Path) -> None:
     make, arguments, kind, waits_by = FEEDS[name]

@@ -82,6 +82,7 @@ CAUSES: dict[str, tuple[Callable[[], Any], StartCause | None, str | None]] = {
 }
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", CAUSES)
 def test_the_cause_of_each_epochs_late_begin_is_named(name: str, tmp_path: Path) -> None:
     make, cause, stage = CAUSES[name]

@@ -394,6 +394,7 @@ def assert_sound(result: Profile) -> None:
     assert result.run.complete
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", FEEDS)
 def test_a_feed_is_seen_for_what_it_is(name: str, tmp_path: Path) -> None:
     feed = FEEDS[name]
@@ -472,6 +473,7 @@ def test_validation_from_image_data_generator_is_a_sequence_too(tmp_path: Path) 
     assert stage.name == "NumpyArrayIterator.__getitem__"
 
 
+@pytest.mark.quick
 def test_each_fit_of_a_profile_is_a_loop_of_its_own(tmp_path: Path) -> None:
     made = model()
 

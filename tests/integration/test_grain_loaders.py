@@ -78,6 +78,7 @@ def fit(data: Any) -> Any:
     return made.get_weights()
 
 
+@pytest.mark.quick
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras, of each grain dataset
 @pytest.mark.parametrize("name", FEEDS)
 def test_a_loader_is_seen_and_trains_as_without(name: str, tmp_path: Path) -> None:

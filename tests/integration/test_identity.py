@@ -120,6 +120,7 @@ def trained(name: str, logdir: Path | None) -> tuple[list[float], list[Any], lis
     return losses.losses, made.get_weights(), seen.indices
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", WAYS)
 def test_training_is_the_same_to_the_last_bit(name: str, tmp_path: Path) -> None:
     losses, weights, indices = trained(name, None)
@@ -183,6 +184,7 @@ def public_names() -> dict[tuple[type, str], Any]:
     }
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
 def test_what_was_patched_is_given_back_exactly(
     error: type[BaseException] | None, tmp_path: Path

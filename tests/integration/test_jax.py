@@ -102,6 +102,7 @@ def test_arrows_lead_from_each_batch_to_its_step(tmp_path: Path) -> None:
     assert found == list(zip(trained_on, range(24), strict=True))
 
 
+@pytest.mark.quick
 def test_every_kind_of_input_gets_its_verdict(tmp_path: Path) -> None:
     script, answer = tmp_path / "train.py", tmp_path / "found.json"
     script.write_text(SCRIPT)

@@ -15,7 +15,7 @@ from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.scenarios import planted_scenarios
 from pipeprof.scenarios.scenario import Scenario
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.quick]
 
 SCENARIOS = {scenario.name: scenario for scenario in planted_scenarios()}
 CAUSES = {
@@ -44,6 +44,7 @@ def planted(
     loop = prof.result.main_loop
     assert loop is not None
     assert (loop.step_count, loop.sample_count) == (workload.steps, workload.samples)
+    assert int(workload.model.optimizer.iterations) == workload.steps
     assert prof.result.run.warnings == ()
     return scenario, prof.findings, logdir
 

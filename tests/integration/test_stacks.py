@@ -77,6 +77,7 @@ def held_by_workers(found: Findings) -> float:
     return sum(lane.gil_ratio or 0.0 for lane in found.lanes if "(worker)" in lane.name)
 
 
+@pytest.mark.quick
 def test_threads_in_python_hold_the_gil_at_the_hot_line(tmp_path: Path) -> None:
     found = findings_of(Items(add_up), tmp_path)
     hottest, *_ = hot_texts(found)

@@ -68,6 +68,7 @@ FEEDS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], InputKind, int |
 }
 
 
+@pytest.mark.quick
 @pytest.mark.filterwarnings("ignore:`Model.fit_generator` is deprecated")
 @pytest.mark.parametrize("name", FEEDS)
 def test_a_feed_is_seen_and_trains_as_without(name: str, tmp_path: Path) -> None:
@@ -90,6 +91,7 @@ def test_a_feed_is_seen_and_trains_as_without(name: str, tmp_path: Path) -> None
 
 
 # One epoch: Keras 2 waits five seconds for the queue of workers at the end of each.
+@pytest.mark.quick
 @pytest.mark.parametrize("processes", [False, True])
 def test_workers_are_what_fit_was_told(processes: bool, tmp_path: Path) -> None:
     with pipeprof.profile(OldDigits(), logdir=tmp_path) as prof:
@@ -160,6 +162,7 @@ def test_several_steps_at_once(tmp_path: Path) -> None:
     assert (loop.step_count, loop.batch_count, loop.sample_count) == (3 * EPOCHS, STEPS, SAMPLES)
 
 
+@pytest.mark.quick
 def test_train_on_batch(tmp_path: Path) -> None:
     made = model(tf_keras)
     with pipeprof.profile(batches(STEPS), logdir=tmp_path) as prof:

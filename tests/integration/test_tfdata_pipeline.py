@@ -228,6 +228,7 @@ for label, keywords in {
     )
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("case", CASES)
 def test_every_running_node_is_what_was_written(case: str) -> None:
     make, expected = CASES[case]

@@ -80,6 +80,7 @@ def assert_xprof_agrees(path: Path, window: TraceWindow) -> None:
     assert float(said["infeed_time_ms_avg"]) == pytest.approx(waited_ms, rel=0.05)
 
 
+@pytest.mark.quick
 def test_xprof_reads_two_windows_of_a_fit_as_its_steps(tmp_path: Path) -> None:
     with pipeprof.profile(slow(), logdir=tmp_path, trace_steps=5) as prof:
         train(model(), prof.dataset, epochs=2)

@@ -86,6 +86,7 @@ def fit(data: Any, folder: Path, *callbacks: Any) -> Any:
     return prof
 
 
+@pytest.mark.quick
 def test_waits_of_a_pipeline_without_autotune_are_traced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

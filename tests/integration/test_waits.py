@@ -99,6 +99,7 @@ FED: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
 }
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", FED)
 def test_the_slow_batches_are_what_is_waited_for(name: str, tmp_path: Path) -> None:
     make, train_on = FED[name]

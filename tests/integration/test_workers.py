@@ -64,6 +64,7 @@ def test_one_slow_batch_that_holds_up_those_behind_it(tmp_path: Path) -> None:
     assert prof.findings.main.input.head_of_line_ratio > 0.5
 
 
+@pytest.mark.quick
 def test_workers_that_are_all_busy_are_another_matter(tmp_path: Path) -> None:
     prof = train(Batches(0.05, workers=2), tmp_path)
     assert prof.findings.main is not None
@@ -129,6 +130,7 @@ def test_batches_that_are_made_in_time_lie_ready(tmp_path: Path) -> None:
     assert fed.queue_empty_ratio == 0
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("processes", [False, True])
 def test_the_restart_of_the_workers_is_a_stage(processes: bool, tmp_path: Path) -> None:
     prof = train(Batches(0.005, workers=2, use_multiprocessing=processes), tmp_path, epochs=4)
@@ -266,7 +268,7 @@ def test_a_worker_that_is_killed_is_told_at_once(tmp_path: Path) -> None:
 def test_a_worker_that_hangs_is_told_with_its_stack_and_the_training_goes_on(
     tmp_path: Path,
 ) -> None:
-    training = start(tmp_path, "time.sleep(6)")
+    training = start(tmp_path, "time.sleep(4)")
     out, err = training.communicate(timeout=120)
 
     assert (training.returncode, out) == (0, "trained\n"), err
@@ -277,6 +279,7 @@ def test_a_worker_that_hangs_is_told_with_its_stack_and_the_training_goes_on(
     assert f"pipeprof: {warning}" in err
 
 
+@pytest.mark.quick
 def test_a_worker_that_raises_is_told_with_its_batch(tmp_path: Path) -> None:
     training = start(tmp_path, "raise OSError('no such photo')")
     _, err = training.communicate(timeout=120)
