@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ else:
 import pipeprof
 
 ROOT = Path(__file__).parent.parent
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md")
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "jax", "torch", "xprof"}
 
 
@@ -58,8 +60,9 @@ def test_the_version_is_the_packages() -> None:
     assert pipeprof.__version__ == project()["version"]
 
 
-def project() -> dict:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+def project() -> dict[str, Any]:
+    named: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return named
 
 
 def requirement(line: str) -> str:
@@ -80,10 +83,35 @@ def test_constraints_name_no_place_to_download_from() -> None:
     assert not [line for line in lines if not re.match(r"#|[\w.-]+==[\w.]+( ; .*)?$", line)]
 
 
-def test_the_tools_that_readme_names_exist_and_can_be_run() -> None:
-    named = set(re.findall(r"\btools/\w+", (ROOT / "README.md").read_text()))
-    assert {"tools/demo", "tools/test"} <= named
+@pytest.mark.parametrize("document", DOCUMENTS[:2])
+def test_the_tools_that_a_document_names_exist_and_can_be_run(document: str) -> None:
+    named = set(re.findall(r"\btools/\w+", (ROOT / document).read_text()))
+    assert "tools/test" in named
     assert [name for name in sorted(named) if not (ROOT / name).stat().st_mode & 0o100] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_files_that_a_document_names_exist(document: str) -> None:
+    path = ROOT / document
+    text = path.read_text()
+    linked = [path.parent / name for name in re.findall(r"\]\(([\w./-]+)\)", text)]
+    named = [ROOT / name for name in re.findall(r"`((?:pipeprof|tests|profiles)/[\w./]+)`", text)]
+    assert linked or named
+    assert [str(one) for one in (*linked, *named) if not one.exists()] == []
+
+
+def test_what_is_checked_before_a_commit_is_what_is_checked_by_hand() -> None:
+    hooks = re.findall(r"entry: tools/check (\w+)", (ROOT / ".pre-commit-config.yaml").read_text())
+    checks = re.search(r"set -- (.*)", (ROOT / "tools/check").read_text())
+    assert checks is not None
+    assert hooks == checks[1].split()
+
+
+def test_a_source_distribution_holds_what_there_is() -> None:
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    included = built["targets"]["sdist"]["include"]
+    assert [name for name in included if not (ROOT / name).exists()] == []
+    assert {"CONTRIBUTING.md", "docs", "tests", "tools"} <= set(included)
 
 
 def test_the_commands_that_readme_names_exist() -> None:
@@ -100,18 +128,18 @@ def test_type_checkers_may_read_the_package() -> None:
     assert (Path(pipeprof.__file__).parent / "py.typed").is_file()
 
 
-def test_no_file_name_means_two_things():
+def test_no_file_name_means_two_things() -> None:
     names = Counter(path.name for path in (ROOT / "pipeprof").rglob("*.py"))
     twice = {name for name, count in names.items() if count > 1}
     assert twice <= {"__init__.py", "__main__.py"}
 
 
-def test_every_package_says_what_lives_there():
+def test_every_package_says_what_lives_there() -> None:
     for path in (ROOT / "pipeprof").rglob("__init__.py"):
         assert ast.get_docstring(ast.parse(path.read_text()), clean=True), path
 
 
-def test_the_root_stays_easy_to_take_in():
+def test_the_root_stays_easy_to_take_in() -> None:
     entries = [
         path
         for path in (ROOT / "pipeprof").iterdir()
