@@ -18,7 +18,7 @@ from pipeprof.capture.collector.collector import Collector, Progress, Sampler
 from pipeprof.capture.collector.freezing import freeze_profile
 from pipeprof.capture.probe_set import ProbeSet
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.profiler.trace_requests import Tracing
+from pipeprof.capture.probes.profiler.step_tracing import StepTracing
 from pipeprof.capture.recorder import recorder, ring
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.run_writer import SCALARS_REST, SCALARS_S, RunWriter
@@ -138,10 +138,10 @@ class ActiveRecording:
             return run
         return self._writer.finish(run, self._collector.rings.pids | {self.recorder.pid})
 
-    def _make_tracing(self, settings: Settings) -> Tracing | None:
+    def _make_tracing(self, settings: Settings) -> StepTracing | None:
         if not settings.trace_steps or self.folder is None:
             return None
-        return Tracing(
+        return StepTracing(
             self.context,
             settings.logdir / PROFILES,
             self.folder.name,

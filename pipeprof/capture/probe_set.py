@@ -11,7 +11,7 @@ from pipeprof.capture.patches import ImportWatch
 from pipeprof.capture.probes.keras.keras_probe import KerasProbe
 from pipeprof.capture.probes.loaders.datasets import watch_dataset
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.profiler.trace_requests import Tracing
+from pipeprof.capture.probes.profiler.step_tracing import StepTracing
 from pipeprof.capture.probes.python.generator_chains import ChainMonitor
 
 
@@ -59,7 +59,7 @@ class ProbeSet:
         tracing: traces steps with the profiler of TensorFlow; None where that is not wanted.
     """
 
-    def __init__(self, context: ProbeContext, dataset: Any, tracing: Tracing | None) -> None:
+    def __init__(self, context: ProbeContext, dataset: Any, tracing: StepTracing | None) -> None:
         self._context = context
         self._chains = ChainMonitor()
         self._given = GivenDataset(dataset, context)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -17,9 +16,10 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.capture.probes.profiler import tensorflow_windows
-from pipeprof.capture.probes.profiler.tensorflow_profiler import ProfilerWindow
-from pipeprof.capture.probes.profiler.tensorflow_windows import TraceWindows
+from pipeprof.capture.probes.profiler import step_traces
+from pipeprof.capture.probes.profiler.step_traces import StepTraces
+from pipeprof.capture.probes.profiler.tensorflow_profiler import ProfilerSession
+from pipeprof.capture.probes.profiler.tensorflow_trace_windows import TraceWindows
 from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.profile import Profile
@@ -187,7 +187,7 @@ def test_a_session_of_the_profilers_server_is_left_alone(tmp_path: Path) -> None
     internal = pytest.importorskip("tensorflow.python.profiler.internal._pywrap_profiler")
     session = internal.ProfilerSession()
     session.start("", {})
-    assert ProfilerWindow.open(devices=True) is None
+    assert ProfilerSession.open(devices=True) is None
     assert session.stop()
     profiler.start(str(tmp_path))  # TensorFlow's own bookkeeping is as it was
     profiler.stop()
@@ -224,37 +224,46 @@ def test_a_training_that_is_too_short_says_so(tmp_path: Path) -> None:
     assert "no training loop went on after its 5 warm-up steps" in prof.result.run.warnings[0]
 
 
-def open_windows(folder: Path, said: list[str]) -> tuple[TraceWindows, Any]:
-    """Windows of five steps, and a loop in the first of them."""
-    windows = TraceWindows(folder, "run", steps=5, warmup=0, wanted=lambda: True, warn=said.append)
-    loop = SimpleNamespace(step=0, number=1, kind=LoopKind.FIT)
-    windows.between_steps(loop)  # type: ignore[arg-type]
-    return windows, loop
+class Loop:
+    """A loop as far as windows look at it."""
+
+    kind = LoopKind.FIT
+    number = 1
+    step = 0
+
+
+def open_windows(folder: Path, said: list[str]) -> tuple[TraceWindows, StepTraces, Any]:
+    """Windows of five steps, what plans them, and a loop in the first of them."""
+    plan = StepTraces(folder, "run", steps=5, warmup=0, wanted=lambda: True, warn=said.append)
+    windows = TraceWindows(said.append, plan)
+    loop: Any = Loop()
+    windows.between_steps(loop)
+    return windows, plan, loop
 
 
 def test_a_step_that_takes_too_long_does_not_keep_the_profiler_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    windows, loop = open_windows(tmp_path, said)
+    windows, plan, loop = open_windows(tmp_path, said)
     loop.step = 2
     windows.limit()
-    assert windows.taken == []
-    monkeypatch.setattr(tensorflow_windows, "LONGEST_NS", 0)
+    assert plan.taken == []
+    monkeypatch.setattr(step_traces, "LONGEST_NS", 0)
     windows.limit()
     windows.left(loop)
-    [taken] = windows.taken
+    [taken] = plan.taken
     assert (taken.step_count, taken.path.parent.name) == (2, "run_window1")
-    assert (ProfilerWindow.current, said) == (None, [])
+    assert (ProfilerSession.current, said) == (None, [])
 
 
 @pytest.mark.parametrize(("most_bytes", "sentence"), [(1, "no second"), (10**9, "")])
 def test_after_a_large_trace_there_is_no_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int, sentence: str
 ) -> None:
-    monkeypatch.setattr(tensorflow_windows, "MOST_BYTES", most_bytes)
+    monkeypatch.setattr(step_traces, "MOST_BYTES", most_bytes)
     said: list[str] = []
-    windows, loop = open_windows(tmp_path, said)
+    windows, _, loop = open_windows(tmp_path, said)
     loop.step = 5
     windows.left(loop)
     assert windows.due(loop, 1_000) is not bool(sentence)
@@ -263,14 +272,15 @@ def test_after_a_large_trace_there_is_no_second(
 
 def test_no_window_is_due_that_cannot_begin(tmp_path: Path) -> None:
     wanted = False
-    windows = TraceWindows(
+    plan = StepTraces(
         tmp_path, "run", steps=5, warmup=0, wanted=lambda: wanted, warn=lambda _: None
     )
-    loop: Any = SimpleNamespace(step=0, number=1, kind=LoopKind.FIT)
+    windows = TraceWindows(lambda _: None, plan)
+    loop: Any = Loop()
     assert not windows.due(loop, 0)
     wanted = True
     assert windows.due(loop, 0)
-    others = ProfilerWindow.open(devices=False)
+    others = ProfilerSession.open(devices=False)
     assert others is not None
     assert not windows.due(loop, 0)
     others.close(save=False)

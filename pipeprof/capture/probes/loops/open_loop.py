@@ -16,7 +16,7 @@ from pipeprof.recording.loop import LoopKind, WaitSource
 
 
 class StepMarks(Protocol):
-    """Whoever traces some steps (`pipeprof.capture.probes.profiler.tensorflow_windows`)."""
+    """Whoever traces some steps (`pipeprof.capture.probes.profiler.tensorflow_trace_windows`)."""
 
     def due(self, loop: "OpenLoop", done: int) -> bool:
         """Whether, after so many steps of a loop, there is something to be done before the next."""

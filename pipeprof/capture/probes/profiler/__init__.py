@@ -1,1 +1,1 @@
-"""Short windows of TensorFlow's profiler in a training, and what they saw, added to a recording."""
+"""Trace windows: TensorFlow's profiler, on during some steps of a training, and what its traces hold."""

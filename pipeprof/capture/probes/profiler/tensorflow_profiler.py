@@ -1,7 +1,6 @@
 """TensorFlow's profiler, turned on for a moment.
 
-A profiler that is on already is the user's and is left alone, and whoever turns it on meanwhile gets
-it.
+A profiler that is on already is the user's and is left alone. Whoever turns it on meanwhile gets it.
 """
 
 import functools
@@ -20,17 +19,17 @@ from pipeprof.xspace.trace_reader import ANCHOR
 _ANCHORS = 3
 
 
-class ProfilerWindow:
-    """A stretch of time that the profiler traces.
+class ProfilerSession:
+    """The profiler while pipeprof has it on.
 
     Attributes:
         opened_ns: when it was turned on.
         given_up: whether others have taken the profiler over.
         anchors: begin and end of each event named `ANCHOR` in it, on our clock.
-        current: the one that is open; there is one profiler.
+        current: the one that is on; a process has one profiler.
     """
 
-    current: "ProfilerWindow | None" = None
+    current: "ProfilerSession | None" = None
 
     def __init__(self, folder: "tempfile.TemporaryDirectory[str]") -> None:
         self._folder = folder
@@ -40,7 +39,7 @@ class ProfilerWindow:
         self.opened_ns = now_ns()
 
     @classmethod
-    def open(cls, *, devices: bool) -> "ProfilerWindow | None":
+    def open(cls, *, devices: bool) -> "ProfilerSession | None":
         """Turns it on, or returns None where it is on already.
 
         Args:
@@ -50,7 +49,7 @@ class ProfilerWindow:
             return None
         folder = tempfile.TemporaryDirectory(prefix="pipeprof-")
         in_use = _in_use()
-        window = cls(folder)
+        session = cls(folder)
         options = tf.profiler.experimental.ProfilerOptions(
             host_tracer_level=1 + devices, python_tracer_level=0, device_tracer_level=int(devices)
         )
@@ -65,14 +64,14 @@ class ProfilerWindow:
         except BaseException:
             folder.cleanup()
             raise
-        cls.current = window
-        window._make_way_for_others()
+        cls.current = session
+        session._make_way_for_others()
         for _ in range(_ANCHORS):
             start_ns = now_ns()
             with tf.profiler.experimental.Trace(ANCHOR):
                 pass
-            window.anchors.append((start_ns, now_ns()))
-        return window
+            session.anchors.append((start_ns, now_ns()))
+        return session
 
     def close(self, *, save: bool = True) -> Path | None:
         """Turns it off.
@@ -85,7 +84,7 @@ class ProfilerWindow:
         """
         if self.given_up:
             return None
-        ProfilerWindow.current = None
+        ProfilerSession.current = None
         self._patches.undo()
         tf.profiler.experimental.stop(save=save)
         return next(Path(self._folder.name).rglob("*.xplane.pb"), None)
@@ -106,7 +105,7 @@ class ProfilerWindow:
         def start_after_ours(*args: Any, **kwargs: Any) -> Any:
             if not self.given_up:
                 self.given_up = True
-                ProfilerWindow.current = None
+                ProfilerSession.current = None
                 self._patches.undo()
                 try:
                     tf.profiler.experimental.stop(save=False)

@@ -2,14 +2,10 @@
 
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.tfdata.iterators import TrackedIterator
 from pipeprof.capture.probes.tfdata.model_snapshots import GAP_WINDOW
-
-if TYPE_CHECKING:  # it loads TensorFlow
-    from pipeprof.capture.probes.tfdata.window_waits import TracedWaits
 
 
 class FollowedLoop:
@@ -25,7 +21,7 @@ class FollowedLoop:
             batch is no step's (the end of an epoch).
         elements: what the iterator gave in this epoch.
         waits_before: waits in generators before the loop began.
-        traced: tells the waits where no gaps are counted, or None.
+        traced: whether some of its steps are traced, because no gaps are counted.
         estimating: whether a step took more batches than there are gaps to be read.
     """
 
@@ -38,7 +34,7 @@ class FollowedLoop:
         self.elements = 0
         self.read_ns = now
         self.waits_before = waits_before
-        self.traced: TracedWaits | None = None
+        self.traced = False
         self.estimating = False
         self._epoch_batches = 0
         self._gaps: dict[int, list[int]] = {}

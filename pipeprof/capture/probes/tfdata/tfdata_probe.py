@@ -18,6 +18,8 @@ from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.loops.loop_stack import describe_input
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.capture.probes.profiler.tensorflow_trace_windows import windows_on
+from pipeprof.capture.probes.profiler.wait_traces import WaitTraces
 from pipeprof.capture.probes.tfdata import from_generator as tfdata_generators
 from pipeprof.capture.probes.tfdata.autotune_model import read_model
 from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
@@ -31,7 +33,6 @@ from pipeprof.capture.probes.tfdata.model_snapshots import (
 )
 from pipeprof.capture.probes.tfdata.running_stages import IteratorStages, PipelineStages
 from pipeprof.capture.probes.tfdata.transformations import Pipeline
-from pipeprof.capture.probes.tfdata.window_waits import TracedWaits
 from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.clock import now_ns
@@ -97,9 +98,6 @@ class TfDataProbe:
         for tracked in self._iterators:
             self._guard.run(self._read, tracked, now_ns())
         self._iterators.clear()
-        for loop, followed in self._followed.items():
-            if followed.traced is not None:
-                self._guard.run(followed.traced.end, loop)
         self._followed.clear()
         self._patches.undo()
 
@@ -127,8 +125,6 @@ class TfDataProbe:
         )
         if due:
             self._guard.run(self._follow, loop, followed, now, at_most=at_most)
-        if followed.traced is not None and loop.step >= self._context.warmup - 1:
-            self._guard.run(followed.traced.step_ended, loop, now)
 
     def epoch_ended(self, loop: OpenLoop) -> None:
         """Its steps are over for this epoch."""
@@ -137,8 +133,6 @@ class TfDataProbe:
         if followed is not None and followed.in_epoch:
             self._guard.run(self._follow, loop, followed, loop.ended_ns, at_most=True)
             followed.leave_epoch()
-            if followed.traced is not None:
-                self._guard.run(followed.traced.end, loop)
 
     # Iterators.
 
@@ -259,8 +253,10 @@ class TfDataProbe:
         bare = not users_own or any(map(self._is_generator, candidates))
         if bare and self._generators.waits > followed.waits_before:
             loop.waits_told_by(WaitSource.GENERATOR)
-        elif loop.kind.trains and loop.waits_by is None and followed.traced is None:
-            followed.traced = TracedWaits()
+        elif loop.kind.trains and loop.waits_by is None and not followed.traced:
+            followed.traced = True
+            windows = windows_on(loop, self._context.recorder.warn)
+            windows.plan_also(loop, WaitTraces(loop, warmup=self._context.warmup))
 
     def _is_generator(self, tracked: TrackedIterator) -> bool:
         output = self._stages_of(tracked).pipeline.output

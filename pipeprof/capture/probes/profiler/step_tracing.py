@@ -1,4 +1,4 @@
-"""Windows of TensorFlow's profiler as a profile asks for them; it knows no framework itself."""
+"""Traces steps because the user of a profile asked for it; knows no framework itself."""
 
 import importlib
 import sys
@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeprof.capture.collector.collector import Sampler
 from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.capture.probes.profiler.step_traces import StepTraces
 from pipeprof.capture.probes.profiler.traced_profile import why_none, with_windows
 from pipeprof.errors import RunDamaged
 from pipeprof.recording.profile import Profile
@@ -17,15 +18,15 @@ from pipeprof.xspace.graph_loops import flatten_loops_in
 _LIMIT_S = 1.0
 
 
-class Tracing:
-    """Takes the windows of a profile, and reads them when it is over.
+class StepTracing:
+    """Takes the trace windows of a profile, and reads them when it is over.
 
     Args:
-        context: the profile's.
+        context: what the probes share.
         profiles: TensorBoard's folder of profile runs.
         run: name of the run.
         steps: how many steps a window has.
-        backend: tells Keras's backend, once that is known.
+        backend: returns Keras's backend, once that is known.
     """
 
     def __init__(
@@ -38,11 +39,26 @@ class Tracing:
         backend: Callable[[], str | None],
     ) -> None:
         self._context = context
-        self._profiles = profiles
-        self._run = run
-        self._steps = steps
         self._backend = backend
         self._windows: Any = None
+        self._traces = StepTraces(
+            profiles,
+            run,
+            steps=steps,
+            warmup=context.warmup,
+            wanted=lambda: self._other_backend() is None,
+            warn=context.recorder.warn,
+        )
+
+    def install(self) -> None:
+        """Starts to trace; TensorFlow must have been imported."""
+        if not hasattr(sys.modules["tensorflow"], "profiler"):
+            return
+        module = importlib.import_module(
+            "pipeprof.capture.probes.profiler.tensorflow_trace_windows"
+        )
+        self._windows = module.TraceWindows(self._context.recorder.warn, self._traces)
+        self._context.loops.marks = self._windows
 
     def sampler(self) -> Sampler:
         """Ends windows that are too long."""
@@ -50,41 +66,28 @@ class Tracing:
 
     def add_to(self, profile: Profile) -> Profile:
         """The recording with what the windows saw, or with the reason why there are none."""
-        taken = self._windows.taken if self._windows is not None else ()
+        taken = self._traces.taken
         if taken:
             return self._shown_by_xprof(with_windows(profile, taken))
-        if self._windows is not None and self._windows.said:
+        if self._traces.warned or (self._windows is not None and self._windows.guard.failed):
             return profile  # with the reason
-        sentence = why_none(
-            backend=self._other_backend(),
-            loaded=self._windows is not None,
-            tried=self._windows is not None and self._windows.tried > 0,
-            warmup=self._context.warmup,
+        return profile.with_warning(
+            why_none(
+                backend=self._other_backend(),
+                loaded=self._windows is not None,
+                tried=self._traces.tried > 0,
+                warmup=self._context.warmup,
+            )
         )
-        return profile.with_warning(sentence)
 
     def _shown_by_xprof(self, profile: Profile) -> Profile:
         """The recording, once what keeps XProf from seeing the steps is out of the traces."""
-        flat = [_flatten(taken.path) for taken in self._windows.taken]
+        flat = [_flatten(taken.path) for taken in self._traces.taken]
         if all(flat):
             return profile
         return profile.with_warning(
             "XProf may find no steps in the traces: they are too large to take the graphs' own loops "
-            "out of them.",
-        )
-
-    def install(self) -> None:
-        """Starts to trace; TensorFlow must have been imported."""
-        if not hasattr(sys.modules["tensorflow"], "profiler"):
-            return
-        probes = importlib.import_module("pipeprof.capture.probes.profiler.tensorflow_windows")
-        self._windows = self._context.loops.marks = probes.TraceWindows(
-            self._profiles,
-            self._run,
-            steps=self._steps,
-            warmup=self._context.warmup,
-            wanted=lambda: self._other_backend() is None,
-            warn=self._context.recorder.warn,
+            "out of them."
         )
 
     def _other_backend(self) -> str | None:
