@@ -136,12 +136,12 @@ class ProbeSet:
         self._tfdata = probes.TfDataProbe(self._context)
         self._tfdata.install()
         for keras in self._keras:
-            keras.listener = self._tfdata
+            keras.listener = self._tfdata.loops
 
     def _install_keras(self, package: str) -> None:
         probe = KerasProbe(package, self._context)
         self._keras.append(probe)
-        probe.listener = self._tfdata
+        probe.listener = self._tfdata.loops if self._tfdata is not None else None
         probe.install()
 
     def _guard(self) -> Guard:

@@ -159,7 +159,7 @@ def test_no_model_is_asked_for_where_there_is_none(
     """TensorFlow may write a warning of its own about each time that it is asked in vain."""
     asked: list[Any] = []
     monkeypatch.setattr(
-        "pipeprof.capture.probes.tfdata.tfdata_probe.read_model", lambda *given: asked.append(given)
+        "pipeprof.capture.probes.tfdata.model_reader.read_model", lambda *given: asked.append(given)
     )
     with pipeprof.profile(Digits(workers=2), logdir=tmp_path) as prof:  # Keras turns AUTOTUNE off
         fit(prof.dataset)

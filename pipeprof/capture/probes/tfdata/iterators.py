@@ -67,3 +67,26 @@ class TrackedIterator:
 def _autotunes(dataset: Any) -> bool:
     options = getattr(dataset, "options", None)
     return options is None or options().autotune.enabled is not False
+
+
+class IteratorRegistry:
+    """The iterators that were made while the profile was on and are still there."""
+
+    def __init__(self) -> None:
+        self._tracked: list[TrackedIterator] = []
+
+    def add(self, tracked: TrackedIterator) -> None:
+        """Adds one, and forgets those that are gone."""
+        self._tracked = [*self.alive(), tracked]
+
+    def find(self, iterator: Any) -> TrackedIterator | None:
+        """What is known of an iterator, or None where it was not seen being made."""
+        return next((t for t in self._tracked if t.iterator() is iterator), None)
+
+    def alive(self) -> list[TrackedIterator]:
+        """Those that are still there, oldest first."""
+        return [t for t in self._tracked if t.iterator() is not None]
+
+    def clear(self) -> None:
+        """Forgets all, at the end of the profile."""
+        self._tracked = []

@@ -1,0 +1,168 @@
+"""The loops of a framework that take their batches from tf.data: which iterator feeds each, its waits.
+
+The models are read from the training thread between two steps: often enough that none of the gaps
+between batches is missed, seldom enough that nobody notices (a reading costs some 50 µs, and holds the
+last 100 gaps).
+"""
+
+from pipeprof.capture.guard import Guard
+from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.capture.probes.profiler.tensorflow_trace_windows import windows_on
+from pipeprof.capture.probes.profiler.wait_traces import WaitTraces
+from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
+from pipeprof.capture.probes.tfdata.gap_waits import FollowedLoop
+from pipeprof.capture.probes.tfdata.iterators import (
+    IteratorRegistry,
+    TrackedIterator,
+    rest_between_readings,
+)
+from pipeprof.capture.probes.tfdata.model_reader import ModelReader
+from pipeprof.capture.probes.tfdata.model_snapshots import (
+    GAP_WINDOW,
+    ModelSnapshot,
+    ready_batches,
+)
+from pipeprof.capture.recorder.records import Kind, code
+from pipeprof.clock import now_ns
+from pipeprof.recording.loop import InputKind, WaitSource
+
+BATCHES_PER_READING = GAP_WINDOW // 2
+
+
+class LoopFollower:
+    """Follows the loops of Keras: a `pipeprof.capture.probes.keras.keras_steps.StepListener`.
+
+    Args:
+        context: the profile's.
+        guard: what its methods run under.
+        iterators: those that are there.
+        reader: reads their models.
+        generators: knows the waits in generators.
+    """
+
+    def __init__(
+        self,
+        context: ProbeContext,
+        guard: Guard,
+        iterators: IteratorRegistry,
+        reader: ModelReader,
+        generators: GeneratorTime,
+    ) -> None:
+        self._context = context
+        self._guard = guard
+        self._iterators = iterators
+        self._reader = reader
+        self._generators = generators
+        self._followed: dict[OpenLoop, FollowedLoop] = {}
+
+    def close(self) -> None:
+        """Forgets the loops, at the end of the profile."""
+        self._followed.clear()
+
+    def loop_opened(self, loop: OpenLoop) -> None:
+        """A framework's loop begins."""
+        self._followed[loop] = FollowedLoop(now_ns(), self._generators.waits)
+
+    def step_ended(self, loop: OpenLoop, now: int, batches: int, *, at_most: bool) -> None:
+        """A step of it has ended."""
+        followed = self._followed.get(loop)
+        if followed is None:
+            return
+        # What the pipeline did for an epoch's first batch shows why that was waited for.
+        self._generators.taken(loop, batches, now)
+        begins = not followed.in_epoch
+        followed.step_ended(loop.step, batches, loop.began_ns, now, loop.closed_ns)
+        due = (
+            begins
+            or followed.batches >= BATCHES_PER_READING
+            or now - followed.read_ns >= rest_between_readings(now - followed.epoch_began_ns)
+            or loop.step == self._context.warmup - 1
+            or at_most
+        )
+        if due:
+            self._guard.run(self._follow, loop, followed, now, at_most=at_most)
+
+    def epoch_ended(self, loop: OpenLoop) -> None:
+        """Its steps are over for this epoch."""
+        self._generators.epoch_ended(loop)
+        followed = self._followed.get(loop)
+        if followed is not None and followed.in_epoch:
+            self._guard.run(self._follow, loop, followed, loop.ended_ns, at_most=True)
+            followed.leave_epoch()
+
+    def _follow(self, loop: OpenLoop, followed: FollowedLoop, now: int, *, at_most: bool) -> None:
+        """Reads the iterators of a loop; the one that feeds it also tells its waits.
+
+        Args:
+            loop: the loop.
+            followed: what is known of it.
+            now: when.
+            at_most: whether its latest step may have taken fewer batches than it said.
+        """
+        candidates = [t for t in self._iterators.alive() if t.loop in (loop, None)]
+        gaps = {tracked: self._reader.read(tracked, now) for tracked in candidates}
+        if followed.iterator not in candidates:
+            followed.begin_counting(self._feeding(candidates, followed))
+        feeding = followed.iterator
+        if feeding is not None:
+            feeding.loop = loop
+            followed.elements += feeding.new_elements
+            loop.waits_told_by(WaitSource.GAP_TIMES)
+            followed.tell_gaps(loop, gaps[feeding], at_most=at_most)
+            if followed.estimating:
+                self._context.recorder.warn(
+                    f"Some steps took more batches at once than tf.data remembers ({GAP_WINDOW}): "
+                    "their waits are estimated from their last batches."
+                )
+            self._tell_queue(loop, feeding.snapshot, now)
+        elif all(tracked.has_model is False for tracked in candidates):
+            self._follow_without_model(loop, followed, candidates)
+        followed.batches = 0
+        followed.read_ns = now
+
+    def _follow_without_model(
+        self, loop: OpenLoop, followed: FollowedLoop, candidates: list[TrackedIterator]
+    ) -> None:
+        """Nothing is counted of what feeds a loop: something else must tell its waits."""
+        kind = (loop.fed_by or {}).get("kind")
+        users_own = kind == InputKind.TF_DATA.value
+        if candidates and users_own:
+            loop.tell(autotune=False)
+        # Where nothing comes behind a generator, as where Keras makes the pipeline, it is in there
+        # that the loop waits.
+        bare = not users_own or any(map(self._is_generator, candidates))
+        if bare and self._generators.waits > followed.waits_before:
+            loop.waits_told_by(WaitSource.GENERATOR)
+        elif loop.kind.trains and loop.waits_by is None and not followed.traced:
+            followed.traced = True
+            windows = windows_on(loop, self._context.recorder.warn)
+            windows.plan_also(loop, WaitTraces(loop, warmup=self._context.warmup))
+
+    def _is_generator(self, tracked: TrackedIterator) -> bool:
+        output = self._reader.stages_of(tracked).pipeline.output
+        while output is not None and output.noop and len(output.inputs) == 1:
+            output = output.inputs[0]
+        # It is written as a `flat_map` over what makes the generator.
+        inner = output.inner if output is not None else None
+        return inner is not None and inner.name == "from_generator"
+
+    def _feeding(
+        self, candidates: list[TrackedIterator], followed: FollowedLoop
+    ) -> TrackedIterator | None:
+        """The iterator that gave as many batches as the loop took, or the least more."""
+        # The last step of an epoch may have taken fewer batches than Keras says.
+        taken = followed.batches - followed.latest_batches + 1
+        return min(
+            (t for t in candidates if t.has_model and t.new_elements >= taken > 0),
+            key=lambda one: (one.taken_in_python, one.elsewhere, one.new_elements),
+            default=None,
+        )
+
+    def _tell_queue(self, loop: OpenLoop, snapshot: ModelSnapshot | None, now: int) -> None:
+        ready = ready_batches(snapshot) if snapshot is not None else None
+        if ready is not None:
+            recorder = self._context.recorder
+            facts = {"type": "gauge", "of": loop.number, "field": "queue"}
+            gauge = code(Kind.GAUGE, recorder.names.number(facts))
+            recorder.lane().write(gauge, now, now, 0, ready)

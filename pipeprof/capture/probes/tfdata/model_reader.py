@@ -1,0 +1,94 @@
+"""Reads the models of tf.data's iterators, and records what their stages did since the last reading."""
+
+import weakref
+from typing import Any
+
+from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.capture.probes.tfdata.autotune_model import read_model
+from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
+from pipeprof.capture.probes.tfdata.iterators import TrackedIterator
+from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot, new_gaps
+from pipeprof.capture.probes.tfdata.running_stages import IteratorStages, PipelineStages
+from pipeprof.capture.probes.tfdata.transformations import Pipeline
+from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
+from pipeprof.recording.loop import InputKind
+
+
+class ModelReader:
+    """Reads iterators of one profile.
+
+    Args:
+        context: the profile's.
+        generators: knows the time spent in generators, which have stages of their own.
+    """
+
+    def __init__(self, context: ProbeContext, generators: GeneratorTime) -> None:
+        self._context = context
+        self._generators = generators
+        self._stages: weakref.WeakKeyDictionary[Any, dict[str, PipelineStages]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def read(self, tracked: TrackedIterator, now: int) -> tuple[int, ...]:
+        """Reads one model and records its stages' work; returns the gaps that are new."""
+        iterator = tracked.iterator()
+        tracked.new_elements = 0
+        if iterator is None or tracked.has_model is False:
+            return ()
+        snapshot = read_model(iterator, tracked.snapshot)
+        if snapshot is None:
+            tracked.has_model = False
+            return ()
+        tracked.has_model = True
+        before = tracked.snapshot
+        root = snapshot.nodes.get(snapshot.output)
+        elements = root.num_elements if root else 0
+        tracked.new_elements = elements - tracked.elements
+        tracked.elements = elements
+        gaps = new_gaps(
+            before.gap_times_us if before else (), snapshot.gap_times_us, tracked.new_elements
+        )
+        if tracked.new_elements:
+            self._record_work(tracked, snapshot, now)
+        tracked.snapshot = snapshot
+        tracked.read_ns = now
+        return gaps
+
+    def _record_work(self, tracked: TrackedIterator, snapshot: ModelSnapshot, now: int) -> None:
+        began_ns = tracked.made_ns if tracked.stages is None else None
+        if tracked.stages is None:
+            tracked.stages = IteratorStages(self.stages_of(tracked))
+            early, then = tracked.early or (snapshot, now)
+            if not early.nodes.keys() <= snapshot.nodes.keys():
+                # Inputs that have ended since are in no later reading.
+                tracked.stages.record(early, 0, tracked.read_ns, then, began_ns)
+                tracked.snapshot, tracked.read_ns = early, then
+            tracked.early = None
+        python_ns = self._generators.take_ns()
+        tracked.stages.record(snapshot, python_ns, tracked.read_ns, now, began_ns)
+
+    def read_early(self, tracked: TrackedIterator, iterator: Any, now: int) -> None:
+        """Reads one whose first batch is still to come; called from another thread."""
+        snapshot = read_model(iterator)
+        if snapshot is None:
+            tracked.has_model = False
+        elif not snapshot.nodes[snapshot.output].num_elements:
+            tracked.early = (snapshot, now)
+
+    def stages_of(self, tracked: TrackedIterator) -> PipelineStages:
+        """The stages that it shares with all iterators of its dataset in the same kind of loop."""
+        dataset, place = tracked.dataset(), tracked.place()
+        if dataset is None:
+            return PipelineStages(self._context, Pipeline(output=None), place)
+        known = self._stages.setdefault(dataset, {})
+        if place not in known:
+            alike = next(iter(known.values()), None)
+            pipeline = alike.pipeline if alike else describe_pipeline(dataset)
+            stages = known[place] = PipelineStages(self._context, pipeline, place)
+            fed_by = (tracked.loop.fed_by if tracked.loop is not None else None) or {}
+            if stages.distributed and fed_by.get("kind") == InputKind.TF_DATA.value:
+                self._context.recorder.warn(
+                    "Behind a tf.distribute strategy TensorFlow tells nothing of the pipeline's "
+                    "stages: only the wait for all of them together is known."
+                )
+        return known[place]
