@@ -5,56 +5,32 @@ steps of the training, whatever is marked as one, and then finds none. It knows 
 of the iteration (stat ``iter_num``) on the events in it. Number 0 is that of what runs in no loop.
 """
 
-from pathlib import Path
+from collections.abc import Set
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
-from pipeprof.errors import RunDamaged
-from pipeprof.xspace.trace_reader import HOST_PLANE
-from pipeprof.xspace.xplane_schema import XSpace
-
-# A larger trace takes too long, and ten times its size in memory.
-MOST_BYTES = 50_000_000
-
-_ITERATION = "iter_num"
-
-
-def flatten_loops_in(path: Path) -> bool:
-    """Takes the loops out of a trace's file.
-
-    Returns:
-        Whether it has none now; False where it is too large for this.
-
-    Raises:
-        RunDamaged: it is no trace.
-        OSError: it cannot be read or written; what was there stays.
-    """
-    if path.stat().st_size > MOST_BYTES:
-        return False
-    try:
-        space = XSpace.FromString(path.read_bytes())
-    except DecodeError as error:
-        raise RunDamaged(f"expected a whole trace (XSpace) in {path}: {error}") from error
-    host = next((plane for plane in space.planes if plane.name == HOST_PLANE), None)
-    if host is not None and flatten_loops(host):
-        unfinished = path.with_name(f".{path.name}")
-        try:
-            unfinished.write_bytes(space.SerializeToString())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    return True
+ITERATION = "iter_num"
 
 
 def flatten_loops(plane: Any) -> int:
     """Takes the loops out of a plane; returns of how many events."""
-    numbers = {key for key, stat in plane.stat_metadata.items() if stat.name == _ITERATION}
+    numbers = {key for key, stat in plane.stat_metadata.items() if stat.name == ITERATION}
+    return sum(flatten_line(line, numbers) for line in plane.lines)
+
+
+def flatten_line(line: Any, numbers: Set[int]) -> int:
+    """Takes the loops out of a line.
+
+    Args:
+        line: the line.
+        numbers: the stats of its plane that are named `ITERATION`.
+
+    Returns:
+        Of how many events.
+    """
     changed = 0
-    for line in plane.lines if numbers else ():
-        for event in line.events:
-            for stat in event.stats:
-                if stat.metadata_id in numbers and (stat.int64_value or stat.uint64_value):
-                    stat.int64_value = 0
-                    changed += 1
+    for event in line.events if numbers else ():
+        for stat in event.stats:
+            if stat.metadata_id in numbers and (stat.int64_value or stat.uint64_value):
+                stat.int64_value = 0
+                changed += 1
     return changed

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from pipeprof.errors import RunNotFound
 from pipeprof.xspace.graph_loops import flatten_loops
+from pipeprof.xspace.packed_space import HOST_PLANE
 from pipeprof.xspace.xplane_schema import XSpace
 
 SUFFIX = "_repaired"
@@ -26,7 +27,6 @@ _TRACE = "*.xplane.pb"
 _STEP_NUMBER = "step_num"
 _ROOT = "_r"
 # XProf takes the steps of a host from its first plane of this name.
-_HOST_PLANE = "/host:CPU"
 
 
 class Outcome(Enum):
@@ -107,7 +107,7 @@ def _is_profile(path: Path) -> bool:
 
 
 def _host_planes(space: Any) -> list[Any]:
-    return [plane for plane in space.planes if plane.name == _HOST_PLANE][:1]
+    return [plane for plane in space.planes if plane.name == HOST_PLANE][:1]
 
 
 def _has_markers(plane: Any) -> bool:

@@ -5,7 +5,7 @@ are unpacked, one after the other, so that a large trace needs little memory.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -18,9 +18,8 @@ from pipeprof.errors import RunDamaged
 from pipeprof.recording.devices import DeviceSteps
 from pipeprof.recording.intervals import in_order, no_intervals, time_inside
 from pipeprof.recording.series import IntArray
-from pipeprof.xspace.xplane_schema import XLine, XPlane
-
-HOST_PLANE = "/host:CPU"
+from pipeprof.xspace.graph_loops import ITERATION, flatten_line
+from pipeprof.xspace.packed_space import HOST_PLANE, PackedPlane, PackedSpace
 
 # Events of this name, written at known times, tie the clock of a trace to that of a recording.
 ANCHOR = "pipeprof anchor"
@@ -31,11 +30,6 @@ _STREAM = re.compile(r"Stream #")
 _TO_DEVICE = re.compile(r"(?i)memcpy_?(h2d|htod)")
 _COPY = re.compile(r"(?i)memcpy")
 _FETCH = re.compile(r"IteratorGetNext\w*::DoCompute")
-
-# Fields of the messages taken apart here, see `xplane_schema`.
-_PLANES = 1
-_LINES = 3
-_LINE_NAME = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,27 +121,44 @@ class Trace:
         )
 
 
-def read_trace(path: Path) -> Trace:
+def read_trace(path: Path, *, flatten: bool = False) -> Trace:
     """Reads an XSpace file.
+
+    Args:
+        path: the file.
+        flatten: whether loops of graphs are taken out of it (`pipeprof.xspace.graph_loops`).
 
     Raises:
         RunDamaged: it is no XSpace, or cut short.
-        OSError: it cannot be read.
+        OSError: it cannot be read or written; what was there stays.
     """
     try:
-        return _read(path.read_bytes())
+        space = PackedSpace(path.read_bytes())
+        trace = _read(space.planes, flatten=flatten)
     except (DecodeError, IndexError, ValueError) as error:
         raise RunDamaged(f"expected a whole trace (XSpace) in {path}: {error}") from error
+    if space.is_changed:
+        _replace(path, space.pack())
+    return trace
 
 
-def _read(data: bytes) -> Trace:
+def _replace(path: Path, data: bytes) -> None:
+    unfinished = path.with_name(f".{path.name}")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _read(planes: Sequence[PackedPlane], *, flatten: bool) -> Trace:
     host = _Host(steps=no_intervals(), fetches=no_intervals(), anchors=no_intervals())
     devices: list[TracedDevice] = []
     seen_host = False
-    for plane in _planes(data):
+    for plane in planes:
         if plane.name == HOST_PLANE and not seen_host:
             seen_host = True
-            host = _read_host(plane)
+            host = _read_host(plane, flatten=flatten)
         elif _DEVICE.match(plane.name):
             device = _read_device(plane)
             if len(device.busy):
@@ -160,7 +171,7 @@ def _read(data: bytes) -> Trace:
 # Devices
 
 
-def _read_device(plane: "_Plane") -> TracedDevice:
+def _read_device(plane: PackedPlane) -> TracedDevice:
     """The work of a device by what it is; an event is a copy if its name says so."""
     compute, copies_in, copies, steps = (
         [no_intervals()],
@@ -198,13 +209,16 @@ class _Host:
     anchors: IntArray
 
 
-def _read_host(plane: "_Plane") -> _Host:
+def _read_host(plane: PackedPlane, *, flatten: bool) -> _Host:
     """Marked steps, when batches were fetched, and what ties the clock."""
     fetching = plane.kinds(lambda name: bool(_FETCH.match(name)))
     anchoring = plane.kinds(lambda name: name == ANCHOR)
     marks = plane.stats("step_num", "_r")
+    iterations = plane.stats(ITERATION) if flatten else set()
     steps, fetches, anchors = [no_intervals()], [no_intervals()], [no_intervals()]
     for line in plane.lines(lambda _: True):
+        if flatten_line(line, iterations):
+            plane.put_back(line)
         kinds, rows = _events(line)
         fetches.append(rows[np.isin(kinds, fetching)])
         anchors.append(rows[np.isin(kinds, anchoring)])
@@ -232,95 +246,3 @@ def _events(line: Any) -> tuple[IntArray, IntArray]:
     kinds, offset_ps, duration_ps = flat.reshape(-1, 3).T
     borders_ps = np.column_stack([offset_ps, offset_ps + duration_ps])
     return kinds, line.timestamp_ns + (borders_ps + 500) // 1000
-
-
-# The file
-
-
-@dataclass(slots=True)
-class _Plane:
-    """A plane whose lines are still packed."""
-
-    described: Any
-    packed: list[memoryview]
-
-    @property
-    def name(self) -> str:
-        name: str = self.described.name
-        return name
-
-    def kinds(self, chosen: Callable[[str], bool]) -> list[int]:
-        """Numbers of the kinds of events with such a name."""
-        kinds = self.described.event_metadata.items()
-        return [number for number, kind in kinds if chosen(kind.name)]
-
-    def stats(self, *names: str) -> set[int]:
-        """Numbers of the stats of these names."""
-        stats = self.described.stat_metadata.items()
-        return {number for number, stat in stats if stat.name in names}
-
-    def lines(self, chosen: Callable[[str], bool]) -> Iterator[Any]:
-        """Unpacks the lines with such a name, one after the other."""
-        for packed in self.packed:
-            if chosen(_line_name(packed)):
-                yield XLine.FromString(packed)
-
-
-def _planes(data: bytes) -> Iterator[_Plane]:
-    for number, _, message in _fields(memoryview(data)):
-        if number == _PLANES:
-            packed, others = [], []
-            for inner, whole, value in _fields(message):
-                if inner == _LINES:
-                    packed.append(value)
-                else:
-                    others.append(whole)
-            yield _Plane(XPlane.FromString(b"".join(others)), packed)
-
-
-def _line_name(packed: memoryview) -> str:
-    """A line's name; it stands before the events, so nearly nothing of the line is read."""
-    for number, _, value in _fields(packed):
-        if number == _LINE_NAME:
-            return str(value, "utf-8", "replace")
-        if number > _LINE_NAME + 1:
-            break
-    return ""
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
-    """The fields of a serialised message that have a length: number, all of it, and its value.
-
-    Raises:
-        ValueError: it is cut short, or no message.
-    """
-    at, end = 0, len(message)
-    while at < end:
-        start = at
-        tag, at = _varint(message, at)
-        match tag & 7:
-            case 0:
-                _, at = _varint(message, at)
-            case 1:
-                at += 8
-            case 5:
-                at += 4
-            case 2:
-                size, at = _varint(message, at)
-                if at + size > end:
-                    raise ValueError("it is cut short")
-                yield tag >> 3, message[start : at + size], message[at : at + size]
-                at += size
-            case _:
-                raise ValueError("it is of another format")
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7

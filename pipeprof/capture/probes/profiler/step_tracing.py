@@ -10,9 +10,7 @@ from pipeprof.capture.collector.collector import Sampler
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.profiler.step_traces import StepTraces
 from pipeprof.capture.probes.profiler.traced_profile import why_none, with_windows
-from pipeprof.errors import RunDamaged
 from pipeprof.recording.profile import Profile
-from pipeprof.xspace.graph_loops import flatten_loops_in
 
 # How often it is seen to that no single step keeps a window open for too long.
 _LIMIT_S = 1.0
@@ -68,7 +66,7 @@ class StepTracing:
         """The recording with what the windows saw, or with the reason why there are none."""
         taken = self._traces.taken
         if taken:
-            return self._shown_by_xprof(with_windows(profile, taken))
+            return with_windows(profile, taken)
         if self._traces.warned or (self._windows is not None and self._windows.guard.failed):
             return profile  # with the reason
         return profile.with_warning(
@@ -80,16 +78,6 @@ class StepTracing:
             )
         )
 
-    def _shown_by_xprof(self, profile: Profile) -> Profile:
-        """The recording, once what keeps XProf from seeing the steps is out of the traces."""
-        flat = [_flatten(taken.path) for taken in self._traces.taken]
-        if all(flat):
-            return profile
-        return profile.with_warning(
-            "XProf may find no steps in the traces: they are too large to take the graphs' own loops "
-            "out of them."
-        )
-
     def _other_backend(self) -> str | None:
         """Keras's backend where it is not TensorFlow, whose profiler sees nothing of it then."""
         backend = self._backend()
@@ -98,10 +86,3 @@ class StepTracing:
     def _limit(self, now: int) -> None:
         if self._windows is not None:
             self._windows.limit()
-
-
-def _flatten(path: Path) -> bool:
-    try:
-        return flatten_loops_in(path)
-    except (RunDamaged, OSError, MemoryError):  # said already: it was read before
-        return True

@@ -94,7 +94,11 @@ def _with_window(profile: Profile, taken: TakenWindow) -> Profile:
     inside = (loop.steps.start_ns >= taken.start_ns) & (loop.steps.end_ns <= taken.end_ns)
     steps = np.column_stack([loop.steps.start_ns[inside], loop.steps.end_ns[inside]])
     size = taken.path.stat().st_size
-    trace = read_trace(taken.path).on_clock_of(taken.anchors) if size <= MOST_BYTES else None
+    trace = (
+        read_trace(taken.path, flatten=True).on_clock_of(taken.anchors)
+        if size <= MOST_BYTES
+        else None
+    )
     seen = trace is not None and len(trace.fetches) > 0
     window = TraceWindow(
         run=taken.path.parent.name,
@@ -110,7 +114,12 @@ def _with_window(profile: Profile, taken: TakenWindow) -> Profile:
     )
     profile = replace(profile, trace_windows=(*profile.trace_windows, window))
     if trace is None:
-        why = "it is too large" if size > MOST_BYTES else "nothing in it ties its clock to ours"
+        if size > MOST_BYTES:
+            why = (
+                "it is too large, also for taking out of it what may keep XProf from finding steps"
+            )
+        else:
+            why = "nothing in it ties its clock to that of the run"
         return profile.with_warning(f"The trace {window.run} is left to XProf: {why}.")
     return with_devices(profile, trace, steps, trace.fetches if seen else _waits(loop))
 

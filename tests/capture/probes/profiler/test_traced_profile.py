@@ -121,7 +121,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_kept(tmp_path, monkeypatch)
 
 
 def test_a_trace_that_no_memory_is_left_for_does_not_cost_the_recording(tmp_path, monkeypatch):
-    def read(path):
+    def read(path, **_):
         raise MemoryError
 
     monkeypatch.setattr(traced, "read_trace", read)
