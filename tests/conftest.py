@@ -52,8 +52,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if unasked and collection_path == HERE / "integration" else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what lies in integration/ and skips what this machine cannot run."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks what lies in integration/ and skips what cannot run here or now."""
     tensorflow = find_spec("tensorflow") is not None
     browser = find_spec("playwright") is not None and any(map(shutil.which, BROWSERS))
     for item in items:
@@ -63,6 +63,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed"))
         if "browser" in item.keywords and not browser:
             item.add_marker(pytest.mark.skip(reason="no Chromium, or no Playwright to drive it"))
+        if "timed" in item.keywords and config.getoption("cov_source", default=None):
+            item.add_marker(pytest.mark.skip(reason="coverage slows pipeprof down"))
 
 
 @pytest.fixture(scope="session", autouse=True)

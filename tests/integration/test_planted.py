@@ -15,7 +15,7 @@ from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.scenarios import planted_scenarios
 from pipeprof.scenarios.scenario import Scenario
 
-pytestmark = [pytest.mark.integration, pytest.mark.quick]
+pytestmark = [pytest.mark.integration, pytest.mark.quick, pytest.mark.timed]
 
 SCENARIOS = {scenario.name: scenario for scenario in planted_scenarios()}
 CAUSES = {

@@ -32,7 +32,7 @@ def told(profile: Profile) -> tuple[Any, list[int]]:
 
 def checkpoint(*rows: streams.Row) -> Checkpoint:
     collected = streams.accumulator()
-    collected.add(streams.PID, 0, streams.records(streams.thread(streams.MAIN), *rows))
+    collected.add(builders.PID, 0, streams.records(streams.thread(streams.MAIN), *rows))
     return take(
         collected,
         {},
