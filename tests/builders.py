@@ -10,11 +10,13 @@ Everything has a default, so a test names only what it is about. The default loo
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 
+from pipeprof.analysis.advice_kinds import Advice, FedBy, MoreWorkers, Remedy, Verified
+from pipeprof.analysis.evidence_kinds import Evidence
 from pipeprof.analysis.findings import (
-    Advice,
     Bottleneck,
     DeliveryFinding,
     Diagnosis,
@@ -23,10 +25,10 @@ from pipeprof.analysis.findings import (
     LoopFinding,
     Spread,
     StageFinding,
-    Verified,
 )
 from pipeprof.analysis.input_findings import (
     AutotuneFinding,
+    AutotuneWarning,
     EpochStart,
     InputFinding,
     Tuned,
@@ -509,6 +511,14 @@ _NO_SPANS = spans()
 # Findings
 
 
+Kind = TypeVar("Kind")
+
+
+def those(kind: type[Kind], found: Iterable[object]) -> list[Kind]:
+    """Those of some pieces of evidence, remedies or warnings that are of a kind."""
+    return [each for each in found if isinstance(each, kind)]
+
+
 def spread(median: float, mean: float | None = None, p95: float | None = None) -> Spread:
     """A quantity that is the same in all steps, unless told."""
     return Spread(
@@ -518,20 +528,21 @@ def spread(median: float, mean: float | None = None, p95: float | None = None) -
     )
 
 
+MORE_WORKERS = MoreWorkers(
+    fed_by=FedBy(kind=InputKind.SEQUENCE, name="Photos"), stage="decode", workers=4, processes=True
+)
+
+
 def advice(
-    action: str = "workers",
-    summary: str = "Run it in 4 worker processes.",
+    remedy: Remedy = MORE_WORKERS,
     *,
-    how: str | None = None,
     step_ms: float | None = 12.0,
     speedup: float | None = 2.5,
     verified: Verified | None = None,
 ) -> Advice:
     """Something to do, with what it is predicted to give."""
     return Advice(
-        action=action,
-        summary=summary,
-        how=how,
+        remedy=remedy,
         predicted_step_ms=step_ms,
         predicted_speedup=speedup,
         verified=verified,
@@ -568,7 +579,7 @@ def diagnosis(
     samples_per_s: float | None = 1_066.7,
     slowest: Bottleneck | None = None,
     cause: Cause = Cause.NONE,
-    evidence: tuple[str, ...] = (),
+    evidence: tuple[Evidence, ...] = (),
     measured_by: WaitSource = WaitSource.GAP_TIMES,
     counted_steps: int = 95,
     advice: tuple[Advice, ...] = (),
@@ -584,7 +595,7 @@ def diagnosis(
         samples_per_s: samples a second.
         slowest: the bottleneck.
         cause: why it is one.
-        evidence: sentences.
+        evidence: what speaks for it or weakens it.
         measured_by: what measured the waits, if they are known.
         counted_steps: steps that count.
         advice: what to do.
@@ -760,7 +771,7 @@ def findings(
 
 
 def autotune_finding(
-    *warnings: str, settled_after_steps: int | None = 40, epochs: int = 1
+    *warnings: AutotuneWarning, settled_after_steps: int | None = 40, epochs: int = 1
 ) -> AutotuneFinding:
     """AUTOTUNE that let a stage make 1 call at once, and 4 from step 40 on."""
     return AutotuneFinding(

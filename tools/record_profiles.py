@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Findings
-from pipeprof.report.sentences import summary
+from pipeprof.report.run_text import summary
 from pipeprof.runs.run_reading import read_run
 from pipeprof.runs.run_search import find_run
 from pipeprof.surfaces.as_json import to_json

@@ -1,6 +1,5 @@
 """What AUTOTUNE did with a tf.data pipeline, step by step, and settings that stand in its way."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import ceil
 
@@ -9,8 +8,17 @@ import numpy as np
 from pipeprof.analysis.advice import MOST_WAITING_AT_ONCE
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import stretches
-from pipeprof.analysis.evidence import percent
-from pipeprof.analysis.input_findings import AutotuneFinding, Tuned, TunedKind
+from pipeprof.analysis.input_findings import (
+    AutotuneFinding,
+    AutotuneOff,
+    AutotuneWarning,
+    BudgetBeyondCores,
+    FixedParallelism,
+    FullBuffers,
+    Tuned,
+    TunedKind,
+)
+from pipeprof.analysis.references import StageReference
 from pipeprof.analysis.verdict import Verdict
 from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.recording.level_names import Level, TfDataLevel
@@ -138,75 +146,30 @@ def steps_ended(loop: Loop, times_ns: IntArray) -> IntArray:
     return whole
 
 
-def say_tuned(found: AutotuneFinding) -> Iterator[str]:
-    """What AUTOTUNE chose, a piece of a sentence for each stage that it had a choice at."""
-    stages = {id(tuned.stage): tuned.stage for tuned in found.tuned}
-    alike = Counter(stage.name for stage in stages.values())
-    for tuned in found.tuned:
-        each = " of each epoch" if found.epochs > 1 else ""
-        if tuned.value is None:
-            continue
-        name = tuned.stage.name if alike[tuned.stage.name] == 1 else _placed(tuned.stage)
-        if tuned.settled_after_steps is None and tuned.least != tuned.most:
-            most = tuned.value if tuned.most is None else tuned.most
-            yield f"{name}: between {tuned.least} and {_chosen(tuned, most)}, not settled"
-        elif tuned.settled_after_steps:
-            within = tuned.settled_after_steps
-            steps = "step" if within == 1 else "steps"
-            chosen = _chosen(tuned, tuned.value)
-            yield f"{name}: settled within {within:,} {steps}{each} at {chosen}"
-        else:
-            yield f"{name}: {_chosen(tuned, tuned.value)} from the start"
-
-
-def _placed(stage: Stage) -> str:
-    """A name that another stage has, too, with what tells the two apart."""
-    place = stage.location.short if stage.location else stage.remark
-    return f"{stage.name} ({place})" if place else stage.name
-
-
-def _chosen(tuned: Tuned, value: int) -> str:
-    """``2 of 8 calls at once``, ``1 element of buffer``."""
-    noun, place = "call", "at once"
-    if tuned.kind is TunedKind.BUFFER:
-        noun, place = "element", "of buffer"
-    of = f"{value} of {tuned.limit}" if tuned.limit is not None else f"{value}"
-    last = value if tuned.limit is None else tuned.limit
-    return f"{of} {noun if last == 1 else f'{noun}s'} {place}"
-
-
-def _warnings(verdict: Verdict) -> Iterator[str]:
-    yield from _switched_off(verdict)
+def _warnings(verdict: Verdict) -> Iterator[AutotuneWarning]:
+    if verdict.measured.loop.input.autotune is False:
+        yield AutotuneOff()
     yield from _large_budget(verdict.measured.profile)
     yield from _full_buffers(verdict.measured.profile, verdict.measured.costs)
-    yield from _pinned(verdict)
+    yield from _fixed_parallelism(verdict)
 
 
-def _switched_off(verdict: Verdict) -> Iterator[str]:
-    if verdict.measured.loop.input.autotune is False:
-        yield (
-            "AUTOTUNE is switched off (options.autotune.enabled = False): nothing chooses how many "
-            "calls run at once or how large buffers are, and tf.data counts neither its waits nor "
-            "the work of its stages."
-        )
-
-
-def _large_budget(profile: Profile) -> Iterator[str]:
+def _large_budget(profile: Profile) -> Iterator[BudgetBeyondCores]:
     """AUTOTUNE counts the machine's processors and knows no limit of a container."""
     budget = profile.gauges.get(TfDataLevel.CPU_BUDGET.value)
     planned = budget.high() if budget is not None else None
     limit = profile.cpu.limit
     room = min(limit, profile.cpu.cores) if limit is not None else profile.cpu.cores
-    if planned is None or planned <= ceil(room):
-        return
-    allowed = "the container may use" if limit is not None and limit <= room else "there are"
-    yield (
-        f"AUTOTUNE plans with {planned} cores where {allowed} {room:g}: calls take turns that it "
-        f"thinks run at once. Tell it: options.autotune.cpu_budget = {ceil(room)}."
-    )
+    if planned is not None and planned > ceil(room):
+        yield BudgetBeyondCores(
+            planned=planned,
+            cores=room,
+            by_container=limit is not None and limit <= room,
+            advised=ceil(room),
+        )
 
 
-def _full_buffers(profile: Profile, costs: Sequence[StageCost]) -> Iterator[str]:
+def _full_buffers(profile: Profile, costs: Sequence[StageCost]) -> Iterator[FullBuffers]:
     buffered = profile.gauges.get(TfDataLevel.BUFFERED.value)
     room = profile.gauges.get(Level.MEMORY_ROOM.value)
     most = buffered.high() if buffered is not None else None
@@ -215,12 +178,11 @@ def _full_buffers(profile: Profile, costs: Sequence[StageCost]) -> Iterator[str]
         return
     held = {cost.index: _held_bytes(cost.stage) for cost in costs}
     largest = max(costs, key=lambda cost: held[cost.index], default=None)
-    named = ""
-    if largest is not None and held[largest.index] >= most / 2:
-        named = f", most of it in {largest.label}"
-    yield (
-        f"The buffers of tf.data held up to {_bytes(most)}{named}: {percent(most / allowed)} of the "
-        f"{_bytes(allowed)} of memory that the training may use."
+    most_of_it = largest is not None and held[largest.index] >= most / 2
+    yield FullBuffers(
+        held_bytes=most,
+        memory_bytes=allowed,
+        largest=StageReference.of(largest.stage) if largest is not None and most_of_it else None,
     )
 
 
@@ -233,14 +195,7 @@ def _held_bytes(stage: Stage) -> float:
     return held * size / calls if calls else 0.0
 
 
-def _bytes(size: float) -> str:
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:.3g} {unit}"
-    return f"{size:.0f} bytes"
-
-
-def _pinned(verdict: Verdict) -> Iterator[str]:
+def _fixed_parallelism(verdict: Verdict) -> Iterator[FixedParallelism]:
     """The bottleneck may make fewer calls at once than it needs, by the user's own choice."""
     worst, ideal_ms, cpu = verdict.worst, verdict.ideal_ms, verdict.measured.cpu
     if worst is None or not ideal_ms or not verdict.waits_for_input or cpu.saturated:
@@ -253,15 +208,11 @@ def _pinned(verdict: Verdict) -> Iterator[str]:
     fixed, needed = worst.stage.parallelism.last or 1, ceil(worst.cost_ms / ideal_ms)
     room = int(verdict.measured.context.room)
     most = min(needed, MOST_WAITING_AT_ONCE if waits else room)
-    if most <= fixed:
-        return
-    share = (
-        ""
-        if cpu.process_ratio is None
-        else f", while {percent(1 - cpu.process_ratio)} of the CPU is free"
-    )
-    how = most if waits and most > room else "tf.data.AUTOTUNE"
-    yield (
-        f"{worst.label} is fixed at {fixed} call{'s' if fixed != 1 else ''} at once and would "
-        f"need {needed} to keep up with the training{share}: write num_parallel_calls={how}."
-    )
+    if most > fixed:
+        yield FixedParallelism(
+            stage=StageReference.of(worst.stage),
+            fixed=fixed,
+            needed=needed,
+            free_cpu_ratio=None if cpu.process_ratio is None else 1 - cpu.process_ratio,
+            advised=most if waits and most > room else None,
+        )

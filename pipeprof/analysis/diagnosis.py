@@ -10,13 +10,11 @@ from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.evidence import find_evidence
 from pipeprof.analysis.findings import Bottleneck, Diagnosis
 from pipeprof.analysis.step_statistics import LoopTimes
-from pipeprof.analysis.verdict import Measurements, Verdict
+from pipeprof.analysis.verdict import LEAST_STEPS, Measurements, Verdict
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.recording.run_info import Overhead
 from pipeprof.recording.stage import StageKind
-
-LEAST_STEPS = 10
 
 # From here on, more counted steps and more distance to a border make no surer.
 _ENOUGH_STEPS = 50
@@ -119,7 +117,7 @@ def _as_finding(verdict: Verdict) -> Bottleneck | None:
         kind=stage.kind.value,
         location=stage.location,
         cost_ms=verdict.worst.cost_ms,
-        share=min(verdict.worst.cost_ms / verdict.input_ms, 1.0) if verdict.input_ms else 0.0,
+        share=verdict.share_of_input(verdict.worst),
         index=verdict.worst.index,
     )
 

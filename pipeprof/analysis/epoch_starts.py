@@ -7,12 +7,12 @@ Goes by what each stage of a tf.data pipeline had done when the first batch of a
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from statistics import median_low
 
 import numpy as np
 
 from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.analysis.placement import runs_ahead
+from pipeprof.analysis.references import StageReference
 from pipeprof.analysis.step_statistics import MS
 from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.recording.profile import Profile
@@ -27,9 +27,6 @@ _LEAST_TIMES = 2.0
 
 # What accounts for less than this of the wait is not its cause.
 _EXPLAINED_FROM = 0.4
-
-# One epoch that begins with so much more waiting than usual is told.
-_ODD_FROM_MS, _ODD_TIMES = 100.0, 4.0
 
 # Of more epochs than these, some in the middle are left out.
 _FIRST, _LAST = 32, 32
@@ -83,7 +80,7 @@ def _start(loop: Loop, step: int, stages: "_Beginnings") -> EpochStart:
         wait_ms=wait_ms,
         usual_ms=usual_ms,
         cause=cause.cause if cause else None,
-        stage=cause.stage if cause else None,
+        stage=StageReference.of(cause.stage) if cause and cause.stage else None,
         elements=cause.elements if cause else None,
         work_ms=cause.work_ms if cause else None,
     )
@@ -168,7 +165,7 @@ class _Pass:
                 cause, surplus = StartCause.SKIP, taken - given
             else:
                 continue
-            if not below:  # they have ended: nothing tells what they did
+            if not below:  # they have ended: nothing shows what they did
                 yield _Found(cause, stage, surplus, None)
                 continue
             all_ms = sum(map(self._lasted_ms, below))
@@ -216,66 +213,17 @@ class _Pass:
         return max((gauge.mean() if gauge is not None else None) or 1.0, 1.0)
 
 
-def say_starts(starts: Sequence[EpochStart]) -> str | None:
-    """How epochs begin, and why: ``each epoch begins with 1.2 s of waiting: …``; None without any."""
-    if not starts:
-        return None
-    median_ms = median_low(start.wait_ms for start in _later(starts))
-    which = "each epoch" if len(starts) > 1 else "the epoch"
-    reason = usual_reason(starts)
-    said = f"{which} begins with {_duration(median_ms)} of waiting"
-    said = f"{said}: {reason}" if reason else said
-    longest = max(_later(starts), key=lambda start: start.wait_ms)
-    if longest.wait_ms >= max(_ODD_FROM_MS, _ODD_TIMES * median_ms):
-        said = f"{said}; epoch {longest.epoch + 1} with {_duration(longest.wait_ms)}"
-    first = starts[0]
-    if first.cause is StartCause.CACHE_WRITE and len(starts) > 1:
-        said = f"{said}; the first with {_duration(first.wait_ms)}: {because(first)}"
-    return said
-
-
-def usual_reason(starts: Sequence[EpochStart]) -> str | None:
-    """Why most epochs begin with a wait, in words, or None where that is not known."""
-    later = _later(starts)
+def usual_start(starts: Sequence[EpochStart]) -> EpochStart | None:
+    """An epoch start with the cause that most epochs have, of the middle wait; None without one."""
+    later = later_starts(starts)
     causes = Counter((start.cause, start.stage and start.stage.name) for start in later)
     [(usual, count)] = causes.most_common(1) or [((None, None), 0)]
     if usual[0] is None or 2 * count <= len(later):
         return None
     alike = [start for start in later if (start.cause, start.stage and start.stage.name) == usual]
-    return because(sorted(alike, key=lambda start: start.wait_ms)[len(alike) // 2])
+    return sorted(alike, key=lambda start: start.wait_ms)[len(alike) // 2]
 
 
-def _later(starts: Sequence[EpochStart]) -> Sequence[EpochStart]:
-    """Without the first of several: it also has what starts up in the training."""
+def later_starts(starts: Sequence[EpochStart]) -> Sequence[EpochStart]:
+    """All but the first of several: that one also waits for what starts up in the training."""
     return [start for start in starts if start.epoch > 0] or starts
-
-
-def because(start: EpochStart) -> str:
-    """Why an epoch began with a wait, in words."""
-    name = _label(start.stage) if start.stage is not None else "the input"
-    count = f"{start.elements or 0:,} elements"
-    match start.cause:
-        case StartCause.FILL:
-            return f"{name} fills with {count}"
-        case StartCause.SKIP:
-            return f"{name} passes over {count}"
-        case StartCause.CACHE_WRITE:
-            return f"{name} is written, {count} before the first batch"
-        case StartCause.OPENING:
-            return f"{name} opens its input in {_duration(start.work_ms or 0.0)}"
-        case StartCause.FIRST_CALLS:
-            return f"the first calls of {name} take {_duration(start.work_ms or 0.0)}"
-        case StartCause.WORKERS:
-            return "its workers are started anew"
-        case StartCause.TRAINING:
-            return "the training itself starts up"
-        case None:
-            return "the cause was not seen"
-
-
-def _label(stage: Stage) -> str:
-    return f"{stage.name} ({stage.location.short})" if stage.location else stage.name
-
-
-def _duration(ms: float) -> str:
-    return f"{ms / 1e3:.1f} s" if ms >= 999.5 else f"{ms:.0f} ms" if ms >= 9.95 else f"{ms:.1f} ms"

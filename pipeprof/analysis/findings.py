@@ -7,6 +7,8 @@ Its shape is that of the JSON report, but with names for units: times are float 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeprof.analysis.advice_kinds import Advice
+from pipeprof.analysis.evidence_kinds import Evidence
 from pipeprof.analysis.input_findings import AutotuneFinding, InputFinding
 from pipeprof.analysis.machine_findings import (
     CpuFinding,
@@ -113,35 +115,6 @@ class Bottleneck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
-    """What applying an advice really gave."""
-
-    step_ms: float
-    speedup: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
-    """Something to do about it.
-
-    Attributes:
-        action: what kind of step it is, one word for programs (``prefetch``).
-        summary: the same in a sentence.
-        how: code to write, or None.
-        predicted_step_ms: estimated step time after it, or None where that cannot be estimated.
-        predicted_speedup: today's step time over that one, or None.
-        verified: what it gave when it was tried, or None.
-    """
-
-    action: str
-    summary: str
-    how: str | None
-    predicted_step_ms: float | None
-    predicted_speedup: float | None
-    verified: Verified | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """Whether a loop waits for its data, which stage makes it wait, and why.
 
@@ -161,7 +134,7 @@ class Diagnosis:
         ideal_step_ms: step time with input for free, or None.
         speedup_limit: step time over the ideal one, or None; where epochs' beginnings are the cause,
             that of all steps.
-        evidence: what speaks for all this, one sentence each.
+        evidence: what speaks for all this or weakens it.
         measured_by: what measured the waits, or None.
         counted_steps: steps that count: after the warm-up, each epoch's first left out.
         advice: what to do, best first.
@@ -180,7 +153,7 @@ class Diagnosis:
     cause: Cause
     ideal_step_ms: float | None
     speedup_limit: float | None
-    evidence: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
     measured_by: WaitSource | None
     counted_steps: int
     advice: tuple[Advice, ...]

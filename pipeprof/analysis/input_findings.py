@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from pipeprof.analysis.references import StageReference
 from pipeprof.recording.stage import Stage
 
 
@@ -40,6 +41,65 @@ class Tuned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AutotuneOff:
+    """AUTOTUNE is switched off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetBeyondCores:
+    """AUTOTUNE plans with more cores than the run may use.
+
+    Attributes:
+        planned: cores that it plans with.
+        cores: cores that the run may use.
+        by_container: whether a container's limit sets that number.
+        advised: the budget to set.
+    """
+
+    planned: int
+    cores: float
+    by_container: bool
+    advised: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullBuffers:
+    """The buffers of tf.data held much of the memory.
+
+    Attributes:
+        held_bytes: the most that lay in them.
+        memory_bytes: what the training may use.
+        largest: the stage that held most of it, or None.
+    """
+
+    held_bytes: int
+    memory_bytes: int
+    largest: StageReference | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedParallelism:
+    """The bottleneck makes fewer calls at once than it needs, by the user's own choice.
+
+    Attributes:
+        stage: the bottleneck.
+        fixed: how many calls it makes at once.
+        needed: how many it needs to keep up with the training.
+        free_cpu_ratio: the part of the CPU that is free, or None.
+        advised: how many to write, or None for AUTOTUNE.
+    """
+
+    stage: StageReference
+    fixed: int
+    needed: int
+    free_cpu_ratio: float | None
+    advised: int | None
+
+
+AutotuneWarning = AutotuneOff | BudgetBeyondCores | FullBuffers | FixedParallelism
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AutotuneFinding:
     """What tf.data's AUTOTUNE did for the main loop.
 
@@ -50,7 +110,7 @@ class AutotuneFinding:
         most_buffered_bytes: the most that lay in all buffers, or None.
         tuned: what it chose, stage by stage.
         epochs: passes of the loop, for each of which it may have begun anew.
-        warnings: settings that stand in the way, one sentence with figures each.
+        warnings: settings that stand in the way.
     """
 
     enabled: bool
@@ -59,7 +119,7 @@ class AutotuneFinding:
     most_buffered_bytes: int | None
     tuned: tuple[Tuned, ...]
     epochs: int
-    warnings: tuple[str, ...]
+    warnings: tuple[AutotuneWarning, ...]
 
 
 class StartCause(Enum):
@@ -97,7 +157,7 @@ class EpochStart:
     wait_ms: float
     usual_ms: float | None
     cause: StartCause | None
-    stage: Stage | None
+    stage: StageReference | None
     elements: int | None
     work_ms: float | None
 

@@ -1,9 +1,8 @@
 """Whether the profiler's windows confirm the waits that were measured otherwise."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from pipeprof.analysis.evidence_kinds import ContradictingWaits
 from pipeprof.analysis.verdict import Measurements
 from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.loop import UNKNOWN_NS, Loop, WaitSource
@@ -16,22 +15,7 @@ _SLACK_NS = 1_000_000
 _NO_PAIRS: IntArray = np.empty((0, 2), np.int64)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contradiction:
-    """Waits of the same steps that differ.
-
-    Attributes:
-        steps: how many they are.
-        measured_ms: their mean wait as it was measured.
-        traced_ms: the same as it was traced.
-    """
-
-    steps: int
-    measured_ms: float
-    traced_ms: float
-
-
-def contradicting_waits(measured: Measurements) -> Contradiction | None:
+def contradicting_waits(measured: Measurements) -> ContradictingWaits | None:
     """The traced waits of a loop and the measured ones, where they are too far apart."""
     loop = measured.loop
     if loop.waits_by is WaitSource.TRACE:
@@ -46,7 +30,12 @@ def contradicting_waits(measured: Measurements) -> Contradiction | None:
     slack_ns = max(_SLACK_NS, _SLACK_RATIO * max(measured_ns, traced_ns))
     if abs(measured_ns - traced_ns) <= slack_ns:
         return None
-    return Contradiction(steps=len(pairs), measured_ms=measured_ns / 1e6, traced_ms=traced_ns / 1e6)
+    return ContradictingWaits(
+        steps=len(pairs),
+        measured_ms=measured_ns / 1e6,
+        traced_ms=traced_ns / 1e6,
+        way_unmeasured=loop.waits_by is WaitSource.GENERATOR and traced_ns > measured_ns,
+    )
 
 
 def _pairs(window: TraceWindow, loop: Loop) -> IntArray:

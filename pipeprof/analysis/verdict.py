@@ -13,6 +13,9 @@ from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 
+# Fewer counted steps than this make no verdict.
+LEAST_STEPS = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurements:
@@ -89,6 +92,10 @@ class Verdict:
     def input_ms(self) -> float:
         """All input work of a step, however much of it ran at once."""
         return sum(cost.cost_ms for cost in self.measured.costs)
+
+    def share_of_input(self, cost: StageCost) -> float:
+        """The part of all input work that one stage's own work is."""
+        return min(cost.cost_ms / self.input_ms, 1.0) if self.input_ms else 0.0
 
     @property
     def cpu_ms(self) -> float:

@@ -8,23 +8,19 @@ from rich.padding import Padding
 from rich.text import Text
 
 from pipeprof.analysis.verdict_kinds import Bound
-from pipeprof.attach.attached_verdict import GlimpseFindings, ThreadFinding
-from pipeprof.report.numbers import count, percent
-from pipeprof.report.plain_text import clean
-from pipeprof.report.sentences import sentence
+from pipeprof.attach.attached_verdict import AttachedFindings, ThreadFinding
+from pipeprof.report.attached_text import attached_sentence
+from pipeprof.report.numbers import count, duration, percent
+from pipeprof.report.plain_text import MISSING, clean, sentence, shorten, shorten_location, shown
 from pipeprof.report.text_layout import (
     GAP,
     INDENT,
-    MISSING,
     Column,
     column_table,
     flow,
     indented,
     labelled,
     page,
-    shorten,
-    shorten_location,
-    shown,
 )
 from pipeprof.report.verdict_names import VERDICTS
 
@@ -41,13 +37,13 @@ _STYLES = {
 _HOW_SURE = ((0.75, "very likely"), (0.6, "likely"), (0.0, "perhaps"))
 
 
-def render_glimpse(
-    found: GlimpseFindings, *, width: int = 80, color: bool = False, ascii_only: bool = False
+def render_attached(
+    found: AttachedFindings, *, width: int = 80, color: bool = False, ascii_only: bool = False
 ) -> str:
-    """What is said of a training, without a line end after the last line.
+    """The report on a training, without a line end after the last line.
 
     Args:
-        found: what to say.
+        found: the verdict and what it rests on.
         width: columns of the screen; fewer than `LEAST_WIDTH` count as that many.
         color: whether to write ANSI colours.
         ascii_only: whether the screen shows nothing but ASCII.
@@ -58,33 +54,33 @@ def render_glimpse(
     sections = (
         indented(Text("\n".join(flow(_heading(found, width), width - INDENT)))),
         labelled(Text(f"{VERDICTS[found.bound]} ", _STYLES[found.bound]), [Text(_how_sure(found))]),
-        labelled(why, [Text(sentence(each)) for each in found.evidence]),
+        labelled(why, [Text(sentence(attached_sentence(each))) for each in found.evidence]),
         _lines(found, width),
         _threads(found, width),
-        labelled(following, [Text("To have it measured, stage by stage: pipeprof run SCRIPT")]),
+        labelled(following, [Text("To measure it stage by stage: pipeprof run SCRIPT")]),
     )
     return page(sections, width=width, color=color, ascii_only=ascii_only)
 
 
-def _heading(found: GlimpseFindings, width: int) -> tuple[str, ...]:
-    glimpse = found.glimpse
-    command = glimpse.processes[0].command if glimpse.processes else ""
+def _heading(found: AttachedFindings, width: int) -> tuple[str, ...]:
+    observation = found.observation
+    command = observation.processes[0].command if observation.processes else ""
     return (
-        shorten(f"process {glimpse.pid}: {clean(command)}", width - INDENT),
-        count(len(glimpse.processes), "process"),
-        count(len(glimpse.threads), "thread"),
-        f"watched for {glimpse.duration_ns / 1e9:.1f} s from outside",
+        shorten(f"process {observation.pid}: {clean(command)}", width - INDENT),
+        count(len(observation.processes), "process"),
+        count(len(observation.threads), "thread"),
+        f"observed for {duration(observation.duration_ns / 1e6)} from outside",
     )
 
 
-def _how_sure(found: GlimpseFindings) -> str:
+def _how_sure(found: AttachedFindings) -> str:
     if found.bound is Bound.UNKNOWN:
-        return "this cannot be told from outside"
+        return "no verdict is possible from outside"
     word = next(word for least, word in _HOW_SURE if found.confidence >= least)
-    return f"{word} (confidence {percent(found.confidence)}: seen from outside, not measured)"
+    return f"{word} (confidence {percent(found.confidence)}: observed from outside, not measured)"
 
 
-def _lines(found: GlimpseFindings, width: int) -> RenderableType | None:
+def _lines(found: AttachedFindings, width: int) -> RenderableType | None:
     lines = found.hot_lines
     if not lines:
         return None
@@ -104,7 +100,7 @@ def _lines(found: GlimpseFindings, width: int) -> RenderableType | None:
     return Padding(column_table(columns, width - left), (0, 0, 0, left))
 
 
-def _threads(found: GlimpseFindings, width: int) -> RenderableType:
+def _threads(found: AttachedFindings, width: int) -> RenderableType:
     rows = found.threads[:_MOST_ROWS]
     columns = (
         Column(header="Thread", cells=tuple(map(_name, rows)), least=12),
@@ -117,7 +113,7 @@ def _threads(found: GlimpseFindings, width: int) -> RenderableType:
             ),
             right=True,
         ),
-        Column(header="doing", cells=tuple(map(_doing, rows)), least=12),
+        Column(header="doing", cells=tuple(map(_activities, rows)), least=12),
     )
     return indented(column_table(columns, width - INDENT))
 
@@ -126,23 +122,25 @@ def _name(row: ThreadFinding) -> str:
     return f"{shown(row.name)} ({row.count})" if row.count > 1 else shown(row.name)
 
 
-def _doing(row: ThreadFinding) -> str:
-    said = ", ".join(f"{doing.value} {percent(share)}" for doing, share in row.doing[:3])
-    return said or MISSING
+def _activities(row: ThreadFinding) -> str:
+    return (
+        ", ".join(f"{activity.value} {percent(share)}" for activity, share in row.activities[:3])
+        or MISSING
+    )
 
 
-def glimpse_json(found: GlimpseFindings) -> str:
-    """The same as strict JSON, indented; ratios are 0 to 1."""
-    glimpse = found.glimpse
-    said: dict[str, Any] = {
+def attached_json(found: AttachedFindings) -> str:
+    """What was found of a training as strict JSON, indented; ratios are 0 to 1."""
+    observation = found.observation
+    report: dict[str, Any] = {
         "format": 1,
-        "pid": glimpse.pid,
-        "watched_s": round(glimpse.duration_ns / 1e9, 3),
-        "cores": glimpse.cores,
+        "pid": observation.pid,
+        "watched_s": round(observation.duration_ns / 1e9, 3),
+        "cores": observation.cores,
         "diagnosis": {
             "bound": found.bound.value,
             "confidence": round(found.confidence, 4),
-            "evidence": list(found.evidence),
+            "evidence": list(map(attached_sentence, found.evidence)),
         },
         "hot_lines": [
             {
@@ -161,7 +159,7 @@ def glimpse_json(found: GlimpseFindings) -> str:
                 "cpu_ratio": round(row.cpu_ratio, 4),
                 "queued_ratio": round(row.queued_ratio, 4),
                 "gil_ratio": None if row.gil_ratio is None else round(row.gil_ratio, 4),
-                "doing": {doing.value: round(share, 4) for doing, share in row.doing},
+                "doing": {activity.value: round(share, 4) for activity, share in row.activities},
             }
             for row in found.threads
         ],
@@ -169,9 +167,9 @@ def glimpse_json(found: GlimpseFindings) -> str:
             {
                 "pid": process.pid,
                 "command": process.command,
-                "cpu_ratio": round(process.cpu_ns / max(glimpse.duration_ns, 1), 4),
+                "cpu_ratio": round(process.cpu_ns / max(observation.duration_ns, 1), 4),
             }
-            for process in glimpse.processes
+            for process in observation.processes
         ],
     }
-    return json.dumps(said, indent=2, allow_nan=False)
+    return json.dumps(report, indent=2, allow_nan=False)

@@ -1,4 +1,4 @@
-"""A careful verdict on a training that was watched from outside, from samples of its stacks.
+"""A careful verdict on a training that was observed from outside, from samples of its stacks.
 
 Nothing was timed there, so it rests on one thought: of two that hand batches over, the one that never
 rests is the slower. Where even that cannot be seen, the verdict is unknown.
@@ -9,17 +9,29 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from pipeprof.analysis.bounds import COMPUTE_BELOW, bound_by_wait, wait_percent
+from pipeprof.analysis.attached_evidence import (
+    AttachedEvidence,
+    BatchAwaited,
+    CompiledFit,
+    GettingBatches,
+    InOwnCode,
+    InTrainingSteps,
+    MakerAtWork,
+    MakersBlocked,
+    MakersQueued,
+    NoCoreFree,
+    NoTraining,
+)
+from pipeprof.analysis.bounds import COMPUTE_BELOW, bound_by_wait
 from pipeprof.analysis.causes import BLOCKING_BELOW, CROWDED_FROM
-from pipeprof.analysis.evidence import percent
 from pipeprof.analysis.findings import HotLine
 from pipeprof.analysis.hot_lines import LEAST_SAMPLES
 from pipeprof.analysis.lane_use import SATURATED_FROM
 from pipeprof.analysis.verdict_kinds import Bound
-from pipeprof.attach.observation import Glimpse, ThreadSeen
+from pipeprof.attach.observation import Observation, ObservedThread
 from pipeprof.attach.thread_activity import (
-    Doing,
-    doing_of,
+    Activity,
+    activity_of,
     feeds_tensorflow,
     innermost_users,
     is_of_sequence,
@@ -34,7 +46,7 @@ NO_PAUSE_FROM, RESTS_BELOW = 0.9, 0.6
 
 # Under this share of its time in a training step or in getting a batch, a thread does not train.
 _TRAINS_FROM = 0.3
-_FEW_MOMENTS = 100
+_FEW_SAMPLES = 100
 _MOST_LINES = 5
 _LEAST_SHARE = 0.02
 
@@ -50,7 +62,7 @@ class ThreadFinding:
         cpu_ratio: CPU time over wall time, all of them together.
         queued_ratio: the time in which they stood ready without a CPU, over wall time.
         gil_ratio: the part of the time in which they held the GIL, or None without Python.
-        doing: what they did, as parts of the time, the largest first; empty without Python.
+        activities: what they did, as parts of the time, the largest first; empty without Python.
     """
 
     name: str
@@ -59,89 +71,95 @@ class ThreadFinding:
     cpu_ratio: float
     queued_ratio: float
     gil_ratio: float | None
-    doing: tuple[tuple[Doing, float], ...]
+    activities: tuple[tuple[Activity, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GlimpseFindings:
-    """What is said of a training that was watched from outside.
+class AttachedFindings:
+    """What is said of a training that was observed from outside.
 
     Attributes:
-        glimpse: what was seen.
+        observation: what was seen.
         bound: what its speed seems to hang on.
         confidence: 0 to 1.
-        evidence: what speaks for it, one sentence each.
+        evidence: what speaks for it.
         threads: threads and worker processes, what matters most first.
         hot_lines: lines of the user's code that make batches, as parts of that work.
     """
 
-    glimpse: Glimpse
+    observation: Observation
     bound: Bound
     confidence: float
-    evidence: tuple[str, ...]
+    evidence: tuple[AttachedEvidence, ...]
     threads: tuple[ThreadFinding, ...]
     hot_lines: tuple[HotLine, ...]
 
 
-def judge_glimpse(glimpse: Glimpse) -> GlimpseFindings:
-    """Says of a training that was watched whether it seems to wait for its data."""
-    watched = _Watched(glimpse)
-    bound, confidence, sentence = _verdict(watched)
-    certain = 1.0 if watched.moments >= _FEW_MOMENTS else 0.5
-    return GlimpseFindings(
-        glimpse=glimpse,
+def find_attached_verdict(observation: Observation) -> AttachedFindings:
+    """Whether a training that was observed seems to wait for its data, and what speaks for that."""
+    observed = _Observed(observation)
+    bound, confidence, evidence = _verdict(observed)
+    certain = 1.0 if observed.samples_each >= _FEW_SAMPLES else 0.5
+    return AttachedFindings(
+        observation=observation,
         bound=bound,
         confidence=confidence * certain,
-        evidence=(sentence, *_more_evidence(watched, bound)),
-        threads=tuple(_thread_findings(watched)),
-        hot_lines=_hot_lines(watched),
+        evidence=(evidence, *_more_evidence(observed, bound)),
+        threads=tuple(_thread_findings(observed)),
+        hot_lines=_hot_lines(observed),
     )
 
 
-class _Watched:
-    """A glimpse with each stack told what it was doing.
+class _Observed:
+    """An observation in which it is known what each thread was doing.
 
     Attributes:
-        glimpse: what was seen.
-        told: each stack with what was being done.
-        moments: how often the process was looked at.
+        observation: what was seen.
+        activities: each stack with what its thread was doing.
+        samples_each: how often the stack of each thread was sampled.
         trainer: the thread that trains.
         feeders: threads of TensorFlow from which tf.data calls Python code.
         workers: process and thread of each worker.
     """
 
-    def __init__(self, glimpse: Glimpse) -> None:
-        self.glimpse = glimpse
-        self.told = [(stack, doing_of(stack)) for stack in glimpse.stacks]
+    def __init__(self, observation: Observation) -> None:
+        self.observation = observation
+        self.activities = [(stack, activity_of(stack)) for stack in observation.stacks]
         by_thread: dict[int, int] = defaultdict(int)
-        for stack in glimpse.stacks:
-            by_thread[stack.tid] += stack.samples * (stack.pid == glimpse.pid)
-        self.moments = max(by_thread.values(), default=0)
+        for stack in observation.stacks:
+            by_thread[stack.tid] += stack.samples * (stack.pid == observation.pid)
+        self.samples_each = max(by_thread.values(), default=0)
         self.trainer = self._find_trainer()
         self.feeders = {
             stack.tid
-            for stack in glimpse.stacks
-            if stack.pid == glimpse.pid and stack.tid != self.trainer and feeds_tensorflow(stack)
+            for stack in observation.stacks
+            if stack.pid == observation.pid
+            and stack.tid != self.trainer
+            and feeds_tensorflow(stack)
         }
         self.workers = self._find_workers()
 
-    def shares(self, chosen: Callable[[SampledStack], bool]) -> dict[Doing, float]:
+    def shares(self, chosen: Callable[[SampledStack], bool]) -> dict[Activity, float]:
         """What the chosen stacks of a process did, as parts of the time."""
-        found: dict[Doing, float] = defaultdict(float)
-        for stack, doing in self.told:
+        found: dict[Activity, float] = defaultdict(float)
+        for stack, activity in self.activities:
             if chosen(stack):
-                found[doing] += stack.samples / max(self.moments, 1)
+                found[activity] += stack.samples / max(self.samples_each, 1)
         return found
 
     @property
-    def training(self) -> dict[Doing, float]:
+    def training(self) -> dict[Activity, float]:
         """What the thread that trains did."""
-        return self.shares(lambda each: (each.pid, each.tid) == (self.glimpse.pid, self.trainer))
+        return self.shares(
+            lambda each: (each.pid, each.tid) == (self.observation.pid, self.trainer)
+        )
 
     @property
-    def feeding(self) -> dict[Doing, float]:
+    def feeding(self) -> dict[Activity, float]:
         """What the threads did that tf.data calls Python code from."""
-        return self.shares(lambda each: each.pid == self.glimpse.pid and each.tid in self.feeders)
+        return self.shares(
+            lambda each: each.pid == self.observation.pid and each.tid in self.feeders
+        )
 
     def _find_workers(self) -> set[tuple[int, int]]:
         """Threads that make batches; one of the training itself must have been seen at it repeatedly.
@@ -149,117 +167,99 @@ class _Watched:
         A stack that changes while it is read may mix what was called before with what is called now.
         """
         samples: dict[tuple[int, int], int] = defaultdict(int)
-        for stack, doing in self.told:
-            if doing is Doing.LOADING and stack.tid not in self.feeders:
+        for stack, activity in self.activities:
+            if activity is Activity.LOADING and stack.tid not in self.feeders:
                 samples[stack.pid, stack.tid] += stack.samples
-        samples.pop((self.glimpse.pid, self.trainer), None)
-        least = _LEAST_SHARE * self.moments
-        return {key for key, seen in samples.items() if key[0] != self.glimpse.pid or seen >= least}
+        samples.pop((self.observation.pid, self.trainer), None)
+        least = _LEAST_SHARE * self.samples_each
+        return {
+            key for key, seen in samples.items() if key[0] != self.observation.pid or seen >= least
+        }
 
     def _find_trainer(self) -> int:
         samples: dict[int, int] = defaultdict(int)
-        for stack, doing in self.told:
-            if stack.pid == self.glimpse.pid and doing in (Doing.FITTING, Doing.COMPUTING):
+        for stack, activity in self.activities:
+            if stack.pid == self.observation.pid and activity in (
+                Activity.FITTING,
+                Activity.COMPUTING,
+            ):
                 samples[stack.tid] += stack.samples
-        least = _TRAINS_FROM * self.moments
-        best = max(samples, key=lambda tid: (samples[tid], -tid), default=self.glimpse.pid)
-        return best if samples[best] >= least else self.glimpse.pid
+        least = _TRAINS_FROM * self.samples_each
+        best = max(samples, key=lambda tid: (samples[tid], -tid), default=self.observation.pid)
+        return best if samples[best] >= least else self.observation.pid
 
 
-def _verdict(watched: _Watched) -> tuple[Bound, float, str]:
-    training, feeding = watched.training, watched.feeding
-    if training[Doing.FITTING] >= _TRAINS_FROM:
-        asked = feeding[Doing.LOADING] + feeding[Doing.FETCHING]
-        if any(is_of_sequence(stack) and stack.tid in watched.feeders for stack, _ in watched.told):
-            # Keras takes these batches one by one, without a buffer between them and the training.
-            return (
-                bound_by_wait(asked),
-                0.8,
-                f"A batch was being waited for {wait_percent(asked)} of the time.",
-            )
-        if watched.feeders:
-            return _by_rest(asked)
-        return (
-            Bound.UNKNOWN,
-            0.0,
-            "Keras waits and computes in one compiled function, and no Python code makes the batches: "
-            "from outside the two cannot be told apart.",
-        )
-    getting = sum(share for doing, share in training.items() if doing.is_input)
-    own, computing = training[Doing.OWN], training[Doing.COMPUTING]
+def _verdict(observed: _Observed) -> tuple[Bound, float, AttachedEvidence]:
+    training, feeding = observed.training, observed.feeding
+    if training[Activity.FITTING] >= _TRAINS_FROM:
+        return _verdict_of_fit(observed, feeding[Activity.LOADING] + feeding[Activity.FETCHING])
+    getting = sum(share for activity, share in training.items() if activity.is_input)
+    own, computing = training[Activity.OWN], training[Activity.COMPUTING]
     if computing + getting < COMPUTE_BELOW:
-        return Bound.UNKNOWN, 0.0, "No thread was seen training: it may be starting, or at its end."
+        return Bound.UNKNOWN, 0.0, NoTraining()
     # What the script does between steps may be the making of batches, or anything else.
     bound, confidence = bound_by_wait(own + getting), 0.6 if own > getting else 0.8
     if bound is Bound.COMPUTE:
-        sentence = (
-            f"The thread that trains spent {percent(computing)} of the time in training steps."
-        )
-    elif own > getting:
-        sentence = (
-            f"The thread that trains spent {percent(own)} of the time in the script's own code, outside "
-            "any training step; if that makes the batches, training waits for it."
-        )
-    else:
-        sentence = (
-            f"The thread that trains spent {wait_percent(getting)} of the time getting batches."
-        )
-    return bound, confidence, sentence
+        return bound, confidence, InTrainingSteps(ratio=computing)
+    if own > getting:
+        return bound, confidence, InOwnCode(ratio=own)
+    return bound, confidence, GettingBatches(ratio=getting)
 
 
-def _by_rest(busy: float) -> tuple[Bound, float, str]:
-    worked = f"The Python code that makes the batches worked {percent(min(busy, 1.0))} of the time"
-    if busy >= NO_PAUSE_FROM:
-        return Bound.INPUT, 0.7, f"{worked}, without a pause: no batch lay ready."
-    if busy < RESTS_BELOW:
-        return Bound.COMPUTE, 0.7, f"{worked} and rested otherwise: batches lay ready."
-    return Bound.BALANCED, 0.5, f"{worked}: it keeps up, but only just."
+def _verdict_of_fit(observed: _Observed, asked: float) -> tuple[Bound, float, AttachedEvidence]:
+    """The verdict on Keras' compiled ``fit``; ``asked`` is how much of the time batches were made."""
+    feeders = observed.feeders
+    if any(is_of_sequence(stack) and stack.tid in feeders for stack, _ in observed.activities):
+        # Keras takes these batches one by one, without a buffer between them and the training.
+        return bound_by_wait(asked), 0.8, BatchAwaited(ratio=asked)
+    if not feeders:
+        return Bound.UNKNOWN, 0.0, CompiledFit()
+    bound, confidence = Bound.BALANCED, 0.5
+    if asked >= NO_PAUSE_FROM:
+        bound, confidence = Bound.INPUT, 0.7
+    elif asked < RESTS_BELOW:
+        bound, confidence = Bound.COMPUTE, 0.7
+    return bound, confidence, MakerAtWork(busy_ratio=asked, bound=bound)
 
 
-def _more_evidence(watched: _Watched, bound: Bound) -> Iterable[str]:
-    glimpse = watched.glimpse
+def _more_evidence(observed: _Observed, bound: Bound) -> Iterable[AttachedEvidence]:
+    observation = observed.observation
     if bound is not Bound.COMPUTE:
-        yield from _why_slow(watched)
-    used = sum(process.cpu_ns for process in glimpse.processes) / max(glimpse.duration_ns, 1)
-    if used >= SATURATED_FROM * glimpse.cores:
-        yield "No core was left: more workers would not help."
+        yield from _why_slow(observed)
+    spent_ns = sum(process.cpu_ns for process in observation.processes)
+    if spent_ns / max(observation.duration_ns, 1) >= SATURATED_FROM * observation.cores:
+        yield NoCoreFree()
 
 
-def _why_slow(watched: _Watched) -> Iterable[str]:
+def _why_slow(observed: _Observed) -> Iterable[AttachedEvidence]:
     """What keeps those that make batches off the CPU."""
     makers = [
         row
-        for row in _thread_findings(watched)
+        for row in _thread_findings(observed)
         if row.role in (Role.INPUT, Role.WORKER)
-        and dict(row.doing).get(Doing.LOADING, 0.0) >= RESTS_BELOW
+        and dict(row.activities).get(Activity.LOADING, 0.0) >= RESTS_BELOW
     ]
     for row in makers[:1]:
         at_once = row.count if row.role is Role.WORKER else 1
         on_cpu, queued = row.cpu_ratio / at_once, row.queued_ratio / at_once
         if queued >= CROWDED_FROM:
-            yield (
-                f"What makes the batches stood {percent(queued)} of the time in the queue for a CPU, "
-                "all of which were taken."
-            )
-        elif on_cpu + queued < BLOCKING_BELOW * dict(row.doing)[Doing.LOADING]:
-            yield (
-                f"What makes the batches used the CPU only {percent(on_cpu)} of the time: it rather "
-                "waits for files, network, sleep, or its turn."
-            )
+            yield MakersQueued(ratio=queued)
+        elif on_cpu + queued < BLOCKING_BELOW * dict(row.activities)[Activity.LOADING]:
+            yield MakersBlocked(cpu_ratio=on_cpu)
 
 
 # Threads
 
 
-def _thread_findings(watched: _Watched) -> Iterable[ThreadFinding]:
-    names = {stack.tid: stack.thread for stack in watched.glimpse.stacks}
-    groups: dict[_Group, list[ThreadSeen]] = defaultdict(list)
-    for thread in watched.glimpse.threads:
-        groups[_group_of(thread, watched)].append(thread)
+def _thread_findings(observed: _Observed) -> Iterable[ThreadFinding]:
+    names = {stack.tid: stack.thread for stack in observed.observation.stacks}
+    groups: dict[_Group, list[ObservedThread]] = defaultdict(list)
+    for thread in observed.observation.threads:
+        groups[_group_of(thread, observed)].append(thread)
     for group in _Group:
         if threads := groups[group]:
-            name = names.get(watched.trainer) if group is _Group.TRAINER else None
-            yield _thread_finding(watched, group, name or group.value[0], threads)
+            name = names.get(observed.trainer) if group is _Group.TRAINER else None
+            yield _thread_finding(observed, group, name or group.value[0], threads)
 
 
 class _Group(Enum):
@@ -273,40 +273,42 @@ class _Group(Enum):
     OTHER_PROCESS = ("other processes", Role.OTHER)
 
 
-def _group_of(thread: ThreadSeen, watched: _Watched) -> _Group:
-    if thread.pid != watched.glimpse.pid:
-        works = any(pid == thread.pid for pid, _ in watched.workers)
+def _group_of(thread: ObservedThread, observed: _Observed) -> _Group:
+    if thread.pid != observed.observation.pid:
+        works = any(pid == thread.pid for pid, _ in observed.workers)
         return _Group.WORKER_PROCESS if works else _Group.OTHER_PROCESS
-    if thread.tid == watched.trainer:
+    if thread.tid == observed.trainer:
         return _Group.TRAINER
-    if thread.tid in watched.feeders:
+    if thread.tid in observed.feeders:
         return _Group.FEEDER
-    works = (thread.pid, thread.tid) in watched.workers
+    works = (thread.pid, thread.tid) in observed.workers
     return _Group.WORKER_THREAD if works else _Group.REST
 
 
 def _thread_finding(
-    watched: _Watched, group: _Group, name: str, threads: list[ThreadSeen]
+    observed: _Observed, group: _Group, name: str, threads: list[ObservedThread]
 ) -> ThreadFinding:
     role = group.value[1]
-    glimpse, keys = watched.glimpse, {(thread.pid, thread.tid) for thread in threads}
+    observation, keys = observed.observation, {(thread.pid, thread.tid) for thread in threads}
     # In a worker process one thread works; the others only pass its batches on.
-    doers = keys & watched.workers if role is Role.WORKER else keys
+    doers = keys & observed.workers if role is Role.WORKER else keys
     at_once = sum(t.lived_ratio for t in threads if (t.pid, t.tid) in doers)
     most = max(at_once, 1.0) if role is Role.WORKER else 1.0
-    doing = watched.shares(lambda each: (each.pid, each.tid) in doers)
-    held = sum(each.samples for each in glimpse.holders if (each.pid, each.tid) in keys)
+    activities = observed.shares(lambda each: (each.pid, each.tid) in doers)
+    held = sum(each.samples for each in observation.holders if (each.pid, each.tid) in keys)
     processes = most if group is _Group.WORKER_PROCESS else 1.0
     return ThreadFinding(
         name=name,
         role=role,
         count=max(round(at_once), 1) if role is Role.WORKER else len(threads),
-        cpu_ratio=sum(thread.cpu_ns for thread in threads) / max(glimpse.duration_ns, 1),
-        queued_ratio=sum(thread.queued_ns for thread in threads) / max(glimpse.duration_ns, 1),
-        gil_ratio=min(held / watched.moments / processes, 1.0) if watched.moments else None,
-        doing=tuple(
+        cpu_ratio=sum(thread.cpu_ns for thread in threads) / max(observation.duration_ns, 1),
+        queued_ratio=sum(thread.queued_ns for thread in threads) / max(observation.duration_ns, 1),
+        gil_ratio=min(held / observed.samples_each / processes, 1.0)
+        if observed.samples_each
+        else None,
+        activities=tuple(
             (kind, min(share / most, 1.0))
-            for kind, share in sorted(doing.items(), key=lambda each: -each[1])
+            for kind, share in sorted(activities.items(), key=lambda each: -each[1])
             if share / most >= _LEAST_SHARE and role is not Role.OTHER
         ),
     )
@@ -315,12 +317,14 @@ def _thread_finding(
 # Lines
 
 
-def _hot_lines(watched: _Watched) -> tuple[HotLine, ...]:
+def _hot_lines(observed: _Observed) -> tuple[HotLine, ...]:
     """The innermost lines of the user's code where batches are made."""
-    trainer = watched.glimpse.pid, watched.trainer
+    trainer = observed.observation.pid, observed.trainer
     counts: dict[Frame, int] = defaultdict(int)
-    for stack, doing in watched.told:
-        makes = doing is Doing.LOADING or (doing is Doing.OWN and (stack.pid, stack.tid) == trainer)
+    for stack, activity in observed.activities:
+        makes = activity is Activity.LOADING or (
+            activity is Activity.OWN and (stack.pid, stack.tid) == trainer
+        )
         line = innermost_users(stack)
         if makes and line is not None:
             counts[line] += stack.samples
@@ -332,7 +336,7 @@ def _hot_lines(watched: _Watched) -> tuple[HotLine, ...]:
         HotLine(
             location=Location(frame.file, frame.line),
             function=frame.function,
-            text=watched.glimpse.texts.get((frame.file, frame.line), ""),
+            text=observed.observation.texts.get((frame.file, frame.line), ""),
             share=samples / total,
             samples=samples,
         )

@@ -7,7 +7,7 @@ from pipeprof.recording.python_stacks import SampledStack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessSeen:
+class ObservedProcess:
     """A process.
 
     Attributes:
@@ -22,7 +22,7 @@ class ProcessSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ThreadSeen:
+class ObservedThread:
     """A thread.
 
     Attributes:
@@ -43,7 +43,7 @@ class ThreadSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Glimpse:
+class Observation:
     """A process and its children, watched for a while.
 
     Attributes:
@@ -60,8 +60,8 @@ class Glimpse:
     pid: int
     cores: int
     duration_ns: int
-    processes: tuple[ProcessSeen, ...]
-    threads: tuple[ThreadSeen, ...]
+    processes: tuple[ObservedProcess, ...]
+    threads: tuple[ObservedThread, ...]
     stacks: tuple[SampledStack, ...]
     holders: tuple[SampledStack, ...]
     texts: Mapping[tuple[str, int], str] = field(default_factory=dict)

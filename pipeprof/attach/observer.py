@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeprof.attach.observation import Glimpse, ProcessSeen, ThreadSeen
+from pipeprof.attach.observation import Observation, ObservedProcess, ObservedThread
 from pipeprof.capture.probes.python.source_lines import line_text
 from pipeprof.capture.probes.stacks.py_spy import Recording, dump
 from pipeprof.capture.probes.system.processes import NOTHING, Spent, children_of
@@ -24,7 +24,7 @@ _LOOK_S = 0.2
 _NS = 1_000_000_000
 
 
-def take_glimpse(pid: int, seconds: int) -> Glimpse:
+def observe(pid: int, seconds: int) -> Observation:
     """Watches a process and its children for some seconds.
 
     Args:
@@ -52,12 +52,12 @@ def take_glimpse(pid: int, seconds: int) -> Glimpse:
         every.close()
         holding.close()
     threads = tree.threads()
-    return Glimpse(
+    return Observation(
         pid=pid,
         cores=core_count(),
         duration_ns=lasted_ns,
         processes=tuple(
-            ProcessSeen(
+            ObservedProcess(
                 pid=each,
                 command=command,
                 cpu_ns=sum(thread.cpu_ns for thread in threads if thread.pid == each),
@@ -103,10 +103,10 @@ class _Tree:
                 if pid not in self.commands:
                     self.commands[pid] = _command(pid)
 
-    def threads(self) -> tuple[ThreadSeen, ...]:
+    def threads(self) -> tuple[ObservedThread, ...]:
         """All threads that were met."""
         return tuple(
-            ThreadSeen(
+            ObservedThread(
                 pid=key[0],
                 tid=key[1],
                 name=name,

@@ -1,12 +1,12 @@
-"""What a thread of a training was doing, told from its Python stack alone."""
+"""What a thread of a training was doing, by its Python stack alone."""
 
 from enum import Enum
 
 from pipeprof.recording.python_stacks import Frame, SampledStack
 
 
-class Doing(Enum):
-    """What a thread was doing in a sample."""
+class Activity(Enum):
+    """What a thread was activity in a sample."""
 
     FITTING = "inside fit"
     COMPUTING = "computing"
@@ -19,50 +19,50 @@ class Doing(Enum):
     @property
     def is_input(self) -> bool:
         """Whether it is a part of getting a batch."""
-        return self in (Doing.WAITING, Doing.LOADING, Doing.FETCHING)
+        return self in (Activity.WAITING, Activity.LOADING, Activity.FETCHING)
 
 
-# A part of a file's path, the functions in it (any, where there are none), and what they tell. The
+# A part of a file's path, the functions in it (any, where there are none), and what they show. The
 # innermost frame that is named here decides; for that frame the first line that fits.
-_MARKS: tuple[tuple[str, tuple[str, ...], Doing], ...] = (
-    ("data_adapters/py_dataset_adapter.py", ("get",), Doing.FETCHING),
-    ("utils/data_utils.py", ("get",), Doing.FETCHING),
-    ("utils/data_utils.py", ("get_index",), Doing.LOADING),
-    ("/data_adapters/", ("_run", "run"), Doing.OTHER),
-    ("/data_adapters/", (), Doing.LOADING),
-    ("ops/from_generator_op.py", (), Doing.LOADING),
-    ("ops/script_ops.py", (), Doing.LOADING),
-    ("torch/utils/data/_utils/worker.py", (), Doing.LOADING),
-    ("torch/utils/data/dataloader.py", ("__next__",), Doing.WAITING),
-    ("ops/iterator_ops.py", ("__next__", "_next_internal", "get_next"), Doing.WAITING),
-    ("trainers/epoch_iterator.py", (), Doing.WAITING),
-    ("trainer.py", ("train_on_batch", "test_on_batch", "predict_on_batch"), Doing.COMPUTING),
-    ("engine/training.py", ("train_on_batch", "test_on_batch"), Doing.COMPUTING),
-    ("backend/tensorflow/trainer.py", ("fit", "evaluate", "predict"), Doing.FITTING),
-    ("engine/training.py", ("fit", "evaluate", "predict"), Doing.FITTING),
-    ("trainer.py", ("fit", "evaluate", "predict"), Doing.COMPUTING),
-    ("polymorphic_function/", ("__call__",), Doing.COMPUTING),
-    ("torch/nn/modules/module.py", (), Doing.COMPUTING),
-    ("torch/autograd/", (), Doing.COMPUTING),
-    ("torch/optim/", (), Doing.COMPUTING),
-    ("jax/_src/", (), Doing.COMPUTING),
+_MARKS: tuple[tuple[str, tuple[str, ...], Activity], ...] = (
+    ("data_adapters/py_dataset_adapter.py", ("get",), Activity.FETCHING),
+    ("utils/data_utils.py", ("get",), Activity.FETCHING),
+    ("utils/data_utils.py", ("get_index",), Activity.LOADING),
+    ("/data_adapters/", ("_run", "run"), Activity.OTHER),
+    ("/data_adapters/", (), Activity.LOADING),
+    ("ops/from_generator_op.py", (), Activity.LOADING),
+    ("ops/script_ops.py", (), Activity.LOADING),
+    ("torch/utils/data/_utils/worker.py", (), Activity.LOADING),
+    ("torch/utils/data/dataloader.py", ("__next__",), Activity.WAITING),
+    ("ops/iterator_ops.py", ("__next__", "_next_internal", "get_next"), Activity.WAITING),
+    ("trainers/epoch_iterator.py", (), Activity.WAITING),
+    ("trainer.py", ("train_on_batch", "test_on_batch", "predict_on_batch"), Activity.COMPUTING),
+    ("engine/training.py", ("train_on_batch", "test_on_batch"), Activity.COMPUTING),
+    ("backend/tensorflow/trainer.py", ("fit", "evaluate", "predict"), Activity.FITTING),
+    ("engine/training.py", ("fit", "evaluate", "predict"), Activity.FITTING),
+    ("trainer.py", ("fit", "evaluate", "predict"), Activity.COMPUTING),
+    ("polymorphic_function/", ("__call__",), Activity.COMPUTING),
+    ("torch/nn/modules/module.py", (), Activity.COMPUTING),
+    ("torch/autograd/", (), Activity.COMPUTING),
+    ("torch/optim/", (), Activity.COMPUTING),
+    ("jax/_src/", (), Activity.COMPUTING),
 )
 
 _FEEDERS = ("ops/script_ops.py", "ops/from_generator_op.py")
 _SEQUENCES = ("data_adapters/py_dataset_adapter.py", "utils/data_utils.py")
 
 
-def doing_of(stack: SampledStack) -> Doing:
+def activity_of(stack: SampledStack) -> Activity:
     """What was being done.
 
-    Inside the ``fit`` of Keras on TensorFlow waiting and computing cannot be told apart: both happen
-    in one compiled function (`Doing.FITTING`).
+    Inside the ``fit`` of Keras on TensorFlow waiting and computing look the same: both happen
+    in one compiled function (`Activity.FITTING`).
     """
     found = [mark for frame in stack.frames if (mark := _mark(frame)) is not None]
     if not found:
-        return Doing.OWN if any(frame.is_users for frame in stack.frames) else Doing.OTHER
-    if found[0] is Doing.COMPUTING and Doing.FITTING in found:
-        return Doing.FITTING
+        return Activity.OWN if any(frame.is_users for frame in stack.frames) else Activity.OTHER
+    if found[0] is Activity.COMPUTING and Activity.FITTING in found:
+        return Activity.FITTING
     return found[0]
 
 
@@ -86,11 +86,11 @@ def is_of_sequence(stack: SampledStack) -> bool:
     return any(part in frame.file for frame in stack.frames for part in _SEQUENCES)
 
 
-def _mark(frame: Frame) -> Doing | None:
+def _mark(frame: Frame) -> Activity | None:
     if frame.is_users:
         return None
     name = frame.function.rpartition(".")[2]
-    for part, functions, doing in _MARKS:
+    for part, functions, activity in _MARKS:
         if part in frame.file and (not functions or name in functions):
-            return doing
+            return activity
     return None

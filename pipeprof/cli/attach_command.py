@@ -15,13 +15,13 @@ def attach(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Look at a training that is already running, unprepared, without halting it."""
-    from pipeprof.attach.attached_report import glimpse_json, render_glimpse
-    from pipeprof.attach.attached_verdict import judge_glimpse
-    from pipeprof.attach.observer import take_glimpse
+    from pipeprof.attach.attached_report import attached_json, render_attached
+    from pipeprof.attach.attached_verdict import find_attached_verdict
+    from pipeprof.attach.observer import observe
     from pipeprof.cli.screen import Screen
 
-    found = judge_glimpse(take_glimpse(pid, duration))
+    found = find_attached_verdict(observe(pid, duration))
     if as_json:
-        typer.echo(glimpse_json(found))
+        typer.echo(attached_json(found))
     else:
-        typer.echo(render_glimpse(found, **asdict(Screen.of(sys.stdout))))
+        typer.echo(render_attached(found, **asdict(Screen.of(sys.stdout))))

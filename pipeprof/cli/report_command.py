@@ -52,7 +52,7 @@ def report(
 
 def _summary(folder: Path) -> str:
     from pipeprof.recorded_run import load
-    from pipeprof.report.sentences import summary
+    from pipeprof.report.run_text import summary
 
     try:
         return summary(load(folder).findings)

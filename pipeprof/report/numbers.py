@@ -3,6 +3,10 @@
 The only place that chooses digits and units; every sentence, table and picture uses it.
 """
 
+import math
+
+from pipeprof.analysis.bounds import bound_by_wait
+
 
 def duration(ms: float) -> str:
     """Milliseconds in a fitting unit and as many digits as matter: ``29.8 ms``, ``1.2 s``."""
@@ -32,6 +36,22 @@ def percent(ratio: float) -> str:
     return f"{share:.1f} %" if 0 < share < 9.95 else f"{share:.0f} %"
 
 
+def wait_percent(ratio: float) -> str:
+    """A wait ratio as people write it: with more digits where fewer would put it on a border.
+
+    19.6 % is not input-bound, and neither would a reader believe it of '20 %'.
+    """
+    share = 100 * ratio
+    if 0 < share < 0.05:
+        return "<0.1 %"
+    least = 1 if 0 < share < 9.95 else 0
+    for digits in range(least, 3):
+        written = round(share, digits)
+        if bound_by_wait(written / 100) is bound_by_wait(ratio):
+            return f"{written:.{digits}f} %"
+    return f"{math.floor(100 * share) / 100:.2f} %"
+
+
 def rate(per_s: float) -> str:
     """A number per second in as many digits as matter."""
     return f"{per_s:,.0f}" if per_s >= 99.5 else f"{per_s:.1f}"
@@ -56,3 +76,18 @@ def count(number: int, noun: str) -> str:
     """A number and its noun: ``1 step``, ``312 steps``."""
     ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
     return f"{number:,} {noun}{ending}"
+
+
+def amount(number: float, noun: str) -> str:
+    """A number that need not be whole, and its noun: ``1.5 cores``."""
+    return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
+
+
+def level(mean: float) -> str:
+    """A mean of small counts, as of elements in a buffer: ``1.4``."""
+    return f"{mean:.1f}"
+
+
+def few_digits(number: float) -> str:
+    """A number in three digits at most, without zeros at its end: ``2``, ``1.75``."""
+    return f"{number:.3g}"

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-from pipeprof.analysis.bounds import wait_percent
 from pipeprof.analysis.findings import LoopFinding
-from pipeprof.report.numbers import duration, rate
-from pipeprof.report.sentences import overlap
+from pipeprof.report.input_text import overlap
+from pipeprof.report.numbers import duration, rate, wait_percent
 from pipeprof.report.stage_labels import input_place
 
 

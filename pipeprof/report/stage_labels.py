@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pipeprof.analysis.findings import Bottleneck, StageFinding
 from pipeprof.analysis.input_findings import InputFinding
+from pipeprof.analysis.references import StageReference
 from pipeprof.recording.stage import Stage
 from pipeprof.report.numbers import count
 
@@ -14,6 +15,11 @@ _MINOR_MS = 0.01
 _ADDED = "added by "
 
 _VERSION = re.compile(r"V\d+$")
+
+
+def label_of(stage: StageReference) -> str:
+    """``decode (train.py:41)``: a stage's name with its line, where it has one."""
+    return f"{stage.name} ({stage.location.short})" if stage.location else stage.name
 
 
 def ran_on(lanes: tuple[str, ...]) -> str | None:

@@ -9,18 +9,9 @@ from rich.text import Text
 from pipeprof.analysis.findings import Bottleneck, StageFinding
 from pipeprof.recording.stage import Stage
 from pipeprof.report.numbers import count, duration, percent
+from pipeprof.report.plain_text import MISSING, shorten_location, shown
 from pipeprof.report.stage_labels import added_by, as_it_runs, ran_on, where, worth_a_row
-from pipeprof.report.text_layout import (
-    INDENT,
-    MISSING,
-    Column,
-    cells,
-    column_table,
-    flow,
-    indented,
-    shorten_location,
-    shown,
-)
+from pipeprof.report.text_layout import INDENT, Column, cells, column_table, flow, indented
 
 MOST_STAGES = 12
 

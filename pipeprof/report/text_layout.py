@@ -14,37 +14,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipeprof.report.plain_text import clean
+from pipeprof.report.plain_text import MISSING, shorten, shown
 
 INDENT = 2
 GAP = 2
 BETWEEN = " · "
-MISSING = "\N{EN DASH}"
 
 _ASCII = {"…": "~", "·": "|", MISSING: "-"}
-_NAME_WIDTH = 60
-
-
-def shorten(text: str, width: int) -> str:
-    """The text, or its beginning and an ellipsis where it takes more than ``width`` cells."""
-    if cell_len(text) <= width:
-        return text
-    kept = text[: max(width - 1, 0)]
-    while kept and cell_len(kept) > width - 1:
-        kept = kept[:-1]
-    return f"{kept}…"
-
-
-def shorten_location(text: str, width: int) -> str:
-    """The same for ``file:line``, where the line's number is kept."""
-    file, colon, line = text.rpartition(":")
-    room = width - cell_len(line) - 1
-    return f"{shorten(file, room)}:{line}" if colon and room > 2 else shorten(text, width)
-
-
-def shown(text: str) -> str:
-    """A name from the run, fit for a screen and not endless."""
-    return shorten(clean(text), _NAME_WIDTH) or MISSING
 
 
 def cells(texts: Iterable[str | None]) -> tuple[str, ...]:

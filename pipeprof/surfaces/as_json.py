@@ -8,8 +8,8 @@ import math
 from dataclasses import astuple
 from typing import Any
 
+from pipeprof.analysis.advice_kinds import Advice
 from pipeprof.analysis.findings import (
-    Advice,
     Bottleneck,
     DeliveryFinding,
     Diagnosis,
@@ -30,6 +30,10 @@ from pipeprof.analysis.machine_findings import (
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.run_info import RunInfo
+from pipeprof.report.advice_code import remedy_code
+from pipeprof.report.advice_text import remedy_sentence
+from pipeprof.report.autotune_text import autotune_warning
+from pipeprof.report.evidence_text import evidence_sentence
 from pipeprof.report.run_facts import caveats, started
 
 FORMAT = 1
@@ -128,24 +132,24 @@ def _loop(found: LoopFinding) -> dict[str, Any]:
     }
 
 
-def _diagnosis(said: Diagnosis) -> dict[str, Any]:
+def _diagnosis(found: Diagnosis) -> dict[str, Any]:
     return {
-        "bound": said.bound.value,
-        "confidence": _number(said.confidence),
-        "wait_ratio": _number(said.wait_ratio),
-        "wait_ratio_with_epoch_starts": _number(said.whole_wait_ratio),
-        "step_ms": _spread(said.step_ms),
-        "step_ms_with_epoch_starts": _number(said.whole_step_ms),
-        "wait_ms": _spread(said.wait_ms),
-        "compute_ms": _spread(said.compute_ms),
-        "samples_per_s": _number(said.samples_per_s),
-        "bottleneck": _bottleneck(said.bottleneck) if said.bottleneck else None,
-        "cause": said.cause.value,
-        "ideal_step_ms": _number(said.ideal_step_ms),
-        "speedup_limit": _number(said.speedup_limit),
-        "evidence": list(said.evidence),
-        "measured_by": said.measured_by.value if said.measured_by else None,
-        "advice": [_advice(each) for each in said.advice],
+        "bound": found.bound.value,
+        "confidence": _number(found.confidence),
+        "wait_ratio": _number(found.wait_ratio),
+        "wait_ratio_with_epoch_starts": _number(found.whole_wait_ratio),
+        "step_ms": _spread(found.step_ms),
+        "step_ms_with_epoch_starts": _number(found.whole_step_ms),
+        "wait_ms": _spread(found.wait_ms),
+        "compute_ms": _spread(found.compute_ms),
+        "samples_per_s": _number(found.samples_per_s),
+        "bottleneck": _bottleneck(found.bottleneck) if found.bottleneck else None,
+        "cause": found.cause.value,
+        "ideal_step_ms": _number(found.ideal_step_ms),
+        "speedup_limit": _number(found.speedup_limit),
+        "evidence": list(map(evidence_sentence, found.evidence)),
+        "measured_by": found.measured_by.value if found.measured_by else None,
+        "advice": [_advice(each) for each in found.advice],
     }
 
 
@@ -168,8 +172,8 @@ def _advice(advice: Advice) -> dict[str, Any]:
     verified = advice.verified
     return {
         "action": advice.action,
-        "summary": advice.summary,
-        "how": advice.how,
+        "summary": remedy_sentence(advice.remedy),
+        "how": remedy_code(advice.remedy),
         "predicted_step_ms": _number(advice.predicted_step_ms),
         "predicted_speedup": _number(advice.predicted_speedup),
         "verified": verified
@@ -254,7 +258,7 @@ def _autotune(found: AutotuneFinding | None) -> dict[str, Any]:
         "ram_budget_bytes": found.ram_budget_bytes if found else None,
         "most_buffered_bytes": found.most_buffered_bytes if found else None,
         "tuned": [_tuned(tuned) for tuned in found.tuned] if found else [],
-        "warnings": list(found.warnings) if found else [],
+        "warnings": list(map(autotune_warning, found.warnings)) if found else [],
     }
 
 

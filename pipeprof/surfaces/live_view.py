@@ -10,9 +10,10 @@ from pipeprof.analysis.recent import Recent
 from pipeprof.recording.lane import Role
 from pipeprof.recording.loop import Loop
 from pipeprof.report.numbers import count, duration, parts
-from pipeprof.report.sentences import kind_of, waiting
-from pipeprof.report.text_layout import shorten, shown
+from pipeprof.report.plain_text import shorten, shown
+from pipeprof.report.run_text import kind_of
 from pipeprof.report.verdict_names import CAUSES, VERDICTS
+from pipeprof.report.verdict_text import waiting
 
 LINES = 4
 

@@ -4,18 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.machine_findings import LaneFinding, OverheadFinding
+from pipeprof.report.device_text import devices
 from pipeprof.report.figures.figure import Figure
+from pipeprof.report.input_text import input_pieces, tuning
 from pipeprof.report.numbers import count, percent, size
 from pipeprof.report.plain_text import clean
 from pipeprof.report.run_facts import started
-from pipeprof.report.sentences import (
-    devices,
-    how_measured,
-    input_pieces,
-    loop_line,
-    trace_windows,
-    tuning,
-)
+from pipeprof.report.run_text import how_measured, loop_line, trace_windows
 from pipeprof.surfaces.markup import Markup, element
 from pipeprof.surfaces.page_figures import table
 

@@ -2,23 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipeprof.analysis.bounds import wait_percent
-from pipeprof.analysis.findings import Advice, Diagnosis, Findings, LoopFinding
+from pipeprof.analysis.advice_kinds import Advice
+from pipeprof.analysis.findings import Diagnosis, Findings, LoopFinding
 from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.report.advice_code import remedy_code
+from pipeprof.report.advice_text import describe_advice
 from pipeprof.report.figures.figure import Figure
-from pipeprof.report.numbers import count, duration, percent, rate, times
+from pipeprof.report.numbers import count, duration, percent, rate, times, wait_percent
 from pipeprof.report.plain_text import clean, printable
 from pipeprof.report.run_rows import RUN_ROWS
-from pipeprof.report.sentences import (
-    advised,
-    heading,
-    hot_lines,
-    how_to_see,
-    reasons,
-    troubles,
-    waiting,
-)
+from pipeprof.report.run_text import heading, troubles
 from pipeprof.report.verdict_names import VERDICTS
+from pipeprof.report.verdict_text import hot_lines, how_to_see, notes, reasons, waiting
 from pipeprof.surfaces.markup import Markup, element, joined
 from pipeprof.surfaces.page_details import details
 from pipeprof.surfaces.page_figures import figure_places, table
@@ -39,6 +34,7 @@ def report_body(findings: Findings, figures: Sequence[Figure]) -> Markup:
             _verdict(said),
             _troubles(troubles(findings.profile.run)),
             element("div", _why(said), _next(findings), class_="columns"),
+            _notes(said),
             _hot_lines(findings),
             class_="verdict",
             data_bound=said.bound.value if said else Bound.UNKNOWN.value,
@@ -150,6 +146,13 @@ def _why(said: Diagnosis | None) -> Markup | None:
     return element("section", element("h2", "Why"), *(element("p", each) for each in sentences))
 
 
+def _notes(diagnosis: Diagnosis | None) -> Markup | None:
+    sentences = notes(diagnosis) if diagnosis else []
+    if not sentences:
+        return None
+    return element("section", element("h2", "Note"), *(element("p", each) for each in sentences))
+
+
 def _hot_lines(findings: Findings) -> Markup | None:
     lines = hot_lines(findings)[:MOST_HOT_LINES]
     if not lines:
@@ -174,8 +177,8 @@ def _next(findings: Findings) -> Markup | None:
 
 
 def _advice(advice: Advice) -> Markup:
-    code = None
-    if advice.how:
-        lines = (printable(line.expandtabs(4)).rstrip() for line in advice.how.splitlines())
+    code, written = None, remedy_code(advice.remedy)
+    if written:
+        lines = (printable(line.expandtabs(4)).rstrip() for line in written.splitlines())
         code = element("pre", element("code", "\n".join(lines)))
-    return element("li", advised(advice), code)
+    return element("li", describe_advice(advice), code)

@@ -9,29 +9,18 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from pipeprof.analysis.findings import Advice, Diagnosis, Findings, LoopFinding
+from pipeprof.analysis.advice_kinds import Advice
+from pipeprof.analysis.findings import Diagnosis, Findings, LoopFinding
 from pipeprof.analysis.input_findings import AutotuneFinding
 from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.report.advice_code import remedy_code
+from pipeprof.report.advice_text import describe_advice
+from pipeprof.report.device_text import devices
+from pipeprof.report.input_text import input_pieces, tuning
 from pipeprof.report.numbers import count, percent
-from pipeprof.report.plain_text import clean, printable
+from pipeprof.report.plain_text import clean, printable, shorten, shorten_location, shown
 from pipeprof.report.run_rows import RUN_ROWS
-from pipeprof.report.sentences import (
-    advised,
-    devices,
-    heading,
-    hot_lines,
-    how_measured,
-    how_to_see,
-    input_pieces,
-    loop_line,
-    reasons,
-    speed,
-    trace_windows,
-    troubles,
-    tuning,
-    waiting,
-    with_free_input,
-)
+from pipeprof.report.run_text import heading, how_measured, loop_line, trace_windows, troubles
 from pipeprof.report.stage_table import stage_table
 from pipeprof.report.text_layout import (
     GAP,
@@ -44,11 +33,17 @@ from pipeprof.report.text_layout import (
     indented,
     labelled,
     page,
-    shorten,
-    shorten_location,
-    shown,
 )
 from pipeprof.report.verdict_names import VERDICTS
+from pipeprof.report.verdict_text import (
+    hot_lines,
+    how_to_see,
+    notes,
+    reasons,
+    speed,
+    waiting,
+    with_free_input,
+)
 
 LEAST_WIDTH = 40
 
@@ -88,6 +83,7 @@ def render_report(
         _reasons(main.diagnosis) if main else None,
         _hot_lines(findings, width),
         _next_steps(findings),
+        _notes(main.diagnosis) if main else None,
         _input(main, width) if main else None,
         _tuning(findings.autotune),
         _devices(findings),
@@ -163,6 +159,11 @@ def _reasons(said: Diagnosis) -> RenderableType | None:
     return _section("Why", map(Text, sentences)) if sentences else None
 
 
+def _notes(diagnosis: Diagnosis) -> RenderableType | None:
+    sentences = notes(diagnosis)
+    return _section("Note", map(Text, sentences)) if sentences else None
+
+
 def _hot_lines(findings: Findings, width: int) -> RenderableType | None:
     lines = hot_lines(findings)[:_MOST_HOT_LINES]
     if not lines:
@@ -190,8 +191,10 @@ def _next_steps(findings: Findings) -> RenderableType | None:
 
 def _advised(advice: Sequence[Advice]) -> Iterator[Text]:
     for number, each in enumerate(advice[:_MOST_ADVICE], 1):
-        yield Text(f"{number}. {advised(each)}" if len(advice) > 1 else advised(each))
-        for line in (each.how or "").splitlines():
+        yield Text(
+            f"{number}. {describe_advice(each)}" if len(advice) > 1 else describe_advice(each)
+        )
+        for line in (remedy_code(each.remedy) or "").splitlines():
             yield code(f"    {printable(line.expandtabs(4)).rstrip()}", "cyan")
 
 

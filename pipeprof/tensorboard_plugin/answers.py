@@ -16,7 +16,7 @@ from pipeprof.report.figures.figure import to_plain
 from pipeprof.report.figures.of_run import figures_of
 from pipeprof.report.figures.theme import TEMPLATES
 from pipeprof.report.numbers import duration
-from pipeprof.report.sentences import traced_steps
+from pipeprof.report.run_text import traced_steps
 from pipeprof.report.verdict_names import VERDICTS
 from pipeprof.runs.run_reading import read_run
 from pipeprof.surfaces.page_report import comparison_body, message, report_body

@@ -8,14 +8,23 @@ import numpy as np
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.autotune import say_tuned, steps_ended
-from pipeprof.analysis.input_findings import AutotuneFinding
+from pipeprof.analysis.autotune import steps_ended
+from pipeprof.analysis.evidence_kinds import WaitsOfTracedSteps
+from pipeprof.analysis.input_findings import (
+    AutotuneFinding,
+    AutotuneOff,
+    BudgetBeyondCores,
+    FixedParallelism,
+    FullBuffers,
+)
+from pipeprof.analysis.references import StageReference
 from pipeprof.recording.lane import Cpu
 from pipeprof.recording.level_names import Level, TfDataLevel
 from pipeprof.recording.loop import Input, InputKind, Loop, WaitSource
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import Stage, StageKind
-from tests.builders import MS, evenly, gauge, loop, profile, stage
+from pipeprof.report.autotune_text import describe_tuned
+from tests.builders import DECODE, MS, evenly, gauge, loop, profile, stage, those
 
 GB = 1_000_000_000
 TF_DATA = Input(kind=InputKind.TF_DATA, name="PrefetchDataset")
@@ -73,25 +82,25 @@ def test_a_parallelism_that_settled_is_told_with_the_steps_that_it_took() -> Non
     assert (its.value, its.least, its.most, its.limit) == (6, 1, 6, 8)
     assert its.settled_after_steps == 50
     assert its.series == ((10, 1), (20, 2), (40, 4), (50, 6))
-    assert list(say_tuned(said)) == ["decode: settled within 50 steps at 6 of 8 calls at once"]
+    assert list(describe_tuned(said)) == ["decode: settled within 50 steps at 6 of 8 calls at once"]
 
 
 def test_a_parallelism_that_never_moved_was_there_from_the_start() -> None:
     said = tuned(*[2] * 10)
     assert said.tuned[0].settled_after_steps == 0
-    assert list(say_tuned(said)) == ["decode: 2 of 8 calls at once from the start"]
+    assert list(describe_tuned(said)) == ["decode: 2 of 8 calls at once from the start"]
 
 
 def test_a_parallelism_that_still_moves_at_the_end_has_not_settled() -> None:
     said = tuned(2, 4, 2, 4, 2, 4, 2, 4, 2, 4)
     assert said.tuned[0].settled_after_steps is None
-    assert list(say_tuned(said)) == ["decode: between 2 and 4 of 8 calls at once, not settled"]
+    assert list(describe_tuned(said)) == ["decode: between 2 and 4 of 8 calls at once, not settled"]
 
 
 def test_of_several_epochs_the_slowest_to_settle_counts() -> None:
     said = tuned(1, 4, 4, 4, 4, 1, 1, 1, 4, 4, during=loop(fed_by=TF_DATA, epochs=2))
     assert said.tuned[0].settled_after_steps == 40
-    assert list(say_tuned(said)) == [
+    assert list(describe_tuned(said)) == [
         "decode: settled within 40 steps of each epoch at 4 of 8 calls at once"
     ]
 
@@ -99,7 +108,7 @@ def test_of_several_epochs_the_slowest_to_settle_counts() -> None:
 def test_only_what_autotune_chose_is_told() -> None:
     fixed = stage("prefetch", StageKind.TF_DATA, buffer_size=2, buffer_autotuned=False, during=FIT)
     chosen = stage("ahead", StageKind.TF_DATA, buffer_size=7, buffer_autotuned=True, during=FIT)
-    assert list(say_tuned(found(mapped(), fixed, chosen))) == [
+    assert list(describe_tuned(found(mapped(), fixed, chosen))) == [
         "ahead: 7 elements of buffer from the start"
     ]
 
@@ -108,7 +117,7 @@ def test_stages_of_one_name_are_told_apart_by_their_lines() -> None:
     settings = {"buffer_size": 2, "buffer_autotuned": True, "during": FIT}
     first = stage("ahead", StageKind.TF_DATA, location=Location("train.py", 5), **settings)
     second = replace(first, location=None, remark="added by Keras")
-    assert set(say_tuned(found(first, second))) == {
+    assert set(describe_tuned(found(first, second))) == {
         "ahead (train.py:5): 2 elements of buffer from the start",
         "ahead (added by Keras): 2 elements of buffer from the start",
     }
@@ -116,11 +125,11 @@ def test_stages_of_one_name_are_told_apart_by_their_lines() -> None:
 
 def test_one_of_something_is_no_plural() -> None:
     one = stage("ahead", StageKind.TF_DATA, buffer_size=1, buffer_autotuned=True, during=FIT)
-    assert list(say_tuned(found(one))) == ["ahead: 1 element of buffer from the start"]
+    assert list(describe_tuned(found(one))) == ["ahead: 1 element of buffer from the start"]
     soon = tuned(*[1] * 10)
     (its,) = soon.tuned
     early = replace(its, settled_after_steps=1, limit=1)
-    assert list(say_tuned(replace(soon, tuned=(early,)))) == [
+    assert list(describe_tuned(replace(soon, tuned=(early,)))) == [
         "decode: settled within 1 step at 1 of 1 call at once"
     ]
 
@@ -133,21 +142,21 @@ def test_steps_of_a_long_loop_are_counted_in_its_bins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "cores", "limit", "said"),
+    ("budget", "cores", "limit", "warned"),
     [
-        (8, 8, 2.0, "AUTOTUNE plans with 8 cores where the container may use 2"),
-        (16, 8, None, "AUTOTUNE plans with 16 cores where there are 8"),
-        (2, 8, 1.5, None),  # no whole number of calls is nearer
-        (8, 8, 8.0, None),
-        (8, 8, None, None),
+        (8, 8, 2.0, (BudgetBeyondCores(planned=8, cores=2, by_container=True, advised=2),)),
+        (16, 8, None, (BudgetBeyondCores(planned=16, cores=8, by_container=False, advised=8),)),
+        (2, 8, 1.5, ()),  # no whole number of calls is nearer
+        (8, 8, 8.0, ()),
+        (8, 8, None, ()),
     ],
 )
 def test_a_budget_of_more_cores_than_there_are_is_told(
-    budget: int, cores: int, limit: float | None, said: str | None
+    budget: int, cores: int, limit: float | None, warned: tuple[BudgetBeyondCores, ...]
 ) -> None:
     levels: dict[TfDataLevel | Level, int] = {TfDataLevel.CPU_BUDGET: budget}
     warnings = found(mapped(cost_ns=MS), cores=cores, limit=limit, levels=levels).warnings
-    assert [text.split(":")[0] for text in warnings] == ([said] if said else [])
+    assert warnings == warned
 
 
 def test_buffers_that_hold_more_than_a_fifth_of_the_memory_are_told() -> None:
@@ -161,23 +170,28 @@ def test_buffers_that_hold_more_than_a_fifth_of_the_memory_are_told() -> None:
         starts=[(FIT.start_ns, FIT.start_ns + MS, 1, MS, 2_900)],
     )
     assert found(shuffle, levels=full).warnings == (
-        "The buffers of tf.data held up to 3 GB, most of it in shuffle: 25 % of the 12 GB of memory "
-        "that the training may use.",
+        FullBuffers(
+            held_bytes=3 * GB, memory_bytes=12 * GB, largest=StageReference(name="shuffle")
+        ),
     )
     assert found(shuffle, levels=full | {Level.MEMORY_ROOM: 16 * GB}).warnings == ()
 
 
 def test_a_bottleneck_that_is_fixed_below_what_it_needs_is_told() -> None:
     [said] = found(mapped()).warnings
-    assert said == (
-        "decode (train.py:41) is fixed at 1 call at once and would need 4 to keep up with the "
-        "training, while 70 % of the CPU is free: write num_parallel_calls=tf.data.AUTOTUNE."
+    assert said == FixedParallelism(
+        stage=StageReference(name="decode", location=DECODE),
+        fixed=1,
+        needed=4,
+        free_cpu_ratio=pytest.approx(0.7),
+        advised=None,
     )
 
 
 def test_what_only_waits_is_told_how_many_calls_it_needs_beyond_the_cores() -> None:
     [said] = found(mapped(cpu_ratio=0.02), cores=2, levels={TfDataLevel.CPU_BUDGET: 2}).warnings
-    assert said.endswith("write num_parallel_calls=4.")
+    assert isinstance(said, FixedParallelism)
+    assert said.advised == 4
 
 
 @pytest.mark.parametrize(
@@ -201,9 +215,7 @@ def test_autotune_that_is_switched_off_is_told() -> None:
     said = found(during=off)
     assert not said.enabled
     assert said.cpu_budget is None
-    assert said.warnings[0].startswith(
-        "AUTOTUNE is switched off (options.autotune.enabled = False)"
-    )
+    assert said.warnings[0] == AutotuneOff()
     # Keras does so itself for a sequence with workers: that is nobody's mistake.
     sequence = loop(fed_by=Input(kind=InputKind.SEQUENCE, autotune=False))
     assert analyse(profile(loops=(sequence,))).autotune is None
@@ -226,7 +238,8 @@ def test_a_loop_that_waits_without_autotune_is_told_to_switch_it_on() -> None:
     said = main.diagnosis
     assert said.measured_by is WaitSource.TRACE
     assert said.advice[-1].action == "autotune"
-    assert "The waits are those of 40 traced steps" in " ".join(said.evidence)
+    [traced] = those(WaitsOfTracedSteps, said.evidence)
+    assert traced.steps == 40
     assert 0.5 < said.confidence < 0.7  # few steps, but chosen among all, and slowed
     on = analyse(profile(loops=(replace(off, input=TF_DATA),))).main
     assert on is not None

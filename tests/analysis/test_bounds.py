@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeprof.analysis.bounds import bound_by_wait, wait_percent
+from pipeprof.analysis.bounds import bound_by_wait
 from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.report.numbers import wait_percent
 
 
 @pytest.mark.parametrize(

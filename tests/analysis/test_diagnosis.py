@@ -7,7 +7,36 @@ import numpy as np
 import pytest
 
 from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.evidence_kinds import (
+    BlockingWork,
+    BottleneckAtWork,
+    CallKind,
+    ComputingWork,
+    EpochStartWait,
+    ForkedWorkers,
+    GilBesideTraining,
+    GilWork,
+    NoStageSeen,
+    OneBatchAtATime,
+    OpaqueGenerator,
+    OutOfOrderWork,
+    QueuedWork,
+    RestartCost,
+    SaturatedWork,
+    SerialWork,
+    SharedCores,
+    ThrottledWork,
+    TooFewSteps,
+    Traffic,
+    TransportWork,
+    UnseenInput,
+    WaitsOfSomeSteps,
+    WhereItRan,
+    WorkersAndTransport,
+    WorkReason,
+)
 from pipeprof.analysis.findings import Diagnosis
+from pipeprof.analysis.references import LaneReference, StageReference
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.lane import COLLECTOR_THREAD, Cpu, GilSamples, Lane, Role
 from pipeprof.recording.level_names import Level
@@ -19,6 +48,7 @@ from pipeprof.recording.source_code import CodeLine, Location, StackSamples
 from pipeprof.recording.span import SpanKind
 from pipeprof.recording.stage import Stage, StageKind
 from tests.builders import (
+    DECODE,
     MS,
     PID,
     SECOND,
@@ -32,6 +62,7 @@ from tests.builders import (
     run_info,
     spans,
     stage,
+    those,
 )
 
 SEQUENCE = Input(kind=InputKind.SEQUENCE, name="Images", workers=4, multiprocessing=True)
@@ -91,6 +122,11 @@ def planted(
     )
 
 
+def at_work(said: Diagnosis) -> BottleneckAtWork:
+    [found] = those(BottleneckAtWork, said.evidence)
+    return found
+
+
 # Bound
 
 
@@ -136,7 +172,7 @@ def test_steps_whose_wait_is_unknown_count_for_the_step_alone() -> None:
     assert said.step_ms is not None
     assert said.step_ms.mean == 30
     assert said.confidence < 0.6
-    assert "The wait of 47 of 95 steps is known." in said.evidence
+    assert WaitsOfSomeSteps(measured=47, counted=95) in said.evidence
 
 
 @pytest.mark.parametrize("kept", [100, 20])
@@ -169,9 +205,7 @@ def test_too_few_steps_are_told() -> None:
 
     assert said.confidence == 0
     assert said.bottleneck is None
-    assert said.evidence[0] == (
-        "Only 7 steps after warm-up and epoch starts: at least 10 are needed."
-    )
+    assert said.evidence[0] == TooFewSteps(counted=7, needed=10)
 
 
 def test_a_long_loop_is_read_from_its_histograms() -> None:
@@ -269,7 +303,7 @@ def test_a_sequence_has_the_workers_of_the_loop_it_feeds(told_last: int) -> None
         workers=told_last,
     )
     said = planted(load, during=fit, lanes=workers(4, fit, processes=False))
-    assert "in 4 workers" in said.evidence[0]
+    assert (at_work(said).calls, at_work(said).at_once) == (CallKind.WORKER, 4)
 
 
 def test_what_a_sequence_calls_runs_in_no_more_workers_than_it_has() -> None:
@@ -280,7 +314,7 @@ def test_what_a_sequence_calls_runs_in_no_more_workers_than_it_has() -> None:
     said = planted(load, decode, during=fit, lanes=workers(5, fit))
     assert said.bottleneck is not None
     assert said.bottleneck.stage == "decode"
-    assert "in 4 worker" in said.evidence[0]
+    assert (at_work(said).calls, at_work(said).at_once) == (CallKind.WORKER_PROCESS, 4)
 
 
 def test_no_bottleneck_when_compute_bound() -> None:
@@ -301,7 +335,7 @@ def test_without_stages_the_report_says_that_none_was_seen() -> None:
     said = planted(during=loop())
 
     assert (said.bound, said.bottleneck, said.cause) == (Bound.INPUT, None, Cause.NONE)
-    assert said.evidence[0].startswith("No stage of the input was seen at work")
+    assert said.evidence[0] == NoStageSeen()
 
 
 def test_a_validation_dataset_is_no_part_of_the_fit_around_it() -> None:
@@ -345,7 +379,7 @@ def test_a_generator_that_waits_is_blocking() -> None:
     said = planted(stage(cpu_ratio=0.04), during=loop())
 
     assert said.cause is Cause.BLOCKING
-    assert "only 4 % of it is CPU time" in said.evidence[0]
+    assert at_work(said).reason == BlockingWork(cpu_ratio=pytest.approx(0.04), upper_bound=False)
 
 
 def test_a_thread_that_queues_for_other_work_does_not_make_a_sleeping_stage_queue() -> None:
@@ -420,7 +454,8 @@ def test_waiting_for_a_cpu_is_not_waiting_for_files(queued_ns: int, cause: Cause
     said = planted(stage(cpu_ratio=0.45, lanes={0: busy_ns}), during=fit, lanes=(thread,))
 
     assert said.cause is cause
-    assert ("in the queue for a CPU" in said.evidence[0]) == (cause is Cause.CPU_SATURATED)
+    queued = isinstance(at_work(said).reason, QueuedWork)
+    assert queued == (cause is Cause.CPU_SATURATED)
 
 
 def test_a_generator_on_a_single_core_is_not_called_serial() -> None:
@@ -507,7 +542,9 @@ def test_threads_that_were_looked_at_take_turns_if_they_were_seen_to(
     said = planted(load, during=fit, lanes=lanes, cores=2)
 
     assert said.cause is cause
-    assert ("held the GIL for 96 % of the time" in said.evidence[0]) == (cause is Cause.GIL)
+    reason = at_work(said).reason
+    held_ratio = reason.held_ratio if isinstance(reason, GilWork) else None
+    assert held_ratio == (pytest.approx(0.96, abs=0.005) if cause is Cause.GIL else None)
 
 
 def test_pools_of_several_epochs_do_not_hold_the_gil_more_than_once() -> None:
@@ -554,7 +591,7 @@ def test_transport_is_named_when_it_costs_the_most() -> None:
     )
 
     assert said.cause is Cause.TRANSPORT
-    assert "38.5 MB each" in said.evidence[0]
+    assert at_work(said).reason == TransportWork(batch_bytes=38_500_000)
     assert said.advice[0].action == "threads"
     assert opposite.cause is Cause.CPU
 
@@ -580,7 +617,12 @@ def test_stalls_at_epoch_starts_are_the_cause_when_they_outweigh() -> None:
     assert (said.bound, said.cause) == (Bound.INPUT, Cause.EPOCH_START)
     assert said.bottleneck is not None
     assert said.bottleneck.stage == "start of workers"
-    assert said.evidence[0].startswith("The first step of each epoch waited 400 ms (median of 4 ep")
+    restart, begins = said.evidence[:2]
+    assert isinstance(restart, RestartCost)
+    assert restart.stage.name == "start of workers"
+    assert isinstance(begins, EpochStartWait)
+    assert (begins.epochs, begins.median_ms) == (4, 400)
+    assert begins.others_ms is not None
     assert said.advice[0].action == "longer_epochs"
     assert said.advice[0].predicted_step_ms == pytest.approx(31)
 
@@ -669,10 +711,9 @@ def test_stalls_at_epoch_starts_are_only_told_when_they_do_not_outweigh() -> Non
     said = planted(stage(), during=loop(wait_ns=waits, epochs=2))
 
     assert said.cause is Cause.SERIAL
-    assert any(
-        "first step of an epoch waited 100 ms (one was seen)" in sentence
-        for sentence in said.evidence[1:]
-    )
+    assert said.evidence[0] == at_work(said)
+    begins = EpochStartWait(epochs=1, median_ms=100, usual=None, others_ms=None)
+    assert begins in said.evidence[1:]
 
 
 def test_a_long_wait_for_an_epoch_does_not_make_a_busy_stage_idle() -> None:
@@ -680,28 +721,20 @@ def test_a_long_wait_for_an_epoch_does_not_make_a_busy_stage_idle() -> None:
     fit = loop(wait_ns=waits, compute_ns=20 * MS, epochs=2)
     said = planted(stage(cost_ns=24 * MS), during=fit)
 
-    assert "busy 80 % of the time" in said.evidence[0]
+    assert at_work(said).busy_ratio == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
-    ("cost_ms", "prefetched", "ends"),
+    ("cost_ms", "prefetched", "reason"),
     [
-        (0.6, True, "busy 2 % of the time."),
-        (0.6, False, "busy 2 % of the time, resting while the training computes."),
-        (
-            24,
-            True,
-            "busy 80 % of the time: one call after the other; its own CPU time was not measured.",
-        ),
-        (
-            29.4,
-            True,
-            "without a pause: one call after the other; its own CPU time was not measured.",
-        ),
+        (0.6, True, None),
+        (0.6, False, None),
+        (24, True, SerialWork(python=False, cpu_known=False)),
+        (29.4, True, SerialWork(python=False, cpu_known=False)),
     ],
 )
 def test_one_call_after_the_other_is_no_reason_for_a_stage_that_rests(
-    cost_ms: float, prefetched: bool, ends: str
+    cost_ms: float, prefetched: bool, reason: SerialWork | None
 ) -> None:
     fit = loop(LoopKind.CUSTOM, wait_ns=3 * MS, compute_ns=27 * MS, fed_by=TF_DATA)
     cost_ns = round(cost_ms * MS)
@@ -711,19 +744,21 @@ def test_one_call_after_the_other_is_no_reason_for_a_stage_that_rests(
     said = planted(*stages, during=fit)
 
     assert (said.bound, said.cause) == (Bound.BALANCED, Cause.SERIAL)
-    assert said.evidence[0].endswith(ends)
+    found = at_work(said)
+    assert (found.ahead, found.reason) == (prefetched, reason)
+    assert found.busy_ratio == pytest.approx(cost_ms / 30)
 
 
 @pytest.mark.parametrize(
-    ("cost_ms", "cpu", "pace", "cause"),
+    ("cost_ms", "cpu", "busy_ratio", "cause"),
     [
-        (48, 0.95, "without a pause", Cause.CPU_SATURATED),
-        (48, 0.25, "without a pause", Cause.TOO_FEW_WORKERS),
-        (10, 0.25, "busy 20 % of the time", Cause.TOO_FEW_WORKERS),
+        (48, 0.95, 0.96, Cause.CPU_SATURATED),
+        (48, 0.25, 0.96, Cause.TOO_FEW_WORKERS),
+        (10, 0.25, 0.20, Cause.TOO_FEW_WORKERS),
     ],
 )
 def test_a_pause_between_epochs_makes_nothing_idle(
-    cost_ms: int, cpu: float, pace: str, cause: Cause
+    cost_ms: int, cpu: float, busy_ratio: float, cause: Cause
 ) -> None:
     fed_by = dataclasses.replace(SEQUENCE, workers=2)
     fit = loop(steps=120, wait_ns=15 * MS, epochs=2, pause_ns=6 * SECOND, fed_by=fed_by)
@@ -733,15 +768,18 @@ def test_a_pause_between_epochs_makes_nothing_idle(
         sums = np.round(in_steps * np.array(per_s)).astype(np.int64)
         return Binned(start_ns=fit.start_ns, width_ns=SECOND // 2, sums=sums)
 
-    at_work = cost_ms / 25
+    calls = cost_ms / 25
     works = dataclasses.replace(
         stage("Images", StageKind.SEQUENCE, during=fit, lanes=spread_over(range(1, 3))),
-        work=only_in_steps(40 / SECOND, at_work, at_work, at_work, 0, 0),
+        work=only_in_steps(40 / SECOND, calls, calls, calls, 0, 0),
     )
     used = Cpu(cores=4, limit=None, used=only_in_steps(4 * cpu))
     said = planted(works, during=fit, lanes=workers(2, fit), cpu=used)
 
-    assert f"works {cost_ms}.0 ms per step, in 2 worker processes, {pace}" in said.evidence[0]
+    found = at_work(said)
+    assert found.cost_ms == pytest.approx(cost_ms)
+    assert (found.calls, found.at_once) == (CallKind.WORKER_PROCESS, 2)
+    assert found.busy_ratio == pytest.approx(busy_ratio, abs=0.005)
     assert said.cause is cause
 
 
@@ -781,7 +819,9 @@ def test_tf_data_of_unknown_cpu_time_is_judged_by_its_parallelism(
 
     assert said.cause is cause
     if cause is not Cause.BLOCKING:
-        assert "its own CPU time was not measured" in said.evidence[0]
+        reason = at_work(said).reason
+        assert isinstance(reason, SerialWork | GilWork | SaturatedWork | ComputingWork)
+        assert not reason.cpu_known
 
 
 @pytest.mark.parametrize(
@@ -897,8 +937,8 @@ def test_one_slow_batch_holds_up_those_behind_it(
     assert ("longer_queue" in {advice.action for advice in said.advice}) is (
         cause is Cause.HEAD_OF_LINE
     )
-    told = "in 75 % of the waiting a later batch lay ready, but not the next in order"
-    assert (told in said.evidence[0]) is (cause is Cause.HEAD_OF_LINE)
+    late = OutOfOrderWork(late_ratio=0.75)
+    assert (at_work(said).reason == late) is (cause is Cause.HEAD_OF_LINE)
 
 
 def test_what_processes_save_is_told_beside_what_they_cost() -> None:
@@ -911,11 +951,8 @@ def test_what_processes_save_is_told_beside_what_they_cost() -> None:
 
     assert found.main is not None
     evidence = found.main.diagnosis.evidence
-    assert (
-        "Worker processes take 60.0 ms of work a step off the training's process; "
-        "sending the batches there takes 9.5 ms."
-    ) in evidence
-    assert any("forkserver" in sentence for sentence in evidence)
+    assert WorkersAndTransport(work_ms=60.0, transport_ms=9.5) in evidence
+    assert ForkedWorkers() in evidence
 
 
 @pytest.mark.parametrize("wait_ms", [1, 90])
@@ -929,7 +966,7 @@ def test_forking_beside_tensorflow_is_told_whatever_the_verdict(
 
     assert found.main is not None
     evidence = found.main.diagnosis.evidence
-    assert sum("forkserver" in sentence for sentence in evidence) == told
+    assert evidence.count(ForkedWorkers()) == told
 
 
 @pytest.mark.parametrize(("count", "processes", "told"), [(1, False, True), (1, True, False)])
@@ -943,8 +980,7 @@ def test_a_choice_of_workers_that_has_no_effect_is_told(
         during=fit,
     )
 
-    sentence = "With workers=1 and no processes one batch is loaded after the other."
-    assert (sentence in said.evidence) is told
+    assert (OneBatchAtATime(workers=1) in said.evidence) is told
 
 
 @pytest.mark.parametrize(
@@ -973,14 +1009,14 @@ def test_threads_that_compute_beside_a_training_are_in_its_way(
     said = planted(load, during=fit, lanes=(main, other))
 
     assert said.bound is Bound.COMPUTE
-    assert any("hold the GIL" in sentence for sentence in said.evidence) is crowded
+    assert bool(those(GilBesideTraining, said.evidence)) is crowded
     assert any(advice.action == "processes" for advice in said.advice) is crowded
 
 
 # Evidence
 
 
-def test_evidence_reads_as_a_person_would_say_it() -> None:
+def test_evidence_has_all_that_is_known_of_the_bottleneck() -> None:
     fit = loop(
         steps=312,
         wait_ns=23_300_000,
@@ -996,31 +1032,40 @@ def test_evidence_reads_as_a_person_would_say_it() -> None:
     )
 
     assert said.evidence == (
-        "decode (train.py:41) works 29.8 ms per step, on one thread, without a pause: "
-        "Python code under the GIL.",
-        "It ran on a tf.data thread; 26 % of its work overlapped with training.",
-        "No accelerator was seen: input and training share 4 cores, "
-        "so the step time with input for free is an estimate.",
+        BottleneckAtWork(
+            stage=StageReference(name="decode", location=DECODE),
+            cost_ms=pytest.approx(29.8),
+            calls=CallKind.THREAD,
+            at_once=1.0,
+            sharing=0,
+            busy_ratio=pytest.approx(29.8 / 31.4),
+            ahead=True,
+            reason=SerialWork(python=True, cpu_known=True),
+        ),
+        WhereItRan(
+            lane=LaneReference(name="tf.data thread", role=Role.INPUT),
+            trains=False,
+            first_calls=0,
+            overlap_ratio=pytest.approx(0.26),
+            estimated=False,
+            only_stage=True,
+        ),
+        SharedCores(cores=4),
     )
 
 
 @pytest.mark.parametrize(
-    ("python", "inside", "looked", "told"),
+    ("python", "inside", "sampled", "newer_python_helps"),
     [
-        ("3.11.7", (), False, "Python 3.12 and later times inner generators by itself."),
-        (
-            "3.12.1",
-            (),
-            False,
-            'mark its parts with pipeprof.stage("name") or look at its lines with --stacks.',
-        ),
-        ("3.11.7", (stage("read", cost_ns=MS, parent=0),), False, None),
-        ("3.11.7", (), True, None),
-        (None, (), False, None),
+        ("3.11.7", (), False, [True]),
+        ("3.12.1", (), False, [False]),
+        ("3.11.7", (stage("read", cost_ns=MS, parent=0),), False, []),
+        ("3.11.7", (), True, []),
+        (None, (), False, []),
     ],
 )
 def test_how_to_see_inside_a_generator_is_told_where_nothing_was_seen(
-    python: str | None, inside: tuple[Stage, ...], looked: bool, told: str | None
+    python: str | None, inside: tuple[Stage, ...], sampled: bool, newer_python_helps: list[bool]
 ) -> None:
     line = CodeLine(function="decode", location=Location("train.py", 44), text="")
     said = verdict(
@@ -1028,17 +1073,18 @@ def test_how_to_see_inside_a_generator_is_told_where_nothing_was_seen(
             loops=(loop(),),
             stages=(stage(), *inside),
             run=run_info(versions={"python": python} if python else {}),
-            stacks=(StackSamples(lines=(line,), samples=50),) if looked else (),
+            stacks=(StackSamples(lines=(line,), samples=50),) if sampled else (),
         )
     )
-    sentences = [each for each in said.evidence if "nothing was told apart" in each]
-    assert [str(told) in each for each in sentences] == ([True] if told else [])
+    opaque = those(OpaqueGenerator, said.evidence)
+    assert [each.newer_python_helps for each in opaque] == newer_python_helps
+    assert {each.stage.name for each in opaque} <= {"decode"}
 
 
 def test_a_wait_that_no_stage_accounts_for_is_told() -> None:
     said = planted(stage(cost_ns=2 * MS), during=loop())
 
-    assert any("something in the input was not seen" in sentence for sentence in said.evidence)
+    assert UnseenInput(seen_ms=2.0, wait_ms=20.0) in said.evidence
 
 
 def test_calls_of_the_begin_that_ran_elsewhere_are_told() -> None:
@@ -1056,25 +1102,25 @@ def test_calls_of_the_begin_that_ran_elsewhere_are_told() -> None:
     )
 
     assert found.main is not None
-    assert found.main.diagnosis.evidence[1] == (
-        "It ran on a TensorFlow thread; its first 2 calls ran on the thread that trains."
-    )
+    [ran] = those(WhereItRan, found.main.diagnosis.evidence)
+    assert ran.lane == LaneReference(name="TensorFlow thread", role=Role.INPUT)
+    assert (ran.trains, ran.first_calls) == (False, 2)
 
 
 @pytest.mark.parametrize(
-    ("rates", "told"),
+    ("rates", "came"),
     [
-        ({Level.DISK_READ: 35_000_000, Level.RECEIVED: 20}, "Meanwhile 35 MB/s from disk came in."),
+        ({Level.DISK_READ: 35_000_000, Level.RECEIVED: 20}, [(35_000_000, None)]),
         (
             {Level.DISK_READ: 2_500_000, Level.RECEIVED: 120_000_000},
-            "Meanwhile 2.5 MB/s from disk and 120 MB/s over the network came in.",
+            [(2_500_000, 120_000_000)],
         ),
-        ({Level.DISK_READ: 1000}, None),
-        ({}, None),
+        ({Level.DISK_READ: 1000}, []),
+        ({}, []),
     ],
 )
 def test_what_came_in_while_a_stage_waited_is_told(
-    rates: dict[Level, int], told: str | None
+    rates: dict[Level, int], came: list[tuple[float | None, float | None]]
 ) -> None:
     fit = loop()
     gauges = {level.value: gauge(rate, start_ns=fit.start_ns) for level, rate in rates.items()}
@@ -1089,21 +1135,25 @@ def test_what_came_in_while_a_stage_waited_is_told(
 
     assert found.main is not None
     assert found.main.diagnosis.cause is Cause.BLOCKING
-    came = [sentence for sentence in found.main.diagnosis.evidence if "came in" in sentence]
-    assert came == ([] if told is None else [told])
+    traffic = those(Traffic, found.main.diagnosis.evidence)
+    assert [(each.disk_bytes_per_s, each.network_bytes_per_s) for each in traffic] == came
 
 
 @pytest.mark.parametrize(
-    ("level", "said"),
+    ("level", "reason"),
     [
+        (Level.THROTTLED, ThrottledWork(limit=1.5, throttled_ratio=0.6)),
         (
-            Level.THROTTLED,
-            "the container's limit of 1.5 cores stopped it in 60 % of the scheduling",
+            Level.MACHINE_CPU,
+            SaturatedWork(
+                process_ratio=pytest.approx(2 / 3, rel=0.01), machine_ratio=0.96, cpu_known=True
+            ),
         ),
-        (Level.MACHINE_CPU, "96 % of the machine's CPU is in use, 67 % by this training"),
     ],
 )
-def test_a_machine_without_a_free_core_is_told_with_who_has_them(level: Level, said: str) -> None:
+def test_a_machine_without_a_free_core_is_the_reason_with_what_uses_it(
+    level: Level, reason: WorkReason
+) -> None:
     fit = loop()
     part = 600_000 if level is Level.THROTTLED else 960_000
     used = evenly((fit.end_ns - fit.start_ns,), fit.start_ns, fit.end_ns)
@@ -1120,5 +1170,5 @@ def test_a_machine_without_a_free_core_is_told_with_who_has_them(level: Level, s
     assert found.main is not None
     diagnosis = found.main.diagnosis
     assert diagnosis.cause is Cause.CPU_SATURATED
-    assert said in diagnosis.evidence[0]
+    assert at_work(diagnosis).reason == reason
     assert not any(advice.action == "workers" for advice in diagnosis.advice)

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from pipeprof.analysis.epoch_starts import epoch_starts, say_starts
+from pipeprof.analysis.epoch_starts import epoch_starts
 from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.recording.stage import Stage, StageKind
+from pipeprof.report.epoch_start_text import describe_starts
 from tests.builders import DECODE, MS, loop, profile, stage
 
 EPOCHS, STEPS, BATCH = 3, 20, 32
@@ -94,7 +95,7 @@ def test_a_shuffle_that_fills_is_why_each_epoch_begins_late() -> None:
     assert starts[1].wait_ms == 500
     assert starts[1].usual_ms == 1
     assert starts[1].work_ms == pytest.approx(490 * 1000 / 1031)
-    assert say_starts(starts) == (
+    assert describe_starts(starts) == (
         "each epoch begins with 500 ms of waiting: shuffle fills with 1,000 elements"
     )
 
@@ -118,7 +119,7 @@ def test_a_shuffle_that_filled_fast_once_is_no_cause_of_long_waits_elsewhere() -
 def test_one_epoch_that_begins_far_later_than_the_others_is_told() -> None:
     during = fit(first_ms=(500, 2000, 4))
     starts = starts_of(during, *filled(during)[:1])
-    assert say_starts(starts) == "each epoch begins with 4.0 ms of waiting; epoch 2 with 2.0 s"
+    assert describe_starts(starts) == "each epoch begins with 4.0 ms of waiting; epoch 2 with 2.0 s"
 
 
 def test_a_shuffle_that_fills_at_once_is_no_cause_of_a_long_wait() -> None:
@@ -132,7 +133,7 @@ def test_nothing_is_explained_where_the_first_batch_comes_like_the_others() -> N
     during = fit(first_ms=(40, 30, 30), wait_ms=29)
     starts = starts_of(during, *filled(during))
     assert causes(starts) == [(None, None, None)] * EPOCHS
-    assert say_starts(starts) == "each epoch begins with 30 ms of waiting"
+    assert describe_starts(starts) == "each epoch begins with 30.0 ms of waiting"
 
 
 def test_a_cache_that_is_written_makes_the_first_epoch_begin_late_only() -> None:
@@ -145,7 +146,7 @@ def test_a_cache_that_is_written_makes_the_first_epoch_begin_late_only() -> None
     starts = starts_of(during, batch, shuffle, cache, decode)
     assert causes(starts)[0] == (StartCause.CACHE_WRITE, "cache", 1000)
     assert all(start.cause is not StartCause.CACHE_WRITE for start in starts[1:])
-    assert str(say_starts(starts)).endswith(
+    assert str(describe_starts(starts)).endswith(
         "the first with 600 ms: cache is written, 1,000 elements before the first batch"
     )
 

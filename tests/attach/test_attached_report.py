@@ -3,7 +3,7 @@ import json
 import pytest
 from rich.cells import cell_len
 
-from pipeprof.attach.attached_report import glimpse_json, render_glimpse
+from pipeprof.attach.attached_report import attached_json, render_attached
 from tests.attach.test_attached_verdict import FEEDER, FIT, GENERATOR, MOMENTS, judged, stack
 
 
@@ -12,15 +12,15 @@ def test_a_training_seen_from_outside():
         stack(MOMENTS, *FIT), stack(290, *GENERATOR, tid=FEEDER), cpu={100: 0.03, FEEDER: 0.8}
     )
     assert (
-        render_glimpse(found)
+        render_attached(found)
         == """\
   process 100: python train.py · 1 process · 2 threads
-  watched for 3.0 s from outside
+  observed for 3.0 s from outside
 
-  INPUT-BOUND   likely (confidence 70 %: seen from outside, not measured)
+  INPUT-BOUND   likely (confidence 70 %: observed from outside, not measured)
 
   Why    The Python code that makes the batches worked 97 % of the time, without
-         a pause: no batch lay ready.
+         a pause: no batch was ready.
 
          batches made at  share
          train.py:8       100 %  time.sleep(1)
@@ -29,21 +29,21 @@ def test_a_training_seen_from_outside():
   MainThread         training  3.0 %  0 %  inside fit 100 %
   TensorFlow thread  input      80 %  0 %  making batches 97 %
 
-  Next   To have it measured, stage by stage: pipeprof run SCRIPT"""
+  Next   To measure it stage by stage: pipeprof run SCRIPT"""
     )
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
 def test_no_line_is_wider_than_the_screen(width: int):
     found = judged(stack(MOMENTS, *FIT), stack(290, *GENERATOR, tid=FEEDER))
-    lines = render_glimpse(found, width=width, ascii_only=True).splitlines()
+    lines = render_attached(found, width=width, ascii_only=True).splitlines()
     assert max(map(cell_len, lines)) <= max(width, 40)
     assert all(line.isascii() for line in lines)
 
 
 def test_as_json():
     said = json.loads(
-        glimpse_json(judged(stack(MOMENTS, *FIT), stack(290, *GENERATOR, tid=FEEDER)))
+        attached_json(judged(stack(MOMENTS, *FIT), stack(290, *GENERATOR, tid=FEEDER)))
     )
     assert said["diagnosis"]["bound"] == "input"
     assert said["hot_lines"][0]["location"] == "/home/me/train.py:8"
@@ -52,5 +52,5 @@ def test_as_json():
 
 
 def test_nothing_seen():
-    assert "cannot be told from outside" in render_glimpse(judged())
-    assert json.loads(glimpse_json(judged()))["threads"] == []
+    assert "no verdict is possible from outside" in render_attached(judged())
+    assert json.loads(attached_json(judged()))["threads"] == []

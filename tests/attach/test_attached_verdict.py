@@ -2,10 +2,18 @@
 
 import pytest
 
+from pipeprof.analysis.attached_evidence import (
+    AttachedEvidence,
+    CompiledFit,
+    InOwnCode,
+    MakersBlocked,
+    MakersQueued,
+    NoCoreFree,
+)
 from pipeprof.analysis.verdict_kinds import Bound
-from pipeprof.attach.attached_verdict import GlimpseFindings, judge_glimpse
-from pipeprof.attach.observation import Glimpse, ProcessSeen, ThreadSeen
-from pipeprof.attach.thread_activity import Doing, doing_of
+from pipeprof.attach.attached_verdict import AttachedFindings, find_attached_verdict
+from pipeprof.attach.observation import Observation, ObservedProcess, ObservedThread
+from pipeprof.attach.thread_activity import Activity, activity_of
 from pipeprof.recording.lane import Role
 from pipeprof.recording.python_stacks import Frame, SampledStack
 from pipeprof.recording.source_code import Location
@@ -81,17 +89,17 @@ def judged(
     queued: dict[int, float] | None = None,
     holders: tuple[SampledStack, ...] = (),
     cores: int = 8,
-) -> GlimpseFindings:
+) -> AttachedFindings:
     """What is said of a process with these stacks; ``cpu`` is CPU time over wall time by thread."""
     spent, waited = cpu or {}, queued or {}
     threads = {(each.pid, each.tid) for each in stacks}
-    return judge_glimpse(
-        Glimpse(
+    return find_attached_verdict(
+        Observation(
             pid=PID,
             cores=cores,
             duration_ns=3 * SECOND,
             processes=tuple(
-                ProcessSeen(
+                ObservedProcess(
                     pid=pid,
                     command="python train.py",
                     cpu_ns=round(3 * SECOND * sum(spent.get(t, 0) for p, t in threads if p == pid)),
@@ -99,7 +107,7 @@ def judged(
                 for pid in sorted({pid for pid, _ in threads})
             ),
             threads=tuple(
-                ThreadSeen(
+                ObservedThread(
                     pid=pid,
                     tid=tid,
                     name="python",
@@ -116,25 +124,25 @@ def judged(
 
 
 @pytest.mark.parametrize(
-    ("frames", "doing"),
+    ("frames", "activity"),
     [
-        (FIT, Doing.FITTING),
-        (GENERATOR, Doing.LOADING),
-        (FETCH, Doing.FETCHING),
-        (ITEM, Doing.LOADING),
-        (NEXT, Doing.WAITING),
-        (TRAIN_ON_BATCH, Doing.COMPUTING),
-        (ON_JAX, Doing.LOADING),
-        (IN_MAIN, Doing.OWN),
-        (("on_epoch_end train.py:9", *FIT[2:]), Doing.FITTING),
-        (("_run keras/src/trainers/data_adapters/py_dataset_adapter.py",), Doing.OTHER),
-        (("wait multiprocessing/pool.py",), Doing.OTHER),
-        (("get multiprocessing/data_utils.py",), Doing.OTHER),
-        (("fit trainer.py:3",), Doing.OWN),  # the user's own file of that name
+        (FIT, Activity.FITTING),
+        (GENERATOR, Activity.LOADING),
+        (FETCH, Activity.FETCHING),
+        (ITEM, Activity.LOADING),
+        (NEXT, Activity.WAITING),
+        (TRAIN_ON_BATCH, Activity.COMPUTING),
+        (ON_JAX, Activity.LOADING),
+        (IN_MAIN, Activity.OWN),
+        (("on_epoch_end train.py:9", *FIT[2:]), Activity.FITTING),
+        (("_run keras/src/trainers/data_adapters/py_dataset_adapter.py",), Activity.OTHER),
+        (("wait multiprocessing/pool.py",), Activity.OTHER),
+        (("get multiprocessing/data_utils.py",), Activity.OTHER),
+        (("fit trainer.py:3",), Activity.OWN),  # the user's own file of that name
     ],
 )
-def test_stacks_tell_what_is_done(frames: tuple[str, ...], doing: Doing) -> None:
-    assert doing_of(stack(1, *frames)) is doing
+def test_stacks_tell_what_is_done(frames: tuple[str, ...], activity: Activity) -> None:
+    assert activity_of(stack(1, *frames)) is activity
 
 
 @pytest.mark.parametrize(
@@ -167,7 +175,7 @@ def test_a_sequence_is_waited_for_whenever_it_is_asked(fetching: int, bound: Bou
     assert found.bound is bound
     rows = {row.name: row for row in found.threads}
     assert rows["worker thread"].role is rows["worker process"].role is Role.WORKER
-    assert dict(rows["worker process"].doing)[Doing.LOADING] == pytest.approx(290 / 300)
+    assert dict(rows["worker process"].activities)[Activity.LOADING] == pytest.approx(290 / 300)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +198,7 @@ def test_on_other_backends_the_thread_that_trains_makes_the_batches() -> None:
 def test_the_scripts_own_code_is_told_as_that_and_believed_less() -> None:
     found = judged(stack(280, *IN_MAIN), stack(20, *TRAIN_ON_BATCH))
     assert found.bound is Bound.INPUT
-    assert "the script's own code" in found.evidence[0]
+    assert found.evidence[0] == InOwnCode(ratio=pytest.approx(280 / 300))
     in_the_open = judged(stack(280, *NEXT), stack(20, *TRAIN_ON_BATCH))
     assert found.confidence < in_the_open.confidence
 
@@ -204,7 +212,7 @@ def test_without_a_training_there_is_no_verdict(frames: tuple[str, ...]) -> None
 def test_a_compiled_fit_without_python_in_its_input_cannot_be_told() -> None:
     found = judged(stack(MOMENTS, *FIT))
     assert (found.bound, found.confidence) == (Bound.UNKNOWN, 0.0)
-    assert "cannot be told apart" in found.evidence[0]
+    assert found.evidence[0] == CompiledFit()
 
 
 def test_nothing_seen_is_no_verdict() -> None:
@@ -232,25 +240,30 @@ def test_lines_are_those_that_make_batches() -> None:
 
 
 @pytest.mark.parametrize(
-    ("on_cpu", "queued", "told"),
-    [(0.05, 0.0, "rather waits for files"), (0.5, 0.4, "queue for a CPU"), (0.9, 0.0, None)],
+    ("on_cpu", "queued", "why"),
+    [
+        (0.05, 0.0, (MakersBlocked(cpu_ratio=0.05),)),
+        (0.5, 0.4, (MakersQueued(ratio=0.4),)),
+        (0.9, 0.0, ()),
+    ],
 )
-def test_what_keeps_it_off_the_cpu_is_told(on_cpu: float, queued: float, told: str | None) -> None:
+def test_what_keeps_it_off_the_cpu_is_evidence(
+    on_cpu: float, queued: float, why: tuple[AttachedEvidence, ...]
+) -> None:
     found = judged(
         stack(MOMENTS, *FIT),
         stack(290, *GENERATOR, tid=FEEDER),
         cpu={FEEDER: on_cpu},
         queued={FEEDER: queued},
     )
-    said = [each for each in found.evidence if "What makes the batches" in each]
-    assert [told in each for each in said] == ([True] if told else [])
+    assert found.evidence[1:] == why
 
 
 def test_a_machine_without_a_free_core_is_told() -> None:
     stacks = (stack(MOMENTS, *FIT), stack(290, *GENERATOR, tid=FEEDER))
     full, free = (judged(*stacks, cpu={PID: 1.0, FEEDER: 0.95}, cores=n) for n in (2, 4))
-    assert any("No core was left" in each for each in full.evidence)
-    assert not any("No core was left" in each for each in free.evidence)
+    assert NoCoreFree() in full.evidence
+    assert NoCoreFree() not in free.evidence
 
 
 def test_who_held_the_gil_is_told_by_thread() -> None:

@@ -10,8 +10,17 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.analysis.input_findings import AutotuneFinding, TunedKind
+from pipeprof.analysis.input_findings import (
+    AutotuneFinding,
+    AutotuneOff,
+    AutotuneWarning,
+    BudgetBeyondCores,
+    FixedParallelism,
+    FullBuffers,
+    TunedKind,
+)
 from pipeprof.host.cgroups import ControlGroups
+from tests.builders import those
 from tests.integration.feeds import batch, model, train
 
 pytestmark = pytest.mark.integration
@@ -89,18 +98,19 @@ def test_what_autotune_chose_is_told_with_nothing_to_warn_of(tmp_path: Path) -> 
     assert found.warnings == ()
 
 
-PLANTED: dict[str, tuple[Callable[[], Any], str]] = {
-    "a fixed parallelism": (pinned, "is fixed at 1 call at once"),
-    "a large budget": (large_budget, "AUTOTUNE plans with 1000 cores"),
-    "switched off": (switched_off, "AUTOTUNE is switched off"),
+PLANTED: dict[str, tuple[Callable[[], Any], type[AutotuneWarning], dict[str, int]]] = {
+    "a fixed parallelism": (pinned, FixedParallelism, {"fixed": 1}),
+    "a large budget": (large_budget, BudgetBeyondCores, {"planned": 1000}),
+    "switched off": (switched_off, AutotuneOff, {}),
 }
 
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_setting_that_stands_in_the_way_is_told(name: str, tmp_path: Path) -> None:
-    make, said = PLANTED[name]
+    make, kind, facts = PLANTED[name]
     [warning] = run(make(), tmp_path).warnings
-    assert said in warning
+    assert isinstance(warning, kind)
+    assert {fact: getattr(warning, fact) for fact in facts} == facts
 
 
 def test_large_buffers_are_told_against_the_memory_that_there_is(
@@ -110,7 +120,9 @@ def test_large_buffers_are_told_against_the_memory_that_there_is(
     held = int(np.prod((BATCHES, 32, 8, 8, 1))) * 4
     monkeypatch.setattr(ControlGroups, "memory_limit", lambda _: 3 * held)
     [warning] = run(large_buffer(), tmp_path / "tight", sample_hz=10).warnings
-    assert "most of it in shuffle" in warning
+    assert isinstance(warning, FullBuffers)
+    assert warning.largest is not None
+    assert warning.largest.name == "shuffle"
 
 
 def test_a_budget_beyond_the_containers_limit_is_told(
@@ -119,4 +131,5 @@ def test_a_budget_beyond_the_containers_limit_is_told(
     """AUTOTUNE counts processors; that fewer may be used is what it does not see."""
     monkeypatch.setattr(ControlGroups, "cpu_limit", lambda _: 0.5)
     warnings = run(left_alone(), tmp_path).warnings
-    assert any("where the container may use 0.5" in text for text in warnings)
+    [warning] = those(BudgetBeyondCores, warnings)
+    assert (warning.cores, warning.by_container) == (0.5, True)

@@ -1,15 +1,7 @@
 from rich.text import Text
 
-from pipeprof.report.text_layout import (
-    Column,
-    column_table,
-    flow,
-    labelled,
-    page,
-    shorten,
-    shorten_location,
-    shown,
-)
+from pipeprof.report.plain_text import shorten, shorten_location, shown
+from pipeprof.report.text_layout import Column, column_table, flow, labelled, page
 
 NAME = Column(header="name", cells=("decode_and_augment", "read"), least=6)
 COST = Column(header="cost", cells=("29.8 ms", "1.2 ms"), right=True)

@@ -6,18 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeprof.analysis.advice_kinds import TensorflowOps, Verified
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import DeliveryFinding, HotLine, Verified
-from pipeprof.analysis.input_findings import EpochStart, StartCause
+from pipeprof.analysis.evidence_kinds import WaitsNotMeasured
+from pipeprof.analysis.findings import DeliveryFinding, HotLine
+from pipeprof.analysis.input_findings import AutotuneOff, EpochStart, StartCause
 from pipeprof.analysis.machine_findings import CpuFinding, OverheadFinding, ResourceFinding
+from pipeprof.analysis.references import StageReference
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.clock import WallAnchor
 from pipeprof.recording.lane import Role
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import InputKind, LoopKind
 from pipeprof.recording.source_code import Location
+from pipeprof.report.advice_text import remedy_sentence
+from pipeprof.report.autotune_text import autotune_warning
+from pipeprof.report.evidence_text import evidence_sentence
 from pipeprof.surfaces.as_json import to_dict, to_json
 from tests.builders import (
+    MORE_WORKERS,
     MS,
     PID,
     START_NS,
@@ -43,16 +50,19 @@ from tests.builders import (
 NOTHING = {"median": None, "mean": None, "p95": None}
 
 
+NOT_MEASURED = WaitsNotMeasured()
+
+
 def test_a_whole_report():
     said = diagnosis(
         Bound.INPUT,
         step_ms=spread(30.00004, mean=31.23456, p95=40.0),
         slowest=bottleneck("decode", cost_ms=19.5, share=0.96),
         cause=Cause.GIL,
-        evidence=("decode works 19.5 ms a step.",),
+        evidence=(NOT_MEASURED,),
         advice=(
-            advice(how="Loader(workers=4)", verified=Verified(step_ms=12.5, speedup=2.4)),
-            advice("prefetch", "Prefetch.", step_ms=None, speedup=None),
+            advice(verified=Verified(step_ms=12.5, speedup=2.4)),
+            advice(TensorflowOps(stage="decode"), step_ms=None, speedup=None),
         ),
     )
     start = EpochStart(
@@ -60,7 +70,7 @@ def test_a_whole_report():
         wait_ms=400.0,
         usual_ms=2.5,
         cause=StartCause.FILL,
-        stage=stage(),
+        stage=StageReference.of(stage()),
         elements=1_000,
         work_ms=390.0,
     )
@@ -100,7 +110,7 @@ def test_a_whole_report():
                 ),
             ),
         ),
-        autotune=autotune_finding("Too much."),
+        autotune=autotune_finding(AutotuneOff()),
         lanes=(lane_finding("worker 1", Role.WORKER, busy_ratio=0.9, stages=("decode",)),),
         cpu=CpuFinding(
             cores=2,
@@ -151,20 +161,20 @@ def test_a_whole_report():
         "cause": "gil",
         "ideal_step_ms": 10.0,
         "speedup_limit": 3.0,
-        "evidence": ["decode works 19.5 ms a step."],
+        "evidence": [evidence_sentence(NOT_MEASURED)],
         "measured_by": "gap_times",
         "advice": [
             {
                 "action": "workers",
-                "summary": "Run it in 4 worker processes.",
-                "how": "Loader(workers=4)",
+                "summary": remedy_sentence(MORE_WORKERS),
+                "how": "Photos(…, workers=4, use_multiprocessing=True)",
                 "predicted_step_ms": 12.0,
                 "predicted_speedup": 2.5,
                 "verified": {"step_ms": 12.5, "speedup": 2.4},
             },
             {
-                "action": "prefetch",
-                "summary": "Prefetch.",
+                "action": "tensorflow_ops",
+                "summary": remedy_sentence(TensorflowOps(stage="decode")),
                 "how": None,
                 "predicted_step_ms": None,
                 "predicted_speedup": None,
@@ -267,7 +277,7 @@ def test_a_whole_report():
                     "series": [{"step": 0, "value": 1}, {"step": 40, "value": 4}],
                 }
             ],
-            "warnings": ["Too much."],
+            "warnings": [autotune_warning(AutotuneOff())],
         },
         "lanes": [
             {

@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from pipeprof.analysis.bounds import wait_percent
 from pipeprof.analysis.findings import Findings
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label, short
 from pipeprof.report.figures.theme import COMPUTE, INPUT, LEGEND, UNKNOWN, WAIT
-from pipeprof.report.numbers import duration
+from pipeprof.report.numbers import duration, wait_percent
 from pipeprof.report.verdict_names import VERDICTS
 
 MOST_RUNS = 8

@@ -1,0 +1,141 @@
+"""How the bottleneck works: its calls, how busy it is, why it is too slow, and where it ran."""
+
+from collections.abc import Iterator
+
+from pipeprof.analysis.bottleneck import needed_ms, sharing_with
+from pipeprof.analysis.causes import CROWDED_FROM, gil_held, known_cpu_ratio
+from pipeprof.analysis.costs import StageCost
+from pipeprof.analysis.evidence_kinds import (
+    BlockingWork,
+    BottleneckAtWork,
+    CallKind,
+    ComputingWork,
+    CoreFreeWork,
+    GilWork,
+    OutOfOrderWork,
+    QueuedWork,
+    RemoteWait,
+    SaturatedWork,
+    SerialWork,
+    SlowestInsideEpochs,
+    ThrottledWork,
+    TransportWork,
+    WhereItRan,
+    WorkReason,
+)
+from pipeprof.analysis.lane_use import SATURATED_FROM, THROTTLED_FROM
+from pipeprof.analysis.placement import WORKERS_KEY, trains_on
+from pipeprof.analysis.references import LaneReference, StageReference
+from pipeprof.analysis.verdict import Verdict
+from pipeprof.analysis.verdict_kinds import Cause
+from pipeprof.recording.lane import Lane
+from pipeprof.recording.span import SpanKind
+from pipeprof.recording.stage import StageKind
+
+# One that works less than this has room left: that it takes one call after the other explains no wait.
+_RESTS_BELOW = 0.5
+
+_WORK = tuple(SpanKind).index(SpanKind.WORK)
+
+
+def how_it_works(verdict: Verdict, worst: StageCost) -> BottleneckAtWork | RemoteWait:
+    """Its calls, how busy they are, and why that is too slow."""
+    stage = StageReference.of(worst.stage)
+    if worst.stage.kind is StageKind.TF_DATA_REMOTE:
+        return RemoteWait(stage=stage, cost_ms=worst.cost_ms)
+    costs = verdict.measured.costs
+    # Of the time that the steps took: time between epochs is evidence of its own.
+    step = verdict.measured.times.step
+    busy = min(needed_ms(worst, costs) / step.mean, 1.0) if step and step.mean else 1.0
+    has_time_left = busy < _RESTS_BELOW and verdict.cause in (Cause.SERIAL, Cause.CPU)
+    calls, at_once = _calls(worst, verdict.measured.profile.lanes)
+    return BottleneckAtWork(
+        stage=stage,
+        cost_ms=worst.cost_ms,
+        calls=calls,
+        at_once=at_once,
+        sharing=len(sharing_with(worst, costs)) - 1,
+        busy_ratio=busy,
+        ahead=worst.place.ahead,
+        reason=None if has_time_left else _reason(verdict, worst),
+    )
+
+
+def _calls(cost: StageCost, lanes: tuple[Lane, ...]) -> tuple[CallKind, float]:
+    parallelism = cost.place.parallelism
+    if cost.place.key == WORKERS_KEY:
+        pids = {lanes[number].pid for number in cost.stage.lanes}
+        kind = CallKind.WORKER_PROCESS if len(pids) > 1 else CallKind.WORKER
+        return kind, round(parallelism)
+    if parallelism <= 1:
+        return (CallKind.THREAD if cost.place.parallelism_known else CallKind.CALL), 1.0
+    if cost.stage.parallelism is not None:
+        return CallKind.PARALLEL_CALL, parallelism
+    return CallKind.THREAD, parallelism
+
+
+def _reason(verdict: Verdict, worst: StageCost) -> WorkReason:
+    ratio = known_cpu_ratio(worst, verdict.measured.context)
+    match verdict.cause:
+        case Cause.TRANSPORT:
+            size = worst.size_bytes
+            return TransportWork(batch_bytes=size / max(worst.calls, 1) if size else None)
+        case Cause.BLOCKING:
+            return BlockingWork(cpu_ratio=ratio or 0.0, upper_bound=worst.cpu_ratio is None)
+        case Cause.CPU_SATURATED:
+            return _saturated(verdict, worst, cpu_known=ratio is not None)
+        case Cause.GIL:
+            held = gil_held(worst, verdict.measured.context)
+            return GilWork(held_ratio=held, cpu_known=ratio is not None)
+        case Cause.TOO_FEW_WORKERS:
+            return CoreFreeWork()
+        case Cause.HEAD_OF_LINE:
+            return OutOfOrderWork(late_ratio=verdict.measured.fed.head_of_line_ratio or 0.0)
+        case Cause.SERIAL:
+            return SerialWork(python=worst.stage.kind.python, cpu_known=ratio is not None)
+        case Cause.EPOCH_START:
+            return SlowestInsideEpochs()
+        case Cause.CPU | Cause.NONE:
+            return ComputingWork(cpu_known=ratio is not None)
+
+
+def _saturated(verdict: Verdict, worst: StageCost, *, cpu_known: bool) -> WorkReason:
+    cpu = verdict.measured.cpu
+    if cpu.throttled_ratio is not None and cpu.throttled_ratio >= THROTTLED_FROM:
+        return ThrottledWork(limit=cpu.limit or 0.0, throttled_ratio=cpu.throttled_ratio)
+    if worst.queued_ratio >= CROWDED_FROM:
+        return QueuedWork(queued_ratio=worst.queued_ratio)
+    used = cpu.process_ratio or 0.0
+    return SaturatedWork(
+        process_ratio=used,
+        machine_ratio=None if used >= SATURATED_FROM else cpu.machine_ratio or 0.0,
+        cpu_known=cpu_known,
+    )
+
+
+def where_it_ran(verdict: Verdict, worst: StageCost) -> Iterator[WhereItRan]:
+    """On which thread the bottleneck ran and how much overlapped; nothing where neither is known."""
+    lanes, fed = verdict.measured.profile.lanes, verdict.measured.fed
+    lane, trains, first_calls = None, False, 0
+    if worst.stage.lanes and worst.place.key != WORKERS_KEY:
+        busiest = max(worst.stage.lanes, key=lambda number: (worst.stage.lanes[number], -number))
+        trains = trains_on(busiest, verdict.measured.loop, lanes)
+        lane = LaneReference.of(lanes[busiest])
+        first_calls = 0 if trains else _first_calls(verdict, worst)
+    if lane is not None or fed.overlap_ratio is not None:
+        yield WhereItRan(
+            lane=lane,
+            trains=trains,
+            first_calls=first_calls,
+            overlap_ratio=fed.overlap_ratio,
+            estimated=fed.overlap_estimated,
+            only_stage=len(verdict.measured.costs) == 1,
+        )
+
+
+def _first_calls(verdict: Verdict, worst: StageCost) -> int:
+    """How many calls at the very begin ran on the training's thread, when later ones do not."""
+    spans, lanes = verdict.measured.profile.spans, verdict.measured.profile.lanes
+    calls = (spans.kind == _WORK) & (spans.subject == worst.index)
+    here = [trains_on(lane, verdict.measured.loop, lanes) for lane in spans.lane[calls].tolist()]
+    return here.index(False) if False in here else 0

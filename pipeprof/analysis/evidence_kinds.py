@@ -1,0 +1,433 @@
+"""What can speak for a verdict or weaken it: one class a kind of evidence, with figures and no words.
+
+Times are milliseconds per training step unless an attribute says otherwise, ratios 0 to 1.
+`pipeprof.report.evidence_text` has the sentence of each kind.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pipeprof.analysis.input_findings import EpochStart
+from pipeprof.analysis.references import LaneReference, StageReference
+
+# Why there is no verdict.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooFewSteps:
+    """Fewer steps count than a verdict needs."""
+
+    counted: int
+    needed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitsNotMeasured:
+    """Nothing measured how long the steps waited for data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooFewWaits:
+    """Fewer steps have a measured wait than a verdict needs."""
+
+    measured: int
+    needed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoStepTime:
+    """The steps took no time that could be measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmupCosts:
+    """The loop never came past its warm-up: costs of stages are those of the warm-up."""
+
+
+NoVerdictEvidence = TooFewSteps | WaitsNotMeasured | TooFewWaits | NoStepTime | WarmupCosts
+
+
+# Why a loop is compute-bound.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputKeepsUp:
+    """How little a step waits."""
+
+    wait_ms: float
+    step_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpareCapacity:
+    """How many steps a second the slowest stage could feed, against those that training took."""
+
+    stage: StageReference
+    capacity_per_s: float
+    steps_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GilBesideTraining:
+    """Python code of the input runs beside the training and may hold the GIL, so much of the time."""
+
+    busy_ratio: float
+
+
+ComputeEvidence = InputKeepsUp | SpareCapacity | GilBesideTraining
+
+
+# Why a loop waits for its input.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagesNotCounted:
+    """AUTOTUNE is off, and tf.data counts no work of its stages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoStageSeen:
+    """No stage of the input was seen at work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochStartWait:
+    """How long the first steps of epochs waited.
+
+    Attributes:
+        epochs: how many epochs have such a wait.
+        median_ms: the median of those waits.
+        usual: an epoch start with the cause that most of them have, or None.
+        others_ms: what all other steps waited together, where epoch starts are the cause; else None.
+    """
+
+    epochs: int
+    median_ms: float
+    usual: EpochStart | None
+    others_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartCost:
+    """What starting the input again at each epoch costs; ``share`` is of all input work."""
+
+    stage: StageReference
+    cost_ms: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteWait:
+    """The loop waits for stages that run in another process, which counts them."""
+
+    stage: StageReference
+    cost_ms: float
+
+
+class CallKind(Enum):
+    """What runs the calls of a stage."""
+
+    WORKER = "worker"
+    WORKER_PROCESS = "worker process"
+    THREAD = "thread"
+    CALL = "call"
+    """Calls of which the threads are not known."""
+    PARALLEL_CALL = "parallel call"
+    """Calls that the framework runs at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockingWork:
+    """It waits for something other than a CPU.
+
+    Attributes:
+        cpu_ratio: its CPU time over its wall time.
+        upper_bound: whether that is only an upper bound.
+    """
+
+    cpu_ratio: float
+    upper_bound: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportWork:
+    """It is the way of batches from worker processes; ``batch_bytes`` is the size of one, or None."""
+
+    batch_bytes: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottledWork:
+    """The container's limit of so many cores stopped it in a part of the scheduling periods."""
+
+    limit: float
+    throttled_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedWork:
+    """It was ready to run while all CPUs were taken, for a part of its time."""
+
+    queued_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaturatedWork:
+    """No core is free.
+
+    Attributes:
+        process_ratio: CPU that this training uses.
+        machine_ratio: CPU that all programs use, where those of others matter; else None.
+        cpu_known: whether the stage's own CPU time was measured.
+    """
+
+    process_ratio: float
+    machine_ratio: float | None
+    cpu_known: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GilWork:
+    """Its threads take turns at the GIL.
+
+    Attributes:
+        held_ratio: the part of the time in which one of them held it, or None.
+        cpu_known: whether the stage's own CPU time was measured.
+    """
+
+    held_ratio: float | None
+    cpu_known: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreFreeWork:
+    """It computes while a core is free."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutOfOrderWork:
+    """In a part of the waiting a later batch was ready, but not the next in order."""
+
+    late_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SerialWork:
+    """It makes one call after the other.
+
+    Attributes:
+        python: whether it is Python code, under the GIL.
+        cpu_known: whether the stage's own CPU time was measured.
+    """
+
+    python: bool
+    cpu_known: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowestInsideEpochs:
+    """It is the slowest stage inside the epochs, whose starts are the cause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputingWork:
+    """It computes and uses all the CPU that it may; ``cpu_known`` as in `SerialWork`."""
+
+    cpu_known: bool
+
+
+WorkReason = (
+    BlockingWork
+    | TransportWork
+    | ThrottledWork
+    | QueuedWork
+    | SaturatedWork
+    | GilWork
+    | CoreFreeWork
+    | OutOfOrderWork
+    | SerialWork
+    | SlowestInsideEpochs
+    | ComputingWork
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BottleneckAtWork:
+    """How the bottleneck works, and why that makes the training wait.
+
+    Attributes:
+        stage: the bottleneck.
+        cost_ms: its own work per step.
+        calls: what runs its calls.
+        at_once: how many of them may run at once.
+        sharing: how many other stages take turns with it.
+        busy_ratio: the part of the time in which its place is busy.
+        ahead: whether it works while the training computes.
+        reason: why it is too slow, or None where it has time left.
+    """
+
+    stage: StageReference
+    cost_ms: float
+    calls: CallKind
+    at_once: float
+    sharing: int
+    busy_ratio: float
+    ahead: bool
+    reason: WorkReason | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhereItRan:
+    """On which thread the bottleneck ran, and how much of the input's work ran beside the training.
+
+    Attributes:
+        lane: the lane with most of its work, or None where that is not known or workers did it.
+        trains: whether that is the thread that trains.
+        first_calls: how many calls at the begin ran on the thread that trains, unlike later ones.
+        overlap_ratio: the part of the input's work that overlapped with training, or None.
+        estimated: whether that ratio is an estimate.
+        only_stage: whether the input has no other stage.
+    """
+
+    lane: LaneReference | None
+    trains: bool
+    first_calls: int
+    overlap_ratio: float | None
+    estimated: bool
+    only_stage: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What was read while a stage waited, in bytes a second; None where that is not notable."""
+
+    disk_bytes_per_s: float | None
+    network_bytes_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneBatchAtATime:
+    """A sequence has no processes and so few workers that batches are loaded one by one."""
+
+    workers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersAndTransport:
+    """What worker processes take off the training's process, and what their transport costs."""
+
+    work_ms: float
+    transport_ms: float
+
+
+WaitEvidence = (
+    StagesNotCounted
+    | NoStageSeen
+    | EpochStartWait
+    | RestartCost
+    | RemoteWait
+    | BottleneckAtWork
+    | WhereItRan
+    | Traffic
+    | OneBatchAtATime
+    | WorkersAndTransport
+)
+
+
+# What a reader should know beside the verdict.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForkedWorkers:
+    """Workers are forked from a process in which TensorFlow runs threads: they may hang."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnseenInput:
+    """The known stages work far less than a step waits."""
+
+    seen_ms: float
+    wait_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuTimeBounded:
+    """The bottleneck's CPU time is only bounded, by that of all processes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedCores:
+    """No accelerator was used: input and training share the cores."""
+
+    cores: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitsOfSomeSteps:
+    """Waits were measured in some of the counted steps only."""
+
+    measured: int
+    counted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitsOfTracedSteps:
+    """Waits were measured in traced steps only, which tracing slows."""
+
+    steps: int
+    traced_step_ms: float
+    step_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContradictingWaits:
+    """TensorFlow's profiler traced other waits than were measured in the same steps.
+
+    Attributes:
+        steps: how many steps.
+        measured_ms: their mean wait as it was measured.
+        traced_ms: their mean wait as it was traced.
+        way_unmeasured: whether the measurement leaves out the way from a generator to the training,
+            which explains the difference.
+    """
+
+    steps: int
+    measured_ms: float
+    traced_ms: float
+    way_unmeasured: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsLost:
+    """Some events were dropped."""
+
+    dropped: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpaqueGenerator:
+    """Nothing was measured inside the generator that is the bottleneck.
+
+    Attributes:
+        stage: the generator.
+        newer_python_helps: whether a later Python would time the generators inside it.
+    """
+
+    stage: StageReference
+    newer_python_helps: bool
+
+
+Caveat = (
+    ForkedWorkers
+    | UnseenInput
+    | CpuTimeBounded
+    | SharedCores
+    | WaitsOfSomeSteps
+    | WaitsOfTracedSteps
+    | ContradictingWaits
+    | EventsLost
+    | OpaqueGenerator
+)
+
+Evidence = NoVerdictEvidence | ComputeEvidence | WaitEvidence | Caveat

@@ -1,0 +1,33 @@
+"""How evidence and advice refer to a stage or a lane: by what a reader needs to find it."""
+
+from dataclasses import dataclass
+
+from pipeprof.recording.lane import Lane, Role
+from pipeprof.recording.source_code import Location
+from pipeprof.recording.stage import Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageReference:
+    """A stage; ``location`` is its line, or None."""
+
+    name: str
+    location: Location | None = None
+
+    @classmethod
+    def of(cls, stage: Stage) -> "StageReference":
+        """The reference to a recorded stage."""
+        return cls(name=stage.name, location=stage.location)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneReference:
+    """A lane."""
+
+    name: str
+    role: Role
+
+    @classmethod
+    def of(cls, lane: Lane) -> "LaneReference":
+        """The reference to a recorded lane."""
+        return cls(name=lane.name, role=lane.role)

@@ -1,0 +1,75 @@
+"""What a reader should know beside a verdict, in sentences."""
+
+from pipeprof.analysis.evidence_kinds import (
+    Caveat,
+    ContradictingWaits,
+    CpuTimeBounded,
+    EventsLost,
+    ForkedWorkers,
+    OpaqueGenerator,
+    SharedCores,
+    UnseenInput,
+    WaitsOfSomeSteps,
+    WaitsOfTracedSteps,
+)
+from pipeprof.report.numbers import count, duration
+
+
+def caveat_sentence(found: Caveat) -> str:
+    """What a caveat says."""
+    match found:
+        case ForkedWorkers():
+            return (
+                "The worker processes are forked from a process in which TensorFlow runs threads: "
+                "they may hang. multiprocessing.set_start_method('forkserver') is safe."
+            )
+        case UnseenInput():
+            return (
+                f"The stages that were seen work {duration(found.seen_ms)} per step, but a step waits "
+                f"{duration(found.wait_ms)}: some part of the input was not seen."
+            )
+        case CpuTimeBounded():
+            return (
+                "The CPU time of this stage was not measured: 'at most' comes from the CPU time of "
+                "all processes."
+            )
+        case SharedCores():
+            return (
+                f"No accelerator was seen: input and training share {count(found.cores, 'core')}, so "
+                "the step time with input for free is an estimate."
+            )
+        case WaitsOfSomeSteps():
+            return f"Waits were measured in {found.measured:,} of {count(found.counted, 'step')}."
+        case WaitsOfTracedSteps():
+            return (
+                f"Waits were measured in {count(found.steps, 'traced step')}, which took "
+                f"{duration(found.traced_step_ms)}; all steps took {duration(found.step_ms)}. Tracing "
+                "slows steps down."
+            )
+        case ContradictingWaits():
+            return _contradiction(found)
+        case EventsLost():
+            verb = "was" if found.dropped == 1 else "were"
+            return f"{found.dropped:,} of {count(found.events, 'event')} {verb} lost."
+        case OpaqueGenerator():
+            newer = (
+                " Python 3.12 and later times inner generators without marks."
+                if found.newer_python_helps
+                else ""
+            )
+            return (
+                f"pipeprof could not look inside {found.stage.name}. To see its parts, mark them with "
+                f'pipeprof.stage("name"), or sample its lines with --stacks.{newer}'
+            )
+
+
+def _contradiction(found: ContradictingWaits) -> str:
+    reason = (
+        "the way of a batch from the generator to the training was not measured"
+        if found.way_unmeasured
+        else "one of the two is wrong"
+    )
+    return (
+        f"TensorFlow's profiler measured a mean wait of {duration(found.traced_ms)} in "
+        f"{count(found.steps, 'step')}, pipeprof {duration(found.measured_ms)}: {reason}."
+    )

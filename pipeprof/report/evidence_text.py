@@ -1,0 +1,72 @@
+"""The sentence of each kind of evidence. Names of the run stand in it as they are."""
+
+from pipeprof.analysis.evidence_kinds import (
+    Caveat,
+    ComputeEvidence,
+    Evidence,
+    GilBesideTraining,
+    InputKeepsUp,
+    NoStepTime,
+    NoVerdictEvidence,
+    SpareCapacity,
+    TooFewSteps,
+    TooFewWaits,
+    WaitEvidence,
+    WaitsNotMeasured,
+    WarmupCosts,
+)
+from pipeprof.report.caveat_text import caveat_sentence
+from pipeprof.report.numbers import count, duration, percent, rate
+from pipeprof.report.stage_labels import label_of
+from pipeprof.report.wait_text import wait_sentence
+
+
+def evidence_sentence(found: Evidence) -> str:
+    """What a piece of evidence says, in one sentence or a few short ones."""
+    if isinstance(found, WaitEvidence):
+        return wait_sentence(found)
+    if isinstance(found, Caveat):
+        return caveat_sentence(found)
+    if isinstance(found, ComputeEvidence):
+        return _compute_sentence(found)
+    return _no_verdict_sentence(found)
+
+
+def _no_verdict_sentence(found: NoVerdictEvidence) -> str:
+    match found:
+        case TooFewSteps():
+            return (
+                f"Only {count(found.counted, 'step')} after warm-up and epoch starts: "
+                f"a verdict needs at least {found.needed}."
+            )
+        case WaitsNotMeasured():
+            return "pipeprof could not measure how long the steps waited for data."
+        case TooFewWaits():
+            return (
+                f"Waits were measured in only {count(found.measured, 'step')}: "
+                f"a verdict needs at least {found.needed}."
+            )
+        case NoStepTime():
+            return "The steps took no time that could be measured."
+        case WarmupCosts():
+            return "The costs of the stages are those of the warm-up."
+
+
+def _compute_sentence(found: ComputeEvidence) -> str:
+    match found:
+        case InputKeepsUp():
+            return (
+                f"A step takes {duration(found.step_ms)} and waits {duration(found.wait_ms)} of it: "
+                "the input keeps up."
+            )
+        case SpareCapacity():
+            return (
+                f"The slowest input stage, {label_of(found.stage)}, could feed "
+                f"{rate(found.capacity_per_s)} steps/s; the training took "
+                f"{rate(found.steps_per_s)} steps/s."
+            )
+        case GilBesideTraining():
+            return (
+                f"Input threads in the training's process compute {percent(found.busy_ratio)} of the "
+                "time. While they hold the GIL, the training waits for it; that counts as compute."
+            )

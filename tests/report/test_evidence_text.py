@@ -1,0 +1,310 @@
+"""The sentence of each kind of evidence: the one place where tests repeat the words."""
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+
+from pipeprof.analysis.evidence_kinds import (
+    BlockingWork,
+    BottleneckAtWork,
+    CallKind,
+    ComputingWork,
+    ContradictingWaits,
+    CoreFreeWork,
+    CpuTimeBounded,
+    EpochStartWait,
+    EventsLost,
+    Evidence,
+    ForkedWorkers,
+    GilBesideTraining,
+    GilWork,
+    InputKeepsUp,
+    NoStageSeen,
+    NoStepTime,
+    OneBatchAtATime,
+    OpaqueGenerator,
+    OutOfOrderWork,
+    QueuedWork,
+    RemoteWait,
+    RestartCost,
+    SaturatedWork,
+    SerialWork,
+    SharedCores,
+    SlowestInsideEpochs,
+    SpareCapacity,
+    StagesNotCounted,
+    ThrottledWork,
+    TooFewSteps,
+    TooFewWaits,
+    Traffic,
+    TransportWork,
+    UnseenInput,
+    WaitsNotMeasured,
+    WaitsOfSomeSteps,
+    WaitsOfTracedSteps,
+    WarmupCosts,
+    WhereItRan,
+    WorkersAndTransport,
+    WorkReason,
+)
+from pipeprof.analysis.input_findings import EpochStart, StartCause
+from pipeprof.analysis.references import LaneReference, StageReference
+from pipeprof.recording.lane import Role
+from pipeprof.recording.source_code import Location
+from pipeprof.report.evidence_text import evidence_sentence
+
+DECODE = StageReference(name="decode", location=Location("train.py", 41))
+AT_WORK = BottleneckAtWork(
+    stage=DECODE,
+    cost_ms=29.8,
+    calls=CallKind.THREAD,
+    at_once=1.0,
+    sharing=0,
+    busy_ratio=0.95,
+    ahead=True,
+    reason=None,
+)
+RAN = WhereItRan(
+    lane=LaneReference(name="tf.data thread", role=Role.INPUT),
+    trains=False,
+    first_calls=0,
+    overlap_ratio=0.26,
+    estimated=False,
+    only_stage=True,
+)
+FILLS = EpochStart(
+    epoch=1,
+    wait_ms=400.0,
+    usual_ms=2.0,
+    cause=StartCause.FILL,
+    stage=StageReference(name="shuffle"),
+    elements=1_000,
+    work_ms=390.0,
+)
+CONTRADICTION = ContradictingWaits(steps=3, measured_ms=20.0, traced_ms=15.0, way_unmeasured=False)
+
+SENTENCES: tuple[tuple[Evidence, str], ...] = (
+    (
+        TooFewSteps(counted=7, needed=10),
+        "Only 7 steps after warm-up and epoch starts: a verdict needs at least 10.",
+    ),
+    (WaitsNotMeasured(), "pipeprof could not measure how long the steps waited for data."),
+    (
+        TooFewWaits(measured=1, needed=10),
+        "Waits were measured in only 1 step: a verdict needs at least 10.",
+    ),
+    (NoStepTime(), "The steps took no time that could be measured."),
+    (WarmupCosts(), "The costs of the stages are those of the warm-up."),
+    (
+        InputKeepsUp(wait_ms=0.23, step_ms=46.4),
+        "A step takes 46.4 ms and waits 0.23 ms of it: the input keeps up.",
+    ),
+    (
+        SpareCapacity(stage=DECODE, capacity_per_s=8_520.0, steps_per_s=21.6),
+        "The slowest input stage, decode (train.py:41), could feed 8,520 steps/s; "
+        "the training took 21.6 steps/s.",
+    ),
+    (
+        GilBesideTraining(busy_ratio=0.9),
+        "Input threads in the training's process compute 90 % of the time. While they hold the GIL, "
+        "the training waits for it; that counts as compute.",
+    ),
+    (
+        StagesNotCounted(),
+        "AUTOTUNE is switched off, so tf.data does not measure the work of its stages and none can "
+        "be named.",
+    ),
+    (
+        NoStageSeen(),
+        "No stage of the input was seen at work, so none can be named. Mark the functions that load "
+        "data with pipeprof.stage.",
+    ),
+    (
+        EpochStartWait(epochs=4, median_ms=400.0, usual=FILLS, others_ms=30.0),
+        "The first step of each epoch waited 400 ms (median of 4 epochs): shuffle fills with "
+        "1,000 elements. All other steps together waited 30.0 ms.",
+    ),
+    (
+        EpochStartWait(epochs=1, median_ms=400.0, usual=None, others_ms=None),
+        "The first step of the epoch waited 400 ms.",
+    ),
+    (
+        RestartCost(stage=StageReference(name="epoch start"), cost_ms=26.1, share=0.17),
+        "epoch start takes 26.1 ms a step, 17 % of all input work: the input starts again at every "
+        "epoch.",
+    ),
+    (
+        RemoteWait(stage=DECODE, cost_ms=12.0),
+        "The training waits 12.0 ms per step for decode (train.py:41): its stages run in another "
+        "process, which pipeprof does not measure.",
+    ),
+    (AT_WORK, "decode (train.py:41) works 29.8 ms per step on one thread, without a pause."),
+    (
+        replace(AT_WORK, sharing=2, busy_ratio=0.85, ahead=False, reason=CoreFreeWork()),
+        "decode (train.py:41) works 29.8 ms per step on one thread shared with 2 other stages, busy "
+        "85 % of the time (it rests while the training computes). It computes, and a core is free.",
+    ),
+    (RAN, "It ran on a tf.data thread. 26 % of its work overlapped with training."),
+    (
+        replace(RAN, lane=None, overlap_ratio=0.0, only_stage=False),
+        "None of the input's work overlapped with training.",
+    ),
+    (
+        replace(RAN, first_calls=2, estimated=True, lane=LaneReference(name="x", role=Role.OTHER)),
+        "It ran on the thread x. About 26 % of its work overlapped with training (estimated). "
+        "Its first 2 calls ran on the thread that trains.",
+    ),
+    (replace(RAN, trains=True, overlap_ratio=None), "It ran on the thread that trains."),
+    (
+        replace(RAN, lane=LaneReference(name="main", role=Role.MAIN), overlap_ratio=None),
+        "It ran on the main thread.",
+    ),
+    (
+        Traffic(disk_bytes_per_s=2.5e6, network_bytes_per_s=1.2e8),
+        "During this time 2.5 MB/s came from disk and 120 MB/s came over the network.",
+    ),
+    (
+        OneBatchAtATime(workers=1),
+        "With workers=1 and no processes, batches are loaded one by one.",
+    ),
+    (
+        WorkersAndTransport(work_ms=60.0, transport_ms=9.5),
+        "Worker processes take 60.0 ms of work per step off the training's process; the transport of "
+        "their batches takes 9.5 ms.",
+    ),
+    (
+        ForkedWorkers(),
+        "The worker processes are forked from a process in which TensorFlow runs threads: they may "
+        "hang. multiprocessing.set_start_method('forkserver') is safe.",
+    ),
+    (
+        UnseenInput(seen_ms=2.0, wait_ms=20.0),
+        "The stages that were seen work 2.0 ms per step, but a step waits 20.0 ms: some part of the "
+        "input was not seen.",
+    ),
+    (
+        CpuTimeBounded(),
+        "The CPU time of this stage was not measured: 'at most' comes from the CPU time of all "
+        "processes.",
+    ),
+    (
+        SharedCores(cores=4),
+        "No accelerator was seen: input and training share 4 cores, so the step time with input for "
+        "free is an estimate.",
+    ),
+    (WaitsOfSomeSteps(measured=17, counted=20), "Waits were measured in 17 of 20 steps."),
+    (
+        WaitsOfTracedSteps(steps=40, traced_step_ms=30.0, step_ms=26.0),
+        "Waits were measured in 40 traced steps, which took 30.0 ms; all steps took 26.0 ms. Tracing "
+        "slows steps down.",
+    ),
+    (
+        CONTRADICTION,
+        "TensorFlow's profiler measured a mean wait of 15.0 ms in 3 steps, pipeprof 20.0 ms: one of "
+        "the two is wrong.",
+    ),
+    (
+        replace(CONTRADICTION, traced_ms=25.0, way_unmeasured=True),
+        "TensorFlow's profiler measured a mean wait of 25.0 ms in 3 steps, pipeprof 20.0 ms: the way "
+        "of a batch from the generator to the training was not measured.",
+    ),
+    (EventsLost(dropped=1, events=1_000), "1 of 1,000 events was lost."),
+    (
+        OpaqueGenerator(stage=DECODE, newer_python_helps=True),
+        "pipeprof could not look inside decode. To see its parts, mark them with "
+        'pipeprof.stage("name"), or sample its lines with --stacks. Python 3.12 and later times '
+        "inner generators without marks.",
+    ),
+)
+
+REASONS: tuple[tuple[WorkReason, str], ...] = (
+    (
+        BlockingWork(cpu_ratio=0.02, upper_bound=False),
+        "It mostly waits (files, network or sleep): 2.0 % of its time is on the CPU.",
+    ),
+    (
+        BlockingWork(cpu_ratio=0.1, upper_bound=True),
+        "It mostly waits (files, network or sleep): at most 10 % of its time is on the CPU.",
+    ),
+    (
+        TransportWork(batch_bytes=38_500_000),
+        "It sends batches (38.5 MB each) from the worker processes to the training.",
+    ),
+    (
+        TransportWork(batch_bytes=None),
+        "It sends batches from the worker processes to the training.",
+    ),
+    (
+        ThrottledWork(limit=1.5, throttled_ratio=0.6),
+        "The container's limit of 1.5 cores stopped it in 60 % of the scheduling periods.",
+    ),
+    (
+        QueuedWork(queued_ratio=0.45),
+        "For 45 % of its time it was ready to run, but no CPU was free.",
+    ),
+    (
+        SaturatedWork(process_ratio=0.97, machine_ratio=None, cpu_known=False),
+        "97 % of the CPU is in use: no core is free. Its own CPU time was not measured.",
+    ),
+    (
+        SaturatedWork(process_ratio=0.67, machine_ratio=0.96, cpu_known=True),
+        "96 % of the machine's CPU is in use, 67 % by this training: no core is free.",
+    ),
+    (
+        GilWork(held_ratio=0.96, cpu_known=True),
+        "It is Python code: its threads held the GIL for 96 % of the time, one by one.",
+    ),
+    (
+        GilWork(held_ratio=None, cpu_known=True),
+        "It is Python code, and the GIL lets one thread of a process run at a time.",
+    ),
+    (CoreFreeWork(), "It computes, and a core is free."),
+    (
+        OutOfOrderWork(late_ratio=0.75),
+        "In 75 % of the waiting a later batch was ready, but not the next one in order.",
+    ),
+    (SerialWork(python=True, cpu_known=True), "It is Python code under the GIL."),
+    (
+        SerialWork(python=False, cpu_known=False),
+        "It makes one call after the other. Its own CPU time was not measured.",
+    ),
+    (SlowestInsideEpochs(), "It is the slowest stage inside the epochs."),
+    (
+        ComputingWork(cpu_known=True),
+        "It computes and already uses all the CPU that it may use.",
+    ),
+)
+
+
+def test_every_kind_has_its_sentence_here() -> None:
+    assert {type(evidence) for evidence, _ in SENTENCES} == set(get_args(Evidence))
+    assert {type(reason) for reason, _ in REASONS} == set(get_args(WorkReason))
+
+
+@pytest.mark.parametrize(("evidence", "sentence"), SENTENCES)
+def test_what_evidence_says(evidence: Evidence, sentence: str) -> None:
+    assert evidence_sentence(evidence) == sentence
+
+
+@pytest.mark.parametrize(("reason", "sentence"), REASONS)
+def test_why_a_bottleneck_is_too_slow(reason: WorkReason, sentence: str) -> None:
+    assert evidence_sentence(replace(AT_WORK, reason=reason)).endswith(
+        f", without a pause. {sentence}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("calls", "at_once", "words"),
+    [
+        (CallKind.WORKER, 4, "in 4 workers,"),
+        (CallKind.WORKER_PROCESS, 1, "in 1 worker process,"),
+        (CallKind.WORKER_PROCESS, 2, "in 2 worker processes,"),
+        (CallKind.CALL, 1, "in one call at a time,"),
+        (CallKind.PARALLEL_CALL, 2.5, "in up to 2.5 calls at once,"),
+        (CallKind.THREAD, 3, "on 3 threads,"),
+    ],
+)
+def test_what_runs_the_calls_of_a_bottleneck(calls: CallKind, at_once: float, words: str) -> None:
+    said = evidence_sentence(replace(AT_WORK, calls=calls, at_once=at_once))
+    assert f"29.8 ms per step {words}" in said
