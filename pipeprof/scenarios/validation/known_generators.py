@@ -1,0 +1,73 @@
+"""Python generators given to `fit`: by what their batches cost."""
+
+from pipeprof.scenarios.validation.expected import Loops, Planted, StageCost
+
+PLANTED = (
+    Planted(
+        name="generator_reads",
+        kind="generator",
+        bound=("input",),
+        cause=("blocking",),
+        bottleneck=("batches",),
+        costs=(StageCost(stage="batches", truth="reading_ms"),),
+        loops=(Loops(kind="fit", steps=180, epochs=3),),
+        ceiling=True,
+        quick=True,
+    ),
+    Planted(
+        name="generator_parses",
+        kind="generator",
+        bound=("input",),
+        cause=("cpu", "cpu_saturated"),  # saturated where others use the machine
+        bottleneck=("parsed_batches", "parse_lines"),
+        costs=(StageCost(stage="parsed_batches", truth="parsing_ms"),),
+        loops=(Loops(kind="fit", steps=180, epochs=3),),
+        not_advised=("threads",),  # they would share the GIL
+        ceiling=True,
+    ),
+    Planted(
+        name="generator_predicts",
+        kind="generator",
+        bound=("input",),
+        cause=("cpu", "cpu_saturated"),
+        bottleneck=("features",),
+        costs=(StageCost(stage="features", truth="extracting_ms"),),
+        loops=(Loops(kind="fit", steps=120, epochs=3),),
+        ceiling=True,
+    ),
+    Planted(
+        name="generator_multiplies",
+        kind="generator",
+        bound=("input",),
+        cause=("cpu", "cpu_saturated"),
+        bottleneck=("whitened", "whiten"),
+        costs=(StageCost(stage="whitened", truth="whitening_ms"),),
+        loops=(Loops(kind="fit", steps=120, epochs=3),),
+        ceiling=True,
+    ),
+    Planted(
+        name="generator_pool",
+        kind="generator",
+        bound=("input",),
+        cause=("helpers",),
+        bottleneck=("rendered", "render"),
+        loops=(Loops(kind="fit", steps=100, epochs=2),),
+    ),
+    Planted(
+        name="generator_uneven",
+        kind="generator",
+        bound=("input",),
+        cause=("blocking",),
+        bottleneck=("rows", "open_file"),
+        loops=(Loops(kind="fit", steps=300, epochs=2),),
+    ),
+    Planted(
+        name="generator_ready",
+        kind="generator",
+        bound=("compute",),
+        cause=("none",),
+        no_bottleneck=True,
+        loops=(Loops(kind="fit", steps=120, epochs=3),),
+        quick=True,
+    ),
+)

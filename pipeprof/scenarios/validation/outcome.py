@@ -1,0 +1,46 @@
+"""One thing that a report has to say, and whether it does."""
+
+import enum
+from dataclasses import dataclass
+
+
+class Outcome(enum.Enum):
+    """Of one comparison."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    MISSING = "missing"  # the report has no such key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One comparison of a report with what is true.
+
+    Attributes:
+        what: is compared: `bound`, `cost of decode`, `share of callbacks`, …
+        outcome: of the comparison.
+        expected: what is true.
+        found: what the report says; None where it says nothing.
+        error: of numbers, in the unit of their tolerance: a ratio of the true value for costs, times and
+            limits, a difference for shares.
+    """
+
+    what: str
+    outcome: Outcome
+    expected: object
+    found: object = None
+    error: float | None = None
+
+    def __str__(self) -> str:
+        """What differs, for the line of a scenario."""
+        if self.outcome is Outcome.MISSING:
+            return f"{self.what}: missing"
+        return f"{self.what}: {_short(self.found)}, true is {_short(self.expected)}"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, tuple):
+        return " or ".join(map(_short, value))
+    return str(value)

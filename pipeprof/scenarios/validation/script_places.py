@@ -1,0 +1,43 @@
+"""Where the functions and classes of a script begin."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def lines_of(script: Path) -> dict[str, frozenset[int]]:
+    """The lines at which each function or class may be placed: its own and its decorators'.
+
+    Args:
+        script: a file of Python.
+
+    Returns:
+        by name; methods as `Class.method`.
+    """
+    found: dict[str, frozenset[int]] = {}
+
+    def visit(node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.ClassDef):
+                name = f"{prefix}{child.name}"
+                begins = [child.lineno, *(decorator.lineno for decorator in child.decorator_list)]
+                found[name] = frozenset(begins)
+                visit(child, f"{name}." if isinstance(child, ast.ClassDef) else prefix)
+            else:
+                visit(child, prefix)
+
+    visit(ast.parse(script.read_text()), "")
+    return found
+
+
+def is_at(location: object, script: Path, function: str) -> bool:
+    """Whether a location `file.py:12` of a report is where a function or class of the script begins."""
+    if not isinstance(location, str):
+        return False
+    file, _, line = location.rpartition(":")
+    return (
+        Path(file).name == script.name
+        and line.isdigit()
+        and int(line) in lines_of(script)[function]
+    )

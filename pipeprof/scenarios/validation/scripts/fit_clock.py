@@ -1,0 +1,112 @@
+"""What the steps of `fit` wait for and how long they compute, clocked in the training itself.
+
+The clock is the model's first layer, which notes in the graph when a batch has arrived, and a callback.
+"""
+
+import time
+
+import keras
+import tensorflow as tf
+from own_clock import summary
+
+ROOM = 20_000  # steps
+DISPATCH_S = 0.001  # at the most: from `on_train_batch_begin` until TensorFlow asks for the batch
+
+
+class FitClock:
+    """Of all calls of `fit` that its layer and its callback take part in."""
+
+    def __init__(self):
+        self.arrived = tf.Variable(tf.zeros([ROOM], tf.float64), trainable=False)
+        self.arrivals = tf.Variable(0, trainable=False)
+        self.begun, self.ended, self.first, self.epochs_begun = [], [], [], []
+        self.after_last, self.fit_s = [], 0.0
+        self.layer, self.callback = Arrival(self), Steps(self)
+
+    def __enter__(self):
+        """Around a call of `fit`."""
+        self._entered = time.perf_counter()
+
+    def __exit__(self, *raised):
+        self.fit_s += time.perf_counter() - self._entered
+
+    @property
+    def after_last_batches_s(self):
+        """From each epoch's last batch to its end: validation, where there is one."""
+        return sum(self.after_last)
+
+    def truth(self, in_step_s=0.0):
+        """What a report should say; ``in_step_s`` is what other callbacks did within steps, in all."""
+        arrived = self.arrived.numpy()[: len(self.begun)]
+        epochs, waits, steps = -1, [], []
+        for i, is_first in enumerate(self.first):
+            epochs += is_first
+            begin = self.epochs_begun[epochs] if is_first else self.begun[i]
+            waits.append(float(arrived[i] - begin))
+            last = i + 1 == len(self.first) or self.first[i + 1]
+            steps.append((self.ended[i] if last else self.begun[i + 1]) - begin)
+        dispatch = min(DISPATCH_S, sorted(waits)[len(waits) // 20])
+        waits = [wait - dispatch for wait in waits]
+        compute = [step - wait for step, wait in zip(steps, waits)]
+        return summary(waits, steps, self.first) | {
+            "fit_s": self.fit_s,
+            "epochs": len(self.epochs_begun),
+            "compute_s": sum(compute) - in_step_s,
+        }
+
+
+class Arrival(keras.layers.Layer):
+    """Passes batches on unchanged."""
+
+    def __init__(self, clock):
+        super().__init__(name="arrival")
+        self._clock = clock
+
+    def call(self, x, training=False):
+        if training:
+            with tf.control_dependencies([x]):
+                now = tf.reshape(tf.timestamp(), [1])
+            at = tf.reshape(self._clock.arrivals, [1, 1])
+            self._clock.arrived.scatter_nd_update(at, now)
+            self._clock.arrivals.assign_add(1)
+        return x
+
+
+class Steps(keras.callbacks.Callback):
+    """Belongs first in the list of callbacks."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self._clock = clock
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._clock.epochs_begun.append(time.time())
+        self._is_first = True
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._clock.begun.append(time.time())
+        self._clock.first.append(self._is_first)
+        self._is_first = False
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._clock.ended.append(time.time())
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._clock.after_last.append(time.time() - self._clock.ended[-1])
+
+
+def light_model(clock, features=8, **compile_with):
+    """A model whose step takes a few ms at the most."""
+    model = keras.Sequential([keras.Input((features,)), clock.layer, keras.layers.Dense(1)])
+    model.compile(**({"optimizer": "sgd", "loss": "mse"} | compile_with))
+    return model
+
+
+def heavy_model(clock, features=8, width=1024, depth=4, **compile_with):
+    """A model whose step takes some 20 to 60 ms for a batch of 32 on two cores."""
+    hidden = [keras.layers.Dense(width, activation="relu") for _ in range(depth)]
+    model = keras.Sequential(
+        [keras.Input((features,)), clock.layer, *hidden, keras.layers.Dense(1)]
+    )
+    model.compile(**({"optimizer": "sgd", "loss": "mse"} | compile_with))
+    return model

@@ -1,0 +1,51 @@
+from pipeprof.scenarios.validation.outcome import Check, Outcome
+from pipeprof.scenarios.validation.tables import Result, line_of, render_tables
+
+
+def check(
+    what: str, outcome: Outcome, expected: object, found: object, error: float | None = None
+) -> Check:
+    return Check(what=what, outcome=outcome, expected=expected, found=found, error=error)
+
+
+RIGHT = check("bound", Outcome.RIGHT, ("input",), "input")
+WRONG = check("bound", Outcome.WRONG, ("host", "input"), "compute")
+MISSING = check("account", Outcome.MISSING, "parts", None)
+
+
+def test_the_line_of_a_run_says_what_differs() -> None:
+    assert line_of(Result(name="reads", round=1, checks=(RIGHT,))) == "ok      reads: 1 checks"
+    assert line_of(Result(name="reads", round=1, checks=(RIGHT, MISSING, WRONG))) == (
+        "differs reads: bound: compute, true is host or input; missing: account"
+    )
+    failed = Result(name="reads", round=1, failure="it ended with exit code 1")
+    assert line_of(failed) == "FAILED  reads: it ended with exit code 1"
+
+
+def test_the_tables_count_what_was_taken_for_what() -> None:
+    cost = check("cost of decode", Outcome.WRONG, 10.0, 12.0, error=0.2)
+    text = render_tables(
+        [
+            Result(name="reads", round=1, checks=(RIGHT, cost)),
+            Result(name="posts", round=1, checks=(WRONG,)),
+        ]
+    )
+    assert text.splitlines()[:5] == [
+        "| bound: true \\ found | compute | host | input |",
+        "|---|---|---|---|",
+        "| compute | · | · | · |",
+        "| host | 1 | · | · |",
+        "| input | · | · | 1 |",
+    ]
+    assert "| costs | 1 | 0 | 0 | 20.0 % | 20.0 % | 20.0 % |" in text
+    assert text.endswith("0 of 2 trainings right in all points.")
+
+
+def test_a_training_is_right_if_it_is_in_each_round() -> None:
+    results = [
+        Result(name="reads", round=1, checks=(RIGHT,)),
+        Result(name="reads", round=2, checks=(WRONG,)),
+        Result(name="posts", round=1, checks=(RIGHT,)),
+        Result(name="posts", round=2, checks=(RIGHT,)),
+    ]
+    assert render_tables(results).endswith("1 of 2 trainings right in all points and all rounds.")
