@@ -1,63 +1,95 @@
 """What probes would record, built by hand: lines of a name log, and records of a ring."""
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.freezing import freeze_profile
-from pipeprof.capture.recorder.recorder import WORKER_PROCESS
+from pipeprof.capture.probes.system.processes import WORKER
+from pipeprof.capture.recorder.facts import (
+    Facts,
+    InputFacts,
+    LaneFacts,
+    LoopFacts,
+    LoopGauge,
+    LoopLevel,
+    SignatureFacts,
+    StackFacts,
+    StageFacts,
+)
 from pipeprof.capture.recorder.records import NOT_READ, RECORD_DTYPE, Kind, Records, code
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import LoopKind, WaitSource
 from pipeprof.recording.profile import Profile
+from pipeprof.recording.source_code import CodeLine, Location
+from pipeprof.recording.stage import StageKind
 from tests import builders
 from tests.builders import PID, START_NS
 
-Line = tuple[int, dict[str, Any]]
+Line = tuple[int, Facts]
 
 # Numbers of the things that `NAMES` describes.
 MAIN, INPUT, FIT, READ, DECODE, QUEUE, SHAPE, CPU_OF_OTHERS, STACK = range(1, 10)
 
 
-def lane_line(number: int, name: str = "main", role: str = "main", **facts: Any) -> Line:
-    return number, {"type": "lane", "name": name, "role": role, **facts}
+def lane_line(
+    number: int, name: str = "main", role: Role = Role.MAIN, ring: int | None = None
+) -> Line:
+    return number, LaneFacts(name=name, role=role, ring=ring)
 
 
-def worker_line(number: int) -> Line:
-    return lane_line(number, WORKER_PROCESS, "worker")
+def worker_line(number: int, pid: int | None = None) -> Line:
+    return number, replace(WORKER, pid=pid)
 
 
 def loop_line(
-    number: int, kind: str = "fit", waits_by: str | None = "iterator", **further: Any
+    number: int,
+    kind: LoopKind = LoopKind.FIT,
+    waits_by: WaitSource | None = WaitSource.ITERATOR,
+    parent: int | None = None,
+    fed_by: InputFacts | None = None,
 ) -> Line:
-    facts = {"type": "loop", "kind": kind, "start_ns": START_NS, **further}
-    return number, facts | ({"waits_by": waits_by} if waits_by else {})
+    return number, LoopFacts(
+        kind=kind, start_ns=START_NS, waits_by=waits_by, parent=parent, input=fed_by
+    )
 
 
-def stage_line(number: int, name: str, kind: str = "function", **facts: Any) -> Line:
-    return number, {"type": "stage", "name": name, "kind": kind, **facts}
+def stage_line(
+    number: int,
+    name: str,
+    kind: StageKind = StageKind.FUNCTION,
+    *,
+    parent: int | None = None,
+    function: str | None = None,
+    location: Location | None = None,
+    workers: int | None = None,
+) -> Line:
+    return number, StageFacts(
+        name=name,
+        kind=kind,
+        parent=parent,
+        function=function,
+        location=location,
+        workers=workers,
+    )
 
 
-CODE_LINE = {"function": "f", "file": "train.py", "line": 44, "text": "x = g()", "blocks": [43]}
+CODE_LINE = CodeLine(function="f", location=Location("train.py", 44), text="x = g()", blocks=(43,))
 
 NAMES: tuple[Line, ...] = (
     lane_line(MAIN),
-    lane_line(INPUT, "Thread (feed)", "input", ring=1),
+    lane_line(INPUT, "Thread (feed)", Role.INPUT, ring=1),
     loop_line(FIT),
     stage_line(READ, "read"),
-    stage_line(DECODE, "decode", function="decode", file="train.py", line=41),
-    (QUEUE, {"type": "gauge", "field": "queue", "of": FIT}),
+    stage_line(DECODE, "decode", function="decode", location=Location("train.py", 41)),
+    (QUEUE, LoopGauge(level=LoopLevel.QUEUE, loop=FIT)),
     (
         SHAPE,
-        {
-            "type": "signature",
-            "dtypes": ["float32"],
-            "shapes": [[32, 100]],
-            "samples": 32,
-            "size_bytes": 12_800,
-        },
+        SignatureFacts(dtypes=("float32",), shapes=((32, 100),), samples=32, size_bytes=12_800),
     ),
-    lane_line(CPU_OF_OTHERS, "tf_Compute", "training"),
-    (STACK, {"type": "stack", "lines": [CODE_LINE]}),
+    lane_line(CPU_OF_OTHERS, "tf_Compute", Role.TRAINING),
+    (STACK, StackFacts(lines=(CODE_LINE,))),
 )
 
 Row = tuple[int, int, int, int, int, int]
@@ -121,7 +153,7 @@ def many(rows: list[Row], copies: int, every_ns: int) -> Records:
 
 def accumulator(*lines: Line, warmup: int = 0) -> Accumulator:
     """One that knows these things, or those of `NAMES`."""
-    made = Accumulator(start_ns=START_NS, warmup=warmup)
+    made = Accumulator.begin(start_ns=START_NS, warmup=warmup)
     made.add_names(PID, lines or NAMES)
     return made
 
@@ -129,7 +161,7 @@ def accumulator(*lines: Line, warmup: int = 0) -> Accumulator:
 def profile_of(collected: Accumulator) -> Profile:
     """What has been collected; it must be consistent."""
     profile = freeze_profile(
-        collected,
+        collected.sums,
         run=builders.run_info(),
         cores=2,
         cpu_limit=None,

@@ -8,7 +8,7 @@ from pipeprof.analysis.machine_findings import (
     OverheadFinding,
     ResourceFinding,
 )
-from pipeprof.recording.lane import COLLECTOR_THREAD, Cpu, Lane, Role
+from pipeprof.recording.lane import Cpu, Lane, LaneKind, Role
 from pipeprof.recording.level_names import MILLION, Level
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
@@ -94,7 +94,7 @@ def cpu_apart_from_functions(profile: Profile, loop: Loop, counted_time: Counted
     apart_ns = sum(
         float(counted_time.sums(lane.cpu)[0])
         for number, lane in enumerate(profile.lanes)
-        if lane.cpu is not None and (number == loop.lane or lane.name == COLLECTOR_THREAD)
+        if lane.cpu is not None and (number == loop.lane or lane.kind is LaneKind.COLLECTOR)
     )
     return apart_ns / covered_ns
 

@@ -84,7 +84,7 @@ class ActiveRecording:
         self.context = ProbeContext(self.recorder, warmup=settings.warmup)
         self._tracing = self._make_tracing(settings)
         self.probes = ProbeSet(self.context, dataset, self._tracing)
-        self._accumulator = Accumulator(start_ns=self._start_ns, warmup=settings.warmup)
+        self._accumulator = Accumulator.begin(start_ns=self._start_ns, warmup=settings.warmup)
         self._beside = BackgroundSamplers(
             self.recorder, self._accumulator, self._worker_pids, settings
         )
@@ -192,7 +192,7 @@ class ActiveRecording:
 
     def _profile(self, run: RunInfo, *, nested: bool = True) -> Profile:
         return freeze_profile(
-            self._accumulator,
+            self._accumulator.sums,
             nested=nested,
             run=run,
             cores=self._cores,
@@ -219,7 +219,7 @@ class ActiveRecording:
     def _overhead(self) -> Overhead:
         return Overhead(
             probe_ns=self._probe_ns,
-            events=self._accumulator.event_count,
+            events=self._accumulator.sums.event_count,
             dropped=self._collector.rings.dropped,
             collector_ns=self._collector.cpu_ns,
         )

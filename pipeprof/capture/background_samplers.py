@@ -68,7 +68,9 @@ class BackgroundSamplers:
         return StackSampler(
             self._recorder,
             steady=lambda: any(loop.is_steady for loop in registry.loops),
-            stage_files=lambda: {str(stage.facts.get("file")) for stage in registry.stages},
+            stage_files=lambda: {
+                stage.facts.location.file for stage in registry.stages if stage.facts.location
+            },
             workers=self._worker_pids,
         )
 

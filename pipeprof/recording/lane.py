@@ -5,9 +5,6 @@ from enum import Enum
 
 from pipeprof.recording.series import Binned
 
-# Name of the thread that reads the records, and of its lane.
-COLLECTOR_THREAD = "pipeprof-collector"
-
 
 class Role(Enum):
     """What a thread or process is there for."""
@@ -18,6 +15,20 @@ class Role(Enum):
     WORKER = "worker"
     OTHER = "other"
     DEVICE = "device"
+
+
+class LaneKind(Enum):
+    """What a lane is."""
+
+    THREAD = "thread"
+    COLLECTOR = "collector"
+    """The thread of pipeprof that reads the records."""
+    WORKER_PROCESS = "worker process"
+    PROGRAM = "program"
+    """Another program that the training started."""
+    DEVICE = "device"
+    FURTHER = "further"
+    """All threads that came after there were too many to keep apart."""
 
 
 # Columns of `Lane.cpu`: time on a CPU, and time ready to run while others had them all.
@@ -39,6 +50,7 @@ class Lane:
     Attributes:
         name: a person's name for it.
         role: what it is there for.
+        kind: what it is.
         pid: its process.
         tid: its thread, or None for a whole process or a device.
         busy: over time, nanoseconds spent in stages.
@@ -57,6 +69,7 @@ class Lane:
     first_ns: int
     last_ns: int
     gil: GilSamples | None = None
+    kind: LaneKind = LaneKind.THREAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

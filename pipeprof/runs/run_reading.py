@@ -10,10 +10,10 @@ import numpy as np
 
 from pipeprof.capture.collector.checkpoint import Checkpoint
 from pipeprof.errors import RunDamaged, RunNotFound, RunTooNew
+from pipeprof.recording.codec import Decoder
 from pipeprof.recording.invariants import find_damage
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
-from pipeprof.runs.codec import Decoder
 from pipeprof.runs.run_file import FORMAT, RunFile, list_run_files
 from pipeprof.runs.run_recovery import recover
 

@@ -7,10 +7,9 @@ from pipeprof.capture.collector.collector import Progress, RingSet
 from pipeprof.capture.collector.freezing import freeze_profile
 from pipeprof.errors import RunDamaged
 from pipeprof.recording.profile import Profile
-from pipeprof.runs.codec import Decoder, Encoder
 from pipeprof.runs.run_file import RunFile
 
-# What working with facts of other types than ours leads to.
+# What working with sums that pipeprof did not write leads to.
 _MISFITS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
@@ -21,16 +20,12 @@ def recover(file: RunFile, checkpoint: Checkpoint) -> Profile:
         RunDamaged: checkpoint, rings and name logs do not fit together.
     """
     try:
-        profile = _recover(file, checkpoint)
-        # Names come from files without declared types: once to JSON and back checks them.
-        encoder = Encoder()
-        encoded = encoder.encode(profile)
+        return _recover(file, checkpoint)
     except _MISFITS as error:
         raise RunDamaged(
             f"expected a recording that was cut off in {file.path.name}, found one whose parts "
             f"do not fit together ({type(error).__name__})."
         ) from None
-    return Decoder(encoder.numbers()).decode(Profile, encoded)
 
 
 def _recover(file: RunFile, checkpoint: Checkpoint) -> Profile:
@@ -46,11 +41,11 @@ def _recover(file: RunFile, checkpoint: Checkpoint) -> Profile:
         warnings = ("This run is still being recorded: figures so far.", *warnings)
     overhead = replace(
         checkpoint.overhead,
-        events=accumulator.event_count,
+        events=accumulator.sums.event_count,
         dropped=checkpoint.overhead.dropped + rings.dropped,
     )
     profile = freeze_profile(
-        accumulator,
+        accumulator.sums,
         run=replace(checkpoint.run, complete=alive, warnings=warnings),
         cores=checkpoint.cores,
         cpu_limit=checkpoint.cpu_limit,

@@ -8,8 +8,8 @@ import numpy as np
 
 from pipeprof.capture.collector.checkpoint import Checkpoint
 from pipeprof.capture.collector.collector import remove_files_of
+from pipeprof.recording.codec import Encoder
 from pipeprof.recording.profile import Profile
-from pipeprof.runs.codec import Encoder
 from pipeprof.runs.run_file import FORMAT, RunFile
 
 

@@ -38,7 +38,7 @@ from pipeprof.analysis.evidence_kinds import (
 from pipeprof.analysis.findings import Diagnosis
 from pipeprof.analysis.references import LaneReference, StageReference
 from pipeprof.analysis.verdict_kinds import Bound, Cause
-from pipeprof.recording.lane import COLLECTOR_THREAD, Cpu, GilSamples, Lane, Role
+from pipeprof.recording.lane import Cpu, GilSamples, Lane, LaneKind, Role
 from pipeprof.recording.level_names import Level
 from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind
 from pipeprof.recording.profile import Profile
@@ -827,24 +827,27 @@ def test_tf_data_of_unknown_cpu_time_is_judged_by_its_parallelism(
 @pytest.mark.parametrize(
     ("function", "other", "cause"),
     [
-        ("decode", "MainThread", Cause.BLOCKING),
-        ("decode", COLLECTOR_THREAD, Cause.BLOCKING),
-        ("decode", "Thread-1", Cause.SERIAL),  # may be the one that runs the function
-        (None, "MainThread", Cause.SERIAL),  # TensorFlow's own work may run in any thread
+        ("decode", None, Cause.BLOCKING),
+        ("decode", LaneKind.COLLECTOR, Cause.BLOCKING),
+        ("decode", LaneKind.THREAD, Cause.SERIAL),  # may be the one that runs the function
+        (None, None, Cause.SERIAL),  # TensorFlow's own work may run in any thread
     ],
 )
 def test_threads_that_run_no_function_bound_the_cpu_of_one(
-    function: str | None, other: str, cause: Cause
+    function: str | None, other: LaneKind | None, cause: Cause
 ) -> None:
     fit = loop(fed_by=TF_DATA, lane=0)
     lasted_ns = fit.end_ns - fit.start_ns
     decode = stage("decode", StageKind.TF_DATA, cost_ns=28 * MS, cpu_ratio=None, lanes={})
-    main = lane(during=fit, cpu_ns=lasted_ns * 4 // 10 if other == "MainThread" else 0)
-    beside = lane(other, Role.OTHER, tid=PID + 1, during=fit, cpu_ns=lasted_ns * 4 // 10)
+    main = lane(during=fit, cpu_ns=lasted_ns * 4 // 10 if other is None else 0)
+    beside = dataclasses.replace(
+        lane("beside", Role.OTHER, tid=PID + 1, during=fit, cpu_ns=lasted_ns * 4 // 10),
+        kind=other or LaneKind.THREAD,
+    )
     said = planted(
         dataclasses.replace(decode, function=function),
         during=fit,
-        lanes=(main,) if other == "MainThread" else (main, beside),
+        lanes=(main,) if other is None else (main, beside),
         cpu=cpu_in_use(0.7 / 4, fit),
     )
 

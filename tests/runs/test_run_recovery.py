@@ -32,7 +32,7 @@ def test_a_run_that_was_cut_off_is_read_from_checkpoint_and_rings(tmp_path: Path
     # As if another process had done so, which is gone.
     for path in list(tmp_path.iterdir()):
         path.rename(tmp_path / path.name.replace(f"-{recorder.pid}.", f"-{NO_PID}."))
-    empty = streams.Accumulator(start_ns=builders.START_NS, warmup=0)
+    empty = streams.Accumulator.begin(start_ns=builders.START_NS, warmup=0)
     begun = take(
         empty,
         {},
@@ -101,7 +101,7 @@ def nested(depth: int) -> list[Any]:
 )
 def test_a_checkpoint_with_facts_that_make_no_sense_is_refused(tmp_path: Path, name: Any):
     def change(document: dict[str, Any]) -> None:
-        document["checkpoint"]["stages"][0]["facts"]["name"] = name
+        document["checkpoint"]["sums"]["registry"]["stages"][0]["facts"]["name"] = name
 
     changed(written(tmp_path, checkpoint()), change)
     with pytest.raises(RunDamaged, match=r"^expected [^\n]{1,200}$"):

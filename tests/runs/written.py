@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeprof.capture.collector.checkpoint import Checkpoint, take
+from pipeprof.recording.codec import Encoder
 from pipeprof.recording.profile import Profile
-from pipeprof.runs.codec import Encoder
 from pipeprof.runs.log_folder import create_run_folder
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_writing import write_run_file

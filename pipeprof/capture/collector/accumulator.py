@@ -8,19 +8,21 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from pipeprof.capture.collector.growing_series import BinnedSums
 from pipeprof.capture.collector.open_calls import OpenCall, follow_call
 from pipeprof.capture.collector.registry import Registry
-from pipeprof.capture.collector.span_windows import KIND_INDEX, SpanWindows
+from pipeprof.capture.collector.run_sums import RunSums
+from pipeprof.capture.collector.span_windows import KIND_INDEX
 from pipeprof.capture.collector.stream_events import Events, columns_of
-from pipeprof.capture.recorder.name_log import Facts
+from pipeprof.capture.recorder.facts import Facts
 from pipeprof.capture.recorder.records import KIND_SHIFT, SUBJECT_MASK, Kind, Records
-from pipeprof.recording.lane import LANE_CPU_CHANNELS, Role
+from pipeprof.recording.lane import Role
 from pipeprof.recording.series import BoolArray, IntArray
 from pipeprof.recording.span import SpanKind
-from pipeprof.recording.stage import STAGE_CHANNELS
 
 HELD_SPANS = 32_768
+
+# Process id, number of the ring.
+RingKey = tuple[int, int]
 
 # Kinds of records that may be about nothing in particular.
 _SUBJECT_IS_OPTIONAL = (Kind.GENERATOR_WAIT, Kind.PROCESS_CPU)
@@ -34,40 +36,35 @@ _SPAN_INDEX[Kind.TAKEN] = KIND_INDEX[SpanKind.BATCH]
 
 
 class Accumulator:
-    """Collects a `Profile`.
+    """Adds records up.
 
     Args:
-        start_ns: begin of the recording; nothing is recorded before it.
-        warmup: steps of each loop that count as warm-up.
+        sums: what has been collected so far, to which further records are added.
+        ring_lane: index of the lane that writes each ring, by process and number of the ring.
 
     Attributes:
-        stage_work: the channels of `STAGE_CHANNELS`, a row a stage.
-        lane_busy: time in stages, a row a lane.
-        lane_cpu: CPU time, a row a lane.
-        open_calls: what workers are at, by process and ring.
+        open_calls: what workers are making, by process and ring.
     """
 
-    def __init__(self, *, start_ns: int, warmup: int) -> None:
-        self.start_ns = start_ns
-        self.warmup = warmup
-        self.event_count = 0
-        self.registry = Registry(start_ns, warmup)
-        self.stage_work = BinnedSums(len(STAGE_CHANNELS), start_ns, rows=0)
-        self.lane_busy = BinnedSums(1, start_ns, rows=0)
-        self.lane_cpu = BinnedSums(len(LANE_CPU_CHANNELS), start_ns, rows=0)
-        self.cpu_used = BinnedSums(1, start_ns)
-        self.cpu_sampled = BinnedSums(1, start_ns)
-        self.ring_lane: dict[tuple[int, int], int] = {}
-        self.open_calls: dict[tuple[int, int], OpenCall] = {}
-        self.windows = SpanWindows()
-        self.held_spans: IntArray = np.empty((0, 2), np.int64)
+    def __init__(self, sums: RunSums, ring_lane: Mapping[RingKey, int] | None = None) -> None:
+        self.sums = sums
+        self.ring_lane = dict(ring_lane or {})
+        self.open_calls: dict[RingKey, OpenCall] = {}
+
+    @classmethod
+    def begin(cls, *, start_ns: int, warmup: int) -> "Accumulator":
+        """One that has no records yet; arguments as of `RunSums.begin`."""
+        return cls(RunSums.begin(start_ns=start_ns, warmup=warmup))
+
+    @property
+    def registry(self) -> Registry:
+        """What the records are about."""
+        return self.sums.registry
 
     def add_names(self, pid: int, lines: Iterable[tuple[int, Facts]]) -> None:
         """Takes lines of a process's name log."""
         self.registry.add_names(pid, lines)
-        self.stage_work.grow(len(self.registry.stages))
-        self.lane_busy.grow(len(self.registry.lanes))
-        self.lane_cpu.grow(len(self.registry.lanes))
+        self.sums.make_room()
 
     def forget(self, pid: int) -> None:
         """A worker process has ended: the next new one takes its lanes over."""
@@ -81,7 +78,7 @@ class Accumulator:
         """Takes records of one ring, in the order in which they were written."""
         if not len(records):
             return
-        self.event_count += len(records)
+        self.sums.event_count += len(records)
         kinds = (records["code"] >> KIND_SHIFT).astype(np.int64)
         numbers = (records["code"] & SUBJECT_MASK).astype(np.int64)
         targets = self.registry.translate(pid, numbers)
@@ -118,7 +115,7 @@ class Accumulator:
             Kind.GIL: self._add_gil,
         }
 
-    def _follow_call(self, ring: tuple[int, int], kinds: IntArray, events: Events) -> None:
+    def _follow_call(self, ring: RingKey, kinds: IntArray, events: Events) -> None:
         tids = [lane.tid for lane in self.registry.lanes]
         call = follow_call(self.open_calls.pop(ring, None), kinds, events, tids)
         if call is not None:
@@ -141,10 +138,10 @@ class Accumulator:
     def _add_root_spans(self, events: Events) -> None:
         self._add_spans(events)
         spans = columns_of(events["start_ns"], events["end_ns"])
-        self.held_spans = np.concatenate([self.held_spans, spans])[-HELD_SPANS:]
+        self.sums.held_spans = np.concatenate([self.sums.held_spans, spans])[-HELD_SPANS:]
         known = events.only(events.lanes >= 0)
         start_ns, end_ns = known["start_ns"], known["end_ns"]
-        self.lane_busy.spread(start_ns, end_ns, columns_of(end_ns - start_ns), known.lanes)
+        self.sums.lane_busy.spread(start_ns, end_ns, columns_of(end_ns - start_ns), known.lanes)
         self._see_lanes(start_ns, end_ns, known.lanes)
 
     def _add_spans(self, events: Events) -> None:
@@ -152,7 +149,7 @@ class Accumulator:
         timed = events["value"] >= 0
         cpu = np.where(timed, np.minimum(events["value"], own), 0)
         work = columns_of(1, own, cpu, np.where(timed, own, 0), 0, 0)
-        self.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
+        self.sums.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
         pairs, position = np.unique(
             np.stack([events.targets, events.lanes]), axis=1, return_inverse=True
         )
@@ -169,13 +166,13 @@ class Accumulator:
 
     def _add_work(self, events: Events) -> None:
         work = columns_of(events["inner"], events["value"], 0, 0, 0, 0)
-        self.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
+        self.sums.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
 
     def _add_starts(self, events: Events) -> None:
         for stage, its in events.each_target():
             held, calls = its["inner"] >> 32, its["inner"] & 0xFFFFFFFF
             rows = columns_of(its["start_ns"], its["end_ns"], calls, its["value"], held)
-            self.registry.stages[stage].began(rows)
+            self.registry.stages[stage].add_starts(rows)
 
     def _add_waits(self, events: Events) -> None:
         self._count_batches(self.registry.translate(events.pid, events["inner"]))
@@ -222,11 +219,11 @@ class Accumulator:
 
     def _add_bytes(self, events: Events) -> None:
         work = columns_of(0, 0, 0, 0, events["value"], events["inner"])
-        self.stage_work.add(events["end_ns"], work, events.targets)
+        self.sums.stage_work.add(events["end_ns"], work, events.targets)
 
     def _add_cpu(self, events: Events) -> None:
         spent = columns_of(events["value"], events["inner"])
-        self.lane_cpu.add(events["end_ns"], spent, events.targets)
+        self.sums.lane_cpu.add(events["end_ns"], spent, events.targets)
         self._see_lanes(events["start_ns"], events["end_ns"], events.targets)
 
     def _add_batches(self, events: Events) -> None:
@@ -238,8 +235,8 @@ class Accumulator:
 
     def _add_process_cpu(self, events: Events) -> None:
         end_ns = events["end_ns"]
-        self.cpu_used.add(end_ns, columns_of(events["value"]))
-        self.cpu_sampled.add(end_ns, columns_of(end_ns - events["start_ns"]))
+        self.sums.cpu_used.add(end_ns, columns_of(events["value"]))
+        self.sums.cpu_sampled.add(end_ns, columns_of(end_ns - events["start_ns"]))
 
     def _add_stacks(self, events: Events) -> None:
         for stack, its in events.each_target():
@@ -248,7 +245,7 @@ class Accumulator:
     def _add_gil(self, events: Events) -> None:
         for lane, its in events.each_target():
             self.registry.lanes[lane].gil_held += int(its["value"].sum())
-            self.registry.lanes[lane].gil_moments += int(its["inner"].sum())
+            self.registry.lanes[lane].gil_samples += int(its["inner"].sum())
         self._see_lanes(events["start_ns"], events["end_ns"], events.targets)
 
     def _count_batches(self, signatures: IntArray) -> None:
@@ -259,7 +256,7 @@ class Accumulator:
     def _see_lanes(self, start_ns: IntArray, end_ns: IntArray, lanes: IntArray) -> None:
         for lane in sorted(set(lanes.tolist())):
             mine = lanes == lane
-            self.registry.lanes[lane].seen(int(start_ns[mine].min()), int(end_ns[mine].max()))
+            self.registry.lanes[lane].add_seen(int(start_ns[mine].min()), int(end_ns[mine].max()))
 
     def _keep_spans(self, kinds: IntArray, events: Events) -> None:
         """Hands all that are intervals to the windows."""
@@ -275,7 +272,7 @@ class Accumulator:
             events["end_ns"],
             np.where(work, events["inner"], 0),
         )
-        self.windows.add(columns[kept])
+        self.sums.windows.add(columns[kept])
 
     def settle(self, until_ns: int | None = None) -> None:
         """Counts what can be counted by now.
@@ -292,13 +289,15 @@ class Accumulator:
             and (loop.waits_by is not None or loop is self.registry.loops[-1])
         ]
         settled_ns = [loop.settled_until_ns for loop in self.registry.loops]
-        ready_ns = min([max(settled_ns, default=self.start_ns), *begins_ns])
-        self._lay_spans(until_ns is None or self.held_spans[:, 1] <= ready_ns)
+        ready_ns = min([max(settled_ns, default=self.sums.start_ns), *begins_ns])
+        self._lay_spans(until_ns is None or self.sums.held_spans[:, 1] <= ready_ns)
 
     def _lay_spans(self, chosen: BoolArray | bool) -> None:
         """Lays work of input stages against the steps of loops, which are settled where it lies."""
-        spans = self.held_spans[np.broadcast_to(chosen, len(self.held_spans))]
+        spans = self.sums.held_spans[np.broadcast_to(chosen, len(self.sums.held_spans))]
         if len(spans):
-            self.held_spans = self.held_spans[~np.broadcast_to(chosen, len(self.held_spans))]
+            self.sums.held_spans = self.sums.held_spans[
+                ~np.broadcast_to(chosen, len(self.sums.held_spans))
+            ]
             for loop in self.registry.loops:
                 loop.add_input_work(spans[:, 0], spans[:, 1])

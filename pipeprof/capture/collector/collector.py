@@ -16,11 +16,10 @@ from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.recorder.name_log import SUFFIX as NAMES_SUFFIX
 from pipeprof.capture.recorder.name_log import NameLogReader
-from pipeprof.capture.recorder.recorder import RING_SUFFIX, Recorder, host_name
+from pipeprof.capture.recorder.recorder import COLLECTOR_THREAD, RING_SUFFIX, Recorder, host_name
 from pipeprof.capture.recorder.ring import RingReader
 from pipeprof.clock import now_ns
 from pipeprof.errors import RunDamaged
-from pipeprof.recording.lane import COLLECTOR_THREAD
 
 # A pass over the rings costs some milliseconds whatever is in them, so there are few passes: more
 # only while a ring fills fast.

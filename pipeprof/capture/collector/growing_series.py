@@ -5,7 +5,7 @@ width doubles when the run outgrows them, and histograms in logarithmic bins. Ad
 at the first event and at the billionth. They know nothing of what the numbers mean.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,8 +21,29 @@ from pipeprof.recording.series import (
 BINS = 512
 FIRST_WIDTH_NS = 4_000_000
 MOST_PIECES = 64
+MOST_LATEST_ROWS = 1 << 16
 
 _LOWEST, _HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
+
+# Beyond these a stored collection was not written by pipeprof.
+_MOST_CHANNELS = 64
+_MOST_STORED_ROWS = 8192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinnedRows:
+    """What `BinnedSums` holds.
+
+    Attributes:
+        channels: how many channels each row has.
+        start_ns: where the first bin begins.
+        rows: the rows, all with bins of one width.
+    """
+
+    channels: int
+    start_ns: int
+    rows: tuple[Binned, ...]
 
 
 class BinnedSums:
@@ -37,17 +58,36 @@ class BinnedSums:
         self._sums: IntArray = np.zeros((rows, BINS, channels), np.int64)
         self._used: IntArray = np.zeros(rows, np.int64)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many rows and channels there are."""
+        rows, _, channels = self._sums.shape
+        return rows, channels
+
+    def state(self) -> BinnedRows:
+        """All that is needed to go on from here."""
+        rows, channels = self.shape
+        return BinnedRows(
+            channels=channels,
+            start_ns=self.start_ns,
+            rows=tuple(self.freeze(row) for row in range(rows)),
+        )
+
     @classmethod
-    def resume(cls, channels: int, start_ns: int, rows: Sequence[Binned]) -> "BinnedSums":
-        """Goes on where stored ones ended.
+    def resume(cls, state: BinnedRows) -> "BinnedSums":
+        """Goes on from a state.
 
         Raises:
-            ValueError: they are not of one collection, or of none.
+            ValueError: its rows are not of one collection, or of none.
         """
-        sums = cls(channels, start_ns, len(rows))
-        for row, binned in enumerate(rows):
+        if not 0 < state.channels <= _MOST_CHANNELS or len(state.rows) > _MOST_STORED_ROWS:
+            raise ValueError(f"{len(state.rows)} rows of {state.channels} channels")
+        sums = cls(state.channels, state.start_ns, len(state.rows))
+        for row, binned in enumerate(state.rows):
             if binned.width_ns < 1 or (row and binned.width_ns != sums.width_ns):
                 raise ValueError(f"bins {binned.width_ns} ns wide")
+            if binned.sums.shape[1:] != (state.channels,) or len(binned.sums) > BINS:
+                raise ValueError(f"bins of shape {binned.sums.shape}")
             sums.width_ns = binned.width_ns
             sums._used[row] = len(binned.sums)
             sums._sums[row, : len(binned.sums)] = binned.sums
@@ -107,6 +147,19 @@ class BinnedSums:
         self.width_ns *= 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRows:
+    """What `LatestRows` holds.
+
+    Attributes:
+        most: how many rows stay.
+        rows: those that stayed, the oldest first.
+    """
+
+    most: int
+    rows: IntArray
+
+
 class LatestRows:
     """The latest rows of a table that grows without end.
 
@@ -140,6 +193,23 @@ class LatestRows:
         """Those that stayed, the oldest first; they do not change any more."""
         return self._table[max(self._end - self._most, 0) : self._end]
 
+    def state(self) -> StoredRows:
+        """All that is needed to go on from here."""
+        return StoredRows(most=self._most, rows=self.rows())
+
+    @classmethod
+    def resume(cls, state: StoredRows) -> "LatestRows":
+        """Goes on from a state.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if state.rows.ndim != 2 or not 0 < state.most <= MOST_LATEST_ROWS:
+            raise ValueError(f"the latest {state.most} rows, of shape {state.rows.shape}")
+        latest = cls(state.most, state.rows.shape[1])
+        latest.add(state.rows)
+        return latest
+
 
 class GaugeBins:
     """Collects a `Gauge` in bounded memory, like `BinnedSums`."""
@@ -163,11 +233,17 @@ class GaugeBins:
             width_ns=gauge.width_ns,
             sums=np.stack([gauge.counts, gauge.sums, gauge.zeros], axis=1),
         )
-        bins._bins = BinnedSums.resume(3, gauge.start_ns, [stored])
+        bins._bins = BinnedSums.resume(
+            BinnedRows(channels=3, start_ns=gauge.start_ns, rows=(stored,))
+        )
         bins._lows[: len(gauge.lows)] = gauge.lows
         bins._highs[: len(gauge.highs)] = gauge.highs
         bins._last = gauge.last
         return bins
+
+    def state(self) -> Gauge:
+        """All that is needed to go on from here."""
+        return self.freeze()
 
     def add(self, times_ns: IntArray, levels: IntArray) -> None:
         """Adds readings, in the order of time."""
@@ -215,6 +291,10 @@ class HistogramBins:
         bins._counts[: len(histogram.counts)] = histogram.counts
         bins._sum_ns = histogram.sum_ns
         return bins
+
+    def state(self) -> Histogram:
+        """All that is needed to go on from here."""
+        return self.freeze()
 
     def add(self, durations_ns: IntArray) -> None:
         """Adds durations; negative ones count as 0."""

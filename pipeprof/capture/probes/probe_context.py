@@ -10,6 +10,7 @@ from pipeprof.capture.probes.loops.batch_origins import BatchOrigins
 from pipeprof.capture.probes.loops.batch_shapes import BatchSight
 from pipeprof.capture.probes.loops.loop_tracker import LoopTracker
 from pipeprof.capture.recorder import recorder as recording
+from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.capture.recorder.recorder import Recorder
 
 _FRAMEWORKS = ("keras.", "tf_keras.")
@@ -33,7 +34,7 @@ class ProbeContext:
     def __init__(self, recorder: Recorder, *, warmup: int) -> None:
         self.recorder = recorder
         self.warmup = warmup
-        self.given: dict[str, Any] | None = None
+        self.given: InputFacts | None = None
         self.loops = LoopTracker(recorder)
         self.sight = BatchSight(recorder)
         self.origins = BatchOrigins()

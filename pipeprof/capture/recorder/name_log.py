@@ -1,34 +1,42 @@
 """Numbers for the things that events are about, and a log of what those things are.
 
-A process gives every stage, lane, loop and level that it records a small number and appends one line
+A process gives every stage, lane, loop and gauge that it records a small number and appends one line
 of JSON about it to its log, at once and unbuffered: with the rings that is all that is needed to
-understand a recording whose process died. Later facts about a subject are appended the same way.
+understand a recording whose process died. Later facts about a thing are appended the same way. JSON
+is known here only; the log of another process may hold anything, so every type is checked.
 """
 
 import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pipeprof.capture.recorder.records import SUBJECT_MASK
+import numpy as np
 
-Facts = Mapping[str, Any]
+from pipeprof.capture.recorder.facts import Facts, LaneFacts, StageFacts, WarningFacts
+from pipeprof.capture.recorder.records import SUBJECT_MASK
+from pipeprof.errors import RunDamaged
+from pipeprof.recording.codec import Decoder, Encoder
+from pipeprof.recording.lane import LaneKind, Role
+from pipeprof.recording.stage import StageKind
 
 SUFFIX = ".names.jsonl"
 
 # A program that makes names as it runs (``stage(f"file {n}")``) must not fill the memory with them.
 MOST_OF_A_TYPE = 512
-# What all of a type are that come after those; of the other types they are nothing.
-FURTHER: Mapping[str, Facts] = {
-    "stage": {"type": "stage", "name": "further stages", "kind": "block"},
-    "lane": {"type": "lane", "name": "further threads", "role": "other"},
-}
+# What all stages and all lanes are that come after those; further things of other types are left out.
+FURTHER_STAGES = StageFacts(name="further stages", kind=StageKind.BLOCK)
+FURTHER_LANES = LaneFacts(name="further threads", role=Role.OTHER, kind=LaneKind.FURTHER)
 
 # No log of ours comes near this; what lies behind it was not written by pipeprof.
 _MOST_BYTES = 64 << 20
+
+# Facts hold no arrays.
+_NO_NUMBERS = np.empty(0, np.int64)
 
 
 class NameLog:
@@ -43,39 +51,45 @@ class NameLog:
         self._descriptor: int | None = None
         # A signal handler or a finaliser may name something while its thread is in here.
         self.lock = threading.RLock()
-        self._numbers: dict[str, int] = {}
-        self._met: Counter[str] = Counter()
-        self._further: dict[str, int] = {}
+        self._numbers: dict[Facts, int] = {}
+        self._met: Counter[type[Facts]] = Counter()
+        self._further: dict[type[Facts], int] = {}
         self._last = 0
         self.lines: list[tuple[int, Facts]] = []
 
     def number(self, facts: Facts) -> int:
-        """The number of the thing that these facts describe; the same facts, the same number.
+        """The number of the thing that these facts describe; equal facts have one number.
 
-        After `MOST_OF_A_TYPE` things of a type all further ones have one number, that of `FURTHER`.
+        After `MOST_OF_A_TYPE` things of a type all further ones have one number, that of
+        `FURTHER_STAGES` or `FURTHER_LANES`; it is 0 for other types.
         """
-        key = json.dumps(facts, sort_keys=True)
         with self.lock:
-            number = self._numbers.get(key)
-            return self._meet(key, facts) if number is None else number
+            number = self._numbers.get(facts)
+            return self._meet(facts) if number is None else number
 
-    def _meet(self, key: str, facts: Facts) -> int:
-        kind = facts.get("type", "")
+    def _meet(self, facts: Facts) -> int:
+        kind = type(facts)
         if self._met[kind] == MOST_OF_A_TYPE:
-            return self._number_of_further(kind)
+            if kind not in self._further:
+                self._further[kind] = self._number_of_further(facts)
+            return self._further[kind]
         self._met[kind] += 1
-        number = self._numbers[key] = self._next()
+        number = self._numbers[facts] = self._next()
         self._append(number, facts)
         return number
 
-    def _number_of_further(self, kind: str) -> int:
-        if kind not in self._further:
-            self._further[kind] = 0
-            if kind in FURTHER:
-                self._further[kind] = self._next()
-                self._append(self._further[kind], FURTHER[kind])
-                self._append(self._next(), further_warning(kind))
-        return self._further[kind]
+    def _number_of_further(self, facts: Facts) -> int:
+        match facts:
+            case StageFacts():
+                further: StageFacts | LaneFacts = FURTHER_STAGES
+            case LaneFacts():
+                further = FURTHER_LANES
+            case _:
+                return 0
+        number = self._next()
+        self._append(number, further)
+        self._append(self._next(), further_warning(further))
+        return number
 
     def new(self, facts: Facts) -> int:
         """A number of its own, even when something else has the same facts."""
@@ -84,8 +98,8 @@ class NameLog:
             self._append(number, facts)
             return number
 
-    def tell(self, number: int, facts: Facts) -> None:
-        """Adds facts to a thing that has a number already; 0 stands for the process itself."""
+    def add(self, number: int, facts: Facts) -> None:
+        """Adds facts about a thing that has a number already."""
         with self.lock:
             self._append(number, facts)
 
@@ -112,18 +126,18 @@ class NameLog:
             if self._descriptor is None:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
                 self._descriptor = os.open(self._path, flags, 0o644)
-            line = json.dumps([number, facts]).encode() + b"\n"
+            line = json.dumps([number, Encoder().encode(facts)]).encode() + b"\n"
             if os.write(self._descriptor, line) < len(line):
                 self._close()
         except OSError:
             self._close()  # a full disk: the facts stay in memory, training goes on
 
 
-def further_warning(kind: str) -> Facts:
-    """What a reader must know where there were more things of a type than are told apart."""
-    further = FURTHER[kind]["name"]
-    text = f"More than {MOST_OF_A_TYPE} names were met: what came later is shown as '{further}'."
-    return {"type": "warning", "text": text}
+def further_warning(further: StageFacts | LaneFacts) -> WarningFacts:
+    """What a reader must know where there were more stages or lanes than are kept apart."""
+    return WarningFacts(
+        text=f"More than {MOST_OF_A_TYPE} names were met: what came later is shown as '{further.name}'."
+    )
 
 
 class NameLogReader:
@@ -145,9 +159,14 @@ class NameLogReader:
         self._offset += len(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            try:
-                number, facts = json.loads(line)
-            except (ValueError, TypeError, RecursionError):
-                continue
-            if type(number) is int and 0 <= number <= SUBJECT_MASK and isinstance(facts, dict):
-                yield number, facts
+            with suppress(ValueError, TypeError, RecursionError, RunDamaged):
+                yield _read_line(line)
+
+
+def _read_line(line: bytes) -> tuple[int, Facts]:
+    number, encoded = json.loads(line)
+    if type(number) is not int or not 0 <= number <= SUBJECT_MASK:
+        raise ValueError(f"expected the number of a thing, found {number!r:.40}")
+    decode: Any = Decoder(_NO_NUMBERS).decode
+    facts: Facts = decode(Facts, encoded)
+    return number, facts

@@ -20,18 +20,21 @@ from types import CodeType, FrameType
 from typing import Any
 
 from pipeprof.capture.recorder import ring as rings
+from pipeprof.capture.recorder.facts import LaneFacts, WarningFacts
 from pipeprof.capture.recorder.name_log import SUFFIX as NAMES_SUFFIX
 from pipeprof.capture.recorder.name_log import NameLog
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.capture.recorder.ring import Write
 from pipeprof.clock import now_ns
 from pipeprof.host.machine import let_look
-from pipeprof.recording.lane import Role
+from pipeprof.recording.lane import LaneKind, Role
 from pipeprof.recording.source_code import Location
 
 RING_SUFFIX = ".ring"
 OUTSIDE = -1
-WORKER_PROCESS = "worker process"
+# Names of all threads that pipeprof starts begin with this.
+OWN_THREADS = "pipeprof-"
+COLLECTOR_THREAD = f"{OWN_THREADS}collector"
 RETIRED_REST_NS = 10_000_000_000
 # Threads and pools are numbered for as long as the process lives; the threads of one pool are few.
 _POOL_NUMBER = re.compile(r"^(Thread|ThreadPoolExecutor)-\d+")
@@ -124,7 +127,7 @@ class Recorder:
 
     def warn(self, sentence: str) -> None:
         """Puts a sentence into the run's warnings, once."""
-        self.names.number({"type": "warning", "text": sentence})
+        self.names.number(WarningFacts(text=sentence))
 
     def retire_lanes(self) -> None:
         """Takes the rings of ended threads back, so that a run of weeks needs no more of them.
@@ -166,25 +169,31 @@ class Recorder:
 
     def _open_lane(self, native_id: int, ident: int, native_name: str) -> LaneWriter:
         thread = _python_thread(native_id)
-        if native_id == self.pid:
-            name, role = (WORKER_PROCESS, Role.WORKER) if self._forked else ("main", Role.MAIN)
-        elif thread is not None:
-            name, role = _POOL_NUMBER.sub(r"\1", thread.name), _role_of(thread.name)
-        else:
-            comm = thread_comm(native_id)
-            # A thread that was given no name has that of the process.
-            name, role = native_name if comm == thread_comm(self.pid) else comm, Role.INPUT
         ring = self._take_ring()
-        facts: dict[str, Any] = {"type": "lane", "name": name, "role": role.value}
-        if native_id != self.pid:
-            facts["ring"] = ring.number
-        subject = self.names.number(facts)
+        subject = self.names.number(self._describe(thread, native_id, native_name, ring.number))
         now = now_ns()
         ring.write(code(Kind.THREAD, subject), now, now, self.pid, native_id)
         lane = self.lanes[ident] = LaneWriter(ring, native_id, subject)
         if thread is not None:
             self._own.end = _ThreadEnd(self, ident, lane)
         return lane
+
+    def _describe(
+        self, thread: threading.Thread | None, native_id: int, native_name: str, ring: int
+    ) -> LaneFacts:
+        if native_id == self.pid:
+            if self._forked:
+                return LaneFacts(
+                    name="worker process", role=Role.WORKER, kind=LaneKind.WORKER_PROCESS
+                )
+            return LaneFacts(name="main", role=Role.MAIN)
+        if thread is not None:
+            name, kind = _POOL_NUMBER.sub(r"\1", thread.name), kind_of_thread(thread.name)
+            return LaneFacts(name=name, role=_role_of(thread), kind=kind, ring=ring)
+        comm = thread_comm(native_id)
+        # A thread that was given no name has that of the process.
+        name = native_name if comm == thread_comm(self.pid) else comm
+        return LaneFacts(name=name, role=Role.INPUT, ring=ring)
 
     def _take_ring(self) -> OwnRing:
         with self.lock:
@@ -271,10 +280,17 @@ def _python_thread(native_id: int) -> threading.Thread | None:
     return None
 
 
-def _role_of(thread_name: str) -> Role:
-    if thread_name.startswith("pipeprof-"):
+def kind_of_thread(python_name: str) -> LaneKind:
+    """What a thread of this process is, by its name to Python."""
+    return LaneKind.COLLECTOR if python_name == COLLECTOR_THREAD else LaneKind.THREAD
+
+
+def _role_of(thread: threading.Thread) -> Role:
+    if thread.name.startswith(OWN_THREADS):
         return Role.OTHER
-    return Role.WORKER if "(worker)" in thread_name else Role.INPUT
+    # What a thread of multiprocessing's pools is, which Keras's workers run in.
+    of_pool = type(thread).__module__ == "multiprocessing.dummy"
+    return Role.WORKER if of_pool else Role.INPUT
 
 
 current: Recorder | None = None

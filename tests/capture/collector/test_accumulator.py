@@ -1,6 +1,6 @@
 """Records in, a whole profile out."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from pipeprof.capture.collector import loop_sums as steps
 from pipeprof.capture.collector import span_windows as windows
 from pipeprof.capture.collector.growing_series import BINS
-from pipeprof.capture.collector.registry import FIRST_STARTS, LAST_STARTS
+from pipeprof.capture.collector.subject_sums import FIRST_STARTS, LAST_STARTS
+from pipeprof.capture.recorder.facts import (
+    InputFacts,
+    LoopUpdate,
+    RunGauge,
+    StackFacts,
+    StageGauge,
+    StageLevel,
+)
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording.lane import GilSamples, Role
 from pipeprof.recording.loop import InputKind, Loop, LoopKind, WaitSource
@@ -88,10 +96,7 @@ def test_work_that_was_read_from_counters_is_spread_over_its_time():
 
 
 def test_bytes_and_levels_belong_to_their_stage():
-    levels = [
-        (20 + n, {"type": "gauge", "field": field, "of": READ})
-        for n, field in enumerate(("parallelism", "buffer", "buffer_size"))
-    ]
+    levels = [(20 + n, StageGauge(level=level, stage=READ)) for n, level in enumerate(StageLevel)]
     profile = collect(
         row(Kind.BYTES, READ, 0, MS, inner=300, value=500),
         *(row(Kind.GAUGE, 20 + n, n * MS, n * MS, value=4 + n) for n in range(3)),
@@ -119,7 +124,7 @@ def test_what_a_stage_did_at_the_beginnings_of_epochs_is_kept_of_the_first_and_t
 
 def test_a_level_of_nothing_in_particular_is_kept_by_its_name():
     profile = collect(
-        row(Kind.GAUGE, 20, 0, 0, value=8), lines=(*NAMES, (20, {"type": "gauge", "name": "RAM"}))
+        row(Kind.GAUGE, 20, 0, 0, value=8), lines=(*NAMES, (20, RunGauge(name="RAM")))
     )
     assert profile.gauges["RAM"].mean() == 8
 
@@ -202,8 +207,8 @@ def test_workers_of_later_epochs_share_lanes():
 
 
 def test_a_loop_is_told_with_what_fed_it():
-    fed_by = {"kind": "sequence", "name": "Photos", "workers": 4, "multiprocessing": True}
-    lines = (*NAMES[:2], loop_line(FIT, input=fed_by), *NAMES[3:])
+    fed_by = InputFacts(kind=InputKind.SEQUENCE, name="Photos", workers=4, multiprocessing=True)
+    lines = (*NAMES[:2], loop_line(FIT, fed_by=fed_by), *NAMES[3:])
     profile = collect(
         wait(0, 4 * MS, signature=SHAPE, samples=32),
         step(0, 0, 10 * MS),
@@ -241,14 +246,14 @@ def test_a_shape_that_never_came_is_no_delivery():
 
 
 def test_waits_by_gaps():
-    lines = (*NAMES[:2], loop_line(FIT, waits_by="gap_times"), *NAMES[3:])
+    lines = (*NAMES[:2], loop_line(FIT, waits_by=WaitSource.GAP_TIMES), *NAMES[3:])
     profile = collect(step(0, 0, 10), step(1, 10, 20), gap(0, 4), gap(1, 9), lines=lines)
     assert profile.loops[0].steps.wait_ns.tolist() == [6, 1]
 
 
 def test_waits_in_a_generator_are_those_of_the_loop_that_runs_where_these_measure_them():
-    lines = (*NAMES[:2], loop_line(FIT, waits_by="generator"), *NAMES[3:])
-    inner = loop_line(20, "evaluate", parent=FIT, waits_by="generator")
+    lines = (*NAMES[:2], loop_line(FIT, waits_by=WaitSource.GENERATOR), *NAMES[3:])
+    inner = loop_line(20, LoopKind.EVALUATE, parent=FIT, waits_by=WaitSource.GENERATOR)
     collected = accumulator(*lines, inner)
     collected.add(PID, 0, records(thread(MAIN), step(0, 0, 10), step(0, 10, 20, loop=20)))
     collected.add(PID, 1, records(thread(INPUT), generator_wait(2, 5), generator_wait(11, 12)))
@@ -279,13 +284,17 @@ def test_a_loops_waits_are_what_its_iterator_blocked_whatever_works_beside_it(
     late: bool,
 ):
     # What measures the waits may become known after other threads' records have been read.
-    source = loop_line(FIT, waits_by=None if late else "iterator", input={"kind": "tf.data"})
+    source = loop_line(
+        FIT,
+        waits_by=None if late else WaitSource.ITERATOR,
+        fed_by=InputFacts(kind=InputKind.TF_DATA),
+    )
     collected = accumulator(*NAMES[:2], source, *NAMES[3:])
     collected.add(PID, 1, records(thread(INPUT), *(span(READ, *interval) for interval in work)))
     blocked = [generator_wait(*interval, of_keras=of_keras) for interval in beside]
     collected.add(PID, 1, records(thread(INPUT), *blocked))
     if late:
-        collected.add_names(PID, [(FIT, {"waits_by": "iterator"})])
+        collected.add_names(PID, [(FIT, LoopUpdate(waits_by=WaitSource.ITERATOR))])
     own = [
         row
         for n, ns in enumerate(waits)
@@ -298,7 +307,9 @@ def test_a_loops_waits_are_what_its_iterator_blocked_whatever_works_beside_it(
 
 
 def test_generators_that_the_user_wrote_are_not_what_a_loop_on_keras_own_waits_for():
-    fed_by_workers = loop_line(FIT, waits_by="generator", input={"kind": "sequence"})
+    fed_by_workers = loop_line(
+        FIT, waits_by=WaitSource.GENERATOR, fed_by=InputFacts(kind=InputKind.SEQUENCE)
+    )
     collected = accumulator(*NAMES[:2], fed_by_workers, *NAMES[3:])
     waits = (generator_wait(0, 2), generator_wait(1, 9, of_keras=False))
     collected.add(PID, 1, records(thread(INPUT), *waits))
@@ -323,8 +334,8 @@ def test_work_that_overlaps_computing_is_told_from_work_in_waits():
 def test_every_loop_gets_the_work_of_its_own_steps():
     collected = accumulator(
         *NAMES,
-        loop_line(20, "evaluate", parent=FIT),
-        loop_line(21, "fit"),
+        loop_line(20, LoopKind.EVALUATE, parent=FIT),
+        loop_line(21, LoopKind.FIT),
     )
     collected.add(
         PID,
@@ -346,17 +357,17 @@ def test_every_loop_gets_the_work_of_its_own_steps():
     assert worked(fit) == (3, 3)
     assert worked(evaluate) == (2, 0)
     assert worked(again) == (1, 1)
-    assert len(collected.held_spans) == 0
+    assert len(collected.sums.held_spans) == 0
 
 
 def test_work_waits_until_the_steps_around_it_are_settled():
-    collected = accumulator(*NAMES[:2], loop_line(FIT, waits_by="gap_times"), *NAMES[3:])
+    collected = accumulator(*NAMES[:2], loop_line(FIT, waits_by=WaitSource.GAP_TIMES), *NAMES[3:])
     collected.add(PID, 0, records(thread(MAIN), span(READ, 2, 5), step(0, 0, 10)))
     collected.settle(START_NS + 50)
-    assert len(collected.held_spans) == 1
+    assert len(collected.sums.held_spans) == 1
     collected.add(PID, 0, records(gap(0, 6), span(READ, 12, 15)))
     collected.settle(START_NS + 50)
-    assert collected.held_spans.tolist() == [[START_NS + 12, START_NS + 15]]
+    assert collected.sums.held_spans.tolist() == [[START_NS + 12, START_NS + 15]]
     loop = profile_of(collected).loops[0]
     assert worked(loop) == (3, 2)
 
@@ -364,9 +375,9 @@ def test_work_waits_until_the_steps_around_it_are_settled():
 def test_work_in_a_step_that_is_held_waits_though_another_loop_has_gone_on():
     collected = accumulator(
         *NAMES[:2],
-        loop_line(FIT, waits_by="gap_times"),
+        loop_line(FIT, waits_by=WaitSource.GAP_TIMES),
         *NAMES[3:],
-        loop_line(20, "evaluate", parent=FIT),
+        loop_line(20, LoopKind.EVALUATE, parent=FIT),
     )
     held = (span(READ, 2, 5), step(0, 0, 10), step(0, 10, 20, loop=20))
     collected.add(PID, 0, records(thread(MAIN), *held))
@@ -383,7 +394,7 @@ def test_a_loop_whose_waits_nobody_tells_does_not_hold_up_a_later_one():
         PID, 0, records(thread(MAIN), step(0, 0, 10), span(READ, 12, 14), step(0, 10, 20, loop=20))
     )
     collected.settle(START_NS + 50)
-    assert len(collected.held_spans) == 0
+    assert len(collected.sums.held_spans) == 0
     assert [worked(loop)[0] for loop in profile_of(collected).loops] == [0, 2]
 
 
@@ -426,7 +437,7 @@ def test_records_of_unknown_things_and_kinds_count_as_events_only():
     collected.add(PID, 0, records())
     collected.settle()
     profile = profile_of(collected)
-    assert collected.event_count == 6
+    assert collected.sums.event_count == 6
     assert len(profile.spans) == 0
     assert profile.stages[0].work.total()[0] == 1
     assert profile.loops[0].step_count == 0
@@ -440,7 +451,7 @@ def test_any_times_can_be_taken(start: int, end: int, kind: int):
     collected.add_names(PID, [loop_line(FIT)])
     collected.add(PID, 0, odd)
     collected.settle()
-    assert collected.event_count == 1
+    assert collected.sums.event_count == 1
 
 
 # Bounded memory
@@ -474,7 +485,7 @@ def recorded(events: int) -> Profile:
     for first in range(0, len(stream), 20_000):
         collected.add(PID, 0, stream[first : first + 20_000])
         collected.settle(int(stream["end_ns"][min(first + 20_000, len(stream)) - 1]))
-        assert len(collected.held_spans) <= 1
+        assert len(collected.sums.held_spans) <= 1
     collected.settle()
     return profile_of(collected)
 
@@ -499,12 +510,12 @@ def test_work_that_no_step_ever_follows_is_not_held_without_end():
     for first in range(0, len(stream), 10_000):
         collected.add(PID, 0, stream[first : first + 10_000])
         collected.settle(0)
-    assert len(collected.held_spans) <= 32_768
+    assert len(collected.sums.held_spans) <= 32_768
     assert profile_of(collected).stages[0].work.total().tolist()[:2] == [100_000, 100_000 * MS]
 
 
 def test_a_lane_line_for_another_process_is_that_processs():
-    collected = accumulator(lane_line(1), lane_line(2, "worker process", "worker", pid=77))
+    collected = accumulator(lane_line(1), worker_line(2, pid=77))
     assert [lane.pid for lane in profile_of(collected).lanes] == [PID, 77]
 
 
@@ -514,7 +525,10 @@ def test_stacks_and_the_gil_are_added_up_over_the_windows():
         row(Kind.STACK, STACK, MS, 2 * MS, value=40),
         row(Kind.GIL, INPUT, 0, MS, inner=100, value=70),
         row(Kind.GIL, INPUT, MS, 2 * MS, inner=50, value=5),
-        lines=(*NAMES, (30, {"type": "stack", "lines": [{**CODE_LINE, "line": 45}]})),
+        lines=(
+            *NAMES,
+            (30, StackFacts(lines=(replace(CODE_LINE, location=Location("train.py", 45)),))),
+        ),
     )
     assert collected.stacks == (
         StackSamples(

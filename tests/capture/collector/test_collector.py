@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,13 @@ from pipeprof.capture.collector.collector import (
     pid_of,
     remove_files_of,
 )
+from pipeprof.capture.probes.system.processes import WORKER
 from pipeprof.capture.recorder import recorder as recording
+from pipeprof.capture.recorder.facts import LoopFacts, StageFacts
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind, code
+from pipeprof.recording.loop import LoopKind, WaitSource
+from pipeprof.recording.stage import StageKind
 from tests.builders import START_NS
 
 HOST = host_name()
@@ -38,12 +43,12 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
 
 @pytest.fixture
 def collector(recorder: Recorder) -> Collector:
-    return Collector(recorder, Accumulator(start_ns=START_NS, warmup=0))
+    return Collector(recorder, Accumulator.begin(start_ns=START_NS, warmup=0))
 
 
 def work(recorder: Recorder, name: str, count: int = 1) -> None:
     """Records pieces of a stage's work."""
-    stage = recorder.names.number({"type": "stage", "name": name, "kind": "function"})
+    stage = recorder.names.number(StageFacts(name=name, kind=StageKind.FUNCTION))
     write = recorder.lane().write
     for number in range(count):
         at = START_NS + 10 * number
@@ -53,7 +58,7 @@ def work(recorder: Recorder, name: str, count: int = 1) -> None:
 def calls(accumulator: Accumulator) -> dict[str, int]:
     """How often each stage was seen to work."""
     return {
-        stage.facts["name"]: int(accumulator.stage_work.freeze(index).total()[0])
+        stage.facts.name: int(accumulator.sums.stage_work.freeze(index).total()[0])
         for index, stage in enumerate(accumulator.registry.stages)
     }
 
@@ -156,7 +161,7 @@ def test_files_of_ended_workers_go_when_a_checkpoint_holds_what_was_in_them(
 ):
     written: list[Progress] = []
     collector = Collector(
-        recorder, Accumulator(start_ns=START_NS, warmup=0), checkpoint=written.append
+        recorder, Accumulator.begin(start_ns=START_NS, warmup=0), checkpoint=written.append
     )
     living, ended = workers("decode"), workers("decode")
     ended.kill()
@@ -175,7 +180,7 @@ def test_nothing_is_read_twice_after_going_on_from_a_checkpoint(
 ):
     progress: list[Progress] = []
     collector = Collector(
-        recorder, Accumulator(start_ns=START_NS, warmup=0), checkpoint=progress.append
+        recorder, Accumulator.begin(start_ns=START_NS, warmup=0), checkpoint=progress.append
     )
     work(recorder, "read", 5)
     workers("decode")
@@ -185,7 +190,7 @@ def test_nothing_is_read_twice_after_going_on_from_a_checkpoint(
     collector.drain()
     progress.append(collector.rings.progress())
     work(recorder, "read", 2)
-    again = RingSet(Accumulator(start_ns=START_NS, warmup=0), HOST, progress[-1])
+    again = RingSet(Accumulator.begin(start_ns=START_NS, warmup=0), HOST, progress[-1])
     again.discover(tmp_path)
     again.drain()
     assert calls(again.accumulator) == {"read": 2, "decode": 0}
@@ -236,7 +241,7 @@ def test_lanes_of_children_that_only_a_sampler_sees_are_taken_over_too(
     recording.activate(None)  # these record nothing
     for _ in range(3):
         child = workers("nothing")
-        facts = {"type": "lane", "name": "worker process", "role": "worker", "pid": child.pid}
+        facts = replace(WORKER, pid=child.pid)
         recorder.names.number(facts)
         collector.drain()
         child.kill()
@@ -252,7 +257,7 @@ def test_the_thread_samples_drains_and_writes_checkpoints(recorder: Recorder):
     sampled, written = threading.Event(), threading.Event()
     collector = Collector(
         recorder,
-        Accumulator(start_ns=START_NS, warmup=0),
+        Accumulator.begin(start_ns=START_NS, warmup=0),
         samplers=(Sampler(0.001, lambda now: sampled.set()),),
         checkpoint=lambda progress: written.set(),
     )
@@ -280,7 +285,7 @@ def test_a_checkpoint_is_there_before_anything_is_read(recorder: Recorder):
     written: list[threading.Thread] = []
     collector = Collector(
         recorder,
-        Accumulator(start_ns=START_NS, warmup=0),
+        Accumulator.begin(start_ns=START_NS, warmup=0),
         checkpoint=lambda progress: written.append(threading.current_thread()),
     )
     collector.start()
@@ -297,7 +302,7 @@ def test_a_part_that_fails_is_told_and_does_not_stop_the_rest(recorder: Recorder
         raise ValueError("no such thing")
 
     collector = Collector(
-        recorder, Accumulator(start_ns=START_NS, warmup=0), samplers=(Sampler(0.001, fail),)
+        recorder, Accumulator.begin(start_ns=START_NS, warmup=0), samplers=(Sampler(0.001, fail),)
     )
     collector.start()
     assert asked.wait(10)
@@ -310,7 +315,7 @@ def test_a_part_that_fails_is_told_and_does_not_stop_the_rest(recorder: Recorder
 
 
 def test_a_folder_that_is_gone_does_not_end_the_recording(recorder: Recorder, tmp_path: Path):
-    collector = Collector(recorder, Accumulator(start_ns=START_NS, warmup=0))
+    collector = Collector(recorder, Accumulator.begin(start_ns=START_NS, warmup=0))
     work(recorder, "read")
     for path in tmp_path.iterdir():
         path.unlink()
@@ -322,7 +327,7 @@ def test_a_folder_that_is_gone_does_not_end_the_recording(recorder: Recorder, tm
 def test_steps_are_settled_only_as_far_as_all_rings_were_read(
     recorder: Recorder, collector: Collector
 ):
-    facts = {"type": "loop", "kind": "fit", "start_ns": START_NS, "waits_by": "generator"}
+    facts = LoopFacts(kind=LoopKind.FIT, start_ns=START_NS, waits_by=WaitSource.GENERATOR)
     loop = recorder.names.new(facts)
     write = recorder.lane().write
     write(code(Kind.STEP, loop), START_NS, START_NS + 10, 0, 1)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pipeprof.capture.collector.growing_series import (
     BINS,
     FIRST_WIDTH_NS,
+    BinnedRows,
     BinnedSums,
     GaugeBins,
     HistogramBins,
@@ -109,7 +110,7 @@ def test_sums_go_on_where_they_were_stored(
     whole, first = BinnedSums(1, 0, rows=2), BinnedSums(1, 0, rows=2)
     add(whole, before + after)
     add(first, before)
-    resumed = BinnedSums.resume(1, 0, [first.freeze(0), first.freeze(1)])
+    resumed = BinnedSums.resume(first.state())
     add(resumed, after)
     for row in range(2):
         assert resumed.freeze(row).width_ns == whole.freeze(row).width_ns
@@ -122,7 +123,7 @@ def test_sums_go_on_where_they_were_stored(
 def test_what_is_no_collection_is_not_gone_on_with(width_ns: int, shape: tuple[int, int]):
     stored = Binned(start_ns=0, width_ns=width_ns, sums=np.zeros(shape, np.int64))
     with pytest.raises(ValueError, match=r"bins|broadcast"):
-        BinnedSums.resume(1, 0, [stored])
+        BinnedSums.resume(BinnedRows(channels=1, start_ns=0, rows=(stored,)))
 
 
 def test_rows_of_different_widths_are_not_gone_on_with():
@@ -131,7 +132,7 @@ def test_rows_of_different_widths_are_not_gone_on_with():
         for width in (MS, 2 * MS)
     ]
     with pytest.raises(ValueError, match="wide"):
-        BinnedSums.resume(1, 0, stored)
+        BinnedSums.resume(BinnedRows(channels=1, start_ns=0, rows=tuple(stored)))
 
 
 # The latest rows

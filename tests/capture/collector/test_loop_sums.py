@@ -1,6 +1,8 @@
 """Steps and their waits: every source of waits, late news, lost news, bounded holding."""
 
 import dataclasses
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,13 +17,17 @@ from pipeprof.capture.collector.loop_sums import (
     LoopSums,
     time_inside,
 )
-from pipeprof.recording.loop import UNKNOWN_NS, Loop, WaitSource
+from pipeprof.capture.recorder.facts import LoopFacts
+from pipeprof.recording.codec import Decoder, Encoder
+from pipeprof.recording.loop import UNKNOWN_NS, Loop, LoopKind, WaitSource
 from pipeprof.recording.series import IntArray
+from tests.builders import PID
 from tests.memory import made_with_bytes
 
 
-def loop_sums(waits_by: str | None = "iterator", warmup: int = 0) -> LoopSums:
-    return LoopSums({"kind": "fit", "waits_by": waits_by}, None, 0, warmup)
+def loop_sums(waits_by: WaitSource | None = WaitSource.ITERATOR, warmup: int = 0) -> LoopSums:
+    facts = LoopFacts(kind=LoopKind.FIT, start_ns=0, waits_by=waits_by)
+    return LoopSums.begin(facts, pid=PID, number=1, parent=None, warmup=warmup)
 
 
 def steps(
@@ -63,7 +69,7 @@ def test_a_steps_wait_is_the_part_of_it_that_lies_in_waits():
 
 
 def test_waits_of_several_threads_count_once_where_they_overlap():
-    sums = loop_sums("generator")
+    sums = loop_sums(WaitSource.GENERATOR)
     sums.add_steps(steps(0, 2))
     add_waits(sums, (2, 6), (12, 14))
     add_waits(sums, (1, 3), (5, 7), (13, 13))
@@ -72,7 +78,7 @@ def test_waits_of_several_threads_count_once_where_they_overlap():
 
 
 def test_a_step_that_may_lack_waits_of_another_thread_is_held_back():
-    sums = loop_sums("generator")
+    sums = loop_sums(WaitSource.GENERATOR)
     sums.add_steps(steps(0, 3))
     add_waits(sums, (0, 5))
     sums.settle(until_ns=25)
@@ -86,8 +92,8 @@ def test_a_step_that_may_lack_waits_of_another_thread_is_held_back():
 # Waits by gaps
 
 
-@pytest.mark.parametrize("told_by", ["gap_times", "trace"])
-def test_a_steps_wait_is_what_its_gap_leaves(told_by: str):
+@pytest.mark.parametrize("told_by", [WaitSource.GAP_TIMES, WaitSource.TRACE])
+def test_a_steps_wait_is_what_its_gap_leaves(told_by: WaitSource):
     sums = loop_sums(told_by)
     sums.add_steps(steps(0, 4))
     add_gaps(sums, {0: 4, 1: 0, 2: 25})
@@ -98,7 +104,7 @@ def test_a_steps_wait_is_what_its_gap_leaves(told_by: str):
 
 
 def test_gaps_of_one_step_add_up():
-    sums = loop_sums("gap_times")
+    sums = loop_sums(WaitSource.GAP_TIMES)
     sums.add_steps(steps(0, 1, batches=2))
     add_gaps(sums, {0: 2})
     add_gaps(sums, {0: 3})
@@ -108,7 +114,7 @@ def test_gaps_of_one_step_add_up():
 
 
 def test_a_gap_that_was_lost_leaves_its_wait_unknown():
-    sums = loop_sums("gap_times")
+    sums = loop_sums(WaitSource.GAP_TIMES)
     sums.add_steps(steps(0, 3))
     add_gaps(sums, {0: 4, 2: 4})
     sums.settle(until_ns=0)
@@ -119,7 +125,7 @@ def test_a_gap_that_was_lost_leaves_its_wait_unknown():
 
 
 def test_gaps_may_come_long_after_their_steps():
-    sums = loop_sums("gap_times")
+    sums = loop_sums(WaitSource.GAP_TIMES)
     for first in range(0, 1_000, 100):
         sums.add_steps(steps(first, 100))
         sums.settle(until_ns=0)
@@ -130,7 +136,7 @@ def test_gaps_may_come_long_after_their_steps():
 
 
 def test_steps_are_not_held_without_end():
-    sums = loop_sums("gap_times")
+    sums = loop_sums(WaitSource.GAP_TIMES)
     sums.add_steps(steps(0, HELD_AT_MOST + 10))
     sums.settle(until_ns=0)
     assert waits(sums) == [UNKNOWN_NS] * 10
@@ -138,22 +144,22 @@ def test_steps_are_not_held_without_end():
 
 
 def test_gaps_without_steps_are_not_held_without_end():
-    sums = loop_sums("gap_times")
+    sums = loop_sums(WaitSource.GAP_TIMES)
     for first in range(0, 5 * HELD_AT_MOST, 1_000):
         add_gaps(sums, dict.fromkeys(range(first, first + 1_000), 1))
         sums.settle(until_ns=0)
-    assert len(sums.held_back()[1]) <= HELD_AT_MOST + 1_000
+    assert len(sums.gaps) <= HELD_AT_MOST + 1_000
 
 
 def test_a_gap_that_comes_too_late_is_forgotten():
-    sums = loop_sums("gap_times")
+    sums = loop_sums(WaitSource.GAP_TIMES)
     sums.add_steps(steps(0, 2))
     add_gaps(sums, {1: 5})
     sums.settle(until_ns=0)
     add_gaps(sums, {0: 5})
     sums.settle(until_ns=0)
     assert waits(sums) == [UNKNOWN_NS, 5]
-    assert sums.held_back()[1] == {}
+    assert sums.gaps == {}
 
 
 # Waits by nothing
@@ -164,7 +170,7 @@ def test_steps_wait_for_word_of_what_tells_their_waits():
     sums.add_steps(steps(0, 2))
     sums.settle(until_ns=1_000)
     assert waits(sums) == []
-    sums.facts["waits_by"] = "iterator"
+    sums.facts = replace(sums.facts, waits_by=WaitSource.ITERATOR)
     add_waits(sums, (0, 4))
     sums.settle(until_ns=1_000)
     assert waits(sums) == [4, 0]
@@ -252,7 +258,7 @@ def test_work_outside_of_steps_does_not_count_even_in_a_wait():
 
 
 def test_of_a_step_known_by_its_gap_the_wait_comes_first():
-    sums = loop_sums("gap_times")
+    sums = loop_sums(WaitSource.GAP_TIMES)
     sums.add_steps(steps(0, 2))
     add_gaps(sums, {0: 4, 1: 10})
     sums.settle()
@@ -260,7 +266,7 @@ def test_of_a_step_known_by_its_gap_the_wait_comes_first():
 
 
 def test_work_in_steps_whose_wait_is_unknown_does_not_count():
-    sums = loop_sums("gap_times")
+    sums = loop_sums(WaitSource.GAP_TIMES)
     sums.add_steps(steps(0, 2))
     add_gaps(sums, {1: 10})
     sums.settle()
@@ -308,21 +314,26 @@ def test_time_inside_intervals_counts_each_nanosecond_once(
 
 
 def resumed(sums: LoopSums) -> LoopSums:
-    return LoopSums.resume(sums.freeze(), dict(sums.facts), *sums.held_back())
+    """Through JSON and numbers, as a checkpoint has them."""
+    encoder = Encoder()
+    document = json.loads(json.dumps(encoder.encode(sums)))
+    return Decoder(encoder.numbers()).decode(LoopSums, document)
 
 
 def assert_same(one: Loop, other: Loop) -> None:
     np.testing.assert_equal(dataclasses.asdict(one), dataclasses.asdict(other))
 
 
-@pytest.mark.parametrize("waits_by", ["iterator", "generator", "gap_times", None])
+@pytest.mark.parametrize(
+    "waits_by", [WaitSource.ITERATOR, WaitSource.GENERATOR, WaitSource.GAP_TIMES, None]
+)
 @given(
     counts=st.lists(st.integers(1, 2_500), min_size=2, max_size=5),
     cut=st.integers(0, 4),
     late=st.integers(0, 300),
 )
 def test_a_loop_goes_on_as_if_nothing_had_been(
-    waits_by: str | None, counts: list[int], cut: int, late: int
+    waits_by: WaitSource | None, counts: list[int], cut: int, late: int
 ):
     whole = loop_sums(waits_by, warmup=3)
     broken = loop_sums(waits_by, warmup=3)
@@ -356,7 +367,7 @@ def test_memory_does_not_grow_with_steps():
         return sums
 
     sums, held_bytes = made_with_bytes(add_all)
-    held, gaps, waited, _ = sums.held_back()
+    held, gaps, waited = sums.held, sums.gaps, sums.own_waits
     assert (len(held), len(gaps), len(waited)) == (0, 0, LINE_AT_MOST)
     assert len(sums.freeze().steps) == FIRST + LAST
     assert held_bytes < 400_000 * 8  # not even a number a step

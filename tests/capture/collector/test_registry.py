@@ -1,18 +1,30 @@
 """What numbers stand for: one stage named by several processes, lanes taken over, odd lines."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from pipeprof.capture.collector.registry import Registry
+from pipeprof.capture.recorder.facts import (
+    Facts,
+    LoopGauge,
+    LoopLevel,
+    LoopUpdate,
+    RunGauge,
+    SignatureFacts,
+    StageGauge,
+    StageLevel,
+    WarningFacts,
+)
 from pipeprof.capture.recorder.name_log import MOST_OF_A_TYPE
+from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import LoopKind, WaitSource
+from pipeprof.recording.source_code import Location
 from tests.builders import START_NS
 from tests.streams import NAMES, lane_line, loop_line, stage_line, worker_line
 
 
-def registry(*lines: tuple[int, dict[str, Any]], pid: int = 1) -> Registry:
-    known = Registry(START_NS, 5)
+def registry(*lines: tuple[int, Facts], pid: int = 1) -> Registry:
+    known = Registry(start_ns=START_NS, warmup=5)
     known.add_names(pid, lines)
     return known
 
@@ -25,15 +37,16 @@ def indices(known: Registry, pid: int, *numbers: int) -> list[int]:
 def test_the_same_stage_of_two_processes_is_one():
     known = registry(stage_line(1, "read"), stage_line(2, "decode"))
     known.add_names(2, [stage_line(7, "decode", workers=4), stage_line(8, "flip")])
-    assert [stage.facts["name"] for stage in known.stages] == ["read", "decode", "flip"]
+    assert [stage.facts.name for stage in known.stages] == ["read", "decode", "flip"]
     assert indices(known, 1, 1, 2) == [0, 1]
     assert indices(known, 2, 7, 8) == [1, 2]
-    assert known.stages[1].facts["workers"] == 4
+    assert known.stages[1].facts.workers == 4
 
 
 def test_stages_of_one_name_at_different_lines_are_two():
     known = registry(
-        stage_line(1, "read", file="a.py", line=3), stage_line(2, "read", file="a.py", line=9)
+        stage_line(1, "read", location=Location("a.py", 3)),
+        stage_line(2, "read", location=Location("a.py", 9)),
     )
     assert len(known.stages) == 2
 
@@ -63,9 +76,11 @@ def test_numbers_that_nobody_gave_out_stand_for_nothing():
 
 def test_later_facts_are_added():
     known = registry(
-        loop_line(1, waits_by=None), (1, {"waits_by": "gap_times"}), (2, {"kind": "fit"})
+        loop_line(1, waits_by=None),
+        (1, LoopUpdate(waits_by=WaitSource.GAP_TIMES)),
+        (2, LoopUpdate(kind=LoopKind.EVALUATE)),
     )
-    assert known.loops[0].facts["waits_by"] == "gap_times"
+    assert known.loops[0].facts.waits_by is WaitSource.GAP_TIMES
 
 
 def test_a_log_that_is_read_twice_changes_nothing():
@@ -78,7 +93,7 @@ def test_a_log_that_is_read_twice_changes_nothing():
 
 
 def test_loops_are_known_apart_by_process_and_number():
-    known = registry(loop_line(1), loop_line(2, "evaluate", parent=1))
+    known = registry(loop_line(1), loop_line(2, LoopKind.EVALUATE, parent=1))
     known.add_names(2, [loop_line(1)])
     assert [loop.parent for loop in known.loops] == [None, 0, None]
 
@@ -87,9 +102,9 @@ def test_names_that_every_new_process_makes_end_in_one():
     known = registry()
     for pid in range(100, 200):
         known.add_names(pid, [stage_line(n, f"{pid} {n}") for n in range(1, 20)])
-        known.add_names(pid, [lane_line(n, f"pool {pid} {n}", "input") for n in range(20, 40)])
+        known.add_names(pid, [lane_line(n, f"pool {pid} {n}", Role.INPUT) for n in range(20, 40)])
     assert len(known.stages) == len(known.lanes) == MOST_OF_A_TYPE + 1
-    assert known.stages[-1].facts["name"] == "further stages"
+    assert known.stages[-1].facts.name == "further stages"
     assert known.lanes[-1].name == "further threads"
     assert indices(known, 199, 18, 19) == [MOST_OF_A_TYPE] * 2
     assert {text.rpartition(" shown ")[2] for text in known.warnings} == {
@@ -101,9 +116,15 @@ def test_names_that_every_new_process_makes_end_in_one():
 def test_a_log_that_goes_on_without_end_fills_no_memory():
     known = registry()
     known.add_names(1, (loop_line(n) for n in range(1, 5_000)))
-    known.add_names(1, ((n, {"type": "signature", "samples": n}) for n in range(5_000, 9_000)))
-    known.add_names(1, ((n, {"type": "gauge", "name": str(n)}) for n in range(9_000, 12_000)))
-    known.add_names(1, ((n, {"type": "warning", "text": str(n)}) for n in range(12_000, 15_000)))
+    known.add_names(
+        1,
+        (
+            (n, SignatureFacts(dtypes=(), shapes=(), samples=n, size_bytes=0))
+            for n in range(5_000, 9_000)
+        ),
+    )
+    known.add_names(1, ((n, RunGauge(name=str(n))) for n in range(9_000, 12_000)))
+    known.add_names(1, ((n, WarningFacts(text=str(n))) for n in range(12_000, 15_000)))
     kept = (known.loops, known.signatures, known.gauges, known.warnings)
     assert [len(things) for things in kept] == [MOST_OF_A_TYPE] * 4
     assert indices(known, 1, MOST_OF_A_TYPE, MOST_OF_A_TYPE + 1) == [MOST_OF_A_TYPE - 1, -1]
@@ -130,41 +151,32 @@ def test_worker_processes_at_the_same_time_have_lanes_of_their_own():
 
 
 def test_another_process_may_tell_of_a_worker():
-    known = registry(lane_line(1), lane_line(2, "worker process", "worker", pid=9))
+    known = registry(lane_line(1), worker_line(2, pid=9))
     known.add_names(9, [worker_line(1)])
     assert [lane.name for lane in known.lanes] == ["main", "worker 1"]
     assert indices(known, 9, 1) == indices(known, 1, 2) == [1]
 
 
 def test_threads_of_one_name_are_known_apart_by_their_rings():
-    known = registry(*(lane_line(n, "Thread", "input", ring=ring) for n, ring in ((1, 1), (2, 2))))
+    known = registry(
+        *(lane_line(n, "Thread", Role.INPUT, ring=ring) for n, ring in ((1, 1), (2, 2)))
+    )
     assert len(known.lanes) == 2
 
 
 def test_each_warning_is_kept_once():
-    known = registry(*((n, {"type": "warning", "text": text}) for n, text in ((1, "a"), (2, "b"))))
-    known.add_names(2, [(1, {"type": "warning", "text": "a"})])
+    known = registry(*((n, WarningFacts(text=text)) for n, text in ((1, "a"), (2, "b"))))
+    known.add_names(2, [(1, WarningFacts(text="a"))])
     assert known.warnings == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    "facts",
-    [
-        {},
-        {"type": "unheard of"},
-        {"type": []},
-        {"type": "stage"},
-        {"type": "stage", "name": "a", "kind": "no kind"},
-        {"type": "stage", "name": "a", "kind": []},
-        {"type": "stage", "name": "a", "kind": "function", "parent": []},
-        {"type": "lane", "name": "main"},
-        {"type": "lane", "name": "main", "role": "king"},
-        {"type": "loop", "kind": 5},
-        {"type": "gauge", "of": {}},
-        {"type": "warning"},
-    ],
-)
-def test_a_line_that_makes_no_sense_is_passed_over(facts: dict[str, Any]):
-    known = registry((1, facts), stage_line(2, "read"))
-    assert known.stages[-1].facts["name"] == "read"
-    assert indices(known, 1, 2) == [len(known.stages) - 1]
+@pytest.mark.parametrize("level", StageLevel)
+def test_a_gauge_of_a_stage_that_nobody_named_is_passed_over(level: StageLevel):
+    known = registry(
+        (1, StageGauge(level=level, stage=7)),
+        (2, LoopGauge(level=LoopLevel.QUEUE, loop=7)),
+        stage_line(3, "read"),
+        (4, StageGauge(level=level, stage=3)),
+    )
+    assert [gauge.facts for gauge in known.gauges] == [StageGauge(level=level, stage=0)]
+    assert indices(known, 1, 1, 2, 3, 4) == [-1, -1, 0, 0]

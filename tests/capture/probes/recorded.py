@@ -5,7 +5,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pipeprof.capture.collector.registry import with_later_facts
 from pipeprof.capture.recorder import recorder as recording
+from pipeprof.capture.recorder.facts import (
+    Facts,
+    LoopFacts,
+    LoopUpdate,
+    StageFacts,
+    WarningFacts,
+)
 from pipeprof.capture.recorder.recorder import OUTSIDE, Recorder
 from pipeprof.capture.recorder.records import KIND_SHIFT, SUBJECT_MASK, Kind
 from pipeprof.capture.recorder.ring import RingReader
@@ -15,7 +23,7 @@ from pipeprof.capture.recorder.ring import RingReader
 class Event:
     kind: Kind
     number: int
-    subject: dict[str, Any]
+    subject: Any
     lane: str
     start_ns: int
     end_ns: int
@@ -24,7 +32,7 @@ class Event:
 
     @property
     def name(self) -> Any:
-        return self.subject.get("name")
+        return getattr(self.subject, "name", None)
 
     @property
     def duration_ns(self) -> int:
@@ -58,9 +66,9 @@ def events(recorder: Recorder, *kinds: Kind) -> list[Event]:
         for record in RingReader(ring.memory).read():
             kind = Kind(int(record["code"]) >> KIND_SHIFT)
             number = int(record["code"]) & SUBJECT_MASK
-            subject = facts.get(number, {})
+            subject = facts.get(number)
             if kind is Kind.THREAD:
-                lane = subject["name"]
+                lane = getattr(subject, "name", "")
             if kind in kinds:
                 numbers = (int(record[n]) for n in ("start_ns", "end_ns", "inner", "value"))
                 found.append(Event(kind, number, subject, lane, *numbers))
@@ -77,17 +85,30 @@ def names(recorder: Recorder) -> list[str]:
     return [event.name for event in spans(recorder)]
 
 
-def facts_of(recorder: Recorder) -> dict[int, dict[str, Any]]:
-    """What is known of each subject."""
-    facts: dict[int, dict[str, Any]] = {}
-    for number, told in recorder.names.lines:
-        facts.setdefault(number, {}).update(told)
-    return facts
+def facts_of(recorder: Recorder) -> dict[int, Facts]:
+    """What is known of each thing by its number, later facts included."""
+    found: dict[int, Facts] = {}
+    for number, facts in recorder.names.lines:
+        known = found.get(number)
+        if isinstance(facts, LoopUpdate) and isinstance(known, LoopFacts):
+            facts = with_later_facts(known, facts)
+        found[number] = facts
+    return found
+
+
+def stages_of(recorder: Recorder) -> list[StageFacts]:
+    """The stages in the name log."""
+    return [facts for facts in facts_of(recorder).values() if isinstance(facts, StageFacts)]
+
+
+def loops_of(recorder: Recorder) -> list[LoopFacts]:
+    """The loops in the name log."""
+    return [facts for facts in facts_of(recorder).values() if isinstance(facts, LoopFacts)]
 
 
 def warnings_of(recorder: Recorder) -> list[str]:
     """The sentences that the run would show."""
-    return [facts["text"] for facts in facts_of(recorder).values() if facts["type"] == "warning"]
+    return [each.text for each in facts_of(recorder).values() if isinstance(each, WarningFacts)]
 
 
 def is_at_rest(recorder: Recorder) -> bool:

@@ -5,6 +5,7 @@ import errno
 import functools
 import gc
 import multiprocessing
+import multiprocessing.pool
 import os
 import signal
 import threading
@@ -18,12 +19,14 @@ import numpy as np
 import pytest
 
 import pipeprof
+from pipeprof.capture.probes.system.processes import WORKER
 from pipeprof.capture.recorder import recorder as recording
+from pipeprof.capture.recorder.facts import LaneFacts, StageFacts
 from pipeprof.capture.recorder.name_log import SUFFIX, NameLogReader
 from pipeprof.capture.recorder.recorder import (
+    COLLECTOR_THREAD,
     OUTSIDE,
     RING_SUFFIX,
-    WORKER_PROCESS,
     Recorder,
     host_name,
     location_of,
@@ -31,6 +34,9 @@ from pipeprof.capture.recorder.recorder import (
 )
 from pipeprof.capture.recorder.records import KIND_SHIFT, SUBJECT_MASK, Kind, code
 from pipeprof.capture.recorder.ring import RingReader
+from pipeprof.recording.lane import LaneKind, Role
+from pipeprof.recording.stage import StageKind
+from tests.capture.probes.recorded import warnings_of
 
 
 @pytest.fixture
@@ -55,9 +61,7 @@ def marks(path: Path) -> list[int]:
 
 
 def lanes(recorder: Recorder) -> dict[int, dict[str, Any]]:
-    return {
-        number: dict(facts) for number, facts in recorder.names.lines if facts.get("type") == "lane"
-    }
+    return {number: facts for number, facts in recorder.names.lines if isinstance(facts, LaneFacts)}
 
 
 def in_thread(action: Callable[[], None], name: str = "feed") -> None:
@@ -80,11 +84,11 @@ def test_the_first_event_of_a_thread_makes_its_ring(recorder: Recorder, tmp_path
 def test_each_thread_has_a_lane_of_its_own(recorder: Recorder, tmp_path: Path):
     mark(recorder, 1)
     in_thread(lambda: mark(recorder, 2), "feed")
-    in_thread(lambda: mark(recorder, 3), "ThreadPoolExecutor-0_1 (worker)")
-    assert [(facts["name"], facts["role"]) for facts in lanes(recorder).values()] == [
-        ("main", "main"),
-        ("feed", "input"),
-        ("ThreadPoolExecutor_1 (worker)", "worker"),
+    in_thread(lambda: mark(recorder, 3), "ThreadPoolExecutor-0_1")
+    assert [(facts.name, facts.role) for facts in lanes(recorder).values()] == [
+        ("main", Role.MAIN),
+        ("feed", Role.INPUT),
+        ("ThreadPoolExecutor_1", Role.INPUT),
     ]
     assert [marks(tmp_path / ring) for ring in rings_in(tmp_path)] == [[1], [2], [3]]
 
@@ -93,24 +97,39 @@ def test_a_ring_says_whose_it_is(recorder: Recorder, tmp_path: Path):
     mark(recorder, 1)
     (first, _) = RingReader.open(tmp_path / rings_in(tmp_path)[0]).read()
     assert first["code"] >> KIND_SHIFT == Kind.THREAD
-    assert lanes(recorder)[first["code"] & SUBJECT_MASK]["name"] == "main"
+    assert lanes(recorder)[first["code"] & SUBJECT_MASK].name == "main"
     assert (first["inner"], first["value"]) == (os.getpid(), threading.get_native_id())
 
 
 @pytest.mark.parametrize(
     ("name", "shown", "role"),
     [
-        ("Thread-7 (worker)", "Thread (worker)", "worker"),
-        ("ThreadPoolExecutor-12_3", "ThreadPoolExecutor_3", "input"),
-        ("feed", "feed", "input"),
-        ("pipeprof-test", "pipeprof-test", "other"),
+        ("Thread-7 (worker)", "Thread (worker)", Role.INPUT),
+        ("ThreadPoolExecutor-12_3", "ThreadPoolExecutor_3", Role.INPUT),
+        ("feed", "feed", Role.INPUT),
+        ("pipeprof-test", "pipeprof-test", Role.OTHER),
     ],
 )
-def test_a_threads_name_says_what_it_is_there_for(name: str, shown: str, role: str):
+def test_a_threads_name_says_what_it_is_there_for(name: str, shown: str, role: Role):
     recorder = Recorder(None, capacity=64)
     in_thread(lambda: mark(recorder, 1), name)
     (facts,) = lanes(recorder).values()
-    assert (facts["name"], facts["role"]) == (shown, role)
+    assert (facts.name, facts.role) == (shown, role)
+
+
+def test_a_thread_of_a_pool_is_a_worker_whatever_its_name():
+    recorder = Recorder(None, capacity=64)
+    with multiprocessing.pool.ThreadPool(1) as pool:
+        pool.apply(mark, (recorder, 1))
+    (facts,) = lanes(recorder).values()
+    assert facts.role is Role.WORKER
+
+
+def test_the_collectors_thread_has_a_kind_of_its_own():
+    recorder = Recorder(None, capacity=64)
+    in_thread(lambda: mark(recorder, 1), COLLECTOR_THREAD)
+    (facts,) = lanes(recorder).values()
+    assert (facts.kind, facts.role) == (LaneKind.COLLECTOR, Role.OTHER)
 
 
 def test_a_lane_begins_outside_any_stage(recorder: Recorder):
@@ -128,7 +147,7 @@ def test_rings_of_ended_threads_are_used_again(recorder: Recorder, monkeypatch: 
     assert len(recorder.lanes) == 1
     found = RingReader(recorder.rings[1].memory).read()
     owners = found["code"][found["code"] >> KIND_SHIFT == Kind.THREAD] & SUBJECT_MASK
-    assert [lanes(recorder)[owner]["name"] for owner in owners.tolist()] == [
+    assert [lanes(recorder)[owner].name for owner in owners.tolist()] == [
         f"feed {number}" for number in range(5)
     ]
 
@@ -169,7 +188,7 @@ def in_foreign_thread(action: Callable[[], object]) -> None:
 def test_a_thread_that_is_not_pythons_own_keeps_its_lane_until_it_is_gone(recorder: Recorder):
     """Such a thread's own things go whenever it leaves Python, long before its end."""
     in_foreign_thread(lambda: recorder.lane("TensorFlow thread"))
-    assert [facts["name"] for facts in lanes(recorder).values()] == ["TensorFlow thread"]
+    assert [facts.name for facts in lanes(recorder).values()] == ["TensorFlow thread"]
     assert len(recorder.lanes) == 1
     while recorder.lanes:
         recorder.retire_lanes()
@@ -187,7 +206,7 @@ def test_a_thread_has_a_lane_of_its_own_though_another_had_its_ident(recorder: R
         in_foreign_thread(lambda: (recorder.lane("TensorFlow thread"), foreign.append(get_ident())))
         in_thread(work)
 
-    made = [number for number, facts in lanes(recorder).items() if facts["name"] == "feed"]
+    made = [number for number, facts in lanes(recorder).items() if facts.name == "feed"]
     recorded = [RingReader(ring.memory).read() for ring in recorder.rings]
     marked = [found for found in recorded if (found["code"] == code(Kind.GAUGE, 1)).any()]
     assert len(marked) == len(made)
@@ -208,7 +227,7 @@ def test_a_thread_that_took_over_the_ident_of_another_keeps_its_lane_while_it_wo
     while len(idents) < 2 or idents[-1] not in idents[:-1]:
         in_foreign_thread(work)
 
-    (number,) = [n for n, facts in recorder.names.lines if facts["type"] == "stage"]
+    (number,) = [n for n, facts in recorder.names.lines if isinstance(facts, StageFacts)]
     recorded = [RingReader(ring.memory).read()["code"] for ring in recorder.rings]
     spans = np.concatenate(recorded) == code(Kind.ROOT_SPAN, number)
     assert spans.sum() == len(idents)
@@ -235,7 +254,7 @@ def test_on_a_full_disk_it_records_into_memory_and_says_so(
     assert rings_in(tmp_path) == []
     found = RingReader(recorder.rings[0].memory).read()
     assert found["value"].tolist()[1:] == [1]
-    warnings = [f["text"] for _, f in recorder.names.lines if f["type"] == "warning"]
+    warnings = warnings_of(recorder)
     assert warnings == [
         "The recording could not be kept on disk (No space left on device): "
         "it is in memory until the run ends, and lost if the process dies."
@@ -286,7 +305,7 @@ def test_a_forked_process_records_into_files_of_its_own(recorder: Recorder, tmp_
         path for path in tmp_path.glob(f"*{SUFFIX}") if not path.name.startswith(recorder.prefix)
     ]
     ((_, facts),) = NameLogReader(log).read()
-    assert facts == {"type": "lane", "name": WORKER_PROCESS, "role": "worker"}
+    assert facts == WORKER
 
 
 def test_a_forked_process_that_records_nothing_makes_no_file(recorder: Recorder, tmp_path: Path):
@@ -300,15 +319,15 @@ def test_what_still_holds_the_parents_recorder_cannot_spoil_its_files(
     recorder: Recorder, tmp_path: Path
 ):
     lane = recorder.lane()
-    number = recorder.names.number({"type": "stage", "name": "before"})
+    number = recorder.names.number(StageFacts(name="before", kind=StageKind.BLOCK))
 
     def record_with_the_parents() -> None:
         for _ in range(3):
             lane.write(code(Kind.GAUGE, 1), 0, 0, 0, 666)
         mark(recorder, 666)
         in_thread(lambda: mark(recorder, 666))
-        recorder.names.number({"type": "stage", "name": "in the child"})
-        recorder.names.tell(number, {"kind": "spoilt"})
+        recorder.names.number(StageFacts(name="in the child", kind=StageKind.BLOCK))
+        recorder.names.add(number, StageFacts(name="spoilt", kind=StageKind.BLOCK))
         recorder.warn("In the child.")
 
     before = (tmp_path / f"{recorder.prefix}{SUFFIX}").read_bytes()
@@ -317,7 +336,7 @@ def test_what_still_holds_the_parents_recorder_cannot_spoil_its_files(
     assert marks(tmp_path / f"{recorder.prefix}.0{RING_SUFFIX}") == [5]
     assert (tmp_path / f"{recorder.prefix}{SUFFIX}").read_bytes() == before
     assert len(rings_in(tmp_path)) == 1
-    assert recorder.names.number({"type": "stage", "name": "after"}) == number + 1
+    assert recorder.names.number(StageFacts(name="after", kind=StageKind.BLOCK)) == number + 1
 
 
 def test_rings_that_rest_in_the_parent_are_not_used_in_a_forked_process(

@@ -2,10 +2,12 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from pipeprof.capture.probes.loaders.datasets import recognise, watch_dataset
 from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.recording.loop import InputKind, LoopKind
 
 _MOVED_TO_DATASET = ("workers", "use_multiprocessing", "max_queue_size")
@@ -18,10 +20,10 @@ class FitInputs:
 
     def __init__(self, context: ProbeContext) -> None:
         self._context = context
-        self._calls: list[tuple[dict[str, Any] | None, list[Callable[[], None]]]] = []
+        self._calls: list[tuple[InputFacts | None, list[Callable[[], None]]]] = []
 
     @property
-    def current(self) -> dict[str, Any] | None:
+    def current(self) -> InputFacts | None:
         """What the innermost call is fed with; the profile's own dataset outside of any."""
         return self._calls[-1][0] if self._calls else self._context.given
 
@@ -32,7 +34,7 @@ class FitInputs:
 
     def watch(self, bound: inspect.BoundArguments, loop: LoopKind) -> None:
         """Puts the datasets among a call's arguments under watch; those take their places."""
-        fed_by: dict[str, Any] | None = None
+        fed_by: InputFacts | None = None
         releases: list[Callable[[], None]] = []
         self._calls.append((self.current, releases))  # until the rest is known
         arguments = bound.arguments
@@ -49,7 +51,7 @@ class FitInputs:
             arguments[name] = watched.dataset
             releases.append(watched.release)
             if name != "validation_data":
-                fed_by = watched.fed_by | _worker_arguments(kind, bound)
+                fed_by = _with_worker_arguments(watched.fed_by, bound)
         self._calls[-1] = (fed_by, releases)
 
     def join(self, data: Any) -> None:
@@ -60,7 +62,7 @@ class FitInputs:
             watched = watch_dataset(data, self._context)
             releases.append(watched.release)
             fed_by = watched.fed_by
-            if (fed_by.get("workers") or 0) > 1 or fed_by.get("multiprocessing"):
+            if (fed_by.workers or 0) > 1 or fed_by.multiprocessing:
                 self._context.recorder.warn(
                     "Waits are seen in short traces at most: Keras had made its queue of workers "
                     "before the profile began. Give the dataset to pipeprof.profile() to see them all."
@@ -84,15 +86,20 @@ class FitInputs:
             )
 
 
-def _worker_arguments(kind: InputKind | None, bound: inspect.BoundArguments) -> dict[str, Any]:
-    """What Keras 2 takes on ``fit``, and Keras 3 on the dataset; it means something for two kinds."""
-    if kind not in (InputKind.GENERATOR, InputKind.SEQUENCE):
-        return {}
+def _with_worker_arguments(fed_by: InputFacts, bound: inspect.BoundArguments) -> InputFacts:
+    """An input with what Keras 2 takes on ``fit``, and Keras 3 on the dataset.
+
+    It means something for two kinds of inputs.
+    """
+    if fed_by.kind not in (InputKind.GENERATOR, InputKind.SEQUENCE):
+        return fed_by
     defaults = {name: p.default for name, p in bound.signature.parameters.items()}
     given = defaults | bound.arguments
-    workers = {
-        "workers": given.get("workers"),
-        "multiprocessing": given.get("use_multiprocessing"),
-        "queue_size": given.get("max_queue_size"),
-    }
-    return {name: value for name, value in workers.items() if value is not None}
+    workers, queue_size = given.get("workers"), given.get("max_queue_size")
+    processes = given.get("use_multiprocessing")
+    return replace(
+        fed_by,
+        workers=workers if type(workers) is int else fed_by.workers,
+        multiprocessing=processes if type(processes) is bool else fed_by.multiprocessing,
+        queue_size=queue_size if type(queue_size) is int else fed_by.queue_size,
+    )

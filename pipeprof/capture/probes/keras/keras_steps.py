@@ -83,7 +83,7 @@ class KerasSteps:
         samples = SampleCounter(loop, callbacks, self.model, self._context.recorder.warn)
         self._running.append(_RunningLoop(loop, callbacks, samples, joined=joined))
         if self.waits_seen:
-            loop.waits_told_by(WaitSource.ITERATOR)
+            loop.set_waits_by(WaitSource.ITERATOR)
         elif self.listener is not None:
             self.listener.loop_opened(loop)
         if kind is not LoopKind.FIT:

@@ -16,7 +16,6 @@ from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.loaders.image_generators import watch_preprocessing
 from pipeprof.capture.probes.loaders.loader_watch import describe_loader, watch_loader
 from pipeprof.capture.probes.loaders.sequences import describe_sequence, watch_sequence
-from pipeprof.capture.probes.loops.loop_stack import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import StageSite, site_of_function, site_of_generator
 from pipeprof.capture.probes.python.timed_generators import (
@@ -26,6 +25,7 @@ from pipeprof.capture.probes.python.timed_generators import (
     timing_of,
 )
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
+from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.errors import UsageError
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.stage import StageKind
@@ -42,7 +42,7 @@ class Watched:
     """
 
     dataset: Any
-    fed_by: dict[str, Any]
+    fed_by: InputFacts
     release: Callable[[], None]
 
 
@@ -81,7 +81,7 @@ def watch_dataset(dataset: Any, context: ProbeContext) -> Watched:
         case InputKind.SEQUENCE:
             return _watch_sequence(dataset, context)
         case InputKind.TF_DATA | InputKind.ARRAYS:
-            return Watched(dataset, describe_input(kind, type(dataset).__name__), _nothing)
+            return Watched(dataset, InputFacts(kind=kind, name=type(dataset).__name__), _nothing)
         case InputKind.GENERATOR:
             return _watch_generator(dataset, context)
         case InputKind.LOADER:
@@ -109,13 +109,13 @@ def _watch_items(sequence: Any, context: ProbeContext) -> Callable[[], None]:
 
 def _watch_generator(dataset: Any, context: ProbeContext) -> Watched:
     if inspect.isgenerator(dataset):
-        fed_by = describe_input(InputKind.GENERATOR, dataset.__name__)
+        fed_by = InputFacts(kind=InputKind.GENERATOR, name=dataset.__name__)
         if dataset not in context.timed:
             fetches = HandFetches(context, fed_by)
             dataset = _timed(site_of_generator(dataset), dataset, fetches, context)
         return Watched(dataset, fed_by, _nothing)
     site = site_of_function(dataset, StageKind.GENERATOR)
-    fed_by = describe_input(InputKind.GENERATOR, site.name)
+    fed_by = InputFacts(kind=InputKind.GENERATOR, name=site.name)
     fetches = HandFetches(context, fed_by)
 
     @functools.wraps(dataset)
@@ -157,7 +157,7 @@ def _timed(
 
 def _watch_iterable(dataset: Any, kind: InputKind, context: ProbeContext) -> Watched:
     name = original_class(dataset).__name__
-    fed_by = describe_input(kind, name)
+    fed_by = InputFacts(kind=kind, name=name)
     if is_disguised(dataset):
         return Watched(dataset, fed_by, _nothing)
     fetches = HandFetches(context, fed_by)

@@ -13,8 +13,8 @@ from pipeprof.capture.probes.loaders.timed_calls import (
     time_attribute,
     time_operators,
 )
-from pipeprof.capture.probes.loops.loop_stack import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.recording.loop import InputKind
 
 _FUNCTIONS = ("_map_fn", "_filter_fn", "_batch_fn")
@@ -30,7 +30,7 @@ _METHODS = (
 )
 
 
-def describe(loader: Any) -> dict[str, Any]:
+def describe(loader: Any) -> InputFacts:
     """What is recorded of it as an input."""
     processes = _processes(loader)
     buffers = [
@@ -38,9 +38,9 @@ def describe(loader: Any) -> dict[str, Any]:
         for node in _nodes(loader)
         if isinstance(size := getattr(node, "_buffer_size", None), int)
     ]
-    return describe_input(
-        InputKind.LOADER,
-        _public_name(loader),
+    return InputFacts(
+        kind=InputKind.LOADER,
+        name=_public_name(loader),
         workers=processes or _threads(loader),
         multiprocessing=processes > 0,
         queue_size=sum(buffers) or None,

@@ -6,6 +6,7 @@ from typing import Any
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.timed_generators import Fetches
+from pipeprof.capture.recorder.facts import InputFacts
 
 
 class HandFetches(Fetches):
@@ -13,12 +14,12 @@ class HandFetches(Fetches):
 
     Args:
         context: the profile's.
-        fed_by: what the object is, from `pipeprof.capture.probes.loops.loop_stack.describe_input`.
+        fed_by: what the object is.
     """
 
     _sources = itertools.count(1)
 
-    def __init__(self, context: ProbeContext, fed_by: dict[str, Any]) -> None:
+    def __init__(self, context: ProbeContext, fed_by: InputFacts) -> None:
         self._context = context
         self._fed_by = fed_by
         self._source = -next(self._sources)  # never the `id` of anything

@@ -12,12 +12,12 @@ from typing import Any
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.loaders import grain_loaders, torch_loaders
 from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
-from pipeprof.capture.probes.loops.loop_stack import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import site_of_function
 from pipeprof.capture.probes.python.timed_generators import Timing, timed_resume
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
 from pipeprof.capture.recorder import recorder as recording
+from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.capture.recorder.recorder import OUTSIDE
 from pipeprof.clock import now_ns
 from pipeprof.recording.loop import InputKind
@@ -26,13 +26,13 @@ from pipeprof.recording.stage import StageKind
 Release = Callable[[], None]
 
 
-def describe_loader(loader: Any) -> dict[str, Any]:
+def describe_loader(loader: Any) -> InputFacts:
     """What is recorded of it as an input."""
     try:
-        described: dict[str, Any] = _framework(loader).describe(loader)
+        described: InputFacts = _framework(loader).describe(loader)
         return described
     except Exception:  # another version of the framework, which keeps its settings elsewhere
-        return describe_input(InputKind.LOADER, original_class(loader).__name__)
+        return InputFacts(kind=InputKind.LOADER, name=original_class(loader).__name__)
 
 
 def watch_loader(loader: Any, context: ProbeContext) -> Release:

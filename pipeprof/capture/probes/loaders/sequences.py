@@ -13,17 +13,17 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.loaders.worker_queues import MOST_READY, POOL
-from pipeprof.capture.probes.loops.loop_stack import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import Begun, StageSite, site_of_function
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
 from pipeprof.capture.recorder import recorder as recording
+from pipeprof.capture.recorder.facts import InputFacts, StageFacts
 from pipeprof.capture.recorder.recorder import OUTSIDE, LaneWriter, Recorder
 from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.clock import now_ns
@@ -34,20 +34,20 @@ from pipeprof.recording.stage import StageKind
 _FRAMEWORKS = ("keras.", "tf_keras.")
 
 
-def describe_sequence(sequence: Any) -> dict[str, Any]:
+def describe_sequence(sequence: Any) -> InputFacts:
     """What is recorded of it as an input."""
     workers = getattr(sequence, "workers", None)
     processes = getattr(sequence, "use_multiprocessing", None)
     queue_size = getattr(sequence, "max_queue_size", None)
     if workers in (0, 1) and not processes:
         queue_size = None  # Keras then loads without a queue, whatever its size
-    return describe_input(
-        InputKind.SEQUENCE,
-        original_class(sequence).__name__,
+    return InputFacts(
+        kind=InputKind.SEQUENCE,
+        name=original_class(sequence).__name__,
         workers=workers if isinstance(workers, int) else None,
         multiprocessing=processes if isinstance(processes, bool) else None,
         queue_size=queue_size if isinstance(queue_size, int) else None,
-        **({"start_method": _start_method()} if processes is True else {}),
+        start_method=_start_method() if processes is True else None,
     )
 
 
@@ -267,14 +267,13 @@ class Transport:
     def _record_restart(self, calls: int, start_ns: int, end_ns: int) -> None:
         recorder = self.context.recorder
         if not self._restarts:
-            facts = {
-                "type": "stage",
-                "name": StageKind.EPOCH_START.value,
-                "kind": StageKind.EPOCH_START.value,
-                "function": self.work.name,
-                "workers": self.work.workers,
-                "remark": "workers ended and started anew",
-            }
+            facts = StageFacts(
+                name=StageKind.EPOCH_START.value,
+                kind=StageKind.EPOCH_START,
+                function=self.work.name,
+                workers=self.work.workers,
+                remark="workers ended and started anew",
+            )
             self._restarts = code(Kind.WORK, recorder.names.number(facts))
         recorder.lane().write(self._restarts, start_ns, end_ns, calls, end_ns - start_ns)
 
@@ -293,15 +292,14 @@ class Transport:
 
     def _take_number(self, recorder: Recorder) -> int:
         if self._number is None:
-            facts = {
-                "type": "stage",
-                "name": "transport",
-                "kind": StageKind.TRANSPORT.value,
-                "function": self.work.name,
-                "remark": "pickling, pipe and unpickling between worker processes and training",
-            }
+            facts = StageFacts(
+                name="transport",
+                kind=StageKind.TRANSPORT,
+                function=self.work.name,
+                remark="pickling, pipe and unpickling between worker processes and training",
+            )
             self._number = recorder.names.number(facts)
-            recorder.names.number({**self.work.facts(), "parent": self._number})
+            recorder.names.number(replace(self.work.facts(), parent=self._number))
         return self._number
 
 

@@ -7,24 +7,24 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeprof.capture.probes.loaders.timed_calls import Destination, time_attribute, time_operators
-from pipeprof.capture.probes.loops.loop_stack import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import site_of_function
 from pipeprof.capture.probes.python.timed_generators import timed_generator
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
+from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.stage import StageKind
 
 _PACKAGE = "torch."
 
 
-def describe(loader: Any) -> dict[str, Any]:
+def describe(loader: Any) -> InputFacts:
     """What is recorded of it as an input."""
     workers = loader.num_workers
     ahead = workers * (loader.prefetch_factor or 0)
-    return describe_input(
-        InputKind.LOADER,
-        original_class(loader).__name__,
+    return InputFacts(
+        kind=InputKind.LOADER,
+        name=original_class(loader).__name__,
         workers=workers,
         multiprocessing=workers > 0,
         queue_size=ahead or None,

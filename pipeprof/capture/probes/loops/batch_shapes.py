@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeprof.capture.guard import Guard
+from pipeprof.capture.recorder.facts import SignatureFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.clock import now_ns
@@ -77,14 +78,13 @@ class BatchSight:
 
     def _name(self, leaves: list[tuple[Any, Any]], validation: bool) -> BatchShape:
         unnamed = self._measure(0, leaves)
-        facts = {
-            "type": "signature",
-            "dtypes": [_dtype_name(dtype) for dtype, _ in leaves],
-            "shapes": [[int(n) for n in shape] for _, shape in leaves],
-            "samples": unnamed.samples,
-            "size_bytes": unnamed.size_bytes,
-            "validation": validation,
-        }
+        facts = SignatureFacts(
+            dtypes=tuple(_dtype_name(dtype) for dtype, _ in leaves),
+            shapes=tuple(tuple(int(n) for n in shape) for _, shape in leaves),
+            samples=unnamed.samples,
+            size_bytes=unnamed.size_bytes,
+            validation=validation,
+        )
         return self._measure(self._recorder.names.number(facts), leaves)
 
     @staticmethod

@@ -4,14 +4,14 @@ It is seen by its fetches, its ``train_on_batch`` calls and ``prof.step()``, and
 framework that run between. It knows no framework.
 """
 
-from collections.abc import Mapping
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipeprof.capture.guard import Guard, guarded
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
 from pipeprof.capture.probes.loops.loop_stack import LoopStack
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.capture.recorder.facts import InputFacts, LoopUpdate
 from pipeprof.clock import Clock
 from pipeprof.recording.loop import LoopKind, WaitSource
 
@@ -31,7 +31,7 @@ class _Fetch(NamedTuple):
     """A batch taken by hand."""
 
     source: int
-    fed_by: Mapping[str, Any]
+    fed_by: InputFacts
     start_ns: int
     end_ns: int
     shape: BatchShape | None
@@ -52,7 +52,7 @@ class HandLoop:
     """
 
     def __init__(self, loops: LoopStack, guard: Guard, clock: Clock) -> None:
-        self.given: Mapping[str, Any] | None = None
+        self.given: InputFacts | None = None
         self.guard = guard
         self._loops = loops
         self._clock = clock
@@ -96,7 +96,7 @@ class HandLoop:
     def fetched(
         self,
         source: int,
-        fed_by: Mapping[str, Any],
+        fed_by: InputFacts,
         start_ns: int,
         end_ns: int,
         shape: BatchShape | None,
@@ -169,7 +169,7 @@ class HandLoop:
         loop = self._loop_at(LoopKind.TRAIN_ON_BATCH, start_ns)
         if not self._trains_on_batch:
             self._trains_on_batch = True
-            loop.tell(kind=LoopKind.TRAIN_ON_BATCH.value)
+            loop.update(LoopUpdate(kind=LoopKind.TRAIN_ON_BATCH))
         if self._sign is None:
             self._sign = _Sign.TRAIN_ON_BATCH
         if self._sign is _Sign.TRAIN_ON_BATCH:
@@ -265,7 +265,7 @@ class HandLoop:
         self._source = fetch.source
         self._stepped.add(fetch.source)
         self._by_source[fetch.source] = self.loop
-        self.loop.tell(input=dict(fetch.fed_by))
+        self.loop.update(LoopUpdate(input=fetch.fed_by))
         self._take(fetch.start_ns, fetch.end_ns, fetch.shape)
 
     def _take(self, start_ns: int, end_ns: int, shape: BatchShape | None) -> None:
@@ -281,7 +281,7 @@ class HandLoop:
             loop.turn(start_ns)
         self._taken += 1
         self._trained = False
-        loop.waits_told_by(WaitSource.ITERATOR)
+        loop.set_waits_by(WaitSource.ITERATOR)
         loop.wait(start_ns, end_ns, shape)
 
     def _pass_over_strange(self) -> None:
@@ -306,7 +306,7 @@ class HandLoop:
         self._take(fetch.start_ns, fetch.end_ns, fetch.shape)
         return known
 
-    def _begin(self, kind: LoopKind, fed_by: Mapping[str, Any] | None, now: int) -> OpenLoop:
+    def _begin(self, kind: LoopKind, fed_by: InputFacts | None, now: int) -> OpenLoop:
         loop = self.loop = self._loops.add(kind, fed_by=fed_by, start_ns=now)
         loop.begin_epoch(now)
         loop.turn(now)

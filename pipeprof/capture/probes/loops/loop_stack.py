@@ -1,12 +1,10 @@
 """The loops that are open, one inside the other. Knows no framework."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from pipeprof.capture.probes.loops.open_loop import OpenLoop, StepMarks
+from pipeprof.capture.recorder.facts import InputFacts, LoopFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.clock import Clock, now_ns
-from pipeprof.recording.loop import InputKind, LoopKind
+from pipeprof.recording.loop import LoopKind
 
 MOST_LOOPS = 64
 
@@ -39,7 +37,7 @@ class LoopStack:
         self,
         kind: LoopKind,
         *,
-        fed_by: Mapping[str, Any] | None = None,
+        fed_by: InputFacts | None = None,
         fetches_first: bool = False,
         start_ns: int | None = None,
         beside: bool = False,
@@ -50,7 +48,7 @@ class LoopStack:
 
         Args:
             kind: what loop it is.
-            fed_by: what it is fed with, as `describe_input` says it, or None.
+            fed_by: what it is fed with, or None.
             fetches_first: whether it asks for the batch before it says that the step begins.
             start_ns: when it began; now without it.
             beside: whether it is no part of the loop that is open.
@@ -64,11 +62,8 @@ class LoopStack:
         key = (kind, outer.number if outer is not None else 0)
         again = self._reusable.get(key)
         if again is None or (outer is None and self._count < MOST_LOOPS):
-            facts: dict[str, Any] = {"type": "loop", "kind": kind.value, "start_ns": now}
-            if outer is not None:
-                facts["parent"] = outer.number
-            if fed_by:
-                facts["input"] = dict(fed_by)
+            parent = outer.number if outer is not None else None
+            facts = LoopFacts(kind=kind, start_ns=now, parent=parent, input=fed_by)
             number = self._recorder.names.new(facts)
             again = OpenLoop(self._recorder, kind, number, fetches_first=fetches_first)
             self._reusable[key] = again
@@ -108,8 +103,3 @@ class LoopStack:
         """Closes every loop, at the end of the profile."""
         for loop in list(self._open):
             self.close(loop)
-
-
-def describe_input(kind: InputKind, name: str | None = None, **facts: Any) -> dict[str, Any]:
-    """What is recorded of a loop's input; keys as in `pipeprof.recording.loop.Input`."""
-    return {"kind": kind.value, "name": name, **facts}

@@ -1,12 +1,10 @@
 """Which loop takes batches right now: one of a framework's or one written by hand. Knows no framework."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.loops.hand_loops import HandLoop
 from pipeprof.capture.probes.loops.loop_stack import LoopStack
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.clock import Clock, now_ns
 from pipeprof.recording.loop import LoopKind
@@ -36,7 +34,7 @@ class LoopTracker(LoopStack):
         self,
         kind: LoopKind,
         *,
-        fed_by: Mapping[str, Any] | None = None,
+        fed_by: InputFacts | None = None,
         fetches_first: bool = False,
         start_ns: int | None = None,
     ) -> OpenLoop:

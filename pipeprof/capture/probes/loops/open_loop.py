@@ -5,10 +5,10 @@ loop does between two batches counts as computing, and the steps of an epoch lea
 here runs in the training thread. It knows no framework.
 """
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
+from pipeprof.capture.recorder.facts import InputFacts, LoopUpdate
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.clock import now_ns
@@ -41,7 +41,7 @@ class OpenLoop:
         epoch_began_ns: when the pass over the data that runs began.
         fetches_first: whether it asks for the batch before it says that the step begins.
         waits_by: what tells its waits, once that is known.
-        fed_by: what it is fed with, as `describe_input` says it, or None.
+        fed_by: what it is fed with, or None.
         closed_ns: where its latest step that is over ended.
         marks: traces some of its steps, or None.
     """
@@ -55,7 +55,7 @@ class OpenLoop:
         self.epoch_began_ns = 0
         self.fetches_first = fetches_first
         self.waits_by: WaitSource | None = None
-        self.fed_by: Mapping[str, Any] | None = None
+        self.fed_by: InputFacts | None = None
         self.closed_ns = 0
         self.marks: StepMarks | None = None
         self._recorder = recorder
@@ -157,15 +157,15 @@ class OpenLoop:
         now = now_ns()
         self._lane.write(self._samples_code, now, now, 0, count)
 
-    def tell(self, **facts: Any) -> None:
-        """Adds facts to the loop (``kind``, ``input``, ``waits_by``)."""
-        self._recorder.names.tell(self.number, facts)
+    def update(self, facts: LoopUpdate) -> None:
+        """Records what became known of the loop."""
+        self._recorder.names.add(self.number, facts)
 
-    def waits_told_by(self, source: WaitSource) -> None:
+    def set_waits_by(self, source: WaitSource) -> None:
         """Says what measures the waits of this loop; said once, the first word stays."""
         if self.waits_by is None:
             self.waits_by = source
-            self.tell(waits_by=source.value)
+            self.update(LoopUpdate(waits_by=source))
 
     @property
     def taking(self) -> bool:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeprof.capture.collector.growing_series import BinnedSums
+from pipeprof.capture.collector.growing_series import BinnedRows, BinnedSums
 from pipeprof.errors import RunDamaged
 from pipeprof.recording.devices import Device, DeviceSteps, TraceWindow
 from pipeprof.recording.intervals import joined, time_inside
-from pipeprof.recording.lane import Lane, Role
+from pipeprof.recording.lane import Lane, LaneKind, Role
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
@@ -209,7 +209,9 @@ def _lane(profile: Profile, before: Lane | None, name: str, busy: IntArray) -> L
     sums = (
         BinnedSums(1, start_ns)
         if before is None
-        else BinnedSums.resume(1, before.busy.start_ns, [before.busy])
+        else BinnedSums.resume(
+            BinnedRows(channels=1, start_ns=before.busy.start_ns, rows=(before.busy,))
+        )
     )
     starts, ends = busy.T
     sums.spread(starts, ends, (ends - starts)[:, None])
@@ -217,6 +219,7 @@ def _lane(profile: Profile, before: Lane | None, name: str, busy: IntArray) -> L
     return Lane(
         name=name,
         role=Role.DEVICE,
+        kind=LaneKind.DEVICE,
         pid=_pid(profile),
         tid=None,
         busy=sums.freeze(),

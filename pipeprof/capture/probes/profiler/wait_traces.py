@@ -77,7 +77,7 @@ class WaitTraces:
             self._next_step = 2 * loop.step
         starts = np.array([began_ns for _, began_ns in steps], np.int64)
         ends = np.append(starts[1:], loop.ended_ns)
-        loop.waits_told_by(WaitSource.TRACE)
+        loop.set_waits_by(WaitSource.TRACE)
         spent = ends - starts - time_inside(waits, starts, ends)
         for (step, _), gap_ns in zip(steps, spent.tolist(), strict=True):
             loop.gaps(step, (gap_ns,))

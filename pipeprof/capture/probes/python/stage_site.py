@@ -10,6 +10,7 @@ from time import thread_time_ns
 from types import GeneratorType
 from typing import Any, Protocol
 
+from pipeprof.capture.recorder.facts import StageFacts
 from pipeprof.capture.recorder.recorder import OUTSIDE, LaneWriter, Recorder, location_of
 from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.clock import now_ns
@@ -65,16 +66,15 @@ class StageSite:
         self._work_code = 0
         self._called_code = 0
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> StageFacts:
         """What is written about it into the name log."""
-        facts: dict[str, Any] = {"type": "stage", "name": self.name, "kind": self.kind.value}
-        if self.function:
-            facts["function"] = self.function
-        if self.location:
-            facts |= {"file": self.location.file, "line": self.location.line}
-        if self.workers:
-            facts["workers"] = self.workers
-        return facts
+        return StageFacts(
+            name=self.name,
+            kind=self.kind,
+            function=self.function,
+            location=self.location,
+            workers=self.workers,
+        )
 
     def _take_number(self, recorder: Recorder) -> None:
         number = recorder.names.number(self.facts())

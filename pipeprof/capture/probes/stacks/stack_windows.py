@@ -7,17 +7,19 @@ own code, with what is written at each line, before it is recorded: the report m
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 
 from pipeprof.capture.probes.python.source_lines import blocks_around, line_text
 from pipeprof.capture.probes.stacks.py_spy import Recording
 from pipeprof.capture.probes.system.processes import WORKER, describe_process
 from pipeprof.capture.probes.system.threads import describe_thread
+from pipeprof.capture.recorder.facts import StackFacts
 from pipeprof.capture.recorder.recorder import Recorder, relative_file
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.errors import StacksUnavailable
 from pipeprof.recording.python_stacks import Frame, SampledStack
+from pipeprof.recording.source_code import CodeLine, Location
 
 LOOK_S = 0.25
 
@@ -150,10 +152,8 @@ class StackSampler:
             if chosen:
                 counts[_is_function_of_tfdata(stack), chosen] += stack.samples
         for (in_function, frames), samples in sorted(counts.items(), key=lambda each: -each[1]):
-            facts = {"type": "stack", "lines": [_describe(frame) for frame in frames]}
-            number = self.recorder.names.number(
-                {**facts, "in_function": True} if in_function else facts
-            )
+            lines = tuple(map(_describe, frames))
+            number = self.recorder.names.number(StackFacts(lines=lines, in_function=in_function))
             self._recorded.add(number)
             write(code(Kind.STACK, number), self._began_ns, now, 0, samples)
             if len(self._recorded) >= _MOST_STACKS:
@@ -178,13 +178,10 @@ class StackSampler:
             write(code(Kind.GIL, lane), self._began_ns, now, looked, min(samples, looked))
 
     def _lane(self, pid: int, tid: int) -> int:
-        facts: dict[str, Any]
         if pid == os.getpid():
-            name, role = describe_thread(tid, self._python_names().get(tid))
-            facts = {"type": "lane", "name": name, "role": role.value}
+            facts = describe_thread(tid, self._python_names().get(tid))
         else:
-            name, role = WORKER if pid in self._workers() else describe_process(pid)
-            facts = {"type": "lane", "pid": pid, "name": name, "role": role.value}
+            facts = replace(WORKER if pid in self._workers() else describe_process(pid), pid=pid)
         return self.recorder.names.number(facts)
 
     @staticmethod
@@ -202,14 +199,13 @@ def _is_function_of_tfdata(stack: SampledStack) -> bool:
     return any(_FUNCTIONS in file for file in files) and not any(_GENERATORS in f for f in files)
 
 
-def _describe(frame: Frame) -> Mapping[str, Any]:
-    return {
-        "function": frame.function,
-        "file": relative_file(frame.file),
-        "line": frame.line,
-        "text": line_text(frame.file, frame.line),
-        "blocks": list(blocks_around(frame.file, frame.line)),
-    }
+def _describe(frame: Frame) -> CodeLine:
+    return CodeLine(
+        function=frame.function,
+        location=Location(relative_file(frame.file), frame.line),
+        text=line_text(frame.file, frame.line),
+        blocks=tuple(blocks_around(frame.file, frame.line)),
+    )
 
 
 def _by_thread(stacks: Iterable[SampledStack]) -> dict[tuple[int, int], int]:

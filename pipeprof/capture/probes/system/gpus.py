@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeprof.capture.recorder.facts import DeviceGauge
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.recording.level_names import MILLION, DeviceLevel
@@ -192,8 +193,8 @@ class GpuSampler:
     def _tell(self, gpu: _Gpu, level: DeviceLevel, value: int, now: int) -> None:
         gauge = self._codes.get((gpu.name, level))
         if gauge is None:
-            facts = {"type": "gauge", "field": level.value, "device": gpu.name}
-            number = self.recorder.names.number({**facts, "kind": "gpu", "model": gpu.model})
+            facts = DeviceGauge(level=level, device=gpu.name, kind="gpu", model=gpu.model)
+            number = self.recorder.names.number(facts)
             gauge = self._codes[gpu.name, level] = code(Kind.GAUGE, number)
         self.recorder.lane().write(gauge, now, now, 0, value)
 

@@ -3,13 +3,13 @@
 import os
 from pathlib import Path
 
-from pipeprof.capture.recorder.recorder import WORKER_PROCESS
-from pipeprof.recording.lane import Role
+from pipeprof.capture.recorder.facts import LaneFacts
+from pipeprof.recording.lane import LaneKind, Role
 
 PROC = Path("/proc")
 
-# Name and role of a process that does input work.
-WORKER = WORKER_PROCESS, Role.WORKER
+# A process that does input work.
+WORKER = LaneFacts(name="worker process", role=Role.WORKER, kind=LaneKind.WORKER_PROCESS)
 
 # Nanoseconds on a CPU, and nanoseconds ready to run without being given one.
 Spent = tuple[int, int]
@@ -29,10 +29,8 @@ _HELPERS = {
 }
 
 
-def describe_process(
-    pid: int, proc: Path = PROC, before: tuple[str, Role] = WORKER
-) -> tuple[str, Role]:
-    """A process below this one of which no record is known: its name, and what it is there for.
+def describe_process(pid: int, proc: Path = PROC, before: LaneFacts = WORKER) -> LaneFacts:
+    """A process below this one of which no record is known, without its process id.
 
     What was forked from this process or spawned by Python's multiprocessing is a worker; a program
     that the user calls is none, nor is what multiprocessing keeps for itself. What has ended is what
@@ -41,7 +39,7 @@ def describe_process(
     command = _command(pid, proc)
     for said, name in _HELPERS.items():
         if said in command:
-            return name, Role.OTHER
+            return LaneFacts(name=name, role=Role.OTHER, kind=LaneKind.PROGRAM)
     if not command:
         return before
     if _SPAWNED in command or command == _command(os.getpid(), proc):
@@ -50,7 +48,7 @@ def describe_process(
         name = (proc / str(pid) / "comm").read_text(errors="replace").strip()
     except OSError:
         name = ""
-    return name or "process", Role.OTHER
+    return LaneFacts(name=name or "process", role=Role.OTHER, kind=LaneKind.PROGRAM)
 
 
 def _command(pid: int, proc: Path) -> str:

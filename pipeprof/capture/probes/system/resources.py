@@ -9,6 +9,7 @@ import resource
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from pipeprof.capture.recorder.facts import RunGauge
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.host.cgroups import ControlGroups
@@ -114,7 +115,7 @@ class ResourceSampler:
     def _tell(self, level: Level, value: int, now: int) -> None:
         gauge = self._codes.get(level)
         if gauge is None:
-            number = self.recorder.names.number({"type": "gauge", "name": level.value})
+            number = self.recorder.names.number(RunGauge(name=level.value))
             gauge = self._codes[level] = code(Kind.GAUGE, number)
         self.recorder.lane().write(gauge, now, now, 0, value)
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeprof.capture.probes.stacks import py_spy
@@ -20,7 +20,8 @@ from pipeprof.capture.probes.system.processes import (
     describe_process,
     process_spent,
 )
-from pipeprof.capture.recorder.recorder import Recorder, thread_comm
+from pipeprof.capture.recorder.facts import LaneFacts
+from pipeprof.capture.recorder.recorder import Recorder, kind_of_thread, thread_comm
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.recording.lane import Role
 
@@ -77,8 +78,8 @@ class ThreadSampler:
         self._threads: dict[int, _Thread] = {}
         self._files = 0
         self._children: dict[int, Spent] = {}
-        self._kinds: dict[int, tuple[str, Role]] = {}
-        self._lanes: dict[int, tuple[int, tuple[str, Role]]] = {}
+        self._kinds: dict[int, LaneFacts] = {}
+        self._lanes: dict[int, tuple[int, LaneFacts]] = {}
         self._free_lanes: deque[tuple[int, int]] = deque()
         self._children_due_ns = 0
         self._process_ns = time.process_time_ns()
@@ -147,9 +148,7 @@ class ThreadSampler:
         return thread
 
     def _share_lane(self, tid: int, python_name: str | None) -> int:
-        name, role = describe_thread(tid, python_name)
-        facts = {"type": "lane", "name": name, "role": role.value}
-        return self.recorder.names.number(facts)
+        return self.recorder.names.number(describe_thread(tid, python_name))
 
     def _read(self, tid: int, thread: _Thread) -> Spent | None:
         """What a thread has spent: the first two figures of its ``schedstat``."""
@@ -201,7 +200,7 @@ class ThreadSampler:
                 used[pid] = _since(before, spent)
         return used
 
-    def _process_lane(self, pid: int, kind: tuple[str, Role], now: int) -> int:
+    def _process_lane(self, pid: int, kind: LaneFacts, now: int) -> int:
         """The number of a child's lane: one of a child that has ended, where there is one.
 
         Workers may be made anew for every epoch, and programs be called for every file.
@@ -211,10 +210,10 @@ class ThreadSampler:
             return lane[0]
         self._give_up_lane(pid, now)
         names = self.recorder.names
-        facts = {"type": "lane", "pid": pid, "name": kind[0], "role": kind[1].value}
+        facts = replace(kind, pid=pid)
         if self._free_lanes and self._free_lanes[0][0] <= now:
             number = self._free_lanes.popleft()[1]
-            names.tell(number, facts)
+            names.add(number, facts)
         else:
             number = names.new(facts)
         self._lanes[pid] = number, kind
@@ -239,12 +238,13 @@ def _since(before: Spent, now: Spent) -> Spent:
     return max(now[0] - before[0], 0), max(now[1] - before[1], 0)
 
 
-def describe_thread(tid: int, python_name: str | None) -> tuple[str, Role]:
-    """A thread of this process: its name for people, and what it is there for."""
+def describe_thread(tid: int, python_name: str | None) -> LaneFacts:
+    """A thread of this process; those whose names differ by a number only are one."""
     if tid == os.getpid():
-        return "main", Role.MAIN
+        return LaneFacts(name="main", role=Role.MAIN)
     if python_name is not None:
-        return re.sub(r"\d+", "N", python_name), Role.OTHER
+        name = re.sub(r"\d+", "N", python_name)
+        return LaneFacts(name=name, role=Role.OTHER, kind=kind_of_thread(python_name))
     name = thread_comm(tid)
     role = next((role for prefix, role in _ROLES if name.startswith(prefix)), Role.OTHER)
-    return re.sub(r"\d+", "N", name), role
+    return LaneFacts(name=re.sub(r"\d+", "N", name), role=role)

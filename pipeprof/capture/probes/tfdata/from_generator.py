@@ -12,6 +12,7 @@ from pipeprof.capture.probes.python.stage_site import site_of_function
 from pipeprof.capture.probes.python.timed_generators import timed_generator
 from pipeprof.capture.probes.tfdata.mapped_functions import TIMED_BY_PIPEPROF
 from pipeprof.capture.recorder import recorder as recording
+from pipeprof.capture.recorder.facts import LoopGauge, LoopLevel
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.clock import now_ns
@@ -73,8 +74,8 @@ class GeneratorTime:
             Is to be told of each batch; None where elements are not that loop's batches.
         """
         loop = self._context.loops.current if self._context.in_framework else None
-        fed_by = (loop.fed_by or {}).get("kind") if loop is not None else None
-        if loop is None or fed_by in (None, InputKind.TF_DATA.value):
+        fed_by = loop.fed_by if loop is not None else None
+        if loop is None or fed_by is None or fed_by.kind is InputKind.TF_DATA:
             return None
         feed = self._feeds.setdefault(loop, Feed())
         waiting, origins = feed.begin(), self._context.origins
@@ -97,9 +98,9 @@ class GeneratorTime:
             levels = self._levels[loop.number] = tuple(
                 code(
                     Kind.GAUGE,
-                    recorder.names.number({"type": "gauge", "of": loop.number, "field": field}),
+                    recorder.names.number(LoopGauge(level=level, loop=loop.number)),
                 )
-                for field in ("queue", "head_of_line")
+                for level in (LoopLevel.QUEUE, LoopLevel.HEAD_OF_LINE)
             )
         return levels
 

@@ -23,6 +23,7 @@ from pipeprof.capture.probes.tfdata.model_snapshots import (
     ModelSnapshot,
     ready_batches,
 )
+from pipeprof.capture.recorder.facts import LoopGauge, LoopLevel, LoopUpdate
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.clock import now_ns
 from pipeprof.recording.loop import InputKind, WaitSource
@@ -108,7 +109,7 @@ class LoopFollower:
         if feeding is not None:
             feeding.loop = loop
             followed.elements += feeding.new_elements
-            loop.waits_told_by(WaitSource.GAP_TIMES)
+            loop.set_waits_by(WaitSource.GAP_TIMES)
             followed.tell_gaps(loop, gaps[feeding], at_most=at_most)
             if followed.estimating:
                 self._context.recorder.warn(
@@ -125,15 +126,14 @@ class LoopFollower:
         self, loop: OpenLoop, followed: FollowedLoop, candidates: list[TrackedIterator]
     ) -> None:
         """Nothing is counted of what feeds a loop: something else must tell its waits."""
-        kind = (loop.fed_by or {}).get("kind")
-        users_own = kind == InputKind.TF_DATA.value
+        users_own = loop.fed_by is not None and loop.fed_by.kind is InputKind.TF_DATA
         if candidates and users_own:
-            loop.tell(autotune=False)
+            loop.update(LoopUpdate(autotune=False))
         # Where nothing comes behind a generator, as where Keras makes the pipeline, it is in there
         # that the loop waits.
         bare = not users_own or any(map(self._is_generator, candidates))
         if bare and self._generators.waits > followed.waits_before:
-            loop.waits_told_by(WaitSource.GENERATOR)
+            loop.set_waits_by(WaitSource.GENERATOR)
         elif loop.kind.trains and loop.waits_by is None and not followed.traced:
             followed.traced = True
             windows = windows_on(loop, self._context.recorder.warn)
@@ -163,6 +163,6 @@ class LoopFollower:
         ready = ready_batches(snapshot) if snapshot is not None else None
         if ready is not None:
             recorder = self._context.recorder
-            facts = {"type": "gauge", "of": loop.number, "field": "queue"}
+            facts = LoopGauge(level=LoopLevel.QUEUE, loop=loop.number)
             gauge = code(Kind.GAUGE, recorder.names.number(facts))
             recorder.lane().write(gauge, now, now, 0, ready)

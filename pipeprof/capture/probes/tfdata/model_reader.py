@@ -85,8 +85,9 @@ class ModelReader:
             alike = next(iter(known.values()), None)
             pipeline = alike.pipeline if alike else describe_pipeline(dataset)
             stages = known[place] = PipelineStages(self._context, pipeline, place)
-            fed_by = (tracked.loop.fed_by if tracked.loop is not None else None) or {}
-            if stages.distributed and fed_by.get("kind") == InputKind.TF_DATA.value:
+            fed_by = tracked.loop.fed_by if tracked.loop is not None else None
+            users_own = fed_by is not None and fed_by.kind is InputKind.TF_DATA
+            if stages.distributed and users_own:
                 self._context.recorder.warn(
                     "Behind a tf.distribute strategy TensorFlow tells nothing of the pipeline's "
                     "stages: only the wait for all of them together is known."

@@ -3,7 +3,6 @@
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata.alignment import align
@@ -13,6 +12,7 @@ from pipeprof.capture.probes.tfdata.node_work import WorkTally
 from pipeprof.capture.probes.tfdata.stage_history import NOTHING, SeenStages
 from pipeprof.capture.probes.tfdata.stage_identity import StageIdentity
 from pipeprof.capture.probes.tfdata.transformations import ANOTHER_DEVICE, BEHIND_STRATEGY, Pipeline
+from pipeprof.capture.recorder.facts import RunGauge, StageFacts, StageGauge, StageLevel
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.recording.level_names import TfDataLevel
 
@@ -34,7 +34,8 @@ class PipelineStages:
         self._place = f"{place} {zlib.crc32(repr(pipeline.output).encode()):08x}"
         self._identities: dict[str, StageIdentity] = {}
         self._numbers: dict[str, int] = {}
-        self._gauges: dict[tuple[int | None, str], int] = {}
+        self._stage_gauges: dict[tuple[int, StageLevel], int] = {}
+        self._run_gauges: dict[TfDataLevel, int] = {}
         if pipeline.problem:
             self.recorder.warn(pipeline.problem)
         written = pipeline.output.all() if pipeline.output is not None else ()
@@ -64,48 +65,45 @@ class PipelineStages:
         number = self.number(path)
         return None if number is None else (number, self.is_part(path))
 
-    def told(self, stage: int, field: str) -> bool:
-        """Whether that level of a stage was told before."""
-        return (stage, field) in self._gauges
+    def is_recorded(self, stage: int, level: StageLevel) -> bool:
+        """Whether that gauge of a stage was recorded before."""
+        return (stage, level) in self._stage_gauges
 
-    def gauge(self, stage: int | None, field: str) -> int:
-        """The code of records of a level: of a stage, or by its name of none in particular."""
-        gauge = self._gauges.get((stage, field))
+    def stage_gauge(self, stage: int, level: StageLevel) -> int:
+        """The code of records of a stage's gauge."""
+        gauge = self._stage_gauges.get((stage, level))
         if gauge is None:
-            facts = {"type": "gauge", "of": stage, "field": field}
-            if stage is None:
-                facts = {"type": "gauge", "name": field}
-            number = self.recorder.names.number(facts)
-            gauge = self._gauges[stage, field] = code(Kind.GAUGE, number)
+            number = self.recorder.names.number(StageGauge(level=level, stage=stage))
+            gauge = self._stage_gauges[stage, level] = code(Kind.GAUGE, number)
+        return gauge
+
+    def run_gauge(self, level: TfDataLevel) -> int:
+        """The code of records of a gauge that belongs to no single stage."""
+        gauge = self._run_gauges.get(level)
+        if gauge is None:
+            number = self.recorder.names.number(RunGauge(name=level.value))
+            gauge = self._run_gauges[level] = code(Kind.GAUGE, number)
         return gauge
 
     def _number(self, identity: StageIdentity, node: NodeCounters) -> None:
         if identity.parent is None:
             return  # Root: hands batches on, does nothing
-        facts: dict[str, Any] = {
-            "type": "stage",
-            "name": identity.name,
-            "kind": identity.kind.value,
-            "place": f"{self._place} {identity.path}",
-            "runs_as": identity.running,
-        }
-        if identity.written:
-            facts["written"] = identity.written
-        if identity.function:
-            facts["function"] = identity.function
-        if identity.location:
-            facts |= {"file": identity.location.file, "line": identity.location.line}
-        if identity.remark:
-            facts["remark"] = identity.remark
-        if node.ratio:
-            facts["takes"] = node.ratio
-        if node.parallelism is not None:
-            facts |= {"autotuned": bool(node.tunable), "most_parallelism": node.most_parallelism}
-        if node.buffer_size is not None:
-            facts["buffer_autotuned"] = bool(node.tunable)
-        parent = self._asking(identity)
-        if parent is not None:
-            facts["parent"] = parent
+        chosen, buffered = node.parallelism is not None, node.buffer_size is not None
+        facts = StageFacts(
+            name=identity.name,
+            kind=identity.kind,
+            function=identity.function,
+            location=identity.location,
+            place=f"{self._place} {identity.path}",
+            parent=self._asking(identity),
+            remark=identity.remark,
+            written=identity.written or None,
+            runs_as=identity.running,
+            takes=node.ratio or None,
+            most_parallelism=node.most_parallelism if chosen else None,
+            autotuned=bool(node.tunable) if chosen else None,
+            buffer_autotuned=bool(node.tunable) if buffered else None,
+        )
         self._numbers[identity.path] = self.recorder.names.number(facts)
 
     def _asking(self, identity: StageIdentity) -> int | None:
@@ -214,24 +212,25 @@ class IteratorStages:
         return by_stage
 
     def _changing_levels(self, snapshot: ModelSnapshot) -> Iterator[tuple[int, int]]:
-        """Codes of levels with their values; one that never changes is told once."""
+        """Codes of levels with their values; one that never changes is recorded once."""
         stages, nodes = self._stages, snapshot.nodes
         for number, written_size, node_ids in self._leveled:
             node = nodes[node_ids[0]]
             fixed = not node.tunable
             size = written_size if node.buffer_size is None else node.buffer_size
-            if node.parallelism is not None and not (fixed and stages.told(number, "parallelism")):
-                yield stages.gauge(number, "parallelism"), node.parallelism
+            known = fixed and stages.is_recorded(number, StageLevel.PARALLELISM)
+            if node.parallelism is not None and not known:
+                yield stages.stage_gauge(number, StageLevel.PARALLELISM), node.parallelism
             if size is not None:
                 fill = node.buffered_elements
                 if len(node_ids) > 1:
                     fill = sum(nodes[node_id].buffered_elements for node_id in node_ids)
-                yield stages.gauge(number, "buffer"), fill
-                if not (fixed and stages.told(number, "buffer_size")):
-                    yield stages.gauge(number, "buffer_size"), size
-        yield stages.gauge(None, TfDataLevel.CPU_BUDGET.value), round(snapshot.cpu_budget)
-        yield stages.gauge(None, TfDataLevel.RAM_BUDGET.value), round(snapshot.ram_budget)
-        yield stages.gauge(None, TfDataLevel.BUFFERED.value), snapshot.buffered_bytes
+                yield stages.stage_gauge(number, StageLevel.BUFFER), fill
+                if not (fixed and stages.is_recorded(number, StageLevel.BUFFER_SIZE)):
+                    yield stages.stage_gauge(number, StageLevel.BUFFER_SIZE), size
+        yield stages.run_gauge(TfDataLevel.CPU_BUDGET), round(snapshot.cpu_budget)
+        yield stages.run_gauge(TfDataLevel.RAM_BUDGET), round(snapshot.ram_budget)
+        yield stages.run_gauge(TfDataLevel.BUFFERED), snapshot.buffered_bytes
 
 
 def _part_sizes(pipeline: Pipeline) -> Iterator[tuple[str, PartSize]]:

@@ -14,13 +14,13 @@ import tensorflow as tf
 
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.patches import Patches
-from pipeprof.capture.probes.loops.loop_stack import describe_input
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata import from_generator as tfdata_generators
 from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
 from pipeprof.capture.probes.tfdata.iterators import IteratorRegistry, TrackedIterator
 from pipeprof.capture.probes.tfdata.loop_follower import LoopFollower
 from pipeprof.capture.probes.tfdata.model_reader import ModelReader
+from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.clock import now_ns
 from pipeprof.recording.loop import InputKind
 
@@ -147,7 +147,7 @@ class TfDataProbe:
         if tracked is None:
             return
         shape = context.sight.look(batch)
-        fed_by = describe_input(InputKind.TF_DATA, tracked.name)
+        fed_by = InputFacts(kind=InputKind.TF_DATA, name=tracked.name)
         context.loops.hand.fetched(tracked.source, fed_by, start_ns, end_ns, shape)
         tracked.taken += 1
         if tracked.taken in (1, context.warmup) or tracked.is_due(end_ns):

@@ -18,7 +18,14 @@ from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.errors import UsageError
 from pipeprof.recording.loop import InputKind, LoopKind
-from tests.capture.probes.recorded import events, facts_of, names, recording_on, spans, warnings_of
+from tests.capture.probes.recorded import (
+    events,
+    loops_of,
+    names,
+    recording_on,
+    spans,
+    warnings_of,
+)
 
 X = np.zeros((4, 2), np.float32)
 
@@ -118,7 +125,7 @@ def test_a_long_thing_is_shown_short() -> None:
 
 
 def loops(recorder: Recorder) -> list[dict[str, Any]]:
-    return [facts for facts in facts_of(recorder).values() if facts["type"] == "loop"]
+    return loops_of(recorder)
 
 
 def steps(recorder: Recorder, context: ProbeContext) -> list[int]:
@@ -136,9 +143,9 @@ def test_a_generator_gives_the_same_and_tells_its_steps() -> None:
         assert steps(recorder, context) == [0, 0, 0]
     assert taken == [0, 1, 2]
     assert names(recorder) == ["batches"] * 3
-    assert spans(recorder)[0].subject["line"] == batches.__code__.co_firstlineno
+    assert spans(recorder)[0].subject.location.line == batches.__code__.co_firstlineno
     (loop,) = loops(recorder)
-    assert (loop["kind"], loop["input"]["kind"]) == (LoopKind.CUSTOM.value, "generator")
+    assert (loop.kind, loop.input.kind) == (LoopKind.CUSTOM, InputKind.GENERATOR)
     assert [event.value for event in events(recorder, Kind.WAIT)] == [4] * 3
 
 

@@ -21,11 +21,20 @@ from pipeprof.capture.probes.loaders.timed_calls import (
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.marked_stages import stage
 from pipeprof.capture.probes.python.timed_subclass import is_disguised
+from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.stage import StageKind
-from tests.capture.probes.recorded import events, facts_of, names, recording_on, spans, warnings_of
+from tests.capture.probes.recorded import (
+    events,
+    facts_of,
+    names,
+    recording_on,
+    spans,
+    stages_of,
+    warnings_of,
+)
 
 X = np.zeros((2, 3), np.float32)
 
@@ -167,23 +176,19 @@ def test_a_loader_without_workers_works_in_the_thread_that_asks() -> None:
         for _ in range(2):
             assert len(list(loader)) == 2
         release()
-    assert fed_by == {
-        "kind": "loader",
-        "name": "DataLoader",
-        "workers": 0,
-        "multiprocessing": False,
-        "queue_size": None,
-    }
+    assert fed_by == InputFacts(
+        kind=InputKind.LOADER, name="DataLoader", workers=0, multiprocessing=False
+    )
     assert sorted(set(names(recorder))) == ["DataLoader", "Samples.__getitem__", "collate"]
     kinds = {span.name: span.kind for span in spans(recorder)}
     assert kinds["DataLoader"] is Kind.ROOT_SPAN
     assert kinds["Samples.__getitem__"] is kinds["collate"] is Kind.NESTED_SPAN
     assert names(recorder).count("Samples.__getitem__") == 8
     [loop] = {span.number for span in events(recorder, Kind.STEP)}
-    assert facts_of(recorder)[loop]["input"]["kind"] == InputKind.LOADER.value
+    assert facts_of(recorder)[loop].input.kind is InputKind.LOADER
     assert len(events(recorder, Kind.WAIT)) == 4
-    facts = {f["name"]: f for f in facts_of(recorder).values() if f["type"] == "stage"}
-    assert facts["collate"]["file"].endswith("test_loader_watch.py")
+    facts = {f.name: f for f in stages_of(recorder)}
+    assert facts["collate"].location.file.endswith("test_loader_watch.py")
 
 
 def test_to_wait_for_workers_is_no_work() -> None:
@@ -194,7 +199,7 @@ def test_to_wait_for_workers_is_no_work() -> None:
             batches = list(loader)
         release()
     assert [batch.shape for batch in batches] == [(2, 3)] * 2
-    assert (fed_by["workers"], fed_by["multiprocessing"], fed_by["queue_size"]) == (2, True, 4)
+    assert (fed_by.workers, fed_by.multiprocessing, fed_by.queue_size) == (2, True, 4)
     assert "DataLoader" not in names(recorder)
     around = spans(recorder)[-1]
     waits = events(recorder, Kind.WAIT)
@@ -250,13 +255,13 @@ def test_the_functions_of_a_graph_are_timed_and_its_threads_told() -> None:
         batches = list(graph)
         release()
     assert np.array_equal(batches, [X[n % 2] + 1 for n in range(4)])
-    assert (fed_by["name"], fed_by["workers"]) == ("grain.IterDataset", 3)
-    assert fed_by["multiprocessing"] is False
+    assert (fed_by.name, fed_by.workers) == ("grain.IterDataset", 3)
+    assert fed_by.multiprocessing is False
     assert set(names(recorder)) == {"Samples.__getitem__", "add_one"}
-    kinds = {f["name"]: f["kind"] for f in facts_of(recorder).values() if f["type"] == "stage"}
+    kinds = {f.name: f.kind for f in stages_of(recorder)}
     assert kinds == {
-        "Samples.__getitem__": StageKind.FUNCTION.value,
-        "add_one": StageKind.ITERABLE.value,  # after the reading threads: one by one
+        "Samples.__getitem__": StageKind.FUNCTION,
+        "add_one": StageKind.ITERABLE,  # after the reading threads: one by one
     }
 
 
@@ -269,7 +274,7 @@ def test_a_framework_that_keeps_things_elsewhere_is_iterated_all_the_same() -> N
         fed_by, release = watched(recorder, loader)
         assert len(list(loader)) == 2
         release()
-    assert fed_by == {"kind": "loader", "name": "Odd"}
+    assert fed_by == InputFacts(kind=InputKind.LOADER, name="Odd")
     assert any("Odd is shown in part only" in said for said in warnings_of(recorder))
 
 
@@ -306,9 +311,9 @@ def test_what_reaches_a_worker_that_was_not_forked_is_timed_there(tmp_path: Path
         for release in releases:
             release()
         recorder.names.close()
-    rings = RingSet(Accumulator(start_ns=0, warmup=0), host_name())
+    rings = RingSet(Accumulator.begin(start_ns=0, warmup=0), host_name())
     rings.discover(tmp_path, skip_pid=recorder.pid)
     rings.drain()
     stages = rings.accumulator.registry.stages
-    assert {one.facts["name"] for one in stages} == {"Decode.map", "Samples.__getitem__"}
-    assert {one.facts["workers"] for one in stages} == {2}
+    assert {one.facts.name for one in stages} == {"Decode.map", "Samples.__getitem__"}
+    assert {one.facts.workers for one in stages} == {2}

@@ -27,7 +27,15 @@ from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording.lane import Role
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.stage import StageKind
-from tests.capture.probes.recorded import events, facts_of, names, recording_on, spans, warnings_of
+from tests.capture.probes.recorded import (
+    events,
+    loops_of,
+    names,
+    recording_on,
+    spans,
+    stages_of,
+    warnings_of,
+)
 
 BATCH = np.zeros((4, 2), np.float32)
 
@@ -121,8 +129,8 @@ def test_the_object_stays_what_it_was() -> None:
     assert type(mine) is Images
     assert (mine.epochs, len(mine)) == (1, 5)
     assert vars(mine) == {"size": 5, "epochs": 1}
-    assert result.fed_by["workers"] == 2
-    assert result.fed_by["multiprocessing"] is True
+    assert result.fed_by.workers == 2
+    assert result.fed_by.multiprocessing is True
 
 
 def test_each_item_is_recorded_with_function_and_line() -> None:
@@ -135,8 +143,8 @@ def test_each_item_is_recorded_with_function_and_line() -> None:
         assert mine[0][1] == 0
     assert names(recorder) == ["Images.__getitem__"] * 5
     facts = spans(recorder)[0].subject
-    assert facts["line"] == Images.__getitem__.__code__.co_firstlineno
-    assert (facts["kind"], facts["workers"]) == (StageKind.SEQUENCE.value, 2)
+    assert facts.location.line == Images.__getitem__.__code__.co_firstlineno
+    assert (facts.kind, facts.workers) == (StageKind.SEQUENCE, 2)
     assert len(events(recorder, Kind.WAIT)) == 4  # one of the five was a part of another
 
 
@@ -152,8 +160,8 @@ def test_a_hand_written_loop_over_the_indices_has_its_epochs_and_steps() -> None
         context.loops.close_all()
         result.release()
     assert [step.value >> 32 for step in events(recorder, Kind.STEP)] == [0, 0, 0, 1, 1, 1]
-    (loop,) = (told for told in facts_of(recorder).values() if told["type"] == "loop")
-    assert loop["input"]["kind"] == InputKind.SEQUENCE.value
+    (loop,) = loops_of(recorder)
+    assert loop.input.kind is InputKind.SEQUENCE
 
 
 def test_an_item_taken_on_another_thread_is_delivered_and_no_step() -> None:
@@ -243,9 +251,8 @@ def test_worker_processes_give_plain_batches_and_tell_their_way() -> None:
     assert [batch[1] for batch in got] == [0, 1, 2, 1]
     assert names(recorder) == ["transport"] * 4
     assert [event.value for event in events(recorder, Kind.BYTES)] == [BATCH.nbytes] * 4
-    facts = facts_of(recorder).values()
-    (transport,) = [told for told in facts if told.get("name") == "transport"]
-    assert transport["function"] == "Images.__getitem__"
+    (transport,) = [stage for stage in stages_of(recorder) if stage.name == "transport"]
+    assert transport.function == "Images.__getitem__"
 
 
 def test_a_users_own_worker_gets_batches_and_no_parcels() -> None:
@@ -299,7 +306,7 @@ def test_there_is_no_queue_without_workers(
 ) -> None:
     mine: Any = Images()
     mine.workers, mine.use_multiprocessing, mine.max_queue_size = workers, processes, 7
-    assert describe_sequence(mine)["queue_size"] == queue_size
+    assert describe_sequence(mine).queue_size == queue_size
 
 
 def get_in_worker(index: int) -> Any:
@@ -337,12 +344,12 @@ def test_workers_that_are_not_forked_record_as_well(method: str, tmp_path: Path)
     assert kept == ("Noted", 7, "kept", 1)
     assert [type(batch) for batch in got] == [tuple] * 3
     assert names(recorder) == ["transport"] * 3
-    rings = RingSet(Accumulator(start_ns=0, warmup=0), host_name())
+    rings = RingSet(Accumulator.begin(start_ns=0, warmup=0), host_name())
     rings.discover(tmp_path, skip_pid=recorder.pid)
     rings.drain()
     (sequence,) = rings.accumulator.registry.stages
-    assert sequence.facts["name"] == "Noted.__getitem__"
-    assert rings.accumulator.stage_work.freeze(0).total()[0] == 4
+    assert sequence.facts.name == "Noted.__getitem__"
+    assert rings.accumulator.sums.stage_work.freeze(0).total()[0] == 4
     (lane,) = rings.accumulator.registry.lanes
     assert lane.role is Role.WORKER
 

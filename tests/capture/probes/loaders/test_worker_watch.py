@@ -30,7 +30,7 @@ class Looked:
 
     def __init__(self, dump: Callable[[int], tuple[ThreadStack, ...]] | None = None) -> None:
         self.recorder = Recorder(None)
-        self.accumulator = Accumulator(start_ns=0, warmup=0)
+        self.accumulator = Accumulator.begin(start_ns=0, warmup=0)
         self.shown: list[str] = []
         self.watch = WorkerWatch(
             self.recorder, self.accumulator, self.shown.append, dump=dump or self.dump

@@ -68,7 +68,7 @@ def test_batches_of_the_validation_are_told_from_those_of_the_training() -> None
     for validation in (False, True, True):
         sight.note(X, validation=validation)
     facts = facts_of(recorder)
-    noted = [facts[event.number]["validation"] for event in events(recorder, Kind.BATCH)]
+    noted = [facts[event.number].validation for event in events(recorder, Kind.BATCH)]
     assert noted == [False, True, True]
 
 

@@ -1,22 +1,22 @@
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
-from pipeprof.capture.probes.loops.loop_stack import MOST_LOOPS, describe_input
+from pipeprof.capture.probes.loops.loop_stack import MOST_LOOPS
 from pipeprof.capture.probes.loops.loop_tracker import LoopTracker
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.capture.recorder.facts import InputFacts, LoopFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
 from tests.capture.probes.recorded import Event, events, facts_of, warnings_of
 
 TRAIN, VALID = 1, 2
-FED_BY = describe_input(InputKind.GENERATOR, "batches")
+FED_BY = InputFacts(kind=InputKind.GENERATOR, name="batches")
 SHAPE = BatchShape(number=0, samples=8, size_bytes=32)
 
 
@@ -74,7 +74,7 @@ class Training:
     def ends(self) -> "list[Seen]":
         self.tracker.close_all()
         facts = facts_of(self.recorder)
-        numbers = [n for n, told in facts.items() if told["type"] == "loop"]
+        numbers = [n for n, each in facts.items() if isinstance(each, LoopFacts)]
         recorded = events(self.recorder, Kind.STEP, Kind.WAIT)
         return [Seen(n, facts[n], [e for e in recorded if e.number == n]) for n in numbers]
 
@@ -82,10 +82,10 @@ class Training:
 class Seen:
     """A loop as it was recorded."""
 
-    def __init__(self, number: int, facts: dict[str, Any], found: list[Event]) -> None:
+    def __init__(self, number: int, facts: LoopFacts, found: list[Event]) -> None:
         self.number = number
         self.facts = facts
-        self.kind = LoopKind(facts["kind"])
+        self.kind = facts.kind
         self.steps = [event for event in found if event.kind is Kind.STEP]
         self.waits = [event for event in found if event.kind is Kind.WAIT]
 
@@ -140,7 +140,7 @@ def test_fit_has_its_epochs_steps_and_waits(training: Training, fetches_first: b
             training.work(0 if fetches_first else 2)
         loop.leave_steps()
     (fit,) = training.ends()
-    assert fit.facts["input"] == FED_BY
+    assert fit.facts.input == FED_BY
     assert fit.epochs == [0, 0, 0, 1, 1, 1]
     assert fit.waited == [3] * 6
     assert fit.times == [13] * 6 if fetches_first else [15, 15, 13] * 2
@@ -164,7 +164,7 @@ def test_validation_of_every_epoch_is_one_loop_inside(
         fit.leave_steps()
     outer, inner = training.ends()
     assert (outer.kind, inner.kind) == (LoopKind.FIT, LoopKind.EVALUATE)
-    assert inner.facts["parent"] == fit.number
+    assert inner.facts.parent == fit.number
     assert (outer.epochs, inner.epochs) == ([0, 0, 1, 1, 2, 2], [0] * 4 + [1] * 4 + [2] * 4)
     assert (outer.times, inner.times) == ([13] * 6, [11] * 12)
     assert (outer.waited, inner.waited) == ([3] * 6, [1] * 12)
@@ -251,9 +251,9 @@ def test_closing_a_loop_twice_or_a_stranger_does_nothing(training: Training) -> 
 
 def test_what_tells_the_waits_is_said_once(training: Training) -> None:
     fit = training.tracker.open(LoopKind.FIT)
-    fit.waits_told_by(WaitSource.GAP_TIMES)
-    fit.waits_told_by(WaitSource.ITERATOR)
-    assert training.ends()[0].facts["waits_by"] == WaitSource.GAP_TIMES.value
+    fit.set_waits_by(WaitSource.GAP_TIMES)
+    fit.set_waits_by(WaitSource.ITERATOR)
+    assert training.ends()[0].facts.waits_by == WaitSource.GAP_TIMES
 
 
 # Hand-written loops.
@@ -269,7 +269,7 @@ def test_a_loop_over_a_dataset_several_times(training: Training) -> None:
     (loop,) = training.ends()
     loop.check()
     assert loop.kind is LoopKind.CUSTOM
-    assert loop.facts["input"] == FED_BY
+    assert loop.facts.input == FED_BY
     assert loop.epochs == [0] * 4 + [1] * 4 + [2] * 4
     assert loop.times == [13, 13, 13, 14] * 3
     assert loop.waited == [3] * 12
@@ -301,7 +301,7 @@ def test_train_on_batch_alone_is_a_loop_whose_waits_are_not_known(training: Trai
     (loop,) = training.ends()
     assert loop.kind is LoopKind.TRAIN_ON_BATCH
     assert loop.times == [10, 15, 15]
-    assert "waits_by" not in loop.facts
+    assert loop.facts.waits_by is None
     samples = events(training.recorder, Kind.SAMPLES)
     assert [event.value for event in samples] == [8, 8, 8]
 
@@ -337,7 +337,7 @@ def test_prof_step_without_any_dataset(training: Training) -> None:
         training.step()
     (loop,) = training.ends()
     assert (loop.kind, loop.times) == (LoopKind.CUSTOM, [10] * 3)
-    assert "input" not in loop.facts
+    assert loop.facts.input is None
 
 
 def test_a_batch_taken_inside_prof_step(training: Training) -> None:
@@ -346,8 +346,8 @@ def test_a_batch_taken_inside_prof_step(training: Training) -> None:
     (loop,) = training.ends()
     assert loop.times == [13] * 3
     assert loop.waited == [3] * 3
-    assert loop.facts["input"] == FED_BY
-    assert loop.facts["waits_by"] == WaitSource.ITERATOR.value
+    assert loop.facts.input == FED_BY
+    assert loop.facts.waits_by == WaitSource.ITERATOR
 
 
 def test_gradient_accumulation_counts_the_batches_of_a_step(training: Training) -> None:
@@ -455,7 +455,7 @@ def test_training_that_evaluates_after_each_pass_is_two_loops(training: Training
     assert train.times == [13, 14] * 3
     assert train.epochs == [0, 0, 1, 1, 2, 2]
     assert len(valid.steps) == 3
-    assert valid.facts["parent"] == train.number
+    assert valid.facts.parent == train.number
 
 
 def test_training_that_evaluates_now_and_then_keeps_that_out_of_its_steps(
@@ -511,9 +511,9 @@ def test_fit_on_every_batch_of_a_loop(training: Training) -> None:
     loops = training.ends()
     (loop,) = (loop for loop in loops if loop.kind is LoopKind.CUSTOM)
     assert loop.times == [16, 16, 3]
-    assert loop.facts["start_ns"] == loop.steps[0].start_ns
+    assert loop.facts.start_ns == loop.steps[0].start_ns
     assert len(loops) == 4
-    assert all("parent" not in fit.facts for fit in loops)
+    assert all(fit.facts.parent is None for fit in loops)
 
 
 def test_a_loop_that_was_left_ends_where_fit_begins(training: Training) -> None:

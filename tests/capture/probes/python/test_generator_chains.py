@@ -14,7 +14,7 @@ from pipeprof.capture.probes.python.stage_site import site_of_generator
 from pipeprof.capture.probes.python.timed_generators import timed_generator
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.clock import now_ns
-from tests.capture.probes.recorded import SPANS, events, recording_on
+from tests.capture.probes.recorded import SPANS, events, recording_on, warnings_of
 
 pytestmark = pytest.mark.skipif(
     sys.version_info < (3, 12), reason="sys.monitoring came with Python 3.12"
@@ -146,7 +146,7 @@ def test_a_block_inside_is_left_out_of_the_generator_around_it(recorder: Recorde
     list(timed(outer()))
     spent = own_ns(recorder)
     assert spent["open"] > spent["opens"] + spent["outer"]
-    assert not [facts for _, facts in recorder.names.lines if facts["type"] == "warning"]
+    assert not warnings_of(recorder)
 
 
 def test_what_fails_inside_and_is_caught_leaves_the_rest_right(recorder: Recorder) -> None:
@@ -186,7 +186,7 @@ def test_what_gives_elements_too_fast_is_left_alone_and_told(recorder: Recorder)
 
     list(timed(outer()))
     assert set(calls(recorder)) == {"outer"}
-    (warning,) = [facts["text"] for _, facts in recorder.names.lines if "text" in facts]
+    (warning,) = warnings_of(recorder)
     assert "too fast to be timed by itself" in warning
     tool = next(t for t in range(6) if sys.monitoring.get_tool(t) == "pipeprof")
     assert sys.monitoring.get_local_events(tool, numbers.__code__) == 0

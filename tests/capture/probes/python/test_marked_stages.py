@@ -48,10 +48,10 @@ def test_a_decorated_function_keeps_its_face_and_records_each_call() -> None:
     assert first.kind is Kind.ROOT_SPAN
     assert first.end_ns <= second.start_ns
     facts = first.subject
-    assert (facts["name"], facts["kind"]) == ("decode", StageKind.FUNCTION.value)
-    assert facts["function"].endswith("decode")
-    assert facts["file"].endswith(THIS_FILE)
-    assert facts["line"] == line_of(decode)
+    assert (facts.name, facts.kind) == ("decode", StageKind.FUNCTION)
+    assert facts.function.endswith("decode")
+    assert facts.location.file.endswith(THIS_FILE)
+    assert facts.location.line == line_of(decode)
 
 
 def test_nothing_is_recorded_while_no_profile_is_on() -> None:
@@ -246,10 +246,10 @@ def test_a_block_records_where_it_stands_and_what_ran_in_it() -> None:
     inner, outer, other = spans(recorder)
     assert [e.kind for e in (inner, outer)] == [Kind.NESTED_SPAN, Kind.ROOT_SPAN]
     assert outer.inner == inner.duration_ns
-    assert outer.subject["line"] == line
-    assert outer.subject["file"].endswith(THIS_FILE)
-    assert "test_a_block_records" in outer.subject["function"]
-    assert other.subject["line"] == line + 4
+    assert outer.subject.location.line == line
+    assert outer.subject.location.file.endswith(THIS_FILE)
+    assert "test_a_block_records" in outer.subject.function
+    assert other.subject.location.line == line + 4
 
 
 def test_one_stage_object_serves_many_blocks_at_once() -> None:

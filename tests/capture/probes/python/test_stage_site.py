@@ -15,11 +15,11 @@ from pipeprof.capture.recorder.records import Kind, code
 from tests.capture.probes.recorded import (
     Event,
     events,
-    facts_of,
     is_at_rest,
     names,
     recording_on,
     spans,
+    stages_of,
     warnings_of,
 )
 
@@ -148,7 +148,7 @@ def test_a_place_has_one_number_in_a_recorder() -> None:
             decode()
             with stage("block"):
                 pass
-    stages = [facts["name"] for facts in facts_of(recorder).values() if facts["type"] == "stage"]
+    stages = [facts.name for facts in stages_of(recorder)]
     assert stages == ["decode", "block"]
 
 

@@ -46,7 +46,7 @@ def test_around_an_iterable_every_element_is_timed() -> None:
     line = sys._getframe().f_lineno - 1
     assert names(recorder) == ["rows", "rows"]
     facts = spans(recorder)[0].subject
-    assert (facts["kind"], facts["line"]) == (StageKind.ITERABLE.value, line)
+    assert (facts.kind, facts.location.line) == (StageKind.ITERABLE, line)
 
 
 def test_what_is_no_iterable_fails_as_a_loop_over_it_would() -> None:

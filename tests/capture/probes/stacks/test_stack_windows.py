@@ -12,7 +12,8 @@ from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.errors import StacksUnavailable
 from pipeprof.recording.python_stacks import Frame, SampledStack
-from tests.capture.probes.recorded import events
+from pipeprof.recording.source_code import CodeLine, Location
+from tests.capture.probes.recorded import events, warnings_of
 
 SECOND = 1_000_000_000
 PID, WORKER = os.getpid(), 999_999
@@ -112,15 +113,9 @@ def test_stacks_are_the_users_code_with_its_text(code_file: Path) -> None:
     tried.sample(2 * SECOND)
     (event,) = events(tried.recorder, Kind.STACK)
     assert event.value == 50
-    assert event.subject["lines"] == [
-        {
-            "function": "f",
-            "file": str(code_file),
-            "line": 3,
-            "text": "b.read()",
-            "blocks": [2],
-        }
-    ]
+    assert event.subject.lines == (
+        CodeLine(function="f", location=Location(str(code_file), 3), text="b.read()", blocks=(2,)),
+    )
 
 
 def test_a_stage_of_a_library_is_shown_too() -> None:
@@ -130,7 +125,7 @@ def test_a_stage_of_a_library_is_shown_too() -> None:
     looks.end()
     tried.sample(2 * SECOND)
     (event,) = events(tried.recorder, Kind.STACK)
-    assert [line["function"] for line in event.subject["lines"]] == ["load"]
+    assert [line.function for line in event.subject.lines] == ["load"]
 
 
 def test_the_gil_is_told_by_lane_of_all_moments() -> None:
@@ -147,7 +142,7 @@ def test_the_gil_is_told_by_lane_of_all_moments() -> None:
     looks.end()
     tried.sample(2 * SECOND)
     found = {
-        (event.name, event.subject.get("pid")): (event.value, event.inner)
+        (event.name, event.subject.pid): (event.value, event.inner)
         for event in events(tried.recorder, Kind.GIL)
     }
     assert found == {
@@ -172,7 +167,7 @@ def test_a_training_that_is_over_too_soon_is_told() -> None:
     tried = sampler(Looks((), ()))
     tried.sample(SECOND)
     tried.finish(2 * SECOND)
-    (warning,) = [facts["text"] for _, facts in tried.recorder.names.lines if "text" in facts]
+    (warning,) = warnings_of(tried.recorder)
     assert "over before py-spy had seen any stacks" in warning
 
 
@@ -188,6 +183,6 @@ def test_a_refusal_is_one_warning_and_the_end_of_it() -> None:
         tried.sample(second * SECOND)
     tried.finish(SECOND)
     assert len(asked) == 1
-    assert [facts["text"] for _, facts in tried.recorder.names.lines] == [
+    assert warnings_of(tried.recorder) == [
         "The Python stacks could not be read: the system refuses it; what to do: ask the system."
     ]

@@ -133,7 +133,7 @@ def told(tried: GpuSampler) -> dict[tuple[str, DeviceLevel], list[int]]:
     """The readings of each level of each device."""
     found: dict[tuple[str, DeviceLevel], list[int]] = {}
     for event in events(tried.recorder, Kind.GAUGE):
-        key = event.subject["device"], DeviceLevel(event.subject["field"])
+        key = event.subject.device, event.subject.level
         found.setdefault(key, []).append(event.value)
     return found
 
@@ -149,7 +149,7 @@ def test_use_memory_power_and_clock_are_read() -> None:
         ("GPU 0", DeviceLevel.POWER): [210_000],
         ("GPU 0", DeviceLevel.SM_CLOCK): [1980],
     }
-    (model,) = {event.subject["model"] for event in events(tried.recorder, Kind.GAUGE)}
+    (model,) = {event.subject.model for event in events(tried.recorder, Kind.GAUGE)}
     assert model == "NVIDIA H200"
 
 

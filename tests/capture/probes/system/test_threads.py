@@ -10,11 +10,12 @@ import pytest
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.collector import Collector
 from pipeprof.capture.probes.system import threads
-from pipeprof.capture.probes.system.processes import children_of, process_spent
+from pipeprof.capture.probes.system.processes import WORKER, children_of, process_spent
 from pipeprof.capture.probes.system.threads import ThreadSampler
 from pipeprof.capture.recorder import name_log as names
-from pipeprof.capture.recorder.recorder import WORKER_PROCESS, Recorder
+from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
+from pipeprof.recording.lane import Role
 from tests.capture.probes.recorded import Event, events
 
 SECOND = 1_000_000_000
@@ -119,11 +120,11 @@ def test_threads_of_one_name_share_a_lane_by_role(
         system.thread(tid, spent_ms=100 + tid)
     sampler.sample(2 * SECOND)
 
-    lanes = {e.name: (e.subject["role"], e.value // MS) for e in recorded(sampler)}
+    lanes = {e.name: (e.subject.role, e.value // MS) for e in recorded(sampler)}
     assert lanes == {
-        "tf_Compute": ("training", 23),
-        "tf_data_private": ("input", 13),
-        "tf_numa_-N_Eige": ("training", 14),
+        "tf_Compute": (Role.TRAINING, 23),
+        "tf_data_private": (Role.INPUT, 13),
+        "tf_numa_-N_Eige": (Role.TRAINING, 14),
     }
 
 
@@ -186,12 +187,10 @@ def test_children_are_workers_with_lanes_of_their_own(
     system.process(42, ticks=5, name="a (b) c")
     sampler.sample(2 * SECOND)
 
-    lanes = {
-        e.subject["pid"]: (e.name, e.subject["role"], e.value // MS) for e in recorded(sampler)
-    }
+    lanes = {e.subject.pid: (e.name, e.subject.role, e.value // MS) for e in recorded(sampler)}
     assert lanes == {
-        41: (WORKER_PROCESS, "worker", 3 * TICK_MS),
-        42: (WORKER_PROCESS, "worker", 5 * TICK_MS),
+        41: ("worker process", Role.WORKER, 3 * TICK_MS),
+        42: ("worker process", Role.WORKER, 5 * TICK_MS),
     }
     (whole,) = events(sampler.recorder, Kind.PROCESS_CPU)
     assert whole.value >= 8 * TICK_MS * MS
@@ -200,29 +199,29 @@ def test_children_are_workers_with_lanes_of_their_own(
 @pytest.mark.parametrize(
     ("command", "records", "shown"),
     [
-        (OWN_COMMAND, False, (WORKER_PROCESS, "worker")),  # forked
+        (OWN_COMMAND, False, ("worker process", Role.WORKER)),  # forked
         (
             b"python\0-c\0from multiprocessing.spawn import spawn_main",
             False,
-            (WORKER_PROCESS, "worker"),
+            ("worker process", Role.WORKER),
         ),
         (
             b"python\0-c\0from multiprocessing.resource_tracker import main",
             False,
-            ("resource tracker", "other"),
+            ("resource tracker", Role.OTHER),
         ),
         (
             b"python\0-c\0from multiprocessing.forkserver import main",
             False,
-            ("fork server", "other"),
+            ("fork server", Role.OTHER),
         ),
         (
             b"python\0-c\0from multiprocessing.forkserver import main",
             True,
-            (WORKER_PROCESS, "worker"),
+            ("worker process", Role.WORKER),
         ),
-        (b"ffmpeg\0-i\0film.mp4", False, ("ffmpeg", "other")),
-        (b"", False, (WORKER_PROCESS, "worker")),  # a zombie
+        (b"ffmpeg\0-i\0film.mp4", False, ("ffmpeg", Role.OTHER)),
+        (b"", False, ("worker process", Role.WORKER)),  # a zombie
     ],
 )
 def test_only_children_that_work_for_the_input_are_workers(
@@ -236,7 +235,7 @@ def test_only_children_that_work_for_the_input_are_workers(
     sampler.sample(2 * SECOND)
     sampler.close()
 
-    assert [(e.name, e.subject["role"]) for e in recorded(sampler)] == [shown]
+    assert [(e.name, e.subject.role) for e in recorded(sampler)] == [shown]
 
 
 def test_a_child_born_later_has_used_all_its_time_since_and_goes_in_silence(
@@ -250,7 +249,7 @@ def test_a_child_born_later_has_used_all_its_time_since_and_goes_in_silence(
     system.children(os.getpid())
     sampler.sample(3 * SECOND)
 
-    assert used(sampler, of=WORKER_PROCESS) == [(WORKER_PROCESS, 1, 2, 4 * TICK_MS)]
+    assert used(sampler, of=WORKER.name) == [(WORKER.name, 1, 2, 4 * TICK_MS)]
 
 
 def test_children_without_end_need_no_more_names_than_there_are_at_once(
@@ -259,7 +258,7 @@ def test_children_without_end_need_no_more_names_than_there_are_at_once(
     monkeypatch.setattr(threads, "CHILDREN_REST", 0)
     monkeypatch.setattr(names, "MOST_OF_A_TYPE", 20)
     generations = 40  # of two children each
-    collected = Accumulator(start_ns=0, warmup=5)
+    collected = Accumulator.begin(start_ns=0, warmup=5)
     collector = Collector(sampler.recorder, collected)
     system.thread(os.getpid(), spent_ms=0)
     sampler.sample(0)
@@ -278,7 +277,7 @@ def test_children_without_end_need_no_more_names_than_there_are_at_once(
     assert collected.registry.warnings == []
     lanes = {lane.name: n for n, lane in enumerate(collected.registry.lanes)}
     for name in ("worker 1", "ffmpeg"):
-        used_ns = int(collected.lane_cpu.freeze(lanes.pop(name)).total()[0])
+        used_ns = int(collected.sums.lane_cpu.freeze(lanes.pop(name)).total()[0])
         assert used_ns == generations * 4 * TICK_MS * MS
     assert len(lanes) <= 2  # threads
     assert len(sampler.recorder.names.lines) < 10
@@ -329,9 +328,9 @@ def test_real_threads_are_seen_and_no_file_stays_open() -> None:
     sampler.close()
 
     assert psutil.Process().num_fds() == before
-    roles = {e.name: e.subject["role"] for e in recorded(sampler)}
-    assert roles["loader-N"] == "other"
-    assert roles["main"] == "main"
+    roles = {e.name: e.subject.role for e in recorded(sampler)}
+    assert roles["loader-N"] == Role.OTHER
+    assert roles["main"] == Role.MAIN
 
 
 def test_real_children_of_children_are_found() -> None:

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof.errors import RunDamaged
+from pipeprof.recording.codec import Decoder, Encoder
 from pipeprof.recording.lane import Cpu, Role
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.span import SpanKind
-from pipeprof.runs.codec import Decoder, Encoder
 from tests.builders import (
     MS,
     Span,

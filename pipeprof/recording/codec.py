@@ -1,8 +1,8 @@
 """Frozen values to JSON and one array of numbers, and back with every type checked.
 
-A value is a tree of dataclasses, tuples, mappings, enums, plain values and ``int64`` arrays. Arrays
-lie end to end in one flat array beside the JSON, which refers to them by offset and shape. Reading
-never executes anything: what does not fit the declared types is refused.
+A value is a tree of dataclasses, tuples, lists, mappings, enums, plain values and ``int64`` arrays.
+Arrays lie end to end in one flat array beside the JSON, which refers to them by offset and shape.
+Reading never executes anything: what does not fit the declared types is refused.
 """
 
 import dataclasses
@@ -12,8 +12,8 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,10 +21,36 @@ from pipeprof.errors import RunDamaged
 from pipeprof.recording.series import IntArray
 
 T = TypeVar("T")
+S_co = TypeVar("S_co", covariant=True)
 
 _ARRAY = "$array"
+_TAG = "$type"
 _WIDEST = 1 << 40
 _MOST = 2**63 - 1
+
+
+class Resumable(Protocol[S_co]):
+    """An object that collects and goes on where it was stored: it is stored as its `state`.
+
+    `resume` is given a state and makes the object from it; it raises ValueError where that cannot be.
+    """
+
+    def state(self) -> S_co:
+        """All that is needed to go on, as a value that does not change any more."""
+        ...
+
+    @classmethod
+    def resume(cls, state: Any) -> Any:
+        """Goes on from a state."""
+        ...
+
+
+class Tagged:
+    """A dataclass that is one of a union: what is stored of it names it by its tag."""
+
+    __slots__ = ()
+
+    tag: ClassVar[str]
 
 
 class Encoder:
@@ -45,11 +71,15 @@ class Encoder:
                 return {str(self.encode(key)): self.encode(item) for key, item in value.items()}
             case tuple() | list():
                 return [self.encode(item) for item in value]
+            case _ if hasattr(value, "resume"):
+                return self.encode(value.state())
             case _ if dataclasses.is_dataclass(value):
-                return {
+                encoded = {
                     field.name: self.encode(getattr(value, field.name))
                     for field in dataclasses.fields(value)
+                    if field.init
                 }
+                return {_TAG: value.tag, **encoded} if isinstance(value, Tagged) else encoded
             case _:
                 return value
 
@@ -97,25 +127,37 @@ class Decoder:
         if kind is Any:
             return value
         if origin in (typing.Union, types.UnionType):
-            return self._decode_optional(arguments, value)
+            return self._decode_union(arguments, value)
         if origin is tuple:
             return self._decode_tuple(arguments, value)
+        if origin is list:
+            return list(self._decode_tuple((arguments[0], Ellipsis), value))
         if origin in (Mapping, dict):
             return self._decode_mapping(arguments, value)
         if origin is np.ndarray or kind is np.ndarray:
             return self._array(value)
+        if hasattr(kind, "resume"):
+            return self._resume(kind, value)
         if dataclasses.is_dataclass(kind):
             return self._decode_dataclass(kind, value)
         if isinstance(kind, type) and issubclass(kind, enum.Enum):
             return _enum(kind, value)
         return _plain(kind, value)
 
-    def _decode_optional(self, arguments: tuple[Any, ...], value: Any) -> Any:
+    def _decode_union(self, arguments: tuple[Any, ...], value: Any) -> Any:
         if value is None:
             _expect(type(None) in arguments, "a value", value)
             return None
-        (kind,) = [a for a in arguments if a is not type(None)]
-        return self._decode(kind, value)
+        kinds = [a for a in arguments if a is not type(None)]
+        if len(kinds) > 1:
+            tag = value.get(_TAG) if isinstance(value, dict) else None
+            kinds = [kind for kind in kinds if kind.tag == tag]
+            _expect(len(kinds) == 1, "an object with a known type", value)
+        return self._decode(kinds[0], value)
+
+    def _resume(self, kind: Any, value: Any) -> Any:
+        state = self._decode(_return_type(kind.state), value)
+        return _made(kind, lambda: kind.resume(state))
 
     def _decode_tuple(self, arguments: tuple[Any, ...], value: Any) -> Any:
         _expect(isinstance(value, list), "a list", value)
@@ -144,13 +186,10 @@ class Decoder:
         missing = [name for name in _needed(kind) if name not in value]
         if missing:
             raise RunDamaged(f"expected {kind.__name__}.{missing[0]} in the run's file, found none")
-        return kind(
-            **{
-                name: self._decode(hint, value[name])
-                for name, hint in hints.items()
-                if name in value
-            }
-        )
+        parts = {
+            name: self._decode(hint, value[name]) for name, hint in hints.items() if name in value
+        }
+        return _made(kind, lambda: kind(**parts))
 
     def _array(self, value: Any) -> IntArray:
         _expect(isinstance(value, dict) and _ARRAY in value, "an array", value)
@@ -163,6 +202,15 @@ class Decoder:
             )
         array: IntArray = self._numbers[offset : offset + size].reshape(shape)
         return array
+
+
+def _made(kind: Any, make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except ValueError as error:
+        raise RunDamaged(
+            f"expected a {kind.__name__} in the run's file, found parts that make none ({error})"
+        ) from None
 
 
 def _enum(kind: type[enum.Enum], value: Any) -> enum.Enum:
@@ -190,7 +238,12 @@ def _is_finite(value: float) -> bool:
 @functools.cache
 def _field_types(kind: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
+
+
+@functools.cache
+def _return_type(function: Any) -> Any:
+    return typing.get_type_hints(function)["return"]
 
 
 @functools.cache
@@ -198,7 +251,9 @@ def _needed(kind: Any) -> tuple[str, ...]:
     return tuple(
         field.name
         for field in dataclasses.fields(kind)
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if field.init
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
     )
 
 

@@ -1,0 +1,84 @@
+"""All that is collected of a run; a checkpoint stores it as it is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeprof.capture.collector.growing_series import BinnedSums
+from pipeprof.capture.collector.registry import Registry
+from pipeprof.capture.collector.span_windows import SpanWindows
+from pipeprof.recording.intervals import no_intervals
+from pipeprof.recording.lane import LANE_CPU_CHANNELS
+from pipeprof.recording.series import IntArray
+from pipeprof.recording.stage import STAGE_CHANNELS
+
+
+@dataclass(kw_only=True)
+class RunSums:
+    """What the records of a run add up to.
+
+    Attributes:
+        start_ns: begin of the recording; nothing is recorded before it.
+        event_count: how many records were added.
+        registry: what they are about.
+        stage_work: the channels of `STAGE_CHANNELS`, a row a stage.
+        lane_busy: time in stages, a row a lane.
+        lane_cpu: the channels of `LANE_CPU_CHANNELS`, a row a lane.
+        cpu_used: CPU time of the whole process tree.
+        cpu_sampled: wall time that those readings cover.
+        windows: single intervals.
+        held_spans: work of input stages that lies where steps are not settled yet.
+    """
+
+    start_ns: int
+    event_count: int
+    registry: Registry
+    stage_work: BinnedSums
+    lane_busy: BinnedSums
+    lane_cpu: BinnedSums
+    cpu_used: BinnedSums
+    cpu_sampled: BinnedSums
+    windows: SpanWindows
+    held_spans: IntArray
+
+    def __post_init__(self) -> None:
+        stages, lanes = len(self.registry.stages), len(self.registry.lanes)
+        expected = {
+            "stage_work": (stages, len(STAGE_CHANNELS)),
+            "lane_busy": (lanes, 1),
+            "lane_cpu": (lanes, len(LANE_CPU_CHANNELS)),
+            "cpu_used": (1, 1),
+            "cpu_sampled": (1, 1),
+        }
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} of shape {getattr(self, name).shape}")
+        if np.shape(self.held_spans)[1:] != (2,):
+            raise ValueError(f"intervals of shape {np.shape(self.held_spans)}")
+
+    @classmethod
+    def begin(cls, *, start_ns: int, warmup: int) -> "RunSums":
+        """Nothing yet.
+
+        Args:
+            start_ns: begin of the recording.
+            warmup: steps of each loop that count as warm-up.
+        """
+        return cls(
+            start_ns=start_ns,
+            event_count=0,
+            registry=Registry(start_ns=start_ns, warmup=warmup),
+            stage_work=BinnedSums(len(STAGE_CHANNELS), start_ns, rows=0),
+            lane_busy=BinnedSums(1, start_ns, rows=0),
+            lane_cpu=BinnedSums(len(LANE_CPU_CHANNELS), start_ns, rows=0),
+            cpu_used=BinnedSums(1, start_ns),
+            cpu_sampled=BinnedSums(1, start_ns),
+            windows=SpanWindows(),
+            held_spans=no_intervals(),
+        )
+
+    def make_room(self) -> None:
+        """Gives each stage and lane of the registry its row."""
+        self.stage_work.grow(len(self.registry.stages))
+        self.lane_busy.grow(len(self.registry.lanes))
+        self.lane_cpu.grow(len(self.registry.lanes))

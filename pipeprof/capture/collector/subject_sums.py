@@ -1,0 +1,126 @@
+"""What is collected of single stages, lanes, gauges, shapes of batches and stacks.
+
+Each of these is stored in a checkpoint as it is: a field that is added here is stored as well.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeprof.capture.collector.growing_series import GaugeBins
+from pipeprof.capture.recorder.facts import (
+    GaugeFacts,
+    SignatureFacts,
+    StackFacts,
+    StageFacts,
+)
+from pipeprof.recording.lane import LaneKind, Role
+from pipeprof.recording.series import IntArray
+from pipeprof.recording.stage import no_starts
+
+# Passes over the data whose beginnings are kept of each stage.
+FIRST_STARTS = 32
+LAST_STARTS = 224
+
+
+@dataclass
+class StageSums:
+    """Collects one stage but for its work, which is a row of `RunSums.stage_work`.
+
+    Attributes:
+        facts: what it is.
+        parent: index of the stage that asks it for data.
+        lanes: own work in nanoseconds by index of the lane.
+        lane_calls: calls by the same index.
+        starts: what it did for the first batches of passes over the data (`START_COLUMNS`).
+    """
+
+    facts: StageFacts
+    parent: int | None = None
+    lanes: dict[int, int] = field(default_factory=dict)
+    lane_calls: dict[int, int] = field(default_factory=dict)
+    starts: IntArray = field(default_factory=no_starts)
+
+    def add_starts(self, rows: IntArray) -> None:
+        """Adds what it did for the first batches of further passes."""
+        self.starts = np.concatenate([self.starts, rows])
+        if len(self.starts) > FIRST_STARTS + LAST_STARTS:
+            ends = (self.starts[:FIRST_STARTS], self.starts[-LAST_STARTS:])
+            self.starts = np.concatenate(ends)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneIdentity:
+    """What tells a lane from all others; what does not matter for its kind is None.
+
+    Attributes:
+        kind: what it is.
+        name: its name in the name log.
+        role: its role in the name log.
+        pid: process of a thread.
+        ring: number of the ring of a thread that has one.
+        slot: which of the worker processes that run at the same time it is.
+    """
+
+    kind: LaneKind
+    name: str | None = None
+    role: Role | None = None
+    pid: int | None = None
+    ring: int | None = None
+    slot: int | None = None
+
+
+@dataclass
+class LaneSums:
+    """Collects one lane but for its times, which are rows of `RunSums.lane_busy` and `lane_cpu`.
+
+    Attributes:
+        identity: what tells it from all others.
+        name: a person's name for it.
+        role: what it is there for.
+        pid: its process; of a worker process the latest one.
+        tid: the system's number of its thread.
+        gil_held: samples in which it held the GIL.
+        gil_samples: samples in which somebody looked.
+        first_ns: when it was first seen, or 0.
+        last_ns: when it was last seen, or 0.
+    """
+
+    identity: LaneIdentity
+    name: str
+    role: Role
+    pid: int
+    tid: int | None = None
+    gil_held: int = 0
+    gil_samples: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+
+    def add_seen(self, first_ns: int, last_ns: int) -> None:
+        """Notes that it was there then."""
+        self.first_ns = min(self.first_ns or first_ns, first_ns)
+        self.last_ns = max(self.last_ns, last_ns)
+
+
+@dataclass
+class GaugeSums:
+    """Collects one gauge; its facts give the stage or the loop by its index in the registry."""
+
+    facts: GaugeFacts
+    bins: GaugeBins
+
+
+@dataclass
+class SignatureSums:
+    """Counts batches of one shape."""
+
+    facts: SignatureFacts
+    batches: int = 0
+
+
+@dataclass
+class StackSums:
+    """Counts the samples in which a stack was met."""
+
+    facts: StackFacts
+    samples: int = 0
