@@ -33,7 +33,7 @@ class Callback(keras.callbacks.Callback):
     training wait is not seen: give such a dataset to `pipeprof.profile` instead.
     """
 
-    # Keras waits for the device at every batch for callbacks that do not say this.
+    # For callbacks without this, Keras waits for the device at every batch.
     async_safe = True
     # Keras 2 asks every callback whether it wants to be called at batches.
     _implements_train_batch_hooks = _implements_test_batch_hooks = _wants_no_batches
@@ -61,7 +61,7 @@ class Callback(keras.callbacks.Callback):
         self._session.make_way = self._make_way
         fit = next(filter(self._is_given_to, _callers()), None)
         if fit is not None:
-            # Keras does not tell callbacks of an exception; but then all that it made goes away.
+            # Keras does not report an exception to callbacks; but then all that it made goes away.
             weakref.finalize(fit.f_locals["callbacks"], self._left)
         self._session.join_fit(self.model, fit.f_locals.get("x") if fit is not None else None)
 
@@ -79,7 +79,7 @@ class Callback(keras.callbacks.Callback):
 
     @property
     def findings(self) -> Findings:
-        """What the analysis says of the recording, after the training."""
+        """What the analysis finds in the recording, after the training."""
         return self._over().findings
 
     def report(self, width: int | None = None, color: bool = False) -> str:
@@ -108,7 +108,7 @@ class Callback(keras.callbacks.Callback):
     def _leave(self) -> None:
         assert self._session is not None
         self._session.warn(
-            "The training was cut short by an exception; Keras does not tell callbacks which."
+            "The training was cut short by an exception; Keras does not report to callbacks which one."
         )
         self._session.__exit__(None, None, None)
 

@@ -77,7 +77,7 @@ class ImportWatch(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None,
         target: ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        """Finds the awaited module as Python would, with a loader that tells when it is done."""
+        """Finds the awaited module as Python would, with a loader that calls back when it is done."""
         if fullname != self._module or getattr(self._looking, "now", False):
             return None
         self._looking.now = True
@@ -86,7 +86,7 @@ class ImportWatch(importlib.abc.MetaPathFinder):
         finally:
             self._looking.now = False
         if spec is not None and spec.loader is not None:
-            spec.loader = _TellingLoader(spec.loader, self._done)
+            spec.loader = _ReportingLoader(spec.loader, self._done)
         return spec
 
     def _done(self) -> None:
@@ -94,7 +94,7 @@ class ImportWatch(importlib.abc.MetaPathFinder):
         self._then()
 
 
-class _TellingLoader(importlib.abc.Loader):
+class _ReportingLoader(importlib.abc.Loader):
     def __init__(self, loader: importlib.abc.Loader, done: Callable[[], None]) -> None:
         self._loader = loader
         self._done = done

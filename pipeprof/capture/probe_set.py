@@ -148,5 +148,5 @@ class ProbeSet:
         return Guard(
             self._context.recorder.warn,
             "A probe could not be installed",
-            "what it would have seen is missing",
+            "what it would have recorded is missing",
         )

@@ -1,4 +1,4 @@
-"""The command line: one file per command, each of which calls the library and shows what it says.
+"""The command line: one file per command, each of which calls the library and shows the result.
 
 What takes long to import is imported inside the commands, so that each pays for itself only.
 """

@@ -23,8 +23,8 @@ def doctor(
         import json
         from dataclasses import asdict
 
-        said = [{**asdict(check), "state": check.state.value} for check in checks]
-        typer.echo(json.dumps(said, indent=2))
+        listed = [{**asdict(check), "state": check.state.value} for check in checks]
+        typer.echo(json.dumps(listed, indent=2))
     else:
         _show(checks)
 

@@ -1,4 +1,4 @@
-"""``pipeprof report``: what a recorded run says."""
+"""``pipeprof report``: the report on a recorded run."""
 
 import sys
 from pathlib import Path

@@ -57,28 +57,28 @@ def tensorboard(logdir: Path, host: str | None, port: int | None) -> Iterator[IO
 
 
 def read_address(lines: Iterable[str]) -> str:
-    """Reads what TensorBoard says up to the address that it serves at.
+    """Reads what TensorBoard prints up to the address that it serves at.
 
     Raises:
         PipeprofError: it ended before that.
     """
-    said: deque[str] = deque(maxlen=_LAST_WORDS)
+    latest: deque[str] = deque(maxlen=_LAST_WORDS)
     for line in lines:
         found = _SERVES.search(line)
         if found:
             return found.group(1)
-        said.append(line)
-    raise PipeprofError(f"expected TensorBoard to start, but it ended: {_sentence(said)}")
+        latest.append(line)
+    raise PipeprofError(f"expected TensorBoard to start, but it ended: {_sentence(latest)}")
 
 
 def read_to_end(lines: Iterable[str]) -> None:
-    """Reads what TensorBoard says from then on, each request among it, for as long as it runs.
+    """Reads what TensorBoard prints from then on, each request among it, for as long as it runs.
 
     Raises:
         PipeprofError: it ended by itself.
     """
-    said = deque(lines, maxlen=_LAST_WORDS)
-    raise PipeprofError(f"expected TensorBoard to go on, but it ended: {_sentence(said)}")
+    latest = deque(lines, maxlen=_LAST_WORDS)
+    raise PipeprofError(f"expected TensorBoard to go on, but it ended: {_sentence(latest)}")
 
 
 def _sentence(lines: Iterable[str]) -> str:

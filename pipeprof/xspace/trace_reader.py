@@ -1,4 +1,4 @@
-"""What a trace of TensorFlow's profiler tells of devices: an XSpace file, read without TensorFlow.
+"""Reads a trace of TensorFlow's profiler (an XSpace file) without TensorFlow.
 
 A plane is a device or a host, a line one of its streams or threads. Only the lines that are needed
 are unpacked, one after the other, so that a large trace needs little memory.
@@ -71,7 +71,7 @@ class TracedDevice:
         )
 
     def later(self, by_ns: int) -> "TracedDevice":
-        """The same on a clock that is ahead by so much."""
+        """This device with all times moved on by ``by_ns``."""
         return TracedDevice(
             name=self.name,
             compute=self.compute + by_ns,
@@ -98,7 +98,7 @@ class Trace:
     anchors: IntArray
 
     def on_clock_of(self, anchors: Sequence[tuple[int, int]]) -> "Trace | None":
-        """The same on the clock of a recording; it is on the trace's own as it is read.
+        """This trace with its times on the clock of a recording; as read, they are on its own clock.
 
         Args:
             anchors: begin and end of each event named `ANCHOR` on the clock of the recording.
@@ -172,7 +172,7 @@ def _read(planes: Sequence[PackedPlane], *, flatten: bool) -> Trace:
 
 
 def _read_device(plane: PackedPlane) -> TracedDevice:
-    """The work of a device by what it is; an event is a copy if its name says so."""
+    """The work of a device, parted into copies and the rest by the events' names."""
     compute, copies_in, copies, steps = (
         [no_intervals()],
         [no_intervals()],
