@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -20,10 +21,13 @@ from pipeprof.capture.probes.profiler import step_traces
 from pipeprof.capture.probes.profiler.step_traces import StepTraces
 from pipeprof.capture.probes.profiler.tensorflow_profiler import ProfilerSession
 from pipeprof.capture.probes.profiler.tensorflow_trace_windows import TraceWindows
+from pipeprof.capture.recorder.facts import TraceWindowFacts
+from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.log_folder import PROFILES
+from tests.capture.probes.recorded import warnings_of
 from tests.integration.feeds import Batch, batch, dataset, model, train
 
 pytestmark = pytest.mark.integration
@@ -218,6 +222,38 @@ def test_both_kinds_of_windows_share_the_profiler(tmp_path: Path) -> None:
     assert prof.result.loops[0].steps.measured.sum() >= 20
 
 
+KILLED = """
+import os, signal, sys
+import keras, pipeprof
+from tests.integration.feeds import dataset, model, train
+
+class DiesAfterTheWindow(keras.callbacks.Callback):
+    def on_train_batch_end(self, step, logs=None):
+        if step == 12:  # steps 5 to 7 are traced
+            os.kill(os.getpid(), signal.SIGKILL)
+
+with pipeprof.profile(dataset().repeat(4), logdir=sys.argv[1], trace_steps=3) as prof:
+    train(model(), prof.dataset, epochs=1, callbacks=[DiesAfterTheWindow()])
+"""
+
+
+def test_a_training_that_was_killed_after_its_first_window_still_reports_it(
+    tmp_path: Path,
+) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path)], capture_output=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    run = pipeprof.load(tmp_path)
+    assert not run.profile.run.complete
+    [window] = run.profile.trace_windows
+    assert (window.loop, window.first_step, window.step_count) == (0, 5, 3)
+    assert list((tmp_path / PROFILES / window.run).glob("*.xplane.pb"))
+    assert window.run in run.report(width=200)
+    [reported] = run.to_dict()["trace_windows"]
+    assert reported["run"] == window.run
+
+
 def test_a_training_that_is_too_short_says_so(tmp_path: Path) -> None:
     with pipeprof.profile(slow().take(4), logdir=tmp_path, trace_steps=5) as prof:
         train(model(), prof.dataset, epochs=1)
@@ -232,29 +268,31 @@ class Loop:
     step = 0
 
 
-def open_windows(folder: Path, said: list[str]) -> tuple[TraceWindows, StepTraces, Any]:
-    """Windows of five steps, what plans them, and a loop in the first of them."""
-    plan = StepTraces(folder, "run", steps=5, warmup=0, wanted=lambda: True, warn=said.append)
-    windows = TraceWindows(said.append, plan)
+def open_windows(folder: Path) -> tuple[TraceWindows, Recorder, Any]:
+    """Windows of five steps, what records them, and a loop in the first of them."""
+    recorder = Recorder(None)
+    plan = StepTraces(folder, "run", steps=5, warmup=0, wanted=lambda: True, recorder=recorder)
+    windows = TraceWindows(recorder.warn, plan)
     loop: Any = Loop()
     windows.between_steps(loop)
-    return windows, plan, loop
+    return windows, recorder, loop
 
 
 def test_a_step_that_takes_too_long_does_not_keep_the_profiler_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
-    windows, plan, loop = open_windows(tmp_path, said)
+    windows, recorder, loop = open_windows(tmp_path)
     loop.step = 2
     windows.limit()
-    assert plan.taken == []
+    assert recorder.names.lines == []
     monkeypatch.setattr(step_traces, "LONGEST_NS", 0)
     windows.limit()
     windows.left(loop)
-    [taken] = plan.taken
-    assert (taken.step_count, taken.path.parent.name) == (2, "run_window1")
-    assert (ProfilerSession.current, said) == (None, [])
+    [(_, window)] = recorder.names.lines
+    assert isinstance(window, TraceWindowFacts)
+    assert (window.run, window.loop, window.step_count) == ("run_window1", 1, 2)
+    assert list((tmp_path / "run_window1").glob("*.xplane.pb"))
+    assert ProfilerSession.current is None
 
 
 @pytest.mark.parametrize(("most_bytes", "sentence"), [(1, "no second"), (10**9, "")])
@@ -262,20 +300,18 @@ def test_after_a_large_trace_there_is_no_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int, sentence: str
 ) -> None:
     monkeypatch.setattr(step_traces, "MOST_BYTES", most_bytes)
-    said: list[str] = []
-    windows, _, loop = open_windows(tmp_path, said)
+    windows, recorder, loop = open_windows(tmp_path)
     loop.step = 5
     windows.left(loop)
     assert windows.due(loop, 1_000) is not bool(sentence)
-    assert sentence in " ".join(said)
+    assert sentence in " ".join(warnings_of(recorder))
 
 
 def test_no_window_is_due_that_cannot_begin(tmp_path: Path) -> None:
     wanted = False
-    plan = StepTraces(
-        tmp_path, "run", steps=5, warmup=0, wanted=lambda: wanted, warn=lambda _: None
-    )
-    windows = TraceWindows(lambda _: None, plan)
+    recorder = Recorder(None)
+    plan = StepTraces(tmp_path, "run", steps=5, warmup=0, wanted=lambda: wanted, recorder=recorder)
+    windows = TraceWindows(recorder.warn, plan)
     loop: Any = Loop()
     assert not windows.due(loop, 0)
     wanted = True

@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
+import numpy as np
+
 from pipeprof.capture.collector.nesting import Parents, infer_parents
 from pipeprof.capture.collector.run_sums import RunSums
 from pipeprof.capture.collector.subject_sums import SignatureSums, StackSums
@@ -15,9 +17,10 @@ from pipeprof.capture.recorder.facts import (
     RunGauge,
     StageGauge,
     StageLevel,
+    TraceWindowFacts,
 )
 from pipeprof.recording.batch_signature import Signature
-from pipeprof.recording.devices import Device
+from pipeprof.recording.devices import Device, TraceWindow
 from pipeprof.recording.lane import Cpu, GilSamples, Lane
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import Overhead, RunInfo
@@ -81,6 +84,7 @@ def freeze_profile(
         overhead=overhead,
         stacks=tuple(_freeze_stack(c) for c in registry.stacks if c.samples > 0),
         devices=tuple(_devices(gauges)),
+        trace_windows=tuple(_freeze_trace_window(facts) for facts in registry.trace_windows),
     )
 
 
@@ -161,3 +165,17 @@ def _freeze_signature(sums: SignatureSums) -> Signature:
 def _freeze_stack(sums: StackSums) -> StackSamples:
     facts = sums.facts
     return StackSamples(lines=facts.lines, samples=sums.samples, in_function=facts.in_function)
+
+
+def _freeze_trace_window(facts: TraceWindowFacts) -> TraceWindow:
+    """A window whose trace has not been read."""
+    return TraceWindow(
+        run=facts.run,
+        loop=facts.loop,
+        start_ns=facts.start_ns,
+        end_ns=facts.end_ns,
+        first_step=facts.first_step,
+        step_count=facts.step_count,
+        ordinal=np.empty(0, np.int64),
+        wait_ns=np.empty(0, np.int64),
+    )

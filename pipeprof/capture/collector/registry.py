@@ -35,6 +35,7 @@ from pipeprof.capture.recorder.facts import (
     StackFacts,
     StageFacts,
     StageGauge,
+    TraceWindowFacts,
     WarningFacts,
 )
 from pipeprof.capture.recorder.name_log import (
@@ -89,6 +90,7 @@ class Registry:
     gauges: list[GaugeSums] = field(default_factory=list)
     signatures: list[SignatureSums] = field(default_factory=list)
     stacks: list[StackSums] = field(default_factory=list)
+    trace_windows: list[TraceWindowFacts] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     worker_slots: dict[int, int] = field(default_factory=dict)
 
@@ -101,6 +103,7 @@ class Registry:
             [gauge.facts for gauge in self.gauges],
             [signature.facts for signature in self.signatures],
             [stack.facts for stack in self.stacks],
+            list(self.trace_windows),
         )
         self._index = {key: index for each in keys for index, key in enumerate(each)}
 
@@ -127,6 +130,8 @@ class Registry:
                 numbers.put(number, self._signature(facts))
             case StackFacts():
                 numbers.put(number, self._stack(facts))
+            case TraceWindowFacts():
+                self._trace_window(numbers, facts)
             case WarningFacts():
                 self._warn(facts.text)
 
@@ -222,6 +227,11 @@ class Registry:
     def _stack(self, facts: StackFacts) -> int:
         index = self._index.get(facts)
         return self._put(facts, self.stacks, StackSums(facts)) if index is None else index
+
+    def _trace_window(self, numbers: _Numbers, facts: TraceWindowFacts) -> None:
+        facts = replace(facts, loop=_known(numbers.index_of(facts.loop)))
+        if facts not in self._index:
+            self._put(facts, self.trace_windows, facts)
 
     def _put(self, key: Hashable, things: list[Any], made: Any) -> int:
         if len(things) >= MOST_OF_A_TYPE:

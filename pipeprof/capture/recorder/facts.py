@@ -185,6 +185,23 @@ class StackFacts(Tagged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TraceWindowFacts(Tagged):
+    """A trace window that was kept, given after it has ended; attributes as in `TraceWindow`.
+
+    Attributes:
+        loop: number of its loop.
+    """
+
+    tag: ClassVar[str] = "trace window"
+    run: str
+    loop: int
+    start_ns: int
+    end_ns: int
+    first_step: int
+    step_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WarningFacts(Tagged):
     """A sentence that a reader of the run must know."""
 
@@ -201,5 +218,6 @@ Facts: TypeAlias = (
     | GaugeFacts
     | SignatureFacts
     | StackFacts
+    | TraceWindowFacts
     | WarningFacts
 )

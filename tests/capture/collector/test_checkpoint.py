@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeprof.capture.collector import checkpoint
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.checkpoint import Checkpoint
-from pipeprof.capture.recorder.facts import LoopUpdate
+from pipeprof.capture.recorder.facts import LoopUpdate, TraceWindowFacts
 from pipeprof.capture.recorder.records import RECORD_DTYPE, Kind, Records
 from pipeprof.recording.codec import Decoder, Encoder
 from pipeprof.recording.loop import LoopKind, WaitSource
@@ -182,3 +182,22 @@ def test_an_empty_recording_can_be_taken():
     assert profile_of(resumed).loops == ()
     resumed.add(PID, 0, np.empty(0, RECORD_DTYPE))
     assert resumed.sums.event_count == 0
+
+
+def test_a_trace_window_is_known_after_a_checkpoint_and_is_not_doubled_by_its_log():
+    line = (
+        40,
+        TraceWindowFacts(
+            run="w",
+            loop=FIT,
+            start_ns=builders.START_NS,
+            end_ns=builders.START_NS + MS,
+            first_step=5,
+            step_count=3,
+        ),
+    )
+    resumed = stored_and_read(accumulator(*NAMES, line))
+    resumed.add_names(PID, [*NAMES, line])
+    [window] = profile_of(resumed).trace_windows
+    assert (window.run, window.loop, window.first_step, window.step_count) == ("w", 0, 5, 3)
+    assert (len(window.ordinal), len(window.wait_ns)) == (0, 0)

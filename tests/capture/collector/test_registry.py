@@ -13,6 +13,7 @@ from pipeprof.capture.recorder.facts import (
     SignatureFacts,
     StageGauge,
     StageLevel,
+    TraceWindowFacts,
     WarningFacts,
 )
 from pipeprof.capture.recorder.name_log import MOST_OF_A_TYPE
@@ -168,6 +169,23 @@ def test_each_warning_is_kept_once():
     known = registry(*((n, WarningFacts(text=text)) for n, text in ((1, "a"), (2, "b"))))
     known.add_names(2, [(1, WarningFacts(text="a"))])
     assert known.warnings == ["a", "b"]
+
+
+def trace_window(loop: int) -> TraceWindowFacts:
+    return TraceWindowFacts(
+        run="run_window1",
+        loop=loop,
+        start_ns=START_NS,
+        end_ns=START_NS + 9,
+        first_step=5,
+        step_count=3,
+    )
+
+
+def test_a_trace_window_is_kept_once_with_its_loop():
+    known = registry(loop_line(4), (5, trace_window(4)), (6, trace_window(7)))
+    known.add_names(1, [(5, trace_window(4))])  # as when the log of a checkpoint is read again
+    assert known.trace_windows == [trace_window(0)]
 
 
 @pytest.mark.parametrize("level", StageLevel)

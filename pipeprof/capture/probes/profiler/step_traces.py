@@ -9,7 +9,9 @@ from pathlib import Path
 
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.profiler.trace_plan import EndedWindow
-from pipeprof.capture.probes.profiler.traced_profile import TakenWindow
+from pipeprof.capture.probes.profiler.traced_profile import KeptTrace
+from pipeprof.capture.recorder.facts import TraceWindowFacts
+from pipeprof.capture.recorder.recorder import Recorder
 
 WINDOWS = 2
 
@@ -32,11 +34,11 @@ class StepTraces:
         steps: how many steps a window has.
         warmup: steps of each loop that count as warm-up.
         wanted: whether this profiler can see what trains.
-        warn: adds a sentence to the run's warnings.
+        recorder: records the windows.
 
     Attributes:
         steps: how many steps the next window has.
-        taken: the windows so far.
+        kept: the traces so far.
         tried: how often the profiler was to be turned on.
         warned: whether a warning says what became of a window.
     """
@@ -51,17 +53,17 @@ class StepTraces:
         steps: int,
         warmup: int,
         wanted: Callable[[], bool],
-        warn: Callable[[str], None],
+        recorder: Recorder,
     ) -> None:
         self.steps = steps
-        self.taken: list[TakenWindow] = []
+        self.kept: list[KeptTrace] = []
         self.tried = 0
         self.warned = False
         self._profiles = profiles
         self._run = run
         self._warmup = warmup
         self._wanted = wanted
-        self._warn = warn
+        self._recorder = recorder
         self._next: dict[int, int] = {}
 
     @property
@@ -71,7 +73,7 @@ class StepTraces:
 
     def is_due(self, loop: OpenLoop, done: int) -> bool:
         """Whether a window is to begin after so many steps of a loop."""
-        left = len(self.taken) < WINDOWS and self.tried < MOST_TRIED and self.steps > 0
+        left = len(self.kept) < WINDOWS and self.tried < MOST_TRIED and self.steps > 0
         now = left and loop.kind.trains and done >= self._next.get(loop.number, self._warmup)
         return now and self._wanted()
 
@@ -102,19 +104,20 @@ class StepTraces:
         return count > 0 and enough
 
     def take(self, window: EndedWindow, trace: Path) -> None:
-        """Moves the trace to where TensorBoard finds it."""
+        """Moves the trace to where TensorBoard finds it, and records the window."""
         size = trace.stat().st_size
-        folder = self._profiles / f"{self._run}_window{len(self.taken) + 1}"
+        folder = self._profiles / f"{self._run}_window{len(self.kept) + 1}"
         folder.mkdir(parents=True, exist_ok=True)
         path = Path(shutil.move(trace, folder / trace.name))
-        self.taken.append(
-            TakenWindow(
-                path=path,
+        self.kept.append(KeptTrace(path=path, anchors=window.anchors))
+        self._recorder.names.new(
+            TraceWindowFacts(
+                run=folder.name,
+                loop=window.loop.number,
                 start_ns=window.start_ns,
                 end_ns=window.end_ns,
                 first_step=window.first_step,
                 step_count=window.step_count,
-                anchors=window.anchors,
             )
         )
         if size > MOST_BYTES:
@@ -134,4 +137,4 @@ class StepTraces:
 
     def _say(self, sentence: str) -> None:
         self.warned = True
-        self._warn(sentence)
+        self._recorder.warn(sentence)

@@ -9,7 +9,7 @@ from typing import Any
 from pipeprof.capture.collector.collector import Sampler
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.profiler.step_traces import StepTraces
-from pipeprof.capture.probes.profiler.traced_profile import why_none, with_windows
+from pipeprof.capture.probes.profiler.traced_profile import why_none, with_traces
 from pipeprof.recording.profile import Profile
 
 # How often it is seen to that no single step keeps a window open for too long.
@@ -45,7 +45,7 @@ class StepTracing:
             steps=steps,
             warmup=context.warmup,
             wanted=lambda: self._other_backend() is None,
-            warn=context.recorder.warn,
+            recorder=context.recorder,
         )
 
     def install(self) -> None:
@@ -64,9 +64,8 @@ class StepTracing:
 
     def add_to(self, profile: Profile) -> Profile:
         """The recording with what the windows saw, or with the reason why there are none."""
-        taken = self._traces.taken
-        if taken:
-            return with_windows(profile, taken)
+        if self._traces.kept:
+            return with_traces(profile, self._traces.kept)
         if self._traces.warned or (self._windows is not None and self._windows.guard.failed):
             return profile  # with the reason
         return profile.with_warning(

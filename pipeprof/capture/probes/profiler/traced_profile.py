@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeprof.capture.collector.growing_series import BinnedRows, BinnedSums
 from pipeprof.errors import RunDamaged
-from pipeprof.recording.devices import Device, DeviceSteps, TraceWindow
+from pipeprof.recording.devices import Device, DeviceSteps
 from pipeprof.recording.intervals import joined, time_inside
 from pipeprof.recording.lane import Lane, LaneKind, Role
 from pipeprof.recording.loop import Loop
@@ -31,29 +31,29 @@ _DEVICE = re.compile(r"/device:(\w+):(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TakenWindow:
-    """A window as it was taken.
+class KeptTrace:
+    """The trace of a window that is recorded.
 
     Attributes:
-        path: the trace.
-        start_ns: when the profiler was on.
-        end_ns: when it was told to stop.
-        first_step: ordinal of the first step in it.
-        step_count: steps in it.
+        path: the file, in a folder named as `TraceWindow.run`.
         anchors: begin and end of each event that ties its clock to ours.
     """
 
     path: Path
-    start_ns: int
-    end_ns: int
-    first_step: int
-    step_count: int
     anchors: tuple[tuple[int, int], ...]
 
 
-def with_windows(profile: Profile, taken: Sequence[TakenWindow]) -> Profile:
-    """The recording with what can be read of its windows; what cannot is a warning in it."""
-    return functools.reduce(_with_what_is_read, taken, profile)
+def with_traces(profile: Profile, traces: Sequence[KeptTrace]) -> Profile:
+    """Adds what the traces of a recording's windows hold.
+
+    Args:
+        profile: the recording, with its windows as they were recorded.
+        traces: their traces; each is read once, and loops of graphs are taken out of the file.
+
+    Returns:
+        The recording with waits and devices; a warning in it for each trace that cannot be read.
+    """
+    return functools.reduce(_with_what_is_read, traces, profile)
 
 
 def why_none(*, backend: str | None, loaded: bool, tried: bool, warmup: int) -> str:
@@ -76,9 +76,9 @@ def why_none(*, backend: str | None, loaded: bool, tried: bool, warmup: int) -> 
     return f"No steps were traced: {reason}."
 
 
-def _with_what_is_read(profile: Profile, taken: TakenWindow) -> Profile:
+def _with_what_is_read(profile: Profile, kept: KeptTrace) -> Profile:
     try:
-        return _with_window(profile, taken)
+        return _with_trace(profile, kept)
     except (RunDamaged, OSError) as error:
         return profile.with_warning(f"A trace could not be read: {error}")
     except Exception as error:  # of memory, above all: what was recorded is worth more
@@ -86,59 +86,37 @@ def _with_what_is_read(profile: Profile, taken: TakenWindow) -> Profile:
         return profile.with_warning(f"A trace could not be read ({kind}: {error}).")
 
 
-def _with_window(profile: Profile, taken: TakenWindow) -> Profile:
-    number = _loop_of(profile, taken)
-    if number is None:
+def _with_trace(profile: Profile, kept: KeptTrace) -> Profile:
+    name = kept.path.parent.name
+    index = next((n for n, each in enumerate(profile.trace_windows) if each.run == name), None)
+    if index is None:
         return profile
-    loop = profile.loops[number]
-    inside = (loop.steps.start_ns >= taken.start_ns) & (loop.steps.end_ns <= taken.end_ns)
-    steps = np.column_stack([loop.steps.start_ns[inside], loop.steps.end_ns[inside]])
-    size = taken.path.stat().st_size
-    trace = (
-        read_trace(taken.path, flatten=True).on_clock_of(taken.anchors)
-        if size <= MOST_BYTES
-        else None
-    )
-    seen = trace is not None and len(trace.fetches) > 0
-    window = TraceWindow(
-        run=taken.path.parent.name,
-        loop=number,
-        start_ns=taken.start_ns,
-        end_ns=taken.end_ns,
-        first_step=taken.first_step,
-        step_count=taken.step_count,
-        ordinal=loop.steps.ordinal[inside] if seen else np.zeros(0, np.int64),
-        wait_ns=time_inside(trace.fetches, *steps.T)
-        if trace is not None and seen
-        else np.zeros(0, np.int64),
-    )
-    profile = replace(profile, trace_windows=(*profile.trace_windows, window))
-    if trace is None:
-        if size > MOST_BYTES:
-            why = (
-                "it is too large, also for taking out of it what may keep XProf from finding steps"
-            )
-        else:
-            why = "nothing in it ties its clock to that of the run"
-        return profile.with_warning(f"The trace {window.run} is left to XProf: {why}.")
-    return with_devices(profile, trace, steps, trace.fetches if seen else _waits(loop))
-
-
-def _loop_of(profile: Profile, taken: TakenWindow) -> int | None:
-    """The loop whose steps it traced: of those that trained then, the one it has most steps of."""
-    around = [
-        (
-            int(
-                (
-                    (loop.steps.start_ns >= taken.start_ns) & (loop.steps.end_ns <= taken.end_ns)
-                ).sum()
-            ),
-            -n,
+    window = profile.trace_windows[index]
+    size = kept.path.stat().st_size
+    if size > MOST_BYTES:
+        return profile.with_warning(
+            f"The trace {name} is left to XProf: it is too large, also for taking out of it what may "
+            "keep XProf from finding steps."
         )
-        for n, loop in enumerate(profile.loops)
-        if loop.kind.trains and loop.start_ns < taken.end_ns and loop.end_ns > taken.start_ns
-    ]
-    return -max(around)[1] if around else None
+    trace = read_trace(kept.path, flatten=True).on_clock_of(kept.anchors)
+    if trace is None:
+        return profile.with_warning(
+            f"The trace {name} is left to XProf: nothing in it ties its clock to that of the run."
+        )
+    loop = profile.loops[window.loop]
+    inside = (loop.steps.start_ns >= window.start_ns) & (loop.steps.end_ns <= window.end_ns)
+    steps = np.column_stack([loop.steps.start_ns[inside], loop.steps.end_ns[inside]])
+    waits = _waits(loop)
+    if len(trace.fetches):
+        waits = trace.fetches
+        window = replace(
+            window,
+            ordinal=loop.steps.ordinal[inside],
+            wait_ns=time_inside(trace.fetches, *steps.T),
+        )
+    windows = list(profile.trace_windows)
+    windows[index] = window
+    return with_devices(replace(profile, trace_windows=tuple(windows)), trace, steps, waits)
 
 
 def _waits(loop: Loop) -> IntArray:

@@ -10,11 +10,12 @@ import pytest
 from pipeprof.analysis.analyse import analyse
 from pipeprof.capture.probes.profiler import traced_profile as traced
 from pipeprof.capture.probes.profiler.traced_profile import (
-    TakenWindow,
+    KeptTrace,
     why_none,
     with_devices,
-    with_windows,
+    with_traces,
 )
+from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.lane import Role
 from pipeprof.recording.loop import WaitSource
 from pipeprof.recording.profile import Profile
@@ -43,23 +44,39 @@ def trace_of(*fetches: tuple[int, int], gpu: tuple[tuple[str, int, int], ...] = 
     return space
 
 
-def taken(space: Any, folder: Path, first: int, steps: int, number: int = 1) -> TakenWindow:
+Traced = tuple[TraceWindow, KeptTrace]
+
+
+def traced_steps(space: Any, folder: Path, first: int, steps: int, number: int = 1) -> Traced:
+    """A window as it is recorded, and its trace."""
     path = folder / f"run-1_window{number}" / "host-a.xplane.pb"
     path.parent.mkdir()
     path.write_bytes(space.SerializeToString())
-    return TakenWindow(
-        path=path,
+    window = TraceWindow(
+        run=path.parent.name,
+        loop=0,
         start_ns=START_NS + (30 * first - 1) * MS,
         end_ns=START_NS + (30 * (first + steps) + 1) * MS,
         first_step=first,
         step_count=steps,
-        anchors=((AHEAD_NS + 10 * MS, AHEAD_NS + 12 * MS),),
+        ordinal=np.zeros(0, np.int64),
+        wait_ns=np.zeros(0, np.int64),
+    )
+    return window, KeptTrace(path=path, anchors=((AHEAD_NS + 10 * MS, AHEAD_NS + 12 * MS),))
+
+
+def recorded(*windows: Traced, waits_by: WaitSource = WaitSource.GAP_TIMES) -> Profile:
+    fit = loop(lane=0, waits_by=waits_by)
+    return profile(
+        loops=(fit,),
+        lanes=(lane(),),
+        spans=spans(*step_spans(fit)),
+        trace_windows=tuple(window for window, _ in windows),
     )
 
 
-def recorded(waits_by: WaitSource = WaitSource.GAP_TIMES) -> Profile:
-    fit = loop(lane=0, waits_by=waits_by)
-    return profile(loops=(fit,), lanes=(lane(),), spans=spans(*step_spans(fit)))
+def with_traces_of(*windows: Traced, waits_by: WaitSource = WaitSource.GAP_TIMES) -> Profile:
+    return with_traces(recorded(*windows, waits_by=waits_by), [trace for _, trace in windows])
 
 
 def test_two_windows_tell_what_a_gpu_did_in_their_steps(tmp_path):
@@ -70,8 +87,9 @@ def test_two_windows_tell_what_a_gpu_did_in_their_steps(tmp_path):
         gpu=(("kernel", 320, 329), ("MemcpyH2D", 348, 350), ("kernel", 350, 359)),
     )
     second = trace_of((600, 620), gpu=(("kernel", 620, 626),))
-    windows = (taken(first, tmp_path, 10, 2), taken(second, tmp_path, 20, 1, number=2))
-    seen = with_windows(recorded(), windows)
+    seen = with_traces_of(
+        traced_steps(first, tmp_path, 10, 2), traced_steps(second, tmp_path, 20, 1, number=2)
+    )
     assert seen.check() == ()
     [gpu] = seen.devices
     assert (gpu.kind, gpu.name) == ("gpu", "GPU 0")
@@ -93,7 +111,7 @@ def test_two_windows_tell_what_a_gpu_did_in_their_steps(tmp_path):
 
 def test_a_gpu_whose_input_is_no_dataset_of_tensorflow_idles_while_the_loop_waits(tmp_path):
     space = trace_of(gpu=(("kernel", 315, 329),))
-    seen = with_windows(recorded(WaitSource.ITERATOR), (taken(space, tmp_path, 10, 1),))
+    seen = with_traces_of(traced_steps(space, tmp_path, 10, 1), waits_by=WaitSource.ITERATOR)
     [gpu] = seen.devices
     assert gpu.steps is not None
     assert (gpu.steps.idle_waiting_ns // MS).tolist() == [15]
@@ -101,23 +119,30 @@ def test_a_gpu_whose_input_is_no_dataset_of_tensorflow_idles_while_the_loop_wait
 
 
 def test_a_cpu_has_windows_and_no_device(tmp_path):
-    seen = with_windows(recorded(), (taken(trace_of((300, 320)), tmp_path, 10, 1),))
+    seen = with_traces_of(traced_steps(trace_of((300, 320)), tmp_path, 10, 1))
     assert (seen.devices, seen.lanes) == ((), recorded().lanes)
     assert (seen.trace_windows[0].wait_ns // MS).tolist() == [20]
 
 
 def test_what_cannot_be_read_is_said_and_the_rest_is_kept(tmp_path, monkeypatch):
-    broken = taken(trace_of(), tmp_path, 10, 1)
-    broken.path.write_bytes(b"no trace")
-    untied = replace(taken(trace_of((600, 620)), tmp_path, 20, 1, number=2), anchors=())
-    whole = taken(trace_of((900, 920)), tmp_path, 30, 1, number=3)
-    seen = with_windows(recorded(), (broken, untied, whole))
-    assert [w.run for w in seen.trace_windows] == ["run-1_window2", "run-1_window3"]
+    broken = traced_steps(trace_of(), tmp_path, 10, 1)
+    broken[1].path.write_bytes(b"no trace")
+    window, trace = traced_steps(trace_of((600, 620)), tmp_path, 20, 1, number=2)
+    untied = window, replace(trace, anchors=())
+    whole = traced_steps(trace_of((900, 920)), tmp_path, 30, 1, number=3)
+    seen = with_traces_of(broken, untied, whole)
+    assert [(w.run, len(w.wait_ns)) for w in seen.trace_windows] == [
+        ("run-1_window1", 0),
+        ("run-1_window2", 0),
+        ("run-1_window3", 1),
+    ]
     first, second = seen.run.warnings
     assert "expected a whole trace" in first
     assert "run-1_window2 is left to XProf: nothing in it ties its clock" in second
     monkeypatch.setattr(traced, "MOST_BYTES", 10)
-    assert "too large" in with_windows(recorded(), (whole,)).run.warnings[0]
+    seen = with_traces_of(whole)
+    assert "too large" in seen.run.warnings[0]
+    assert [w.step_count for w in seen.trace_windows] == [1]
 
 
 def test_a_trace_that_no_memory_is_left_for_does_not_cost_the_recording(tmp_path, monkeypatch):
@@ -125,7 +150,7 @@ def test_a_trace_that_no_memory_is_left_for_does_not_cost_the_recording(tmp_path
         raise MemoryError
 
     monkeypatch.setattr(traced, "read_trace", read)
-    seen = with_windows(recorded(), (taken(trace_of(), tmp_path, 10, 1),))
+    seen = with_traces_of(traced_steps(trace_of(), tmp_path, 10, 1))
     assert [loop.step_count for loop in seen.loops] == [
         loop.step_count for loop in recorded().loops
     ]
@@ -136,7 +161,7 @@ def test_a_trace_that_no_memory_is_left_for_does_not_cost_the_recording(tmp_path
 def test_many_kernels_are_drawn_as_few_and_counted_as_all(monkeypatch, tmp_path):
     monkeypatch.setattr(traced, "MOST_BUSY_SPANS", 2)
     kernels = tuple(("kernel", 300 + at, 300 + at + 1) for at in (0, 2, 9, 12))
-    seen = with_windows(recorded(), (taken(trace_of(gpu=kernels), tmp_path, 10, 1),))
+    seen = with_traces_of(traced_steps(trace_of(gpu=kernels), tmp_path, 10, 1))
     drawn = seen.spans.lane == 1
     rows = np.column_stack([seen.spans.start_ns[drawn], seen.spans.end_ns[drawn]]) - START_NS
     assert (rows // MS).tolist() == [[300, 303], [309, 313]]
