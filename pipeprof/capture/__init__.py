@@ -1,5 +1,6 @@
-"""All that runs inside the user's training: the session, its probes, and what they write.
+"""All that runs inside the user's training: session and callback, probes, recorder, collector, run writer.
 
 It may know the run folder and the values of a recording. It must not know what the analysis makes of
-them, but for the session, which hands out the report. What fails in here never reaches the training.
+them; only the session hands out a finished run with its report. What fails in here never reaches the
+training.
 """

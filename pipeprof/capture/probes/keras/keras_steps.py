@@ -140,7 +140,7 @@ class KerasSteps:
             # Only of a known number of batches does Keras say what the last step may take.
             at_most = batches > 1 and not running.batches_known
             self.listener.step_ended(running.loop, now, batches, at_most=at_most)
-        running.loop.mark()
+        running.loop.trace_if_due()
 
     def waited(self, batch: Any, start_ns: int, end_ns: int) -> None:
         """The innermost loop waited for a batch that its step fetches itself."""

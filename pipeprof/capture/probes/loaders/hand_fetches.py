@@ -27,7 +27,7 @@ class HandFetches(Fetches):
 
     def asks(self) -> None:
         """A batch will be taken."""
-        if self._context.loops.marks is not None and self._context.by_hand():
+        if self._context.loops.tracer is not None and self._context.by_hand():
             self._context.loops.hand.asks(self._source)
 
     def fetched(self, item: Any, start_ns: int, end_ns: int) -> None:

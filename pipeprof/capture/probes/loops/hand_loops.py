@@ -85,12 +85,12 @@ class HandLoop:
         loop = self.loop
         if loop is None or self._sign is not _Sign.FETCH or source != self._source:
             return
-        if loop.marks is not None and self._strange is None:
-            if loop.taking and loop.marks.due(loop, loop.step + 1):
+        if loop.tracer is not None and self._strange is None:
+            if loop.taking and loop.tracer.due(loop, loop.step + 1):
                 self._end_fetched_step(self._clock())
-                loop.marks.between_steps(loop)
+                loop.tracer.between_steps(loop)
             # What it took before is a step until it has taken this.
-            loop.marks.step_begins(loop, loop.step + loop.taking)
+            loop.tracer.step_begins(loop, loop.step + loop.taking)
 
     @guarded
     def fetched(
@@ -184,9 +184,9 @@ class HandLoop:
 
     def _step_over(self, loop: OpenLoop) -> None:
         """A step is over and the next begins at once."""
-        loop.mark()
-        if loop.marks is not None:
-            loop.marks.step_begins(loop, loop.step)
+        loop.trace_if_due()
+        if loop.tracer is not None:
+            loop.tracer.step_begins(loop, loop.step)
 
     @guarded
     def turned_away(self, kind: LoopKind, now: int) -> None:
@@ -208,8 +208,8 @@ class HandLoop:
         elif self._away_ns is None:
             self._away_ns = now
             self._away_between_steps = kind is LoopKind.EVALUATE or self._trained
-            if self._away_between_steps and loop.marks is not None:
-                loop.marks.left(loop)
+            if self._away_between_steps and loop.tracer is not None:
+                loop.tracer.left(loop)
 
     @guarded
     def end(self) -> None:

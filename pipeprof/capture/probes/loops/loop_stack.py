@@ -1,6 +1,6 @@
 """The loops that are open, one inside the other. Knows no framework."""
 
-from pipeprof.capture.probes.loops.open_loop import OpenLoop, StepMarks
+from pipeprof.capture.probes.loops.open_loop import OpenLoop, StepTracer
 from pipeprof.capture.recorder.facts import InputFacts, LoopFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.clock import Clock, now_ns
@@ -17,11 +17,11 @@ class LoopStack:
         clock: tells the time; for tests.
 
     Attributes:
-        marks: traces some steps of the loops to come, or None.
+        tracer: traces some steps of the loops to come, or None.
     """
 
     def __init__(self, recorder: Recorder, clock: Clock = now_ns) -> None:
-        self.marks: StepMarks | None = None
+        self.tracer: StepTracer | None = None
         self._recorder = recorder
         self._clock = clock
         self._open: list[OpenLoop] = []
@@ -85,7 +85,7 @@ class LoopStack:
 
     def _take_up(self, loop: OpenLoop) -> None:
         loop.taken_up()
-        loop.marks = self.marks
+        loop.tracer = self.tracer
         self._open.append(loop)
 
     def close(self, loop: OpenLoop) -> None:

@@ -15,14 +15,14 @@ from pipeprof.clock import now_ns
 from pipeprof.recording.loop import LoopKind, WaitSource
 
 
-class StepMarks(Protocol):
-    """Whoever traces some steps (`pipeprof.capture.probes.profiler.tensorflow_trace_windows`)."""
+class StepTracer(Protocol):
+    """Traces some steps of loops (`pipeprof.capture.probes.profiler.tensorflow_trace_windows`)."""
 
     def due(self, loop: "OpenLoop", done: int) -> bool:
-        """Whether, after so many steps of a loop, there is something to be done before the next."""
+        """Whether, after so many steps of a loop, tracing is to begin or to end before the next."""
 
     def between_steps(self, loop: "OpenLoop") -> None:
-        """It may be done now: the loop has left its steps."""
+        """Begins to trace if that is due; the loop has left its steps, which has ended a trace."""
 
     def step_begins(self, loop: "OpenLoop", ordinal: int) -> None:
         """A step of a loop begins."""
@@ -43,7 +43,7 @@ class OpenLoop:
         waits_by: what tells its waits, once that is known.
         fed_by: what it is fed with, or None.
         closed_ns: where its latest step that is over ended.
-        marks: traces some of its steps, or None.
+        tracer: traces some of its steps, or None.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class OpenLoop:
         self.waits_by: WaitSource | None = None
         self.fed_by: InputFacts | None = None
         self.closed_ns = 0
-        self.marks: StepMarks | None = None
+        self.tracer: StepTracer | None = None
         self._recorder = recorder
         self._lane = recorder.lane()
         self._epoch = -1
@@ -87,8 +87,8 @@ class OpenLoop:
             self._close(now)
             self._begin_ns = now
         self._in_step = True
-        if self.marks is not None:
-            self.marks.step_begins(self, self.step)
+        if self.tracer is not None:
+            self.tracer.step_begins(self, self.step)
 
     def end_step(self, now: int, batches: int = 1) -> None:
         """The loop says that a step has ended."""
@@ -112,14 +112,14 @@ class OpenLoop:
             self._close(self._end_ns)
         self._begin_ns = None
         self._in_step = False
-        if self.marks is not None:
-            self.marks.left(self)
+        if self.tracer is not None:
+            self.tracer.left(self)
 
-    def mark(self) -> None:
+    def trace_if_due(self) -> None:
         """Between two steps: begins or ends the tracing of steps, where that is due."""
-        if self.marks is not None and self.marks.due(self, self.step + self._batches_taken()):
+        if self.tracer is not None and self.tracer.due(self, self.step + self._batches_taken()):
             self.leave_steps()
-            self.marks.between_steps(self)
+            self.tracer.between_steps(self)
 
     def pause(self) -> None:
         """Another loop begins inside: part of the step that runs, if one does, else of none."""

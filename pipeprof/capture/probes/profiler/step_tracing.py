@@ -56,7 +56,7 @@ class StepTracing:
             "pipeprof.capture.probes.profiler.tensorflow_trace_windows"
         )
         self._windows = module.TraceWindows(self._context.recorder.warn, self._traces)
-        self._context.loops.marks = self._windows
+        self._context.loops.tracer = self._windows
 
     def sampler(self) -> Sampler:
         """Ends windows that are too long."""

@@ -57,7 +57,7 @@ class TraceWindows:
         """Has a plan of its own for one loop, in place of an earlier one."""
         self._plans_of[loop] = plan
 
-    # Called by loops (`pipeprof.capture.probes.loops.open_loop.StepMarks`).
+    # Called by loops (`pipeprof.capture.probes.loops.open_loop.StepTracer`).
 
     def due(self, loop: OpenLoop, done: int) -> bool:
         """Whether, after so many steps of a loop, a window is to begin or to end.
@@ -146,7 +146,7 @@ class TraceWindows:
 
 def windows_on(loop: OpenLoop, warn: Callable[[str], None]) -> TraceWindows:
     """The trace windows of a loop; they are made where it has none."""
-    windows = loop.marks
+    windows = loop.tracer
     if not isinstance(windows, TraceWindows):
-        windows = loop.marks = TraceWindows(warn)
+        windows = loop.tracer = TraceWindows(warn)
     return windows

@@ -673,7 +673,7 @@ def test_a_loop_that_cannot_be_followed_is_given_up_and_harms_nobody(
 # Steps that are traced.
 
 
-class Marks:
+class StepsTraced:
     """Traces two steps after the second, at a cost of 100 each time."""
 
     def __init__(self, training: Training) -> None:
@@ -681,7 +681,7 @@ class Marks:
         self.first: int | None = None
         self.on = False
         self.marked: list[tuple[int, int]] = []
-        training.tracker.marks = self
+        training.tracker.tracer = self
 
     def due(self, loop: OpenLoop, done: int) -> bool:
         if self.on:
@@ -708,7 +708,7 @@ def fitted(training: Training) -> None:
     fit.begin_epoch(training.now)
     for _ in range(7):
         training.fit_step(fit)
-        fit.mark()
+        fit.trace_if_due()
 
 
 def fetched_by_hand(training: Training) -> None:
@@ -742,25 +742,25 @@ def trained_only(training: Training) -> None:
 def test_turning_the_profiler_on_and_off_is_part_of_no_step(
     training: Training, train: Callable[[Training], None]
 ) -> None:
-    marks = Marks(training)
+    tracer = StepsTraced(training)
     train(training)
     [seen] = training.ends()
     seen.check()
     assert max(seen.times) <= 13
     assert len(seen.times) == 7
-    assert [step for step, _ in marks.marked] == [2, 3]
+    assert [step for step, _ in tracer.marked] == [2, 3]
     # A step is marked from its very begin, its wait for the batch included.
-    begins = [seen.steps[step].start_ns for step, _ in marks.marked]
-    assert all(abs(at - begin) <= 3 for (_, at), begin in zip(marks.marked, begins, strict=True))
+    begins = [seen.steps[step].start_ns for step, _ in tracer.marked]
+    assert all(abs(at - begin) <= 3 for (_, at), begin in zip(tracer.marked, begins, strict=True))
 
 
 def test_a_window_ends_with_the_epoch(training: Training) -> None:
-    marks = Marks(training)
+    tracer = StepsTraced(training)
     fit = training.tracker.open(LoopKind.FIT)
     fit.begin_epoch(training.now)
     for _ in range(3):
         training.fit_step(fit)
-        fit.mark()
-    assert marks.on
+        fit.trace_if_due()
+    assert tracer.on
     fit.leave_steps()
-    assert not marks.on
+    assert not tracer.on
