@@ -41,13 +41,25 @@ from pipeprof.analysis.machine_findings import (
     ResourceFinding,
 )
 from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.capture.collector.account_sums import AccountSums
 from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins
+from pipeprof.capture.recorder.facts import HostCallFacts
 from pipeprof.clock import WallAnchor
+from pipeprof.recording.account import LoopAccount, Part, PassContext
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device, DeviceSteps, TraceWindow
 from pipeprof.recording.lane import Cpu, GilSamples, Lane, Role
 from pipeprof.recording.level_names import DeviceLevel
-from pipeprof.recording.loop import UNKNOWN_NS, Input, InputKind, Loop, LoopKind, Steps, WaitSource
+from pipeprof.recording.loop import (
+    LOOP_CHANNELS,
+    UNKNOWN_NS,
+    Input,
+    InputKind,
+    Loop,
+    LoopKind,
+    Steps,
+    WaitSource,
+)
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import Overhead, RunInfo
 from pipeprof.recording.series import Binned, Gauge, Histogram, IntArray
@@ -125,6 +137,9 @@ def loop(
     input_work_ns: int = 0,
     input_work_in_wait_ns: int = 0,
     pause_ns: int = 0,
+    callback_ns: int | Sequence[int] = 0,
+    location: Location | None = None,
+    model: int | None = None,
 ) -> Loop:
     """A loop whose steps follow one another, each waiting first, then computing.
 
@@ -144,6 +159,9 @@ def loop(
         input_work_ns: work of input stages while it ran.
         input_work_in_wait_ns: the part of that while it was waiting.
         pause_ns: time between epochs in which there is no step.
+        callback_ns: what callbacks took of every step's computing, or of each's.
+        location: the user's line that called it.
+        model: number of the model.
     """
     waits = np.full(steps, UNKNOWN_NS) if wait_ns is None else _each(wait_ns, steps)
     durations = np.maximum(waits, 0) + _each(compute_ns, steps)
@@ -154,7 +172,8 @@ def loop(
     first = np.diff(epoch, prepend=-1) > 0
     measured = waits != UNKNOWN_NS
     counted = ~first & (np.arange(steps) >= warmup)
-    over_time = BinnedSums(5, start_ns)
+    called = _each(callback_ns, steps)
+    over_time = BinnedSums(len(LOOP_CHANNELS), start_ns)
     over_time.add(
         ends,
         np.stack(
@@ -164,6 +183,7 @@ def loop(
                 measured.astype(np.int64),
                 durations * measured,
                 waits * measured,
+                called,
             ],
             axis=1,
         ),
@@ -190,7 +210,8 @@ def loop(
         ),
         step_times=histogram(durations[counted]),
         wait_times=histogram(waits[counted & measured]),
-        compute_times=histogram((durations - waits)[counted & measured]),
+        callback_times=histogram(called[counted]),
+        compute_times=histogram((durations - waits - called)[counted & measured]),
         epoch_start_times=histogram(np.where(measured, waits, durations)[first]),
         over_time=over_time.freeze(),
         waits_by=None if wait_ns is None else waits_by,
@@ -198,7 +219,29 @@ def loop(
         input_over_time=evenly(
             (input_work_ns, input_work_in_wait_ns), start_ns, max(end_ns, start_ns + 1)
         ),
+        location=location,
+        model=model,
+        account=_account(begins, ends, epoch, waits, called),
     )
+
+
+def _account(
+    begins: IntArray, ends: IntArray, epoch: IntArray, waits: IntArray, called: IntArray
+) -> LoopAccount:
+    """One pass from the first step to the last, with callbacks at the end of each step."""
+    sums = AccountSums()
+    if len(begins):
+        sums.begin_pass(int(begins[0]), PassContext.TOP)
+        calls = np.column_stack([ends - called, ends, 0 * ends, epoch, 0 * ends + 1])
+        sums.add_calls(calls[called > 0])
+        first = np.diff(epoch, prepend=-1) > 0
+        sums.count_steps(np.column_stack([begins, ends]), np.arange(len(ends)), epoch, waits, first)
+        for number in np.unique(epoch).tolist():
+            mine = epoch == number
+            sums.end_epoch(number, int(begins[mine][0]), int(ends[mine][-1]))
+        sums.end_pass(int(begins[0]), int(ends[-1]), PassContext.TOP)
+    callback = HostCallFacts(part=Part.CALLBACKS, name="Dashboard.on_train_batch_end")
+    return sums.freeze(int(ends[-1]) if len(ends) else 0, [callback], [], [])
 
 
 def cut_short(taken: Loop, first: int, last: int) -> Loop:

@@ -42,7 +42,7 @@ def test_a_loop_counts_its_steps_after_the_warmup_without_the_first_of_each_epoc
     assert fit.step_times.sum_ns == 14 * 4 * MS
     assert fit.epoch_start_times.count == 2
     assert fit.steady_ns == START_NS + 5 * 4 * MS
-    assert fit.over_time.total().tolist() == [20, 80 * MS, 20, 80 * MS, 60 * MS]
+    assert fit.over_time.total().tolist() == [20, 80 * MS, 20, 80 * MS, 60 * MS, 0]
 
 
 def test_a_loop_may_have_steps_of_its_own_each():

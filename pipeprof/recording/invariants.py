@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeprof.recording.account import check_account
 from pipeprof.recording.devices import check_devices, check_windows
 from pipeprof.recording.lane import LANE_CPU_CHANNELS
 from pipeprof.recording.loop import INPUT_CHANNELS, LOOP_CHANNELS
@@ -57,9 +58,16 @@ def _check_arrays(profile: "Profile") -> Iterator[str]:
         yield from check_binned(name, loop.input_over_time, len(INPUT_CHANNELS))
         yield from check_gauge(name, loop.input.queue)
         yield from check_gauge(name, loop.input.head_of_line)
-        times = (loop.step_times, loop.wait_times, loop.compute_times, loop.epoch_start_times)
+        times = (
+            loop.step_times,
+            loop.wait_times,
+            loop.compute_times,
+            loop.epoch_start_times,
+            loop.callback_times,
+        )
         for histogram in times:
             yield from check_histogram(name, histogram)
+        yield from check_account(name, loop.account)
     for number, stage in enumerate(profile.stages):
         yield from _check_stage_arrays(f"stage {number}", stage)
     for number, lane in enumerate(profile.lanes):

@@ -1,11 +1,13 @@
 """A loop that took batches: its steps, its waits, and what fed it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
 
+from pipeprof.recording.account import LoopAccount
 from pipeprof.recording.series import Binned, BoolArray, Gauge, Histogram, IntArray
+from pipeprof.recording.source_code import Location
 
 UNKNOWN_NS = -1
 
@@ -134,7 +136,7 @@ class Input:
 
 # Columns of `Loop.over_time`: steps that ended in the bin, their duration, those with a known wait,
 # the duration of just those, and their wait.
-LOOP_CHANNELS = ("steps", "step_ns", "measured", "measured_ns", "wait_ns")
+LOOP_CHANNELS = ("steps", "step_ns", "measured", "measured_ns", "wait_ns", "callback_ns")
 
 # Columns of `Loop.input_over_time`: work of input stages, as intervals, while the loop took steps of
 # known wait, and the part of it that ran while the loop was waiting.
@@ -160,12 +162,16 @@ class Loop:
         steps: the steps kept one by one, warm-up included.
         step_times: durations of all steps after the warm-up but for each epoch's first.
         wait_times: waits of those of them that have a known wait.
-        compute_times: duration less wait of just those.
+        callback_times: what callbacks took in all of them.
+        compute_times: duration less wait and callbacks of those with a known wait.
         epoch_start_times: what the first step of each epoch waited or, where unknown, took.
         over_time: the channels of `LOOP_CHANNELS`.
         waits_by: what measured the waits, or None when nothing did.
         lane: index in `Profile.lanes` of the thread it ran on.
         input_over_time: the channels of `INPUT_CHANNELS`.
+        model: number of the model that it worked on, the same in all its loops, or None.
+        location: the user's line that called it, or that of the ``for``; None where it is not known.
+        account: its time beyond the single steps.
     """
 
     kind: LoopKind
@@ -182,12 +188,16 @@ class Loop:
     steps: Steps
     step_times: Histogram
     wait_times: Histogram
+    callback_times: Histogram
     compute_times: Histogram
     epoch_start_times: Histogram
     over_time: Binned
     waits_by: WaitSource | None
     lane: int | None
     input_over_time: Binned
+    model: int | None = None
+    location: Location | None = None
+    account: LoopAccount = field(default_factory=LoopAccount)
 
     @property
     def counted(self) -> BoolArray:

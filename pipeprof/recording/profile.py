@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from pipeprof.recording.account import HostSample
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device, TraceWindow
 from pipeprof.recording.invariants import find_contradictions
@@ -32,6 +33,7 @@ class Profile:
         stacks: what threads were doing in some windows of the run; empty where nobody looked.
         devices: those that the training may have used, as far as anybody looked.
         trace_windows: what TensorFlow's profiler traced, where that was asked for.
+        host_samples: where the training thread was met outside of all loops.
     """
 
     run: RunInfo
@@ -46,6 +48,7 @@ class Profile:
     stacks: tuple[StackSamples, ...] = ()
     devices: tuple[Device, ...] = ()
     trace_windows: tuple[TraceWindow, ...] = ()
+    host_samples: tuple[HostSample, ...] = ()
 
     @property
     def main_loop(self) -> Loop | None:

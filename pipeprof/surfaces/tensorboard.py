@@ -277,7 +277,7 @@ def _scalars(loop: Loop, profile: Profile) -> Iterable[_Scalar]:
 def _step_scalars(group: str, loop: Loop) -> Iterable[_Scalar]:
     over_time = loop.over_time
     ends_ns = over_time.start_ns + over_time.width_ns * (1 + np.arange(len(over_time.sums)))
-    steps, step_ns, measured, measured_ns, wait_ns = over_time.sums.T
+    steps, step_ns, measured, measured_ns, wait_ns, _ = over_time.sums.T
     for name, description, total_ns, count in (
         ("step_ms", "duration of a step", step_ns, steps),
         ("wait_ms", "how long a step waits for its data", wait_ns, measured),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from pipeprof.capture.collector.host_time import HostTime
 from pipeprof.capture.collector.open_calls import OpenCall, follow_call
 from pipeprof.capture.collector.registry import Registry
 from pipeprof.capture.collector.run_sums import RunSums
@@ -50,6 +51,7 @@ class Accumulator:
         self.sums = sums
         self.ring_lane = dict(ring_lane or {})
         self.open_calls: dict[RingKey, OpenCall] = {}
+        self._account = HostTime(sums)
 
     @classmethod
     def begin(cls, *, start_ns: int, warmup: int) -> "Accumulator":
@@ -91,6 +93,7 @@ class Accumulator:
                 chosen &= targets >= 0
             if kind in adders and chosen.any():
                 adders[kind](events.only(chosen))
+        self._account.add_passes(events, kinds)
         self._keep_spans(kinds, events)
         self._follow_call((pid, ring), kinds, events)
 
@@ -113,6 +116,11 @@ class Accumulator:
             Kind.PROCESS_CPU: self._add_process_cpu,
             Kind.STACK: self._add_stacks,
             Kind.GIL: self._add_gil,
+            Kind.HOST_CALL: self._account.add_calls,
+            Kind.COMPILE: self._account.add_compiles,
+            Kind.MODEL: self._account.add_models,
+            Kind.FIRST_READY: self._account.add_first_ready,
+            Kind.HOST_SAMPLE: self._account.add_samples,
         }
 
     def _follow_call(self, ring: RingKey, kinds: IntArray, events: Events) -> None:

@@ -6,7 +6,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from pipeprof.capture.collector.account_sums import freeze_samples
+from pipeprof.capture.collector.loop_sums import LoopSums
 from pipeprof.capture.collector.nesting import Parents, infer_parents
+from pipeprof.capture.collector.registry import Registry
 from pipeprof.capture.collector.run_sums import RunSums
 from pipeprof.capture.collector.subject_sums import SignatureSums, StackSums
 from pipeprof.capture.recorder.facts import (
@@ -19,6 +22,7 @@ from pipeprof.capture.recorder.facts import (
     StageLevel,
     TraceWindowFacts,
 )
+from pipeprof.recording.account import LoopAccount
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device, TraceWindow
 from pipeprof.recording.lane import Cpu, GilSamples, Lane
@@ -61,6 +65,7 @@ def freeze_profile(
         run=run,
         loops=tuple(
             loop.freeze(
+                _freeze_account(registry, loop, run.end_ns),
                 queue=gauges.get(LoopGauge(level=LoopLevel.QUEUE, loop=index)),
                 head_of_line=gauges.get(LoopGauge(level=LoopLevel.HEAD_OF_LINE, loop=index)),
             )
@@ -85,7 +90,13 @@ def freeze_profile(
         stacks=tuple(_freeze_stack(c) for c in registry.stacks if c.samples > 0),
         devices=tuple(_devices(gauges)),
         trace_windows=tuple(_freeze_trace_window(facts) for facts in registry.trace_windows),
+        host_samples=freeze_samples(sums.host_samples, registry.places),
     )
+
+
+def _freeze_account(registry: Registry, loop: LoopSums, until_ns: int) -> LoopAccount:
+    reasons = [reason.text for reason in registry.reasons]
+    return loop.account.freeze(until_ns, registry.host_calls, registry.places, reasons)
 
 
 def _freeze_stage(sums: RunSums, index: int, parent: int | None, gauges: Gauges) -> Stage:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeprof.capture.collector.account_sums import AccountSums
 from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins, LatestRows
 from pipeprof.capture.recorder.facts import InputFacts, LoopFacts
+from pipeprof.recording.account import LoopAccount
 from pipeprof.recording.intervals import in_order, intersection, near, no_intervals, time_inside
 from pipeprof.recording.loop import (
     BEFORE_FIRST_STEP,
@@ -57,6 +59,7 @@ class LoopSums:
         gaps: time in which a step did not wait, by its ordinal.
         own_waits: intervals in which the loop itself was blocked.
         generator_waits: intervals in which a ``from_generator`` was blocked.
+        account: its time beyond the single steps.
         first: the first settled steps.
         recent: the latest of them.
     """
@@ -82,10 +85,12 @@ class LoopSums:
     gaps: dict[int, int] = field(default_factory=dict)
     own_waits: IntArray = field(default_factory=no_intervals)
     generator_waits: IntArray = field(default_factory=no_intervals)
+    account: AccountSums = field(default_factory=AccountSums)
     first: IntArray = field(default_factory=lambda: _NO_ROWS)
     recent: LatestRows = field(default_factory=lambda: LatestRows(LINE_AT_MOST, len(COLUMNS)))
     step_times: HistogramBins = field(default_factory=HistogramBins)
     wait_times: HistogramBins = field(default_factory=HistogramBins)
+    callback_times: HistogramBins = field(default_factory=HistogramBins)
     compute_times: HistogramBins = field(default_factory=HistogramBins)
     epoch_start_times: HistogramBins = field(default_factory=HistogramBins)
 
@@ -230,28 +235,39 @@ class LoopSums:
         waits = rows[:, _WAIT]
         steps = _as_steps(rows)
         first_of_epoch = steps.first_of_epoch(self.last_step)
-        counted = steps.counted(self.warmup, self.last_step)
+        parts = self.account.count_steps(
+            rows[:, [_START, _END]], rows[:, _ORDINAL], rows[:, _EPOCH], waits, first_of_epoch
+        )
+        counted = steps.counted(self.warmup, self.last_step) & ~parts.compiles
         self.epochs += int(np.count_nonzero(np.diff(rows[:, _EPOCH], prepend=self.last_step[1])))
         self.last_step = (int(rows[-1, _ORDINAL]), int(rows[-1, _EPOCH]))
         measured = steps.measured
         warm = rows[:, _ORDINAL] >= self.warmup
         if self.steady_ns is None and warm.any():
             self.steady_ns = int(rows[warm][0, _START])
-        self._count_times(durations, waits, counted, measured)
+        self._count_times(durations, waits, parts.callback_ns, counted, measured)
         self.epoch_start_times.add(np.where(measured, waits, durations)[first_of_epoch])
         known = np.where(measured, durations, 0)
         waited = np.where(measured, waits, 0)
-        channels = (np.ones_like(durations), durations, measured, known, waited)
+        channels = (
+            np.ones_like(durations), durations, measured, known, waited, parts.callback_ns,
+        )  # fmt: skip
         self.over_time.add(rows[:, _END], np.column_stack(channels))
         self._keep(rows)
 
     def _count_times(
-        self, durations: IntArray, waits: IntArray, counted: BoolArray, measured: BoolArray
+        self,
+        durations: IntArray,
+        waits: IntArray,
+        callback_ns: IntArray,
+        counted: BoolArray,
+        measured: BoolArray,
     ) -> None:
         both = counted & measured
         self.step_times.add(durations[counted])
         self.wait_times.add(waits[both])
-        self.compute_times.add((durations - waits)[both])
+        self.callback_times.add(callback_ns[counted])
+        self.compute_times.add((durations - waits - callback_ns)[both])
 
     def _keep(self, rows: IntArray) -> None:
         if self.settled < FIRST:
@@ -277,7 +293,12 @@ class LoopSums:
         work = [time_inside(stretches, start_ns, end_ns) for stretches in (steps, waits)]
         self.input_over_time.add(end_ns, np.column_stack(work))
 
-    def freeze(self, queue: Gauge | None = None, head_of_line: Gauge | None = None) -> Loop:
+    def freeze(
+        self,
+        account: LoopAccount | None = None,
+        queue: Gauge | None = None,
+        head_of_line: Gauge | None = None,
+    ) -> Loop:
         """The loop as far as its steps are settled."""
         rows = self._kept()
         fed_by = self.facts.input or InputFacts()
@@ -307,12 +328,16 @@ class LoopSums:
             steps=_as_steps(rows),
             step_times=self.step_times.freeze(),
             wait_times=self.wait_times.freeze(),
+            callback_times=self.callback_times.freeze(),
             compute_times=self.compute_times.freeze(),
             epoch_start_times=self.epoch_start_times.freeze(),
             over_time=self.over_time.freeze(),
             waits_by=self.waits_by,
             lane=self.lane,
             input_over_time=self.input_over_time.freeze(),
+            model=self.facts.model,
+            location=self.facts.location,
+            account=account or LoopAccount(),
         )
 
     def _kept(self) -> IntArray:

@@ -26,10 +26,13 @@ from pipeprof.capture.recorder.facts import (
     DeviceGauge,
     Facts,
     GaugeFacts,
+    HostCallFacts,
     LaneFacts,
     LoopFacts,
     LoopGauge,
     LoopUpdate,
+    PlaceFacts,
+    ReasonFacts,
     RunGauge,
     SignatureFacts,
     StackFacts,
@@ -91,6 +94,9 @@ class Registry:
     signatures: list[SignatureSums] = field(default_factory=list)
     stacks: list[StackSums] = field(default_factory=list)
     trace_windows: list[TraceWindowFacts] = field(default_factory=list)
+    host_calls: list[HostCallFacts] = field(default_factory=list)
+    places: list[PlaceFacts] = field(default_factory=list)
+    reasons: list[ReasonFacts] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     worker_slots: dict[int, int] = field(default_factory=dict)
 
@@ -104,6 +110,9 @@ class Registry:
             [signature.facts for signature in self.signatures],
             [stack.facts for stack in self.stacks],
             list(self.trace_windows),
+            [*self.host_calls],
+            [*self.places],
+            [*self.reasons],
         )
         self._index = {key: index for each in keys for index, key in enumerate(each)}
 
@@ -126,12 +135,12 @@ class Registry:
                 self._update_loop(pid, number, facts)
             case StageGauge() | LoopGauge() | RunGauge() | DeviceGauge():
                 numbers.put(number, self._gauge(numbers, facts))
-            case SignatureFacts():
-                numbers.put(number, self._signature(facts))
-            case StackFacts():
-                numbers.put(number, self._stack(facts))
+            case SignatureFacts() | StackFacts():
+                numbers.put(number, self._counted(facts))
             case TraceWindowFacts():
                 self._trace_window(numbers, facts)
+            case HostCallFacts() | PlaceFacts() | ReasonFacts():
+                numbers.put(number, self._of_host(facts))
             case WarningFacts():
                 self._warn(facts.text)
 
@@ -199,8 +208,15 @@ class Registry:
             self.loops[index].facts = with_later_facts(self.loops[index].facts, facts)
             return index
         parent = numbers.index_of(facts.parent)
-        made = LoopSums.begin(facts, pid=pid, number=number, parent=parent, warmup=self.warmup)
+        warmup = 0 if self._has_trained(facts.model) else self.warmup
+        made = LoopSums.begin(facts, pid=pid, number=number, parent=parent, warmup=warmup)
         return self._put(key, self.loops, made)
+
+    def _has_trained(self, model: int | None) -> bool:
+        """Whether another loop has trained this model: what warms up with its first steps is warm."""
+        return model is not None and any(
+            loop.facts.model == model and loop.facts.kind.trains for loop in self.loops
+        )
 
     def _update_loop(self, pid: int, number: int, update: LoopUpdate) -> None:
         index = self._index.get(_loop_key(pid, number))
@@ -220,18 +236,31 @@ class Registry:
             index = self._put(facts, self.gauges, GaugeSums(facts, GaugeBins(self.start_ns)))
         return index
 
-    def _signature(self, facts: SignatureFacts) -> int:
+    def _counted(self, facts: SignatureFacts | StackFacts) -> int:
         index = self._index.get(facts)
-        return self._put(facts, self.signatures, SignatureSums(facts)) if index is None else index
-
-    def _stack(self, facts: StackFacts) -> int:
-        index = self._index.get(facts)
-        return self._put(facts, self.stacks, StackSums(facts)) if index is None else index
+        if index is not None:
+            return index
+        match facts:
+            case SignatureFacts():
+                return self._put(facts, self.signatures, SignatureSums(facts))
+            case StackFacts():
+                return self._put(facts, self.stacks, StackSums(facts))
 
     def _trace_window(self, numbers: _Numbers, facts: TraceWindowFacts) -> None:
         facts = replace(facts, loop=_known(numbers.index_of(facts.loop)))
         if facts not in self._index:
             self._put(facts, self.trace_windows, facts)
+
+    def _of_host(self, facts: HostCallFacts | PlaceFacts | ReasonFacts) -> int:
+        match facts:
+            case HostCallFacts():
+                known: list[Any] = self.host_calls
+            case PlaceFacts():
+                known = self.places
+            case ReasonFacts():
+                known = self.reasons
+        index = self._index.get(facts)
+        return self._put(facts, known, facts) if index is None else index
 
     def _put(self, key: Hashable, things: list[Any], made: Any) -> int:
         if len(things) >= MOST_OF_A_TYPE:

@@ -1,9 +1,10 @@
 """All that is collected of a run; a checkpoint stores it as it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeprof.capture.collector.account_sums import no_samples
 from pipeprof.capture.collector.growing_series import BinnedSums
 from pipeprof.capture.collector.registry import Registry
 from pipeprof.capture.collector.span_windows import SpanWindows
@@ -28,6 +29,9 @@ class RunSums:
         cpu_sampled: wall time that those readings cover.
         windows: single intervals.
         held_spans: work of input stages that lies where steps are not settled yet.
+        host_samples: where the training thread was met outside of all loops: rows of place, state, part
+            and samples.
+        loose_samples: those since the latest training pass, whose part is known when the next begins.
     """
 
     start_ns: int
@@ -40,6 +44,8 @@ class RunSums:
     cpu_sampled: BinnedSums
     windows: SpanWindows
     held_spans: IntArray
+    host_samples: IntArray = field(default_factory=no_samples)
+    loose_samples: IntArray = field(default_factory=no_samples)
 
     def __post_init__(self) -> None:
         stages, lanes = len(self.registry.stages), len(self.registry.lanes)
@@ -53,8 +59,9 @@ class RunSums:
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} of shape {getattr(self, name).shape}")
-        if np.shape(self.held_spans)[1:] != (2,):
-            raise ValueError(f"intervals of shape {np.shape(self.held_spans)}")
+        for name, columns in (("held_spans", 2), ("host_samples", 4), ("loose_samples", 4)):
+            if np.shape(getattr(self, name))[1:] != (columns,):
+                raise ValueError(f"{name} of shape {np.shape(getattr(self, name))}")
 
     @classmethod
     def begin(cls, *, start_ns: int, warmup: int) -> "RunSums":

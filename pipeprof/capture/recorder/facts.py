@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, TypeAlias
 
+from pipeprof.recording.account import Part
 from pipeprof.recording.codec import Tagged
 from pipeprof.recording.lane import LaneKind, Role
 from pipeprof.recording.level_names import DeviceLevel
@@ -90,6 +91,8 @@ class LoopFacts(Tagged):
     input: InputFacts | None = None
     waits_by: WaitSource | None = None
     autotune: bool | None = None
+    model: int | None = None
+    location: Location | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,8 @@ class LoopUpdate(Tagged):
     input: InputFacts | None = None
     waits_by: WaitSource | None = None
     autotune: bool | None = None
+    model: int | None = None
+    location: Location | None = None
 
 
 class StageLevel(Enum):
@@ -209,6 +214,34 @@ class WarningFacts(Tagged):
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostCallFacts(Tagged):
+    """What the host called; attributes as in `pipeprof.recording.account.HostCall`."""
+
+    tag: ClassVar[str] = "host call"
+    part: Part
+    name: str
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceFacts(Tagged):
+    """Where the training thread was met; attributes as in `pipeprof.recording.account.HostSample`."""
+
+    tag: ClassVar[str] = "place"
+    function: str
+    location: Location
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonFacts(Tagged):
+    """Why something was traced or compiled again, in a few words: the shapes that changed."""
+
+    tag: ClassVar[str] = "reason"
+    text: str
+
+
 GaugeFacts: TypeAlias = StageGauge | LoopGauge | RunGauge | DeviceGauge
 Facts: TypeAlias = (
     StageFacts
@@ -220,4 +253,7 @@ Facts: TypeAlias = (
     | StackFacts
     | TraceWindowFacts
     | WarningFacts
+    | HostCallFacts
+    | PlaceFacts
+    | ReasonFacts
 )

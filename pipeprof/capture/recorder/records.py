@@ -79,6 +79,28 @@ class Kind(IntEnum):
     """TensorFlow was blocked in a ``from_generator`` for an element. The loop that runs waited for it only
     where nothing runs ahead of the loop: where `WaitSource.GENERATOR` measures its waits. value: 1 for a
     generator that Keras made to feed a loop, 0 for one that the user wrote."""
+    PASS_BEGAN = 20
+    """A pass of a loop (subject) began at start: a call of ``fit``, or a stretch of a hand-written loop.
+    inner: what it runs inside, a `PassContext` value."""
+    PASS_ENDED = 21
+    """A pass of a loop (subject) lasted from start to end. inner: as of `PASS_BEGAN`."""
+    EPOCH_BEGAN = 22
+    """Epoch number ``inner`` of a loop (subject) began at start."""
+    EPOCH_ENDED = 23
+    """Epoch number ``inner`` of a loop (subject) lasted from start to end, its callbacks included."""
+    HOST_CALL = 24
+    """The training thread ran something of the host's (subject: a callback's method, a dataset's
+    ``on_epoch_end``) from start to end. inner: number of its loop; value: its epoch, or -1 outside."""
+    COMPILE = 25
+    """A function that a loop (subject) called from start to end was traced or compiled. inner: when
+    tracing had ended, or 0; value: number of the reason, or 0."""
+    MODEL = 26
+    """The model of a hand-written loop (subject) worked from start to end."""
+    HOST_SAMPLE = 27
+    """The training thread was met at a place (subject) at start. inner: number of the loop, 0 outside of
+    all; value: what it was doing, a `HostState` value."""
+    FIRST_READY = 28
+    """The first batch of epoch number ``inner`` of a loop (subject) lay ready at start."""
 
 
 def code(kind: Kind, subject: int) -> int:

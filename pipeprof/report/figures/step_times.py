@@ -99,7 +99,7 @@ def _name(found: LoopFinding, findings: Findings) -> str:
 def _bars(loop: Loop) -> _Bars:
     if len(loop.steps) == loop.step_count:
         return _bars_of_steps(loop)
-    steps, step_ns, _, measured_ns, wait_ns = loop.over_time.sums.astype(np.float64).T
+    steps, step_ns, _, measured_ns, wait_ns, _ = loop.over_time.sums.astype(np.float64).T
     seen = steps > 0
     first = (np.cumsum(steps) - steps)[seen]
     with np.errstate(invalid="ignore", divide="ignore"):

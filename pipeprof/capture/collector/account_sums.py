@@ -1,0 +1,386 @@
+"""Sums up where the time of one loop went, in bounded memory: passes, epochs, host calls, compiling."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipeprof.capture.recorder.facts import HostCallFacts, PlaceFacts
+from pipeprof.recording.account import (
+    COMPILATION_COLUMNS,
+    EPOCH_COLUMNS,
+    PART_OF_CODE,
+    PASS_COLUMNS,
+    HostCall,
+    HostSample,
+    HostState,
+    LoopAccount,
+    PassContext,
+    no_compilations,
+    no_epochs,
+    no_passes,
+)
+from pipeprof.recording.intervals import in_order, near, no_intervals, time_inside
+from pipeprof.recording.series import BoolArray, IntArray
+
+KEPT = 512
+COMPILATIONS_KEPT = 128
+# Intervals that wait for the steps they lie in, whose own waits are measured some time later.
+MOST_HELD = 65_536
+NO_EPOCH = -1
+
+_COLUMN = {name: index for index, name in enumerate(EPOCH_COLUMNS)}
+
+
+@dataclass(frozen=True, slots=True)
+class StepParts:
+    """What some steps were made of besides waiting, one entry a step, in nanoseconds.
+
+    Attributes:
+        callback_ns: calls of the host's in them.
+        model_ns: the model's own work, where a hand-written loop shows it.
+        compiles: whether something was traced or compiled in them.
+    """
+
+    callback_ns: IntArray
+    model_ns: IntArray
+    compiles: BoolArray
+
+
+@dataclass
+class CallSums:
+    """How often something of the host's was called, and for how long in all."""
+
+    calls: int = 0
+    total_ns: int = 0
+
+
+@dataclass(kw_only=True)
+class AccountSums:
+    """Collects a `pipeprof.recording.account.LoopAccount`; it is stored in a checkpoint as it is.
+
+    Attributes:
+        pass_count: passes that have ended.
+        pass_ns: their time together, by `PassContext` value.
+        start_ns: when the first pass began.
+        end_ns: when the latest ended.
+        open_pass: begin and context of the pass that runs.
+        passes: rows of `PASS_COLUMNS`.
+        epoch: number of the epoch that runs, or `NO_EPOCH`.
+        epochs: rows of `EPOCH_COLUMNS`, in the order of epochs.
+        totals: one such row: all epochs and what lay outside of any together.
+        compilations: rows of `COMPILATION_COLUMNS`.
+        compile_steps: how many such steps there were.
+        calls: the host's calls, by the index of what was called.
+        samples: how often the training thread was met: rows of place, state, part, samples.
+        held_calls: calls whose steps are not settled yet, as intervals.
+        held_models: work of the model whose steps are not settled yet, as intervals.
+        held_compiles: compiling whose step is not settled yet: rows of begin, end, end of tracing, reason.
+        ready: when the first batch of an epoch lay ready, by epoch.
+    """
+
+    pass_count: int = 0
+    pass_ns: list[int] = field(default_factory=lambda: [0] * len(PassContext))
+    start_ns: int | None = None
+    end_ns: int | None = None
+    open_pass: tuple[int, int] | None = None
+    passes: IntArray = field(default_factory=no_passes)
+    epoch: int = NO_EPOCH
+    epochs: IntArray = field(default_factory=no_epochs)
+    totals: IntArray = field(default_factory=lambda: np.zeros((1, len(EPOCH_COLUMNS)), np.int64))
+    compilations: IntArray = field(default_factory=no_compilations)
+    compile_steps: int = 0
+    calls: dict[int, CallSums] = field(default_factory=dict)
+    samples: IntArray = field(default_factory=lambda: no_samples())
+    held_calls: IntArray = field(default_factory=no_intervals)
+    held_models: IntArray = field(default_factory=no_intervals)
+    held_compiles: IntArray = field(default_factory=lambda: np.empty((0, 4), np.int64))
+    ready: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        expected = {
+            "passes": len(PASS_COLUMNS),
+            "epochs": len(EPOCH_COLUMNS),
+            "totals": len(EPOCH_COLUMNS),
+            "compilations": len(COMPILATION_COLUMNS),
+            "samples": 4,
+            "held_calls": 2,
+            "held_models": 2,
+            "held_compiles": 4,
+        }
+        for name, columns in expected.items():
+            if np.shape(getattr(self, name))[1:] != (columns,):
+                raise ValueError(f"{name} of shape {np.shape(getattr(self, name))}")
+        if len(self.pass_ns) != len(PassContext) or len(self.totals) != 1:
+            raise ValueError("sums of passes or epochs that are none")
+
+    # Passes and epochs.
+
+    def begin_pass(self, at_ns: int, context: int) -> None:
+        """A call of ``fit``, or a stretch of a hand-written loop, begins."""
+        if self.start_ns is None:
+            self.start_ns = at_ns
+        self.open_pass = (at_ns, context)
+
+    def end_pass(self, start_ns: int, end_ns: int, context: int) -> None:
+        """It has ended."""
+        if self.start_ns is None:
+            self.start_ns = start_ns
+        self.end_ns = max(self.end_ns or end_ns, end_ns)
+        self.open_pass = None
+        self.epoch = NO_EPOCH
+        self.pass_count += 1
+        self.pass_ns[context] += end_ns - start_ns
+        self.passes = _first_and_last(self.passes, [[start_ns, end_ns, context]], KEPT)
+
+    def begin_epoch(self, epoch: int, at_ns: int) -> None:
+        """An epoch of this loop begins."""
+        self.epoch = epoch
+        row = self._row(epoch)
+        row[_COLUMN["start_ns"]] = row[_COLUMN["end_ns"]] = at_ns
+
+    def end_epoch(self, epoch: int, start_ns: int, end_ns: int) -> None:
+        """It has ended, its callbacks included."""
+        row = self._row(epoch)
+        row[_COLUMN["start_ns"]], row[_COLUMN["end_ns"]] = start_ns, end_ns
+        self.epoch = NO_EPOCH
+
+    # What lies in steps or between them.
+
+    def add_calls(self, table: IntArray) -> None:
+        """Adds calls of the host's.
+
+        Args:
+            table: rows of begin, end, index of what was called, epoch, and whether it is a callback.
+        """
+        spans = table[:, :2]
+        self.held_calls = in_order(self.held_calls, spans)[-MOST_HELD:]
+        lengths = spans[:, 1] - spans[:, 0]
+        for call in np.unique(table[:, 2]).tolist():
+            mine = table[:, 2] == call
+            sums = self.calls.setdefault(call, CallSums())
+            sums.calls += int(mine.sum())
+            sums.total_ns += int(lengths[mine].sum())
+        # All of it is taken to lie outside of steps until the steps are known that it lies in.
+        callbacks = table[:, 4] != 0
+        for column, chosen in (
+            ("outside_callback_ns", callbacks),
+            ("outside_call_ns", ~callbacks),
+        ):
+            self._add_to_epochs(table[chosen, 3], column, lengths[chosen])
+
+    def add_models(self, start_ns: IntArray, end_ns: IntArray) -> None:
+        """Adds calls in which the model of a hand-written loop worked."""
+        spans = np.column_stack([start_ns, end_ns])
+        self.held_models = in_order(self.held_models, spans)[-MOST_HELD:]
+
+    def add_compiles(self, table: IntArray) -> None:
+        """Adds calls that traced or compiled: rows of begin, end, end of tracing (or 0), reason."""
+        self.held_compiles = np.concatenate([self.held_compiles, table])[-MOST_HELD:]
+
+    def add_first_ready(self, epoch: int, at_ns: int) -> None:
+        """An epoch's first batch lay ready then."""
+        self.ready[epoch] = at_ns
+        while len(self.ready) > KEPT:
+            del self.ready[next(iter(self.ready))]
+
+    def add_validation(self, length_ns: int) -> None:
+        """A pass of another loop validated between the steps of this one."""
+        self._add_to_epochs(np.array([self.epoch]), "validation_ns", np.array([length_ns]))
+
+    def add_samples(self, rows: IntArray) -> None:
+        """The training thread was met so many times: rows of place, state, part and samples."""
+        self.samples = merged_samples(self.samples, rows)
+
+    def count_steps(
+        self,
+        steps: IntArray,
+        ordinals: IntArray,
+        epochs: IntArray,
+        waits: IntArray,
+        first: BoolArray,
+    ) -> StepParts:
+        """Counts steps whose waits are known by now.
+
+        Args:
+            steps: rows of begin and end.
+            ordinals: their numbers in the loop.
+            epochs: the epoch of each.
+            waits: how long each waited, or -1 where that was not measured.
+            first: whether it is the first of its epoch.
+        """
+        starts, ends = steps.T
+        durations = ends - starts
+        measured = waits >= 0
+        waited = np.where(measured, waits, 0)
+        calls = near(self.held_calls, steps)
+        callback_ns = np.minimum(time_inside(calls, starts, ends), durations - waited)
+        models = near(self.held_models, steps)
+        model_ns = np.minimum(time_inside(models, starts, ends), durations - waited - callback_ns)
+        compiles = self._note_compilations(
+            steps, ordinals, epochs, waits, callback_ns, model_ns, first
+        )
+        plain = ~compiles
+        for column, values in (
+            ("steps", np.ones_like(durations)),
+            ("step_ns", durations),
+            ("measured_ns", np.where(plain & measured, durations, 0)),
+            ("wait_ns", np.where(plain, waited, 0)),
+            ("epoch_start_ns", np.where(plain & first, waited, 0)),
+            ("callback_ns", callback_ns),
+            ("model_ns", np.where(plain, model_ns, 0)),
+            ("compile_step_ns", np.where(compiles, durations - callback_ns, 0)),
+            ("compile_wait_ns", np.where(compiles, waited, 0)),
+            ("outside_callback_ns", -callback_ns),
+        ):
+            self._add_to_epochs(epochs, column, values)
+        if len(steps):
+            last = int(ends[-1])
+            self.held_calls = self.held_calls[self.held_calls[:, 1] > last]
+            self.held_models = self.held_models[self.held_models[:, 1] > last]
+            self.held_compiles = self.held_compiles[self.held_compiles[:, 0] >= last]
+        return StepParts(callback_ns, model_ns, compiles)
+
+    def _note_compilations(
+        self,
+        steps: IntArray,
+        ordinals: IntArray,
+        epochs: IntArray,
+        waits: IntArray,
+        callback_ns: IntArray,
+        model_ns: IntArray,
+        first: BoolArray,
+    ) -> BoolArray:
+        compiles = np.zeros(len(steps), bool)
+        if not len(steps):
+            return compiles
+        for start, _, traced, reason in self.held_compiles.tolist():
+            at = int(np.searchsorted(steps[:, 0], start, "right")) - 1
+            if at < 0 or start >= steps[at, 1]:
+                continue
+            if compiles[at]:  # several functions were traced in one step
+                continue
+            compiles[at] = True
+            ready = self.ready.get(int(epochs[at]), 0) if first[at] else 0
+            row = (
+                ordinals[at], epochs[at], *steps[at], waits[at], callback_ns[at], model_ns[at],
+                traced, ready, first[at], reason,
+            )  # fmt: skip
+            self.compilations = _first_and_last(self.compilations, [row], COMPILATIONS_KEPT)
+            self.compile_steps += 1
+        return compiles
+
+    def _add_to_epochs(self, epochs: IntArray, column: str, values: IntArray) -> None:
+        index = _COLUMN[column]
+        self.totals = self.totals.copy()  # what was stored of it does not change
+        self.totals[0, index] += int(values.sum())
+        numbers, of = np.unique(epochs, return_inverse=True)
+        sums = np.zeros(len(numbers), np.int64)
+        np.add.at(sums, of.ravel(), values)
+        for epoch, total in zip(numbers.tolist(), sums.tolist(), strict=True):
+            if epoch != NO_EPOCH:
+                self._row(epoch)[index] += total
+
+    def _row(self, epoch: int) -> IntArray:
+        """The row of an epoch, made where there is none; of one that is not kept a row of nobody's."""
+        numbers = self.epochs[:, _COLUMN["epoch"]]
+        at = int(np.searchsorted(numbers, epoch))
+        if at == len(numbers) or numbers[at] != epoch:
+            if at < len(numbers):
+                return np.zeros(len(EPOCH_COLUMNS), np.int64)
+            row = np.zeros((1, len(EPOCH_COLUMNS)), np.int64)
+            row[0, _COLUMN["epoch"]] = epoch
+            self.epochs = _first_and_last(self.epochs, row, KEPT)
+            at = len(self.epochs) - 1
+        self.epochs = self.epochs.copy()  # what was stored of it does not change
+        found: IntArray = self.epochs[at]
+        return found
+
+    def freeze(
+        self,
+        until_ns: int,
+        calls: Sequence[HostCallFacts],
+        places: Sequence[PlaceFacts],
+        reasons: Sequence[str],
+    ) -> LoopAccount:
+        """Everything so far.
+
+        Args:
+            until_ns: when a pass and an epoch that are still open end.
+            calls: what calls of the host's are, by their index.
+            places: where the training thread was met, by their index.
+            reasons: why something was compiled, by their index.
+        """
+        pass_ns, passes, end_ns = list(self.pass_ns), self.passes, self.end_ns
+        if self.open_pass is not None:
+            start_ns, context = self.open_pass
+            end_ns = max(until_ns, start_ns)
+            pass_ns[context] += end_ns - start_ns
+            passes = np.concatenate([passes, [[start_ns, end_ns, context]]])
+        epochs = self.epochs.copy()
+        if self.epoch != NO_EPOCH:
+            open_one = epochs[:, _COLUMN["epoch"]] == self.epoch
+            epochs[open_one, _COLUMN["end_ns"]] = np.maximum(
+                epochs[open_one, _COLUMN["end_ns"]], until_ns
+            )
+        return LoopAccount(
+            pass_count=self.pass_count + (self.open_pass is not None),
+            pass_ns=tuple(pass_ns),
+            start_ns=self.start_ns,
+            end_ns=end_ns,
+            passes=passes,
+            epochs=epochs,
+            totals=self.totals.copy(),
+            compilations=self.compilations,
+            compile_steps=self.compile_steps,
+            reasons=tuple(reasons),
+            calls=tuple(
+                HostCall(
+                    part=calls[index].part,
+                    name=calls[index].name,
+                    location=calls[index].location,
+                    calls=sums.calls,
+                    total_ns=sums.total_ns,
+                )
+                for index, sums in self.calls.items()
+            ),
+            samples=freeze_samples(self.samples, places),
+        )
+
+
+def no_samples() -> IntArray:
+    """No rows of place, state, part and samples."""
+    return np.empty((0, 4), np.int64)
+
+
+def merged_samples(*tables: IntArray) -> IntArray:
+    """Rows of place, state, part and samples, those of one place, state and part added up."""
+    rows = np.concatenate(tables)
+    kinds, of = np.unique(rows[:, :3], axis=0, return_inverse=True)
+    counts = np.zeros(len(kinds), np.int64)
+    np.add.at(counts, of.ravel(), rows[:, 3])
+    return np.column_stack([kinds, counts])
+
+
+def freeze_samples(rows: IntArray, places: Sequence[PlaceFacts]) -> tuple[HostSample, ...]:
+    """Rows of place, state, part and samples as values."""
+    return tuple(
+        HostSample(
+            function=places[place].function,
+            location=places[place].location,
+            part=PART_OF_CODE[part],
+            state=HostState(state),
+            detail=places[place].detail,
+            samples=samples,
+        )
+        for place, state, part, samples in rows.tolist()
+    )
+
+
+def _first_and_last(table: IntArray, rows: Any, most: int) -> IntArray:
+    """A table with further rows: of all that came, so many of the first and of the last."""
+    table = np.concatenate([table, rows])
+    if len(table) <= 2 * most:
+        return table
+    return np.concatenate([table[:most], table[-most:]])

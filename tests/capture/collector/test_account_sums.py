@@ -1,0 +1,188 @@
+"""What a loop's time went to, summed up from intervals."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeprof.capture.collector.account_sums import (
+    KEPT,
+    NO_EPOCH,
+    AccountSums,
+    CallSums,
+    StepParts,
+    merged_samples,
+)
+from pipeprof.capture.recorder.facts import HostCallFacts
+from pipeprof.recording.account import (
+    COMPILATION_COLUMNS,
+    EPOCH_COLUMNS,
+    LoopAccount,
+    Part,
+    PassContext,
+)
+from pipeprof.recording.series import IntArray
+
+CHECKPOINT, RESAMPLE = 0, 1
+
+
+CALLS = [
+    HostCallFacts(part=Part.CALLBACKS, name="ModelCheckpoint.on_train_batch_end"),
+    HostCallFacts(part=Part.BETWEEN_EPOCHS, name="Pairs.on_epoch_end"),
+]
+
+
+def frozen(sums: AccountSums, until: int = 0) -> LoopAccount:
+    return sums.freeze(until, CALLS, [], [])
+
+
+def call(
+    start: int, end: int, of: int = CHECKPOINT, epoch: int = 0, callback: bool = True
+) -> IntArray:
+    return np.array([[start, end, of, epoch, callback]], np.int64)
+
+
+def count(
+    sums: AccountSums,
+    *steps: tuple[int, int, int],
+    epoch: int = 0,
+    first: int = 0,
+    begins: bool = True,
+) -> StepParts:
+    """Counts steps given as begin, end and wait; the first one begins its epoch where asked."""
+    table = np.array(steps, np.int64).reshape(-1, 3)
+    ordinals = np.arange(first, first + len(table))
+    begin = np.zeros(len(table), bool)
+    begin[:1] = begins
+    return sums.count_steps(table[:, :2], ordinals, np.full(len(table), epoch), table[:, 2], begin)
+
+
+def totals(sums: AccountSums) -> dict[str, int]:
+    return dict(zip(EPOCH_COLUMNS, frozen(sums).totals[0].tolist(), strict=True))
+
+
+def epochs(sums: AccountSums, until: int = 0) -> list[dict[str, int]]:
+    return [
+        dict(zip(EPOCH_COLUMNS, row, strict=True)) for row in frozen(sums, until).epochs.tolist()
+    ]
+
+
+def test_calls_inside_steps_are_told_from_those_between_them():
+    sums = AccountSums()
+    sums.begin_epoch(0, 0)
+    sums.add_calls(
+        np.concatenate([call(6, 9), call(20, 25), call(25, 32, RESAMPLE, callback=False)])
+    )
+    parts = count(sums, (0, 10, 4), (10, 20, 1))
+    assert parts.callback_ns.tolist() == [3, 0]
+    sums.end_epoch(0, 0, 40)
+    [epoch] = epochs(sums)
+    assert (epoch["start_ns"], epoch["end_ns"], epoch["steps"], epoch["step_ns"]) == (0, 40, 2, 20)
+    assert (epoch["wait_ns"], epoch["epoch_start_ns"], epoch["measured_ns"]) == (5, 4, 20)
+    assert (epoch["callback_ns"], epoch["outside_callback_ns"], epoch["outside_call_ns"]) == (
+        3,
+        5,
+        7,
+    )
+    assert sums.calls == {CHECKPOINT: CallSums(2, 8), RESAMPLE: CallSums(1, 7)}
+
+
+def test_a_wait_that_nobody_measured_counts_as_none():
+    sums = AccountSums()
+    count(sums, (0, 10, -1), (10, 20, 4))
+    found = totals(sums)
+    assert (found["step_ns"], found["measured_ns"], found["wait_ns"]) == (20, 10, 4)
+
+
+def test_steps_that_compile_are_kept_one_by_one_and_their_waits_apart():
+    sums = AccountSums()
+    sums.add_first_ready(0, 70)
+    sums.add_compiles(np.array([[2, 90, 60, 0], [4, 50, 0, 0]]))
+    sums.add_calls(call(92, 97))
+    parts = count(sums, (0, 100, 80), (100, 110, 2))
+    assert parts.compiles.tolist() == [True, False]
+    [row] = frozen(sums).compilations.tolist()
+    assert dict(zip(COMPILATION_COLUMNS, row, strict=True)) == {
+        "ordinal": 0, "epoch": 0, "start_ns": 0, "end_ns": 100, "wait_ns": 80, "callback_ns": 5,
+        "model_ns": 0, "traced_ns": 60, "ready_ns": 70, "first_of_epoch": 1, "reason": 0,
+    }  # fmt: skip
+    found = totals(sums)
+    assert (found["compile_step_ns"], found["compile_wait_ns"], found["wait_ns"]) == (95, 80, 2)
+    assert (found["callback_ns"], found["epoch_start_ns"]) == (5, 0)
+
+
+def test_the_work_of_a_hand_written_loops_model_is_what_is_left_beside_its_waits():
+    sums = AccountSums()
+    sums.add_models(np.array([3, 12]), np.array([9, 30]))
+    assert count(sums, (0, 10, 2), (10, 20, 4)).model_ns.tolist() == [6, 6]
+    assert totals(sums)["model_ns"] == 12
+
+
+def test_passes_add_up_by_what_they_ran_inside():
+    sums = AccountSums()
+    sums.begin_pass(5, PassContext.TOP)
+    sums.end_pass(5, 20, PassContext.TOP)
+    sums.begin_pass(30, PassContext.IN_CALLBACK)
+    sums.end_pass(30, 34, PassContext.IN_CALLBACK)
+    found = frozen(sums, 100)
+    assert (found.pass_count, found.pass_ns) == (2, (15, 0, 0, 4))
+    assert (found.start_ns, found.end_ns) == (5, 34)
+    assert found.passes.tolist() == [[5, 20, 0], [30, 34, 3]]
+
+
+def test_what_is_open_when_the_recording_ends_ends_there():
+    sums = AccountSums()
+    sums.begin_pass(5, PassContext.TOP)
+    sums.begin_epoch(3, 6)
+    found = frozen(sums, 50)
+    assert (found.pass_count, found.pass_ns[0], found.end_ns) == (1, 45, 50)
+    assert epochs(sums, 50)[0]["end_ns"] == 50
+
+
+def test_validation_belongs_to_the_epoch_it_ran_in():
+    sums = AccountSums()
+    sums.begin_epoch(0, 0)
+    sums.add_validation(7)
+    sums.end_epoch(0, 0, 10)
+    sums.add_validation(2)
+    assert [epoch["validation_ns"] for epoch in epochs(sums)] == [7]
+    assert totals(sums)["validation_ns"] == 9
+
+
+def test_samples_add_up_by_place_state_and_part():
+    once = np.array([[0, 0, 8, 2], [0, 1, 8, 1]])
+    assert merged_samples(once, once[:1]).tolist() == [[0, 0, 8, 4], [0, 1, 8, 1]]
+
+
+def test_the_first_epochs_and_the_last_are_kept_and_all_add_up():
+    sums, many = AccountSums(), 2 * KEPT + 10
+    for epoch in range(many):
+        count(sums, (10 * epoch, 10 * epoch + 8, 1), epoch=epoch, first=epoch)
+        sums.add_calls(call(10 * epoch + 8, 10 * epoch + 10, epoch=epoch))
+    kept = [epoch["epoch"] for epoch in epochs(sums)]
+    assert kept == [*range(KEPT), *range(many - KEPT, many)]
+    found = totals(sums)
+    assert (found["steps"], found["outside_callback_ns"]) == (many, 2 * many)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 50), min_size=1, max_size=20),
+    calls=st.lists(st.integers(0, 600), max_size=20, unique=True),
+    drains=st.integers(1, 4),
+)
+def test_callbacks_add_up_to_what_they_took_however_the_steps_lie(
+    lengths: list[int], calls: list[int], drains: int
+):
+    sums = AccountSums()
+    ends = np.cumsum(lengths)
+    times = sorted(calls)
+    spans = list(zip(times[::2], times[1::2], strict=False))
+    for start, end in spans:
+        sums.add_calls(call(start, end, epoch=NO_EPOCH))
+    steps = [(int(e - n), int(e), 0) for e, n in zip(ends, lengths, strict=True)]
+    size = -(-len(steps) // drains)
+    for at in range(0, len(steps), size):
+        count(sums, *steps[at : at + size], first=at, begins=at == 0)
+    found = totals(sums)
+    inside = sum(max(min(end, int(ends[-1])) - start, 0) for start, end in spans)
+    assert found["callback_ns"] == inside
+    assert found["outside_callback_ns"] == sum(end - start for start, end in spans) - inside
