@@ -20,7 +20,7 @@ X = np.zeros((4, 2), np.float32)
 
 def batches(count: int = 20) -> Iterator[Any]:
     for _ in range(count):
-        sum(range(20_000))  # works far longer than the loop does
+        sum(range(100_000))  # works far longer than the loop does, on a busy machine too
         yield X, X
 
 
