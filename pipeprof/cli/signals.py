@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,16 +16,30 @@ def exit_on_sigterm() -> None:
     """
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _exit)
-        os.register_at_fork(after_in_child=_forget)
+        os.register_at_fork(before=_hold, after_in_parent=_let_through, after_in_child=_forget)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
+# A signal that reaches a new process before it has given the handler up would be lost: the mask of the
+# thread that forks keeps it waiting until then.
+_held = threading.local()
+
+
+def _hold() -> None:
+    _held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+
+
+def _let_through() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _held.mask)
+
+
 def _forget() -> None:
     if signal.getsignal(signal.SIGTERM) is _exit:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _let_through()
 
 
 @contextmanager

@@ -34,6 +34,22 @@ def test_forked_processes_die_of_sigterm_at_once(shell: Shell) -> None:
     assert (outcome.out, outcome.code) == ("-15\n", 143)
 
 
+def test_a_sigterm_that_comes_with_the_fork_is_not_lost(shell: Shell) -> None:
+    shell.write(
+        "parent.py",
+        "import os, signal\n"
+        "from pipeprof.cli.signals import exit_on_sigterm\n"
+        "os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+        "exit_on_sigterm()\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(0)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "print(signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ()))\n",
+    )
+    assert shell.python("parent.py").out == "-15\nFalse\n"
+
+
 def test_a_handler_that_is_there_stays(shell: Shell) -> None:
     shell.write(
         "parent.py",
