@@ -15,10 +15,9 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from pipeprof.errors import UsageError
+from pipeprof.recording.code_owner import is_pipeprofs_file
 
 INTERRUPTED = 130
-
-_PIPEPROF = str(Path(__file__).parents[1]) + os.sep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +179,7 @@ def own_traceback(error: BaseException) -> TracebackType | None:
         return None
     own: TracebackType | None = None
     for link in reversed(links[entered.index(True) :]):
-        if not link.tb_frame.f_code.co_filename.startswith(_PIPEPROF):
+        if not is_pipeprofs_file(link.tb_frame.f_code.co_filename):
             own = TracebackType(own, link.tb_frame, link.tb_lasti, link.tb_lineno)
     return own
 

@@ -7,11 +7,8 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-# Folders of installed packages and of Python's own modules, whichever interpreter it is.
-_INSTALLED = re.compile(r"/(?:site|dist)-packages/|/lib(?:64)?/python3\.\d+t?/|^<frozen ")
-_PIPEPROF = str(Path(__file__).parents[1]) + "/"
+from pipeprof.recording.code_owner import is_users_file
 
 _SOURCES = (".py", ".pyc", ".pyw", ".pyx")
 
@@ -37,7 +34,7 @@ class Frame:
     @property
     def is_users(self) -> bool:
         """Whether it is the user's code: of no installed package, not Python's own, not pipeprof's."""
-        return not _INSTALLED.search(self.file) and not self.file.startswith(_PIPEPROF)
+        return is_users_file(self.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,7 @@ from pipeprof.capture.probes.loops.loop_tracker import LoopTracker
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.capture.recorder.recorder import Recorder
-
-_FRAMEWORKS = ("keras.", "tf_keras.")
+from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 
 
 class ProbeContext:
@@ -94,7 +93,7 @@ class ProbeContext:
 def _called_from_framework() -> bool:
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
-        if str(frame.f_globals.get("__name__")).startswith(_FRAMEWORKS):
+        if owner_of_module(frame.f_globals.get("__name__")) is CodeOwner.KERAS:
             return True
         frame = frame.f_back
     return False

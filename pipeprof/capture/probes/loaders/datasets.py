@@ -27,6 +27,7 @@ from pipeprof.capture.probes.python.timed_generators import (
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.errors import UsageError
+from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.stage import StageKind
 
@@ -220,25 +221,25 @@ def _nothing() -> None:
     return None
 
 
-def _has_base(dataset: Any, names: tuple[str, ...], modules: tuple[str, ...]) -> bool:
+def _has_base(dataset: Any, names: tuple[str, ...], *owners: CodeOwner) -> bool:
     return any(
-        parent.__name__ in names and str(parent.__module__).startswith(modules)
+        parent.__name__ in names and owner_of_module(parent.__module__) in owners
         for parent in type(dataset).__mro__
     )
 
 
 def _is_tf_data(dataset: Any) -> bool:
     names = ("DatasetV2", "DistributedDataset", "DistributedDatasetsFromFunction")
-    return _has_base(dataset, names, ("tensorflow.",))
+    return _has_base(dataset, names, CodeOwner.TENSORFLOW)
 
 
 def _is_sequence(dataset: Any) -> bool:
-    return _has_base(dataset, ("PyDataset", "Sequence"), ("keras.", "tf_keras."))
+    return _has_base(dataset, ("PyDataset", "Sequence"), CodeOwner.KERAS)
 
 
 def _is_loader(dataset: Any) -> bool:
-    return _has_base(dataset, ("DataLoader",), ("torch.utils.data", "grain.")) or _has_base(
-        dataset, ("MapDataset", "IterDataset"), ("grain.",)
+    return _has_base(dataset, ("DataLoader",), CodeOwner.TORCH, CodeOwner.GRAIN) or _has_base(
+        dataset, ("MapDataset", "IterDataset"), CodeOwner.GRAIN
     )
 
 
@@ -247,7 +248,7 @@ def _is_array(dataset: Any) -> bool:
 
 
 def _is_arrays(dataset: Any) -> bool:
-    if _is_array(dataset) or _has_base(dataset, ("DataFrame", "Series"), ("pandas",)):
+    if _is_array(dataset) or _has_base(dataset, ("DataFrame", "Series"), CodeOwner.PANDAS):
         return True
     if isinstance(dataset, Mapping):
         return bool(dataset) and all(_is_arrays(part) for part in dataset.values())

@@ -20,6 +20,7 @@ from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.capture.recorder.recorder import OUTSIDE
 from pipeprof.clock import now_ns
+from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.stage import StageKind
 
@@ -64,9 +65,8 @@ def _watch_taking(loader: Any, context: ProbeContext, releases: ExitStack) -> No
 
 
 def _framework(loader: Any) -> ModuleType:
-    modules = [str(parent.__module__) for parent in type(loader).__mro__]
-    is_torch = any(module.startswith("torch.") for module in modules)
-    return torch_loaders if is_torch else grain_loaders
+    owners = [owner_of_module(parent.__module__) for parent in type(loader).__mro__]
+    return torch_loaders if CodeOwner.TORCH in owners else grain_loaders
 
 
 def _watch_iteration(loader: Any, context: ProbeContext) -> Release:

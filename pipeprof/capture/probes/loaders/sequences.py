@@ -28,10 +28,9 @@ from pipeprof.capture.recorder.recorder import OUTSIDE, LaneWriter, Recorder
 from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.clock import now_ns
 from pipeprof.errors import describe_error
+from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.stage import StageKind
-
-_FRAMEWORKS = ("keras.", "tf_keras.")
 
 
 def describe_sequence(sequence: Any) -> InputFacts:
@@ -188,7 +187,9 @@ class Parcel:
     @classmethod
     def wrap(cls, batch: Any, token: int, start_ns: int, asker: str) -> Any:
         """A parcel for Keras, which only pickles it; whoever else asks gets the batch."""
-        return cls(batch, token, start_ns) if asker.startswith(_FRAMEWORKS) else batch
+        if owner_of_module(asker) is CodeOwner.KERAS:
+            return cls(batch, token, start_ns)
+        return batch
 
     def __repr__(self) -> str:
         return repr(self._batch)

@@ -17,9 +17,11 @@ from pipeprof.capture.probes.python.stage_site import StageSite, site_of_functio
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import Recorder
+from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 from pipeprof.recording.stage import StageKind
 
-_FRAMEWORKS = ("torch.", "grain.", "keras.", "builtins")
+# Functions of these are part of the loading itself; those of TensorFlow are the user's choice.
+_LOADING = (CodeOwner.KERAS, CodeOwner.TORCH, CodeOwner.GRAIN, CodeOwner.PYTHON)
 _OPERATORS = ("__getitem__", "__getitems__", "__call__")
 
 
@@ -195,4 +197,4 @@ def is_users(thing: Any) -> bool:
     while isinstance(plain, functools.partial):
         plain = plain.func
     made_in = getattr(plain, "__module__", None) or type(plain).__module__
-    return not str(made_in).startswith(_FRAMEWORKS)
+    return owner_of_module(made_in) not in _LOADING

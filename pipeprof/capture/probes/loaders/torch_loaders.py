@@ -12,10 +12,9 @@ from pipeprof.capture.probes.python.stage_site import site_of_function
 from pipeprof.capture.probes.python.timed_generators import timed_generator
 from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
 from pipeprof.capture.recorder.facts import InputFacts
+from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.stage import StageKind
-
-_PACKAGE = "torch."
 
 
 def describe(loader: Any) -> InputFacts:
@@ -50,7 +49,7 @@ def watch_parts(loader: Any, context: ProbeContext) -> Iterator[Callable[[], Non
 def _users_datasets(dataset: Any) -> Iterator[Any]:
     """The dataset, or those inside where it only picks from others (``random_split``)."""
     inner = getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]
-    if not original_class(dataset).__module__.startswith(_PACKAGE) or None in inner:
+    if owner_of_module(original_class(dataset).__module__) is not CodeOwner.TORCH or None in inner:
         yield dataset
         return
     for part in inner:

@@ -19,6 +19,7 @@ from pipeprof.capture.probes.python.timed_generators import timing_of
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import LaneWriter
 from pipeprof.clock import now_ns
+from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 
 _AnyGenerator: TypeAlias = "GeneratorType[Any, Any, Any]"
 
@@ -35,7 +36,7 @@ _FIRST_LOOKS, _LATER_LOOKS = 16, 256
 # The ids that tools of their own may take: 2 is meant for profilers, the others are free for all.
 _TOOLS = (2, 3, 4)
 _NAME = "pipeprof"
-_NOT_FOLLOWED = ("pipeprof.", "keras.", "tf_keras.", "tensorflow.")
+_NOT_FOLLOWED = (CodeOwner.PIPEPROF, CodeOwner.KERAS, CodeOwner.TENSORFLOW)
 
 # To time an element costs some 3 us: a generator that gives them faster than this is left alone. That
 # is decided from so many elements, or from this much time in them.
@@ -101,7 +102,7 @@ class ChainMonitor:
         known = its_code in self._followed or its_code in self._timed
         if known or len(self._followed) >= _MOST_CODES or generator.gi_frame is None:
             return
-        if str(generator.gi_frame.f_globals.get("__name__")).startswith(_NOT_FOLLOWED):
+        if owner_of_module(generator.gi_frame.f_globals.get("__name__")) in _NOT_FOLLOWED:
             return
         self._followed[its_code] = _Followed(site_of_generator(generator))
         events = _MONITORING.events

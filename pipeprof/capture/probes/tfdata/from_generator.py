@@ -16,10 +16,11 @@ from pipeprof.capture.recorder.facts import LoopGauge, LoopLevel
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.clock import now_ns
+from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.stage import StageKind
 
-_FRAMEWORKS = ("keras.", "tf_keras.", "tensorflow.")
+_FRAMEWORKS = (CodeOwner.KERAS, CodeOwner.TENSORFLOW)
 
 
 class GeneratorTime:
@@ -108,7 +109,7 @@ class GeneratorTime:
         """The callable that `from_generator` gets instead; anything that is none goes through."""
         if not callable(generator):
             return generator
-        ours = str(getattr(generator, "__module__", "")).startswith(_FRAMEWORKS)
+        ours = owner_of_module(getattr(generator, "__module__", None)) in _FRAMEWORKS
         known = ours or generator in self._context.timed
         site = None if known else site_of_function(generator, StageKind.GENERATOR)
 

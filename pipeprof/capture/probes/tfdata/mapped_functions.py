@@ -17,6 +17,7 @@ from tensorflow.python.autograph.pyct.origin_info import LineLocation
 from tensorflow.python.ops import script_ops
 
 from pipeprof.capture.probes.python import timed_generators
+from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 from pipeprof.recording.source_code import Location
 
 BY_KERAS = "added by Keras"
@@ -210,7 +211,7 @@ def _below_keras(generator: Any) -> Function:
     if hasattr(generator, TIMED_BY_PIPEPROF):
         return Function()  # the user's function is a stage of its own
     adapter: Any = getattr(generator, "__self__", None) or _closure(unwrap(generator)).get("self")
-    if not type(adapter).__module__.startswith(("keras.", "tf_keras.")):
+    if owner_of_module(type(adapter).__module__) is not CodeOwner.KERAS:
         return describe_function(generator)
     if hasattr(adapter, "py_dataset"):
         function = describe_function(type(adapter.py_dataset).__getitem__)

@@ -1,0 +1,62 @@
+"""Whose code a module or a source file is: the user's, pipeprof's, or that of a package that is known here.
+
+Everything that must tell the user's code from a framework's asks here. Imports no framework.
+"""
+
+import re
+from enum import Enum, auto
+from pathlib import Path
+
+
+class CodeOwner(Enum):
+    """Who wrote some code."""
+
+    KERAS = auto()
+    TENSORFLOW = auto()
+    TORCH = auto()
+    GRAIN = auto()
+    PANDAS = auto()
+    PIPEPROF = auto()
+    PYTHON = auto()
+    OTHER = auto()  # the user, or a package that needs no treatment of its own
+
+
+_BY_PACKAGE = {
+    "keras": CodeOwner.KERAS,
+    "tf_keras": CodeOwner.KERAS,
+    "tensorflow": CodeOwner.TENSORFLOW,
+    "torch": CodeOwner.TORCH,
+    "grain": CodeOwner.GRAIN,
+    "pandas": CodeOwner.PANDAS,
+    "pipeprof": CodeOwner.PIPEPROF,
+    "builtins": CodeOwner.PYTHON,
+}
+
+# Folders of installed packages and of Python's own modules, whichever interpreter it is.
+_INSTALLED = re.compile(r"/(?:site|dist)-packages/|/lib(?:64)?/python3\.\d+t?/|^<frozen ")
+_PIPEPROF_FOLDER = f"{Path(__file__).parents[1]}/"
+
+
+def owner_of_module(name: object) -> CodeOwner:
+    """Who wrote a module.
+
+    Args:
+        name: its full name, as ``__module__`` of a function or class and ``__name__`` of a frame's
+            globals give it; what is no text belongs to `CodeOwner.OTHER`.
+    """
+    if not isinstance(name, str):
+        return CodeOwner.OTHER
+    return _BY_PACKAGE.get(name.partition(".")[0], CodeOwner.OTHER)
+
+
+def is_pipeprofs_file(file: str) -> bool:
+    """Whether a source file, by its full path, is pipeprof's."""
+    return file.startswith(_PIPEPROF_FOLDER)
+
+
+def is_users_file(file: str) -> bool:
+    """Whether a source file, by its full path, is the user's.
+
+    It is where it belongs to no installed package, not to Python itself and not to pipeprof.
+    """
+    return not _INSTALLED.search(file) and not is_pipeprofs_file(file)
