@@ -1,7 +1,7 @@
-"""Which piece of work made a batch: told where it was made, asked for where the training gets it.
+"""Which piece of work made a batch: recorded where it is made, looked up where the training takes it.
 
-Batches are known again by the identity of their first array, which Keras hands on as it is. Where that
-says nothing (an array that is filled again for every batch, a copy) the origin is unknown, never guessed.
+Batches are recognised by the identity of their first array, which Keras hands on as it is. Where that
+proves nothing (an array that is filled again for every batch, a copy) the origin is unknown, never guessed.
 """
 
 import weakref
@@ -86,7 +86,7 @@ def _first_part(batch: Any) -> Any:
 
 
 def _first_key(keys: list[Any]) -> Any:
-    """The same one in whatever order they are, of names; of others the first as it is."""
+    """The smallest key where all are strings, so that their order does not matter; else the first."""
     return min(keys) if all(type(key) is str for key in keys) else keys[0]
 
 

@@ -1,6 +1,6 @@
 """Times the generators inside a generator, each by itself, without wrapping them: Python 3.12 and later.
 
-The interpreter tells of every resume and every yield of chosen code (``sys.monitoring``); all other
+The interpreter reports every resume and every yield of chosen code (``sys.monitoring``); all other
 code runs as fast as ever. A generator's inner ones are known once it has given an element: they are
 what its frame holds, be it in a variable or in a ``for`` that is under way.
 """
@@ -81,7 +81,7 @@ class ChainMonitor:
             return
         events = _MONITORING.events
         for each in self._followed:
-            self._tell_of(each, events.NO_EVENTS)
+            self._request_events(each, events.NO_EVENTS)
         for event in (events.PY_START, events.PY_RESUME, events.PY_YIELD, events.PY_RETURN):
             _MONITORING.register_callback(self._tool, event, None)
         _MONITORING.free_tool_id(self._tool)
@@ -107,13 +107,13 @@ class ChainMonitor:
         self._followed[its_code] = _Followed(site_of_generator(generator))
         events = _MONITORING.events
         chosen = events.PY_START | events.PY_RESUME | events.PY_YIELD | events.PY_RETURN
-        self._tell_of(its_code, chosen)
+        self._request_events(its_code, chosen)
 
-    def _tell_of(self, its_code: CodeType, events: int) -> None:
-        """Asks the interpreter to tell of these events in a generator's code."""
+    def _request_events(self, its_code: CodeType, events: int) -> None:
+        """Asks the interpreter to report these events in a generator's code."""
         _MONITORING.set_local_events(self._tool, its_code, events)
 
-    # What the interpreter tells.
+    # Called by the interpreter.
 
     def _begins(self, its_code: CodeType, offset: int) -> None:
         recorder, ident = recording.current, get_ident()
@@ -156,14 +156,14 @@ class ChainMonitor:
         return ended
 
     def _try_out(self, followed: "_Followed", its_code: CodeType, took_ns: int) -> None:
-        """Decides whether its elements take so long that timing them does not tell."""
+        """Decides whether its elements take so long that timing them costs little."""
         followed.tried += 1
         followed.tried_ns += took_ns
         mean_ns = followed.tried_ns / followed.tried
         if mean_ns >= LEAST_NS and followed.tried_ns >= _TRIAL_NS:
             followed.accepted = True
         elif followed.tried >= _TRIALS:
-            self._tell_of(its_code, _MONITORING.events.NO_EVENTS)
+            self._request_events(its_code, _MONITORING.events.NO_EVENTS)
             if recording.current is not None:
                 recording.current.warn(
                     f"The generator {followed.site.name} ({followed.site.location}) gives an element "

@@ -1,4 +1,4 @@
-"""What a line of Python source says, and which ``with`` blocks it stands in."""
+"""The text of a line of Python source, and the ``with`` blocks around it."""
 
 import ast
 import functools
@@ -27,7 +27,7 @@ def _blocks(file: str) -> Mapping[int, tuple[int, ...]]:
         return {}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the user's code; Python has told of it before
+            warnings.simplefilter("ignore")  # of the user's code; Python has warned before
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return {}

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Fetches:
-    """Is told of every element that a timed iterator gives, by the thread that took it."""
+    """Follows the elements of a timed iterator; called by the thread that takes them."""
 
     def asks(self) -> None:
         """An element will be taken."""
@@ -25,11 +25,11 @@ class Fetches:
 
 
 class Timing:
-    """What a timed generator tells: to whom, and under which name.
+    """How a generator is timed.
 
     Attributes:
         site: records the work.
-        fetches: is told of each element.
+        fetches: follows each element.
     """
 
     __slots__ = ("fetches", "site")
@@ -49,7 +49,7 @@ def timed_generator(
     Args:
         site: records the work.
         source: a generator, or any iterator.
-        fetches: is told of each element.
+        fetches: follows each element.
         owned: nobody else holds ``source``, so closing the one closes the other.
     """
     timed = cast("GeneratorType[T, Any, Any]", _resumes(Timing(site, fetches), source, owned))

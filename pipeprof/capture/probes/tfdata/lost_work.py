@@ -101,7 +101,7 @@ class LostWork:
     def _lost(self, path: str, inputs: list[str], ratio: float) -> float:
         """How many elements a stage took from some inputs beyond what they are known to have given."""
         if inputs == self._seen[path].inputs:
-            # Bytes tell also of an incomplete batch and of what was skipped or filtered out.
+            # Bytes also count an incomplete batch and what was skipped or filtered out.
             sizes = {self._seen[below].element_bytes for below in inputs} - {0.0}
             if len(sizes) == 1:
                 given = sum(self._done[below].bytes_produced for below in self._parts(inputs))
@@ -154,7 +154,7 @@ class LostWork:
     def _shares_of_passes(
         self, inputs: Sequence[str], lost: float, gone: Mapping[str, int]
     ) -> Mapping[str, float]:
-        """The same for what is concatenated: the rest of one pass, and then whole passes."""
+        """Shares lost elements among concatenated inputs: the rest of one pass, and then whole passes."""
         shares = {}
         for path in sorted(inputs, key=lambda path: path not in gone):
             # What had ended goes on where it was; the others follow it, and then all in turn.
