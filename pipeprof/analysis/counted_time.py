@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeprof.recording.intervals import disjoint
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop
 from pipeprof.recording.series import Binned, FloatArray, Gauge
 
@@ -91,7 +92,7 @@ def _counted_time(loop: Loop, inner: Sequence[Loop]) -> CountedTime:
     return CountedTime(
         start_ns=start,
         end_ns=end,
-        holes=_apart(inside, start, end),
+        holes=_between(inside, start, end),
         steps=max(steps, 0),
         past_warmup=loop.steady_ns is not None,
     )
@@ -111,23 +112,19 @@ def without_pauses(counted_time: CountedTime, loop: Loop) -> CountedTime:
         counted_time.end_ns,
     ]
     pauses = zip(edges[::2], edges[1::2], strict=True)
-    holes = _apart((*counted_time.holes, *pauses), counted_time.start_ns, counted_time.end_ns)
+    holes = _between((*counted_time.holes, *pauses), counted_time.start_ns, counted_time.end_ns)
     steps_only = replace(counted_time, holes=holes)
     return steps_only if steps_only.length_ns > 0 else counted_time
 
 
-def _apart(
+def _between(
     pieces: Iterable[tuple[int, int]], start_ns: int, end_ns: int
 ) -> tuple[tuple[int, int], ...]:
     """What of these stretches lies between two times, in order and without overlap."""
-    apart = []
-    covered = start_ns
-    for first, last in sorted(pieces):
-        first, last = max(first, covered), min(last, end_ns)
-        if first < last:
-            apart.append((first, last))
-            covered = last
-    return tuple(apart)
+    intervals = np.array(sorted(pieces), np.int64).reshape(-1, 2)
+    inside = disjoint(np.clip(intervals, start_ns, end_ns))
+    starts, ends = inside[inside[:, 0] < inside[:, 1]].T.tolist()
+    return tuple(zip(starts, ends, strict=True))
 
 
 def stretches(loop: Loop) -> tuple[tuple[int, int], ...]:

@@ -1,17 +1,18 @@
 """Who did what in a stretch of a run: the training, and each lane that worked meanwhile, as intervals."""
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from pipeprof.recording.intervals import in_order, joined, no_intervals, time_inside
 from pipeprof.recording.lane import Role
 from pipeprof.recording.loop import UNKNOWN_NS, Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.span import SpanKind
-from pipeprof.report.figures.moments import Moment
+from pipeprof.report.figures.time_ranges import TimeRange
 
 MOST_LANES = 18
 
@@ -21,28 +22,28 @@ COMPUTING, WAITING, UNKNOWN_STEP, ELSE, DEVICE_BUSY = -1, -2, -3, -4, -5
 _WORK, _STEP = (tuple(SpanKind).index(kind) for kind in (SpanKind.WORK, SpanKind.STEP))
 _ROLES = (Role.MAIN, Role.TRAINING, Role.INPUT, Role.WORKER, Role.DEVICE, Role.OTHER)
 
-Interval = tuple[int, int]
+Pieces = Mapping[int, IntArray]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the picture; ``pieces`` are intervals by what they were."""
+    """One line of the picture; ``pieces`` are intervals in order, by what they were."""
 
     name: str
     role: Role
-    pieces: dict[int, list[Interval]]
+    pieces: Pieces
 
 
-def rows_of(moment: Moment, profile: Profile, loop: Loop) -> tuple[list[Row], int]:
+def rows_of(time_range: TimeRange, profile: Profile, loop: Loop) -> tuple[list[Row], int]:
     """The training's row first, then the busiest lanes by role; and how many were left out."""
-    work = _work_by_lane(moment, profile)
+    work = _work_by_lane(time_range, profile)
     lanes = sorted(work, key=lambda lane: -busy_ns(work[lane]))
     kept = sorted(
         lanes[:MOST_LANES], key=lambda lane: (_ROLES.index(profile.lanes[lane].role), lane)
     )
     names = Counter(profile.lanes[lane].name for lane in kept)
     seen: Counter[str] = Counter()
-    rows = [Row("training", Role.TRAINING, _training(moment, profile, loop))]
+    rows = [Row("training", Role.TRAINING, _training(time_range, profile, loop))]
     for lane in kept:
         name = profile.lanes[lane].name
         seen[name] += 1
@@ -52,50 +53,59 @@ def rows_of(moment: Moment, profile: Profile, loop: Loop) -> tuple[list[Row], in
     return rows, len(lanes) - len(kept)
 
 
-def _work_by_lane(moment: Moment, profile: Profile) -> dict[int, dict[int, list[Interval]]]:
+def _work_by_lane(time_range: TimeRange, profile: Profile) -> dict[int, dict[int, IntArray]]:
     spans = profile.spans
-    inside = (spans.end_ns > moment.start_ns) & (spans.start_ns < moment.end_ns)
+    inside = (spans.end_ns > time_range.start_ns) & (spans.start_ns < time_range.end_ns)
     chosen = np.flatnonzero(inside & (spans.kind == _WORK))
-    work: dict[int, dict[int, list[Interval]]] = defaultdict(lambda: defaultdict(list))
-    for lane, stage, start, end in zip(
-        spans.lane[chosen].tolist(),
-        spans.subject[chosen].tolist(),
-        np.maximum(spans.start_ns[chosen], moment.start_ns).tolist(),
-        np.minimum(spans.end_ns[chosen], moment.end_ns).tolist(),
-        strict=True,
-    ):
-        of_stage = stage if stage >= 0 else ELSE
-        kind = DEVICE_BUSY if profile.lanes[lane].role is Role.DEVICE else of_stage
-        work[lane][kind].append((start, end))
+    lanes, stages = spans.lane[chosen], spans.subject[chosen]
+    kinds = np.where(stages >= 0, stages, ELSE)
+    intervals = _rows(
+        np.maximum(spans.start_ns[chosen], time_range.start_ns),
+        np.minimum(spans.end_ns[chosen], time_range.end_ns),
+    )
+    work: dict[int, dict[int, IntArray]] = {}
+    for lane in np.unique(lanes).tolist():
+        if profile.lanes[lane].role is Role.DEVICE:
+            work[lane] = {DEVICE_BUSY: in_order(intervals[lanes == lane])}
+        else:
+            work[lane] = {
+                kind: in_order(intervals[(lanes == lane) & (kinds == kind)])
+                for kind in np.unique(kinds[lanes == lane]).tolist()
+            }
     return work
 
 
-def _training(moment: Moment, profile: Profile, loop: Loop) -> dict[int, list[Interval]]:
+def _training(time_range: TimeRange, profile: Profile, loop: Loop) -> dict[int, IntArray]:
     """Computing and waiting of the loop; a step whose wait was not kept stays whole."""
     number = next(index for index, each in enumerate(profile.loops) if each is loop)
     spans, steps = profile.spans, loop.steps
-    waits = dict(zip(steps.start_ns.tolist(), steps.wait_ns.tolist(), strict=True))
+    kept = dict(zip(steps.start_ns.tolist(), steps.wait_ns.tolist(), strict=True))
     chosen = (spans.kind == _STEP) & (spans.subject == number)
-    chosen &= (spans.start_ns >= moment.start_ns) & (spans.end_ns <= moment.end_ns)
-    pieces: dict[int, list[Interval]] = defaultdict(list)
-    for start, end in zip(
-        spans.start_ns[chosen].tolist(), spans.end_ns[chosen].tolist(), strict=True
-    ):
-        wait = waits.get(start, UNKNOWN_NS)
-        if wait == UNKNOWN_NS:
-            pieces[UNKNOWN_STEP].append((start, end))
-            continue
-        pieces[COMPUTING].append((start + wait, end))
-        if wait:
-            pieces[WAITING].append((start, start + wait))
-    return pieces
+    chosen &= (spans.start_ns >= time_range.start_ns) & (spans.end_ns <= time_range.end_ns)
+    starts, ends = in_order(_rows(spans.start_ns[chosen], spans.end_ns[chosen])).T
+    waits = np.array([kept.get(start, UNKNOWN_NS) for start in starts.tolist()], np.int64)
+    known = waits != UNKNOWN_NS
+    pieces = {
+        UNKNOWN_STEP: _rows(starts, ends)[~known],
+        COMPUTING: _rows(starts + waits, ends)[known],
+        WAITING: _rows(starts, starts + waits)[known & (waits > 0)],
+    }
+    return {kind: intervals for kind, intervals in pieces.items() if len(intervals)}
 
 
-def busy_ns(pieces: dict[int, list[Interval]]) -> int:
+def _rows(starts: IntArray, ends: IntArray) -> IntArray:
+    return np.column_stack([starts, ends])
+
+
+def busy_ns(pieces: Pieces) -> int:
     """How long anything was done; what lies within something else counts once."""
-    return sum(
-        end - start for start, end in _union([each for one in pieces.values() for each in one])
-    )
+    covered = _covered(pieces)
+    return int((covered[:, 1] - covered[:, 0]).sum())
+
+
+def _covered(pieces: Pieces) -> IntArray:
+    """The time in which anything was done, as intervals without overlap."""
+    return joined(in_order(no_intervals(), *pieces.values()))
 
 
 def overlap_ratio(rows: Sequence[Row]) -> float | None:
@@ -103,46 +113,11 @@ def overlap_ratio(rows: Sequence[Row]) -> float | None:
 
     Work beside a step whose wait is not known is left out.
     """
-    computing = _union(rows[0].pieces.get(COMPUTING, []))
-    waiting = _union(rows[0].pieces.get(WAITING, []))
-    work = [
-        interval
-        for row in rows[1:]
-        if row.role is not Role.DEVICE
-        for interval in _union([each for one in row.pieces.values() for each in one])
-    ]
-    beside, against = _shared_ns(work, computing), _shared_ns(work, waiting)
-    return beside / (beside + against) if beside + against else None
-
-
-def _shared_ns(work: Sequence[Interval], others: Sequence[Interval]) -> float:
-    """How much of some work fell into other intervals, which do not overlap."""
-    if not work or not others:
-        return 0.0
-    borders = np.array(others, np.int64).ravel()
-    inside = np.arange(len(borders) - 1) % 2 == 0
-    reached = np.concatenate([[0], np.cumsum(np.diff(borders) * inside)])
-    at: IntArray = np.array(work, np.int64)
-    shared = np.interp(at[:, 1], borders, reached) - np.interp(at[:, 0], borders, reached)
-    return float(shared.sum())
-
-
-def _union(intervals: Sequence[Interval]) -> list[Interval]:
-    joined: list[Interval] = []
-    for start, end in sorted(intervals):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
-        else:
-            joined.append((start, end))
-    return joined
-
-
-def closed(intervals: Sequence[Interval], gap: int) -> list[Interval]:
-    """The same with gaps of less than that taken for none."""
-    joined: list[Interval] = []
-    for start, end in sorted(intervals):
-        if joined and start - joined[-1][1] < gap:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
-        else:
-            joined.append((start, end))
-    return joined
+    training = rows[0].pieces
+    work = [_covered(row.pieces) for row in rows[1:] if row.role is not Role.DEVICE]
+    starts, ends = np.concatenate([no_intervals(), *work]).T
+    beside_ns, against_ns = (
+        int(time_inside(training.get(kind, no_intervals()), starts, ends).sum())
+        for kind in (COMPUTING, WAITING)
+    )
+    return beside_ns / (beside_ns + against_ns) if beside_ns + against_ns else None

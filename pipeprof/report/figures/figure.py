@@ -51,7 +51,7 @@ class Figure:
     Attributes:
         key: one word for programs (``steps``).
         title: its heading.
-        choice: what its views differ in (``Window``); shown where there are several.
+        choice: what its views differ in (``Time range``); shown where there are several.
         views: at least one.
     """
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipeprof.analysis.findings import Findings
+from pipeprof.recording.intervals import joined, no_intervals
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.report.figures.activity import (
@@ -10,16 +11,14 @@ from pipeprof.report.figures.activity import (
     DEVICE_BUSY,
     UNKNOWN_STEP,
     WAITING,
-    Interval,
     Row,
     busy_ns,
-    closed,
     overlap_ratio,
     rows_of,
 )
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label
-from pipeprof.report.figures.moments import Moment, moments
 from pipeprof.report.figures.theme import COMPUTE, INPUT, LEGEND, OTHER, UNKNOWN, WAIT, WAIT_SHADE
+from pipeprof.report.figures.time_ranges import TimeRange, time_ranges
 from pipeprof.report.numbers import count, duration, percent
 from pipeprof.report.plain_text import clean
 
@@ -35,24 +34,26 @@ def timeline_figure(findings: Findings) -> Figure | None:
     if findings.main is None:
         return None
     loop = findings.main.loop
-    views = tuple(_view(moment, findings, loop) for moment in moments(findings.profile, loop))
+    views = tuple(
+        _view(time_range, findings, loop) for time_range in time_ranges(findings.profile, loop)
+    )
     if not views:
         return None
-    return Figure(key="timeline", title="Who was busy when", choice="Window", views=views)
+    return Figure(key="timeline", title="Who was busy when", choice="Time range", views=views)
 
 
-def _view(moment: Moment, findings: Findings, loop: Loop) -> View:
+def _view(time_range: TimeRange, findings: Findings, loop: Loop) -> View:
     profile = findings.profile
-    rows, left_out = rows_of(moment, profile, loop)
+    rows, left_out = rows_of(time_range, profile, loop)
     depths = [_depth(number, profile) for number in range(len(profile.stages))]
-    waits = rows[0].pieces.get(WAITING, [])
-    length_ms = (moment.end_ns - moment.start_ns) / _MS
+    waits = rows[0].pieces.get(WAITING, no_intervals())
+    length_ms = (time_range.end_ns - time_range.start_ns) / _MS
     scale, unit = (1.0, "ms") if length_ms < 4_000 else (1e-3, "s")
-    begins = f"{(moment.start_ns - profile.run.start_ns) / 1e9:.2f} s after the run began"
+    begins = f"{duration((time_range.start_ns - profile.run.start_ns) / _MS)} after the run began"
     return View(
-        name=moment.name,
+        name=time_range.name,
         says=_says(rows, left_out),
-        traces=tuple(_traces(rows, moment, findings, depths, scale)),
+        traces=tuple(_traces(rows, time_range, findings, depths, scale)),
         layout={
             "barmode": "overlay",
             "height": 110 + 34 * len(rows),
@@ -73,20 +74,22 @@ def _view(moment: Moment, findings: Findings, loop: Loop) -> View:
                 "zeroline": False,
                 "fixedrange": True,
             },
-            "shapes": [_band(interval, moment, scale) for interval in sorted(waits)[:_MOST_BANDS]],
+            "shapes": [
+                _band(interval, time_range, scale) for interval in waits[:_MOST_BANDS].tolist()
+            ],
         },
-        table=_table(rows, moment, profile),
-        start_ms=(moment.start_ns - profile.run.start_ns) / _MS,
-        end_ms=(moment.end_ns - profile.run.start_ns) / _MS,
+        table=_table(rows, time_range, profile),
+        start_ms=(time_range.start_ns - profile.run.start_ns) / _MS,
+        end_ms=(time_range.end_ns - profile.run.start_ns) / _MS,
     )
 
 
 def _says(rows: Sequence[Row], left_out: int) -> str:
     ratio = overlap_ratio(rows)
-    said = ["Shaded: the training waits."] if rows[0].pieces.get(WAITING) else []
+    said = ["Shaded: the training waits."] if WAITING in rows[0].pieces else []
     if ratio is not None:
         said.append(
-            f"In this window {percent(ratio)} of the input's work ran while the training computed."
+            f"In this time range {percent(ratio)} of the input's work ran while the training computed."
         )
     if len(rows) == 1:
         said.append("The input's work was not recorded piece by piece.")
@@ -103,9 +106,13 @@ def _depth(stage: int, profile: Profile) -> int:
 
 
 def _traces(
-    rows: Sequence[Row], moment: Moment, findings: Findings, depths: Sequence[int], scale: float
+    rows: Sequence[Row],
+    time_range: TimeRange,
+    findings: Findings,
+    depths: Sequence[int],
+    scale: float,
 ) -> list[Json]:
-    bars = _bars(rows, moment)
+    bars = _bars(rows, time_range)
     used = {kind for _, kind, _, _ in bars}
     colors = _colors(findings, used)
     # What lies within something else is drawn after it.
@@ -124,7 +131,7 @@ def _traces(
                 "legendgroup": "other" if grouped else str(kind),
                 "showlegend": not grouped or kind == others[0],
                 "legendrank": 1_000 + list(colors).index(kind),
-                "base": [_scaled(start - moment.start_ns, scale) for _, _, start, _ in own],
+                "base": [_scaled(start - time_range.start_ns, scale) for _, _, start, _ in own],
                 "x": [_scaled(end - start, scale) for _, _, start, end in own],
                 "y": [row for row, _, _, _ in own],
                 "width": 0.7,
@@ -143,17 +150,17 @@ def _scaled(length_ns: int, scale: float) -> float:
     return round(length_ns / _MS * scale, 4)
 
 
-def _bars(rows: Sequence[Row], moment: Moment) -> list[tuple[int, int, int, int]]:
-    """Row, what it was, begin and end of all bars; pieces too close to tell apart become one."""
-    gap = (moment.end_ns - moment.start_ns) // _PIXELS
+def _bars(rows: Sequence[Row], time_range: TimeRange) -> list[tuple[int, int, int, int]]:
+    """Row, what it was, begin and end of all bars; pieces that stand too close to draw are one."""
+    gap = (time_range.end_ns - time_range.start_ns) // _PIXELS
     while True:
         bars = [
             (number, kind, start, end)
             for number, row in enumerate(rows)
             for kind, pieces in row.pieces.items()
-            for start, end in closed(pieces, gap)
+            for start, end in joined(pieces, gap - 1).tolist()
         ]
-        if len(bars) <= MOST_BARS or gap > moment.end_ns - moment.start_ns:
+        if len(bars) <= MOST_BARS or gap > time_range.end_ns - time_range.start_ns:
             return bars
         gap = gap * 2 + 1
 
@@ -185,12 +192,12 @@ def _name(kind: int, profile: Profile) -> str:
     return named.get(kind, "input work")
 
 
-def _band(interval: Interval, moment: Moment, scale: float) -> Json:
+def _band(interval: Sequence[int], time_range: TimeRange, scale: float) -> Json:
     start, end = interval
     return {
         "type": "rect",
-        "x0": _scaled(start - moment.start_ns, scale),
-        "x1": _scaled(end - moment.start_ns, scale),
+        "x0": _scaled(start - time_range.start_ns, scale),
+        "x1": _scaled(end - time_range.start_ns, scale),
         "y0": 0,
         "y1": 1,
         "yref": "paper",
@@ -200,10 +207,10 @@ def _band(interval: Interval, moment: Moment, scale: float) -> Json:
     }
 
 
-def _table(rows: Sequence[Row], moment: Moment, profile: Profile) -> Table:
-    length_ns = max(moment.end_ns - moment.start_ns, 1)
+def _table(rows: Sequence[Row], time_range: TimeRange, profile: Profile) -> Table:
+    length_ns = max(time_range.end_ns - time_range.start_ns, 1)
     return Table(
-        columns=("lane", "role", "busy", "of the window", "with"),
+        columns=("lane", "role", "busy", "of the time range", "with"),
         rows=tuple(
             (
                 row.name,
@@ -211,7 +218,7 @@ def _table(rows: Sequence[Row], moment: Moment, profile: Profile) -> Table:
                 duration(busy_ns(row.pieces) / _MS),
                 percent(busy_ns(row.pieces) / length_ns),
                 ", ".join(
-                    f"{_name(kind, profile)} {duration(sum(end - start for start, end in each) / _MS)}"
+                    f"{_name(kind, profile)} {duration(int((each[:, 1] - each[:, 0]).sum()) / _MS)}"
                     for kind, each in sorted(row.pieces.items())
                 ),
             )

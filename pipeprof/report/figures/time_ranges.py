@@ -9,6 +9,7 @@ from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.span import SpanKind
+from pipeprof.report.numbers import duration
 
 STEPS_EACH = 12
 MOST_SPANS = 3_000
@@ -19,7 +20,7 @@ _HOLE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class TimeRange:
     """A stretch of time with a name."""
 
     name: str
@@ -27,23 +28,23 @@ class Moment:
     end_ns: int
 
 
-def moments(profile: Profile, loop: Loop) -> tuple[Moment, ...]:
+def time_ranges(profile: Profile, loop: Loop) -> tuple[TimeRange, ...]:
     """Stretches of a few steps each, the most usual first; none where no steps were kept."""
     number = next(index for index, each in enumerate(profile.loops) if each is loop)
     spans = profile.spans
     chosen = (spans.kind == _STEP) & (spans.subject == number)
     order = np.argsort(spans.start_ns[chosen], kind="stable")
     starts, ends = spans.start_ns[chosen][order], spans.end_ns[chosen][order]
-    found: list[Moment] = []
+    found: list[TimeRange] = []
     for name, index, most in _candidates(profile, loop, starts):
         end = _end_of(index, most, starts, ends, profile)
-        moment = Moment(
+        time_range = TimeRange(
             name=f"{name}: {_where(loop, int(starts[index]), int(starts[end]), profile)}",
             start_ns=int(starts[index]),
             end_ns=int(ends[end]),
         )
-        if not any(_mostly_in(moment, other) for other in found):
-            found.append(moment)
+        if not any(_mostly_in(time_range, other) for other in found):
+            found.append(time_range)
     return tuple(found)
 
 
@@ -107,9 +108,9 @@ def _where(loop: Loop, first_ns: int, last_ns: int, profile: Profile) -> str:
     numbers = dict(zip(loop.steps.start_ns.tolist(), loop.steps.ordinal.tolist(), strict=True))
     if first_ns in numbers and last_ns in numbers:
         return f"steps {numbers[first_ns]:,} to {numbers[last_ns]:,}"
-    return f"at {(first_ns - profile.run.start_ns) / 1e9:.1f} s"
+    return f"at {duration((first_ns - profile.run.start_ns) / 1e6)}"
 
 
-def _mostly_in(moment: Moment, other: Moment) -> bool:
-    shared = min(moment.end_ns, other.end_ns) - max(moment.start_ns, other.start_ns)
-    return 2 * shared > moment.end_ns - moment.start_ns
+def _mostly_in(time_range: TimeRange, other: TimeRange) -> bool:
+    shared = min(time_range.end_ns, other.end_ns) - max(time_range.start_ns, other.start_ns)
+    return 2 * shared > time_range.end_ns - time_range.start_ns
