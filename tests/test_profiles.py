@@ -29,6 +29,7 @@ RUNS = (
     "custom-loop",
 )
 MOST_BYTES = 300_000
+SCREEN_LINES = 24
 # Whatever the folder that home folders lie in is called: four letters, and an absolute path.
 HOME = re.compile(rb"/[a-z]{4}/")
 
@@ -51,6 +52,15 @@ def test_a_recorded_run_says_what_it_said(name: str):
     assert (found.main.diagnosis.bound is Bound.COMPUTE) is (name == "arrays")
     assert render_report(found, width=80) + "\n" == (PROFILES / name / "report.txt").read_text()
     assert to_dict(found) == json.loads((PROFILES / name / "report.json").read_text())
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_verdict_why_and_next_fit_on_one_screen(name: str):
+    lines = (PROFILES / name / "report.txt").read_text().splitlines()
+    behind = next(n for n, line in enumerate(lines) if line.startswith(("  Note ", "  Input ")))
+    summary = lines[: behind - 1]  # an empty line parts them
+    assert len(summary) < SCREEN_LINES  # the prompt takes one
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize("name", RUNS)

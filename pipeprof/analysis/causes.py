@@ -164,7 +164,7 @@ def _takes_turns_at_gil(cost: StageCost, ratio: float | None, context: CauseCont
 
 
 def _could_be_parallel(cost: StageCost, ratio: float | None) -> bool:
-    """Whether more calls at once are possible: of unmeasured tf.data only if AUTOTUNE may not say.
+    """Whether more calls at once are possible: of unmeasured tf.data only where AUTOTUNE does not choose.
 
     An autotuned stage that may use more threads and keeps to one does so by AUTOTUNE's own choice.
     """

@@ -210,7 +210,7 @@ def _steps_fed(
 ) -> float:
     """For how many steps a stage worked in the counted time.
 
-    What gives one element a batch says so by its calls: it may have worked ahead before the counted
+    The calls of what gives one element a batch show it: it may have worked ahead before the counted
     time began, or for steps after it, which matters in a short run. Otherwise it is the steps themselves.
     """
     top = index
@@ -247,7 +247,7 @@ def _queued_ratio(
 ) -> float:
     """Of the time that its lanes were busy, how much they stood in the queue for a CPU.
 
-    A thread or process that does other work queues for that too (a worker that is still starting, say):
+    A thread or process that does other work queues for that too (a worker that is starting, for example):
     what it queued is split as its CPU time is. What the stage was on a CPU, it was not in the queue.
     """
     busy_ns = queued_ns = 0.0

@@ -1,6 +1,6 @@
 """What can speak for a verdict or weaken it: one class a kind of evidence, with figures and no words.
 
-Times are milliseconds per training step unless an attribute says otherwise, ratios 0 to 1.
+Times are milliseconds per training step unless an attribute has another unit, ratios 0 to 1.
 `pipeprof.report.evidence_text` has the sentence of each kind.
 """
 

@@ -1,4 +1,4 @@
-"""What the analysis says of a run: one frozen value that every surface renders.
+"""What the analysis finds in a run: one frozen value that every surface renders.
 
 Its shape is that of the JSON report, but with names for units: times are float milliseconds
 (``_ms``), ratios 0 to 1. A value that was not measured is None, never 0.
@@ -161,7 +161,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopFinding:
-    """One loop with all that is said of it; ``loop`` is the recorded one."""
+    """One loop with its diagnosis and its input; ``loop`` is the recorded one."""
 
     loop: Loop
     diagnosis: Diagnosis
@@ -182,7 +182,7 @@ class DeliveryFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """All that is said of a run.
+    """All that was found in a run.
 
     ``main`` is the loop the verdict is about, or None without any; ``autotune`` is about its input,
     and None where tf.data's AUTOTUNE had no part in it; ``devices`` are there from the busiest on.

@@ -8,7 +8,7 @@ from pipeprof.recording.profile import Profile
 from pipeprof.recording.source_code import CodeLine, StackSamples
 from pipeprof.recording.stage import Stage, StageKind
 
-# Fewer samples than this say nothing of a stage.
+# Fewer samples than this are no evidence on a stage.
 LEAST_SAMPLES = 10
 _LEAST_SHARE = 0.02
 _MOST_LINES = 8

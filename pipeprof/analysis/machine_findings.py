@@ -106,7 +106,7 @@ class DeviceFinding:
         idle_waiting_ratio: the part of the steps in which it did neither while the training waited
             for its input.
         own_busy_ratio: the part of the loop's time in which the training itself kept it busy, as its
-            driver says.
+            driver reports.
         memory_bytes: in use on average, by whomever.
         memory_room_bytes: what it has.
         own_memory_bytes: in use by the training.

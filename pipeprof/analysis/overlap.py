@@ -19,7 +19,7 @@ def describe_input(
     costs: tuple[StageCost, ...],
     times: LoopTimes,
 ) -> InputFinding:
-    """All that is said of what fed a loop."""
+    """How what fed a loop ran: its threads, queue, overlap and epoch starts."""
     lanes = _input_lanes(costs)
     overlap, estimated = overlap_ratio(loop, counted_time, costs, times)
     return InputFinding(

@@ -76,7 +76,7 @@ class ThreadFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttachedFindings:
-    """What is said of a training that was observed from outside.
+    """The verdict on a training that was observed from outside.
 
     Attributes:
         observation: what was seen.

@@ -34,7 +34,7 @@ def observe(pid: int, seconds: int) -> Observation:
     Raises:
         StacksUnavailable: there is no such process, it runs no Python, or the system refuses it.
     """
-    dump(pid)  # says at once what is wrong, if anything is
+    dump(pid)  # raises at once if anything is wrong
     every = Recording(pid, seconds=seconds, subprocesses=True)
     try:
         holding = Recording(pid, seconds=seconds, subprocesses=True, gil=True)

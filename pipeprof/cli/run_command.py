@@ -150,6 +150,6 @@ def _where_kept(session: "Session", logdir: Path) -> str:
         return ""
     folder = "" if logdir == DEFAULT_LOGDIR else f" {shlex.quote(str(logdir))}"
     return (
-        f"\n  Kept as {session.folder.name}. Again: pipeprof report{folder}   "
-        f"In TensorBoard: pipeprof view{folder}\n"
+        f"\n  Saved as {session.folder.name}. Show it again: pipeprof report{folder}\n"
+        f"  Show it in TensorBoard: pipeprof view{folder}\n"
     )

@@ -1,4 +1,4 @@
-"""The words, numbers and figures in which findings are told: no other room writes a sentence for a reader.
+"""The words, numbers and figures of the findings: no other room writes a sentence for a reader.
 
 It takes findings and gives plain text or values. It must not know a surface, a file or a framework.
 """

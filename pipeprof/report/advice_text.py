@@ -1,4 +1,4 @@
-"""What each kind of advice says to do, and what it gave or should give."""
+"""The sentence of each kind of advice, and what it gave or should give."""
 
 from pipeprof.analysis.advice_kinds import (
     Advice,
@@ -39,7 +39,7 @@ def expected(advice: Advice) -> str:
 def describe_gain(
     step_ms: float | None, speedup: float | None, before_ms: float | None = None
 ) -> str:
-    """``9.6 ms a step, 3.3 times as fast``.
+    """``9.6 ms per step, 3.3 times as fast``.
 
     Args:
         step_ms: the step time, or None.
@@ -49,7 +49,7 @@ def describe_gain(
     before = "" if before_ms is None else f" instead of {duration(before_ms)} with epoch starts"
     return ", ".join(
         (
-            *(() if step_ms is None else (f"{duration(step_ms)} a step{before}",)),
+            *(() if step_ms is None else (f"{duration(step_ms)} per step{before}",)),
             *(() if speedup is None else (f"{times(speedup)} as fast",)),
         )
     )

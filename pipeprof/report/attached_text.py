@@ -25,7 +25,7 @@ _PACES = {
 
 
 def attached_sentence(found: AttachedEvidence) -> str:  # noqa: C901 - one case a kind
-    """What a piece of evidence says, in one sentence or two."""
+    """A piece of evidence in one sentence or two."""
     match found:
         case BatchAwaited():
             return f"The training waited for a batch {wait_percent(found.ratio)} of the time."

@@ -16,7 +16,7 @@ from pipeprof.report.numbers import count, duration
 
 
 def caveat_sentence(found: Caveat) -> str:
-    """What a caveat says."""
+    """The sentence of a caveat."""
     match found:
         case ForkedWorkers():
             return (

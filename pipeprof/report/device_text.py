@@ -21,9 +21,7 @@ def _device(found: DeviceFinding) -> str:
         own = found.own_busy_ratio
         others = own is not None and own < _ALL_OF * (found.busy_ratio or 0.0)
         whose = f", {percent(own or 0.0)} for this training" if others else ""
-        return (
-            f"{name} was busy {busy} of the time{whose}, as its driver says{_driver_says(found)}."
-        )
+        return f"{name} was busy {busy} of the time{whose}, as its driver reports{_driver_report(found)}."
     copies = f", {duration(found.copy_in_ms)} of it copies to it" if found.copy_in_ms else ""
     idle = (
         f"; it stood idle {percent(found.idle_waiting_ratio)} of the time while the training waited "
@@ -33,10 +31,10 @@ def _device(found: DeviceFinding) -> str:
     )
     step = f"device step {duration(found.step_ms)}{copies}"
     traced = count(found.traced_steps, "traced step")
-    return f"{name} was busy {busy} of each step ({step}){idle} ({traced}){_driver_says(found)}."
+    return f"{name} was busy {busy} of each step ({step}){idle} ({traced}){_driver_report(found)}."
 
 
-def _driver_says(found: DeviceFinding) -> str:
+def _driver_report(found: DeviceFinding) -> str:
     """Memory, power and clock, as far as they are known."""
     known = []
     used, room, own = found.memory_bytes, found.memory_room_bytes, found.own_memory_bytes

@@ -22,7 +22,7 @@ from pipeprof.report.wait_text import wait_sentence
 
 
 def evidence_sentence(found: Evidence) -> str:
-    """What a piece of evidence says, in one sentence or a few short ones."""
+    """A piece of evidence in one sentence or a few short ones."""
     if isinstance(found, WaitEvidence):
         return wait_sentence(found)
     if isinstance(found, Caveat):

@@ -21,7 +21,7 @@ def describe_repair(repaired: Repaired, logdir: Path) -> str:
             return f"{name}: has its step markers, nothing to repair."
         case Outcome.WITHOUT_STEPS:
             return (
-                f"{name}: no event says where a step begins, so no step can be marked; "
+                f"{name}: no event marks where a step begins, so no step can be marked; "
                 "profile with keras.callbacks.TensorBoard(LOGDIR, profile_batch=(10, 20))."
             )
         case Outcome.DAMAGED:

@@ -8,7 +8,7 @@ CUT_OFF = "The recording was cut off; this is what could be recovered of it."
 
 
 def started(run: RunInfo) -> datetime | None:
-    """When a run began, or None where its file tells no date that there is."""
+    """When a run began, or None where its file has no date that exists."""
     try:
         return datetime.fromtimestamp(run.anchor.to_unix_ns(run.start_ns) / 1e9, timezone.utc)
     except (OverflowError, ValueError, OSError):

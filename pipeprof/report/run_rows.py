@@ -1,4 +1,4 @@
-"""What is said of each of several runs that stand beside each other: a row for each quantity."""
+"""The rows of a table of several runs beside each other, one for each quantity."""
 
 from collections.abc import Callable
 
@@ -14,10 +14,10 @@ def _step(main: LoopFinding) -> str | None:
 
 
 def _wait(main: LoopFinding) -> str | None:
-    said = main.diagnosis
-    if said.wait_ms is None or said.wait_ratio is None:
+    diagnosis = main.diagnosis
+    if diagnosis.wait_ms is None or diagnosis.wait_ratio is None:
         return None
-    return f"{duration(said.wait_ms.mean)} ({wait_percent(said.wait_ratio)})"
+    return f"{duration(diagnosis.wait_ms.mean)} ({wait_percent(diagnosis.wait_ratio)})"
 
 
 def _overlap(main: LoopFinding) -> str | None:
@@ -43,7 +43,7 @@ def _bottleneck_line(main: LoopFinding) -> str | None:
     return slowest.location.short if slowest and slowest.location else None
 
 
-# A row says None of a run where that was not measured.
+# A row has None for a run where that was not measured.
 RUN_ROWS: tuple[tuple[str, Callable[[LoopFinding], str | None]], ...] = (
     ("step", _step),
     ("wait", _wait),

@@ -1,5 +1,6 @@
 """A run and its loops in pieces of sentences: what ran, how it ended, how it was measured."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.findings import Findings, LoopFinding
@@ -70,6 +71,15 @@ def loop_line(found: LoopFinding, loops: Sequence[Loop]) -> str:
     return f"{kind_of(loop)}{inside}, {steps}: {VERDICTS[diagnosis.bound]}{pace}{waits}"
 
 
+def other_loops(findings: Findings, most: int) -> list[str]:
+    """The loops that the report is not about, a line each; lines that read alike are one."""
+    others = [found for found in findings.loops if found is not findings.main]
+    alike = Counter(loop_line(found, findings.profile.loops) for found in others)
+    lines = [line if number == 1 else f"{line} ({number} times)" for line, number in alike.items()]
+    left_out = sum(list(alike.values())[most:])
+    return [*lines[:most], *((f"and {count(left_out, 'more loop')}",) if left_out else ())]
+
+
 def how_measured(findings: Findings) -> Iterator[str]:
     """How all this is known: what counted, by which means, and what looking cost."""
     main, overhead = findings.main, findings.overhead
@@ -87,7 +97,7 @@ def how_measured(findings: Findings) -> Iterator[str]:
     if overhead.events_dropped:
         yield f"{count(overhead.events_dropped, 'event')} of {overhead.events:,} lost"
     cost = "not measured" if overhead.ratio is None else percent(overhead.ratio)
-    yield f"cost of looking {cost}"
+    yield f"overhead {cost}"
 
 
 def traced_steps(findings: Findings) -> list[str]:

@@ -9,7 +9,7 @@ from pipeprof.analysis.references import StageReference
 from pipeprof.recording.stage import Stage
 from pipeprof.report.numbers import count
 
-# Stages that nobody wrote and that work less than this in a step are told in one line.
+# Stages that nobody wrote and that work less than this in a step are one line.
 _MINOR_MS = 0.01
 
 _ADDED = "added by "
@@ -50,7 +50,7 @@ def worth_a_row(
 ) -> tuple[Sequence[StageFinding], Sequence[StageFinding]]:
     """The stages to list each by itself, and those that the user did not write and that cost nothing.
 
-    What the training takes from is listed: how full its buffer is says more than its cost.
+    What the training takes from is listed: how full its buffer is matters more than its cost.
     """
     minor = [
         found

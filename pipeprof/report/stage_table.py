@@ -36,13 +36,13 @@ def stage_table(
 
 def _in_a_line(stages: Sequence[StageFinding], whose: str) -> str:
     cost = duration(sum(found.cost_ms for found in stages))
-    return f"and {count(len(stages), 'stage')} more{whose}, {cost} of work a step in all"
+    return f"and {count(len(stages), 'more stage')}{whose}, {cost} of work per step in all"
 
 
 def _running_lines(stages: Sequence[Stage], width: int) -> list[str]:
     """What tf.data made of what was written, where that is something else."""
-    said = dict.fromkeys(map(as_it_runs, stages))
-    pieces = [shown(piece) for piece in said if piece is not None]
+    different = dict.fromkeys(map(as_it_runs, stages))
+    pieces = [shown(piece) for piece in different if piece is not None]
     return flow((f"tf.data runs {pieces[0]}", *pieces[1:]), width) if pieces else []
 
 
@@ -92,5 +92,5 @@ def _cpu(found: StageFinding) -> str | None:
 
 
 def _lanes(found: StageFinding) -> str | None:
-    said = ran_on(found.lanes)
-    return said.replace("TensorFlow thread", "TF thread") if said else None
+    lanes = ran_on(found.lanes)
+    return lanes.replace("TensorFlow thread", "TF thread") if lanes else None

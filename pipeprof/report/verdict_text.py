@@ -94,7 +94,7 @@ def _step_with_starts(diagnosis: Diagnosis) -> float | None:
 
 
 def reasons(diagnosis: Diagnosis) -> list[str]:
-    """Why it is as the verdict says, a sentence or a few short ones each; caveats left out."""
+    """What speaks for the verdict, a sentence or a few short ones each; caveats left out."""
     return [
         sentence(evidence_sentence(each))
         for each in diagnosis.evidence

@@ -44,7 +44,7 @@ _CPU_UNKNOWN = " Its own CPU time was not measured."
 
 
 def wait_sentence(found: WaitEvidence) -> str:  # noqa: C901 - one case a kind
-    """What a piece of evidence for waiting says."""
+    """The sentence of a piece of evidence for waiting."""
     match found:
         case StagesNotCounted():
             return (
@@ -60,7 +60,7 @@ def wait_sentence(found: WaitEvidence) -> str:  # noqa: C901 - one case a kind
             return _epoch_start(found)
         case RestartCost():
             return (
-                f"{label_of(found.stage)} takes {duration(found.cost_ms)} a step, "
+                f"{label_of(found.stage)} takes {duration(found.cost_ms)} per step, "
                 f"{percent(found.share)} of all input work: the input starts again at every epoch."
             )
         case RemoteWait():

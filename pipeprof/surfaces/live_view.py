@@ -1,6 +1,6 @@
 """A few lines on a training that goes on, to be shown again and again.
 
-Returns plain text and never prints. What happened lately comes first, then what is said of the whole.
+Returns plain text and never prints. What happened lately comes first, then the verdict on the whole run.
 """
 
 from collections.abc import Iterator
@@ -58,9 +58,9 @@ def _made_of(recent: Recent, step_ms: float) -> str:
 
 def _verdict(findings: Findings) -> Iterator[str]:
     if findings.main is not None:
-        said = findings.main.diagnosis
-        yield VERDICTS[said.bound]
-        yield waiting(said)
+        diagnosis = findings.main.diagnosis
+        yield VERDICTS[diagnosis.bound]
+        yield waiting(diagnosis)
 
 
 def _slowest(findings: Findings) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _slowest(findings: Findings) -> Iterator[str]:
     if slowest is None or findings.main is None:
         return
     place = f" ({shown(slowest.location.short)})" if slowest.location else ""
-    yield f"{shown(slowest.stage)}{place} {duration(slowest.cost_ms)} a step"
+    yield f"{shown(slowest.stage)}{place} {duration(slowest.cost_ms)} per step"
     cause = findings.main.diagnosis.cause
     if cause in CAUSES:
         yield CAUSES[cause]

@@ -10,7 +10,7 @@ from pipeprof.report.input_text import input_pieces, tuning
 from pipeprof.report.numbers import count, percent, size
 from pipeprof.report.plain_text import clean
 from pipeprof.report.run_facts import started
-from pipeprof.report.run_text import how_measured, loop_line, trace_windows
+from pipeprof.report.run_text import how_measured, other_loops, trace_windows
 from pipeprof.surfaces.markup import Markup, element
 from pipeprof.surfaces.page_figures import table
 
@@ -35,7 +35,7 @@ def details(findings: Findings, figures: Sequence[Figure]) -> Markup:
             *_fact("Tuned", *(tuning(findings.autotune) if findings.autotune else ())),
             *_fact("Devices", *devices(findings)),
             *_fact("Traced", *trace_windows(findings)),
-            *_fact("Other loops", *_other_loops(findings)),
+            *_fact("Other loops", *other_loops(findings, MOST_LOOPS)),
             *_fact("Machine", _BETWEEN.join(_machine(findings))),
             *_fact("Delivered", _delivered(findings)),
             *_fact("Measured", _BETWEEN.join(how_measured(findings))),
@@ -65,17 +65,10 @@ def _stages(figures: Sequence[Figure], stages: int) -> Markup | None:
 
 
 def _fact(name: str, *values: str) -> Iterator[Markup]:
-    told = [value for value in values if value]
-    if told:
+    known = [value for value in values if value]
+    if known:
         yield element("dt", name)
-        yield from (element("dd", value) for value in told)
-
-
-def _other_loops(findings: Findings) -> list[str]:
-    others = [found for found in findings.loops if found is not findings.main]
-    lines = [loop_line(found, findings.profile.loops) for found in others[:MOST_LOOPS]]
-    more = len(others) - MOST_LOOPS
-    return [*lines, f"and {count(more, 'loop')} more"] if more > 0 else lines
+        yield from (element("dd", value) for value in known)
 
 
 def _machine(findings: Findings) -> Iterator[str]:
@@ -101,14 +94,14 @@ def _delivered(findings: Findings) -> str:
     found = findings.delivery
     if found is None:
         return ""
-    pieces = ["1 batch" if found.batches == 1 else f"{found.batches:,} batches"]
+    pieces = [f"{found.batches:,} {'batch' if found.batches == 1 else 'batches'}"]
     if found.samples is not None:
         pieces.append(count(found.samples, "sample"))
     if found.shapes and found.dtypes:
         arrays = zip(found.dtypes, found.shapes, strict=False)
         pieces.append(", ".join(f"{dtype} {list(shape)}" for dtype, shape in arrays))
     if found.bytes_per_step is not None:
-        pieces.append(f"{size(found.bytes_per_step)} a step")
+        pieces.append(f"{size(found.bytes_per_step)} per step")
     return clean(_BETWEEN.join(pieces))
 
 

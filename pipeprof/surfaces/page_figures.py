@@ -1,4 +1,4 @@
-"""Places for pictures in a page: heading, sentence, choice of view, and the table that says the same."""
+"""Places for pictures in a page: heading, sentence, choice of view, and the table of its values."""
 
 from collections.abc import Iterable, Sequence
 
@@ -36,7 +36,7 @@ def _view(figure: Figure, number: int, view: View) -> Markup:
     height = int(view.layout.get("height", 300))
     return element(
         "div",
-        element("p", view.says, class_="says") if view.says else None,
+        element("p", view.caption, class_="caption") if view.caption else None,
         element(
             "div",
             class_="plot",

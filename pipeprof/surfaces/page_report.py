@@ -26,18 +26,18 @@ _BETWEEN = " · "
 def report_body(findings: Findings, figures: Sequence[Figure]) -> Markup:
     """Everything of the report on one run; the pictures are drawn into their places later."""
     main = findings.main
-    said = main.diagnosis if main else None
+    diagnosis = main.diagnosis if main else None
     return joined(
         element(
             "header",
             element("p", _BETWEEN.join(heading(findings)), class_="run"),
-            _verdict(said),
+            _verdict(diagnosis),
             _troubles(troubles(findings.profile.run)),
-            element("div", _why(said), _next(findings), class_="columns"),
-            _notes(said),
+            element("div", _why(diagnosis), _next(findings), class_="columns"),
+            _notes(diagnosis),
             _hot_lines(findings),
             class_="verdict",
-            data_bound=said.bound.value if said else Bound.UNKNOWN.value,
+            data_bound=diagnosis.bound.value if diagnosis else Bound.UNKNOWN.value,
         ),
         figure_places(figures),
         details(findings, figures),
@@ -54,8 +54,8 @@ def comparison_body(named: Sequence[tuple[str, Findings]], figures: Sequence[Fig
     rows = [
         ("verdict", *(VERDICTS[_bound(findings.main)] for _, findings in named)),
         *(
-            (label, *(say(findings.main) if findings.main else None for _, findings in named))
-            for label, say in RUN_ROWS
+            (label, *(describe(findings.main) if findings.main else None for _, findings in named))
+            for label, describe in RUN_ROWS
         ),
     ]
     columns = ("", *(name for name, _ in named))
@@ -76,51 +76,53 @@ def _bound(main: LoopFinding | None) -> Bound:
     return main.diagnosis.bound if main else Bound.UNKNOWN
 
 
-def _verdict(said: Diagnosis | None) -> Markup:
-    bound = said.bound if said else Bound.UNKNOWN
-    told = waiting(said) if said else "no training loop was seen"
+def _verdict(diagnosis: Diagnosis | None) -> Markup:
+    bound = diagnosis.bound if diagnosis else Bound.UNKNOWN
+    share = waiting(diagnosis) if diagnosis else "no training loop was seen"
     return joined(
         element(
             "h1",
             element("span", VERDICTS[bound], class_="badge"),
             " ",
-            element("span", told, class_="told"),
+            element("span", share, class_="share-text"),
         ),
-        _share_bar(said) if said else None,
-        element("dl", *_numbers(said), class_="numbers") if said else None,
+        _share_bar(diagnosis) if diagnosis else None,
+        element("dl", *_numbers(diagnosis), class_="numbers") if diagnosis else None,
     )
 
 
-def _share_bar(said: Diagnosis) -> Markup | None:
-    if said.wait_ratio is None or said.wait_ms is None or said.compute_ms is None:
+def _share_bar(diagnosis: Diagnosis) -> Markup | None:
+    if diagnosis.wait_ratio is None or diagnosis.wait_ms is None or diagnosis.compute_ms is None:
         return None
-    wait = f"{100 * said.wait_ratio:.2f}%"
+    wait = f"{100 * diagnosis.wait_ratio:.2f}%"
     return element(
         "div",
         element("div", class_="wait", style=f"width:{wait}"),
         class_="share",
         role="img",
-        aria_label=f"{wait_percent(said.wait_ratio)} of a step is waiting.",
+        aria_label=f"{wait_percent(diagnosis.wait_ratio)} of a step is waiting.",
     )
 
 
-def _numbers(said: Diagnosis) -> Iterator[Markup]:
-    if said.wait_ms is not None:
-        yield _number("wait", duration(said.wait_ms.mean), "mean of a step", "wait")
-    if said.compute_ms is not None:
-        yield _number("compute", duration(said.compute_ms.mean), "mean of a step", "compute")
-    if said.step_ms is not None:
-        slow = f"1 in 20 over {duration(said.step_ms.p95)}"
-        yield _number("step", duration(said.step_ms.mean), slow)
-    if said.samples_per_s is not None:
-        yield _number("speed", rate(said.samples_per_s), "samples a second")
-    gains = said.bound in (Bound.INPUT, Bound.BALANCED)
-    if gains and said.ideal_step_ms is not None:
-        starts = ", epoch starts included" if said.cause is Cause.EPOCH_START else ""
+def _numbers(diagnosis: Diagnosis) -> Iterator[Markup]:
+    if diagnosis.wait_ms is not None:
+        yield _number("wait", duration(diagnosis.wait_ms.mean), "mean per step", "wait")
+    if diagnosis.compute_ms is not None:
+        yield _number("compute", duration(diagnosis.compute_ms.mean), "mean per step", "compute")
+    if diagnosis.step_ms is not None:
+        slow = f"1 in 20 over {duration(diagnosis.step_ms.p95)}"
+        yield _number("step", duration(diagnosis.step_ms.mean), slow)
+    if diagnosis.samples_per_s is not None:
+        yield _number("speed", rate(diagnosis.samples_per_s), "samples a second")
+    gains = diagnosis.bound in (Bound.INPUT, Bound.BALANCED)
+    if gains and diagnosis.ideal_step_ms is not None:
+        starts = ", epoch starts included" if diagnosis.cause is Cause.EPOCH_START else ""
         faster = (
-            "" if said.speedup_limit is None else f"{times(said.speedup_limit)} as fast{starts}"
+            ""
+            if diagnosis.speedup_limit is None
+            else f"{times(diagnosis.speedup_limit)} as fast{starts}"
         )
-        yield _number("with input for free", duration(said.ideal_step_ms), faster)
+        yield _number("with input for free", duration(diagnosis.ideal_step_ms), faster)
 
 
 def _number(name: str, value: str, note: str, kind: str | None = None) -> Markup:
@@ -139,8 +141,8 @@ def _troubles(sentences: Sequence[str]) -> Markup | None:
     return element("ul", *(element("li", each) for each in sentences), class_="troubles")
 
 
-def _why(said: Diagnosis | None) -> Markup | None:
-    sentences = reasons(said) if said else []
+def _why(diagnosis: Diagnosis | None) -> Markup | None:
+    sentences = reasons(diagnosis) if diagnosis else []
     if not sentences:
         return None
     return element("section", element("h2", "Why"), *(element("p", each) for each in sentences))

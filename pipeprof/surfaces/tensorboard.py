@@ -47,7 +47,7 @@ def write_run(
     XProf keeps of the old profile.
 
     Args:
-        findings: what is said of the run.
+        findings: the run.
         logdir: TensorBoard's log folder; made if it is not there.
         report: the report as it is printed; shown in a fixed-width block.
         scalars: wrote what there was while the run was recorded, and is brought to its end.
@@ -235,7 +235,7 @@ def _text_summary(report: str) -> Summary:
         tensor_shape=TensorShapeProto(),
         string_val=[_code_block(report).encode("utf-8", "replace")],
     )
-    metadata = _metadata("text", "what pipeprof says of this run", DATA_CLASS_TENSOR)
+    metadata = _metadata("text", "pipeprof's report on this run", DATA_CLASS_TENSOR)
     value = Summary.Value(tag="pipeprof/report", tensor=tensor, metadata=metadata)
     return Summary(value=[value])
 

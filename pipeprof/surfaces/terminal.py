@@ -17,10 +17,10 @@ from pipeprof.report.advice_code import remedy_code
 from pipeprof.report.advice_text import describe_advice
 from pipeprof.report.device_text import devices
 from pipeprof.report.input_text import input_pieces, tuning
-from pipeprof.report.numbers import count, percent
+from pipeprof.report.numbers import percent
 from pipeprof.report.plain_text import clean, printable, shorten, shorten_location, shown
 from pipeprof.report.run_rows import RUN_ROWS
-from pipeprof.report.run_text import heading, how_measured, loop_line, trace_windows, troubles
+from pipeprof.report.run_text import heading, how_measured, other_loops, trace_windows, troubles
 from pipeprof.report.stage_table import stage_table
 from pipeprof.report.text_layout import (
     GAP,
@@ -51,6 +51,7 @@ _LABEL_WIDTH = 5
 _RUN_WIDTH = 16
 
 _MOST_ADVICE = 3
+_MOST_CODE_LINES = 8  # of code in all, so that verdict, why and next fit on one screen
 _MOST_HOT_LINES = 3
 _MOST_LOOPS = 4
 _MOST_DEVICES = 4
@@ -69,7 +70,7 @@ def render_report(
     """The report on one run, without a line end after its last line.
 
     Args:
-        findings: what to say.
+        findings: the run.
         width: columns of the screen; fewer than `LEAST_WIDTH` count as that many.
         color: whether to write ANSI colours.
         ascii_only: whether the screen shows nothing but ASCII.
@@ -137,25 +138,25 @@ def _problems(sentences: Sequence[str]) -> RenderableType | None:
     return Group(*(labelled(Text("!", "bold red"), [Text(each)]) for each in sentences))
 
 
-def _verdict(said: Diagnosis | None, width: int) -> RenderableType:
-    bound = said.bound if said else Bound.UNKNOWN
+def _verdict(diagnosis: Diagnosis | None, width: int) -> RenderableType:
+    bound = diagnosis.bound if diagnosis else Bound.UNKNOWN
     label = Text(f"{VERDICTS[bound]} ", _STYLES[bound])
     room = width - INDENT - GAP - len(label)
-    lines = _verdict_lines(said, room) if said else ["no training loop was seen"]
+    lines = _verdict_lines(diagnosis, room) if diagnosis else ["no training loop was seen"]
     return labelled(label, map(Text, lines))
 
 
-def _verdict_lines(said: Diagnosis, room: int) -> list[str]:
-    share, pace = waiting(said), list(speed(said))
+def _verdict_lines(diagnosis: Diagnosis, room: int) -> list[str]:
+    share, pace = waiting(diagnosis), list(speed(diagnosis))
     lines = flow((share, *pace), room)
     if len(lines) > 1:
         lines = [share, *flow(pace, room)]
-    free = with_free_input(said)
+    free = with_free_input(diagnosis)
     return [*lines, free] if free else lines
 
 
-def _reasons(said: Diagnosis) -> RenderableType | None:
-    sentences = reasons(said)
+def _reasons(diagnosis: Diagnosis) -> RenderableType | None:
+    sentences = reasons(diagnosis)
     return _section("Why", map(Text, sentences)) if sentences else None
 
 
@@ -190,12 +191,16 @@ def _next_steps(findings: Findings) -> RenderableType | None:
 
 
 def _advised(advice: Sequence[Advice]) -> Iterator[Text]:
+    """The first pieces of advice, with as much of their code as leaves room for the rest."""
+    room = _MOST_CODE_LINES
     for number, each in enumerate(advice[:_MOST_ADVICE], 1):
-        yield Text(
-            f"{number}. {describe_advice(each)}" if len(advice) > 1 else describe_advice(each)
-        )
-        for line in (remedy_code(each.remedy) or "").splitlines():
-            yield code(f"    {printable(line.expandtabs(4)).rstrip()}", "cyan")
+        sentence = describe_advice(each)
+        yield Text(f"{number}. {sentence}" if len(advice) > 1 else sentence)
+        lines = (remedy_code(each.remedy) or "").splitlines()
+        room -= len(lines)
+        if room >= 0 or number == 1:
+            for line in lines:
+                yield code(f"    {printable(line.expandtabs(4)).rstrip()}", "cyan")
 
 
 def _input(main: LoopFinding, width: int) -> RenderableType | None:
@@ -223,10 +228,7 @@ def _traces(findings: Findings) -> RenderableType | None:
 
 
 def _other_loops(findings: Findings) -> RenderableType | None:
-    others = [found for found in findings.loops if found is not findings.main]
-    lines = [loop_line(found, findings.profile.loops) for found in others[:_MOST_LOOPS]]
-    if len(others) > _MOST_LOOPS:
-        lines.append(f"and {count(len(others) - _MOST_LOOPS, 'loop')} more")
+    lines = other_loops(findings, _MOST_LOOPS)
     return _section("Also", map(Text, lines)) if lines else None
 
 
@@ -240,7 +242,10 @@ def _run_column(name: str, main: LoopFinding | None) -> Column:
     bound = main.diagnosis.bound if main else Bound.UNKNOWN
     return Column(
         header=shown(name),
-        cells=(VERDICTS[bound], *cells(say(main) if main else None for _, say in RUN_ROWS)),
+        cells=(
+            VERDICTS[bound],
+            *cells(describe(main) if main else None for _, describe in RUN_ROWS),
+        ),
         styles=(_STYLES[bound], *("" for _ in RUN_ROWS)),
         least=_RUN_WIDTH,
         shorten=shorten_location,

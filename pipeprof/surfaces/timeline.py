@@ -30,7 +30,7 @@ _CPU_STRETCH_NS = 500_000_000
 
 _SPAN_KINDS = tuple(SpanKind)
 
-# What tf.data's own model tells of: how long it worked in sum, not when.
+# tf.data's own model records how long these worked in sum, not when.
 _SUMMED = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON, StageKind.TF_DATA_REMOTE)
 
 
@@ -321,7 +321,7 @@ def cores_used(cpu: Cpu) -> tuple[IntArray, FloatArray]:
 
 
 def _cores_used_by(role: Role, profile: Profile) -> FloatArray | None:
-    """The same for the threads of a role, at the same times; None where none of them was read."""
+    """Cores that the threads of a role used, at the times of `cores_used`; None where none was read."""
     borders = _stretches(profile.cpu)
     lanes = [lane.cpu for lane in profile.lanes if lane.role is role and lane.cpu is not None]
     if borders is None or profile.cpu.sampled is None or not lanes:

@@ -60,7 +60,7 @@ def to_xspace(findings: Findings, *, max_events: int = MAX_EVENTS) -> bytes:
     """The run as a serialised XSpace.
 
     Args:
-        findings: what is said of the run; the steps of its main loop are XProf's steps.
+        findings: the run; the steps of its main loop are XProf's steps.
         max_events: how many steps and how many intervals to write at most; the latest are kept.
     """
     profile = findings.profile
@@ -78,7 +78,7 @@ def to_xspace(findings: Findings, *, max_events: int = MAX_EVENTS) -> bytes:
 
 
 def _origin_ns(profile: Profile) -> int:
-    """What times count from: the begin of the run, or of as much of its end as can be told."""
+    """What times count from: the begin of the run, or of as much of its end as fits."""
     return max(find_origin_ns(profile), find_end_ns(profile) - LONGEST_NS)
 
 
@@ -149,7 +149,7 @@ class _Plane:
         self._plane.stats.append(self.stat(name, value))
 
     def draw(self, line: Any, kind: _EventKind, start_ns: int, end_ns: int, *stats: Any) -> None:
-        """Draws an interval, unless it lies outside of what times can tell."""
+        """Draws an interval, unless it lies outside the range of times."""
         if not self.origin_ns <= start_ns <= end_ns <= self.origin_ns + LONGEST_NS:
             return
         line.events.add(

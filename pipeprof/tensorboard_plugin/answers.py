@@ -1,4 +1,4 @@
-"""What the tab is told: plain values for JSON. What cannot be read becomes a sentence in the page."""
+"""The answers that the tab gets, as plain values for JSON; what cannot be read becomes a message."""
 
 import logging
 from collections import OrderedDict
@@ -54,7 +54,7 @@ class Answers:
     def run(self, key: str) -> Answer:
         """One run's report and figures."""
 
-        def tell() -> Answer:
+        def make() -> Answer:
             run = self._library.find(key)
             findings = analyse(read_run(run.folder))
             figures = figures_of(findings)
@@ -67,12 +67,12 @@ class Answers:
                 "windows": list(_windows(run, findings)),
             }
 
-        return _told(tell, f"The run {key} cannot be shown")
+        return _answer_or_message(make, f"The run {key} cannot be shown")
 
     def comparison(self, keys: Sequence[str]) -> Answer:
         """Several runs beside each other, in the order of the keys."""
 
-        def tell() -> Answer:
+        def make() -> Answer:
             if not 2 <= len(keys) <= MOST_RUNS:
                 raise UsageError(
                     f"expected 2 to {MOST_RUNS} runs to compare, received {len(keys)}."
@@ -84,7 +84,7 @@ class Answers:
                 "figures": [to_plain(figure) for figure in figures],
             }
 
-        return _told(tell, "These runs cannot be compared")
+        return _answer_or_message(make, "These runs cannot be compared")
 
     def _read(self, key: str) -> Findings:
         return analyse(read_run(self._library.find(key).folder))
@@ -98,16 +98,16 @@ class Answers:
         return self._summaries[remembered]
 
 
-def _told(tell: Callable[[], Answer], otherwise: str) -> Answer:
+def _answer_or_message(make: Callable[[], Answer], otherwise: str) -> Answer:
     try:
-        return tell()
+        return make()
     except (PipeprofError, OSError) as error:
         return {"html": message(otherwise, str(error)), "figures": []}
     except Exception as error:  # a damaged run whose values each are sound may lead to anything
         _log.exception("pipeprof: %s", otherwise)
         sentence = (
             f"expected values that fit together, found some that do not ({type(error).__name__}): "
-            "TensorBoard's own output tells more."
+            "TensorBoard's own output has the details."
         )
         return {"html": message(otherwise, sentence), "figures": []}
 
@@ -115,11 +115,11 @@ def _told(tell: Callable[[], Answer], otherwise: str) -> Answer:
 def _summary(run: Shelved) -> Answer:
     try:
         findings = analyse(read_run(run.folder))
-    except Exception:  # whatever it is, choosing the run tells
+    except Exception:  # whatever it is, choosing the run shows it
         return {"bound": "unreadable", "verdict": "UNREADABLE", "gist": ""}
-    said = findings.main.diagnosis if findings.main else None
-    bound = said.bound if said else Bound.UNKNOWN
-    pace = f"{duration(said.step_ms.mean)} a step" if said and said.step_ms else ""
+    diagnosis = findings.main.diagnosis if findings.main else None
+    bound = diagnosis.bound if diagnosis else Bound.UNKNOWN
+    pace = f"{duration(diagnosis.step_ms.mean)} per step" if diagnosis and diagnosis.step_ms else ""
     return {"bound": bound.value, "verdict": VERDICTS[bound], "gist": pace}
 
 

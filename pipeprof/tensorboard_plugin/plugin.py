@@ -84,8 +84,8 @@ def _file(path: Callable[[], Path], mimetype: str, expires: int = 0) -> Any:
     return wrappers.Request.application(serve)
 
 
-def _answer(tell: Callable[[Any], Mapping[str, Any]]) -> Any:
+def _answer(make: Callable[[Any], Mapping[str, Any]]) -> Any:
     def serve(request: wrappers.Request) -> Any:
-        return http_util.Respond(request, tell(request.args), "application/json")
+        return http_util.Respond(request, make(request.args), "application/json")
 
     return wrappers.Request.application(serve)

@@ -75,7 +75,7 @@ def test_steps_that_tensorflow_traced_show_the_gpu_and_lead_to_xprof(tab: Any) -
     select.select_option(label="traced: steps 40 to 44")
     shown = timeline.locator(".view:not([hidden])")
     shown.locator(".ytick text", has_text="GPU 0").wait_for()
-    own = timeline.locator(".says a:visible", has_text="TensorFlow's own trace")
+    own = timeline.locator(".caption a:visible", has_text="TensorFlow's own trace")
     assert "run=traced_window1" in own.get_attribute("href")
     below = tab.locator("a", has_text="Traced by TensorFlow in XProf: steps 40 to 44 of fit")
     assert below.get_attribute("href") == own.get_attribute("href")

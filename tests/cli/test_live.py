@@ -71,7 +71,7 @@ def test_the_state_is_shown_below_the_scripts_own_output(shell: Shell) -> None:
     assert "step" in above
     after = [row.rstrip() for row in screen.display]
     assert not any(row.startswith("──") for row in after)
-    assert any("Kept as" in row for row in after)
+    assert any("Saved as" in row for row in after)
 
 
 def _read(descriptor: int) -> bytes:

@@ -19,7 +19,7 @@ def test_standard_output_is_the_scripts_own(shell: Shell) -> None:
     outcome = shell.run("--name", "first", "train.py", "--name", "x", "--json", "-m", "--help")
     assert (outcome.code, outcome.out) == (0, "--name x --json -m --help\n")
     assert "no training loop was seen" in outcome.err
-    assert "Kept as first. Again: pipeprof report" in outcome.err
+    assert "Saved as first. Show it again: pipeprof report" in outcome.err
     assert [folder.name for folder in shell.run_folders()] == ["first"]
 
 
@@ -114,7 +114,7 @@ def test_training_goes_on_where_nothing_can_be_written(shell: Shell) -> None:
     outcome = shell.run("--logdir", "taken", "train.py")
     assert (outcome.code, outcome.out) == (0, "trained\n")
     assert "The run could not be written to" in outcome.err
-    assert "Kept as" not in outcome.err
+    assert "Saved as" not in outcome.err
 
 
 def test_a_profile_inside_is_refused_where_the_script_makes_it(shell: Shell) -> None:
@@ -144,7 +144,7 @@ def test_ctrl_c_ends_with_a_report(shell: Shell) -> None:
     code, err = _end(shell, signal.SIGINT)
     assert code == 130
     assert err.startswith("\n  run first")
-    assert "Kept as first" in err
+    assert "Saved as first" in err
 
 
 def test_a_second_ctrl_c_does_not_cut_the_report_off(shell: Shell) -> None:
@@ -166,11 +166,11 @@ def test_a_second_ctrl_c_does_not_cut_the_report_off(shell: Shell) -> None:
     )
     code, err = _end(shell, signal.SIGINT)
     assert code == 130
-    assert "Kept as first" in err
+    assert "Saved as first" in err
 
 
 def test_sigterm_ends_with_a_report(shell: Shell) -> None:
     shell.write("train.py", FOREVER)
     code, err = _end(shell, signal.SIGTERM)
     assert code == 143
-    assert "Kept as first" in err
+    assert "Saved as first" in err

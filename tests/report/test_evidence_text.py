@@ -131,7 +131,7 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
     ),
     (
         RestartCost(stage=StageReference(name="epoch start"), cost_ms=26.1, share=0.17),
-        "epoch start takes 26.1 ms a step, 17 % of all input work: the input starts again at every "
+        "epoch start takes 26.1 ms per step, 17 % of all input work: the input starts again at every "
         "epoch.",
     ),
     (

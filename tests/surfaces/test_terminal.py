@@ -135,7 +135,7 @@ def test_an_input_bound_run():
 
   INPUT-BOUND   74 % of each step waits for data
                 step 31.4 ms = wait 23.3 + compute 8.1 · 1,019 samples/s
-                with input for free: about 8.1 ms a step, 3.9 times as fast
+                with input for free: about 8.1 ms per step, 3.9 times as fast
 
   Why    decode (train.py:41) works 29.8 ms per step on one thread, without a
          pause. It is Python code, and the GIL lets one thread of a process run
@@ -143,7 +143,7 @@ def test_an_input_bound_run():
          26 % of its work overlapped with training.
 
   Next   1. Run decode in 4 worker processes; the transport between processes
-         costs extra (predicted 9.6 ms a step, 3.3 times as fast).
+         costs extra (predicted 9.6 ms per step, 3.3 times as fast).
              Photos(…, workers=4, use_multiprocessing=True)
          2. Send less data: send small types and convert them in the model.
              return images.astype('uint8'), labels
@@ -165,7 +165,7 @@ def test_an_input_bound_run():
 
   Waits read from tf.data's own model (gap_times)
   305 of 312 steps counted (5 warm-up, first of each epoch left out)
-  confidence 95 % · cost of looking 0.3 %"""  # noqa: RUF001 - the dash of what is missing
+  confidence 95 % · overhead 0.3 %"""  # noqa: RUF001 - the dash of what is missing
     )
 
 
@@ -235,7 +235,7 @@ def test_a_broken_run_without_a_loop_tells_its_trouble_before_the_verdict():
 
   UNKNOWN   no training loop was seen
 
-  1 event of 2,000 lost · cost of looking not measured"""
+  1 event of 2,000 lost · overhead not measured"""
     )
 
 
@@ -299,7 +299,7 @@ def test_a_balanced_run_names_its_bottleneck_too():
     said = diagnosis(Bound.BALANCED, wait_ms=1.0, compute_ms=9.0, evidence=(AT_WORK,))
     report = render_report(findings(main=loop_finding(said=said)))
     assert "BALANCED   10 % of each step waits for data" in report
-    assert "with input for free: 9.0 ms a step, 1.1 times as fast" in report
+    assert "with input for free: 9.0 ms per step, 1.1 times as fast" in report
     assert "Why    decode (train.py:41) works 29.8 ms per step" in report
 
 
@@ -326,7 +326,7 @@ def test_why_gives_the_reasons_and_note_what_weakens_them():
     why, following = lines.index("Why "), lines.index(" Next ")
     assert lines[why:following] == f"Why {evidence_sentence(AT_WORK)}"
     assert f" Note {evidence_sentence(SHARED)}" in lines[following:]
-    assert "with input for free: about 10.0 ms a step" in lines
+    assert "with input for free: about 10.0 ms per step" in lines
 
 
 def test_where_epochs_begin_slowly_the_speed_up_is_that_of_all_steps():
@@ -344,9 +344,9 @@ def test_where_epochs_begin_slowly_the_speed_up_is_that_of_all_steps():
         whole_step_ms=2.6,
     )
     text = render_report(findings(main=loop_finding(loop(), said)), width=120)
-    assert "with input for free: 1.0 ms a step instead of 2.6 ms with epoch starts" in text
+    assert "with input for free: 1.0 ms per step instead of 2.6 ms with epoch starts" in text
     assert "60 % of the time waits for data, mostly where epochs begin" in text
-    assert "Why    epoch start takes 1.6 ms a step" in text
+    assert "Why    epoch start takes 1.6 ms per step" in text
     assert "map" not in text.partition("Input")[0]
 
 
@@ -354,7 +354,8 @@ def test_what_was_tried_is_told_with_what_was_predicted():
     tried = advice(verified=Verified(step_ms=12.5, speedup=2.4))
     report = render_report(findings(main=loop_finding(said=diagnosis(advice=(tried,)))), width=200)
     outcome = (
-        "(measured 12.5 ms a step, 2.4 times as fast; predicted 12.0 ms a step, 2.5 times as fast)."
+        "(measured 12.5 ms per step, 2.4 times as fast; "
+        "predicted 12.0 ms per step, 2.5 times as fast)."
     )
     assert describe_advice(tried).endswith(outcome)
     assert f"Next   {describe_advice(tried)}\n" in report
@@ -384,9 +385,16 @@ def test_many_loops_and_stages_are_summed_up():
     )
     report = render_report(found)
     assert "hand-written loop, 1 epoch, 100 steps" in report
-    assert report.count("evaluate, 1 step: UNKNOWN") == 4
-    assert "and 3 loops more" in report
-    assert "and 2 stages more, 21.0 ms of work a step in all" in report
+    assert report.count("evaluate, 1 step: UNKNOWN") == 1
+    assert "UNKNOWN, step 30.0 ms, waits 67 % (7 times)" in report
+    several = tuple(
+        loop_finding(loop(LoopKind.EVALUATE, steps=2 + number // 2)) for number in range(12)
+    )
+    many = render_report(replace(found, loops=(*found.loops[:1], *several)))
+    assert many.count("evaluate, ") == 4
+    assert many.count("(2 times)") == 4
+    assert "and 4 more loops" in many
+    assert "and 2 more stages, 21.0 ms of work per step in all" in report
     assert "stage1 " not in report
     assert "stage2 " in report
 
@@ -405,7 +413,7 @@ def test_stages_that_nobody_wrote_and_that_cost_nothing_are_one_line():
     report = render_report(told)
     assert all(name in report for name in ("prefetch ", "shuffle ", "tiny "))
     assert "repeat" not in report
-    assert "and 3 stages more (added by Keras), 0.03 ms of work a step in all" in report
+    assert "and 3 more stages (added by Keras), 0.03 ms of work per step in all" in report
     assert "more" not in render_report(replace(told, stages=(asked, dear, own, cheap[0])))
     slow = replace(bottleneck("repeat1"), index=4)
     blamed = replace(told, main=loop_finding(said=diagnosis(slowest=slow)))
@@ -563,4 +571,4 @@ def test_devices_and_windows_are_told_in_lines():
 def test_what_only_the_driver_says_of_a_device_is_called_so():
     busy = device(steps=0, levels={DeviceLevel.UTILISATION: gauge(250_000)})
     told = render_report(analyse(profile(devices=(busy,))), width=300)
-    assert "GPU 0 was busy 25 % of the time, as its driver says." in told
+    assert "GPU 0 was busy 25 % of the time, as its driver reports." in told

@@ -98,7 +98,7 @@ def test_verdicts_are_told_for_some_runs_at_a_time(tab: Tab, tmp_path: Path) -> 
         "slow": "input",
         "fast": "compute",
     }
-    assert told["slow"]["gist"] == "30.0 ms a step"
+    assert told["slow"]["gist"] == "30.0 ms per step"
     many = [f"x{number}" for number in range(MOST_SUMMARIES)]
     assert tab.ask("/summaries", *many, "slow") == {}
 

@@ -1,1 +1,1 @@
-"""Findings as figures: plain values that plotly draws, each with a table that says the same."""
+"""Findings as figures: plain values that plotly draws, each with a table of its values."""

@@ -1,4 +1,4 @@
-"""How busy GPUs were over time, as their driver told."""
+"""How busy GPUs were over time, as their driver reports."""
 
 import numpy as np
 
@@ -17,24 +17,24 @@ _UNKNOWN = "not known"
 
 
 def accelerators_figure(findings: Findings) -> Figure | None:
-    """Utilisation over time of the busiest devices; None where no driver told of any."""
+    """Utilisation over time of the busiest devices; None where no driver reports any."""
     profile = findings.profile
     order = {found.name: place for place, found in enumerate(findings.devices)}
-    told = sorted(
+    reported = sorted(
         (device for device in profile.devices if DeviceLevel.UTILISATION in device.levels),
         key=lambda device: order.get(device.name, len(order)),
     )[: len(_COLORS)]
-    if not told:
+    if not reported:
         return None
     view = View(
         name="",
-        says=(
-            "The part of the time in which at least one kernel ran, as the driver says: it averages over "
-            "up to a second."
+        caption=(
+            "The part of the time in which at least one kernel ran, as the driver reports it: an average "
+            "over up to a second."
         ),
         traces=tuple(
             _line(device, color, profile.run.start_ns)
-            for device, color in zip(told, _COLORS, strict=False)
+            for device, color in zip(reported, _COLORS, strict=False)
         ),
         layout={
             "height": 220,

@@ -58,11 +58,11 @@ def autotune_figure(findings: Findings) -> Figure | None:
         }
         first = panels[0][1]
         for line in lines:
-            told = number > 1 and any(other.index == line.index for other in first)
-            traces.append(_trace(line, colors[line.index], axis, start_ns, told))
+            in_legend = number > 1 and any(other.index == line.index for other in first)
+            traces.append(_trace(line, colors[line.index], axis, start_ns, in_legend))
     view = View(
         name="",
-        says=" ".join(_says(findings)),
+        caption=" ".join(_caption(findings)),
         traces=tuple(traces),
         layout=layout,
         table=Table(
@@ -108,14 +108,14 @@ def _colors(lines: Sequence[_Line], lit: int | None) -> dict[int, str]:
     return colors
 
 
-def _trace(line: _Line, color: str, axis: str, start_ns: int, told: bool) -> Json:
+def _trace(line: _Line, color: str, axis: str, start_ns: int, in_legend: bool) -> Json:
     times_ns, levels = gauge_points(line.gauge)
     return {
         "type": "scatter",
         "mode": "lines" if len(levels) > 1 else "markers",
         "name": label(line.name, 24),
         "legendgroup": str(line.index),
-        "showlegend": not told,
+        "showlegend": not in_legend,
         "x": np.round((times_ns - start_ns) / _S, 3).tolist(),
         "y": np.round(levels * line.scale, 3).tolist(),
         "xaxis": f"x{axis}",
@@ -125,8 +125,8 @@ def _trace(line: _Line, color: str, axis: str, start_ns: int, told: bool) -> Jso
     }
 
 
-def _says(findings: Findings) -> Iterator[str]:
-    """Its budgets, where it told them."""
+def _caption(findings: Findings) -> Iterator[str]:
+    """Its budgets, where they are known."""
     gauges = findings.profile.gauges
     cpu, memory = (
         gauges.get(level.value) for level in (TfDataLevel.CPU_BUDGET, TfDataLevel.RAM_BUDGET)

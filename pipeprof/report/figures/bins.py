@@ -45,7 +45,7 @@ def level_axis(title: str, highest: float) -> Json:
 
 
 def time_axis(run: RunInfo) -> Json:
-    """The same for all pictures over the whole run, so that they can be read below each other."""
+    """The time axis of all pictures over the whole run, so that they can be read below each other."""
     return {
         "title": {"text": "seconds since the run began"},
         "range": [0, (run.end_ns - run.start_ns) / 1e9],

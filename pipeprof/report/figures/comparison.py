@@ -37,9 +37,9 @@ def _steps(named: Named) -> View:
     }
     rows = []
     for name, findings in named:
-        said = findings.main.diagnosis if findings.main else None
-        step_ms = said.step_ms.mean if said and said.step_ms else None
-        wait_ms = said.wait_ms.mean if said and said.wait_ms else None
+        diagnosis = findings.main.diagnosis if findings.main else None
+        step_ms = diagnosis.step_ms.mean if diagnosis and diagnosis.step_ms else None
+        wait_ms = diagnosis.wait_ms.mean if diagnosis and diagnosis.wait_ms else None
         known = step_ms is not None and wait_ms is not None
         parts["wait"][1].append(wait_ms if known and wait_ms else 0.0)
         parts["compute"][1].append(
@@ -49,23 +49,23 @@ def _steps(named: Named) -> View:
         rows.append(
             (
                 name,
-                VERDICTS[said.bound] if said else _MISSING,
+                VERDICTS[diagnosis.bound] if diagnosis else _MISSING,
                 _MISSING if step_ms is None else duration(step_ms),
                 _MISSING if wait_ms is None else duration(wait_ms),
                 _MISSING
-                if said is None or said.wait_ratio is None
-                else wait_percent(said.wait_ratio),
+                if diagnosis is None or diagnosis.wait_ratio is None
+                else wait_percent(diagnosis.wait_ratio),
             )
         )
     return View(
         name="",
-        says=_fastest(named),
+        caption=_fastest(named),
         traces=tuple(
             _bars(part, color, values, named)
             for part, (color, values) in parts.items()
             if any(values)
         ),
-        layout=_layout(named, "stack", 20 + 40 * len(named), "ms a step (mean)"),
+        layout=_layout(named, "stack", 20 + 40 * len(named), "ms per step (mean)"),
         table=Table(columns=("run", "verdict", "step", "wait", "waiting"), rows=tuple(rows)),
     )
 
@@ -107,7 +107,7 @@ def _stages(named: Named) -> View:
             dearest[name] = max(dearest[name], cost_ms)  # type: ignore[assignment]
     names = [name for name, _ in dearest.most_common(MOST_STAGES)]
     colors = (COMPUTE, *INPUT, UNKNOWN, WAIT)
-    layout = _layout(named, "group", 20 + len(names) * (12 + 12 * len(named)), "work, ms a step")
+    layout = _layout(named, "group", 20 + len(names) * (12 + 12 * len(named)), "work, ms per step")
     layout["yaxis"] |= {
         "tickvals": list(range(len(names))),
         "ticktext": [f"{label(name, 28)} " for name in names],
@@ -115,7 +115,7 @@ def _stages(named: Named) -> View:
     }
     return View(
         name="",
-        says="What each stage works for a step.",
+        caption="The work of each stage per step.",
         traces=tuple(
             {
                 "type": "bar",

@@ -1,4 +1,4 @@
-"""What a picture is: data that plotly.js draws, a sentence and a table that say the same.
+"""What a picture is: data that plotly.js draws, a caption, and a table of its values.
 
 Plotly itself is not imported: its data are dictionaries and lists, which tests have Plotly check.
 """
@@ -27,7 +27,7 @@ class View:
 
     Attributes:
         name: what is chosen by (``slowest step``).
-        says: what is to be seen, in a sentence or two of plain text.
+        caption: what is to be seen, in a sentence or two of plain text.
         traces: Plotly's traces.
         layout: Plotly's layout, without colours of the page (`theme.TEMPLATES` has them).
         table: the same as text.
@@ -36,7 +36,7 @@ class View:
     """
 
     name: str
-    says: str
+    caption: str
     traces: tuple[Json, ...]
     layout: Json
     table: Table
@@ -73,7 +73,7 @@ def short(text: str, width: int = 40) -> str:
 
 
 def label(text: str, width: int = 40) -> str:
-    """The same for Plotly, which takes some markup in texts: a name has none."""
+    """A name for Plotly, cut to fit and without the markup that Plotly takes in texts."""
     return html.escape(short(text, width), quote=False)
 
 

@@ -32,7 +32,7 @@ def lay_out(found: Sequence[StageFinding], stages: Sequence[Stage], most: int) -
 
     Args:
         found: the stages to show.
-        stages: all stages of the run, whose parents tell who asks whom.
+        stages: all stages of the run, whose parents are the stages that ask them.
         most: how many rows there may be.
     """
     by_cost = sorted(found, key=lambda each: (-each.cost_ms, each.index))

@@ -52,7 +52,7 @@ def _view(time_range: TimeRange, findings: Findings, loop: Loop) -> View:
     begins = f"{duration((time_range.start_ns - profile.run.start_ns) / _MS)} after the run began"
     return View(
         name=time_range.name,
-        says=_says(rows, left_out),
+        caption=_caption(rows, left_out),
         traces=tuple(_traces(rows, time_range, findings, depths, scale)),
         layout={
             "barmode": "overlay",
@@ -84,18 +84,18 @@ def _view(time_range: TimeRange, findings: Findings, loop: Loop) -> View:
     )
 
 
-def _says(rows: Sequence[Row], left_out: int) -> str:
+def _caption(rows: Sequence[Row], left_out: int) -> str:
     ratio = overlap_ratio(rows)
-    said = ["Shaded: the training waits."] if WAITING in rows[0].pieces else []
+    sentences = ["Shaded: the training waits."] if WAITING in rows[0].pieces else []
     if ratio is not None:
-        said.append(
+        sentences.append(
             f"In this time range {percent(ratio)} of the input's work ran while the training computed."
         )
     if len(rows) == 1:
-        said.append("The input's work was not recorded piece by piece.")
+        sentences.append("The input's work was not recorded piece by piece.")
     if left_out:
-        said.append(f"{count(left_out, 'lane')} with less work not drawn.")
-    return " ".join(said)
+        sentences.append(f"{count(left_out, 'lane')} with less work not drawn.")
+    return " ".join(sentences)
 
 
 def _depth(stage: int, profile: Profile) -> int:

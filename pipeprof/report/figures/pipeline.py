@@ -29,7 +29,7 @@ _NOTE_PX = 5.9
 _NONE = "\N{EN DASH}"
 
 _NAMES = ("written as", "runs as")
-_REST = ("work a step", "at once", "buffer", "on a CPU", "ran on")
+_REST = ("work per step", "at once", "buffer", "on a CPU", "ran on")
 _COLUMNS = ("stage", "where", *_NAMES, *_REST)
 _WITHOUT_NAMES = ("stage", "where", *_REST)
 
@@ -43,7 +43,7 @@ def pipeline_figure(findings: Findings) -> Figure | None:
     flow = lay_out(stages, findings.profile.stages, MOST_ROWS)
     view = View(
         name="",
-        says=" ".join(_says(flow, slowest)),
+        caption=" ".join(_caption(flow, slowest)),
         traces=(
             _edges(flow),
             *_bars(flow, slowest),
@@ -71,7 +71,7 @@ def pipeline_figure(findings: Findings) -> Figure | None:
             "xaxis2": {
                 "domain": [_BARS_START, 1],
                 "anchor": "y",
-                "title": {"text": "ms a step"},
+                "title": {"text": "ms per step"},
                 "range": [0, _longest_ms(flow, main) * 1.2],
                 "fixedrange": True,
                 "zeroline": True,
@@ -96,7 +96,7 @@ def _longest_ms(flow: Flow, main: LoopFinding) -> float:
     return max([*(each.cost_ms for each in flow.rows), step_ms.mean if step_ms else 0.0, 1e-3])
 
 
-def _says(flow: Flow, slowest: Bottleneck | None) -> Iterator[str]:
+def _caption(flow: Flow, slowest: Bottleneck | None) -> Iterator[str]:
     yield "From top to bottom: each stage feeds the one below it, the last the training."
     if any(paced_ms(each) < 0.99 * each.cost_ms for each in flow.rows):
         yield "Pale: its work. Strong: what is left of it with its calls side by side."
@@ -104,7 +104,7 @@ def _says(flow: Flow, slowest: Bottleneck | None) -> Iterator[str]:
         yield f"The bottleneck is {short(slowest.stage)}."
     if flow.left_out:
         cost = duration(sum(each.cost_ms for each in flow.left_out))
-        yield f"{count(len(flow.left_out), 'stage')} more, {cost} of work a step in all, not drawn."
+        yield f"{count(len(flow.left_out), 'more stage')}, {cost} of work per step in all, not drawn."
 
 
 def _column(column: int) -> float:
@@ -184,14 +184,14 @@ def _bars(flow: Flow, slowest: Bottleneck | None) -> Iterator[Json]:
 
 
 def _training_bars(main: LoopFinding, row: int) -> Iterator[Json]:
-    said = main.diagnosis
-    if said.step_ms is None:
+    sentences = main.diagnosis
+    if sentences.step_ms is None:
         return
-    known = said.wait_ms is not None and said.compute_ms is not None
+    known = sentences.wait_ms is not None and sentences.compute_ms is not None
     parts = (
-        (("wait", WAIT, said.wait_ms), ("compute", COMPUTE, said.compute_ms))
+        (("wait", WAIT, sentences.wait_ms), ("compute", COMPUTE, sentences.compute_ms))
         if known
-        else (("step, wait not known", OTHER, said.step_ms),)
+        else (("step, wait not known", OTHER, sentences.step_ms),)
     )
     base = 0.0
     for name, color, part in parts:
@@ -259,7 +259,7 @@ def _cells(each: StageFinding, slowest: Bottleneck | None) -> dict[str, str]:
     """What is known of a stage, by column."""
     mark = " (bottleneck)" if slowest and each.index == slowest.index else ""
     calls = None if each.parallelism is None else parallel_calls(each).replace(" at once", "")
-    told = {
+    values = {
         "where": where(each.stage),
         "written as": each.stage.written,
         "runs as": runs_as(each.stage),
@@ -268,13 +268,13 @@ def _cells(each: StageFinding, slowest: Bottleneck | None) -> dict[str, str]:
         "on a CPU": None if each.cpu_ratio is None else percent(each.cpu_ratio),
         "ran on": ran_on(each.lanes),
     }
-    known = {column: value for column, value in told.items() if value}
-    return {"stage": f"{each.stage.name}{mark}", "work a step": duration(each.cost_ms), **known}
+    known = {column: value for column, value in values.items() if value}
+    return {"stage": f"{each.stage.name}{mark}", "work per step": duration(each.cost_ms), **known}
 
 
 def _cells_of_several(minor: Sequence[StageFinding]) -> dict[str, str]:
     return {
-        "stage": f"{count(len(minor), 'stage')} more",
+        "stage": count(len(minor), "more stage"),
         "where": f"({added_by(minor)})",
-        "work a step": duration(sum(each.cost_ms for each in minor)),
+        "work per step": duration(sum(each.cost_ms for each in minor)),
     }

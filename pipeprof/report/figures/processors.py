@@ -18,7 +18,7 @@ _LEAST_NS = 800_000_000
 _MOST_STRETCHES = 160
 _MOST_ROWS = 12
 
-# A stretch of which readings cover less than this is told by the next reading.
+# A stretch of which readings cover less than this takes the next reading.
 _LEAST_COVERED = 0.25
 
 _S = 1e9
@@ -55,7 +55,7 @@ def processors_figure(findings: Findings) -> Figure | None:
     highest = float(np.max(sum(read.values(), np.zeros(len(lengths)))))
     view = View(
         name="",
-        says=_says(findings, room),
+        caption=_caption(findings, room),
         traces=(
             *(
                 _area(name, color, middles_s, read[name])
@@ -108,7 +108,7 @@ def _cores_used(used: Binned, sampled: Binned | None, borders: IntArray) -> Floa
     return cores
 
 
-def _says(findings: Findings, room: float) -> str:
+def _caption(findings: Findings, room: float) -> str:
     cpu = findings.cpu
     if cpu.process_ratio is None:
         return "How much of its CPUs the training used is not known."

@@ -35,7 +35,7 @@ def queues_figure(findings: Findings) -> Figure | None:
     sized = all(queue.size for queue in queues)
     view = View(
         name="",
-        says=_says(findings),
+        caption=_caption(findings),
         traces=tuple(
             _line(queue, color, start_ns, sized)
             for queue, color in zip(queues, (WAIT, *INPUT), strict=False)
@@ -75,7 +75,7 @@ def _same(queue: Gauge | None, buffer: Gauge) -> bool:
     return queue is not None and np.array_equal(queue.sums, buffer.sums)
 
 
-def _says(findings: Findings) -> str:
+def _caption(findings: Findings) -> str:
     fed = findings.main.input if findings.main else None
     if fed is None or fed.queue_empty_ratio is None:
         return (

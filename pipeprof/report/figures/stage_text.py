@@ -1,4 +1,4 @@
-"""What a picture says of a stage in few words, as Plotly's text: names are escaped, and cut to fit."""
+"""The text on a stage in a picture, as Plotly's text: names are escaped, and cut to fit."""
 
 from pipeprof.analysis.findings import StageFinding
 from pipeprof.report.figures.figure import label
@@ -26,7 +26,7 @@ def notes_below(found: StageFinding, width: int) -> str:
 
 
 def _may_be_parallel(found: StageFinding) -> bool:
-    """Whether there is something to say of its parallelism: that of most stages is one call."""
+    """Whether its parallelism is worth showing: most stages make one call at a time."""
     return found.parallelism is not None and (bool(found.autotuned) or found.parallelism > 1)
 
 
@@ -54,7 +54,7 @@ def explain(found: StageFinding) -> str:
             *((label(place, 80),) if place else ()),
             *((f"written as {label(written, 80)}",) if written else ()),
             *((f"tf.data runs {label(running, 60)}",) if running else ()),
-            f"work {duration(found.cost_ms)} a step",
+            f"work {duration(found.cost_ms)} per step",
             *((parallel_calls(found),) if found.parallelism is not None else ()),
             *((f"buffer {buffer_fill(found)}",) if found.buffer_mean is not None else ()),
             *((f"on a CPU {cpu} of that",) if cpu else ()),

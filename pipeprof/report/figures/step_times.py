@@ -68,7 +68,7 @@ def _view(found: LoopFinding, bars: "_Bars", findings: Findings) -> View:
     epochs = _epoch_starts(loop)
     return View(
         name=_name(found, findings),
-        says=" ".join(_says(bars, loop, beyond)),
+        caption=" ".join(_caption(bars, loop, beyond)),
         traces=tuple(_traces(bars)),
         layout={
             "barmode": "stack",
@@ -154,20 +154,20 @@ def _top_ms(bars: _Bars, loop: Loop) -> float:
     return min(most, float(bars.step_ms.max()) * 1.05) or 1.0
 
 
-def _says(bars: _Bars, loop: Loop, beyond: int) -> list[str]:
+def _caption(bars: _Bars, loop: Loop, beyond: int) -> list[str]:
     known = np.isfinite(bars.wait_ms)
-    said = ["Shaded: the warm-up."] if loop.warmup_steps else []
+    sentences = ["Shaded: the warm-up."] if loop.warmup_steps else []
     if (bars.steps > 1).any():
-        said.append(
+        sentences.append(
             f"Each bar is the mean of about {count(round(float(np.median(bars.steps))), 'step')}."
         )
     if not known.all():
-        said.append("Where no wait is known, a step is shown whole, in grey.")
+        sentences.append("Where no wait is known, a step is shown whole, in grey.")
     if beyond:
         which = "bar is" if beyond == 1 else "bars are"
         most = duration(float(bars.step_ms.max()))
-        said.append(f"{beyond} {which} taller than the picture, up to {most}.")
-    return said
+        sentences.append(f"{beyond} {which} taller than the picture, up to {most}.")
+    return sentences
 
 
 def _traces(bars: _Bars) -> list[Json]:

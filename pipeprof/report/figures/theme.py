@@ -1,7 +1,7 @@
 """The colours of all pictures.
 
 Those of the data serve light and dark pages alike: each has a contrast of at least 3 to 1 with both,
-and people who cannot tell red from green can tell them apart (after Okabe and Ito). What belongs to
+and people who cannot see red and green as different can use them (after Okabe and Ito). What belongs to
 the page, its text and grid, comes as one of two Plotly templates.
 """
 

@@ -5,7 +5,7 @@ import { showFigures } from "./figures.js";
 
 const REFRESH_MS = 5000;
 const FAILED = {
-  html: "<section class=message><h1>No answer</h1><p>TensorBoard is away, or its terminal tells what went wrong.</p></section>",
+  html: "<section class=message><h1>No answer</h1><p>TensorBoard does not answer. If it still runs, its terminal shows the error.</p></section>",
   figures: [],
 };
 const SUMMARIES_EACH = 20;
@@ -34,7 +34,7 @@ function load(name, properties) {
   });
 }
 
-// TensorBoard's own page is of the same origin and says there whether it is dark.
+// TensorBoard's own page is of the same origin and shows there whether it is dark.
 function followTheme() {
   const outer = window.parent.document.body;
   const follow = () => {
@@ -78,12 +78,12 @@ function entry(run) {
     make("span", { className: "name" }, run.key), gist);
   const item = make("li", {}, box, button);
   item.dataset.key = run.key;
-  tell(item);
+  showSummary(item);
   visible.observe(item);
   return item;
 }
 
-function tell(item) {
+function showSummary(item) {
   const summary = state.summaries[item.dataset.key];
   if (!summary) return;
   item.dataset.bound = summary.bound;
@@ -97,9 +97,9 @@ async function summarise(entries) {
   const wanted = items.filter(({ dataset: { key } }) => key && state.summaries[key]?.version !== version[key]);
   for (let first = 0; first < wanted.length; first += SUMMARIES_EACH) {
     const some = wanted.slice(first, first + SUMMARIES_EACH);
-    const told = await ask("summaries", some.map((item) => item.dataset.key));
-    for (const [key, summary] of Object.entries(told)) state.summaries[key] = { ...summary, version: version[key] };
-    some.forEach(tell);
+    const answered = await ask("summaries", some.map((item) => item.dataset.key));
+    for (const [key, summary] of Object.entries(answered)) state.summaries[key] = { ...summary, version: version[key] };
+    some.forEach(showSummary);
   }
 }
 
@@ -157,7 +157,7 @@ function addLinks({ recording, trace, windows = [], figures }) {
   const whole = xprof(trace);
   const { views } = figures.find(({ key }) => key === "timeline") ?? { views: [] };
   views.forEach((view, number) => {
-    const place = content.querySelector(`[data-figure="timeline"] [data-view="${number}"] .says`);
+    const place = content.querySelector(`[data-figure="timeline"] [data-view="${number}"] .caption`);
     place.append(" ", link(traceViewer(trace, view), "Open in XProf"));
     const own = windows.find(({ start_ms: start, end_ms: end }) => start < view.end_ms && end > view.start_ms);
     if (own) place.append(" ", link(xprof(own), "TensorFlow's own trace"));
@@ -175,7 +175,7 @@ function link(href, text) {
   return make("a", { href, target: "_blank", rel: "noopener", className: "xprof" }, text);
 }
 
-// XProf's viewer alone, which unlike its page can be told the stretch of time.
+// XProf's viewer alone, which unlike its page takes a time range.
 function traceViewer({ run, host }, { start_ms: start, end_ms: end }) {
   const data = new URL("../profile/data", document.baseURI);
   data.search = new URLSearchParams({ run, tag: "trace_viewer@", host });

@@ -66,7 +66,7 @@ def test_overlap_is_what_ran_while_the_training_computed(
 ) -> None:
     pieces = [work(30 * step + begin_ms, 30 * step + end_ms) for step in range(10)]
     drawn = view(timeline_figure(analyse(recorded(FIT, *pieces))))
-    assert f"In this time range {share} of the input's work" in drawn.says
+    assert f"In this time range {share} of the input's work" in drawn.caption
 
 
 def test_work_within_other_work_is_drawn_over_it_and_counted_once() -> None:
@@ -82,7 +82,7 @@ def test_a_device_is_busy_with_the_training_and_no_part_of_the_inputs_work() -> 
     lanes = (*recorded_gpu.lanes[:2], lane("GPU 0", Role.DEVICE))
     drawn = view(timeline_figure(analyse(replace(recorded_gpu, lanes=lanes))))
     assert trace(drawn, "device busy")["x"] == [10.0]
-    assert "In this time range 0 % of the input's work" in drawn.says
+    assert "In this time range 0 % of the input's work" in drawn.caption
 
 
 def test_lanes_of_one_name_are_numbered_and_only_the_busiest_drawn() -> None:
@@ -90,7 +90,7 @@ def test_lanes_of_one_name_are_numbered_and_only_the_busiest_drawn() -> None:
     drawn = view(timeline_figure(analyse(recorded(FIT, *pieces, lanes=60))))
     names = [row[0] for row in drawn.table.rows]
     assert names == ["training", *(f"worker {number}" for number in range(1, MOST_LANES + 1))]
-    assert f"{59 - MOST_LANES} lanes with less work not drawn." in drawn.says
+    assert f"{59 - MOST_LANES} lanes with less work not drawn." in drawn.caption
 
 
 def test_very_many_pieces_make_few_bars_of_the_same_length() -> None:

@@ -44,7 +44,7 @@ def test_what_all_programs_use_is_drawn_beside_the_training() -> None:
     )
     drawn = view(processors_figure(analyse(recorded)))
     assert trace(drawn, "all programs on the machine")["y"] == [4.0, 2.0]
-    assert "all programs together" in drawn.says
+    assert "all programs together" in drawn.caption
 
 
 def test_cpu_that_is_read_seldom_does_not_fall_to_nothing_between() -> None:
@@ -130,7 +130,7 @@ def test_what_autotune_chose_is_shown_with_its_budgets() -> None:
     assert [each["name"] for each in drawn.traces] == ["decode"]
     assert drawn.traces[0]["y"] == [1.0, 4.0, 8.0]
     assert drawn.table.rows == (("calls at once", "decode", "1", "8", "8"),)
-    assert drawn.says == "It may let 4 calls run at once. Its buffers may take 2.0 GB."
+    assert drawn.caption == "It may let 4 calls run at once. Its buffers may take 2.0 GB."
 
 
 def test_what_lies_in_buffers_is_shown_with_what_was_chosen_and_not_alone() -> None:

@@ -33,7 +33,7 @@ def test_the_bottleneck_is_lit_and_nothing_else() -> None:
     assert [color == WAIT for color in nodes["marker"]["color"]] == [False, True, False, False]
     (lit,) = [each["text"] for each in drawn.layout["annotations"] if "bottleneck" in each["text"]]
     assert lit.startswith("<b>decode</b>")
-    assert "The bottleneck is decode." in drawn.says
+    assert "The bottleneck is decode." in drawn.caption
 
 
 def test_work_is_drawn_beside_what_is_left_of_it_side_by_side() -> None:
@@ -90,7 +90,7 @@ def test_stages_that_nobody_wrote_and_that_cost_nothing_share_a_row_of_the_table
     drawn = view(pipeline_figure(findings(main=loop_finding(), stages=chain)))
     *rows, last = [row[:3] for row in drawn.table.rows]
     assert [row[0] for row in rows] == ["prefetch", "zip_2"]
-    assert last == ("2 stages more", "(added by Keras)", "<0.01 ms")
+    assert last == ("2 more stages", "(added by Keras)", "<0.01 ms")
 
 
 def test_hundreds_of_stages_make_a_picture_of_a_bounded_size() -> None:
@@ -100,7 +100,7 @@ def test_hundreds_of_stages_make_a_picture_of_a_bounded_size() -> None:
         pipeline_figure(findings(main=loop_finding(), stages=found_of(*chain, costs=costs)))
     )
     assert drawn.layout["height"] < 1_500
-    assert f"{300 - MOST_ROWS} stages more" in drawn.says
+    assert f"{300 - MOST_ROWS} more stages" in drawn.caption
     assert len(drawn.table.rows) == 300
 
 

@@ -26,7 +26,7 @@ def test_an_unknown_wait_is_shown_as_unknown_and_never_as_none() -> None:
     assert len(trace(drawn, "wait")["y"]) == 10
     unknown = trace(drawn, "step, wait not known")
     assert (unknown["y"], unknown["marker"]["color"]) == ([10.0] * 10, UNKNOWN)
-    assert "no wait is known" in drawn.says
+    assert "no wait is known" in drawn.caption
 
 
 def test_epochs_are_marked_where_they_begin() -> None:
@@ -39,7 +39,7 @@ def test_epochs_are_marked_where_they_begin() -> None:
 def test_a_slow_first_step_does_not_flatten_the_others() -> None:
     drawn = steps_of(loop(steps=100, wait_ns=0, compute_ns=[2_000 * MS] + [10 * MS] * 99))
     assert drawn.layout["yaxis"]["range"][1] < 20
-    assert "1 bar is taller than the picture, up to 2.0 s." in drawn.says
+    assert "1 bar is taller than the picture, up to 2.0 s." in drawn.caption
 
 
 @pytest.mark.parametrize("steps", [1_000, 100_000])

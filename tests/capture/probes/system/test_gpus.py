@@ -330,6 +330,6 @@ def test_a_run_tells_what_its_driver_told(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert "GPU 0 (NVIDIA H200)" not in told  # no loop ran, so there is no time to speak of
     shown = render_report(analyse(replace(read, loops=(loop(),))), width=400)
     assert (
-        "GPU 0 (NVIDIA H200) was busy 40 % of the time, 15 % for this training, as its driver says; "
+        "GPU 0 (NVIDIA H200) was busy 40 % of the time, 15 % for this training, as its driver reports; "
         "12.0 GB of its 141 GB in use (3.0 GB by this training), 210 W, 1,980 MHz." in shown
     )
