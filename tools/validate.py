@@ -24,7 +24,15 @@ from pipeprof.scenarios.validation.comparing import compare
 from pipeprof.scenarios.validation.planted_runs import run_alone, run_watched
 from pipeprof.scenarios.validation.tables import Result, line_of, render_tables
 
-BUSY = "while True: pass"
+# Computes and rests by turns, each for two seconds.
+BUSY = """
+import time
+while True:
+    until = time.monotonic() + 2.0
+    while time.monotonic() < until:
+        pass
+    time.sleep(2.0)
+"""
 
 
 def main() -> int:
@@ -82,9 +90,8 @@ def _choose(names: Sequence[str], kind: str | None, *, quick: bool) -> list[Plan
 def _run_round(
     chosen: Sequence[Planted], number: int, *, ceilings: bool, with_load: bool
 ) -> Iterator[Result]:
-    """With load: every second training runs beside a process that keeps one core busy."""
-    for index, planted in enumerate(chosen):
-        with _other_load() if with_load and index % 2 == 0 else contextlib.nullcontext():
+    for planted in chosen:
+        with _other_load() if with_load else contextlib.nullcontext():
             yield _validate(planted, number, measure_ceiling=ceilings and planted.ceiling)
 
 
@@ -100,7 +107,7 @@ def _validate(planted: Planted, number: int, *, measure_ceiling: bool) -> Result
 
 @contextlib.contextmanager
 def _other_load() -> Iterator[None]:
-    """A process that computes, on the last core."""
+    """A process of somebody else's, on the last core."""
     command = [sys.executable, "-c", BUSY]
     with subprocess.Popen(command) as busy:
         try:

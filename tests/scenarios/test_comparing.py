@@ -61,7 +61,9 @@ def test_a_key_that_is_not_there_is_missing() -> None:
         "epochs": EpochWaits(first_over=0.5, later_under=0.1),
     }
     found = checks(
-        bare, {"wait_s": 5.0, "fit_s": 10.0, "epoch_starts_s": 0.0, "first_batches_s": 0.0}, **known
+        bare,
+        {"wait_s": 5.0, "loop_s": 10.0, "epoch_starts_s": 0.0, "first_batches_s": 0.0},
+        **known,
     )
     assert {what for what, check in found.items() if check.outcome is MISSING} == {
         "cause",
@@ -119,7 +121,7 @@ def test_the_parts_of_each_account_add_up() -> None:
 
 
 def test_shares_may_differ_by_three_points() -> None:
-    truth = {"callbacks_s": 5.0, "fit_s": 10.0}
+    truth = {"callbacks_s": 5.0, "loop_s": 10.0}
     near = checks(report(part("callbacks", 2.0, "A"), part("callbacks", 3.2, "B")), truth)
     assert near["share of callbacks"].outcome is RIGHT
     assert near["share of callbacks"].error == pytest.approx(0.02)
@@ -136,7 +138,7 @@ def test_a_share_of_the_run_is_read_from_its_account() -> None:
 
 
 def test_waiting_over_the_wall_lies_between_what_the_first_start_may_be() -> None:
-    truth = {"wait_s": 4.0, "epoch_starts_s": 1.0, "first_batches_s": 2.0, "fit_s": 10.0}
+    truth = {"wait_s": 4.0, "epoch_starts_s": 1.0, "first_batches_s": 2.0, "loop_s": 10.0}
     for ratio, outcome in ((0.48, RIGHT), (0.55, RIGHT), (0.46, WRONG), (0.64, WRONG)):
         found = checks(report(wall_wait_ratio=ratio), truth)
         assert found["wall_wait_ratio"].outcome is outcome, ratio
@@ -149,10 +151,10 @@ def test_what_the_host_does_is_named_and_has_its_share(
     (tmp_path / "train.py").write_text("class Dashboard: ...\n")
     host = [{"name": "Dashboard.on_train_batch_end", "location": "train.py:1", "ratio": 0.4}]
     named = Named(name="Dashboard", function="Dashboard", truth="posting_s")
-    found = checks(report(host=host), {"posting_s": 4.1, "fit_s": 10.0}, named=(named,))
+    found = checks(report(host=host), {"posting_s": 4.1, "loop_s": 10.0}, named=(named,))
     assert {check.outcome for what, check in found.items() if "Dashboard" in what} == {RIGHT}
     assert len([what for what in found if "Dashboard" in what]) == 3
-    other = checks(report(host=[]), {"posting_s": 4.1, "fit_s": 10.0}, named=(named,))
+    other = checks(report(host=[]), {"posting_s": 4.1, "loop_s": 10.0}, named=(named,))
     assert other["Dashboard in host"].outcome is WRONG
 
 
@@ -198,6 +200,13 @@ def test_advice_has_some_words_and_not_others() -> None:
         ({"not_advised": ("cache",)}, WRONG),
     ):
         assert checks(report(advice=advice), **known)["advice"].outcome is outcome
+
+
+def test_remarks_stand_in_the_evidence_or_in_a_warning() -> None:
+    run = {"warnings": ["traced 5 times"]}
+    for word, outcome in (("50th", RIGHT), ("5 times", RIGHT), ("shape", WRONG)):
+        found = checks(report(evidence=["every 50th step"]) | {"run": run}, remarked=(word,))
+        assert found["remark"].outcome is outcome
 
 
 @pytest.mark.parametrize(

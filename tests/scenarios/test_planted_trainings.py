@@ -6,7 +6,7 @@ import pytest
 
 from pipeprof.scenarios.validation import Planted, planted_trainings
 from pipeprof.scenarios.validation.expected import SCRIPTS
-from pipeprof.scenarios.validation.script_places import is_at, lines_of
+from pipeprof.scenarios.validation.script_places import is_at, is_at_text, lines_of
 
 CLOCKS = {"fit_clock", "own_clock"}
 ALL = planted_trainings()
@@ -65,3 +65,18 @@ def test_a_function_may_be_placed_at_its_line_and_at_those_of_its_decorators(
     assert not is_at("other.py:3", script, "f")
     assert not is_at("train.py", script, "f")
     assert not is_at(None, script, "f")
+
+
+def test_a_line_may_be_known_by_a_text_that_stands_in_it(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text("import keras\ndata = keras.load(\n)\n")
+    assert is_at_text("/elsewhere/train.py:2", script, "load(")
+    assert not is_at_text("train.py:1", script, "load(")
+    assert not is_at_text("load.py:2", script, "load(")
+    assert not is_at_text(None, script, "load(")
+
+
+def test_texts_by_which_lines_are_known_stand_in_one_line() -> None:
+    for planted in ALL:
+        if planted.bottleneck_line is not None:
+            assert planted.script.read_text().count(planted.bottleneck_line) == 1

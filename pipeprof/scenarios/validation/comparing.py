@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeprof.scenarios.validation.expected import Loops, Named, Planted, Share, StageCost
 from pipeprof.scenarios.validation.outcome import Check, Outcome
-from pipeprof.scenarios.validation.script_places import is_at
+from pipeprof.scenarios.validation.script_places import is_at, is_at_text
 
 Truth = Mapping[str, float]
 Report = Mapping[str, Any]
@@ -65,6 +65,7 @@ def compare(
             _loops(report, planted),
             _epochs(report, planted),
             _advice(report, planted),
+            _remarks(report, planted),
             _held_up(report, planted),
             _ideal(report, ceiling_ms),
         )
@@ -95,11 +96,19 @@ def _verdict(report: Report, planted: Planted) -> Iterator[Check]:
     if planted.cause:
         yield _one_of("cause", look_up(report, "diagnosis", "cause"), planted.cause)
     bottleneck = look_up(report, "diagnosis", "bottleneck")
+    location = look_up(bottleneck, "location") or None
     if planted.no_bottleneck:
         found = bottleneck and bottleneck["stage"]
         yield Check(what="bottleneck", outcome=_outcome(not bottleneck), expected=None, found=found)
     if planted.bottleneck:
         yield from _bottleneck(bottleneck, planted)
+    if planted.bottleneck_line is not None:
+        yield Check(
+            what="line of bottleneck",
+            outcome=_outcome(is_at_text(location, planted.script, planted.bottleneck_line)),
+            expected=planted.bottleneck_line,
+            found=location,
+        )
     if planted.bottleneck_kind is not None:
         found = look_up(bottleneck, "kind")
         yield _one_of("kind of bottleneck", found or None, (planted.bottleneck_kind,))
@@ -155,13 +164,13 @@ def _waits(report: Report, truth: Truth) -> Iterator[Check]:
     ):
         if key in truth:
             yield _time(what, report, key, truth[key], slack_ms=slack_ms)
-    if "wait_s" in truth and "fit_s" in truth:
-        whole = truth["fit_s"] - truth.get("validation_s", 0.0)
+    if "wait_s" in truth and "loop_s" in truth:
+        whole = truth["loop_s"] - truth.get("validation_s", 0.0)
         low = (truth["wait_s"] + truth["epoch_starts_s"]) / whole
         high = (truth["wait_s"] + truth["first_batches_s"]) / whole
         yield _ratio_between("wall_wait_ratio", report, low, high)
     if "host_s" in truth:
-        ratio = truth["host_s"] / (truth["fit_s"] - truth.get("validation_s", 0.0))
+        ratio = truth["host_s"] / (truth["loop_s"] - truth.get("validation_s", 0.0))
         yield _ratio_between("wall_host_ratio", report, ratio, ratio)
 
 
@@ -273,7 +282,7 @@ def _named(report: Report, truth: Truth, script: Path, named: Named) -> Iterator
             found=locations,
         )
     if named.truth is not None:
-        true_ratio = truth[named.truth] / truth["script_s" if named.of_run else "fit_s"]
+        true_ratio = truth[named.truth] / truth["script_s" if named.of_run else "loop_s"]
         ratio = sum(entry["ratio"] or 0.0 for entry in found)
         yield Check(
             what=f"share of {named.name}",
@@ -384,6 +393,16 @@ def _advice(report: Report, planted: Planted) -> Iterator[Check]:
             outcome=_outcome(word not in text),
             expected=f"no {word}",
             found=text or None,
+        )
+
+
+def _remarks(report: Report, planted: Planted) -> Iterator[Check]:
+    evidence = look_up(report, "diagnosis", "evidence") or ()
+    warnings = look_up(report, "run", "warnings") or ()
+    text = " ".join((*evidence, *warnings))
+    for word in planted.remarked:
+        yield Check(
+            what="remark", outcome=_outcome(word in text), expected=word, found=text or None
         )
 
 

@@ -19,7 +19,7 @@ class Share:
 
     parts: tuple[str, ...]
     truth: tuple[str, ...]
-    whole: str = "fit_s"
+    whole: str = "loop_s"
     of_run: bool = False
 
 
@@ -100,6 +100,8 @@ class Planted:
         bottleneck: functions of the script, any of which may be named as the bottleneck; with methods as
             `Class.method`.
         bottleneck_kind: of the stage, where it is no function of the user's.
+        bottleneck_line: text that stands in the line at which the bottleneck has to be placed, where a
+            library made it.
         no_bottleneck: none must be named.
         shares: beyond those that the names of the truth's keys say (`comparing.SHARES`).
         costs: of stages.
@@ -109,6 +111,7 @@ class Planted:
         epochs: which of them wait.
         advised: words, each of which has to stand in the advice.
         not_advised: words, none of which may stand there.
+        remarked: words, each of which has to stand in the evidence or in a warning.
         held_up: whether the input holds up the training's computing.
         ceiling: whether the script can train with input for free (`--free-input`).
         arguments: of the script.
@@ -122,6 +125,7 @@ class Planted:
     cause: tuple[str, ...] = ()
     bottleneck: tuple[str, ...] = ()
     bottleneck_kind: str | None = None
+    bottleneck_line: str | None = None
     no_bottleneck: bool = False
     shares: tuple[Share, ...] = ()
     costs: tuple[StageCost, ...] = ()
@@ -131,6 +135,7 @@ class Planted:
     epochs: EpochWaits | None = None
     advised: tuple[str, ...] = ()
     not_advised: tuple[str, ...] = ()
+    remarked: tuple[str, ...] = ()
     held_up: bool | None = None
     ceiling: bool = False
     arguments: tuple[str, ...] = ()

@@ -59,6 +59,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking",),
         bottleneck=("rows", "open_file"),
+        remarked=("50th",),
         loops=(Loops(kind="fit", steps=300, epochs=2),),
     ),
     Planted(

@@ -33,11 +33,18 @@ def lines_of(script: Path) -> dict[str, frozenset[int]]:
 
 def is_at(location: object, script: Path, function: str) -> bool:
     """Whether a location `file.py:12` of a report is where a function or class of the script begins."""
+    return _line_in(location, script) in lines_of(script)[function]
+
+
+def is_at_text(location: object, script: Path, text: str) -> bool:
+    """Whether a location `file.py:12` of a report is a line of the script in which the text stands."""
+    lines = script.read_text().splitlines()
+    number = _line_in(location, script)
+    return number is not None and text in lines[number - 1]
+
+
+def _line_in(location: object, script: Path) -> int | None:
     if not isinstance(location, str):
-        return False
+        return None
     file, _, line = location.rpartition(":")
-    return (
-        Path(file).name == script.name
-        and line.isdigit()
-        and int(line) in lines_of(script)[function]
-    )
+    return int(line) if Path(file).name == script.name and line.isdigit() else None

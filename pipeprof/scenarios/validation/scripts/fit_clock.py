@@ -49,7 +49,7 @@ class FitClock:
         waits = [wait - dispatch for wait in waits]
         compute = [step - wait for step, wait in zip(steps, waits)]
         return summary(waits, steps, self.first) | {
-            "fit_s": self.fit_s,
+            "loop_s": self.fit_s,
             "epochs": len(self.epochs_begun),
             "compute_s": sum(compute) - in_step_s,
         }
@@ -84,12 +84,14 @@ class Steps(keras.callbacks.Callback):
         self._is_first = True
 
     def on_train_batch_begin(self, batch, logs=None):
-        self._clock.begun.append(time.time())
-        self._clock.first.append(self._is_first)
-        self._is_first = False
+        self._begin = time.time()
 
     def on_train_batch_end(self, batch, logs=None):
+        # Where Keras does not know how many batches there are, it begins one more.
+        self._clock.begun.append(self._begin)
         self._clock.ended.append(time.time())
+        self._clock.first.append(self._is_first)
+        self._is_first = False
 
     def on_epoch_end(self, epoch, logs=None):
         self._clock.after_last.append(time.time() - self._clock.ended[-1])

@@ -32,28 +32,33 @@ class LoopClock:
 
     def __init__(self):
         self._waits, self._steps, self._first = [], [], []
-        self.epochs = 0
+        self._began, self._is_first, self.epochs = None, True, 0
 
-    def steps(self, batches):
-        """Yields the batches; the time until one comes is the step's waiting."""
+    def wait(self):
+        """The loop begins to ask for the first batch of an epoch."""
         self.epochs += 1
-        begin, first = time.perf_counter(), True
-        for batch in batches:
-            got = time.perf_counter()
-            yield batch
-            end = time.perf_counter()
-            self.add(got - begin, end - begin, first=first)
-            begin, first = time.perf_counter(), False
+        self._is_first = True
+        self._begin = time.perf_counter()
+        self._began = self._began or self._begin
 
-    def add(self, wait, step, *, first=False):
-        """One step of so many seconds, of which it waited so many; ``first``: of an epoch."""
-        self._waits.append(wait)
-        self._steps.append(step)
-        self._first.append(first)
+    def got(self):
+        """A batch has come."""
+        self._got = time.perf_counter()
+
+    def done(self):
+        """The step is over, and the loop asks for the next batch."""
+        self._end = time.perf_counter()
+        self._waits.append(self._got - self._begin)
+        self._steps.append(self._end - self._begin)
+        self._first.append(self._is_first)
+        self._begin, self._is_first = self._end, False
 
     def truth(self):
         """What a report should say of this loop."""
-        return summary(self._waits, self._steps, self._first) | {"epochs": max(1, self.epochs)}
+        return summary(self._waits, self._steps, self._first) | {
+            "epochs": self.epochs,
+            "loop_s": self._end - self._began,
+        }
 
 
 def summary(waits, steps, first):
