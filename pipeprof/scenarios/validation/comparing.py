@@ -17,6 +17,9 @@ COST_TOLERANCE = 0.10
 TIME_TOLERANCE = 0.10
 IDEAL_TOLERANCE = 0.15
 ACCOUNT_TOLERANCE = 0.01
+# The borders of the verdict, and how near to one a training may be either.
+INPUT_FROM, COMPUTE_BELOW = 0.20, 0.05
+BORDER_TOLERANCE = 0.01
 CLOCK_MS = 0.5  # what two clocks of one step may differ
 
 TRAINING_KINDS = ("fit", "train_on_batch", "custom")
@@ -24,7 +27,6 @@ TRAINING_KINDS = ("fit", "train_on_batch", "custom")
 # The parts of the main loop's account, and the keys of the truth that clock them.
 SHARES = (
     Share(parts=("wait",), truth=("wait_s",)),
-    Share(parts=("epoch_start", "compile"), truth=("first_batches_s",)),
     Share(parts=("compute",), truth=("compute_s",)),
     Share(parts=("callbacks",), truth=("callbacks_s",)),
     Share(parts=("validation",), truth=("validation_s",)),
@@ -56,10 +58,11 @@ def compare(
     """
     return tuple(
         chain(
-            _verdict(report, planted),
+            _verdict(report, truth, planted),
             _waits(report, truth),
             _account(report),
             *(_share(report, truth, share) for share in (*SHARES, *planted.shares)),
+            _epoch_starts(report, truth),
             *(_cost(report, truth, cost) for cost in planted.costs),
             *(_named(report, truth, planted.script, named) for named in planted.named),
             _loops(report, planted),
@@ -91,8 +94,9 @@ def main_loop(report: Report) -> Any:
 # The verdict.
 
 
-def _verdict(report: Report, planted: Planted) -> Iterator[Check]:
-    yield _one_of("bound", look_up(report, "diagnosis", "bound"), planted.bound)
+def _verdict(report: Report, truth: Truth, planted: Planted) -> Iterator[Check]:
+    bounds = tuple(dict.fromkeys((*planted.bound, *bounds_by(truth))))
+    yield _one_of("bound", look_up(report, "diagnosis", "bound"), bounds)
     if planted.cause:
         yield _one_of("cause", look_up(report, "diagnosis", "cause"), planted.cause)
     bottleneck = look_up(report, "diagnosis", "bottleneck")
@@ -112,6 +116,25 @@ def _verdict(report: Report, planted: Planted) -> Iterator[Check]:
     if planted.bottleneck_kind is not None:
         found = look_up(bottleneck, "kind")
         yield _one_of("kind of bottleneck", found or None, (planted.bottleneck_kind,))
+
+
+def bounds_by(truth: Truth) -> tuple[str, ...]:
+    """The bounds that the training's own clocks allow: others on the machine may make it wait in fact."""
+    if "wait_s" not in truth or "loop_s" not in truth:
+        return ()
+    whole = truth["loop_s"] - truth.get("validation_s", 0.0)
+    wait = (truth["wait_s"] + truth.get("input_starts_s", 0.0)) / whole
+    host = truth.get("host_s", truth.get("own_code_s", 0.0)) / whole
+    around = (wait - BORDER_TOLERANCE, wait + BORDER_TOLERANCE)
+    return tuple(_bound(near, host) for near in around)
+
+
+def _bound(wait: float, host: float) -> str:
+    if host >= INPUT_FROM and host > wait:
+        return "host"
+    if wait >= INPUT_FROM:
+        return "input"
+    return "compute" if max(wait, host) < COMPUTE_BELOW else "balanced"
 
 
 def _bottleneck(bottleneck: Any, planted: Planted) -> Iterator[Check]:
@@ -166,7 +189,7 @@ def _waits(report: Report, truth: Truth) -> Iterator[Check]:
             yield _time(what, report, key, truth[key], slack_ms=slack_ms)
     if "wait_s" in truth and "loop_s" in truth:
         whole = truth["loop_s"] - truth.get("validation_s", 0.0)
-        low = (truth["wait_s"] + truth["epoch_starts_s"]) / whole
+        low = (truth["wait_s"] + truth.get("input_starts_s", 0.0)) / whole
         high = (truth["wait_s"] + truth["first_batches_s"]) / whole
         yield _ratio_between("wall_wait_ratio", report, low, high)
     if "host_s" in truth:
@@ -186,12 +209,14 @@ def _time(what: str, report: Report, key: str, true_ms: float, *, slack_ms: floa
 
 def _ratio_between(key: str, report: Report, low: float, high: float) -> Check:
     found = look_up(report, "diagnosis", key)
-    if found is NOTHING:
-        return _missing(key, low)
+    return _missing(key, low) if found is NOTHING else _between(key, found, low, high)
+
+
+def _between(what: str, found: float | None, low: float, high: float) -> Check:
     right = found is not None and low - SHARE_TOLERANCE <= found <= high + SHARE_TOLERANCE
     error = None if found is None else max(low - found, found - high, 0.0)
     expected = low if low == high else (low, high)
-    return Check(what=key, outcome=_outcome(right), expected=expected, found=found, error=error)
+    return Check(what=what, outcome=_outcome(right), expected=expected, found=found, error=error)
 
 
 def _ideal(report: Report, ceiling_ms: float | None) -> Iterator[Check]:
@@ -258,6 +283,21 @@ def _share(report: Report, truth: Truth, share: Share) -> Iterator[Check]:
         found=found,
         error=error,
     )
+
+
+def _epoch_starts(report: Report, truth: Truth) -> Iterator[Check]:
+    """At least what is planted there, at most all until first batches: TensorFlow starts as well."""
+    if "first_batches_s" not in truth or "loop_s" not in truth:
+        return
+    what = "share of epoch_start"
+    low = truth.get("input_starts_s", 0.0) / truth["loop_s"]
+    high = truth["first_batches_s"] / truth["loop_s"]
+    account = _account_of(report, of_run=False)
+    if account is NOTHING:
+        yield _missing(what, (low, high))
+        return
+    parts_s = sum(part["s"] for part in account["parts"] if part["part"] == "epoch_start")
+    yield _between(what, parts_s / account["wall_s"], low, high)
 
 
 def _named(report: Report, truth: Truth, script: Path, named: Named) -> Iterator[Check]:

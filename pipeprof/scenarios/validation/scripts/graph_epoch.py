@@ -57,7 +57,6 @@ truth = summary(waits, steps, first)
 write_truth(
     loop_s=loop_s,
     wait_s=truth["wait_s"],
-    epoch_starts_s=0.0,
     first_batches_s=loop_s - sum(steps),
     wait_ms=truth["wait_ms"],
     fetching_ms=reading.seconds / (STEPS * EPOCHS) * 1e3,

@@ -12,7 +12,7 @@ clock = LoopClock()
 
 def read_rows():
     for _ in range(ROWS):
-        time.sleep(0.005)
+        time.sleep(0.002)
         yield np.zeros(8, "float32")
 
 
@@ -22,6 +22,6 @@ for epoch in range(EPOCHS):
     clock.wait()
     for x in dataset:
         clock.got()
-        time.sleep(0.030)
+        time.sleep(0.040)
         clock.done()
 write_truth(**clock.truth())

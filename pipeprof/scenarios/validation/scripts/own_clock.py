@@ -69,7 +69,6 @@ def summary(waits, steps, first):
         "steps": len(steps),
         "wait_s": sum(waits[i] for i in inner),
         "first_batches_s": sum(wait for wait, is_first in zip(waits, first) if is_first),
-        "epoch_starts_s": sum(waits[i] for i in range(1, len(waits)) if first[i]),
         "wait_ms": 1e3 * mean([waits[i] for i in steady]),
         "step_ms": 1e3 * mean([steps[i] for i in steady]),
     }

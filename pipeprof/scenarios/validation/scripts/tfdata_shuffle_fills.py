@@ -27,4 +27,8 @@ clock = FitClock()
 model = light_model(clock)
 with clock:
     model.fit(dataset, epochs=EPOCHS, verbose=0, callbacks=[clock.callback])
-write_truth(**clock.truth(), loading_ms=loading.seconds / (PICTURES // BATCH * EPOCHS) * 1e3)
+write_truth(
+    **clock.truth(),
+    input_starts_s=loading.seconds * BUFFER / PICTURES,
+    loading_ms=loading.seconds / (PICTURES // BATCH * EPOCHS) * 1e3,
+)
