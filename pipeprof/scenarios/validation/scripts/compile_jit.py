@@ -17,6 +17,7 @@ step_s = (clock.ended[STEPS - 1] - clock.ended[0]) / (STEPS - 1)
 write_truth(
     steps=STEPS * EPOCHS,
     step_ms=step_s * 1e3,
+    wait_ms=0.0,  # the arrays lie in memory
     loop_s=clock.fit_s,
     compile_and_start_s=first_s - step_s,
 )
