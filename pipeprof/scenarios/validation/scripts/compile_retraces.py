@@ -8,7 +8,7 @@ import tensorflow as tf
 
 LENGTHS, STEPS = 6, 25
 clock, tracing = LoopClock(), Stopwatch()
-hidden = [keras.layers.Dense(256, activation="relu") for _ in range(60)]
+hidden = [keras.layers.Dense(256, activation="relu") for _ in range(16)]
 model = keras.Sequential([*hidden, keras.layers.Dense(1)])
 model.build((None, None, 8))
 optimizer = keras.optimizers.SGD(0.001)
