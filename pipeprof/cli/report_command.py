@@ -25,7 +25,7 @@ def report(
     ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="List the runs instead.")] = False,
 ) -> None:
-    """Say of a recorded run whether its training waits for its data."""
+    """Report whether the training of a recorded run waits for its data, and why."""
     from pipeprof.recorded_run import load
     from pipeprof.runs.run_search import find_run, list_runs
 

@@ -1,6 +1,7 @@
 """What a stage is called in tables, pictures and sentences: its name, place and kernel."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from pipeprof.analysis.findings import Bottleneck, StageFinding
@@ -43,6 +44,18 @@ def where(stage: Stage) -> str | None:
     if stage.location:
         return stage.location.short
     return f"({stage.remark})" if stage.remark else None
+
+
+def distinct_names(stages: Sequence[Stage]) -> tuple[str, ...]:
+    """Names of stages in their order, with a number where name and place are alike: ``map (2)``."""
+    alike = Counter((stage.name, where(stage)) for stage in stages)
+    numbers: Counter[tuple[str, str | None]] = Counter()
+    names = []
+    for stage in stages:
+        label = stage.name, where(stage)
+        numbers[label] += 1
+        names.append(f"{stage.name} ({numbers[label]})" if alike[label] > 1 else stage.name)
+    return tuple(names)
 
 
 def worth_a_row(

@@ -10,7 +10,14 @@ from pipeprof.analysis.findings import Bottleneck, StageFinding
 from pipeprof.recording.stage import Stage
 from pipeprof.report.numbers import count, duration, percent
 from pipeprof.report.plain_text import MISSING, shorten_location, shown
-from pipeprof.report.stage_labels import added_by, as_it_runs, ran_on, where, worth_a_row
+from pipeprof.report.stage_labels import (
+    added_by,
+    as_it_runs,
+    distinct_names,
+    ran_on,
+    where,
+    worth_a_row,
+)
 from pipeprof.report.text_layout import INDENT, Column, cells, column_table, flow, indented
 
 MOST_STAGES = 12
@@ -49,8 +56,10 @@ def _running_lines(stages: Sequence[Stage], width: int) -> list[str]:
 def _stage_columns(stages: Sequence[StageFinding], slowest: Bottleneck | None) -> list[Column]:
     marked = [slowest is not None and found.index == slowest.index for found in stages]
     names = [
-        f"{'> ' if mark else '  '}{shown(found.stage.name)}"
-        for mark, found in zip(marked, stages, strict=True)
+        f"{'> ' if mark else '  '}{shown(name)}"
+        for mark, name in zip(
+            marked, distinct_names([found.stage for found in stages]), strict=True
+        )
     ]
     columns = (
         Column(header="  Stage", cells=tuple(names), least=12),

@@ -1,5 +1,5 @@
-from pipeprof.report.stage_labels import input_place, ran_on
-from tests.builders import input_finding
+from pipeprof.report.stage_labels import distinct_names, input_place, ran_on
+from tests.builders import input_finding, stage
 
 
 def test_where_an_input_ran():
@@ -9,3 +9,9 @@ def test_where_an_input_ran():
     assert input_place(input_finding(threads=("a", "b", "c"))) == "a +2"
     assert input_place(input_finding(threads=())) is None
     assert ran_on(("a",)) == "a"
+
+
+def test_stages_of_one_name_and_place_are_numbered():
+    added = stage("map", location=None, remark="added by Keras")
+    other = stage("map", location=None, remark="added by tf.data")
+    assert distinct_names([added, other, added]) == ("map (1)", "map", "map (2)")

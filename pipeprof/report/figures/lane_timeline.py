@@ -39,7 +39,7 @@ def timeline_figure(findings: Findings) -> Figure | None:
     )
     if not views:
         return None
-    return Figure(key="timeline", title="Who was busy when", choice="Time range", views=views)
+    return Figure(key="timeline", title="Activity over time", choice="Time range", views=views)
 
 
 def _view(time_range: TimeRange, findings: Findings, loop: Loop) -> View:
