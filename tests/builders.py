@@ -385,9 +385,8 @@ class Span:
 def spans(*singles: Span) -> Spans:
     """Intervals as a recording keeps them: in the order of their ends."""
     ordered = sorted(singles, key=lambda span: span.end_ns)
-    kinds = tuple(SpanKind)
     return Spans(
-        kind=np.array([kinds.index(span.kind) for span in ordered], np.int64),
+        kind=np.array([span.kind for span in ordered], np.int64),
         subject=np.array([span.subject for span in ordered], np.int64),
         lane=np.array([span.lane for span in ordered], np.int64),
         start_ns=np.array([span.start_ns for span in ordered], np.int64),

@@ -506,7 +506,7 @@ def traces(logdir: Path, pairs: int) -> list[Row]:
     outer = np.arange(count) % 2
     start_ns = prof.result.run.start_ns + np.arange(count) // 2 * 1_000 + 100 * outer
     spans = Spans(
-        kind=np.full(count, tuple(SpanKind).index(SpanKind.WORK)),
+        kind=np.full(count, SpanKind.WORK, np.int64),
         subject=np.zeros(count, np.int64),
         lane=np.zeros(count, np.int64),
         start_ns=start_ns,

@@ -35,8 +35,6 @@ from pipeprof.recording.stage import StageKind
 # One that works less than this has room left: that it takes one call after the other explains no wait.
 _RESTS_BELOW = 0.5
 
-_WORK = tuple(SpanKind).index(SpanKind.WORK)
-
 
 def how_it_works(verdict: Verdict, worst: StageCost) -> BottleneckAtWork | RemoteWait:
     """Its calls, how busy they are, and why that is too slow."""
@@ -136,6 +134,6 @@ def where_it_ran(verdict: Verdict, worst: StageCost) -> Iterator[WhereItRan]:
 def _first_calls(verdict: Verdict, worst: StageCost) -> int:
     """How many calls at the very begin ran on the training's thread, when later ones do not."""
     spans, lanes = verdict.measured.profile.spans, verdict.measured.profile.lanes
-    calls = (spans.kind == _WORK) & (spans.subject == worst.index)
+    calls = (spans.kind == SpanKind.WORK) & (spans.subject == worst.index)
     here = [trains_on(lane, verdict.measured.loop, lanes) for lane in spans.lane[calls].tolist()]
     return here.index(False) if False in here else 0

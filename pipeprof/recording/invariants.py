@@ -116,17 +116,17 @@ def _check_stages(profile: "Profile") -> Iterator[str]:
 
 
 def _check_what_spans_are_of(profile: "Profile") -> Iterator[str]:
-    kinds, lanes, spans = tuple(SpanKind), len(profile.lanes), profile.spans
-    if ((spans.kind < 0) | (spans.kind >= len(kinds))).any():
+    lanes, spans = len(profile.lanes), profile.spans
+    if not np.isin(spans.kind, tuple(SpanKind)).all():
         yield "a span of no known kind"
     if ((spans.lane < 0) | (spans.lane >= lanes)).any():
         yield "a span on a lane that is none"
-    for kind in kinds:
+    for kind in SpanKind:
         of_loop = kind in (SpanKind.STEP, SpanKind.BATCH)
         count = len(profile.loops if of_loop else profile.stages)
-        subjects = spans.subject[spans.kind == kinds.index(kind)]
+        subjects = spans.subject[spans.kind == kind]
         if ((subjects < -1) | (subjects >= count)).any():
-            yield f"a {kind.value} span of something that is not there"
+            yield f"a {kind.name.lower()} span of something that is not there"
 
 
 def _check_times(profile: "Profile") -> Iterator[str]:
@@ -182,9 +182,8 @@ def _check_spans(profile: "Profile") -> Iterator[str]:
     spans = profile.spans
     if (spans.end_ns < spans.start_ns).any():
         yield "a span ends before it begins"
-    nesting = [tuple(SpanKind).index(kind) for kind in (SpanKind.WORK, SpanKind.WAIT)]
     for lane in np.unique(spans.lane):
-        chosen = (spans.lane == lane) & np.isin(spans.kind, nesting)
+        chosen = (spans.lane == lane) & np.isin(spans.kind, (SpanKind.WORK, SpanKind.WAIT))
         if not _nest(spans.start_ns[chosen], spans.end_ns[chosen]):
             yield f"spans of lane {lane} overlap without nesting"
 

@@ -1,18 +1,18 @@
 """Single intervals of a run: work, waits, steps, batches."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
 
 from pipeprof.recording.series import IntArray
 
 
-class SpanKind(Enum):
-    """What an interval on a lane was."""
+class SpanKind(IntEnum):
+    """What an interval on a lane was; the values are what recordings hold."""
 
-    WORK = "work"
-    WAIT = "wait"
-    STEP = "step"
-    BATCH = "batch"
+    WORK = 1
+    WAIT = 2
+    STEP = 3
+    BATCH = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Spans:
     work that made it does, on whichever lane, and ends in the step that took it.
 
     Attributes:
-        kind: index into ``tuple(SpanKind)``.
+        kind: value of `SpanKind`.
         subject: index in `Profile.stages` (work, wait; -1 where no stage is known) or in
             `Profile.loops` (step, batch).
         lane: index in `Profile.lanes`.

@@ -28,8 +28,6 @@ _MEAN_LINES = 64
 _CPU_STRETCHES = 64
 _CPU_STRETCH_NS = 500_000_000
 
-_SPAN_KINDS = tuple(SpanKind)
-
 # tf.data's own model records how long these worked in sum, not when.
 _SUMMED = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON, StageKind.TF_DATA_REMOTE)
 
@@ -103,20 +101,19 @@ def nested_spans(profile: Profile, lane: int, at_most: int | None = None) -> lis
 
 def are(kind: SpanKind, spans: Spans) -> BoolArray:
     """Which intervals are of a kind."""
-    found: BoolArray = spans.kind == _SPAN_KINDS.index(kind)
+    found: BoolArray = spans.kind == kind
     return found
 
 
 def _nest(spans: Spans, chosen: IntArray) -> list[NestedSpan]:
     order = chosen[np.lexsort((-chosen, -spans.end_ns[chosen], spans.start_ns[chosen]))]
-    wait = _SPAN_KINDS.index(SpanKind.WAIT)
     columns = (spans.kind, spans.subject, spans.start_ns, spans.end_ns, spans.inner_ns)
     every: list[NestedSpan] = []
     outer: list[NestedSpan] = []
     for kind, subject, start, end, inner in zip(
         *(column[order].tolist() for column in columns), strict=True
     ):
-        nested = NestedSpan(kind == wait, subject, start, end, inner, end - start)
+        nested = NestedSpan(kind == SpanKind.WAIT, subject, start, end, inner, end - start)
         while outer and outer[-1].end_ns <= start:
             outer.pop()
         if outer:

@@ -12,7 +12,6 @@ from pipeprof.capture.collector.host_time import HostTime
 from pipeprof.capture.collector.open_calls import OpenCall, follow_call
 from pipeprof.capture.collector.registry import Registry
 from pipeprof.capture.collector.run_sums import RunSums
-from pipeprof.capture.collector.span_windows import KIND_INDEX
 from pipeprof.capture.collector.stream_events import Events, columns_of
 from pipeprof.capture.recorder.facts import Facts
 from pipeprof.capture.recorder.records import KIND_SHIFT, SUBJECT_MASK, Kind, Records
@@ -28,12 +27,12 @@ RingKey = tuple[int, int]
 # Kinds of records that may be about nothing in particular.
 _SUBJECT_IS_OPTIONAL = (Kind.GENERATOR_WAIT, Kind.PROCESS_CPU)
 
-# Index of the kind of interval that a record is, by its kind; -1 where it is none.
-_SPAN_INDEX: IntArray = np.full(256, -1, np.int64)
-_SPAN_INDEX[[Kind.ROOT_SPAN, Kind.NESTED_SPAN]] = KIND_INDEX[SpanKind.WORK]
-_SPAN_INDEX[Kind.WAIT] = KIND_INDEX[SpanKind.WAIT]
-_SPAN_INDEX[Kind.STEP] = KIND_INDEX[SpanKind.STEP]
-_SPAN_INDEX[Kind.TAKEN] = KIND_INDEX[SpanKind.BATCH]
+# Kind of interval that a record is, by the kind of record; 0 where it is none.
+_SPAN_KIND: IntArray = np.zeros(256, np.int64)
+_SPAN_KIND[[Kind.ROOT_SPAN, Kind.NESTED_SPAN]] = SpanKind.WORK
+_SPAN_KIND[Kind.WAIT] = SpanKind.WAIT
+_SPAN_KIND[Kind.STEP] = SpanKind.STEP
+_SPAN_KIND[Kind.TAKEN] = SpanKind.BATCH
 
 
 class Accumulator:
@@ -268,10 +267,10 @@ class Accumulator:
 
     def _keep_spans(self, kinds: IntArray, events: Events) -> None:
         """Hands all that are intervals to the windows."""
-        span_kinds = _SPAN_INDEX[kinds]
-        waits = span_kinds == KIND_INDEX[SpanKind.WAIT]
-        work = span_kinds == KIND_INDEX[SpanKind.WORK]
-        kept = (span_kinds >= 0) & (events.lanes >= 0) & (waits | (events.targets >= 0))
+        span_kinds = _SPAN_KIND[kinds]
+        waits = span_kinds == SpanKind.WAIT
+        work = span_kinds == SpanKind.WORK
+        kept = (span_kinds > 0) & (events.lanes >= 0) & (waits | (events.targets >= 0))
         columns = columns_of(
             span_kinds,
             np.where(waits, -1, events.targets),

@@ -42,7 +42,7 @@ def is_above(parents: Parents, stage: int, below: int) -> bool:
 def _count_enclosed(spans: Spans) -> Counter[tuple[int, int]]:
     """How often an interval of a stage lay right inside one of another stage."""
     order = np.lexsort((-spans.end_ns, spans.start_ns, spans.lane))
-    work = spans.kind == tuple(SpanKind).index(SpanKind.WORK)
+    work = spans.kind == SpanKind.WORK
     order = order[work[order]][:MOST_SPANS]
     counts: Counter[tuple[int, int]] = Counter()
     open_spans: list[tuple[int, int, int]] = []

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeprof.capture.collector.growing_series import LatestRows
 from pipeprof.recording.series import BoolArray, IntArray
-from pipeprof.recording.span import SpanKind, Spans
+from pipeprof.recording.span import Spans
 
 FIRST = 6_000
 LAST = 12_000
@@ -14,7 +14,6 @@ BETWEEN = 1_000
 WINDOWS_FROM = 4 * FIRST
 
 COLUMNS = ("kind", "subject", "lane", "start_ns", "end_ns", "inner_ns")
-KIND_INDEX = {kind: index for index, kind in enumerate(SpanKind)}
 _NUMBER = len(COLUMNS)
 
 

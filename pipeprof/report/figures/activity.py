@@ -19,7 +19,6 @@ MOST_LANES = 18
 # What a lane did: a stage, by its index, or one of these.
 COMPUTING, WAITING, UNKNOWN_STEP, ELSE, DEVICE_BUSY = -1, -2, -3, -4, -5
 
-_WORK, _STEP = (tuple(SpanKind).index(kind) for kind in (SpanKind.WORK, SpanKind.STEP))
 _ROLES = (Role.MAIN, Role.TRAINING, Role.INPUT, Role.WORKER, Role.DEVICE, Role.OTHER)
 
 Pieces = Mapping[int, IntArray]
@@ -56,7 +55,7 @@ def rows_of(time_range: TimeRange, profile: Profile, loop: Loop) -> tuple[list[R
 def _work_by_lane(time_range: TimeRange, profile: Profile) -> dict[int, dict[int, IntArray]]:
     spans = profile.spans
     inside = (spans.end_ns > time_range.start_ns) & (spans.start_ns < time_range.end_ns)
-    chosen = np.flatnonzero(inside & (spans.kind == _WORK))
+    chosen = np.flatnonzero(inside & (spans.kind == SpanKind.WORK))
     lanes, stages = spans.lane[chosen], spans.subject[chosen]
     kinds = np.where(stages >= 0, stages, ELSE)
     intervals = _rows(
@@ -80,7 +79,7 @@ def _training(time_range: TimeRange, profile: Profile, loop: Loop) -> dict[int, 
     number = next(index for index, each in enumerate(profile.loops) if each is loop)
     spans, steps = profile.spans, loop.steps
     kept = dict(zip(steps.start_ns.tolist(), steps.wait_ns.tolist(), strict=True))
-    chosen = (spans.kind == _STEP) & (spans.subject == number)
+    chosen = (spans.kind == SpanKind.STEP) & (spans.subject == number)
     chosen &= (spans.start_ns >= time_range.start_ns) & (spans.end_ns <= time_range.end_ns)
     starts, ends = in_order(_rows(spans.start_ns[chosen], spans.end_ns[chosen])).T
     waits = np.array([kept.get(start, UNKNOWN_NS) for start in starts.tolist()], np.int64)

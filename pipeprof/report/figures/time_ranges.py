@@ -14,7 +14,6 @@ from pipeprof.report.numbers import duration
 STEPS_EACH = 12
 MOST_SPANS = 3_000
 
-_WORK, _STEP = (tuple(SpanKind).index(kind) for kind in (SpanKind.WORK, SpanKind.STEP))
 _LEAD = 2
 _HOLE = 8
 
@@ -32,7 +31,7 @@ def time_ranges(profile: Profile, loop: Loop) -> tuple[TimeRange, ...]:
     """Stretches of a few steps each, the most usual first; none where no steps were kept."""
     number = next(index for index, each in enumerate(profile.loops) if each is loop)
     spans = profile.spans
-    chosen = (spans.kind == _STEP) & (spans.subject == number)
+    chosen = (spans.kind == SpanKind.STEP) & (spans.subject == number)
     order = np.argsort(spans.start_ns[chosen], kind="stable")
     starts, ends = spans.start_ns[chosen][order], spans.end_ns[chosen][order]
     found: list[TimeRange] = []
@@ -100,7 +99,7 @@ def _end_of(index: int, most: int, starts: IntArray, ends: IntArray, profile: Pr
 
 def _crowd(profile: Profile, start_ns: int, end_ns: int) -> int:
     spans = profile.spans
-    work = (spans.kind == _WORK) & (spans.end_ns > start_ns) & (spans.start_ns < end_ns)
+    work = (spans.kind == SpanKind.WORK) & (spans.end_ns > start_ns) & (spans.start_ns < end_ns)
     return int(work.sum())
 
 

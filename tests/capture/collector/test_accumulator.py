@@ -406,7 +406,7 @@ def test_single_intervals_are_kept_with_what_they_were():
         span(READ, 1, 3, root=False), span(DECODE, 0, 4, inner=2), wait(0, 5), step(0, 0, 9)
     )
     spans = profile.spans
-    kinds = [tuple(SpanKind)[kind] for kind in spans.kind.tolist()]
+    kinds = [SpanKind(kind) for kind in spans.kind.tolist()]
     assert kinds == [SpanKind.WORK, SpanKind.WORK, SpanKind.WAIT, SpanKind.STEP]
     assert spans.subject.tolist() == [0, 1, -1, 0]
     assert spans.inner_ns.tolist() == [0, 2, 0, 0]
@@ -416,7 +416,7 @@ def test_single_intervals_are_kept_with_what_they_were():
 
 def test_a_batch_is_an_interval_from_its_making_to_the_step_that_took_it():
     profile = collect(span(READ, 1, 3), row(Kind.TAKEN, FIT, 1, 8), step(0, 2, 9))
-    (batch,) = np.flatnonzero(profile.spans.kind == tuple(SpanKind).index(SpanKind.BATCH))
+    (batch,) = np.flatnonzero(profile.spans.kind == SpanKind.BATCH)
     columns = (profile.spans.start_ns, profile.spans.end_ns, profile.spans.subject)
     assert [int(column[batch]) for column in columns] == [START_NS + 1, START_NS + 8, 0]
     assert profile.check() == ()

@@ -224,7 +224,7 @@ def _with_spans(spans: Spans, busy: IntArray, lane: int) -> Spans:
     """The spans with a device's among them, in the order of their ends."""
     count = len(busy)
     more = {
-        "kind": np.full(count, tuple(SpanKind).index(SpanKind.WORK)),
+        "kind": np.full(count, SpanKind.WORK, np.int64),
         "subject": np.full(count, -1),
         "lane": np.full(count, lane),
         "start_ns": busy[:, 0],

@@ -104,7 +104,7 @@ def test_two_windows_tell_what_a_gpu_did_in_their_steps(tmp_path):
     assert [(w.wait_ns // MS).tolist() for w in seen.trace_windows] == [[20, 20], [20]]
     [device] = [each for each in seen.lanes if each.role is Role.DEVICE]
     assert int(device.busy.sums.sum()) == (9 + 11 + 6) * MS
-    drawn = (seen.spans.lane == 1) & (seen.spans.kind == tuple(SpanKind).index(SpanKind.WORK))
+    drawn = (seen.spans.lane == 1) & (seen.spans.kind == SpanKind.WORK)
     assert (seen.spans.start_ns[drawn] - START_NS).tolist() == [320 * MS, 348 * MS, 620 * MS]
     assert (np.diff(seen.spans.end_ns) >= 0).all()
 
