@@ -6,7 +6,8 @@
     └── RunError            a run folder cannot be read
         ├── RunNotFound     there is no run there
         ├── RunDamaged      there is one, but not as pipeprof writes it
-        └── RunTooNew       a newer pipeprof wrote it
+        ├── RunTooNew       a newer pipeprof wrote it
+        └── RunTooOld       an older pipeprof wrote it
 
 Every message says what was expected, what was received and what to do. The command line turns each
 into one line on standard error and exit code 2.
@@ -51,6 +52,10 @@ class RunDamaged(RunError):  # noqa: N818
 
 class RunTooNew(RunError):  # noqa: N818
     """The run was written in a newer format than this pipeprof reads."""
+
+
+class RunTooOld(RunError):  # noqa: N818
+    """The run was written in an older format than this pipeprof reads."""
 
 
 _INNER_ERROR = re.compile(r"[A-Za-z_][\w.]*: \S")

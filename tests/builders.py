@@ -43,6 +43,7 @@ from pipeprof.analysis.machine_findings import (
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.capture.collector.account_sums import AccountSums
 from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins
+from pipeprof.capture.probes.tfdata.stage_identity import is_parallel, operator_family
 from pipeprof.capture.recorder.facts import HostCallFacts
 from pipeprof.clock import WallAnchor
 from pipeprof.recording.account import LoopAccount, Part, PassContext
@@ -65,7 +66,7 @@ from pipeprof.recording.run_info import Overhead, RunInfo
 from pipeprof.recording.series import Binned, Gauge, Histogram, IntArray
 from pipeprof.recording.source_code import Location, StackSamples
 from pipeprof.recording.span import SpanKind, Spans
-from pipeprof.recording.stage import Stage, StageKind
+from pipeprof.recording.stage import OperatorFamily, Stage, StageKind, StageOwner
 
 US = 1_000
 MS = 1_000_000
@@ -75,6 +76,7 @@ START_NS = 1_000 * SECOND
 ANCHOR = WallAnchor(monotonic_ns=START_NS, unix_ns=1_795_255_333 * SECOND)
 
 PID = 4_000
+OF_TF_DATA = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON)
 DECODE = Location("train.py", 41)
 
 
@@ -270,6 +272,9 @@ def stage(
     during: Loop | None = None,
     location: Location | None = DECODE,
     parent: int | None = None,
+    owner: StageOwner = StageOwner.USER,
+    family: OperatorFamily | None = None,
+    parallel: bool = False,
     remark: str | None = None,
     lanes: Mapping[int, int] | None = None,
     parallelism: int | None = None,
@@ -293,6 +298,9 @@ def stage(
         during: the loop it works for; the default one unless told.
         location: where its function stands, or None for a stage that is not the user's.
         parent: index of the stage that asks it for data.
+        owner: whose it is.
+        family: what its operator of tf.data does; of a stage of tf.data by its name unless told.
+        parallel: whether its kernel has threads of its own; by its name unless told.
         remark: what a reader should know of it.
         lanes: own work by lane; all of it on lane 0 unless told.
         parallelism: how many calls may run at once, if the framework tells.
@@ -313,6 +321,7 @@ def stage(
         0 if cpu_ratio is None else work_ns,
         step_bytes * during.step_count,
         0,
+        0,
     )
     return Stage(
         name=name,
@@ -320,6 +329,9 @@ def stage(
         function=name if location else None,
         location=location,
         parent=parent,
+        owner=owner,
+        family=family or (operator_family(name) if kind in OF_TF_DATA else None),
+        parallel=parallel or (kind in OF_TF_DATA and is_parallel(name)),
         remark=remark,
         work=evenly(totals, during.start_ns, during.end_ns),
         lanes={0: work_ns} if lanes is None else lanes,

@@ -66,7 +66,7 @@ def test_a_loop_may_be_too_short_or_empty():
 def test_a_stage_works_evenly_while_its_loop_runs():
     fit = loop(steps=50, wait_ns=3 * MS, compute_ns=MS)
     found = stage(cost_ns=3 * MS, cpu_ratio=0.5, step_bytes=10, during=fit)
-    assert found.work.total().tolist() == [50, 150 * MS, 75 * MS, 150 * MS, 500, 0]
+    assert found.work.total().tolist() == [50, 150 * MS, 75 * MS, 150 * MS, 500, 0, 0]
     middle_ns = (fit.start_ns + fit.end_ns) // 2
     np.testing.assert_allclose(found.work.between(middle_ns, fit.end_ns)[1], 75 * MS)
 

@@ -33,7 +33,7 @@ from pipeprof.analysis.placement import WORKERS_KEY, Place
 from pipeprof.analysis.verdict import Verdict, cpu_work_ms
 from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.recording.loop import InputKind
-from pipeprof.recording.stage import Stage, StageKind
+from pipeprof.recording.stage import OperatorFamily, Stage, StageKind
 
 # A prediction must promise at least this to be worth a change.
 _LEAST_GAIN = 1.03
@@ -44,9 +44,6 @@ MOST_WAITING_AT_ONCE = 16
 _HELPED_BY_WORKERS = (Cause.SERIAL, Cause.GIL, Cause.CPU, Cause.TOO_FEW_WORKERS)
 
 _PYTHON_INPUTS = (InputKind.GENERATOR, InputKind.ITERATOR, InputKind.SEQUENCE, InputKind.LOADER)
-
-# Behind these the elements are groups of those before: a shuffle does not move across them as it is.
-_REGROUPING = ("batch", "window", "flat")
 
 
 def give_advice(verdict: Verdict) -> tuple[Advice, ...]:
@@ -198,8 +195,10 @@ def _parallel_calls(verdict: Verdict) -> Iterator[Advice]:
 def _can_call_in_parallel(cost: StageCost) -> bool:
     if cost.stage.kind not in (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON):
         return False
-    name = cost.stage.running.lower()
-    return "generator" not in name and (cost.stage.function is not None or "map" in name)
+    family = cost.stage.family
+    if family is None or family is OperatorFamily.GENERATOR:
+        return False
+    return cost.stage.function is not None or family.maps
 
 
 def _with_parallel_calls(verdict: Verdict, worst: StageCost, calls: int) -> tuple[StageCost, ...]:
@@ -247,10 +246,10 @@ def _cache(verdict: Verdict, worst: StageCost) -> Iterator[Advice]:
         return
     saved = beneath(worst, costs) | {worst.index}
     stages = {cost.index: cost.stage for cost in costs}
-    shuffles = {index for index in saved if _does(stages[index], "shuffle")}
+    shuffles = {index for index in saved if stages[index].family is OperatorFamily.SHUFFLE}
     if shuffles:
         # A cache behind a shuffle would give the first epoch's order, and batches, for ever.
-        regroups = any(_does(stages[index], *_REGROUPING) for index in saved)
+        regroups = any(_regroups(stages[index]) for index in saved)
         if worst.index in shuffles or worst.stage.function is None or regroups:
             return
         saved -= shuffles
@@ -275,8 +274,8 @@ def _cpu_ms_without(
     return min(cpu_ms, (verdict.ideal_ms or 0.0) + cpu_work_ms(left, unread=1.0) / room)
 
 
-def _does(stage: Stage, *what: str) -> bool:
-    return any(each in stage.running.lower() for each in what)
+def _regroups(stage: Stage) -> bool:
+    return stage.family is not None and stage.family.regroups
 
 
 def _autotune(verdict: Verdict) -> Iterator[Advice]:

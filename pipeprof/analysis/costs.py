@@ -14,7 +14,7 @@ from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import FloatArray
 from pipeprof.recording.stage import STAGE_CHANNELS, Stage, StageKind
 
-CALLS, WORK, CPU, TIMED, BYTES, TAKEN = range(len(STAGE_CHANNELS))
+CALLS, WORK, CPU, TIMED, BYTES, TAKEN, ESTIMATED = range(len(STAGE_CHANNELS))
 
 # A stage called less than this often per step, against the loop that calls it most, only ran on
 # while the loop did: a prefetch that fills up its buffer during the validation.
@@ -53,6 +53,7 @@ class StageCost:
         at_work: its calls under way at a time, on average over the time in which steps were.
         queued_ratio: the part of its time in which its threads stood ready to run while all CPUs
             were taken; 0 where that was not read.
+        estimated_ratio: the part of its work that was not counted but estimated.
     """
 
     index: int
@@ -66,6 +67,7 @@ class StageCost:
     cpu_ratio: float | None
     at_work: float
     queued_ratio: float = 0.0
+    estimated_ratio: float = 0.0
 
     @property
     def label(self) -> str:
@@ -138,6 +140,7 @@ def as_finding(
         lanes=tuple(lanes[number].name for number in by_work(stage.lanes)),
         capacity_per_s=cost.capacity_per_s,
         hot_lines=lines,
+        estimated_ratio=cost.estimated_ratio,
     )
 
 
@@ -195,10 +198,15 @@ def _costs_of_loop(
             queued_ratio=_queued_ratio(
                 profile, counted_time, profile.stages[index], _cpu_ratio(sums)
             ),
+            estimated_ratio=_estimated_ratio(sums),
         )
         for index, sums in worked.items()
     ]
     return tuple(sorted(costs, key=lambda cost: (-cost.cost_ms, cost.order)))
+
+
+def _estimated_ratio(sums: FloatArray) -> float:
+    return min(float(sums[ESTIMATED]) / float(sums[WORK]), 1.0) if sums[WORK] > 0 else 0.0
 
 
 def _steps_fed(

@@ -17,7 +17,7 @@ from pipeprof.analysis.step_statistics import MS
 from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
-from pipeprof.recording.stage import STAGE_CHANNELS, START_COLUMNS, Stage, StageKind
+from pipeprof.recording.stage import STAGE_CHANNELS, START_COLUMNS, OperatorFamily, Stage, StageKind
 
 _BEGAN, _READ, _CALLS, _WORK, _HELD = range(len(START_COLUMNS))
 
@@ -152,7 +152,7 @@ class _Pass:
         """Stages that take in more elements than they give, before they give the first."""
         for index, row in self._rows.items():
             stage = self._all.stages[index]
-            if runs_ahead(stage) or "cache" in stage.running.lower():
+            if runs_ahead(stage) or stage.family is OperatorFamily.CACHE:
                 continue
             below = self._below(index)
             taken = max((int(self._rows[i][_CALLS]) for i in self._asked_by(index)), default=0)
@@ -161,7 +161,7 @@ class _Pass:
                 # It refills as it gives, until its input has ended.
                 goes_on = any(self._rows[i][_READ] == row[_READ] for i in below)
                 cause, surplus = StartCause.FILL, held + (1 if goes_on else given)
-            elif "skip" in stage.running.lower() and taken > given:
+            elif stage.family is OperatorFamily.SKIP and taken > given:
                 cause, surplus = StartCause.SKIP, taken - given
             else:
                 continue
@@ -195,7 +195,7 @@ class _Pass:
 
     def _written_cache(self, indices: Sequence[int]) -> int | None:
         """A cache among these whose own input worked."""
-        caches = (i for i in indices if "cache" in self._all.stages[i].running.lower())
+        caches = (i for i in indices if self._all.stages[i].family is OperatorFamily.CACHE)
         return next((i for i in caches if self._below(i)), None)
 
     def _asked_by(self, index: int) -> list[int]:

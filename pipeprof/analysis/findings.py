@@ -73,6 +73,7 @@ class StageFinding:
         lanes: names of the lanes it ran on, most work first.
         capacity_per_s: steps a second that it could feed alone, or None where it costs nothing.
         hot_lines: where its time goes, dearest first; empty where nobody looked.
+        estimated_ratio: the part of its cost that was not counted but estimated.
     """
 
     stage: Stage
@@ -91,6 +92,7 @@ class StageFinding:
     lanes: tuple[str, ...]
     capacity_per_s: float | None
     hot_lines: tuple[HotLine, ...] = ()
+    estimated_ratio: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

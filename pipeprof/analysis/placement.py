@@ -13,7 +13,7 @@ from pipeprof.analysis.counted_time import CountedTime
 from pipeprof.recording.lane import Lane, Role
 from pipeprof.recording.loop import InputKind, Loop
 from pipeprof.recording.profile import Profile
-from pipeprof.recording.stage import Stage, StageKind
+from pipeprof.recording.stage import OperatorFamily, Stage, StageKind
 
 Key = tuple[str, tuple[int, ...]]
 
@@ -115,7 +115,7 @@ class Places:
                 parallelism_known=known,
             )
         # An interleave pulls its inputs side by side; other stages pull theirs one by one.
-        side_by_side = place.parallelism if "interleave" in asker.running.lower() else 1.0
+        side_by_side = place.parallelism if asker.family is OperatorFamily.INTERLEAVE else 1.0
         return Place(
             key=("behind", (stage.parent,)),
             parallelism=side_by_side,
@@ -188,8 +188,11 @@ def runs_ahead(stage: Stage) -> bool:
     """Whether a tf.data stage fetches on threads of its own, beside the one that asks it."""
     if stage.kind not in (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON):
         return False
-    name = stage.running.lower()
-    if "shuffle" in name:
+    if stage.family is OperatorFamily.SHUFFLE:
         return False
     has_threads = stage.parallelism is not None or stage.buffer_size is not None
-    return has_threads or any(word in name for word in ("prefetch", "parallel", "mapandbatch"))
+    return (
+        has_threads
+        or stage.parallel
+        or stage.family in (OperatorFamily.PREFETCH, OperatorFamily.MAP_AND_BATCH)
+    )

@@ -35,6 +35,50 @@ class StageKind(Enum):
         )
 
 
+class StageOwner(Enum):
+    """Whose a stage is."""
+
+    USER = "user"
+    KERAS = "Keras"
+    TF_DATA = "tf.data"
+
+
+class OperatorFamily(Enum):
+    """What an operator of tf.data does, whichever of its kernels runs."""
+
+    BATCH = "batch"
+    CACHE = "cache"
+    FLAT_MAP = "flat map"
+    GENERATOR = "generator"
+    INTERLEAVE = "interleave"
+    MAP = "map"
+    MAP_AND_BATCH = "map and batch"
+    PREFETCH = "prefetch"
+    SHUFFLE = "shuffle"
+    SKIP = "skip"
+    WINDOW = "window"
+    OTHER = "other"
+
+    @property
+    def maps(self) -> bool:
+        """Whether it calls a function for every element."""
+        return self in (
+            OperatorFamily.MAP,
+            OperatorFamily.FLAT_MAP,
+            OperatorFamily.MAP_AND_BATCH,
+        )
+
+    @property
+    def regroups(self) -> bool:
+        """Whether it makes elements of others, more or fewer than it takes."""
+        return self in (
+            OperatorFamily.BATCH,
+            OperatorFamily.FLAT_MAP,
+            OperatorFamily.MAP_AND_BATCH,
+            OperatorFamily.WINDOW,
+        )
+
+
 # Columns of `Stage.starts`: when its iterator was made, when it was read, what it had done by then, and
 # how many elements it held. The last row with the same begin counts.
 START_COLUMNS = ("start_ns", "end_ns", "calls", "work_ns", "held")
@@ -55,7 +99,10 @@ class Stage:
         function: qualified name of the user's function, where there is one.
         location: where that function stands.
         parent: index in `Profile.stages` of the stage that asks this one for data, or None.
-        remark: what a reader should know of it (``added by Keras``), or None.
+        owner: whose it is.
+        family: what its operator of tf.data does; None for what tf.data does not run.
+        parallel: whether the kernel that tf.data runs for it has threads of its own.
+        remark: what a reader should know of it, or None.
         written: what of a tf.data pipeline it was written as (``map → batch``), or None.
         runs_as: what tf.data runs for it (``MapAndBatch``), or None.
         takes: elements that it takes for one that it gives, where that is always the same.
@@ -78,6 +125,9 @@ class Stage:
     function: str | None = None
     location: Location | None = None
     parent: int | None = None
+    owner: StageOwner = StageOwner.USER
+    family: OperatorFamily | None = None
+    parallel: bool = False
     remark: str | None = None
     written: str | None = None
     runs_as: str | None = None
@@ -101,5 +151,14 @@ class Stage:
 
 
 # Columns of `Stage.work`. Work is own work: the time in stages called from within is left out.
+# `estimated_ns` is the part of the work that was not counted but estimated.
 # CPU time is read for a part of the calls only; `timed_ns` is the wall time of just those calls.
-STAGE_CHANNELS = ("calls", "work_ns", "cpu_ns", "timed_ns", "bytes", "bytes_taken")
+STAGE_CHANNELS = (
+    "calls",
+    "work_ns",
+    "cpu_ns",
+    "timed_ns",
+    "bytes",
+    "bytes_taken",
+    "estimated_ns",
+)

@@ -15,7 +15,7 @@ from pipeprof.analysis.input_findings import (
 )
 from pipeprof.recording.stage import Stage
 from pipeprof.report.numbers import amount, count, percent, size
-from pipeprof.report.stage_labels import label_of
+from pipeprof.report.stage_labels import label_of, remark_of
 
 
 def describe_tuned(found: AutotuneFinding) -> Iterator[str]:
@@ -37,7 +37,7 @@ def describe_tuned(found: AutotuneFinding) -> Iterator[str]:
 
 def _placed(stage: Stage) -> str:
     """The name of a stage with its line or remark, which another one of that name does not have."""
-    place = stage.location.short if stage.location else stage.remark
+    place = stage.location.short if stage.location else remark_of(stage)
     return f"{stage.name} ({place})" if place else stage.name
 
 

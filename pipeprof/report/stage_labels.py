@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from pipeprof.analysis.findings import Bottleneck, StageFinding
 from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.analysis.references import StageReference
-from pipeprof.recording.stage import Stage
+from pipeprof.recording.stage import Stage, StageOwner
 from pipeprof.report.numbers import count
 
 # Stages that nobody wrote and that work less than this in a step are one line.
 _MINOR_MS = 0.01
-
-_ADDED = "added by "
 
 _VERSION = re.compile(r"V\d+$")
 
@@ -43,7 +41,14 @@ def where(stage: Stage) -> str | None:
     """The user's line that a stage stands for, else what is to be known of it, or None."""
     if stage.location:
         return stage.location.short
-    return f"({stage.remark})" if stage.remark else None
+    remark = remark_of(stage)
+    return f"({remark})" if remark else None
+
+
+def remark_of(stage: Stage) -> str | None:
+    """``added by Keras; runs fused with batch``: what is to be known of a stage, or None."""
+    added = None if stage.owner is StageOwner.USER else f"added by {stage.owner.value}"
+    return "; ".join(part for part in (added, stage.remark) if part) or None
 
 
 def distinct_names(stages: Sequence[Stage]) -> tuple[str, ...]:
@@ -69,7 +74,7 @@ def worth_a_row(
         found
         for found in stages
         if found.cost_ms < _MINOR_MS
-        and (found.stage.remark or "").startswith(_ADDED)
+        and found.stage.owner is not StageOwner.USER
         and found.stage.location is None
         and found.stage.parent is not None
         and (slowest is None or found.index != slowest.index)
@@ -82,8 +87,7 @@ def worth_a_row(
 
 def added_by(stages: Sequence[StageFinding]) -> str:
     """``added by Keras and tf.data``: whose these stages are, none of them the user's."""
-    remarks = {(found.stage.remark or "").split(";")[0] for found in stages}
-    return _ADDED + " and ".join(sorted(remark.removeprefix(_ADDED) for remark in remarks))
+    return f"added by {' and '.join(sorted({found.stage.owner.value for found in stages}))}"
 
 
 def as_it_runs(stage: Stage) -> str | None:

@@ -14,7 +14,7 @@ from pipeprof.capture.collector.collector import pid_of
 from pipeprof.capture.recorder.recorder import host_name
 
 # Version of the files' format.
-FORMAT = 1
+FORMAT = 2
 
 _PREFIX = re.compile(r".+-[0-9]+")
 

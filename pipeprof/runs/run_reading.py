@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeprof.capture.collector.checkpoint import Checkpoint
-from pipeprof.errors import RunDamaged, RunNotFound, RunTooNew
+from pipeprof.errors import RunDamaged, RunNotFound, RunTooNew, RunTooOld
 from pipeprof.recording.codec import Decoder
 from pipeprof.recording.invariants import find_damage
 from pipeprof.recording.profile import Profile
@@ -31,6 +31,7 @@ def read_run(folder: Path) -> Profile:
         RunNotFound: there is no run in the folder.
         RunDamaged: its files are not as pipeprof writes them.
         RunTooNew: a newer pipeprof wrote it.
+        RunTooOld: an older pipeprof wrote it.
     """
     files = list_run_files(folder)
     if not files:
@@ -77,8 +78,13 @@ def _check_format(file: RunFile, document: dict[str, Any]) -> None:
         )
     if version > FORMAT:
         raise RunTooNew(
-            f"expected a run of format {FORMAT} or older, found format {version} in "
+            f"expected a run of format {FORMAT}, found format {version} in "
             f"{file.path.name}: install a newer pipeprof to read it."
+        )
+    if version < FORMAT:
+        raise RunTooOld(
+            f"expected a run of format {FORMAT}, found format {version} in {file.path.name}: "
+            "record it again, or read it with the pipeprof that recorded it."
         )
 
 

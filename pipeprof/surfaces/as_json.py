@@ -35,6 +35,7 @@ from pipeprof.report.advice_text import remedy_sentence
 from pipeprof.report.autotune_text import autotune_warning
 from pipeprof.report.evidence_text import evidence_sentence
 from pipeprof.report.run_facts import caveats, started
+from pipeprof.report.stage_labels import remark_of
 
 FORMAT = 1
 
@@ -223,7 +224,7 @@ def _stage(found: StageFinding) -> dict[str, Any]:
         "location": str(stage.location) if stage.location else None,
         "written": stage.written,
         "runs_as": stage.runs_as,
-        "remark": stage.remark,
+        "remark": remark_of(stage),
         "cost_ms": _number(found.cost_ms),
         "calls": found.calls,
         "elements": found.elements,

@@ -22,7 +22,7 @@ from pipeprof.recording.lane import Cpu
 from pipeprof.recording.level_names import Level, TfDataLevel
 from pipeprof.recording.loop import Input, InputKind, Loop, WaitSource
 from pipeprof.recording.source_code import Location
-from pipeprof.recording.stage import Stage, StageKind
+from pipeprof.recording.stage import Stage, StageKind, StageOwner
 from pipeprof.report.autotune_text import describe_tuned
 from tests.builders import DECODE, MS, evenly, gauge, loop, profile, stage, those
 
@@ -116,7 +116,7 @@ def test_only_what_autotune_chose_is_told() -> None:
 def test_stages_of_one_name_are_told_apart_by_their_lines() -> None:
     settings = {"buffer_size": 2, "buffer_autotuned": True, "during": FIT}
     first = stage("ahead", StageKind.TF_DATA, location=Location("train.py", 5), **settings)
-    second = replace(first, location=None, remark="added by Keras")
+    second = replace(first, location=None, owner=StageOwner.KERAS)
     assert set(describe_tuned(found(first, second))) == {
         "ahead (train.py:5): 2 elements of buffer from the start",
         "ahead (added by Keras): 2 elements of buffer from the start",

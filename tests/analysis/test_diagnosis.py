@@ -771,7 +771,7 @@ def test_a_pause_between_epochs_makes_nothing_idle(
     calls = cost_ms / 25
     works = dataclasses.replace(
         stage("Images", StageKind.SEQUENCE, during=fit, lanes=spread_over(range(1, 3))),
-        work=only_in_steps(40 / SECOND, calls, calls, calls, 0, 0),
+        work=only_in_steps(40 / SECOND, calls, calls, calls, 0, 0, 0),
     )
     used = Cpu(cores=4, limit=None, used=only_in_steps(4 * cpu))
     said = planted(works, during=fit, lanes=workers(2, fit), cpu=used)

@@ -22,7 +22,7 @@ from pipeprof.capture.probes.tfdata.autotune_model import read_model
 from pipeprof.capture.probes.tfdata.stage_identity import Model, StageIdentity
 from pipeprof.capture.probes.tfdata.tree_matching import UNALIGNED
 from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
-from pipeprof.recording.stage import StageKind
+from pipeprof.recording.stage import StageKind, StageOwner
 
 pytestmark = [
     pytest.mark.integration,
@@ -445,7 +445,7 @@ def batches() -> Iterator[tuple[Any, Any]]:
 
 def test_what_keras_makes_of_arrays_is_all_keras() -> None:
     identities = trained(FEATURES, y=LABELS, batch_size=8)
-    assert {one.remark for one in identities if one.running != "Root"} == {"added by Keras"}
+    assert {one.owner for one in identities if one.running != "Root"} == {StageOwner.KERAS}
 
 
 def test_what_keras_puts_around_a_generator_is_told_from_the_generator() -> None:
@@ -455,7 +455,7 @@ def test_what_keras_puts_around_a_generator_is_told_from_the_generator() -> None
     assert generator.location is not None
     assert generator.location.line == line(batches)
     (prefetch,) = (one for one in identities if one.running == "Prefetch")
-    assert prefetch.remark == "added by Keras"
+    assert prefetch.owner is StageOwner.KERAS
 
 
 def test_a_dataset_given_to_keras_stays_the_users() -> None:

@@ -101,7 +101,7 @@ def with_spans(*kept: Span) -> Profile:
         (with_stage(buffer=changed(gauge(1, 2), zeros=ints(1))), "stage 0: columns"),
         (
             with_stage(work__sums=np.zeros((1, 4), np.int64)),
-            "stage 0: sums of other channels than 6",
+            "stage 0: sums of other channels than 7",
         ),
         (profile(lanes=(changed(lane(), busy=evenly((1, 2), 0, 9)),)), "lane 0: sums of other"),
         (profile(gauges={"RAM": changed(gauge(1), counts=ints())}), "RAM: columns"),
@@ -112,7 +112,7 @@ def with_spans(*kept: Span) -> Profile:
         (with_spans(Span(SpanKind.BATCH, 1, 0, 5)), "a batch span of something"),
         (with_spans(Span(SpanKind.WORK, 0, 0, 5, lane=1)), "a span on a lane that is none"),
         (
-            profile(spans=changed(spans(Span(SpanKind.WAIT, -1, 0, 5)), kind=ints(4))),
+            profile(spans=changed(spans(Span(SpanKind.WAIT, -1, 0, 5)), kind=ints(5))),
             "a span of no known kind",
         ),
         (with_spans(Span(SpanKind.WORK, 0, 0, 2**62)), "spans: a time that no clock shows"),
@@ -150,7 +150,7 @@ def test_stages_that_ask_each_other_in_a_circle_are_damage():
         ),
         (with_loop(steps__start_ns=FIT.steps.start_ns - ints(0, 1, 0, 0)), "loop 0: steps overlap"),
         (
-            with_stage(work=Binned(start_ns=0, width_ns=1, sums=ints(1, -1, 0, 0, 0, 0)[None])),
+            with_stage(work=Binned(start_ns=0, width_ns=1, sums=ints(1, -1, 0, 0, 0, 0, 0)[None])),
             "stage 0 (decode): negative work",
         ),
         (with_spans(Span(SpanKind.WORK, 0, 9, 5)), "a span ends before it begins"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeprof.errors import RunDamaged, RunTooNew
+from pipeprof.errors import RunDamaged, RunTooNew, RunTooOld
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.runs.run_file import FORMAT
 from pipeprof.runs.run_reading import read_run
@@ -81,8 +81,19 @@ def test_a_document_that_makes_no_sense_is_refused(tmp_path: Path, change: dict[
 def test_a_newer_format_is_not_guessed_at(tmp_path: Path):
     file = written(tmp_path, builders.profile())
     changed(file, lambda document: document.update(format=FORMAT + 1, profile="unknown"))
-    with pytest.raises(RunTooNew, match=r"found format 2 in host-a-4242\.json: install a newer"):
+    with pytest.raises(RunTooNew, match=r"found format 3 in host-a-4242\.json: install a newer"):
         read_run(tmp_path)
+
+
+def test_a_run_of_format_1_says_what_was_found_and_what_to_do(tmp_path: Path):
+    file = written(tmp_path, builders.profile())
+    changed(file, lambda document: document.update(format=1, profile="unknown"))
+    with pytest.raises(RunTooOld) as refused:
+        read_run(tmp_path)
+    assert str(refused.value) == (
+        "expected a run of format 2, found format 1 in host-a-4242.json: "
+        "record it again, or read it with the pipeprof that recorded it."
+    )
 
 
 def archive(name: str, content: bytes) -> bytes:

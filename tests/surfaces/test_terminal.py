@@ -33,7 +33,7 @@ from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import Input, InputKind, LoopKind
 from pipeprof.recording.source_code import Location
-from pipeprof.recording.stage import StageKind
+from pipeprof.recording.stage import StageKind, StageOwner
 from pipeprof.report.advice_code import remedy_code
 from pipeprof.report.advice_text import describe_advice
 from pipeprof.report.autotune_text import autotune_warning
@@ -96,7 +96,7 @@ def input_bound() -> Findings:
         loop(LoopKind.EVALUATE, steps=20, parent=0),
         diagnosis(Bound.COMPUTE, wait_ms=0.041, compute_ms=4.1),
     )
-    prefetch = stage("Prefetch", StageKind.TF_DATA, location=None, remark="added by Keras")
+    prefetch = stage("Prefetch", StageKind.TF_DATA, location=None, owner=StageOwner.KERAS)
     return findings(
         main=loop_finding(loop(epochs=2, steps=312), said, fed),
         others=(inner,),
@@ -400,7 +400,7 @@ def test_many_loops_and_stages_are_summed_up():
 
 
 def by_keras(name: str, index: int, cost_ms: float, parent: int | None = 0) -> StageFinding:
-    added = stage(name, location=None, remark="added by Keras", parent=parent)
+    added = stage(name, location=None, owner=StageOwner.KERAS, parent=parent)
     return stage_finding(added, index=index, cost_ms=cost_ms)
 
 

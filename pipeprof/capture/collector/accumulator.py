@@ -102,6 +102,7 @@ class Accumulator:
             Kind.ROOT_SPAN: self._add_root_spans,
             Kind.NESTED_SPAN: self._add_spans,
             Kind.WORK: self._add_work,
+            Kind.ESTIMATED_WORK: self._add_estimated_work,
             Kind.EPOCH_START: self._add_starts,
             Kind.WAIT: self._add_waits,
             Kind.GENERATOR_WAIT: self._add_generator_waits,
@@ -155,7 +156,7 @@ class Accumulator:
         own = np.maximum(events["end_ns"] - events["start_ns"] - events["inner"], 0)
         timed = events["value"] >= 0
         cpu = np.where(timed, np.minimum(events["value"], own), 0)
-        work = columns_of(1, own, cpu, np.where(timed, own, 0), 0, 0)
+        work = columns_of(1, own, cpu, np.where(timed, own, 0), 0, 0, 0)
         self.sums.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
         pairs, position = np.unique(
             np.stack([events.targets, events.lanes]), axis=1, return_inverse=True
@@ -172,7 +173,11 @@ class Accumulator:
                 sums.lane_calls[lane] = sums.lane_calls.get(lane, 0) + count
 
     def _add_work(self, events: Events) -> None:
-        work = columns_of(events["inner"], events["value"], 0, 0, 0, 0)
+        work = columns_of(events["inner"], events["value"], 0, 0, 0, 0, 0)
+        self.sums.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
+
+    def _add_estimated_work(self, events: Events) -> None:
+        work = columns_of(0, 0, 0, 0, 0, 0, events["value"])
         self.sums.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
 
     def _add_starts(self, events: Events) -> None:
@@ -225,7 +230,7 @@ class Accumulator:
             self.registry.gauges[gauge].bins.add(its["end_ns"], its["value"])
 
     def _add_bytes(self, events: Events) -> None:
-        work = columns_of(0, 0, 0, 0, events["value"], events["inner"])
+        work = columns_of(0, 0, 0, 0, events["value"], events["inner"], 0)
         self.sums.stage_work.add(events["end_ns"], work, events.targets)
 
     def _add_cpu(self, events: Events) -> None:

@@ -14,7 +14,7 @@ from pipeprof.recording.lane import LaneKind, Role
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
 from pipeprof.recording.source_code import CodeLine, Location
-from pipeprof.recording.stage import StageKind
+from pipeprof.recording.stage import OperatorFamily, StageKind, StageOwner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,9 @@ class StageFacts(Tagged):
     location: Location | None = None
     place: str | None = None
     parent: int | None = None
+    owner: StageOwner = StageOwner.USER
+    family: OperatorFamily | None = None
+    parallel: bool = False
     remark: str | None = None
     written: str | None = None
     runs_as: str | None = None

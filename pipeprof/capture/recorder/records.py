@@ -101,6 +101,9 @@ class Kind(IntEnum):
     all; value: what it was doing, a `HostState` value."""
     FIRST_READY = 28
     """The first batch of epoch number ``inner`` of a loop (subject) lay ready at start."""
+    ESTIMATED_WORK = 29
+    """Of the work of a stage (subject) that was recorded between start and end, ``value`` nanoseconds were
+    not counted but estimated."""
 
 
 def code(kind: Kind, subject: int) -> int:

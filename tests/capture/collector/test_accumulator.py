@@ -74,8 +74,8 @@ def test_own_work_leaves_out_the_stages_called_from_within():
         span(DECODE, 20 * MS, 24 * MS),
     )
     read, decode = profile.stages
-    assert read.work.total().tolist() == [1, 3 * MS, MS, 3 * MS, 0, 0]
-    assert decode.work.total().tolist() == [2, 11 * MS, 6 * MS, 7 * MS, 0, 0]
+    assert read.work.total().tolist() == [1, 3 * MS, MS, 3 * MS, 0, 0, 0]
+    assert decode.work.total().tolist() == [2, 11 * MS, 6 * MS, 7 * MS, 0, 0, 0]
     assert (decode.name, decode.kind) == ("decode", StageKind.FUNCTION)
     assert (decode.function, decode.location) == ("decode", Location("train.py", 41))
     assert (read.lanes, decode.lanes) == ({0: 3 * MS}, {0: 11 * MS})
@@ -84,15 +84,23 @@ def test_own_work_leaves_out_the_stages_called_from_within():
 
 def test_cpu_time_is_never_more_than_the_work():
     profile = collect(span(READ, 0, 3 * MS, cpu=5 * MS))
-    assert profile.stages[0].work.total().tolist() == [1, 3 * MS, 3 * MS, 3 * MS, 0, 0]
+    assert profile.stages[0].work.total().tolist() == [1, 3 * MS, 3 * MS, 3 * MS, 0, 0, 0]
 
 
 def test_work_that_was_read_from_counters_is_spread_over_its_time():
     profile = collect(row(Kind.WORK, READ, 0, SECOND, inner=10, value=400 * MS))
     (read, _) = profile.stages
-    assert read.work.total().tolist() == [10, 400 * MS, 0, 0, 0, 0]
+    assert read.work.total().tolist() == [10, 400 * MS, 0, 0, 0, 0, 0]
     half = read.work.between(START_NS, START_NS + SECOND // 2)
     assert half[1] == pytest.approx(200 * MS, rel=0.03)
+
+
+def test_work_that_was_estimated_is_known_as_that():
+    profile = collect(
+        row(Kind.WORK, READ, 0, SECOND, inner=10, value=400 * MS),
+        row(Kind.ESTIMATED_WORK, READ, 0, SECOND, value=100 * MS),
+    )
+    assert profile.stages[0].work.total().tolist() == [10, 400 * MS, 0, 0, 0, 0, 100 * MS]
 
 
 def test_bytes_and_levels_belong_to_their_stage():
@@ -103,7 +111,7 @@ def test_bytes_and_levels_belong_to_their_stage():
         lines=(*NAMES, *levels),
     )
     read, decode = profile.stages
-    assert read.work.total().tolist() == [0, 0, 0, 0, 500, 300]
+    assert read.work.total().tolist() == [0, 0, 0, 0, 500, 300, 0]
     means = [g.mean() if g else None for g in (read.parallelism, read.buffer, read.buffer_size)]
     assert means == [4, 5, 6]
     assert decode.buffer is None

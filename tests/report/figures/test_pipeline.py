@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeprof.recording.source_code import Location
-from pipeprof.recording.stage import Stage, StageKind
+from pipeprof.recording.stage import Stage, StageKind, StageOwner
 from pipeprof.report.figures.flow import lay_out
 from pipeprof.report.figures.pipeline import MOST_ROWS, pipeline_figure
 from pipeprof.report.figures.stage_text import notes_below
@@ -85,7 +85,7 @@ def test_where_nothing_runs_under_another_name_the_table_has_no_column_for_it() 
 
 
 def test_stages_that_nobody_wrote_and_that_cost_nothing_share_a_row_of_the_table() -> None:
-    added = [replace(tf(f"zip_{number}", 0), remark="added by Keras") for number in range(3)]
+    added = [replace(tf(f"zip_{number}", 0), owner=StageOwner.KERAS) for number in range(3)]
     chain = found_of(tf("prefetch"), *added, costs=(1.0, 0.001, 0.003, 0.02))
     drawn = view(pipeline_figure(findings(main=loop_finding(), stages=chain)))
     *rows, last = [row[:3] for row in drawn.table.rows]

@@ -7,12 +7,25 @@ plain values and knows nothing of TensorFlow.
 from collections.abc import Mapping
 
 from pipeprof.capture.probes.tfdata.stage_identity import LATER, ROOT_PATH, Model, StageIdentity
-from pipeprof.capture.probes.tfdata.transformations import Pipeline, Transformation, family_of
+from pipeprof.capture.probes.tfdata.transformations import (
+    BY_KERAS,
+    BY_TF_DATA,
+    Pipeline,
+    Transformation,
+    family_of,
+)
 from pipeprof.capture.probes.tfdata.tree_matching import Match, TreeMatcher
-from pipeprof.recording.stage import StageKind
+from pipeprof.recording.stage import StageKind, StageOwner
 
 FIRST_PASS = "first pass, fills it"
 LATER_PASSES = "later passes, read it"
+
+
+# Remarks that only say whose something is.
+_OWNERS: Mapping[str | None, StageOwner] = {
+    BY_KERAS: StageOwner.KERAS,
+    BY_TF_DATA: StageOwner.TF_DATA,
+}
 
 
 def align(
@@ -67,14 +80,15 @@ def _identify(match: Match, model: Model, asked_by: StageIdentity) -> StageIdent
             name=running,
             kind=StageKind.TF_DATA,
             running=running,
-            remark=match.remark,
+            owner=_OWNERS.get(match.remark, StageOwner.USER),
+            remark=None if match.remark in _OWNERS else match.remark,
         )
     # The innermost has the work and the function, unless it only serves the one around it.
     working = match.written[0 if match.written[-1].remark else -1]
     others = [part.name for part in match.written if part is not working and not part.remark]
     later = _only_reads(model, match.node_id)
     remarks = [
-        working.remark,
+        None if working.remark in _OWNERS else working.remark,
         *(f"runs fused with {name}" for name in others),
         LATER_PASSES if later else FIRST_PASS if family_of(running) == "cache" else None,
     ]
@@ -89,6 +103,7 @@ def _identify(match: Match, model: Model, asked_by: StageIdentity) -> StageIdent
         location=working.location,
         running=running,
         written=" → ".join(part.name for part in reversed(match.written)),
+        owner=_OWNERS.get(working.remark, StageOwner.USER),
         remark="; ".join(remark for remark in remarks if remark) or None,
         buffer_size=working.buffer_size,
     )

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from pipeprof.capture.probes.tfdata.mapped_functions import BY_KERAS, BY_TF_DATA, Function
-from pipeprof.capture.probes.tfdata.transformations import Transformation
+from pipeprof.capture.probes.tfdata.mapped_functions import Function
+from pipeprof.capture.probes.tfdata.transformations import BY_KERAS, BY_TF_DATA, Transformation
 
 _NAMES = {
     "assertcardinality": "assert_cardinality",

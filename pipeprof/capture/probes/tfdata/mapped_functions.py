@@ -17,12 +17,11 @@ from tensorflow.python.autograph.pyct.origin_info import LineLocation
 from tensorflow.python.ops import script_ops
 
 from pipeprof.capture.probes.python import timed_generators
+from pipeprof.capture.probes.tfdata.transformations import BY_KERAS, BY_TF_DATA
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 from pipeprof.recording.source_code import Location
 
-BY_KERAS = "added by Keras"
 WRAPPED_BY_KERAS = "wrapped by Keras"
-BY_TF_DATA = "added by tf.data"
 
 # Set on a generator function that is a stage of its own.
 TIMED_BY_PIPEPROF = "_pipeprof_timed"

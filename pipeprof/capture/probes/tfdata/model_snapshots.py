@@ -77,12 +77,13 @@ class ModelSnapshot:
 
 
 class NodeWork(NamedTuple):
-    """What one node did between two readings."""
+    """What one node did between two readings; `estimated_ns` is the estimated part of its time."""
 
     elements: int
     processing_time_ns: int
     bytes_produced: int
     bytes_consumed: int
+    estimated_ns: int = 0
 
     def plus(self, other: "NodeWork") -> "NodeWork":
         """Both together."""

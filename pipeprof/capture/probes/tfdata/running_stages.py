@@ -10,7 +10,11 @@ from pipeprof.capture.probes.tfdata.lost_work import PartSize
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot, NodeCounters, NodeWork
 from pipeprof.capture.probes.tfdata.node_work import WorkTally
 from pipeprof.capture.probes.tfdata.stage_history import NOTHING, SeenStages
-from pipeprof.capture.probes.tfdata.stage_identity import StageIdentity
+from pipeprof.capture.probes.tfdata.stage_identity import (
+    StageIdentity,
+    is_parallel,
+    operator_family,
+)
 from pipeprof.capture.probes.tfdata.transformations import ANOTHER_DEVICE, BEHIND_STRATEGY, Pipeline
 from pipeprof.capture.recorder.facts import RunGauge, StageFacts, StageGauge, StageLevel
 from pipeprof.capture.recorder.records import Kind, code
@@ -96,6 +100,9 @@ class PipelineStages:
             location=identity.location,
             place=f"{self._place} {identity.path}",
             parent=self._asking(identity),
+            owner=identity.owner,
+            family=operator_family(identity.running),
+            parallel=is_parallel(identity.running),
             remark=identity.remark,
             written=identity.written or None,
             runs_as=identity.running,
@@ -154,6 +161,9 @@ class IteratorStages:
             spent_ns = done.processing_time_ns
             if done.elements or spent_ns:
                 write(code(Kind.WORK, number), start_ns, end_ns, done.elements, spent_ns)
+            if done.estimated_ns:
+                estimated = code(Kind.ESTIMATED_WORK, number)
+                write(estimated, start_ns, end_ns, 0, done.estimated_ns)
             if done.bytes_produced or done.bytes_consumed:
                 taken = done.bytes_consumed
                 write(code(Kind.BYTES, number), end_ns, end_ns, taken, done.bytes_produced)
@@ -206,7 +216,9 @@ class IteratorStages:
                 continue
             number, part = shown
             if part:
-                done = NOTHING._replace(processing_time_ns=done.processing_time_ns)
+                done = NOTHING._replace(
+                    processing_time_ns=done.processing_time_ns, estimated_ns=done.estimated_ns
+                )
             known = by_stage.get(number)
             by_stage[number] = done if known is None else known.plus(done)
         return by_stage

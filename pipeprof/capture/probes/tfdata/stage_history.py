@@ -84,7 +84,14 @@ class SeenStages:
         stage = self._stages[path]
         seen = stage.going_on if stage.going_on.elements else stage.work
         scale = elements / seen.elements if seen.elements else 0.0
-        return NodeWork(round(elements), *(round(scale * count) for count in seen[1:]))
+        work_ns = round(scale * seen.processing_time_ns)
+        return NodeWork(
+            elements=round(elements),
+            processing_time_ns=work_ns,
+            bytes_produced=round(scale * seen.bytes_produced),
+            bytes_consumed=round(scale * seen.bytes_consumed),
+            estimated_ns=work_ns,
+        )
 
     def groups(self, path: str) -> Iterator[tuple[list[str], float]]:
         """Inputs of a stage that together give it so many elements for one of its own."""

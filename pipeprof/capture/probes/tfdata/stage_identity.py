@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeprof.recording.source_code import Location
-from pipeprof.recording.stage import StageKind
+from pipeprof.recording.stage import OperatorFamily, StageKind, StageOwner
 
 ROOT_PATH = "root"
 # Behind the path of a cache: its passes after the first, which only read what that one has kept.
@@ -27,6 +27,7 @@ class StageIdentity:
         location: where that function stands, or None.
         running: name of what runs (``MapAndBatch``).
         written: what was written for it (``map → batch``); empty for what nobody wrote.
+        owner: who wrote it or added it.
         remark: what a reader should know of it, or None.
         buffer_size: elements that it was told to keep to choose from, or None.
     """
@@ -40,8 +41,36 @@ class StageIdentity:
     location: Location | None = None
     running: str
     written: str = ""
+    owner: StageOwner = StageOwner.USER
     remark: str | None = None
     buffer_size: int | None = None
+
+
+# What the name of a running node holds, by what it does; the first that fits counts.
+_FAMILIES = (
+    ("generator", OperatorFamily.GENERATOR),
+    ("shuffle", OperatorFamily.SHUFFLE),
+    ("cache", OperatorFamily.CACHE),
+    ("skip", OperatorFamily.SKIP),
+    ("prefetch", OperatorFamily.PREFETCH),
+    ("interleave", OperatorFamily.INTERLEAVE),
+    ("mapandbatch", OperatorFamily.MAP_AND_BATCH),
+    ("flatmap", OperatorFamily.FLAT_MAP),
+    ("map", OperatorFamily.MAP),
+    ("batch", OperatorFamily.BATCH),
+    ("window", OperatorFamily.WINDOW),
+)
+
+
+def operator_family(running: str) -> OperatorFamily:
+    """What a running node does, by the name that TensorFlow has for it (``ParallelMapV2``)."""
+    name = running.lower()
+    return next((family for part, family in _FAMILIES if part in name), OperatorFamily.OTHER)
+
+
+def is_parallel(running: str) -> bool:
+    """Whether a running node has threads of its own, by the name that TensorFlow has for it."""
+    return "parallel" in running.lower()
 
 
 class Node(Protocol):

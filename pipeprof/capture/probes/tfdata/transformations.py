@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pipeprof.recording.source_code import Location
 
+BY_KERAS = "added by Keras"
+BY_TF_DATA = "added by tf.data"
 BEHIND_STRATEGY = "behind tf.distribute"
 ANOTHER_DEVICE = "the same, before another device"
 

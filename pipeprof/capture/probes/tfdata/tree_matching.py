@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 from pipeprof.capture.probes.tfdata.model_snapshots import opens_inputs
 from pipeprof.capture.probes.tfdata.stage_identity import Model, Node, StageIdentity
-from pipeprof.capture.probes.tfdata.transformations import Transformation, family_of
+from pipeprof.capture.probes.tfdata.transformations import BY_TF_DATA, Transformation, family_of
 
-ADDED = "added by tf.data"
 UNALIGNED = "could not be aligned"
 
 # What it costs to hold two trees for one. Only the order matters: something that tf.data is known
@@ -130,7 +129,7 @@ class TreeMatcher:
         serves = written.path if self._unpacks(node, written) else None
         own_cost = _ADDED if added or serves else _UNEXPECTED
         if len(node.inputs) == 1 and own_cost < best.cost:
-            remark = _part_of(written) if serves else ADDED if added else UNALIGNED
+            remark = _part_of(written) if serves else BY_TF_DATA if added else UNALIGNED
             between = Plan(own_cost, [_Own(node_id, (), remark, serves)])
             between.add(self.match(node.inputs[0], written))
             best = _cheaper(best, between)

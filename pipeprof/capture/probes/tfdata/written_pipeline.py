@@ -30,8 +30,6 @@ from pipeprof.capture.probes.tfdata.dataset_internals import (
     unwrapped,
 )
 from pipeprof.capture.probes.tfdata.mapped_functions import (
-    BY_KERAS,
-    BY_TF_DATA,
     WRAPPED_BY_KERAS,
     Function,
     called_functions,
@@ -44,6 +42,8 @@ from pipeprof.capture.probes.tfdata.mapped_functions import (
 from pipeprof.capture.probes.tfdata.transformations import (
     ANOTHER_DEVICE,
     BEHIND_STRATEGY,
+    BY_KERAS,
+    BY_TF_DATA,
     Pipeline,
     Transformation,
     family_of,

@@ -7,7 +7,7 @@ from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot, NodeCo
 from pipeprof.capture.probes.tfdata.stage_identity import StageIdentity
 from pipeprof.capture.probes.tfdata.transformations import Pipeline, Transformation, family_of
 from pipeprof.recording.source_code import Location
-from pipeprof.recording.stage import StageKind
+from pipeprof.recording.stage import StageKind, StageOwner
 
 
 def written(name: str, *inputs: Transformation, **facts: object) -> Transformation:
@@ -73,7 +73,7 @@ def test_a_fused_node_is_the_map_and_says_what_else_it_does() -> None:
 def test_an_added_prefetch_is_said_to_be_added() -> None:
     model = running((2, "Prefetch", (3,)), (3, "BatchV2", (4,)), (4, "Range", ()))
     identities = align(Pipeline(output=written("batch", written("range"))), model)
-    assert identities[2].remark == "added by tf.data"
+    assert (identities[2].owner, identities[2].remark) == (StageOwner.TF_DATA, None)
     assert identities[2].written == ""
     assert [identities[node].path for node in (3, 4)] == ["batch", "range"]
 
