@@ -152,7 +152,7 @@ def _parts_in_steps(
     parts[Part.WAIT] = totals["wait_ns"] - totals["epoch_start_ns"] + compiling[Part.WAIT]
     parts[Part.COMPILE] = compiling[Part.COMPILE]
     rest_ns = max(plain_ns - totals["wait_ns"], 0)
-    if loop.kind in (LoopKind.CUSTOM, LoopKind.TRAIN_ON_BATCH):
+    if loop.kind.hand_written:
         _add_hand_written(parts, loop, rest_ns, totals["model_ns"])
     else:
         parts[Part.COMPUTE] = rest_ns

@@ -64,6 +64,7 @@ class ProbeSet:
         self._chains = ChainMonitor()
         self._given = GivenDataset(dataset, context)
         self._tfdata: Any = None
+        self._functions: Any = None
         self._keras: list[KerasProbe] = []
         on_import: list[tuple[str, Callable[[], None]]] = [
             ("tensorflow", self._install_tfdata),
@@ -127,6 +128,8 @@ class ProbeSet:
         yield self._given
         if self._tfdata is not None:
             yield self._tfdata
+        if self._functions is not None:
+            yield self._functions
         yield from reversed(self._keras)
 
     def _install_tfdata(self) -> None:
@@ -135,13 +138,22 @@ class ProbeSet:
         probes = importlib.import_module("pipeprof.capture.probes.tfdata.tfdata_probe")
         self._tfdata = probes.TfDataProbe(self._context)
         self._tfdata.install()
+        calls = importlib.import_module("pipeprof.capture.probes.tensorflow.function_calls")
+        self._functions = calls.FunctionCalls(self._context.recorder.warn)
+        self._functions.install()
         for keras in self._keras:
-            keras.listener = self._tfdata.loops
+            self._connect(keras)
+
+    def _connect(self, keras: KerasProbe) -> None:
+        """Has Keras's loops listen to TensorFlow, and tf.data to them."""
+        keras.steps.listener = self._tfdata.loops
+        self._functions.listeners.append(keras.steps)
 
     def _install_keras(self, package: str) -> None:
         probe = KerasProbe(package, self._context)
         self._keras.append(probe)
-        probe.listener = self._tfdata.loops if self._tfdata is not None else None
+        if self._tfdata is not None:
+            self._connect(probe)
         probe.install()
 
     def _guard(self) -> Guard:

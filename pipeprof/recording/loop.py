@@ -29,6 +29,11 @@ class LoopKind(Enum):
         """Whether the verdict of a run may be this loop's."""
         return self not in (LoopKind.EVALUATE, LoopKind.PREDICT)
 
+    @property
+    def hand_written(self) -> bool:
+        """Whether the user wrote the loop, and no framework."""
+        return self in (LoopKind.TRAIN_ON_BATCH, LoopKind.CUSTOM)
+
 
 class InputKind(Enum):
     """What kind of object fed a loop."""

@@ -8,11 +8,9 @@ from pipeprof.capture.collector.run_sums import RunSums
 from pipeprof.capture.collector.stream_events import Events, columns_of
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording.account import PART_CODES, Part, PassContext
-from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.series import IntArray
 
 _PASSES = (Kind.PASS_BEGAN, Kind.PASS_ENDED, Kind.EPOCH_BEGAN, Kind.EPOCH_ENDED)
-_HAND_WRITTEN = (LoopKind.CUSTOM, LoopKind.TRAIN_ON_BATCH)
 
 
 class HostTime:
@@ -120,7 +118,7 @@ class HostTime:
             if index < 0:
                 self._sums.loose_samples = merged_samples(self._sums.loose_samples, rows)
                 continue
-            by_hand = self._loops[index].facts.kind in _HAND_WRITTEN
+            by_hand = self._loops[index].facts.kind.hand_written
             part = Part.OWN_CODE if by_hand else Part.BETWEEN_EPOCHS
             self._loops[index].account.add_samples(_of_part(rows, part))
 

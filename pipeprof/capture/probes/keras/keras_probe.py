@@ -8,13 +8,14 @@ here only on the JAX and torch backends, whose loops take their batches in Pytho
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.keras.fit_inputs import FitInputs
 from pipeprof.capture.probes.keras.jax_fetches import time_fetches
-from pipeprof.capture.probes.keras.keras_steps import KerasSteps, StepListener
+from pipeprof.capture.probes.keras.keras_steps import KerasSteps
 from pipeprof.capture.probes.loops.batch_shapes import count_samples
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.clock import now_ns
@@ -38,6 +39,7 @@ class KerasProbe:
 
     Attributes:
         backend: Keras's backend, once installed.
+        steps: records the steps of its loops.
     """
 
     def __init__(self, package: str, context: ProbeContext) -> None:
@@ -47,14 +49,14 @@ class KerasProbe:
         self._context = context
         self._patches = Patches()
         self._inputs = FitInputs(context)
-        self._steps = KerasSteps(context, self._inputs)
+        self.steps = KerasSteps(context, self._inputs)
 
     def install(self) -> None:
         """Starts to observe; the package must have been imported."""
         keras: Any = importlib.import_module(self._package)
         backend = getattr(getattr(keras, "config", None), "backend", None)
         self.backend = backend() if backend else "tensorflow"
-        steps, model = self._steps, keras.Model
+        steps, model = self.steps, keras.Model
         steps.waits_seen = self.backend != "tensorflow"
         steps.fetches_first = steps.waits_seen and not self._time_fetches()
         steps.model = self._model = model
@@ -63,15 +65,6 @@ class KerasProbe:
                 self._patches.replace(model, name, self._watched_loop(getattr(model, name), kind))
         self._patches.replace(model, "train_on_batch", self._watched_batch(model.train_on_batch))
         self._watch_callbacks(keras.callbacks.CallbackList)
-
-    @property
-    def listener(self) -> StepListener | None:
-        """Is called at steps whose batches are fetched inside the step."""
-        return self._steps.listener
-
-    @listener.setter
-    def listener(self, listener: StepListener | None) -> None:
-        self._steps.listener = listener
 
     def join_fit(self, model: Any, data: Any) -> None:
         """Takes up a ``fit`` that has begun before the probe was installed.
@@ -82,17 +75,17 @@ class KerasProbe:
         """
         if isinstance(model, self._model):
             self._inputs.join(data)
-            self._steps.join(model)
+            self.steps.join(model)
 
     def remove(self) -> None:
         """Gives everything back."""
         self._patches.undo()
-        self._steps.close_down_to(0)
+        self.steps.close_down_to(0)
         self._inputs.release_down_to(0)
 
     def _watched_loop(self, original: Callable[..., Any], kind: LoopKind) -> Callable[..., Any]:
         signature = inspect.signature(original)
-        inputs, steps = self._inputs, self._steps
+        inputs, steps = self._inputs, self.steps
 
         @functools.wraps(original)
         def loop(model: Any, *args: Any, **kwargs: Any) -> Any:
@@ -100,6 +93,7 @@ class KerasProbe:
                 self._warn_of_others()
                 return original(model, *args, **kwargs)
             outer_loops, outer_inputs = steps.depth, inputs.depth
+            steps.call_begins(model, sys._getframe(1))
             try:
                 try:
                     bound = signature.bind(model, *args, **kwargs)
@@ -111,6 +105,7 @@ class KerasProbe:
             finally:
                 steps.close_down_to(outer_loops)
                 inputs.release_down_to(outer_inputs)
+                steps.call_ended()
                 self._context.leave_framework_loop()
 
         return loop
@@ -133,24 +128,25 @@ class KerasProbe:
         return train_on_batch
 
     def _time_fetches(self) -> bool:
-        waited = self._steps.guarded(self._steps.waited)
+        waited = self.steps.guarded(self.steps.waited)
         return time_fetches(f"{self._package}.src.backend.{self.backend}", self._patches, waited)
 
     def _watch_callbacks(self, callback_list: Any) -> None:
         # Where the batch is fetched inside the step, a step begins when the callbacks are done, and
         # they may train or predict when it has ended; where it is fetched before, the fetch has
         # ended when the callbacks begin, and the next one begins when they are done.
-        steps = self._steps
+        steps = self.steps
         around_begin, around_end = self._after, self._before
         if steps.fetches_first:
             around_begin, around_end = around_end, around_begin
         for phase, kind in _PHASES.items():
-            self._after(callback_list, f"on_{phase}_begin", functools.partial(steps.begin, kind))
-            self._before(callback_list, f"on_{phase}_end", steps.end)
+            self._before(callback_list, f"on_{phase}_begin", functools.partial(steps.begin, kind))
+            self._after(callback_list, f"on_{phase}_begin", steps.loop_begun)
+            self._after(callback_list, f"on_{phase}_end", steps.end)
             around_begin(callback_list, f"on_{phase}_batch_begin", steps.step_begins)
             around_end(callback_list, f"on_{phase}_batch_end", steps.step_ends)
-        self._after(callback_list, "on_epoch_begin", steps.epoch_begins)
-        self._before(callback_list, "on_epoch_end", steps.epoch_ends)
+        self._patch(callback_list, "on_epoch_begin", steps.epoch_opens, steps.epoch_begins)
+        self._patch(callback_list, "on_epoch_end", steps.epoch_ends, steps.epoch_closes)
 
     def _before(self, owner: Any, name: str, observe: Callable[..., None]) -> None:
         self._patch(owner, name, before=observe)
@@ -166,8 +162,8 @@ class KerasProbe:
         after: Callable[..., None] | None = None,
     ) -> None:
         original = getattr(owner, name)
-        guarded_before = self._steps.guarded(before) if before else None
-        guarded_after = self._steps.guarded(after) if after else None
+        guarded_before = self.steps.guarded(before) if before else None
+        guarded_after = self.steps.guarded(after) if after else None
 
         @functools.wraps(original)
         def method(callbacks: Any, *args: Any, **kwargs: Any) -> Any:

@@ -1,15 +1,24 @@
 """The loops of Keras that run: their epochs, steps and waits, as its callbacks show them."""
 
+import itertools
+import weakref
 from collections.abc import Callable
-from typing import Any, Protocol
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pipeprof.capture.guard import Guard
+from pipeprof.capture.probes.keras.callback_calls import CallbackCalls
 from pipeprof.capture.probes.keras.fit_inputs import FitInputs
 from pipeprof.capture.probes.keras.sample_counts import SampleCounter
+from pipeprof.capture.probes.loops.loop_stack import LoopSource
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.capture.probes.python.users_line import users_line
 from pipeprof.clock import now_ns
 from pipeprof.recording.loop import LoopKind, WaitSource
+
+if TYPE_CHECKING:  # it loads TensorFlow
+    from pipeprof.capture.probes.tensorflow.function_calls import FunctionTrace
 
 
 class StepListener(Protocol):
@@ -46,12 +55,15 @@ class KerasSteps:
         self.fetches_first = False
         self._context = context
         self._inputs = inputs
+        self._models = _Models()
         self._guard = Guard(
             context.recorder.warn,
             "The steps could not be followed any more",
             "later ones are missing",
         )
         self._running: list[_RunningLoop] = []
+        self._calls: list[FitCall] = []
+        self._callbacks = CallbackCalls(context)
 
     @property
     def depth(self) -> int:
@@ -67,6 +79,20 @@ class KerasSteps:
 
         return guarded
 
+    def call_begins(self, model: Any, caller: FrameType | None) -> None:
+        """A call of ``fit`` or its kin begins, before Keras has prepared anything.
+
+        Args:
+            model: the model that is called.
+            caller: the frame that calls it.
+        """
+        source = LoopSource(model=self._models.number_of(model), location=users_line(caller))
+        self._calls.append(FitCall(source, now_ns()))
+
+    def call_ended(self) -> None:
+        """The innermost such call has ended."""
+        self._calls.pop()
+
     def join(self, model: Any) -> None:
         """Takes up a ``fit`` of a model that has begun already."""
         self.begin(LoopKind.FIT, _Joined(model))
@@ -79,15 +105,26 @@ class KerasSteps:
             # Keras resets its metrics for an evaluation, and not for a prediction.
             self._leave_steps(self._running[-1], count=kind is not LoopKind.PREDICT)
         fed_by = self._inputs.current
-        loop = self._context.loops.open(kind, fed_by=fed_by, fetches_first=self.fetches_first)
+        call = self._calls[-1] if self._calls else None
+        loop = self._context.loops.open(
+            kind,
+            fed_by=fed_by,
+            fetches_first=self.fetches_first,
+            source=call.source if call is not None else None,
+            start_ns=call.began_ns if call is not None else None,
+        )
+        self._callbacks.time(getattr(callbacks, "callbacks", ()))
         samples = SampleCounter(loop, callbacks, self.model, self._context.recorder.warn)
         self._running.append(_RunningLoop(loop, callbacks, samples, joined=joined))
         if self.waits_seen:
             loop.set_waits_by(WaitSource.ITERATOR)
         elif self.listener is not None:
             self.listener.loop_opened(loop)
-        if kind is not LoopKind.FIT:
-            loop.begin_epoch(now_ns())
+
+    def loop_begun(self, callbacks: Any, logs: Any = None) -> None:
+        """The callbacks of a loop's begin are done; an evaluation turns to its first batch."""
+        if self._running and self._running[-1].loop.kind is not LoopKind.FIT:
+            self._running[-1].loop.begin_epoch(now_ns())
 
     def end(self, callbacks: Any, logs: Any = None) -> None:
         """A loop has ended."""
@@ -100,6 +137,8 @@ class KerasSteps:
             running = self._running.pop()
             self.guarded(self._leave_steps)(running)
             self._context.loops.close(running.loop)
+            if not self._running:
+                self._callbacks.release()
             if running.joined:
                 self._context.leave_framework_loop()
 
@@ -110,10 +149,30 @@ class KerasSteps:
             self.listener.epoch_ended(running.loop)
         running.loop.leave_steps()
 
+    def epoch_opens(self, callbacks: Any, epoch: Any, logs: Any = None) -> None:
+        """An epoch of the innermost loop begins with its callbacks; more of these may have come."""
+        if self._running:
+            self._running[-1].loop.open_epoch(now_ns())
+            self._callbacks.time(getattr(callbacks, "callbacks", ()))
+
     def epoch_begins(self, callbacks: Any, epoch: Any, logs: Any = None) -> None:
-        """An epoch of the innermost loop begins."""
+        """The callbacks are done: the innermost loop turns to its first batch."""
         if self._running:
             self._running[-1].loop.begin_epoch(now_ns())
+
+    def epoch_closes(self, callbacks: Any, epoch: Any, logs: Any = None) -> None:
+        """An epoch of the innermost loop is over, its callbacks included."""
+        if self._running:
+            self._running[-1].loop.end_epoch(now_ns())
+
+    def function_called(
+        self, function: Any, start_ns: int, end_ns: int, trace: "FunctionTrace | None"
+    ) -> None:
+        """A ``tf.function`` was called: where it traced inside a loop of Keras's, the loop compiled."""
+        if trace is not None and self._running and not self._context.framework_elsewhere:
+            loop = self._running[-1].loop
+            if not loop.in_callback:
+                loop.compiled(start_ns, end_ns, trace.traced_ns, trace.reason)
 
     def epoch_ends(self, callbacks: Any, epoch: Any, logs: Any = None) -> None:
         """An epoch of the innermost loop has ended."""
@@ -150,6 +209,30 @@ class KerasSteps:
             made_ns = self._context.origins.take(batch)
             if made_ns is not None:
                 loop.took(made_ns, end_ns)
+
+
+class FitCall(NamedTuple):
+    """A call of ``fit`` or its kin: what it belongs to, and when it began."""
+
+    source: LoopSource
+    began_ns: int
+
+
+class _Models:
+    """Numbers for models, each its own for as long as anybody holds it; a number is never used twice."""
+
+    def __init__(self) -> None:
+        self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._next = itertools.count(1)
+
+    def number_of(self, model: Any) -> int:
+        try:
+            number = self._numbers.get(model)
+            if number is None:
+                number = self._numbers[model] = next(self._next)
+        except TypeError:  # one that cannot be known again
+            return next(self._next)
+        return number
 
 
 class _Joined:

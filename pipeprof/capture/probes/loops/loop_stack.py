@@ -1,12 +1,29 @@
 """The loops that are open, one inside the other. Knows no framework."""
 
+from dataclasses import dataclass
+
 from pipeprof.capture.probes.loops.open_loop import OpenLoop, StepTracer
 from pipeprof.capture.recorder.facts import InputFacts, LoopFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.clock import Clock, now_ns
+from pipeprof.recording.account import PassContext
 from pipeprof.recording.loop import LoopKind
+from pipeprof.recording.source_code import Location
 
 MOST_LOOPS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopSource:
+    """What tells calls of ``fit`` that belong together from others.
+
+    Attributes:
+        model: number of the model.
+        location: the user's line that called, or None where that is not known.
+    """
+
+    model: int
+    location: Location | None
 
 
 class LoopStack:
@@ -25,7 +42,8 @@ class LoopStack:
         self._recorder = recorder
         self._clock = clock
         self._open: list[OpenLoop] = []
-        self._reusable: dict[tuple[LoopKind, int], OpenLoop] = {}
+        self._reusable: dict[tuple[LoopKind, int, LoopSource | None], OpenLoop] = {}
+        self._latest: dict[tuple[LoopKind, int], OpenLoop] = {}
         self._count = 0
 
     @property
@@ -41,10 +59,12 @@ class LoopStack:
         fetches_first: bool = False,
         start_ns: int | None = None,
         beside: bool = False,
+        source: "LoopSource | None" = None,
     ) -> OpenLoop:
         """Opens a loop inside those that are open.
 
-        Validation that comes back in every epoch of the same ``fit`` is one loop.
+        Validation that comes back in every epoch of the same ``fit`` is one loop, and so are calls on the
+        same model from the same line.
 
         Args:
             kind: what loop it is.
@@ -52,6 +72,7 @@ class LoopStack:
             fetches_first: whether it asks for the batch before it says that the step begins.
             start_ns: when it began; now without it.
             beside: whether it is no part of the loop that is open.
+            source: the model and the user's line, where they are known.
         """
         now = self._clock() if start_ns is None else start_ns
         outer = self.current
@@ -59,21 +80,31 @@ class LoopStack:
             outer.pause()
         if beside:
             outer = None
-        key = (kind, outer.number if outer is not None else 0)
+        key = (kind, outer.number if outer is not None else 0, source)
         again = self._reusable.get(key)
-        if again is None or (outer is None and self._count < MOST_LOOPS):
+        alone = outer is None and source is None
+        if self._count >= MOST_LOOPS:
+            again = again or self._reusable.get((*key[:2], None)) or self._latest.get(key[:2])
+        if again is None or (alone and self._count < MOST_LOOPS):
             parent = outer.number if outer is not None else None
-            facts = LoopFacts(kind=kind, start_ns=now, parent=parent, input=fed_by)
+            facts = LoopFacts(
+                kind=kind,
+                start_ns=now,
+                parent=parent,
+                input=fed_by,
+                model=source.model if source is not None else None,
+                location=source.location if source is not None else None,
+            )
             number = self._recorder.names.new(facts)
             again = OpenLoop(self._recorder, kind, number, fetches_first=fetches_first)
-            self._reusable[key] = again
+            self._reusable[key] = self._latest[key[:2]] = again
             self._count += 1
             if self._count == MOST_LOOPS:
                 self._recorder.warn(
                     f"More than {MOST_LOOPS} training loops ran: later ones of a kind are shown as one."
                 )
         again.fed_by = fed_by
-        self._take_up(again)
+        self._take_up(again, now, PassContext.TOP if outer is None else outer.context)
         return again
 
     def reopen(self, loop: OpenLoop) -> None:
@@ -81,10 +112,11 @@ class LoopStack:
         outer = self.current
         if outer is not None:
             outer.pause()
-        self._take_up(loop)
+        context = PassContext.TOP if outer is None else outer.context
+        self._take_up(loop, self._clock(), context)
 
-    def _take_up(self, loop: OpenLoop) -> None:
-        loop.taken_up()
+    def _take_up(self, loop: OpenLoop, now: int, context: PassContext) -> None:
+        loop.begin_pass(now, context)
         loop.tracer = self.tracer
         self._open.append(loop)
 
@@ -94,6 +126,7 @@ class LoopStack:
             while self._open:
                 inner = self._open.pop()
                 inner.leave_steps()
+                inner.end_pass(self._clock())
                 if inner is loop:
                     break
             if self._open:

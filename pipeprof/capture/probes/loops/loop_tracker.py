@@ -2,7 +2,7 @@
 
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.loops.hand_loops import HandLoop
-from pipeprof.capture.probes.loops.loop_stack import LoopStack
+from pipeprof.capture.probes.loops.loop_stack import LoopSource, LoopStack
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.capture.recorder.recorder import Recorder
@@ -37,6 +37,7 @@ class LoopTracker(LoopStack):
         fed_by: InputFacts | None = None,
         fetches_first: bool = False,
         start_ns: int | None = None,
+        source: LoopSource | None = None,
     ) -> OpenLoop:
         """Opens a loop inside those that are open.
 
@@ -51,6 +52,7 @@ class LoopTracker(LoopStack):
             fed_by=fed_by,
             fetches_first=fetches_first,
             start_ns=now,
+            source=source,
             beside=self.current is self.hand.loop and kind is LoopKind.FIT,
         )
 

@@ -5,14 +5,18 @@ loop does between two batches counts as computing, and the steps of an epoch lea
 here runs in the training thread. It knows no framework.
 """
 
+import threading
 from typing import Protocol
 
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
-from pipeprof.capture.recorder.facts import InputFacts, LoopUpdate
+from pipeprof.capture.recorder.facts import InputFacts, LoopUpdate, ReasonFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.clock import now_ns
+from pipeprof.recording.account import PassContext
 from pipeprof.recording.loop import LoopKind, WaitSource
+
+NO_EPOCH = -1
 
 
 class StepTracer(Protocol):
@@ -44,6 +48,8 @@ class OpenLoop:
         fed_by: what it is fed with, or None.
         closed_ns: where its latest step that is over ended.
         tracer: traces some of its steps, or None.
+        thread: ident of the thread that it runs in.
+        in_callback: whether that thread runs a callback of this loop's.
     """
 
     def __init__(
@@ -51,6 +57,8 @@ class OpenLoop:
     ) -> None:
         self.kind = kind
         self.number = number
+        self.thread = threading.get_ident()
+        self.in_callback = False
         self.step = 0
         self.epoch_began_ns = 0
         self.fetches_first = fetches_first
@@ -61,6 +69,10 @@ class OpenLoop:
         self._recorder = recorder
         self._lane = recorder.lane()
         self._epoch = -1
+        self._epoch_began_ns: int | None = None
+        self._epoch_is_fetched = False  # whether its first batch has been asked for
+        self._pass_began_ns = 0
+        self._context = PassContext.TOP
         self._begin_ns: int | None = None
         self._end_ns = 0
         self._in_step = False
@@ -71,10 +83,47 @@ class OpenLoop:
         self._samples_code = code(Kind.SAMPLES, number)
         self._taken_code = code(Kind.TAKEN, number)
 
-    def begin_epoch(self, now: int) -> None:
-        """A new pass over the data begins, and with it the wait for its first batch."""
-        self.leave_steps()
+    def begin_pass(self, now: int, context: PassContext) -> None:
+        """A pass of the loop begins, in the calling thread: a call of ``fit``, for instance."""
+        self._lane = self._recorder.lane()
+        self.thread = threading.get_ident()
+        self._pass_began_ns, self._context = now, context
+        self._lane.write(code(Kind.PASS_BEGAN, self.number), now, now, context, 0)
+
+    def end_pass(self, now: int) -> None:
+        """The pass is over, and with it the epoch; a hand-written loop's was over with its last step."""
+        if self.kind.hand_written:
+            now = min(now, self.closed_ns)
+        self.end_epoch(now)
+        self._lane.write(
+            code(Kind.PASS_ENDED, self.number),
+            self._pass_began_ns,
+            max(now, self._pass_began_ns),
+            self._context,
+            0,
+        )
+
+    def open_epoch(self, now: int) -> None:
+        """An epoch begins, before anybody asks for its first batch."""
+        self.end_epoch(now)
         self._epoch += 1
+        self._epoch_began_ns = now
+        self._epoch_is_fetched = False
+        self._lane.write(code(Kind.EPOCH_BEGAN, self.number), now, now, self._epoch, 0)
+
+    def end_epoch(self, now: int) -> None:
+        """The epoch that is open, if one is, is over with all that belongs to it."""
+        if self._epoch_began_ns is not None:
+            began_ns, self._epoch_began_ns = self._epoch_began_ns, None
+            number = code(Kind.EPOCH_ENDED, self.number)
+            self._lane.write(number, began_ns, max(now, began_ns), self._epoch, 0)
+
+    def begin_epoch(self, now: int) -> None:
+        """The loop turns to an epoch's first batch; without `open_epoch` the epoch begins here."""
+        self.leave_steps()
+        if self._epoch_began_ns is None or self._epoch_is_fetched:
+            self.open_epoch(now)
+        self._epoch_is_fetched = True
         self._begin_ns = self._end_ns = self.epoch_began_ns = now
 
     def begin_step(self, now: int) -> None:
@@ -131,10 +180,6 @@ class OpenLoop:
         if self.fetches_first and not self._in_step:
             self._begin_ns = self._end_ns = now
 
-    def taken_up(self) -> None:
-        """Whatever comes now comes from the calling thread."""
-        self._lane = self._recorder.lane()
-
     def wait(self, start_ns: int, end_ns: int, shape: BatchShape | None = None) -> None:
         """The loop was blocked for a batch, whose outside may have been looked at."""
         if shape is None:
@@ -156,6 +201,31 @@ class OpenLoop:
         """The loop took some samples."""
         now = now_ns()
         self._lane.write(self._samples_code, now, now, 0, count)
+
+    def host_call(self, number: int, start_ns: int, end_ns: int) -> None:
+        """The thread of the loop ran something of the host's, given by its number."""
+        epoch = self._epoch if self._epoch_began_ns is not None else NO_EPOCH
+        self._lane.write(code(Kind.HOST_CALL, number), start_ns, end_ns, self.number, epoch)
+
+    def compiled(self, start_ns: int, end_ns: int, traced_ns: int, reason: str | None) -> None:
+        """A call of the loop's traced or compiled a function.
+
+        Args:
+            start_ns: begin of the call.
+            end_ns: its end.
+            traced_ns: when tracing had ended, or 0 where that is not known.
+            reason: what had changed since the function was traced before, or None the first time.
+        """
+        names = self._recorder.names
+        why = names.number(ReasonFacts(text=reason)) if reason is not None else 0
+        self._lane.write(code(Kind.COMPILE, self.number), start_ns, end_ns, traced_ns, why)
+
+    @property
+    def context(self) -> PassContext:
+        """What a loop runs inside that begins now within this one."""
+        if self.in_callback:
+            return PassContext.IN_CALLBACK
+        return PassContext.IN_STEP if self._in_step else PassContext.BETWEEN_STEPS
 
     def update(self, facts: LoopUpdate) -> None:
         """Records what became known of the loop."""

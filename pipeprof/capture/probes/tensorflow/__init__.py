@@ -1,0 +1,1 @@
+"""TensorFlow itself, beside tf.data and its profiler: calls of ``tf.function``."""

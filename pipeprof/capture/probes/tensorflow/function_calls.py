@@ -1,0 +1,158 @@
+"""Calls of ``tf.function`` objects from Python, and which of them trace.
+
+All of them are of one class, which a public function gives: that of ``tf.function(...)``. A call that no
+other surrounds is reported to the listeners when it is over. What a call does inside the graph is not seen.
+"""
+
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from pipeprof.capture.guard import Guard
+from pipeprof.capture.patches import Patches
+from pipeprof.clock import now_ns
+
+# What is compared of the arguments of two calls, and said of their difference.
+_MOST_SHAPES = 64
+_MOST_CHANGES = 3
+
+Shapes = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionTrace:
+    """That a call traced, for which it ran the user's Python code.
+
+    Attributes:
+        traced_ns: when the last function inside had been traced, or 0 where there was none.
+        reason: what differs from the shapes that were traced before, or None the first time.
+    """
+
+    traced_ns: int
+    reason: str | None
+
+
+class FunctionListener(Protocol):
+    """Whoever wants to know of calls."""
+
+    def function_called(
+        self, function: Any, start_ns: int, end_ns: int, trace: FunctionTrace | None
+    ) -> None:
+        """A function was called from Python code that no other function surrounds."""
+
+
+class FunctionCalls:
+    """Observes the calls of all ``tf.function`` objects of the process.
+
+    Args:
+        warn: adds a sentence to the run's warnings.
+
+    Attributes:
+        listeners: are called, in order, by the thread that called the function.
+    """
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self.listeners: list[FunctionListener] = []
+        self._patches = Patches()
+        self._inside = threading.local()
+        self._guard = Guard(
+            warn, "Calls of tf.function could not be followed any more", "compiling is not known"
+        )
+        self._shapes: weakref.WeakKeyDictionary[Any, Shapes] = weakref.WeakKeyDictionary()
+
+    def install(self) -> None:
+        """Starts to observe."""
+        function = type(tf.function(lambda: None))
+        call: Callable[..., Any] = function.__call__
+        inside, calls = self._inside, self
+
+        @functools.wraps(call)
+        def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - the method of that name
+            outer = getattr(inside, "call", None)
+            if outer is not None:
+                try:
+                    return call(self, *args, **kwargs)
+                finally:
+                    calls._guard.run(outer.inner_ended, self, args, kwargs)
+            inside.call = mine = _OuterCall(self.experimental_get_tracing_count())
+            start_ns = now_ns()
+            try:
+                return call(self, *args, **kwargs)
+            finally:
+                end_ns = now_ns()
+                inside.call = None
+                calls._guard.run(calls._ended, self, args, kwargs, mine, start_ns, end_ns)
+
+        self._patches.replace(function, "__call__", __call__)
+
+    def remove(self) -> None:
+        """Gives everything back."""
+        self._patches.undo()
+        self.listeners.clear()
+
+    def _ended(
+        self,
+        function: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        call: "_OuterCall",
+        start_ns: int,
+        end_ns: int,
+    ) -> None:
+        trace = None
+        if function.experimental_get_tracing_count() != call.traced_before:
+            call.note(function, args, kwargs)
+            trace = FunctionTrace(traced_ns=call.traced_ns, reason=self._reason(call.shapes))
+        for listener in self.listeners:
+            listener.function_called(function, start_ns, end_ns, trace)
+
+    def _reason(self, shapes: dict[Any, Shapes]) -> str | None:
+        """What has changed in the shapes that some functions were traced with, by function."""
+        reason = None
+        for function, now in shapes.items():
+            before = self._shapes.get(function)
+            self._shapes[function] = now
+            if before is not None and reason in (None, ""):
+                reason = "; ".join(_changes(before, now))
+        return reason
+
+
+class _OuterCall:
+    """A call that no other surrounds, and what was traced inside it."""
+
+    __slots__ = ("shapes", "traced_before", "traced_ns")
+
+    def __init__(self, traced_before: int) -> None:
+        self.traced_before = traced_before
+        self.traced_ns = 0
+        self.shapes: dict[Any, Shapes] = {}
+
+    def inner_ended(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A function inside has returned: it is called from Python only where the outer one traces."""
+        self.traced_ns = now_ns()
+        self.note(function, args, kwargs)
+
+    def note(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Remembers the shapes that a function was given."""
+        self.shapes[function] = tuple(_shapes((args, kwargs)))[:_MOST_SHAPES]
+
+
+def _shapes(values: Any) -> Iterator[str]:
+    for value in tf.nest.flatten(values):
+        shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+        if shape is not None and dtype is not None:
+            yield f"{getattr(dtype, 'name', dtype)} {shape}"
+
+
+def _changes(before: Shapes, now: Shapes) -> Iterator[str]:
+    if len(before) != len(now):
+        yield f"{len(before)} → {len(now)} tensors"
+        return
+    changed = [(old, new) for old, new in zip(before, now, strict=True) if old != new]
+    for old, new in changed[:_MOST_CHANGES]:
+        yield f"{old} → {new}"

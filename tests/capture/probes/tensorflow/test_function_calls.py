@@ -1,0 +1,79 @@
+"""Which calls of ``tf.function`` objects trace, and why again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+
+from pipeprof.capture.probes.tensorflow.function_calls import (  # noqa: E402
+    FunctionCalls,
+    FunctionTrace,
+)
+
+pytestmark = pytest.mark.integration
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, int, int, FunctionTrace | None]] = []
+
+    def function_called(
+        self, function: Any, start_ns: int, end_ns: int, trace: FunctionTrace | None
+    ) -> None:
+        self.calls.append((function, start_ns, end_ns, trace))
+
+    @property
+    def traces(self) -> list[FunctionTrace | None]:
+        return [trace for *_, trace in self.calls]
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    warnings: list[str] = []
+    calls, found = FunctionCalls(warnings.append), Listener()
+    before = vars(type(tf.function(lambda: None)))["__call__"]
+    calls.install()
+    calls.listeners.append(found)
+    yield found
+    calls.remove()
+    assert vars(type(tf.function(lambda: None)))["__call__"] is before
+    assert warnings == []
+
+
+def test_the_first_call_traces_and_later_ones_of_its_shapes_do_not(listener: Listener) -> None:
+    double = tf.function(lambda x: 2 * x)
+    assert [float(double(tf.constant(n))) for n in (1.0, 2.0)] == [2.0, 4.0]
+    first, second = listener.traces
+    assert first == FunctionTrace(traced_ns=0, reason=None)
+    assert second is None
+    assert all(function is double for function, *_ in listener.calls)
+    assert all(start < end for _, start, end, _ in listener.calls)
+
+
+def test_another_shape_is_the_reason_for_tracing_again(listener: Listener) -> None:
+    total = tf.function(tf.reduce_sum)
+    for length in (2, 3):
+        total(tf.ones(length))
+    assert listener.traces[1] == FunctionTrace(traced_ns=0, reason="float32 (2,) → float32 (3,)")
+
+
+def test_functions_inside_belong_to_the_call_around_them(listener: Listener) -> None:
+    inner = tf.function(lambda x: x + 1)
+    outer = tf.function(lambda x: inner(x) * 2)
+    assert float(outer(tf.constant(1.0))) == 4.0
+    [(function, start_ns, end_ns, trace)] = listener.calls
+    assert function is outer
+    assert trace is not None
+    assert start_ns < trace.traced_ns < end_ns
+
+
+def test_what_a_function_raises_comes_through(listener: Listener) -> None:
+    @tf.function
+    def fails(x: Any) -> Any:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fails(tf.constant(1.0))
+    assert len(listener.calls) == 1
