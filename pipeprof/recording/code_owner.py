@@ -35,6 +35,8 @@ _BY_PACKAGE = {
 # Folders of installed packages and of Python's own modules, whichever interpreter it is.
 _INSTALLED = re.compile(r"/(?:site|dist)-packages/|/lib(?:64)?/python3\.\d+t?/|^<frozen ")
 _PIPEPROF_FOLDER = f"{Path(__file__).parents[1]}/"
+# Trainings that pipeprof brings along: they stand for a user's.
+_SCENARIOS_FOLDER = f"{_PIPEPROF_FOLDER}scenarios/"
 
 
 def owner_of_module(name: object) -> CodeOwner:
@@ -57,6 +59,9 @@ def is_pipeprofs_file(file: str) -> bool:
 def is_users_file(file: str) -> bool:
     """Whether a source file, by its full path, is the user's.
 
-    It is where it belongs to no installed package, not to Python itself and not to pipeprof.
+    It is where it belongs to no installed package, not to Python itself and not to pipeprof, or where it is
+    one of pipeprof's scenarios.
     """
+    if file.startswith(_SCENARIOS_FOLDER):
+        return True
     return not _INSTALLED.search(file) and not is_pipeprofs_file(file)

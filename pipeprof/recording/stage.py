@@ -97,7 +97,10 @@ class Stage:
         name: as the user named it, or its function's name, or the running node's name.
         kind: what it is.
         function: qualified name of the user's function, where there is one.
-        location: where that function stands.
+        location: where that function stands; of what no function of the user's does, as `made_at`.
+        made_at: the user's line that put it into the pipeline of a framework, where that is known.
+        made_by: name of the function of a library that this line called and that made the stage
+            (``image_dataset_from_directory``); None where the line made it itself.
         parent: index in `Profile.stages` of the stage that asks this one for data, or None.
         owner: whose it is.
         family: what its operator of tf.data does; None for what tf.data does not run.
@@ -124,6 +127,8 @@ class Stage:
     kind: StageKind
     function: str | None = None
     location: Location | None = None
+    made_at: Location | None = None
+    made_by: str | None = None
     parent: int | None = None
     owner: StageOwner = StageOwner.USER
     family: OperatorFamily | None = None

@@ -222,6 +222,8 @@ def _stage(found: StageFinding) -> dict[str, Any]:
         "kind": stage.kind.value,
         "function": stage.function,
         "location": str(stage.location) if stage.location else None,
+        "made_at": str(stage.made_at) if stage.made_at else None,
+        "made_by": stage.made_by,
         "written": stage.written,
         "runs_as": stage.runs_as,
         "remark": remark_of(stage),

@@ -48,6 +48,7 @@ PIPEPROF = Path(pipeprof.__file__).parent
         ("/usr/lib/python3.11/threading.py", False),
         ("<frozen importlib._bootstrap>", False),
         (f"{PIPEPROF}/capture/session.py", False),
+        (f"{PIPEPROF}/scenarios/photos.py", True),
     ],
 )
 def test_files_of_packages_are_not_the_users(file: str, users: bool) -> None:

@@ -236,6 +236,8 @@ def test_a_whole_report():
                 "kind": "generator",
                 "function": "decode",
                 "location": "train.py:41",
+                "made_at": None,
+                "made_by": None,
                 "written": None,
                 "runs_as": None,
                 "remark": None,

@@ -111,6 +111,8 @@ def _freeze_stage(sums: RunSums, index: int, parent: int | None, gauges: Gauges)
         kind=facts.kind,
         function=facts.function,
         location=facts.location,
+        made_at=facts.made_at,
+        made_by=facts.made_by,
         parent=parent,
         owner=facts.owner,
         family=facts.family,

@@ -31,6 +31,8 @@ class StageFacts(Tagged):
     kind: StageKind
     function: str | None = None
     location: Location | None = None
+    made_at: Location | None = None
+    made_by: str | None = None
     place: str | None = None
     parent: int | None = None
     owner: StageOwner = StageOwner.USER

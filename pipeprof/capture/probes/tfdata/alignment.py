@@ -101,6 +101,8 @@ def _identify(match: Match, model: Model, asked_by: StageIdentity) -> StageIdent
         kind=_kind(working),
         function=working.function,
         location=working.location,
+        made_at=working.made_at,
+        made_by=working.made_by,
         running=running,
         written=" → ".join(part.name for part in reversed(match.written)),
         owner=_OWNERS.get(working.remark, StageOwner.USER),

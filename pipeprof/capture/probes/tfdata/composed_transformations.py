@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+from pipeprof.capture.probes.tfdata.dataset_origins import DatasetOrigin
 from pipeprof.capture.probes.tfdata.mapped_functions import Function
 from pipeprof.capture.probes.tfdata.transformations import BY_KERAS, BY_TF_DATA, Transformation
+from pipeprof.recording.code_owner import is_users_file
 
 _NAMES = {
     "assertcardinality": "assert_cardinality",
@@ -62,6 +64,19 @@ def with_function(written: Transformation, function: Function, python: bool) -> 
         location=function.location,
         remark=function.remark if mapped or function.remark != BY_TF_DATA else None,
         python=python,
+    )
+
+
+def with_origin(written: Transformation, origin: DatasetOrigin | None) -> Transformation:
+    """Adds where the user made a transformation, if it is the user's and that is known."""
+    if origin is None or written.remark in (BY_KERAS, BY_TF_DATA):
+        return written
+    users_function = written.location is not None and is_users_file(written.location.file)
+    return replace(
+        written,
+        location=written.location if users_function else origin.location,
+        made_at=origin.location,
+        made_by=origin.library,
     )
 
 

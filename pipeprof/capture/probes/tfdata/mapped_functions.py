@@ -28,12 +28,13 @@ TIMED_BY_PIPEPROF = "_pipeprof_timed"
 
 _TENSORFLOW = f"{Path(tf.__file__).parent}/"
 _TF_DATA = f"{_TENSORFLOW}python/data/"
-_KERAS = (
+# Folders of what Keras does to feed its loops.
+FEEDS_KERAS = (
     "/keras/src/trainers/data_adapters/",
     "/keras/src/backend/tensorflow/",
     "/tf_keras/src/engine/",
 )
-_GENERATED = "__autograph_generated_file"
+GENERATED = "__autograph_generated_file"
 _PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 
 
@@ -102,18 +103,18 @@ def _is_wrapper(file: str) -> bool:
 
 def _function(name: str, file: str, line: int) -> Function:
     name = name.replace("<locals>.", "")
-    if any(folder in file for folder in _KERAS):
+    if any(folder in file for folder in FEEDS_KERAS):
         return Function(remark=BY_KERAS, in_array_adapter="array_data_adapter" in file)
     if file.startswith(_TF_DATA):
         return Function(remark=BY_TF_DATA)
     if file.startswith(_TENSORFLOW):
         return Function(name=name)
-    if _GENERATED in file:
-        return _before_autograph(name, file, line)
+    if GENERATED in file:
+        return before_autograph(name, file, line)
     return Function(name=name or None, location=Location(_relative(file), line))
 
 
-def _before_autograph(name: str, file: str, line: int) -> Function:
+def before_autograph(name: str, file: str, line: int) -> Function:
     """A function made while a converted one ran: its code stands in a file of autograph's own."""
     name = name.removeprefix("tf__")
     factories = [

@@ -98,6 +98,8 @@ class PipelineStages:
             kind=identity.kind,
             function=identity.function,
             location=identity.location,
+            made_at=identity.made_at,
+            made_by=identity.made_by,
             place=f"{self._place} {identity.path}",
             parent=self._asking(identity),
             owner=identity.owner,

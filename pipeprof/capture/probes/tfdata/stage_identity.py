@@ -24,7 +24,9 @@ class StageIdentity:
         name: what to call it.
         kind: `StageKind.TF_DATA`, or `StageKind.TF_DATA_PYTHON` when its function is Python.
         function: qualified name of the user's function, or None.
-        location: where that function stands, or None.
+        location: where that function stands; without a function of the user's, as `made_at`.
+        made_at: the user's line that put it into the pipeline, or None where that is not known.
+        made_by: name of the function of a library that the line called for it, or None.
         running: name of what runs (``MapAndBatch``).
         written: what was written for it (``map → batch``); empty for what nobody wrote.
         owner: who wrote it or added it.
@@ -39,6 +41,8 @@ class StageIdentity:
     kind: StageKind
     function: str | None = None
     location: Location | None = None
+    made_at: Location | None = None
+    made_by: str | None = None
     running: str
     written: str = ""
     owner: StageOwner = StageOwner.USER

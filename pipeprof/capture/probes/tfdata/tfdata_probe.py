@@ -16,6 +16,7 @@ from pipeprof.capture.guard import Guard
 from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata import from_generator as tfdata_generators
+from pipeprof.capture.probes.tfdata.dataset_origins import note_origin
 from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
 from pipeprof.capture.probes.tfdata.iterators import IteratorRegistry, TrackedIterator
 from pipeprof.capture.probes.tfdata.loop_follower import LoopFollower
@@ -49,6 +50,11 @@ class TfDataProbe:
             "tf.data could not be observed any more",
             "its waits and stages are missing from then on",
         )
+        self._making = Guard(
+            context.recorder.warn,
+            "Where datasets are made could not be seen any more",
+            "stages have no lines of their own",
+        )
         self.loops = LoopFollower(
             context, self._guard, self._iterators, self._reader, self._generators
         )
@@ -67,6 +73,18 @@ class TfDataProbe:
             return from_generator(self._generators.timed(generator), *args, **kwargs)
 
         self._patches.replace(dataset, "from_generator", staticmethod(watched_from_generator))
+        self._watch_making(dataset)
+
+    def _watch_making(self, dataset: Any) -> None:
+        make = dataset.__init__
+        guard = self._making
+
+        @functools.wraps(make)
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - the method of that name
+            make(self, *args, **kwargs)
+            guard.run(note_origin, self)
+
+        self._patches.replace(dataset, "__init__", __init__)
 
     def _watch_iteration(self, iterable: Any) -> None:
         iterate = iterable.__iter__

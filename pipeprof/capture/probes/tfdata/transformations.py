@@ -23,7 +23,9 @@ class Transformation:
         path: its place in the pipeline, the same for every iterator of the same dataset.
         label: the name that the user gave it, or None.
         function: qualified name of the user's function, or None.
-        location: where that function stands, or None.
+        location: where that function stands; without a function of the user's, as `made_at`.
+        made_at: the user's line that put it into the pipeline, or None where that is not known.
+        made_by: name of the function of a library that the line called for it, or None.
         python: whether its work is Python code, which holds the GIL.
         remark: who added it, if not the user, or None.
         noop: whether it changes nothing, so that tf.data drops it.
@@ -41,6 +43,8 @@ class Transformation:
     label: str | None = None
     function: str | None = None
     location: Location | None = None
+    made_at: Location | None = None
+    made_by: str | None = None
     python: bool = False
     remark: str | None = None
     noop: bool = False

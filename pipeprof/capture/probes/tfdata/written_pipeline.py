@@ -18,6 +18,7 @@ from pipeprof.capture.probes.tfdata.composed_transformations import (
     remarked,
     with_counted_input,
     with_function,
+    with_origin,
 )
 from pipeprof.capture.probes.tfdata.dataset_internals import (
     PASSING,
@@ -29,6 +30,7 @@ from pipeprof.capture.probes.tfdata.dataset_internals import (
     positive_number,
     unwrapped,
 )
+from pipeprof.capture.probes.tfdata.dataset_origins import origin_of, origin_of_operation
 from pipeprof.capture.probes.tfdata.mapped_functions import (
     WRAPPED_BY_KERAS,
     Function,
@@ -106,7 +108,7 @@ class _Reader:
         )
         written = make_transformation(family, path, getattr(dataset, "_name", None), inputs)
         if family == "directedinterleave" and inputs[0].remark == BY_TF_DATA:
-            return as_sampling(written)
+            return with_origin(as_sampling(written), origin_of(dataset))
         if family == "shuffle":
             written = replace(written, buffer_size=positive_number(dataset._buffer_size))
         if family == "snapshot":
@@ -119,6 +121,7 @@ class _Reader:
             if written.remark == BY_TF_DATA and inputs and inputs[0].family == "snapshot":
                 remark = f"part of {inputs[0].name}"  # takes the numbers away again
                 written = replace(written, remark=remark, part_of=inputs[0].path)
+        written = with_origin(written, origin_of(dataset))
         return replace(written, noop=is_noop(family, dataset, graphs))
 
     def _input(self, dataset: Any, path: str, *, sized: bool) -> Transformation:
@@ -175,15 +178,16 @@ class _Reader:
         )
         written = make_transformation(family, path, label_of(operation), inputs)
         if family == "tensorslice" and operation_behind(operation.inputs[0]) == "MatchingFiles":
-            return replace(written, name="list_files")
+            return with_origin(replace(written, name="list_files"), origin_of_operation(operation))
         names = called_functions(operation)
         if family == "generator":
-            return _generator(written, function_graph(graph, names["next_func"]))
+            written = _generator(written, function_graph(graph, names["next_func"]))
+            return with_origin(written, origin_of_operation(operation))
         graphs = [function_graph(graph, name) for name in names.values()]
         graphs = [called for called in graphs if called is not None]
         if graphs:
             written = self._with_functions(written, describe_traced(graphs[0]), graphs)
-        return written
+        return with_origin(written, origin_of_operation(operation))
 
 
 def _generator(written: Transformation, next_graph: Any) -> Transformation:
