@@ -201,7 +201,7 @@ def test_waits_of_steps_with_more_batches_than_gaps_are_remembered_are_estimated
     steps = loop.steps
     assert steps.measured.tolist() == [True, True, True, True, False]
     # It has 120 sleeps of 6 ms more than the others; its computing hides few of them.
-    assert steps.wait_ns[steps.measured].argmax() == slow
+    assert steps.wait_ns[[1, slow, 3]].argmax() == 1  # the first also has what starts up
     assert steps.wait_ns[slow] > 120 * 3_000_000
     assert any("estimated" in warning for warning in prof.result.run.warnings)
 
