@@ -64,11 +64,12 @@ class Arrival(keras.layers.Layer):
 
     def call(self, x, training=False):
         if training:
-            with tf.control_dependencies([x]):
+            with tf.control_dependencies(
+                [x]
+            ):  # also the count: a step without a batch does not count
                 now = tf.reshape(tf.timestamp(), [1])
-            at = tf.reshape(self._clock.arrivals, [1, 1])
+                at = tf.reshape(self._clock.arrivals.assign_add(1) - 1, [1, 1])
             self._clock.arrived.scatter_nd_update(at, now)
-            self._clock.arrivals.assign_add(1)
         return x
 
 
