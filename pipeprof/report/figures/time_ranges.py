@@ -34,9 +34,10 @@ def time_ranges(profile: Profile, loop: Loop) -> tuple[TimeRange, ...]:
     chosen = (spans.kind == SpanKind.STEP) & (spans.subject == number)
     order = np.argsort(spans.start_ns[chosen], kind="stable")
     starts, ends = spans.start_ns[chosen][order], spans.end_ns[chosen][order]
+    holes = _holes(starts, ends)
     found: list[TimeRange] = []
-    for name, index, most in _candidates(profile, loop, starts):
-        end = _end_of(index, most, starts, ends, profile)
+    for name, index, most in _candidates(profile, loop, starts, holes):
+        end = _end_of(index, most, starts, ends, holes, profile)
         time_range = TimeRange(
             name=f"{name}: {_where(loop, int(starts[index]), int(starts[end]), profile)}",
             start_ns=int(starts[index]),
@@ -47,8 +48,10 @@ def time_ranges(profile: Profile, loop: Loop) -> tuple[TimeRange, ...]:
     return tuple(found)
 
 
-def _candidates(profile: Profile, loop: Loop, starts: IntArray) -> Iterator[tuple[str, int, int]]:
-    """What it is, where it begins, and how many steps it has at most."""
+def _candidates(
+    profile: Profile, loop: Loop, starts: IntArray, holes: IntArray
+) -> Iterator[tuple[str, int, int]]:
+    """For each range that may be shown: its name, its first step, and the most steps it may have."""
     if not len(starts):
         return
     steady = 0 if loop.steady_ns is None else int(np.searchsorted(starts, loop.steady_ns))
@@ -57,11 +60,11 @@ def _candidates(profile: Profile, loop: Loop, starts: IntArray) -> Iterator[tupl
     longest = _longest_wait(loop)
     if longest is not None:
         index = int(np.searchsorted(starts, longest))
-        yield "longest wait", _before(index, len(starts)), STEPS_EACH
+        yield "longest wait", _before(index, len(starts), holes), STEPS_EACH
     later = np.flatnonzero(loop.steps.first_of_epoch() & (loop.steps.ordinal > 0))
     if len(later):
         at = int(np.searchsorted(starts, loop.steps.start_ns[later[0]]))
-        yield "start of an epoch", _before(at, len(starts)), STEPS_EACH
+        yield "start of an epoch", _before(at, len(starts), holes), STEPS_EACH
     for window in profile.trace_windows:
         if profile.loops[window.loop] is loop:
             first, end = np.searchsorted(starts, [window.start_ns, window.end_ns]).tolist()
@@ -71,8 +74,19 @@ def _candidates(profile: Profile, loop: Loop, starts: IntArray) -> Iterator[tupl
     yield "last steps", last, STEPS_EACH
 
 
-def _before(index: int, length: int) -> int:
-    return max(min(index, length - 1) - _LEAD, 0)
+def _holes(starts: IntArray, ends: IntArray) -> IntArray:
+    """Indices of the steps behind which steps are missing, because they were not kept one by one."""
+    if not len(starts):
+        return starts
+    gaps = starts[1:] - ends[:-1]
+    return np.flatnonzero(gaps > _HOLE * float(np.median(ends - starts)))
+
+
+def _before(index: int, length: int, holes: IntArray) -> int:
+    """The step at which a range begins that shows a certain step and those just before it."""
+    index = min(index, length - 1)
+    after_hole = int(holes[holes < index].max(initial=-1)) + 1
+    return max(index - _LEAD, after_hole)
 
 
 def _longest_wait(loop: Loop) -> int | None:
@@ -84,14 +98,12 @@ def _longest_wait(loop: Loop) -> int | None:
     return int(steps.start_ns[usual][np.argmax(steps.wait_ns[usual])])
 
 
-def _end_of(index: int, most: int, starts: IntArray, ends: IntArray, profile: Profile) -> int:
-    """The last step of a stretch: before a hole, and before it becomes too crowded."""
-    usual = float(np.median(ends - starts))
+def _end_of(
+    index: int, most: int, starts: IntArray, ends: IntArray, holes: IntArray, profile: Profile
+) -> int:
+    """The last step of a range: it crosses no hole, and has no more spans than can be drawn."""
     end = min(index + most, len(starts)) - 1
-    gaps = starts[index + 1 : end + 1] - ends[index:end]
-    holes = np.flatnonzero(gaps > _HOLE * usual)
-    if len(holes):
-        end = index + int(holes[0])
+    end = int(holes[holes >= index].min(initial=end))
     while end > index and _crowd(profile, int(starts[index]), int(ends[end])) > MOST_SPANS:
         end = (index + end) // 2
     return end

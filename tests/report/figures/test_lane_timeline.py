@@ -136,6 +136,13 @@ def test_no_epoch_starts_at_the_first_step_kept_behind_those_that_were_not() -> 
     assert "start of an epoch: steps 265 to 276" in names_of_windows(many)
 
 
+def test_the_longest_wait_is_shown_where_the_steps_before_it_were_not_kept() -> None:
+    waits = [20 * MS] * 400
+    waits[200] = 300 * MS
+    taken = cut_short(loop(steps=400, wait_ns=waits, lane=0), first=30, last=200)
+    assert "longest wait: steps 200 to 211" in names_of_windows(taken)
+
+
 def test_traced_steps_are_a_window_of_their_own() -> None:
     long = loop(steps=100, lane=0)
     window = trace_window(long, 30, *[20 * MS] * 5)
