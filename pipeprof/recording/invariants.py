@@ -1,26 +1,25 @@
-"""What holds of every recording, whoever made or read it: a file from elsewhere may say anything."""
+"""What must hold in every recording. Each profile is checked, because its file may come from elsewhere."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from pipeprof.recording.account import check_account
-from pipeprof.recording.devices import check_devices, check_windows
-from pipeprof.recording.lane import LANE_CPU_CHANNELS
-from pipeprof.recording.loop import INPUT_CHANNELS, LOOP_CHANNELS
-from pipeprof.recording.series import IntArray
+from pipeprof.recording.devices import Device, TraceWindow, check_devices, check_windows
+from pipeprof.recording.lane import LANE_CPU_CHANNELS, Cpu, Lane
+from pipeprof.recording.loop import INPUT_CHANNELS, LOOP_CHANNELS, Loop
+from pipeprof.recording.run_info import RunInfo
+from pipeprof.recording.series import Gauge, IntArray
 from pipeprof.recording.series_checks import (
     check_binned,
     check_columns,
     check_gauge,
     check_histogram,
 )
-from pipeprof.recording.span import SpanKind
+from pipeprof.recording.source_code import StackSamples
+from pipeprof.recording.span import SpanKind, Spans
 from pipeprof.recording.stage import STAGE_CHANNELS, START_COLUMNS, Stage
-
-if TYPE_CHECKING:  # a profile checks itself with what stands here
-    from pipeprof.recording.profile import Profile
 
 # The clock starts with the machine; none has run for thirty years.
 _FARTHEST_NS = 10**18
@@ -29,28 +28,83 @@ _FARTHEST_NS = 10**18
 _MOST_TAKEN = 2**40
 
 
-def find_contradictions(profile: "Profile") -> tuple[str, ...]:
-    """What is inconsistent in a profile, one sentence each; empty when all is well.
+class Parts(Protocol):
+    """The parts of a `Profile` that are checked here."""
 
-    Beyond what `find_damage` looks at: a step's wait is no longer than the step; steps of a loop do
-    not overlap; a stage's own work is not negative; spans of one lane nest.
+    @property
+    def run(self) -> RunInfo:
+        """What ran."""
+        ...
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        """All loops."""
+        ...
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All stages."""
+        ...
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """All lanes."""
+        ...
+
+    @property
+    def spans(self) -> Spans:
+        """Single intervals."""
+        ...
+
+    @property
+    def cpu(self) -> Cpu:
+        """The processors."""
+        ...
+
+    @property
+    def gauges(self) -> Mapping[str, Gauge]:
+        """Levels over time, by name."""
+        ...
+
+    @property
+    def stacks(self) -> tuple[StackSamples, ...]:
+        """Sampled stacks."""
+        ...
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """All devices."""
+        ...
+
+    @property
+    def trace_windows(self) -> tuple[TraceWindow, ...]:
+        """What TensorFlow's profiler traced."""
+        ...
+
+
+def find_contradictions(profile: Parts) -> tuple[str, ...]:
+    """All that is wrong in a profile, one sentence each; empty where nothing is.
+
+    This is what `find_damage` finds. Where it finds nothing, these are checked too: a step's wait is
+    no longer than the step; steps of a loop do not overlap; a stage's own work is not negative; spans
+    of one lane nest.
     """
     problems = find_damage(profile)
     if problems:
-        return problems  # the rest could not be looked at
+        return problems  # the other checks need a whole profile
     return (*_check_steps(profile), *_check_work(profile), *_check_spans(profile))
 
 
-def find_damage(profile: "Profile") -> tuple[str, ...]:
-    """What makes a profile impossible to work with, one sentence each: not all of it is there."""
+def find_damage(profile: Parts) -> tuple[str, ...]:
+    """What is missing or out of range in a profile, so that it cannot be analysed; one sentence each."""
     problems = (*_check_arrays(profile), *_check_loops(profile), *_check_stages(profile))
     if problems:
-        return problems  # the rest takes columns to be of one length
-    return (*_check_what_spans_are_of(profile), *_check_times(profile))
+        return problems  # the other checks need columns of one length
+    return (*_check_references_of_spans(profile), *_check_times(profile))
 
 
-def _check_arrays(profile: "Profile") -> Iterator[str]:
-    """The arrays of one thing are of one length; there is a time in every bin."""
+def _check_arrays(profile: Parts) -> Iterator[str]:
+    """The arrays of a table have one length, and every bin has a width."""
     for number, loop in enumerate(profile.loops):
         name = f"loop {number}"
         yield from check_columns(name, loop.steps)
@@ -95,7 +149,7 @@ def _check_stage_arrays(name: str, stage: Stage) -> Iterator[str]:
         yield from check_gauge(name, gauge)
 
 
-def _check_loops(profile: "Profile") -> Iterator[str]:
+def _check_loops(profile: Parts) -> Iterator[str]:
     for number, loop in enumerate(profile.loops):
         if loop.parent is not None and not 0 <= loop.parent < len(profile.loops):
             yield f"loop {number}: no loop {loop.parent} to be its parent"
@@ -104,7 +158,7 @@ def _check_loops(profile: "Profile") -> Iterator[str]:
     yield from _check_ancestors("loop", [loop.parent for loop in profile.loops])
 
 
-def _check_stages(profile: "Profile") -> Iterator[str]:
+def _check_stages(profile: Parts) -> Iterator[str]:
     for number, stage in enumerate(profile.stages):
         if stage.parent is not None and not 0 <= stage.parent < len(profile.stages):
             yield f"stage {number} ({stage.name}): no stage {stage.parent} to ask it"
@@ -115,7 +169,7 @@ def _check_stages(profile: "Profile") -> Iterator[str]:
     yield from _check_ancestors("stage", [stage.parent for stage in profile.stages])
 
 
-def _check_what_spans_are_of(profile: "Profile") -> Iterator[str]:
+def _check_references_of_spans(profile: Parts) -> Iterator[str]:
     lanes, spans = len(profile.lanes), profile.spans
     if not np.isin(spans.kind, tuple(SpanKind)).all():
         yield "a span of no known kind"
@@ -129,7 +183,7 @@ def _check_what_spans_are_of(profile: "Profile") -> Iterator[str]:
             yield f"a {kind.name.lower()} span of something that is not there"
 
 
-def _check_times(profile: "Profile") -> Iterator[str]:
+def _check_times(profile: Parts) -> Iterator[str]:
     """Differences of times, and sums of these, must fit into 64 bits."""
     run, spans = profile.run, profile.spans
     times = {
@@ -163,7 +217,7 @@ def _check_ancestors(kind: str, parents: Sequence[int | None]) -> Iterator[str]:
             return
 
 
-def _check_steps(profile: "Profile") -> Iterator[str]:
+def _check_steps(profile: Parts) -> Iterator[str]:
     for number, loop in enumerate(profile.loops):
         steps = loop.steps
         if (steps.wait_ns > steps.end_ns - steps.start_ns).any():
@@ -172,13 +226,13 @@ def _check_steps(profile: "Profile") -> Iterator[str]:
             yield f"loop {number}: steps overlap"
 
 
-def _check_work(profile: "Profile") -> Iterator[str]:
+def _check_work(profile: Parts) -> Iterator[str]:
     for number, stage in enumerate(profile.stages):
         if (stage.work.sums < 0).any():
             yield f"stage {number} ({stage.name}): negative work"
 
 
-def _check_spans(profile: "Profile") -> Iterator[str]:
+def _check_spans(profile: Parts) -> Iterator[str]:
     spans = profile.spans
     if (spans.end_ns < spans.start_ns).any():
         yield "a span ends before it begins"
