@@ -17,6 +17,8 @@ from pipeprof.capture.collector.checkpoint import take
 from pipeprof.capture.collector.collector import Collector, Progress, Sampler
 from pipeprof.capture.collector.freezing import freeze_profile
 from pipeprof.capture.probe_set import ProbeSet
+from pipeprof.capture.probes.loops.host_moments import moment_of
+from pipeprof.capture.probes.loops.host_sampler import HostSampler
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.profiler.step_tracing import StepTracing
 from pipeprof.capture.recorder import recorder, ring
@@ -84,6 +86,11 @@ class ActiveRecording:
         self.context = ProbeContext(self.recorder, warmup=settings.warmup)
         self._tracing = self._make_tracing(settings)
         self.probes = ProbeSet(self.context, dataset, self._tracing)
+        self._host = HostSampler(
+            self.recorder,
+            lambda: moment_of(self.context.loops),
+            lambda: self.context.training_thread,
+        )
         self._accumulator = Accumulator.begin(start_ns=self._start_ns, warmup=settings.warmup)
         self._beside = BackgroundSamplers(
             self.recorder, self._accumulator, self._worker_pids, settings
@@ -111,6 +118,7 @@ class ActiveRecording:
         recorder.activate(self.recorder)
         self.probes.install()
         self._collector.start()
+        self._host.start()
 
     def remove(self) -> None:
         """Stops to record, and removes all probes."""
@@ -125,6 +133,7 @@ class ActiveRecording:
             exit_code: what the training's process will return, as far as that is known.
             error: the exception that ended the training, in one line, or None.
         """
+        self._host.stop()
         self._beside.workers.look_for_left_behind(self._worker_pids())
         self._collector.stop()
         self._beside.close()
@@ -221,7 +230,7 @@ class ActiveRecording:
             probe_ns=self._probe_ns,
             events=self._accumulator.sums.event_count,
             dropped=self._collector.rings.dropped,
-            collector_ns=self._collector.cpu_ns,
+            collector_ns=self._collector.cpu_ns + self._host.cpu_ns,
         )
 
     def _worker_pids(self) -> set[int]:

@@ -13,6 +13,7 @@ class CodeOwner(Enum):
 
     KERAS = auto()
     TENSORFLOW = auto()
+    JAX = auto()
     TORCH = auto()
     GRAIN = auto()
     PANDAS = auto()
@@ -25,6 +26,7 @@ _BY_PACKAGE = {
     "keras": CodeOwner.KERAS,
     "tf_keras": CodeOwner.KERAS,
     "tensorflow": CodeOwner.TENSORFLOW,
+    "jax": CodeOwner.JAX,
     "torch": CodeOwner.TORCH,
     "grain": CodeOwner.GRAIN,
     "pandas": CodeOwner.PANDAS,

@@ -292,6 +292,7 @@ class Accumulator:
         Args:
             until_ns: whatever ended before has been added; None when all has, and nothing more comes.
         """
+        self._account.settle()
         for loop in self.registry.loops:
             loop.settle(until_ns)
         begins_ns = [

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from pipeprof.capture.collector.account_sums import freeze_samples
+from pipeprof.capture.collector.host_time import all_host_samples
 from pipeprof.capture.collector.loop_sums import LoopSums
 from pipeprof.capture.collector.nesting import Parents, infer_parents
 from pipeprof.capture.collector.registry import Registry
@@ -90,7 +91,7 @@ def freeze_profile(
         stacks=tuple(_freeze_stack(c) for c in registry.stacks if c.samples > 0),
         devices=tuple(_devices(gauges)),
         trace_windows=tuple(_freeze_trace_window(facts) for facts in registry.trace_windows),
-        host_samples=freeze_samples(sums.host_samples, registry.places),
+        host_samples=freeze_samples(all_host_samples(sums), registry.places),
     )
 
 

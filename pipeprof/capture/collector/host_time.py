@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from pipeprof.capture.collector.account_sums import merged_samples, no_samples
+from pipeprof.capture.collector.account_sums import AccountSums, merged_samples, no_samples
 from pipeprof.capture.collector.loop_sums import LoopSums
 from pipeprof.capture.collector.run_sums import RunSums
 from pipeprof.capture.collector.stream_events import Events, columns_of
-from pipeprof.capture.recorder.records import Kind
+from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind
 from pipeprof.recording.account import PART_CODES, Part, PassContext
 from pipeprof.recording.series import IntArray
 
@@ -22,6 +22,9 @@ class HostTime:
 
     def __init__(self, sums: RunSums) -> None:
         self._sums = sums
+        # Passes and samples come from rings that are read one after the other.
+        self._begun: list[tuple[int, AccountSums | None, Part]] = []
+        self._met: list[IntArray] = []
 
     @property
     def _loops(self) -> list[LoopSums]:
@@ -36,7 +39,7 @@ class HostTime:
             inner = int(events["inner"][at])
             match kinds[at]:
                 case Kind.PASS_BEGAN:
-                    self._place_loose_samples(loop, inner)
+                    self._note_begin(loop, start_ns, inner)
                     loop.account.begin_pass(start_ns, _context(inner))
                 case Kind.PASS_ENDED:
                     loop.account.end_pass(start_ns, end_ns, _context(inner))
@@ -50,25 +53,39 @@ class HostTime:
         if loop.parent is not None and context == PassContext.BETWEEN_STEPS:
             self._loops[loop.parent].account.add_validation(length_ns)
 
-    def _place_loose_samples(self, loop: LoopSums, context: int) -> None:
-        """What was sampled before a pass of a training of the top level is now known to be what.
+    def _note_begin(self, loop: LoopSums, start_ns: int, context: int) -> None:
+        """At a pass of a training of the top level it is known what lay before it.
 
-        Before the first such pass it is start-up, between two passes of one loop that loop's own code,
+        Before the first such pass it was start-up, between two passes of one loop that loop's own code,
         else the run's.
         """
         if context != PassContext.TOP or not loop.facts.kind.trains:
             return
-        loose, self._sums.loose_samples = self._sums.loose_samples, no_samples()
         if loop.account.pass_count:
-            loop.account.add_samples(_of_part(loose, Part.OWN_CODE))
+            self._begun.append((start_ns, loop.account, Part.OWN_CODE))
             return
         trained = any(
             other.account.start_ns is not None
             for other in self._loops
             if other is not loop and other.facts.kind.trains
         )
-        part = Part.OWN_CODE if trained else Part.STARTUP
-        self._sums.host_samples = merged_samples(self._sums.host_samples, _of_part(loose, part))
+        self._begun.append((start_ns, None, Part.OWN_CODE if trained else Part.STARTUP))
+
+    def settle(self) -> None:
+        """Gives the samples outside of all loops that lie before the begins of passes to what they are."""
+        sums = self._sums
+        met = np.concatenate([np.empty((0, 5), np.int64), *self._met])
+        for start_ns, account, part in sorted(self._begun, key=lambda begun: begun[0]):
+            before = met[:, 0] < start_ns
+            rows = _of_part(merged_samples(sums.loose_samples, met[before, 1:]), part)
+            sums.loose_samples, met = no_samples(), met[~before]
+            if account is not None:
+                account.add_samples(rows)
+            else:
+                sums.host_samples = merged_samples(sums.host_samples, rows)
+        if len(met):
+            sums.loose_samples = merged_samples(sums.loose_samples, met[:, 1:])
+        self._begun, self._met = [], []
 
     def add_calls(self, events: Events) -> None:
         """Adds calls of the host's to the loops they were made in."""
@@ -112,15 +129,26 @@ class HostTime:
     def add_samples(self, events: Events) -> None:
         """Adds samples of the training thread."""
         loops = self._sums.registry.translate(events.pid, events["inner"])
-        table = columns_of(events.targets, events["value"], 0, np.ones(len(loops), np.int64))
+        between = events["value"] & BETWEEN_STEPS != 0
+        parts = np.where(between, PART_CODES[Part.BETWEEN_EPOCHS], PART_CODES[Part.OWN_CODE])
+        states = events["value"] & (BETWEEN_STEPS - 1)
+        ones = np.ones(len(loops), np.int64)
+        table = columns_of(events["start_ns"], events.targets, states, parts, ones)
         for index in sorted(set(loops.tolist())):
             rows = table[loops == index]
             if index < 0:
-                self._sums.loose_samples = merged_samples(self._sums.loose_samples, rows)
-                continue
-            by_hand = self._loops[index].facts.kind.hand_written
-            part = Part.OWN_CODE if by_hand else Part.BETWEEN_EPOCHS
-            self._loops[index].account.add_samples(_of_part(rows, part))
+                self._met.append(rows)
+            else:
+                self._loops[index].account.add_samples(rows[:, 1:])
+
+
+def all_host_samples(sums: RunSums) -> IntArray:
+    """The samples outside of all loops, those after the latest training pass so far among them."""
+    trained = any(
+        loop.account.start_ns is not None for loop in sums.registry.loops if loop.facts.kind.trains
+    )
+    part = Part.SHUTDOWN if trained else Part.STARTUP
+    return merged_samples(sums.host_samples, _of_part(sums.loose_samples, part))
 
 
 def _context(value: int) -> PassContext:

@@ -59,6 +59,11 @@ class ProbeContext:
         """Whether a framework's own loop runs in another thread than the calling one."""
         return self.in_framework and threading.get_ident() != self._framework_thread
 
+    @property
+    def training_thread(self) -> int:
+        """The thread that trains, as `threading.get_ident` gives it."""
+        return self._framework_thread if self.in_framework else self._thread
+
     def enter_framework_loop(self) -> bool:
         """A framework's own loop begins; False when one runs in another thread.
 

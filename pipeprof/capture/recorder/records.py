@@ -28,6 +28,7 @@ RECORD_DTYPE = np.dtype(
 KIND_SHIFT = 24
 SUBJECT_MASK = (1 << KIND_SHIFT) - 1
 NOT_READ = -1
+BETWEEN_STEPS = 1 << 8
 
 
 class Kind(IntEnum):
@@ -98,7 +99,7 @@ class Kind(IntEnum):
     """The model of a hand-written loop (subject) worked from start to end."""
     HOST_SAMPLE = 27
     """The training thread was met at a place (subject) at start. inner: number of the loop, 0 outside of
-    all; value: what it was doing, a `HostState` value."""
+    all; value: what it was doing, a `HostState` value, plus `BETWEEN_STEPS` outside of the loop's steps."""
     FIRST_READY = 28
     """The first batch of epoch number ``inner`` of a loop (subject) lay ready at start."""
     ESTIMATED_WORK = 29

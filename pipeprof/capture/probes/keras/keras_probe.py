@@ -120,9 +120,14 @@ class KerasProbe:
         def train_on_batch(model: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
             if not self._context.by_hand():
                 return original(model, x, *args, **kwargs)
+            hand = self._context.loops.hand
             start_ns = now_ns()
-            result = original(model, x, *args, **kwargs)
-            self._context.loops.hand.trained_on_batch(start_ns, now_ns(), count_samples(x))
+            hand.model_works = True
+            try:
+                result = original(model, x, *args, **kwargs)
+            finally:
+                hand.model_works = False
+            hand.trained_on_batch(start_ns, now_ns(), count_samples(x))
             return result
 
         return train_on_batch

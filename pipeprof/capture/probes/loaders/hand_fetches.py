@@ -27,8 +27,9 @@ class HandFetches(Fetches):
 
     def asks(self) -> None:
         """A batch will be taken."""
-        if self._context.loops.tracer is not None and self._context.by_hand():
-            self._context.loops.hand.asks(self._source)
+        hand = self._context.loops.hand
+        if hand.running and self._context.by_hand():
+            hand.asks(self._source)
 
     def fetched(self, item: Any, start_ns: int, end_ns: int) -> None:
         """A batch was taken; whether by hand is seen from where."""

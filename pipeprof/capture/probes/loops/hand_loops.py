@@ -49,11 +49,15 @@ class HandLoop:
         loop: the loop, while one is open.
         given: what the dataset given to the profile is, for loops whose source was not seen.
         guard: what its methods run under, for they are called from the user's own code.
+        fetching: whether a batch is being taken.
+        model_works: whether a call that trains is running.
     """
 
     def __init__(self, loops: LoopStack, guard: Guard, clock: Clock) -> None:
         self.given: InputFacts | None = None
         self.guard = guard
+        self.fetching = False
+        self.model_works = False
         self._loops = loops
         self._clock = clock
         self._by_source: dict[int, OpenLoop] = {}
@@ -79,9 +83,15 @@ class HandLoop:
         """Whether a hand-written loop is open."""
         return self.loop is not None
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether what runs now is timed by a clock."""
+        return self.fetching or self.model_works
+
     @guarded
     def asks(self, source: int) -> None:
         """The next batch of a source will be taken: between two steps, where fetches show them."""
+        self.fetching = True
         loop = self.loop
         if loop is None or self._sign is not _Sign.FETCH or source != self._source:
             return
@@ -102,6 +112,7 @@ class HandLoop:
         shape: BatchShape | None,
     ) -> None:
         """A batch was taken by hand from an iterator (``source`` tells which object it iterates)."""
+        self.fetching = False
         loop = self.loop or self._begin_with(source)
         if source == self._source:
             if self._strange is not None:
@@ -130,6 +141,7 @@ class HandLoop:
     @guarded
     def exhausted(self, source: int, start_ns: int) -> None:
         """The iterator had no more: an epoch is over."""
+        self.fetching = False
         if self.loop is None:
             self._begin_with(source)
         if self._strange is not None and self._strange.source == source:
@@ -146,6 +158,7 @@ class HandLoop:
     @guarded
     def step_began(self, now: int) -> None:
         """``with prof.step()`` was entered."""
+        self.fetching = False
         loop = self._loop_at(LoopKind.CUSTOM, now)
         self._sign = _Sign.STEP
         self._stepped.add(self._source)

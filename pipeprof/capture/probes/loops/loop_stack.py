@@ -51,6 +51,11 @@ class LoopStack:
         """The innermost open loop."""
         return self._open[-1] if self._open else None
 
+    @property
+    def open_loops(self) -> tuple[OpenLoop, ...]:
+        """All open loops, outermost first; may be asked for from any thread."""
+        return tuple(self._open)
+
     def add(
         self,
         kind: LoopKind,

@@ -154,7 +154,7 @@ class TfDataProbe:
         self._patches.replace(iterator_class, "__next__", __next__)
 
     def _asked_by_hand(self, iterator: Any) -> None:
-        if self._context.loops.tracer is not None:
+        if self._context.loops.hand.running:
             tracked = self._iterators.find(iterator)
             if tracked is not None:
                 self._context.loops.hand.asks(tracked.source)

@@ -1,0 +1,44 @@
+"""Whether the training thread's time is to be sampled at the moment, and for which loop.
+
+It is where no clock shows what the thread does: between loops, between the epochs of a framework's
+loop, and in a hand-written loop. Asked from another thread, so what it reads may change meanwhile.
+"""
+
+from dataclasses import dataclass
+
+from pipeprof.capture.probes.loops.loop_tracker import LoopTracker
+from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.recording.loop import LoopKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostMoment:
+    """A moment at which the training thread is to be sampled.
+
+    Attributes:
+        loop: the loop that its time belongs to, or None outside of all.
+        by_hand: whether that is a hand-written one.
+        in_step: whether the loop is among its steps.
+    """
+
+    loop: OpenLoop | None = None
+    by_hand: bool = False
+    in_step: bool = False
+
+
+_OUTSIDE = HostMoment()
+
+
+def moment_of(loops: LoopTracker) -> HostMoment | None:
+    """What a sample taken now belongs to, or None where none is needed."""
+    open_loops = loops.open_loops
+    if not open_loops:
+        return _OUTSIDE
+    outermost, *inner = open_loops
+    if outermost.kind.hand_written:
+        if loops.hand.is_timed or any(loop.kind is not LoopKind.PREDICT for loop in inner):
+            return None
+        return HostMoment(loop=outermost, by_hand=True, in_step=outermost.taking)
+    if outermost.kind is not LoopKind.FIT or inner or outermost.taking or outermost.in_callback:
+        return None
+    return HostMoment(loop=outermost)

@@ -1,0 +1,166 @@
+"""Samples what the training thread does where no clock shows it: the user's functions and lines.
+
+It has a thread of its own, and looks at random times that were fixed before: a sampler that rests after
+its work, or does other work, is held up by Python code that keeps the GIL, and so would seldom meet it.
+"""
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+
+from pipeprof.capture.guard import Guard
+from pipeprof.capture.probes.loops.host_moments import HostMoment
+from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.capture.probes.python.thread_places import PlaceReader
+from pipeprof.capture.recorder.facts import PlaceFacts
+from pipeprof.capture.recorder.recorder import OWN_THREADS, Recorder
+from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind, code
+from pipeprof.clock import Clock, now_ns
+
+# From one look to the next; 20 a second.
+_SHORTEST_S, _LONGEST_S = 0.025, 0.075
+# Samples that wait for the end of the step in which they were taken.
+_MOST_HELD = 4096
+
+_Sample = tuple[int, int, int]  # when, number of the place, value
+
+
+class HostSampler:
+    """Records where the training thread is met.
+
+    Args:
+        recorder: where to record.
+        moment: says what a sample taken now belongs to, or None where none is needed.
+        thread: gives the training thread, as `threading.get_ident` does.
+        frames: gives the innermost frame of each thread.
+        clock: tells the time.
+
+    Attributes:
+        cpu_ns: CPU time that its thread has used.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        moment: Callable[[], HostMoment | None],
+        thread: Callable[[], int],
+        *,
+        frames: Callable[[], Mapping[int, FrameType]] = sys._current_frames,
+        clock: Clock = now_ns,
+    ) -> None:
+        self.recorder = recorder
+        self.cpu_ns = 0
+        self._moment = moment
+        self._thread = thread
+        self._frames = frames
+        self._clock = clock
+        self._places = PlaceReader()
+        self._held: list[_Sample] = []
+        self._held_for: OpenLoop | None = None
+        self._stop = threading.Event()
+        self._sampling = threading.Thread(
+            target=self._run, name=f"{OWN_THREADS}sampler", daemon=True
+        )
+        self._guard = Guard(
+            recorder.warn,
+            "The training thread could not be sampled any more",
+            "what it did outside of steps is not named from then on",
+        )
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._sampling.start()
+
+    def stop(self) -> None:
+        """Ends the thread, and records what is still held."""
+        self._stop.set()
+        if self._sampling.is_alive():
+            self._sampling.join()
+        self._guard.run(self._settle, None)
+
+    def _run(self) -> None:
+        due_s = time.monotonic()
+        while True:
+            due_s += random.uniform(_SHORTEST_S, _LONGEST_S)
+            pause_s = due_s - time.monotonic()
+            if pause_s < -_LONGEST_S:  # the machine was held up: not all at once
+                due_s -= pause_s
+            if self._stop.wait(max(pause_s, 0)):
+                return
+            self._guard.run(self.sample)
+            self.cpu_ns = time.thread_time_ns()
+
+    def sample(self) -> None:
+        """Takes a sample, where one is needed."""
+        moment = self._moment()
+        if moment is None:
+            return
+        if self._held:
+            self._settle(moment.loop)
+        thread = self._thread()
+        innermost = self._frames().get(thread)
+        if innermost is None:
+            return
+        place = self._places.read(innermost, lambda: sleeps(thread, self.recorder))
+        del innermost  # what it refers to is the user's
+        if place is None:
+            return
+        facts = PlaceFacts(function=place.function, location=place.location, detail=place.detail)
+        number = self.recorder.names.number(facts)
+        value = int(place.state) + (0 if moment.in_step else BETWEEN_STEPS)
+        self._add(moment, (self._clock(), number, value))
+
+    def _add(self, moment: HostMoment, sample: _Sample) -> None:
+        if not moment.by_hand:
+            self._write(sample, moment.loop)
+        elif len(self._held) < _MOST_HELD:
+            self._held_for = moment.loop
+            self._held.append(sample)
+        else:
+            self._write(sample, moment.loop)
+
+    def _settle(self, loop: OpenLoop | None) -> None:
+        """Records the samples whose loop has taken a step since; of a loop that is over they are nobody's.
+
+        What follows on a hand-written loop's last step looks as if it were in the next one.
+        """
+        before = self._held_for
+        if before is None:
+            return
+        taken = [sample for sample in self._held if sample[0] <= before.closed_ns]
+        later = self._held[len(taken) :]
+        for sample in taken:
+            self._write(sample, before)
+        if loop is before:
+            self._held = later
+            return
+        for sample in later:
+            self._write(sample, None)
+        self._held, self._held_for = [], None
+
+    def _write(self, sample: _Sample, loop: OpenLoop | None) -> None:
+        at_ns, number, value = sample
+        if number:
+            of = loop.number if loop is not None else 0
+            self.recorder.lane().write(code(Kind.HOST_SAMPLE, number), at_ns, at_ns, of, value)
+
+
+def sleeps(thread: int, recorder: Recorder) -> bool:
+    """Whether the system says that a thread does not run.
+
+    Args:
+        thread: the thread, as `threading.get_ident` gives it.
+        recorder: knows the system's number of threads that record.
+    """
+    lane = recorder.lanes.get(thread)
+    if lane is None:
+        return False
+    try:
+        text = Path(f"/proc/self/task/{lane.native_id}/stat").read_text()
+    except OSError:
+        return False
+    return text.rpartition(") ")[2][:1] == "S"

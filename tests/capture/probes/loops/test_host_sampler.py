@@ -1,0 +1,171 @@
+import sys
+import threading
+from types import FrameType
+
+from pipeprof.capture.probes.loops.batch_shapes import BatchShape
+from pipeprof.capture.probes.loops.host_moments import HostMoment, moment_of
+from pipeprof.capture.probes.loops.host_sampler import HostSampler
+from pipeprof.capture.probes.loops.loop_tracker import LoopTracker
+from pipeprof.capture.recorder.facts import InputFacts, PlaceFacts
+from pipeprof.capture.recorder.recorder import Recorder
+from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind
+from pipeprof.recording.account import HostState
+from pipeprof.recording.loop import LoopKind
+from tests.capture.probes.recorded import events, warnings_of
+
+FED_BY = InputFacts()
+SHAPE = BatchShape(number=0, samples=8, size_bytes=32)
+
+
+class Sampled:
+    """A training on a clock of its own, whose only thread is met wherever this test stands."""
+
+    def __init__(self) -> None:
+        self.now = 1000
+        self.recorder = Recorder(None)
+        self.loops = LoopTracker(self.recorder, lambda: self.now)
+        self.frames: dict[int, FrameType] = {}
+        self.sampler = HostSampler(
+            self.recorder,
+            lambda: moment_of(self.loops),
+            threading.get_ident,
+            frames=lambda: self.frames,
+            clock=lambda: self.now,
+        )
+
+    def meet(self) -> None:
+        self.now += 5
+        self.frames[threading.get_ident()] = sys._getframe(1)
+        self.sampler.sample()
+        self.now += 5
+
+    def train_on_batch(self) -> None:
+        begin = self.now
+        self.now += 10
+        self.loops.hand.trained_on_batch(begin, self.now, 8)
+
+    def ends(self) -> list[tuple[int, int, str]]:
+        """Loop, value and function of each sample."""
+        self.loops.close_all()
+        self.sampler.stop()
+        found = []
+        for event in events(self.recorder, Kind.HOST_SAMPLE):
+            assert isinstance(event.subject, PlaceFacts)
+            found.append((event.inner, event.value, event.subject.function))
+        return found
+
+
+OWN = int(HostState.OWN_CODE)
+
+
+def test_outside_of_all_loops_a_sample_is_of_no_loop() -> None:
+    training = Sampled()
+    training.meet()
+    here = "test_outside_of_all_loops_a_sample_is_of_no_loop"
+    assert training.ends() == [(0, OWN + BETWEEN_STEPS, here)]
+
+
+def test_a_frameworks_loop_is_sampled_between_its_epochs_only() -> None:
+    training = Sampled()
+    loop = training.loops.open(LoopKind.FIT)
+    training.meet()
+    loop.begin_epoch(training.now)
+    training.meet()
+    loop.leave_steps()
+    training.meet()
+    inner = training.loops.open(LoopKind.EVALUATE)
+    training.meet()
+    training.loops.close(inner)
+    assert [sample[:2] for sample in training.ends()] == [(loop.number, BETWEEN_STEPS)] * 2
+
+
+def test_predictions_outside_of_all_loops_are_not_sampled() -> None:
+    training = Sampled()
+    training.loops.open(LoopKind.PREDICT)
+    training.meet()
+    assert training.ends() == []
+
+
+def test_a_hand_written_loop_is_sampled_except_where_a_clock_measures() -> None:
+    training = Sampled()
+    hand = training.loops.hand
+    training.train_on_batch()
+    training.meet()
+    hand.model_works = True
+    training.meet()
+    hand.model_works = False
+    predict = training.loops.open(LoopKind.PREDICT)
+    training.meet()
+    training.loops.close(predict)
+    evaluation = training.loops.open(LoopKind.EVALUATE)
+    training.meet()
+    training.loops.close(evaluation)
+    training.train_on_batch()
+    assert hand.loop is not None
+    number = hand.loop.number
+    assert [sample[:2] for sample in training.ends()] == [(number, OWN)] * 2
+
+
+def test_a_loop_is_not_sampled_while_it_takes_a_batch() -> None:
+    training = Sampled()
+    hand = training.loops.hand
+    for _ in range(3):
+        hand.asks(1)
+        training.meet()
+        hand.fetched(1, FED_BY, training.now, training.now + 1, SHAPE)
+        training.now += 1
+        training.meet()
+    hand.exhausted(1, training.now)
+    assert hand.loop is not None
+    number = hand.loop.number
+    # Only the second batch shows that it is a loop.
+    assert [s[0] for s in training.ends()] == [0, 0, 0, number, number]
+
+
+def test_what_follows_on_the_last_step_is_none_of_the_loops() -> None:
+    training = Sampled()
+    training.train_on_batch()
+    training.meet()
+    training.train_on_batch()
+    training.meet()
+    assert training.loops.hand.loop is not None
+    number = training.loops.hand.loop.number
+    assert [sample[0] for sample in training.ends()] == [number, 0]
+
+
+def test_between_the_epochs_of_a_hand_written_loop_it_is_in_no_step() -> None:
+    training = Sampled()
+    hand = training.loops.hand
+    for _ in range(2):
+        for _ in range(2):
+            hand.asks(1)
+            hand.fetched(1, FED_BY, training.now, training.now + 1, SHAPE)
+            training.now += 10
+        hand.asks(1)
+        hand.exhausted(1, training.now)
+        training.meet()
+    assert hand.loop is not None
+    number = hand.loop.number
+    assert [s[:2] for s in training.ends()] == [(number, BETWEEN_STEPS), (0, BETWEEN_STEPS)]
+
+
+def test_its_thread_ends_and_a_failure_is_warned_of_once() -> None:
+    recorder = Recorder(None)
+    asked = threading.Event()
+
+    def fails() -> HostMoment | None:
+        asked.set()
+        raise RuntimeError("no moment")
+
+    sampler = HostSampler(recorder, fails, threading.get_ident)
+    sampler.start()
+    assert asked.wait(10)
+    sampler.stop()
+    assert len(warnings_of(recorder)) == 1
+    assert "no moment" in warnings_of(recorder)[0]
+
+
+def test_a_thread_that_is_gone_is_met_nowhere() -> None:
+    recorder = Recorder(None)
+    HostSampler(recorder, HostMoment, lambda: 0, frames=dict).sample()
+    assert events(recorder, Kind.HOST_SAMPLE) == []
