@@ -249,9 +249,12 @@ def _add_outside(
     callbacks_ns = min(max(totals["outside_callback_ns"], 0), outside_ns)
     validation_ns = min(totals["validation_ns"], outside_ns - callbacks_ns)
     rest_ns = outside_ns - callbacks_ns - validation_ns
+    input_ns = min(max(totals["outside_input_ns"], 0), rest_ns)
+    rest_ns -= input_ns
     startup_ns = min(startup_ns, rest_ns)
     parts[Part.CALLBACKS] += callbacks_ns
     parts[Part.VALIDATION] += validation_ns
+    parts[Part.EPOCH_START] += input_ns
     parts[Part.STARTUP] += startup_ns
     parts[Part.BETWEEN_EPOCHS] += rest_ns - startup_ns
 

@@ -55,7 +55,8 @@ PASS_COLUMNS = ("start_ns", "end_ns", "context")
 # Columns of `LoopAccount.epochs`. What lies in steps: steps, step_ns, the waits that were measured,
 # the part of them before first batches, callbacks, the model's work (hand-written loops). Of steps in
 # which something was compiled: all but the callbacks, and, not counted among the waits, their waits.
-# What lies outside of steps: callbacks, other calls of the host's, validation.
+# What lies outside of steps: callbacks, other calls of the host's, validation, and work of the input on
+# the training thread (Keras takes a generator's first batches there, before an epoch's first step).
 EPOCH_COLUMNS = (
     "epoch",
     "start_ns",
@@ -72,6 +73,7 @@ EPOCH_COLUMNS = (
     "outside_callback_ns",
     "outside_call_ns",
     "validation_ns",
+    "outside_input_ns",
 )
 
 # Columns of `LoopAccount.compilations`, a row a step in which something was traced or compiled: the

@@ -322,3 +322,17 @@ def test_every_account_adds_up_to_its_whole(
     ):
         assert sum(each.ns for each in account.rows) == account.wall_ns
         assert all(each.ns > 0 for each in account.rows)
+
+
+def test_batches_taken_before_the_first_step_are_the_start_of_an_epoch():
+    taken = loop(steps=10, wait_ns=0, compute_ns=10 * MS)
+    account = account_of(
+        taken,
+        pass_ns=(150 * MS, 0, 0, 0),
+        totals=row(step_ns=100 * MS, outside_input_ns=30 * MS),
+    )
+    assert parts(account) == {
+        Part.EPOCH_START: 30 * MS,
+        Part.COMPUTE: 100 * MS,
+        Part.BETWEEN_EPOCHS: 20 * MS,
+    }

@@ -75,6 +75,7 @@ class AccountSums:
         calls: the host's calls, by the index of what was called.
         samples: how often the training thread was met: rows of place, state, part, samples.
         held_calls: calls whose steps are not settled yet, as intervals.
+        held_input: work of the input on the training thread, likewise.
         held_models: work of the model whose steps are not settled yet, as intervals.
         held_compiles: compiling whose step is not settled yet: rows of begin, end, end of tracing, reason.
         ready: when the first batch of an epoch lay ready, by epoch.
@@ -94,6 +95,7 @@ class AccountSums:
     calls: dict[int, CallSums] = field(default_factory=dict)
     samples: IntArray = field(default_factory=lambda: no_samples())
     held_calls: IntArray = field(default_factory=no_intervals)
+    held_input: IntArray = field(default_factory=no_intervals)
     held_models: IntArray = field(default_factory=no_intervals)
     held_compiles: IntArray = field(default_factory=lambda: np.empty((0, 4), np.int64))
     ready: dict[int, int] = field(default_factory=dict)
@@ -106,6 +108,7 @@ class AccountSums:
             "compilations": len(COMPILATION_COLUMNS),
             "samples": 4,
             "held_calls": 2,
+            "held_input": 2,
             "held_models": 2,
             "held_compiles": 4,
         }
@@ -170,6 +173,13 @@ class AccountSums:
         ):
             self._add_to_epochs(table[chosen, 3], column, lengths[chosen])
 
+    def add_input(self, spans: IntArray) -> None:
+        """Adds work of the input on the training thread: rows of begin and end."""
+        self.held_input = in_order(self.held_input, spans)[-MOST_HELD:]
+        # As with calls, all of it is taken to lie outside of steps at first.
+        lengths = spans[:, 1] - spans[:, 0]
+        self._add_to_epochs(np.full(len(spans), self.epoch), "outside_input_ns", lengths)
+
     def add_models(self, start_ns: IntArray, end_ns: IntArray) -> None:
         """Adds calls in which the model of a hand-written loop worked."""
         spans = np.column_stack([start_ns, end_ns])
@@ -216,6 +226,7 @@ class AccountSums:
         waited = np.where(measured, waits, 0)
         calls = near(self.held_calls, steps)
         callback_ns = np.minimum(time_inside(calls, starts, ends), durations - waited)
+        input_ns = time_inside(near(self.held_input, steps), starts, ends)
         models = near(self.held_models, steps)
         model_ns = np.minimum(time_inside(models, starts, ends), durations - waited - callback_ns)
         compiles = self._note_compilations(
@@ -233,11 +244,13 @@ class AccountSums:
             ("compile_step_ns", np.where(compiles, durations - callback_ns, 0)),
             ("compile_wait_ns", np.where(compiles, waited, 0)),
             ("outside_callback_ns", -callback_ns),
+            ("outside_input_ns", -input_ns),
         ):
             self._add_to_epochs(epochs, column, values)
         if len(steps):
             last = int(ends[-1])
             self.held_calls = self.held_calls[self.held_calls[:, 1] > last]
+            self.held_input = self.held_input[self.held_input[:, 1] > last]
             self.held_models = self.held_models[self.held_models[:, 1] > last]
             self.held_compiles = self.held_compiles[self.held_compiles[:, 0] >= last]
         return StepParts(callback_ns, model_ns, compiles)

@@ -85,6 +85,7 @@ class Accumulator:
         targets = self.registry.translate(pid, numbers)
         lanes = self._lanes_of(pid, ring, records, kinds, targets)
         events = Events(pid, records, targets, lanes)
+        self._account.add_passes(events, kinds)
         adders = self._adders()
         for kind in np.flatnonzero(np.bincount(kinds)).tolist():
             chosen = kinds == kind
@@ -92,7 +93,6 @@ class Accumulator:
                 chosen &= targets >= 0
             if kind in adders and chosen.any():
                 adders[kind](events.only(chosen))
-        self._account.add_passes(events, kinds)
         self._keep_spans(kinds, events)
         self._follow_call((pid, ring), kinds, events)
 
@@ -145,6 +145,7 @@ class Accumulator:
 
     def _add_root_spans(self, events: Events) -> None:
         self._add_spans(events)
+        self._account.add_input(events)
         spans = columns_of(events["start_ns"], events["end_ns"])
         self.sums.held_spans = np.concatenate([self.sums.held_spans, spans])[-HELD_SPANS:]
         known = events.only(events.lanes >= 0)

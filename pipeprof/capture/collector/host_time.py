@@ -1,5 +1,7 @@
 """Adds what the training thread recorded of its passes, epochs, host calls and samples to the loops."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pipeprof.capture.collector.account_sums import AccountSums, merged_samples, no_samples
@@ -8,9 +10,23 @@ from pipeprof.capture.collector.run_sums import RunSums
 from pipeprof.capture.collector.stream_events import Events, columns_of
 from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind
 from pipeprof.recording.account import PART_CODES, Part, PassContext
+from pipeprof.recording.intervals import no_intervals
+from pipeprof.recording.lane import Role
 from pipeprof.recording.series import IntArray
 
+_TRAINING = (Role.MAIN, Role.TRAINING)
+_MOST_RECENT = 1024
 _PASSES = (Kind.PASS_BEGAN, Kind.PASS_ENDED, Kind.EPOCH_BEGAN, Kind.EPOCH_ENDED)
+
+
+@dataclass
+class _Pass:
+    """A pass of a loop, given by its index, on a lane; ``end_ns`` is None while it runs."""
+
+    loop: int
+    lane: int
+    start_ns: int
+    end_ns: int | None = None
 
 
 class HostTime:
@@ -25,6 +41,9 @@ class HostTime:
         # Passes and samples come from rings that are read one after the other.
         self._begun: list[tuple[int, AccountSums | None, Part]] = []
         self._met: list[IntArray] = []
+        self._passes: list[_Pass] = []
+        # Work of the input by lane, of which no pass is known yet: a pass may have begun before it.
+        self._recent_input: dict[int, IntArray] = {}
 
     @property
     def _loops(self) -> list[LoopSums]:
@@ -32,22 +51,48 @@ class HostTime:
 
     def add_passes(self, events: Events, kinds: IntArray) -> None:
         """Adds begins and ends of passes and epochs, one after the other: they depend on one another."""
+        self._passes = [each for each in self._passes if each.end_ns is None]
         chosen = np.isin(kinds, _PASSES) & (events.targets >= 0)
         for at in np.flatnonzero(chosen).tolist():
-            loop = self._loops[int(events.targets[at])]
+            index = int(events.targets[at])
+            loop = self._loops[index]
             start_ns, end_ns = int(events["start_ns"][at]), int(events["end_ns"][at])
             inner = int(events["inner"][at])
             match kinds[at]:
                 case Kind.PASS_BEGAN:
                     self._note_begin(loop, start_ns, inner)
                     loop.account.begin_pass(start_ns, _context(inner))
+                    self._passes.append(_Pass(index, int(events.lanes[at]), start_ns))
                 case Kind.PASS_ENDED:
                     loop.account.end_pass(start_ns, end_ns, _context(inner))
+                    self._end_pass(index, end_ns)
                     self._add_validation(loop, inner, end_ns - start_ns)
                 case Kind.EPOCH_BEGAN:
                     loop.account.begin_epoch(inner, start_ns)
                 case Kind.EPOCH_ENDED:
                     loop.account.end_epoch(inner, start_ns, end_ns)
+
+    def _end_pass(self, loop: int, end_ns: int) -> None:
+        for each in self._passes:
+            if each.loop == loop and each.end_ns is None:
+                each.end_ns = end_ns
+
+    def add_input(self, events: Events) -> None:
+        """Adds work of the input, as far as it ran on the thread of a pass and in its time."""
+        for lane in sorted(set(events.lanes[events.lanes >= 0].tolist())):
+            passes = [each for each in self._passes if each.lane == lane]
+            if not passes and self._sums.registry.lanes[lane].role not in _TRAINING:
+                continue
+            its = events.only(events.lanes == lane)
+            spans = columns_of(its["start_ns"], its["end_ns"])
+            left = np.concatenate([self._recent_input.get(lane, no_intervals()), spans])
+            for each in reversed(passes):  # the innermost first
+                inside = left[:, 0] >= each.start_ns
+                if each.end_ns is not None:
+                    inside &= left[:, 0] < each.end_ns
+                self._loops[each.loop].account.add_input(left[inside])
+                left = left[~inside]
+            self._recent_input[lane] = left[-_MOST_RECENT:]
 
     def _add_validation(self, loop: LoopSums, context: int, length_ns: int) -> None:
         if loop.parent is not None and context == PassContext.BETWEEN_STEPS:

@@ -186,3 +186,12 @@ def test_callbacks_add_up_to_what_they_took_however_the_steps_lie(
     inside = sum(max(min(end, int(ends[-1])) - start, 0) for start, end in spans)
     assert found["callback_ns"] == inside
     assert found["outside_callback_ns"] == sum(end - start for start, end in spans) - inside
+
+
+def test_what_the_input_does_on_the_training_thread_counts_outside_of_steps():
+    sums = AccountSums()
+    sums.begin_epoch(0, 0)
+    sums.add_input(np.array([[0, 4], [12, 15]]))
+    count(sums, (10, 20, 3))
+    assert totals(sums)["outside_input_ns"] == 4
+    assert epochs(sums)[0]["outside_input_ns"] == 4
