@@ -5,13 +5,16 @@ timed ones in its own ``__dict__``, where Keras finds them first.
 """
 
 import functools
+import operator
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
+from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.users_line import users_function
 from pipeprof.capture.recorder.facts import HostCallFacts
+from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.clock import now_ns
 from pipeprof.recording.account import Part
 
@@ -26,13 +29,26 @@ METHODS = (
 )
 
 
-class _Shadowed(NamedTuple):
-    """A method that is timed, and what stood in the callback's own ``__dict__`` under its name."""
+_ABSENT = object()
+
+
+class _TimedMethod(functools.partial[Any]):
+    """A method of a callback that is timed. Pickled or copied with the callback, it is the user's again.
+
+    Attributes:
+        callback: whose it is.
+        name: its name.
+        own: what stood in the callback's own ``__dict__`` under that name, or `_ABSENT`.
+    """
 
     callback: Any
     name: str
-    timed: Callable[..., Any]
-    own: Any | None
+    own: Any
+
+    def __reduce__(self) -> Any:
+        if self.own is _ABSENT:
+            return getattr, (self.callback, self.name)
+        return operator.itemgetter(0), ((self.own,),)
 
 
 class CallbackCalls:
@@ -44,50 +60,61 @@ class CallbackCalls:
 
     def __init__(self, context: ProbeContext) -> None:
         self._context = context
-        self._shadowed: list[_Shadowed] = []
+        self._guard = Guard(
+            context.recorder.warn,
+            "The methods of a callback could not be timed",
+            "they count as compute or as time between epochs",
+            retries=True,
+        )
+        self._shadowed: list[_TimedMethod] = []
         self._known: dict[int, Any] = {}
 
     def time(self, callbacks: Iterable[Any]) -> None:
         """Times the methods of these callbacks from now on; those that are timed already stay so."""
         for callback in list(callbacks):
-            if id(callback) in self._known:
-                continue
-            self._known[id(callback)] = callback  # held, so that its id is nobody else's
-            own = getattr(callback, "__dict__", None)
-            if not isinstance(own, dict):
-                continue
-            for name in METHODS:
-                method = getattr(callback, name, None)
-                if callable(method) and not getattr(method, "_is_default", False):
-                    timed = self._timed(method, self._number_of(callback, name, method))
-                    self._shadowed.append(_Shadowed(callback, name, timed, own.get(name)))
-                    own[name] = timed
+            if id(callback) not in self._known:
+                self._known[id(callback)] = callback  # held, so that its id is nobody else's
+                self._guard.run(self._shadow, callback)
 
-    def _number_of(self, callback: Any, name: str, method: Callable[..., Any]) -> int:
+    def _shadow(self, callback: Any) -> None:
+        methods = {name: getattr(callback, name, None) for name in METHODS}
+        ours = {name: method for name, method in methods.items() if _does_something(method)}
+        attributes: Any = getattr(callback, "__dict__", None)
+        if ours and not isinstance(attributes, dict):
+            self._context.recorder.warn(
+                f"The methods of {type(callback).__name__} could not be timed, since its objects have no "
+                "__dict__: they count as compute or as time between epochs."
+            )
+            return
+        for name, method in ours.items():
+            timed: Any = self._timed(callback, name, method)
+            timed.callback, timed.name = callback, name
+            timed.own = attributes.get(name, _ABSENT)
+            self._shadowed.append(timed)
+            attributes[name] = timed
+
+    def release(self) -> None:
+        """Gives the callbacks their own methods back."""
+        for timed in reversed(self._shadowed):
+            attributes = timed.callback.__dict__
+            if attributes.get(timed.name) is not timed:
+                continue  # the user has put something else there meanwhile
+            if timed.own is _ABSENT:
+                del attributes[timed.name]
+            else:
+                attributes[timed.name] = timed.own
+        self._shadowed.clear()
+        self._known.clear()
+
+    def _timed(self, callback: Any, name: str, method: Any) -> Any:
         facts = HostCallFacts(
             part=Part.CALLBACKS,
             name=f"{type(callback).__name__}.{name}",
             location=users_function(method),
         )
-        return self._context.recorder.names.number(facts)
-
-    def release(self) -> None:
-        """Gives the callbacks their own methods back."""
-        for callback, name, timed, own in reversed(self._shadowed):
-            attributes = callback.__dict__
-            if attributes.get(name) is not timed:
-                continue  # the user has put something else there meanwhile
-            if own is None:
-                del attributes[name]
-            else:
-                attributes[name] = own
-        self._shadowed.clear()
-        self._known.clear()
-
-    def _timed(self, method: Callable[..., Any], number: int) -> Callable[..., Any]:
+        call = code(Kind.HOST_CALL, self._context.recorder.names.number(facts))
         loops, thread_of = self._context.loops, threading.get_ident
 
-        @functools.wraps(method)
         def timed(*args: Any, **kwargs: Any) -> Any:
             loop = loops.current
             # Keras on JAX and torch may call it from a thread of its own, which holds up nobody.
@@ -98,7 +125,13 @@ class CallbackCalls:
             try:
                 return method(*args, **kwargs)
             finally:
+                end_ns = now_ns()
                 loop.in_callback = False
-                loop.host_call(number, start_ns, now_ns())
+                loop.host_call(call, start_ns, end_ns)
 
-        return timed
+        return functools.update_wrapper(_TimedMethod(timed), method)
+
+
+def _does_something(method: Any) -> bool:
+    """Whether a callback's method is another than the one that Keras gives all callbacks."""
+    return callable(method) and not getattr(method, "_is_default", False)

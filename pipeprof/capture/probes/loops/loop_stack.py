@@ -34,10 +34,12 @@ class LoopStack:
         clock: tells the time; for tests.
 
     Attributes:
+        current: the innermost open loop, or None.
         tracer: traces some steps of the loops to come, or None.
     """
 
     def __init__(self, recorder: Recorder, clock: Clock = now_ns) -> None:
+        self.current: OpenLoop | None = None
         self.tracer: StepTracer | None = None
         self._recorder = recorder
         self._clock = clock
@@ -45,11 +47,6 @@ class LoopStack:
         self._reusable: dict[tuple[LoopKind, int, LoopSource | None], OpenLoop] = {}
         self._latest: dict[tuple[LoopKind, int], OpenLoop] = {}
         self._count = 0
-
-    @property
-    def current(self) -> OpenLoop | None:
-        """The innermost open loop."""
-        return self._open[-1] if self._open else None
 
     @property
     def open_loops(self) -> tuple[OpenLoop, ...]:
@@ -124,12 +121,14 @@ class LoopStack:
         loop.begin_pass(now, context)
         loop.tracer = self.tracer
         self._open.append(loop)
+        self.current = loop
 
     def close(self, loop: OpenLoop) -> None:
         """Closes a loop, and with it all that were left open inside."""
         if loop in self._open:
             while self._open:
                 inner = self._open.pop()
+                self.current = self._open[-1] if self._open else None
                 inner.leave_steps()
                 inner.end_pass(self._clock())
                 if inner is loop:

@@ -202,10 +202,10 @@ class OpenLoop:
         now = now_ns()
         self._lane.write(self._samples_code, now, now, 0, count)
 
-    def host_call(self, number: int, start_ns: int, end_ns: int) -> None:
-        """The thread of the loop ran something of the host's, given by its number."""
+    def host_call(self, call: int, start_ns: int, end_ns: int) -> None:
+        """The thread of the loop ran something of the host's, given by its code in records."""
         epoch = self._epoch if self._epoch_began_ns is not None else NO_EPOCH
-        self._lane.write(code(Kind.HOST_CALL, number), start_ns, end_ns, self.number, epoch)
+        self._lane.write(call, start_ns, end_ns, self.number, epoch)
 
     def compiled(self, start_ns: int, end_ns: int, traced_ns: int, reason: str | None) -> None:
         """A call of the loop's traced or compiled a function.
