@@ -46,7 +46,7 @@ from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins
 from pipeprof.capture.probes.tfdata.stage_identity import is_parallel, operator_family
 from pipeprof.capture.recorder.facts import HostCallFacts
 from pipeprof.clock import WallAnchor
-from pipeprof.recording.account import LoopAccount, Part, PassContext
+from pipeprof.recording.account import HostFunction, LoopAccount, Part, PassContext
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device, DeviceSteps, TraceWindow
 from pipeprof.recording.lane import Cpu, GilSamples, Lane, Role
@@ -539,6 +539,7 @@ def profile(
     stacks: tuple[StackSamples, ...] = (),
     devices: tuple[Device, ...] = (),
     trace_windows: tuple[TraceWindow, ...] = (),
+    host_functions: tuple[HostFunction, ...] = (),
 ) -> Profile:
     """A recording of the default loop on one lane, unless told; it lasts as long as its loops."""
     chosen = (loop(),) if loops is None else loops
@@ -556,6 +557,7 @@ def profile(
         stacks=stacks,
         devices=devices,
         trace_windows=trace_windows,
+        host_functions=host_functions,
     )
 
 

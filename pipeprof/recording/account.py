@@ -110,6 +110,15 @@ def no_compilations() -> IntArray:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostFunction:
+    """What single calls of the host's are calls of; attributes as in `HostCall`."""
+
+    part: Part
+    name: str
+    location: Location | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostCall:
     """A method of the host's that the training thread ran: a callback's, a dataset's ``on_epoch_end``.
 

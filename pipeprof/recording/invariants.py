@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeprof.recording.account import check_account
+from pipeprof.recording.account import HostFunction, check_account
 from pipeprof.recording.devices import Device, TraceWindow, check_devices, check_windows
 from pipeprof.recording.lane import LANE_CPU_CHANNELS, Cpu, Lane
 from pipeprof.recording.loop import INPUT_CHANNELS, LOOP_CHANNELS, Loop
@@ -79,6 +79,11 @@ class Parts(Protocol):
     @property
     def trace_windows(self) -> tuple[TraceWindow, ...]:
         """What TensorFlow's profiler traced."""
+        ...
+
+    @property
+    def host_functions(self) -> tuple[HostFunction, ...]:
+        """What calls of the host's are calls of."""
         ...
 
 
@@ -175,9 +180,15 @@ def _check_references_of_spans(profile: Parts) -> Iterator[str]:
         yield "a span of no known kind"
     if ((spans.lane < 0) | (spans.lane >= lanes)).any():
         yield "a span on a lane that is none"
-    for kind in SpanKind:
-        of_loop = kind in (SpanKind.STEP, SpanKind.BATCH)
-        count = len(profile.loops if of_loop else profile.stages)
+    counts = {
+        SpanKind.WORK: len(profile.stages),
+        SpanKind.WAIT: len(profile.stages),
+        SpanKind.STEP: len(profile.loops),
+        SpanKind.BATCH: len(profile.loops),
+        SpanKind.CALL: len(profile.host_functions),
+        SpanKind.COMPILE: len(profile.loops),
+    }
+    for kind, count in counts.items():
         subjects = spans.subject[spans.kind == kind]
         if ((subjects < -1) | (subjects >= count)).any():
             yield f"a {kind.name.lower()} span of something that is not there"
@@ -237,9 +248,10 @@ def _check_spans(profile: Parts) -> Iterator[str]:
     if (spans.end_ns < spans.start_ns).any():
         yield "a span ends before it begins"
     for lane in np.unique(spans.lane):
-        chosen = (spans.lane == lane) & np.isin(spans.kind, (SpanKind.WORK, SpanKind.WAIT))
-        if not _nest(spans.start_ns[chosen], spans.end_ns[chosen]):
-            yield f"spans of lane {lane} overlap without nesting"
+        for kinds in ((SpanKind.WORK, SpanKind.WAIT), (SpanKind.CALL, SpanKind.COMPILE)):
+            chosen = (spans.lane == lane) & np.isin(spans.kind, kinds)
+            if not _nest(spans.start_ns[chosen], spans.end_ns[chosen]):
+                yield f"spans of lane {lane} overlap without nesting"
 
 
 def _nest(start_ns: IntArray, end_ns: IntArray) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from pipeprof.recording.account import HostSample
+from pipeprof.recording.account import HostFunction, HostSample
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device, TraceWindow
 from pipeprof.recording.invariants import find_contradictions
@@ -34,6 +34,7 @@ class Profile:
         devices: those that the training may have used, as far as anybody looked.
         trace_windows: what TensorFlow's profiler traced, where that was asked for.
         host_samples: where the training thread was met outside of all loops.
+        host_functions: what the training thread called of the host's; intervals refer to it.
     """
 
     run: RunInfo
@@ -49,6 +50,7 @@ class Profile:
     devices: tuple[Device, ...] = ()
     trace_windows: tuple[TraceWindow, ...] = ()
     host_samples: tuple[HostSample, ...] = ()
+    host_functions: tuple[HostFunction, ...] = ()
 
     @property
     def main_loop(self) -> Loop | None:

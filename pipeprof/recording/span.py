@@ -1,4 +1,4 @@
-"""Single intervals of a run: work, waits, steps, batches."""
+"""Single intervals of a run: work, waits, steps, batches, calls of the host's, compiling."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -13,6 +13,8 @@ class SpanKind(IntEnum):
     WAIT = 2
     STEP = 3
     BATCH = 4
+    CALL = 5
+    COMPILE = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +26,8 @@ class Spans:
 
     Attributes:
         kind: value of `SpanKind`.
-        subject: index in `Profile.stages` (work, wait; -1 where no stage is known) or in
-            `Profile.loops` (step, batch).
+        subject: index in `Profile.stages` (work, wait; -1 where no stage is known), in
+            `Profile.loops` (step, batch, compile) or in `Profile.host_functions` (call).
         lane: index in `Profile.lanes`.
         start_ns: begin.
         end_ns: end.

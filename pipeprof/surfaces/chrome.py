@@ -5,13 +5,14 @@ of events with times in microseconds; those of one thread must nest. Knows nothi
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeprof.analysis.findings import Findings
 from pipeprof.recording.lane import Role
-from pipeprof.recording.loop import UNKNOWN_NS, Loop
+from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
+from pipeprof.surfaces.loop_lines import LineInterval, Shown, loop_lines
 from pipeprof.surfaces.timeline import (
     batch_paths,
     device_steps,
@@ -27,14 +28,17 @@ _Event = dict[str, Any]
 
 
 def to_chrome(findings: Findings) -> str:
-    """The run as JSON: steps of loops, intervals of stages by lane, and levels over time.
+    """The run as JSON: steps and calls of loops, intervals of stages by lane, levels over time.
 
     Arrows lead from the work that made a batch to the step that took it, where that is known.
     """
     profile = findings.profile
     trace = _Trace(find_origin_ns(profile), profile.lanes[0].pid if profile.lanes else 1)
     lanes = _add_lanes(trace, profile)
-    loops = [_add_loop(trace, loop, profile) for loop in profile.loops]
+    loops = [
+        _add_loop(trace, loop, line, profile)
+        for loop, line in zip(profile.loops, loop_lines(profile), strict=True)
+    ]
     for number, path in enumerate(batch_paths(profile)):
         trace.arrow(number, path.ready_ns, lanes[path.lane], path.used_ns, loops[path.loop])
     _add_means(trace, findings)
@@ -92,7 +96,7 @@ class _Trace:
         start_ns: int,
         end_ns: int,
         thread: tuple[int, int],
-        about: Mapping[str, float] | None = None,
+        about: Mapping[str, float | str] | None = None,
     ) -> None:
         """An interval; its name is `_plain` already."""
         event: _Event = {
@@ -154,24 +158,34 @@ def _add_lanes(trace: _Trace, profile: Profile) -> list[tuple[int, int]]:
     return threads
 
 
-def _add_loop(trace: _Trace, loop: Loop, profile: Profile) -> tuple[int, int]:
+def _add_loop(
+    trace: _Trace, loop: Loop, line: Sequence[LineInterval], profile: Profile
+) -> tuple[int, int]:
     """A loop has a line of its own: its lane may have stages that run across its steps."""
     lane = None if loop.lane is None else profile.lanes[loop.lane]
     on = f" ({lane.name})" if lane else ""
     thread = trace.thread(f"steps of {loop.kind.value}{on}", lane.pid if lane else None)
-    steps = loop.steps
-    columns = (steps.ordinal, steps.epoch, steps.start_ns, steps.end_ns, steps.wait_ns)
-    for ordinal, epoch, start_ns, end_ns, wait_ns in zip(
-        *(column.tolist() for column in columns), strict=True
-    ):
-        trace.draw("step", start_ns, end_ns, thread, {"step": ordinal, "epoch": epoch})
-        if wait_ns == UNKNOWN_NS:
-            continue
-        if wait_ns:
-            trace.draw("input wait", start_ns, start_ns + wait_ns, thread)
-        if start_ns + wait_ns < end_ns:
-            trace.draw("compute", start_ns + wait_ns, end_ns, thread)
+    for each in line:
+        name, about = _described(each, loop)
+        trace.draw(name, each.start_ns, each.end_ns, thread, about)
     return thread
+
+
+def _described(each: LineInterval, loop: Loop) -> tuple[str, dict[str, float | str]]:
+    match each.shown:
+        case Shown.STEP if each.step is not None:
+            steps = loop.steps
+            about = {"step": int(steps.ordinal[each.step]), "epoch": int(steps.epoch[each.step])}
+            return "step", {**about}
+        case Shown.CALL if each.function is not None:
+            location = each.function.location
+            return _plain(each.function.name), (
+                {"location": _plain(str(location))} if location else {}
+            )
+        case Shown.WAIT:
+            return "input wait", {}
+        case _:
+            return each.shown.value, {}
 
 
 def _add_means(trace: _Trace, findings: Findings) -> None:

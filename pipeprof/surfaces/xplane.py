@@ -21,11 +21,13 @@ from typing import Any
 import numpy as np
 
 from pipeprof.analysis.findings import Findings
+from pipeprof.recording.account import HostFunction
 from pipeprof.recording.lane import Role
-from pipeprof.recording.loop import UNKNOWN_NS, Loop
+from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import BoolArray
 from pipeprof.recording.stage import Stage
+from pipeprof.surfaces.loop_lines import LineInterval, Shown, loop_lines
 from pipeprof.surfaces.timeline import (
     counted_with_wait,
     device_steps,
@@ -167,46 +169,67 @@ def _draw_loops(plane: _Plane, findings: Findings, max_events: int) -> None:
     profile = findings.profile
     main = findings.main.loop if findings.main else None
     lines: dict[str, Any] = {}
-    for loop in sorted(profile.loops, key=lambda loop: loop is not main):
+    drawn = zip(profile.loops, loop_lines(profile, max_events), strict=True)
+    for loop, intervals in sorted(drawn, key=lambda pair: pair[0] is not main):
         lane = "" if loop.lane is None else f" ({profile.lanes[loop.lane].name})"
         name = f"{loop.kind.value}{lane}"
         if name not in lines:
             lines[name] = plane.line(name)
         marked = counted_with_wait(loop) if loop is main else np.zeros(len(loop.steps), np.bool_)
-        _draw_steps(plane, lines[name], loop, marked, max_events)
+        _LoopLine(plane, lines[name], loop).draw(intervals, marked)
 
 
-def _draw_steps(
-    plane: _Plane, line: Any, loop: Loop, is_marked: BoolArray, max_events: int
-) -> None:
-    marked = plane.kind("train", _r=1)
-    marked_wait = plane.kind("input wait", _Category.PREFETCH)
-    steady = plane.kind(f"{loop.kind.value} step")
-    warmup = plane.kind("warm-up step")
-    first = plane.kind("first step of an epoch")
-    wait_kind = plane.kind("wait (not counted)")
-    compute = plane.kind("compute")
-    steps = loop.steps
-    columns = zip(
-        steps.ordinal.tolist(),
-        steps.start_ns.tolist(),
-        steps.end_ns.tolist(),
-        steps.wait_ns.tolist(),
-        is_marked.tolist(),
-        steps.first_of_epoch().tolist(),
-        strict=True,
-    )
-    steady_ns = loop.end_ns if loop.steady_ns is None else loop.steady_ns
-    for ordinal, start, end, wait, counts, begins in list(columns)[-max_events:]:
-        number = plane.stat("step_num" if counts else "step", ordinal)
-        kind = marked if counts else first if begins else warmup if start < steady_ns else steady
-        plane.draw(line, kind, start, end, number)
-        if wait == UNKNOWN_NS:
-            continue
-        if wait:
-            plane.draw(line, marked_wait if counts else wait_kind, start, start + wait)
-        if start + wait < end:
-            plane.draw(line, compute, start + wait, end)
+class _LoopLine:
+    """Draws what stands on the line of a loop."""
+
+    def __init__(self, plane: _Plane, line: Any, loop: Loop) -> None:
+        self._plane, self._line, self._loop = plane, line, loop
+        self._marked = plane.kind("train", _r=1)
+        self._marked_wait = plane.kind("input wait", _Category.PREFETCH)
+        self._steady = plane.kind(f"{loop.kind.value} step")
+        self._warmup = plane.kind("warm-up step")
+        self._first = plane.kind("first step of an epoch")
+        self._wait = plane.kind("wait (not counted)")
+        self._compute = plane.kind("compute")
+        self._compile = plane.kind("compile")
+        self._calls: dict[HostFunction, _EventKind] = {}
+        self._begins = loop.steps.first_of_epoch()
+
+    def draw(self, intervals: Iterable[LineInterval], is_marked: BoolArray) -> None:
+        """Draws intervals; those of the steps that are marked are steps and waits to XProf."""
+        counts = False
+        for each in intervals:
+            match each.shown:
+                case Shown.STEP if each.step is not None:
+                    counts = bool(is_marked[each.step])
+                    self._draw_step(each, each.step, counts)
+                case Shown.WAIT:
+                    self._draw(self._marked_wait if counts else self._wait, each)
+                case Shown.COMPUTE:
+                    self._draw(self._compute, each)
+                case Shown.COMPILE:
+                    self._draw(self._compile, each)
+                case Shown.CALL if each.function is not None:
+                    self._draw(self._call(each.function), each)
+
+    def _draw(self, kind: _EventKind, interval: LineInterval, *stats: Any) -> None:
+        self._plane.draw(self._line, kind, interval.start_ns, interval.end_ns, *stats)
+
+    def _draw_step(self, step: LineInterval, place: int, counts: bool) -> None:
+        loop = self._loop
+        steady_ns = loop.end_ns if loop.steady_ns is None else loop.steady_ns
+        kind = self._warmup if step.start_ns < steady_ns else self._steady
+        if self._begins[place]:
+            kind = self._first
+        ordinal = int(loop.steps.ordinal[place])
+        number = self._plane.stat("step_num" if counts else "step", ordinal)
+        self._draw(self._marked if counts else kind, step, number)
+
+    def _call(self, function: HostFunction) -> _EventKind:
+        if function not in self._calls:
+            stats = {"location": str(function.location)} if function.location else {}
+            self._calls[function] = self._plane.kind(function.name, None, **stats)
+        return self._calls[function]
 
 
 # Threads and worker processes

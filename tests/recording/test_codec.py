@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof.errors import RunDamaged
+from pipeprof.recording.account import HostFunction, Part
 from pipeprof.recording.codec import Decoder, Encoder
 from pipeprof.recording.lane import Cpu, Role
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
+from pipeprof.recording.source_code import Location
 from pipeprof.recording.span import SpanKind
 from tests.builders import (
     MS,
@@ -54,7 +56,17 @@ def full_profile() -> Profile:
             stage("read", parent=0, location=None, remark="added", workers=3, during=fit, lanes={}),
         ),
         lanes=(lane(cpu_ns=5 * MS), lane("GPU", Role.DEVICE, tid=None)),
-        spans=spans(Span(SpanKind.WORK, 0, 1, 9, inner_ns=3), *step_spans(fit)),
+        spans=spans(
+            Span(SpanKind.WORK, 0, 1, 9, inner_ns=3),
+            Span(SpanKind.CALL, 0, 10, 12),
+            Span(SpanKind.COMPILE, 0, 12, 15),
+            *step_spans(fit),
+        ),
+        host_functions=(
+            HostFunction(
+                part=Part.CALLBACKS, name="Save.on_epoch_end", location=Location("a.py", 3)
+            ),
+        ),
         cpu=Cpu(cores=2, limit=1.5, used=evenly((9,), 0, 9), sampled=evenly((9,), 0, 9)),
         deliveries=(signature((32, 3), (32,)),),
         gauges={"RAM": gauge(1, 2)},

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeprof.recording.account import HostFunction, Part
 from pipeprof.recording.invariants import find_damage
 from pipeprof.recording.lane import GilSamples
 from pipeprof.recording.level_names import DeviceLevel
@@ -31,6 +32,7 @@ from tests.builders import (
 )
 
 FIT = loop(steps=4, wait_ns=2 * MS, compute_ns=MS)
+SAVE = HostFunction(part=Part.CALLBACKS, name="Save.on_epoch_end", location=Location("a.py", 3))
 
 
 def changed(value: Any, **changes: Any) -> Any:
@@ -110,9 +112,11 @@ def with_spans(*kept: Span) -> Profile:
         (with_spans(Span(SpanKind.WAIT, -2, 0, 5)), "a wait span of something"),
         (with_spans(Span(SpanKind.STEP, 3, 0, 5)), "a step span of something"),
         (with_spans(Span(SpanKind.BATCH, 1, 0, 5)), "a batch span of something"),
+        (with_spans(Span(SpanKind.CALL, 0, 0, 5)), "a call span of something"),
+        (with_spans(Span(SpanKind.COMPILE, 1, 0, 5)), "a compile span of something"),
         (with_spans(Span(SpanKind.WORK, 0, 0, 5, lane=1)), "a span on a lane that is none"),
         (
-            profile(spans=changed(spans(Span(SpanKind.WAIT, -1, 0, 5)), kind=ints(5))),
+            profile(spans=changed(spans(Span(SpanKind.WAIT, -1, 0, 5)), kind=ints(7))),
             "a span of no known kind",
         ),
         (with_spans(Span(SpanKind.WORK, 0, 0, 2**62)), "spans: a time that no clock shows"),
@@ -156,6 +160,13 @@ def test_stages_that_ask_each_other_in_a_circle_are_damage():
         (with_spans(Span(SpanKind.WORK, 0, 9, 5)), "a span ends before it begins"),
         (
             with_spans(Span(SpanKind.WORK, 0, 0, 5), Span(SpanKind.WORK, 1, 3, 8)),
+            "spans of lane 0 overlap without nesting",
+        ),
+        (
+            changed(
+                with_spans(Span(SpanKind.CALL, 0, 0, 5), Span(SpanKind.COMPILE, 0, 3, 8)),
+                host_functions=(SAVE,),
+            ),
             "spans of lane 0 overlap without nesting",
         ),
     ],

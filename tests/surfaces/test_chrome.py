@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof.analysis.analyse import analyse
+from pipeprof.recording.account import HostFunction, Part
 from pipeprof.recording.lane import Cpu, Role
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.profile import Profile
+from pipeprof.recording.source_code import Location
 from pipeprof.recording.span import SpanKind
 from pipeprof.recording.stage import StageKind
 from pipeprof.surfaces.chrome import to_chrome
@@ -107,6 +109,42 @@ def test_steps_their_parts_and_stages_stand_at_their_times() -> None:
     (inner,) = named(events, "input work")
     assert (decode["pid"], decode["dur"]) == (PID + 1, 7_000.0)
     assert inner["ts"] - decode["ts"] == 2_000.0
+
+
+def test_calls_of_the_host_and_compiling_stand_inside_and_between_the_steps() -> None:
+    save = HostFunction(
+        part=Part.CALLBACKS, name="Save.on_train_batch_end", location=Location("a.py", 3)
+    )
+    step = STEP_7
+    events = traced(
+        spans=builders.spans(
+            Span(SpanKind.COMPILE, 0, step + MS, step + 24 * MS),
+            Span(SpanKind.CALL, 0, step + 25 * MS, step + 29 * MS),
+            Span(SpanKind.CALL, 0, FIT.end_ns, FIT.end_ns + 5 * MS),
+        ),
+        loops=(
+            replace(FIT, account=replace(FIT.account, end_ns=FIT.end_ns + 9 * MS, pass_count=9)),
+        ),
+        host_functions=(save,),
+    )
+    assert broken(events) == []
+    (compiling,) = named(events, "compile")
+    first, last = named(events, "Save.on_train_batch_end")
+    (thread,) = {event["tid"] for event in named(events, "step")}
+    assert {event["tid"] for event in (compiling, first, last)} == {thread}
+    assert first["args"] == {"location": "a.py:3"}
+    assert last["ts"] == (FIT.end_ns - START_NS) / 1000
+    inside = [e for e in named(events, "") if e["tid"] == thread and e["ph"] == "X"]
+    inside = [e for e in inside if step <= START_NS + e["ts"] * 1000 < step + 30 * MS]
+    assert [(e["name"], e["ts"] - 210_000, e["dur"]) for e in inside] == [
+        ("step", 0, 30_000),
+        ("compute", 0, 1_000),
+        ("compile", 1_000, 23_000),
+        ("input wait", 1_000, 20_000),
+        ("compute", 24_000, 1_000),
+        ("Save.on_train_batch_end", 25_000, 4_000),
+        ("compute", 29_000, 1_000),
+    ]
 
 
 def test_a_wait_that_is_not_known_is_not_drawn() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeprof.analysis.findings import Findings, StageFinding
+from pipeprof.recording.account import HostFunction, Part
 from pipeprof.recording.lane import Cpu, Lane, Role
 from pipeprof.recording.loop import Input, Loop, LoopKind
 from pipeprof.recording.series import Binned
@@ -451,6 +452,33 @@ def test_xprof_judges_a_long_run_by_its_windows(tmp_path):
     assert float(said["infeed_time_ms_avg"]) == pytest.approx(3.0, abs=0.1)
     assert float(said["steptime_ms_average"]) == pytest.approx(4.0, abs=0.1)
     assert stages["MapAndBatch"][4] == pytest.approx(6.0 * (25 + 30), rel=0.01)
+
+
+@pytest.mark.integration
+def test_callbacks_and_compiling_leave_xprofs_steps_and_waits_as_they_are(tmp_path):
+    fit = builders.loop(steps=30, wait_ns=20 * MS, compute_ns=10 * MS, lane=0)
+    starts = fit.steps.start_ns.tolist()
+    calls = [Span(SpanKind.CALL, 0, start + 25 * MS, start + 29 * MS) for start in starts]
+    begins = [Span(SpanKind.CALL, 1, start, start + MS) for start in starts]
+    compiling = [Span(SpanKind.COMPILE, 0, starts[8] + MS, starts[8] + 25 * MS)]
+    functions = tuple(
+        HostFunction(part=Part.CALLBACKS, name=f"Save.{name}", location=Location("a.py", 3))
+        for name in ("on_train_batch_end", "on_train_batch_begin")
+    )
+    found = findings_of(fit, spans=[*calls, *begins, *compiling], host_functions=functions)
+    training = host_lines(found)["fit (MainThread)"]
+    assert parts(training[-5:]) == [
+        ("Save.on_train_batch_begin", 870.0, 871.0),
+        ("input wait", 871.0, 891.0),
+        ("compute", 891.0, 895.0),
+        ("Save.on_train_batch_end", 895.0, 899.0),
+        ("compute", 899.0, 900.0),
+    ]
+    assert training[-2].stats == {"location": "a.py:3"}
+    assert [event.name for event in training].count("compile") == 1
+    said, _ = input_analysis(tmp_path, found)
+    assert float(said["infeed_time_ms_avg"]) == pytest.approx(20.0)
+    assert float(said["steptime_ms_average"]) == pytest.approx(30.0)
 
 
 @pytest.mark.integration

@@ -33,6 +33,12 @@ _SPAN_KIND[[Kind.ROOT_SPAN, Kind.NESTED_SPAN]] = SpanKind.WORK
 _SPAN_KIND[Kind.WAIT] = SpanKind.WAIT
 _SPAN_KIND[Kind.STEP] = SpanKind.STEP
 _SPAN_KIND[Kind.TAKEN] = SpanKind.BATCH
+_SPAN_KIND[Kind.HOST_CALL] = SpanKind.CALL
+_SPAN_KIND[Kind.COMPILE] = SpanKind.COMPILE
+
+# Shorter calls of the host's are not kept one by one: several of them come with every step, and they
+# would take the place of intervals that can be seen on a timeline.
+_LEAST_CALL_NS = 20_000
 
 
 class Accumulator:
@@ -277,6 +283,8 @@ class Accumulator:
         waits = span_kinds == SpanKind.WAIT
         work = span_kinds == SpanKind.WORK
         kept = (span_kinds > 0) & (events.lanes >= 0) & (waits | (events.targets >= 0))
+        lengths = events["end_ns"] - events["start_ns"]
+        kept &= (span_kinds != SpanKind.CALL) | (lengths >= _LEAST_CALL_NS)
         columns = columns_of(
             span_kinds,
             np.where(waits, -1, events.targets),

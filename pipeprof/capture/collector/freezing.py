@@ -23,7 +23,7 @@ from pipeprof.capture.recorder.facts import (
     StageLevel,
     TraceWindowFacts,
 )
-from pipeprof.recording.account import LoopAccount
+from pipeprof.recording.account import HostFunction, LoopAccount
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device, TraceWindow
 from pipeprof.recording.lane import Cpu, GilSamples, Lane
@@ -92,6 +92,10 @@ def freeze_profile(
         devices=tuple(_devices(gauges)),
         trace_windows=tuple(_freeze_trace_window(facts) for facts in registry.trace_windows),
         host_samples=freeze_samples(all_host_samples(sums), registry.places),
+        host_functions=tuple(
+            HostFunction(part=facts.part, name=facts.name, location=facts.location)
+            for facts in registry.host_calls
+        ),
     )
 
 

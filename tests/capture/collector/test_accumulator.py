@@ -13,6 +13,7 @@ from pipeprof.capture.collector import span_windows as windows
 from pipeprof.capture.collector.growing_series import BINS
 from pipeprof.capture.collector.subject_sums import FIRST_STARTS, LAST_STARTS
 from pipeprof.capture.recorder.facts import (
+    HostCallFacts,
     InputFacts,
     LoopUpdate,
     RunGauge,
@@ -21,6 +22,7 @@ from pipeprof.capture.recorder.facts import (
     StageLevel,
 )
 from pipeprof.capture.recorder.records import Kind
+from pipeprof.recording.account import HostFunction, Part
 from pipeprof.recording.lane import GilSamples, Role
 from pipeprof.recording.loop import InputKind, Loop, LoopKind, WaitSource
 from pipeprof.recording.profile import Profile
@@ -427,6 +429,30 @@ def test_a_batch_is_an_interval_from_its_making_to_the_step_that_took_it():
     (batch,) = np.flatnonzero(profile.spans.kind == SpanKind.BATCH)
     columns = (profile.spans.start_ns, profile.spans.end_ns, profile.spans.subject)
     assert [int(column[batch]) for column in columns] == [START_NS + 1, START_NS + 8, 0]
+    assert profile.check() == ()
+
+
+def test_calls_of_the_host_and_compiling_are_intervals_unless_they_are_too_short_to_see():
+    function = HostCallFacts(part=Part.CALLBACKS, name="Save.on_epoch_end")
+    collected = accumulator(*NAMES, (30, function))
+    collected.add(
+        PID,
+        0,
+        records(
+            thread(MAIN),
+            row(Kind.COMPILE, FIT, 0, 3),
+            row(Kind.HOST_CALL, 30, 4, 9, inner=FIT),
+            row(Kind.HOST_CALL, 30, 10, 10 + MS, inner=FIT),
+        ),
+    )
+    profile = profile_of(collected)
+    spans = profile.spans
+    assert spans.kind.tolist() == [SpanKind.COMPILE, SpanKind.CALL]
+    assert (spans.start_ns - START_NS).tolist() == [0, 10]
+    assert spans.subject.tolist() == [0, 0]
+    assert profile.host_functions == (
+        HostFunction(part=Part.CALLBACKS, name="Save.on_epoch_end", location=None),
+    )
     assert profile.check() == ()
 
 
