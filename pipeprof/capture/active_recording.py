@@ -166,7 +166,11 @@ class ActiveRecording:
                 self._writer.import_surfaces()
 
     def _samplers(self) -> Iterator[Sampler]:
-        yield Sampler(_FIRST_BATCHES_S, self.probes.read_first_batches)
+        yield Sampler(
+            _FIRST_BATCHES_S,
+            self.probes.read_first_batches,
+            urgent=self.probes.awaits_first_batch,
+        )
         yield from self._beside.samplers()
         if self._tracing is not None:
             yield self._tracing.sampler()

@@ -122,6 +122,10 @@ class ProbeSet:
         if self._tfdata is not None:
             self._tfdata.read_early(now)
 
+    def awaits_first_batch(self) -> bool:
+        """Whether such a pipeline feeds a loop that may wait for it just now."""
+        return self._tfdata is not None and bool(self._tfdata.awaits_first_batch())
+
     def _installed(self) -> Iterator[Probe]:
         """Those that others need come before them, and are removed after them."""
         yield self._chains

@@ -28,6 +28,8 @@ LOOK_AT_RINGS_S = 0.05
 LOOK_FOR_WORKERS_S = 0.5
 CHECKPOINT_S = 10.0
 LEAST_CHECKPOINT_S = 1.0
+# How often what is urgent is done.
+URGENT_S = 0.025
 # After a sample none is taken for so many times its cost: hundreds of threads are read less often.
 SAMPLER_REST = 500
 
@@ -58,12 +60,14 @@ class Sampler:
         sample: is given the time.
         rest: how many times its cost must lie between two calls.
         finish: called once at the end instead; `sample` without it.
+        urgent: whether it is to be called every `URGENT_S` seconds for now, whatever it costs.
     """
 
     every_s: float
     sample: Callable[[int], None]
     rest: int = SAMPLER_REST
     finish: Callable[[int], None] | None = None
+    urgent: Callable[[], bool] = lambda: False
 
 
 @dataclass(slots=True)
@@ -76,6 +80,7 @@ class Task:
     every_s: float
     action: Callable[[], None]
     rest: int = 0
+    urgent: Callable[[], bool] = lambda: False
     due_s: float = 0.0
     begun: bool = False
 
@@ -266,17 +271,22 @@ class Collector:
         tasks = [
             Task(DRAIN_S, self.drain),
             Task(LOOK_FOR_WORKERS_S, self.look_for_workers),
-            *(Task(s.every_s, functools.partial(self._sample, s), s.rest) for s in self._samplers),
+            *(
+                Task(s.every_s, functools.partial(self._sample, s), s.rest, s.urgent)
+                for s in self._samplers
+            ),
         ]
         if self._checkpoint is not None:
             tasks.append(Task(LEAST_CHECKPOINT_S, self.write_checkpoint))
         pause_s = min(LOOK_AT_RINGS_S, *(task.every_s for task in tasks))
-        while not self._stop.wait(pause_s):
+        urgent: list[Task] = []
+        while not self._stop.wait(min(pause_s, URGENT_S) if urgent else pause_s):
             now_s = time.monotonic()
+            urgent = [task for task in tasks if task.urgent()]
             if self._is_ring_filling():
                 tasks[0].due_s = now_s
             for task in tasks:
-                if now_s >= task.due_s:
+                if now_s >= task.due_s or task in urgent:
                     begun_s = time.thread_time()
                     self._guard.run(task.action)
                     task.done(now_s, time.thread_time() - begun_s)

@@ -175,7 +175,7 @@ def test_files_of_ended_workers_go_when_a_checkpoint_holds_what_was_in_them(
     assert seen(collector) == {"decode": 3 + 3}
 
 
-def test_nothing_is_read_twice_after_going_on_from_a_checkpoint(
+def test_nothing_is_read_thrice_after_going_on_from_a_checkpoint(
     recorder: Recorder, workers: Callable[..., Worker], tmp_path: Path
 ):
     progress: list[Progress] = []
@@ -279,6 +279,26 @@ def test_a_dear_look_is_followed_by_a_rest():
     dear.done(10.0, cost_s=0.01)
 
     assert (cheap.due_s, dear.due_s) == (10.1, 12.0)
+
+
+def test_what_is_urgent_is_done_at_once_for_as_long_as_it_is(recorder: Recorder):
+    calls: list[int] = []
+    thrice = threading.Event()
+
+    def sample(now: int) -> None:
+        calls.append(now)
+        if len(calls) == 3:
+            thrice.set()
+
+    collector = Collector(
+        recorder,
+        Accumulator.begin(start_ns=START_NS, warmup=0),
+        samplers=(Sampler(3600.0, sample, urgent=lambda: len(calls) in (1, 2)),),
+    )
+    collector.start()
+    assert thrice.wait(10)
+    collector.stop()
+    assert len(calls) == 4  # the last one when it was stopped
 
 
 def test_a_checkpoint_is_there_before_anything_is_read(recorder: Recorder):

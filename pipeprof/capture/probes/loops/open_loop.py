@@ -71,6 +71,7 @@ class OpenLoop:
         self._epoch = -1
         self._epoch_began_ns: int | None = None
         self._epoch_is_fetched = False  # whether its first batch has been asked for
+        self._epoch_step = 0
         self._pass_began_ns = 0
         self._context = PassContext.TOP
         self._begin_ns: int | None = None
@@ -125,6 +126,17 @@ class OpenLoop:
             self.open_epoch(now)
         self._epoch_is_fetched = True
         self._begin_ns = self._end_ns = self.epoch_began_ns = now
+        self._epoch_step = self.step
+
+    @property
+    def epoch_in_first_step(self) -> int | None:
+        """The number of its epoch while the first step of that has not ended, else None."""
+        return self._epoch if self.fetching and self.step == self._epoch_step else None
+
+    def first_ready(self, epoch: int, now: int) -> None:
+        """The first batch of an epoch lies ready; from any thread."""
+        number = code(Kind.FIRST_READY, self.number)
+        self._recorder.lane().write(number, now, now, epoch, 0)
 
     def begin_step(self, now: int) -> None:
         """The loop says that a step begins."""

@@ -48,12 +48,20 @@ class TrackedIterator:
         self.stages: IteratorStages | None = None
         # The latest reading while its first batch was still to come, and when.
         self.early: tuple[ModelSnapshot, int] | None = None
+        self.first_was_ready = False
+        # The epoch whose first batch was not there yet, and when that was last seen.
+        self.not_ready: tuple[int, int] | None = None
         self.elements = 0
         self.new_elements = 0
         self.taken = 0
         self.taken_in_python = False
         self.elsewhere = False
         self.made_ns = self.read_ns = now_ns()
+
+    @property
+    def awaits_first(self) -> bool:
+        """Whether nothing was read of it since its first batch, and it can be read."""
+        return self.snapshot is None and self.has_model is not False
 
     def is_due(self, now: int) -> bool:
         """Whether it is time for another reading."""

@@ -7,11 +7,18 @@ from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata.autotune_model import read_model
 from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
 from pipeprof.capture.probes.tfdata.iterators import TrackedIterator
-from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot, new_gaps
+from pipeprof.capture.probes.tfdata.model_snapshots import (
+    ModelSnapshot,
+    first_batch_lies_ready,
+    new_gaps,
+)
 from pipeprof.capture.probes.tfdata.running_stages import IteratorStages, PipelineStages
 from pipeprof.capture.probes.tfdata.transformations import Pipeline
 from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
 from pipeprof.recording.loop import InputKind
+
+# Looks at a first batch that is long in coming lie closer together than this.
+_LONGEST_UNSEEN_NS = 100_000_000
 
 
 class ModelReader:
@@ -41,6 +48,8 @@ class ModelReader:
             return ()
         tracked.has_model = True
         before = tracked.snapshot
+        if before is None:
+            self._note_late_first(tracked, now)
         root = snapshot.nodes.get(snapshot.output)
         elements = root.num_elements if root else 0
         tracked.new_elements = elements - tracked.elements
@@ -69,11 +78,30 @@ class ModelReader:
 
     def read_early(self, tracked: TrackedIterator, iterator: Any, now: int) -> None:
         """Reads one whose first batch is still to come; called from another thread."""
+        loop = tracked.loop
+        epoch = loop.epoch_in_first_step if loop is not None else None
         snapshot = read_model(iterator)
         if snapshot is None:
             tracked.has_model = False
-        elif not snapshot.nodes[snapshot.output].num_elements:
+            return
+        if not snapshot.nodes[snapshot.output].num_elements:
             tracked.early = (snapshot, now)
+        if loop is None or epoch is None or tracked.first_was_ready or tracked.taken_in_python:
+            return
+        if first_batch_lies_ready(snapshot):
+            tracked.first_was_ready = True
+            loop.first_ready(epoch, now)
+        else:
+            tracked.not_ready = (epoch, now)
+
+    def _note_late_first(self, tracked: TrackedIterator, now: int) -> None:
+        """The first step of an epoch is over, and its batch was not ready when it was last looked for."""
+        if tracked.loop is None or tracked.not_ready is None or tracked.first_was_ready:
+            return
+        tracked.first_was_ready = True
+        epoch, looked_ns = tracked.not_ready
+        # Where nobody could look for long, it is not known when it came.
+        tracked.loop.first_ready(epoch, min(now, looked_ns + _LONGEST_UNSEEN_NS))
 
     def stages_of(self, tracked: TrackedIterator) -> PipelineStages:
         """The stages that it shares with all iterators of its dataset in the same kind of loop."""

@@ -144,6 +144,24 @@ def ready_batches(snapshot: ModelSnapshot) -> int | None:
     return None
 
 
+def first_batch_lies_ready(snapshot: ModelSnapshot) -> bool:
+    """Whether the first batch of an iterator lies ready for the consumer, or has been given to it.
+
+    Where the output runs ahead of the consumer, its first batch is there as soon as what is below it has
+    given one; anything else begins to make a batch only when it is asked.
+    """
+    root = snapshot.nodes.get(snapshot.output)
+    if root is None or len(root.inputs) != 1:
+        return False
+    output = snapshot.nodes.get(root.inputs[0])
+    if output is None:
+        return False
+    if root.num_elements or output.num_elements:
+        return True
+    below = [snapshot.nodes[node_id] for node_id in output.inputs if node_id in snapshot.nodes]
+    return output.name.startswith("Prefetch") and any(node.num_elements for node in below)
+
+
 def new_gaps(
     previous_us: tuple[int, ...], current_us: tuple[int, ...], new_count: int
 ) -> tuple[int, ...]:

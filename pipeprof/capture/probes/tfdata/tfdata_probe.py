@@ -111,9 +111,19 @@ class TfDataProbe:
         """Reads iterators whose first batch is long in coming; called from another thread."""
         for tracked in self._iterators.alive():
             iterator = tracked.iterator()
-            waits = tracked.snapshot is None and tracked.has_model is not False
-            if iterator is not None and waits and now - tracked.made_ns >= EARLY_READINGS_FROM_NS:
+            late = now - tracked.made_ns >= EARLY_READINGS_FROM_NS
+            if iterator is not None and tracked.awaits_first and late:
                 self._guard.run(self._reader.read_early, tracked, iterator, now)
+
+    def awaits_first_batch(self) -> bool:
+        """Whether a loop of a framework may wait for the first batch of an iterator just now."""
+        return any(
+            tracked.loop is not None
+            and tracked.awaits_first
+            and not tracked.first_was_ready
+            and tracked.loop.epoch_in_first_step is not None
+            for tracked in self._iterators.alive()
+        )
 
     # Iterators.
 

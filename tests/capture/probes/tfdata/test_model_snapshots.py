@@ -6,6 +6,7 @@ from pipeprof.capture.probes.tfdata.model_snapshots import (
     NodeCounters,
     NodeWork,
     differences,
+    first_batch_lies_ready,
     new_gaps,
     ready_batches,
 )
@@ -99,3 +100,39 @@ def test_batches_lie_ready_behind_the_first_prefetch(names, ready):
     )
 
     assert ready_batches(running) == ready
+
+
+@pytest.mark.parametrize(
+    ("nodes", "ready"),
+    [
+        ([node(1, "Root")], False),
+        ([node(1, "Root", 2)], False),
+        # A shuffle that fills has taken elements, and has given none.
+        (
+            [
+                node(1, "Root", 2),
+                node(2, "Prefetch", 3),
+                node(3, "Shuffle", 4, buffered=300),
+                node(4, "Map", elements=300),
+            ],
+            False,
+        ),
+        (
+            [
+                node(1, "Root", 2),
+                node(2, "Prefetch", 3, buffered=1),
+                node(3, "Shuffle", 4, elements=1),
+                node(4, "Map", elements=301),
+            ],
+            True,
+        ),
+        # Without anything that runs ahead a batch is there when it is given.
+        ([node(1, "Root", 2), node(2, "Batch", 3), node(3, "Map", elements=8)], False),
+        ([node(1, "Root", 2), node(2, "Batch", 3, elements=1), node(3, "Map", elements=8)], True),
+        ([node(1, "Root", 2, elements=1), node(2, "Batch", elements=1)], True),
+    ],
+)
+def test_the_first_batch_lies_ready_once_what_is_below_the_output_has_given_it(
+    nodes: list[NodeCounters], ready: bool
+) -> None:
+    assert first_batch_lies_ready(snapshot(*nodes)) is ready
