@@ -187,16 +187,16 @@ def _crowd(cost: StageCost, lanes: Sequence[Lane]) -> tuple[int, ...]:
 
 def gil_held(cost: StageCost, context: CauseContext) -> float | None:
     """The part of the time in which one of its threads held the GIL, or None where nobody looked."""
-    samples = [
+    found = [
         gil
         for number in _crowd(cost, context.lanes)
         if (gil := context.lanes[number].gil) is not None
     ]
-    moments = sum(gil.moments for gil in samples)
-    if not moments:
+    count = sum(gil.samples for gil in found)
+    if not count:
         return None
     # Threads of a pool that is made anew were sampled at different times.
-    each = sum(gil.held for gil in samples) / moments
+    each = sum(gil.held for gil in found) / count
     return min(each * cost.place.parallelism, 1.0)
 
 

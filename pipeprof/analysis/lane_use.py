@@ -49,7 +49,7 @@ def _device_ratio(lane: Lane, profile: Profile) -> float | None:
 
 def gil_ratio(lane: Lane) -> float | None:
     """The part of the time in which it held the interpreter's lock, or None where nobody looked."""
-    return lane.gil.held / lane.gil.moments if lane.gil and lane.gil.moments else None
+    return lane.gil.held / lane.gil.samples if lane.gil and lane.gil.samples else None
 
 
 def cpu_finding(profile: Profile, counted_time: CountedTime | None) -> CpuFinding:

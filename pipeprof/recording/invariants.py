@@ -132,7 +132,7 @@ def _check_arrays(profile: Parts) -> Iterator[str]:
     for number, lane in enumerate(profile.lanes):
         yield from check_binned(f"lane {number}", lane.busy, 1)
         yield from check_binned(f"lane {number}", lane.cpu, len(LANE_CPU_CHANNELS))
-        if lane.gil is not None and not 0 <= lane.gil.held <= lane.gil.moments:
+        if lane.gil is not None and not 0 <= lane.gil.held <= lane.gil.samples:
             yield f"lane {number}: held the GIL more often than anybody looked"
     yield from check_binned("cpu", profile.cpu.used, 1)
     yield from check_binned("cpu", profile.cpu.sampled, 1)

@@ -7,7 +7,7 @@ from pipeprof.recording.series import Binned
 
 
 class Role(Enum):
-    """What a thread or process is there for."""
+    """What a thread or process does in a training."""
 
     MAIN = "main"
     TRAINING = "training"
@@ -28,19 +28,24 @@ class LaneKind(Enum):
     """Another program that the training started."""
     DEVICE = "device"
     FURTHER = "further"
-    """All threads that came after there were too many to keep apart."""
+    """All threads beyond the number that is kept one by one, together."""
 
 
-# Columns of `Lane.cpu`: time on a CPU, and time ready to run while others had them all.
+# Columns of `Lane.cpu`: time on a CPU, and time ready to run while no CPU was free.
 LANE_CPU_CHANNELS = ("cpu_ns", "queued_ns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GilSamples:
-    """In how many of some moments the interpreter's lock was held."""
+    """How often a lane held the GIL.
+
+    Attributes:
+        held: samples in which it held the GIL.
+        samples: all samples that were taken while somebody looked.
+    """
 
     held: int
-    moments: int
+    samples: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +53,13 @@ class Lane:
     """A thread, a worker process or a device.
 
     Attributes:
-        name: a person's name for it.
-        role: what it is there for.
+        name: name to show to a reader.
+        role: what it does in the training.
         kind: what it is.
         pid: its process.
         tid: its thread, or None for a whole process or a device.
         busy: over time, nanoseconds spent in stages.
-        cpu: over time, the channels of `LANE_CPU_CHANNELS`, or None where that was not read.
+        cpu: over time, the channels of `LANE_CPU_CHANNELS`, or None where it was not read.
         first_ns: when it was first seen.
         last_ns: when it was last seen.
         gil: how often it held the GIL, or None where nobody looked.
@@ -79,8 +84,8 @@ class Cpu:
     Attributes:
         cores: processors that the run might use (its affinity).
         limit: cores' worth of CPU time that the container allows, or None without a limit.
-        used: over time, nanoseconds of CPU used by the whole process tree, or None.
-        sampled: over time, nanoseconds of wall time that those readings cover, or None.
+        used: over time, CPU nanoseconds used by the whole process tree, or None where not read.
+        sampled: over time, wall-clock nanoseconds that the readings of ``used`` cover, or None.
     """
 
     cores: int

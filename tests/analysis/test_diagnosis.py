@@ -528,7 +528,7 @@ def test_threads_that_were_looked_at_take_turns_if_they_were_seen_to(
     main, *pool = workers(4, fit, processes=False)
     lanes = (
         main,
-        *(dataclasses.replace(each, gil=GilSamples(held=held, moments=100)) for each in pool),
+        *(dataclasses.replace(each, gil=GilSamples(held=held, samples=100)) for each in pool),
     )
     load = stage(
         "load",
@@ -552,7 +552,7 @@ def test_pools_of_several_epochs_do_not_hold_the_gil_more_than_once() -> None:
     main, *pools = workers(8, fit, processes=False)
     lanes = (
         main,
-        *(dataclasses.replace(each, gil=GilSamples(held=20, moments=100)) for each in pools),
+        *(dataclasses.replace(each, gil=GilSamples(held=20, samples=100)) for each in pools),
     )
     load = stage(
         "load",

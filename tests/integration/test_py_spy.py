@@ -65,7 +65,7 @@ def test_a_recording_counts_waiting_threads_and_one_of_the_lock_does_not(pid: in
     holders = locked.collect()
     assert {frame.function for each in holders for frame in each.frames} >= {"spin"}
     assert "wait" not in {frame.function for each in holders for frame in each.frames}
-    assert sum(each.samples for each in holders) <= locked.moments
+    assert sum(each.samples for each in holders) <= locked.sample_count
 
 
 def test_a_recording_that_is_closed_leaves_nothing(

@@ -123,7 +123,7 @@ def with_spans(*kept: Span) -> Profile:
         (with_loop(steps__end_ns=ints(1, 2, 3, 2**61)), "loop 0: a time that no clock shows"),
         (profile(lanes=(changed(lane(), first_ns=-(2**61)),)), "lane 0: a time that no clock"),
         (changed(profile(), run__end_ns=2**62), "run: a time that no clock shows"),
-        (profile(lanes=(lane(gil=GilSamples(held=3, moments=2)),)), "lane 0: held the GIL more"),
+        (profile(lanes=(lane(gil=GilSamples(held=3, samples=2)),)), "lane 0: held the GIL more"),
         (profile(stacks=(StackSamples(lines=(), samples=1),)), "stack 0: without lines"),
         (with_device(steps__busy_ns=ints(1)), "device 0 (GPU 0): columns of different lengths"),
         (with_device(levels={DeviceLevel.POWER: changed(gauge(1), width_ns=0)}), "device 0"),

@@ -144,7 +144,7 @@ def _freeze_lane(sums: RunSums, index: int) -> Lane:
     lane = sums.registry.lanes[index]
     cpu = sums.lane_cpu.freeze(index)
     first_ns = lane.first_ns or sums.start_ns
-    gil = GilSamples(held=lane.gil_held, moments=lane.gil_samples) if lane.gil_samples else None
+    gil = GilSamples(held=lane.gil_held, samples=lane.gil_samples) if lane.gil_samples else None
     return Lane(
         name=lane.name,
         role=lane.role,

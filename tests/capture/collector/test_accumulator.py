@@ -574,7 +574,7 @@ def test_stacks_and_the_gil_are_added_up_over_the_windows():
             samples=100,
         ),
     )
-    assert [lane.gil for lane in collected.lanes[:2]] == [None, GilSamples(held=75, moments=150)]
+    assert [lane.gil for lane in collected.lanes[:2]] == [None, GilSamples(held=75, samples=150)]
 
 
 def test_what_a_worker_is_at_is_known_until_its_span_follows():

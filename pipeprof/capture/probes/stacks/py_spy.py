@@ -1,8 +1,8 @@
-"""py-spy, run beside a process to read its Python stacks from outside.
+"""Runs py-spy beside a process to read its Python stacks from outside.
 
-py-spy looks into the memory of the other process, which the system may refuse; that and everything
-else that can go wrong is one error, `StacksUnavailable`, with what to do. It is told not to halt the
-process, so that nothing there is disturbed: a stack that changes while it is read may mix two moments.
+py-spy reads the memory of the other process. The system may refuse this; a refusal and every other failure
+is a `StacksUnavailable` with what to do. py-spy runs with an option not to halt the process, so that the
+training is not disturbed: a stack that changes while it is read may mix two moments.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from pipeprof.recording.python_stacks import SampledStack, ThreadStack, read_dum
 
 SAMPLE_HZ = 100
 
-# Processes of py-spy that this process has started: part of the looking, not of what is looked at.
+# Processes of py-spy that this process has started; they are no part of the training.
 running: set[int] = set()
 
 _PROC = Path("/proc")
@@ -27,10 +27,10 @@ _PTRACE_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 _REFUSED = ("permission denied", "operation not permitted", "os error 1)", "os error 13)")
 _NO_PYTHON = ("python version", "python interpreter", "executable name")
 _DUMP_TIMEOUT_S = 10.0
-# What py-spy says, among others, of stacks that changed while it followed them: nobody was halted.
+# Part of py-spy's message when a stack changed while it was read, because the process was not halted.
 _CHANGED = "Failed to get stack traces"
 _DUMP_TRIES = 10
-# py-spy needs a moment to find its way into a large process before its time begins to count.
+# py-spy needs some time to look through a large process before its duration begins to count.
 _SLACK_S = 20.0
 _END_TIMEOUT_S, _END_TRIES = 1.0, 5
 
@@ -43,7 +43,7 @@ def dump(pid: int, *, timeout_s: float = _DUMP_TIMEOUT_S) -> tuple[ThreadStack, 
         timeout_s: how long to wait for py-spy.
 
     Raises:
-        StacksUnavailable: they could not be read.
+        StacksUnavailable: the stacks could not be read.
     """
     command = [find_command(pid), "dump", "--json", "--nonblocking", "--pid", str(pid)]
     try:
@@ -68,15 +68,17 @@ def dump(pid: int, *, timeout_s: float = _DUMP_TIMEOUT_S) -> tuple[ThreadStack, 
 
 
 class Recording:
-    """A window in which py-spy samples a process; it goes on by itself until it is collected.
+    """A running py-spy that samples the stacks of a process for some seconds.
 
     Args:
         pid: the process.
-        seconds: how long.
+        seconds: how long py-spy samples.
         hz: samples a second.
-        gil: sees only the thread that holds the interpreter's lock; without it all threads, those
-            that wait too.
-        subprocesses: its child processes as well.
+        gil: whether to sample only the thread that holds the GIL, and not all threads, waiting ones too.
+        subprocesses: whether to sample child processes as well.
+
+    Attributes:
+        sample_count: samples that py-spy takes in this time.
 
     Raises:
         StacksUnavailable: py-spy could not be started.
@@ -91,7 +93,7 @@ class Recording:
         gil: bool = False,
         subprocesses: bool = False,
     ) -> None:
-        self.moments = seconds * hz
+        self.sample_count = seconds * hz
         self._pid = pid
         self._timeout_s = seconds + _SLACK_S
         command = [find_command(pid), "record", "--pid", str(pid), "--format", "raw", "--threads"]
@@ -118,20 +120,20 @@ class Recording:
 
     @property
     def done(self) -> bool:
-        """Whether it has come to its end."""
+        """Whether py-spy has ended."""
         return self._process.poll() is not None
 
     def cut_short(self) -> None:
-        """Ends it now; what was seen until then, be it nothing, can be collected."""
-        # On this signal py-spy writes what it has, or is gone if it has not begun yet.
+        """Ends py-spy now; the stacks sampled until then, perhaps none, can be collected."""
+        # On this signal py-spy writes its samples, or just ends if it has not begun to sample.
         self._process.send_signal(signal.SIGINT)
         self._cut_short = True
 
     def collect(self) -> tuple[SampledStack, ...]:
-        """Waits for its end, unless it is `done`, and gives what was seen.
+        """Waits until py-spy has ended and returns the sampled stacks.
 
         Raises:
-            StacksUnavailable: nothing could be seen.
+            StacksUnavailable: no stacks could be read.
         """
         try:
             self._wait()
@@ -149,7 +151,7 @@ class Recording:
             self.close()
 
     def _wait(self) -> None:
-        """Waits for the end of its time, or only for it to write what it has when it was cut short."""
+        """Waits until py-spy has written its samples and ended."""
         if not self._cut_short:
             self._process.wait(self._timeout_s)
             return
@@ -157,14 +159,14 @@ class Recording:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_TIMEOUT_S)
                 return
-            # A shell that starts a script in the background has it ignore this signal, and py-spy does
-            # so, too, until it has begun.
+            # Scripts that a shell starts in the background ignore this signal, and py-spy as their child
+            # does so too until it has begun to sample.
             self._process.send_signal(signal.SIGINT)
         self._process.kill()
         self._process.wait()
 
     def close(self) -> None:
-        """Ends it where it still runs, and removes what it wrote."""
+        """Ends py-spy if it still runs, and removes its files."""
         if self._process.poll() is None:
             self.cut_short()
             self._wait()
@@ -188,10 +190,11 @@ def find_command(pid: int) -> str:
     return command
 
 
-def _unavailable(pid: int, said: str) -> StacksUnavailable:
-    """What py-spy said, in a person's words."""
-    first = next((line.removeprefix("Error: ") for line in said.splitlines() if line.strip()), "")
-    lower = said.lower()
+def _unavailable(pid: int, message: str) -> StacksUnavailable:
+    """The error for a message of py-spy or of the system, in words for the user."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    first = lines[0].removeprefix("Error: ") if lines else ""
+    lower = message.lower()
     try:
         owner = (_PROC / str(pid)).stat().st_uid
     except OSError:
@@ -204,7 +207,13 @@ def _unavailable(pid: int, said: str) -> StacksUnavailable:
 
 
 def refusal_remedy(owner: int, user: int, scope_file: Path = _PTRACE_SCOPE) -> str:
-    """What to do so that the system permits it."""
+    """What the user can do so that the system permits py-spy to read a process.
+
+    Args:
+        owner: id of the user who owns the process.
+        user: id of the user who runs pipeprof.
+        scope_file: where the kernel shows Yama's rule; for tests.
+    """
     if user not in (0, owner):
         return "run pipeprof as the user who owns it, or with sudo"
     try:

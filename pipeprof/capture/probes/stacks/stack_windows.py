@@ -1,7 +1,8 @@
-"""Windows in which py-spy looks at the training and its workers: lines that run, threads with the GIL.
+"""Sampling windows: py-spy samples the stacks and the GIL of the training and its workers for 2 s each.
 
-Called from the collector's thread, and never waits for py-spy there. A stack is reduced to the user's
-own code, with what is written at each line, before it is recorded: the report may be read elsewhere.
+It runs on the collector's thread and never waits for py-spy there. Each stack is reduced to the user's
+code before it is recorded, and recorded with the text of its lines, because the report may be read on
+another machine.
 """
 
 import os
@@ -26,7 +27,7 @@ LOOK_S = 0.25
 _WINDOW_S = 2
 # From the end of the warm-up to the first window, and from each window to the next.
 _PAUSES_S = (0, 4, 20, 60, 300)
-# Without any steps seen, it begins that long after the start.
+# If no step was seen, the first window begins this long after the start.
 _PATIENCE_S = 10
 _MOST_LINES = 12
 _MOST_STACKS = 400
@@ -38,15 +39,15 @@ _GENERATORS = "tensorflow/python/data/ops/from_generator_op.py"
 
 
 class StackSampler:
-    """Records what threads are doing in a few windows of the run.
+    """Records the stacks of all threads, and who holds the GIL, in a few sampling windows.
 
     Args:
         recorder: where to record.
-        steady: tells whether some loop has come past its warm-up.
-        stage_files: gives the files, as stages name them, in which stages stand: they are shown too
-            where they are not the user's.
-        workers: gives the process ids of child processes that are known to record.
-        look: how to look; for tests.
+        steady: returns whether some loop has finished its warm-up.
+        stage_files: returns the files of all stages, as stages name them. Lines in these files are kept
+            too, whoever wrote them.
+        workers: returns the ids of the worker processes that record.
+        look: starts py-spy; for tests.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class StackSampler:
         self._seen = self._given_up = False
 
     def sample(self, now: int) -> None:
-        """Begins or ends a window if it is time."""
+        """Begins or ends a window if one is due."""
         if self._running is not None:
             if all(recording.done for recording in self._running):
                 self._end_window(now)
@@ -80,7 +81,7 @@ class StackSampler:
             self._begin_window(now)
 
     def finish(self, now: int) -> None:
-        """Cuts a window short that is open, and records what it has seen."""
+        """Ends an open window early and records its samples."""
         self._pauses_s.clear()
         if self._running is not None:
             for recording in self._running:
@@ -104,7 +105,7 @@ class StackSampler:
         del self._pauses_s[0]
         self._began_ns = now
         try:
-            # Both at the same time: the one counts the moments, the other who had the lock in them.
+            # Both at once: one counts the samples, the other those in which a thread held the GIL.
             every = self._look(os.getpid(), seconds=_WINDOW_S, subprocesses=True)
             try:
                 holding = self._look(os.getpid(), seconds=_WINDOW_S, subprocesses=True, gil=True)
@@ -141,7 +142,7 @@ class StackSampler:
             f"The Python stacks could not be read: {error.reason}; what to do: {error.remedy}."
         )
 
-    # What was seen.
+    # Recording the samples.
 
     def _record_stacks(self, stacks: Iterable[SampledStack], now: int) -> None:
         files = self._stage_files()
@@ -163,16 +164,16 @@ class StackSampler:
         self, stacks: Iterable[SampledStack], holders: Iterable[SampledStack], now: int
     ) -> None:
         seen, held = _by_thread(stacks), _by_thread(holders)
-        moments: dict[int, int] = defaultdict(int)
+        taken: dict[int, int] = defaultdict(int)
         for (pid, _), samples in seen.items():
-            moments[pid] = max(moments[pid], samples)
+            taken[pid] = max(taken[pid], samples)
         own = {lane.native_id: lane.subject for lane in list(self.recorder.lanes.values())}
         lanes: dict[int, tuple[int, int]] = {}
         for pid, tid in seen.keys() | held.keys():
-            if moments[pid]:
+            if taken[pid]:
                 lane = (own.get(tid) if pid == os.getpid() else None) or self._lane(pid, tid)
                 before, _ = lanes.get(lane, (0, 0))
-                lanes[lane] = before + held.get((pid, tid), 0), moments[pid]
+                lanes[lane] = before + held.get((pid, tid), 0), taken[pid]
         write = self.recorder.lane().write
         for lane, (samples, looked) in lanes.items():
             write(code(Kind.GIL, lane), self._began_ns, now, looked, min(samples, looked))
@@ -194,7 +195,7 @@ def _is_shown(frame: Frame, stage_files: Collection[str]) -> bool:
 
 
 def _is_function_of_tfdata(stack: SampledStack) -> bool:
-    """Whether it is a ``numpy_function`` or ``py_function``; generators go that way, too."""
+    """Whether tf.data called it as a ``numpy_function`` or ``py_function``, and not as a generator."""
     files = [frame.file for frame in stack.frames]
     return any(_FUNCTIONS in file for file in files) and not any(_GENERATORS in f for f in files)
 

@@ -128,7 +128,7 @@ def test_a_stage_of_a_library_is_shown_too() -> None:
     assert [line.function for line in event.subject.lines] == ["load"]
 
 
-def test_the_gil_is_told_by_lane_of_all_moments() -> None:
+def test_the_gil_is_recorded_by_lane_over_all_samples() -> None:
     looks = Looks(
         (
             seen(PID, 100, THREADING),
