@@ -11,9 +11,9 @@ class Signature:
         dtypes: data type of each array of the batch, flattened.
         shapes: shape of each array of the batch, flattened.
         batches: how many batches had this shape.
-        samples: samples in each of them, or None where there is no such axis.
-        size_bytes: bytes of each of them.
-        validation: whether they went to an evaluation and not to training, as far as that was seen.
+        samples: samples in each batch, or None where the batch has no such axis.
+        size_bytes: bytes of each batch.
+        validation: whether the batches went to an evaluation and not to training, as far as was seen.
     """
 
     dtypes: tuple[str, ...]

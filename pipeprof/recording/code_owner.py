@@ -1,6 +1,6 @@
-"""Whose code a module or a source file is: the user's, pipeprof's, or that of a package that is known here.
+"""Whose code a module or a source file is: the user's, pipeprof's, or that of a known package.
 
-Everything that must tell the user's code from a framework's asks here. Imports no framework.
+All code that must distinguish the user's code from a framework's uses this module. It imports no framework.
 """
 
 import re
@@ -45,8 +45,8 @@ def owner_of_module(name: object) -> CodeOwner:
     """Who wrote a module.
 
     Args:
-        name: its full name, as ``__module__`` of a function or class and ``__name__`` of a frame's
-            globals give it; what is no text belongs to `CodeOwner.OTHER`.
+        name: the module's full name, from ``__module__`` of a function or class or from ``__name__``
+            of a frame's globals. For a name that is no text the owner is `CodeOwner.OTHER`.
     """
     if not isinstance(name, str):
         return CodeOwner.OTHER
@@ -61,8 +61,7 @@ def is_pipeprofs_file(file: str) -> bool:
 def is_users_file(file: str) -> bool:
     """Whether a source file, by its full path, is the user's.
 
-    It is where it belongs to no installed package, not to Python itself and not to pipeprof, or where it is
-    one of pipeprof's scenarios.
+    A file of an installed package, of Python itself or of pipeprof is not; one of pipeprof's scenarios is.
     """
     if file.startswith(_SCENARIOS_FOLDER):
         return True

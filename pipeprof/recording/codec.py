@@ -1,8 +1,8 @@
-"""Frozen values to JSON and one array of numbers, and back with every type checked.
+"""Encodes frozen values as JSON and one array of numbers, and decodes them with every type checked.
 
 A value is a tree of dataclasses, tuples, lists, mappings, enums, plain values and ``int64`` arrays.
-Arrays lie end to end in one flat array beside the JSON, which refers to them by offset and shape.
-Reading never executes anything: what does not fit the declared types is refused.
+All arrays lie end to end in one flat array beside the JSON, which refers to them by offset and shape.
+Decoding never executes anything: a value that does not fit the declared types is refused.
 """
 
 import dataclasses
@@ -30,23 +30,23 @@ _MOST = 2**63 - 1
 
 
 class Resumable(Protocol[S_co]):
-    """An object that collects and goes on where it was stored: it is stored as its `state`.
+    """An object that collects data and can be stored as its `state`, to continue from there later.
 
-    `resume` is given a state and makes the object from it; it raises ValueError where that cannot be.
+    `resume` makes the object from a state; it raises ValueError for a state that is not possible.
     """
 
     def state(self) -> S_co:
-        """All that is needed to go on, as a value that does not change any more."""
+        """All that is needed to continue, as a value that does not change any more."""
         ...
 
     @classmethod
     def resume(cls, state: Any) -> Any:
-        """Goes on from a state."""
+        """The object that continues from a state."""
         ...
 
 
 class Tagged:
-    """A dataclass that is one of a union: what is stored of it names it by its tag."""
+    """A dataclass that is a member of a union; its tag is stored with it, to find the member again."""
 
     __slots__ = ()
 
@@ -54,7 +54,7 @@ class Tagged:
 
 
 class Encoder:
-    """Turns values into JSON-ready ones and gathers their arrays."""
+    """Turns values into JSON-ready ones and collects their arrays."""
 
     def __init__(self) -> None:
         self._parts: list[IntArray] = []
@@ -94,18 +94,18 @@ class Encoder:
         return reference
 
 
-def _meant(kind: Any) -> Any:
-    """What an alias stands for: with Python 3.12 and NumPy 2.5, ``NDArray`` is one, whatever is in it."""
+def _without_alias(kind: Any) -> Any:
+    """The type that an alias stands for. With Python 3.12 and NumPy 2.5 ``NDArray`` is an alias."""
     while (target := getattr(typing.get_origin(kind) or kind, "__value__", None)) is not None:
         kind = target
     return kind
 
 
 class Decoder:
-    """Turns what `Encoder` made back into values.
+    """Turns what an `Encoder` made back into values.
 
     Args:
-        numbers: the flat array.
+        numbers: the flat array that `Encoder.numbers` returned.
     """
 
     def __init__(self, numbers: IntArray) -> None:
@@ -115,13 +115,13 @@ class Decoder:
         """The value as an instance of ``kind``.
 
         Raises:
-            RunDamaged: it is none.
+            RunDamaged: the value does not fit that type.
         """
         decoded: T = self._decode(kind, value)
         return decoded
 
     def _decode(self, kind: Any, value: Any) -> Any:
-        kind = _meant(kind)
+        kind = _without_alias(kind)
         origin = typing.get_origin(kind)
         arguments = typing.get_args(kind)
         if kind is Any:
@@ -182,7 +182,7 @@ class Decoder:
     def _decode_dataclass(self, kind: Any, value: Any) -> Any:
         _expect(isinstance(value, dict), "an object", value)
         hints = _field_types(kind)
-        # A field that came with a later version has a default: older files do not have it.
+        # A field that a later version added has a default: older files do not have it.
         missing = [name for name in _needed(kind) if name not in value]
         if missing:
             raise RunDamaged(f"expected {kind.__name__}.{missing[0]} in the run's file, found none")

@@ -1,7 +1,7 @@
 """What devices (GPUs, TPUs) did while a training ran: part of a recording.
 
-Two things tell of a device: windows of TensorFlow's profiler, step by step, and its driver, as levels
-over time. Each may be missing.
+A device is measured in two ways: TensorFlow's profiler measures it step by step in trace windows, and
+its driver reports levels over time. Either may be missing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from pipeprof.recording.series_checks import check_columns, check_gauge
 class DeviceSteps:
     """What a device did in each traced step; arrays with one entry a step, in the order of time.
 
-    Times in which several streams work at once count once.
+    Time in which several streams work at once counts once.
 
     Attributes:
         start_ns: begins of the steps.
@@ -45,10 +45,10 @@ class Device:
 
     Attributes:
         kind: ``gpu``, ``tpu``, …
-        name: a person's name for it, with its number: ``GPU 0``.
-        model: what it is, as its driver calls it (``NVIDIA H200``), or None where nobody asked it.
-        steps: its part in the traced steps, or None where none was traced.
-        levels: what its driver told, over time.
+        name: name to show to a reader, with its number: ``GPU 0``.
+        model: its driver's name for the model (``NVIDIA H200``), or None where the driver was not read.
+        steps: its work in the traced steps, or None where no step was traced.
+        levels: what its driver reported, over time.
     """
 
     kind: str
@@ -62,17 +62,17 @@ class Device:
 class TraceWindow:
     """Some steps of a loop that TensorFlow's profiler traced.
 
-    The arrays have one entry for each of them that was kept one by one.
+    The arrays have one entry for each traced step that was kept one by one.
 
     Attributes:
         run: name of the profile run that holds the trace, beside that of the whole run.
         loop: index of the loop in `Profile.loops`.
         start_ns: when the profiler was on.
-        end_ns: when it was told to stop.
-        first_step: ordinal of its first step in its loop.
-        step_count: steps in it.
-        ordinal: number of the step in its loop.
-        wait_ns: how long the trace saw it fetch its batches.
+        end_ns: when the profiler was asked to stop.
+        first_step: ordinal in the loop of the window's first step.
+        step_count: steps in the window.
+        ordinal: number in the loop of each kept step.
+        wait_ns: how long each kept step fetched its batches, by the trace.
     """
 
     run: str
@@ -86,7 +86,7 @@ class TraceWindow:
 
 
 def check_devices(devices: tuple[Device, ...]) -> Iterator[str]:
-    """What makes devices impossible to work with, one sentence each."""
+    """What is missing or out of range in devices, one sentence each; nothing where all is well."""
     for number, device in enumerate(devices):
         name = f"device {number} ({device.name})"
         if device.steps is not None:
@@ -96,7 +96,12 @@ def check_devices(devices: tuple[Device, ...]) -> Iterator[str]:
 
 
 def check_windows(windows: tuple[TraceWindow, ...], loops: int) -> Iterator[str]:
-    """The same of windows; ``loops`` is how many loops there are."""
+    """What is missing or out of range in trace windows, one sentence each.
+
+    Args:
+        windows: the windows of a recording.
+        loops: how many loops the recording has.
+    """
     for number, window in enumerate(windows):
         yield from check_columns(f"window {number}", window)
         if not 0 <= window.loop < loops:

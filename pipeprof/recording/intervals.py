@@ -1,4 +1,7 @@
-"""Arithmetic of time intervals: rows of begin and end, in nanoseconds."""
+"""Arithmetic of time intervals: arrays with a row an interval, its begin and end in nanoseconds.
+
+'In order' means ordered by begin. Intervals of one array may overlap, unless the docstring excludes it.
+"""
 
 import numpy as np
 
@@ -6,12 +9,12 @@ from pipeprof.recording.series import IntArray
 
 
 def no_intervals() -> IntArray:
-    """No rows of begin and end."""
+    """An array without intervals."""
     return np.empty((0, 2), np.int64)
 
 
 def in_order(*parts: IntArray) -> IntArray:
-    """All these intervals in the order of their begins."""
+    """All intervals of several arrays as one array, in order."""
     rows: IntArray = np.concatenate(parts)
     if (rows[1:, 0] < rows[:-1, 0]).any():
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
@@ -19,14 +22,29 @@ def in_order(*parts: IntArray) -> IntArray:
 
 
 def disjoint(intervals: IntArray) -> IntArray:
-    """Intervals in the order of their begins, each cut by what those before it cover already."""
+    """Cuts intervals so that none overlap.
+
+    Args:
+        intervals: intervals in order.
+
+    Returns:
+        A row for each of them, without the time that earlier ones cover; its length may be 0.
+    """
     ends = np.maximum.accumulate(intervals[:, 1])
     starts = np.maximum(intervals[:, 0], np.concatenate([intervals[:1, 0], ends[:-1]]))
     return np.column_stack([starts, np.maximum(starts, ends)])
 
 
 def joined(intervals: IntArray, gap_ns: int = 0) -> IntArray:
-    """Intervals in the order of their begins, those joined that lie no further apart than a gap."""
+    """Joins intervals that overlap or lie close together.
+
+    Args:
+        intervals: intervals in order.
+        gap_ns: neighbours that lie at most this far apart become one.
+
+    Returns:
+        The joined intervals, in order and without overlap.
+    """
     starts, ends = intervals[:, 0], np.maximum.accumulate(intervals[:, 1])
     begins = np.ones(len(intervals), bool)
     begins[1:] = starts[1:] > ends[:-1] + gap_ns
@@ -35,7 +53,7 @@ def joined(intervals: IntArray, gap_ns: int = 0) -> IntArray:
 
 
 def near(intervals: IntArray, others: IntArray) -> IntArray:
-    """Those intervals that reach between the first begin and the last end of some others."""
+    """The intervals that overlap the time from the first begin to the last end of some others."""
     if not len(others):
         return no_intervals()
     found: IntArray = intervals[
@@ -45,7 +63,7 @@ def near(intervals: IntArray, others: IntArray) -> IntArray:
 
 
 def intersection(intervals: IntArray, others: IntArray) -> IntArray:
-    """The time that lies in intervals of both, each in the order of its begins."""
+    """The time that lies in intervals of both arrays, without overlap; each array is in order."""
     if not len(intervals) or not len(others):
         return no_intervals()
     edges = np.unique(np.concatenate([intervals.ravel(), others.ravel()]))
@@ -59,12 +77,15 @@ def intersection(intervals: IntArray, others: IntArray) -> IntArray:
 
 
 def time_inside(intervals: IntArray, start_ns: IntArray, end_ns: IntArray) -> IntArray:
-    """For each stretch of time, how much of it lies in some intervals.
+    """How many nanoseconds of each time range lie in some intervals.
 
     Args:
-        intervals: rows of begin and end, in the order of their begins; they may overlap.
-        start_ns: begins of the stretches.
+        intervals: intervals in order.
+        start_ns: begins of the time ranges.
         end_ns: their ends.
+
+    Returns:
+        One number a time range; time in several intervals counts once.
     """
     if not len(intervals):
         return np.zeros(len(start_ns), np.int64)

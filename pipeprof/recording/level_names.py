@@ -1,6 +1,7 @@
-"""Names of the levels of a whole training, as the recording has them: its machine, its tf.data.
+"""Names of recorded levels: those of the machine, of tf.data and of devices.
 
-Rates are per second, parts are per million, because records hold whole numbers.
+A level is a number read from time to time. Rates are per second and ratios per million, because records
+hold whole numbers.
 """
 
 from enum import Enum
@@ -9,17 +10,17 @@ MILLION = 1_000_000
 
 
 class Level(Enum):
-    """What a level is of; the value is its name in `Profile.gauges`."""
+    """A level of the machine or the process; the value is its name in `Profile.gauges`."""
 
     MEMORY = "memory bytes"
-    """Resident in the process and its children; what several of them share counts for each."""
+    """Resident memory of the process and its children; memory that several share counts for each."""
     MEMORY_ROOM = "memory bytes that it may use"
-    """Those of the machine, or fewer where its container allows no more."""
+    """The machine's memory, or the container's limit where that is smaller."""
     DISK_READ = "disk bytes read/s"
-    """Fetched from storage: what lay in the page cache does not count."""
+    """Read from storage; reads from the page cache do not count."""
     DISK_WRITTEN = "disk bytes written/s"
     RECEIVED = "network bytes received/s"
-    """By all that share the network of this process, its own loop-back left out."""
+    """By all processes in the network namespace of this one, without the loop-back interface."""
     SENT = "network bytes sent/s"
     VOLUNTARY_SWITCHES = "voluntary context switches/s"
     """A thread gave its CPU up to wait for something."""
@@ -28,31 +29,31 @@ class Level(Enum):
     THROTTLED = "throttled periods, per million"
     """Scheduling periods in which the container's limit on CPU stopped its processes."""
     MACHINE_CPU = "machine's CPU in use, per million"
-    """Of the processors that this process may run on, by whomever."""
+    """Of the processors that this process may run on; by any process."""
 
 
 class TfDataLevel(Enum):
-    """What a level of tf.data is of that belongs to no single stage; as in `Level`."""
+    """A level of tf.data that belongs to no single stage; the value is its name in `Profile.gauges`."""
 
     CPU_BUDGET = "AUTOTUNE CPU budget"
-    """Calls that AUTOTUNE lets run at once."""
+    """Calls that AUTOTUNE allows to run at once."""
     RAM_BUDGET = "AUTOTUNE RAM budget"
     """Bytes that AUTOTUNE may fill with buffers."""
     BUFFERED = "tf.data buffered bytes"
-    """What lies in all buffers of a pipeline, a shuffle's and a cache's included."""
+    """Bytes in all buffers of a pipeline, those of shuffles and caches included."""
 
 
 class DeviceLevel(Enum):
-    """What a level of a device is of, as its driver tells it; the value is its name in the file."""
+    """A level of a device, as its driver reports it; the value is its name in `Device.levels`."""
 
     UTILISATION = "kernels running, per million"
-    """Of the time, in which at least one kernel ran."""
+    """The part of the time in which at least one kernel ran."""
     MEMORY = "device memory bytes"
-    """In use, by whomever."""
+    """In use by any process."""
     MEMORY_ROOM = "device memory bytes that it has"
     OWN_MEMORY = "device memory bytes of this training"
     """In use by the training's own processes."""
     OWN_UTILISATION = "kernels of this training running, per million"
-    """Of the time; the driver notes it for each process."""
+    """The part of the time, as the driver measures it for each process."""
     POWER = "power, milliwatts"
     SM_CLOCK = "SM clock, MHz"

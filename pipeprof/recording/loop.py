@@ -11,7 +11,7 @@ from pipeprof.recording.source_code import Location
 
 UNKNOWN_NS = -1
 
-# Ordinal and epoch of what comes before a loop's first step.
+# Ordinal and epoch of the step before a loop's first one, which does not exist.
 BEFORE_FIRST_STEP = (-1, -1)
 
 
@@ -26,7 +26,7 @@ class LoopKind(Enum):
 
     @property
     def trains(self) -> bool:
-        """Whether the verdict of a run may be this loop's."""
+        """Whether it trains a model; only such a loop decides the verdict of a run."""
         return self not in (LoopKind.EVALUATE, LoopKind.PREDICT)
 
     @property
@@ -47,7 +47,7 @@ class InputKind(Enum):
 
 
 class WaitSource(Enum):
-    """What told how long each step waited."""
+    """How the wait of each step was measured."""
 
     GAP_TIMES = "gap_times"
     ITERATOR = "iterator"
@@ -64,10 +64,10 @@ class Steps:
     Attributes:
         ordinal: number of the step in its loop, from 0.
         epoch: number of its epoch in this loop, from 0.
-        start_ns: when the loop turned to it.
-        end_ns: when it turned to the next.
-        wait_ns: how long the loop was blocked for a batch in it, or `UNKNOWN_NS`.
-        batches: how many batches it took (``steps_per_execution``).
+        start_ns: when the step began.
+        end_ns: when the step ended and the next could begin.
+        wait_ns: how long the loop was blocked for a batch in the step, or `UNKNOWN_NS`.
+        batches: how many batches the step took (``steps_per_execution``).
     """
 
     ordinal: IntArray
@@ -82,18 +82,18 @@ class Steps:
 
     @property
     def measured(self) -> BoolArray:
-        """Which of them have a known wait."""
+        """Which steps have a known wait."""
         known: BoolArray = self.wait_ns != UNKNOWN_NS
         return known
 
     def first_of_epoch(self, before: tuple[int, int] = BEFORE_FIRST_STEP) -> BoolArray:
-        """Which of them are the first step of their epoch.
+        """Which steps are the first of their epoch.
 
-        The steps in the middle of a long loop are not kept: the first one behind that hole is in
-        another epoch than the one before it, and yet it is no epoch's first.
+        The steps in the middle of a long loop are not kept. The first step behind that hole may be in
+        another epoch than the kept step before it, but it is not the first of its epoch.
 
         Args:
-            before: ordinal and epoch of the step before the first of these.
+            before: ordinal and epoch of the step before the first of these steps.
         """
         ordinal, epoch = before
         follows = np.diff(self.ordinal, prepend=ordinal) == 1
@@ -101,7 +101,7 @@ class Steps:
         return first
 
     def counted(self, warmup_steps: int, before: tuple[int, int] = BEFORE_FIRST_STEP) -> BoolArray:
-        """Which of them count for the step statistics: past the warm-up, and no epoch's first.
+        """Which steps count for the step statistics: those after the warm-up that begin no epoch.
 
         Args:
             warmup_steps: how many steps of the loop count as warm-up.
@@ -116,16 +116,17 @@ class Input:
     """What fed a loop.
 
     Attributes:
-        kind: what kind of object it was, or None when nothing of it was seen.
+        kind: kind of the object, or None when pipeprof did not see it.
         name: class or function name of the user's object.
-        workers: worker threads or processes asked for, or None where there is no such choice.
-        multiprocessing: whether they are processes, or None.
-        queue_size: how many batches may lie ready, or None.
-        queue: how many lay ready when the loop asked, over time.
-        autotune: False where AUTOTUNE is switched off for a tf.data pipeline, so that it tells nothing.
+        workers: worker threads or processes that the user asked for, or None where there is no such
+            choice.
+        multiprocessing: whether the workers are processes, or None without workers.
+        queue_size: how many batches may lie ready, or None without a queue.
+        queue: over time, how many batches lay ready when the loop asked for one.
+        autotune: False where AUTOTUNE is switched off for a tf.data pipeline, which then measures nothing.
         start_method: how worker processes are started (``fork``), where there are any.
-        head_of_line: nanoseconds of each wait in which a later batch lay ready, but not the next in
-            order, over time; None where nothing of that kind can happen.
+        head_of_line: over time, nanoseconds of each wait in which a later batch lay ready but the next
+            in order did not; None where batches cannot overtake each other.
     """
 
     kind: InputKind | None = None
@@ -139,12 +140,12 @@ class Input:
     start_method: str | None = None
 
 
-# Columns of `Loop.over_time`: steps that ended in the bin, their duration, those with a known wait,
-# the duration of just those, and their wait.
+# Columns of `Loop.over_time`: the steps that ended in the bin and their duration; the steps among them
+# with a known wait, the duration of these and their wait; time in callbacks.
 LOOP_CHANNELS = ("steps", "step_ns", "measured", "measured_ns", "wait_ns", "callback_ns")
 
-# Columns of `Loop.input_over_time`: work of input stages, as intervals, while the loop took steps of
-# known wait, and the part of it that ran while the loop was waiting.
+# Columns of `Loop.input_over_time`: time of input work during steps with a known wait, and the part of
+# this time in which the loop was waiting.
 INPUT_CHANNELS = ("work_ns", "in_wait_ns")
 
 
@@ -153,28 +154,28 @@ class Loop:
     """One loop that took batches: a ``fit``, an ``evaluate``, a hand-written ``for``.
 
     Attributes:
-        kind: what loop it was.
-        parent: index in `Profile.loops` of the loop it ran inside (validation in ``fit``), or None.
+        kind: kind of the loop.
+        parent: index in `Profile.loops` of the loop that it ran inside (validation in ``fit``), or None.
         input: what fed it.
-        epochs: how many passes it began.
+        epochs: how many passes over the data it began.
         step_count: steps over the whole loop.
         batch_count: batches over the whole loop.
         sample_count: samples over the whole loop, or None where they could not be counted.
         start_ns: begin of its first step.
         end_ns: end of its last step.
-        steady_ns: end of the warm-up, or None when the loop never came past it.
+        steady_ns: end of the warm-up, or None when the loop ended before that.
         warmup_steps: how many steps count as warm-up.
         steps: the steps kept one by one, warm-up included.
-        step_times: durations of all steps after the warm-up but for each epoch's first.
-        wait_times: waits of those of them that have a known wait.
-        callback_times: what callbacks took in all of them.
-        compute_times: duration less wait and callbacks of those with a known wait.
-        epoch_start_times: what the first step of each epoch waited or, where unknown, took.
+        step_times: durations of all counted steps: after the warm-up and not the first of an epoch.
+        wait_times: waits of the counted steps with a known wait.
+        callback_times: time in callbacks of all counted steps.
+        compute_times: duration less wait and callbacks of the counted steps with a known wait.
+        epoch_start_times: wait of the first step of each epoch, or its duration where the wait is unknown.
         over_time: the channels of `LOOP_CHANNELS`.
-        waits_by: what measured the waits, or None when nothing did.
-        lane: index in `Profile.lanes` of the thread it ran on.
+        waits_by: how the waits were measured, or None when they were not.
+        lane: index in `Profile.lanes` of the thread that the loop ran on.
         input_over_time: the channels of `INPUT_CHANNELS`.
-        model: number of the model that it worked on, the same in all its loops, or None.
+        model: number of the model, equal in all loops of one model; None where it is not known.
         location: the user's line that called it, or that of the ``for``; None where it is not known.
         account: its time beyond the single steps.
     """
@@ -206,5 +207,5 @@ class Loop:
 
     @property
     def counted(self) -> BoolArray:
-        """Which of the kept steps count for the step statistics, as `Steps.counted` says."""
+        """Which of the kept steps count for the step statistics, by `Steps.counted`."""
         return self.steps.counted(self.warmup_steps)

@@ -25,16 +25,16 @@ class Profile:
         loops: in the order in which they began.
         stages: all stages of all inputs.
         lanes: all threads, worker processes and devices.
-        spans: single intervals from some windows.
+        spans: single intervals from some parts of the run.
         cpu: the processors.
-        deliveries: the shapes in which batches came, where a probe saw them.
-        gauges: other levels over time, by name (``AUTOTUNE CPU budget``).
-        overhead: what the looking cost.
-        stacks: what threads were doing in some windows of the run; empty where nobody looked.
-        devices: those that the training may have used, as far as anybody looked.
-        trace_windows: what TensorFlow's profiler traced, where that was asked for.
-        host_samples: where the training thread was met outside of all loops.
-        host_functions: what the training thread called of the host's; intervals refer to it.
+        deliveries: the shapes in which batches were delivered, where a probe saw them.
+        gauges: levels over time, by name (``AUTOTUNE CPU budget``).
+        overhead: what the recording cost.
+        stacks: sampled stacks of all threads; empty where none were sampled.
+        devices: the devices that the training may have used, where pipeprof looked for them.
+        trace_windows: steps that TensorFlow's profiler traced, where that was asked for.
+        host_samples: code in which the training thread was sampled outside of all loops.
+        host_functions: functions of the host that the training thread called; spans refer to them.
     """
 
     run: RunInfo
@@ -62,9 +62,9 @@ class Profile:
         )
 
     def with_warning(self, sentence: str) -> "Profile":
-        """This recording with one more sentence among its warnings."""
+        """A copy of this recording with one more warning."""
         return replace(self, run=replace(self.run, warnings=(*self.run.warnings, sentence)))
 
     def check(self) -> tuple[str, ...]:
-        """What is inconsistent in this profile, one sentence each; empty when all is well."""
+        """All that is wrong in this profile, one sentence each; empty where nothing is."""
         return find_contradictions(self)

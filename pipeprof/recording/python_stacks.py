@@ -1,6 +1,6 @@
-"""Python stacks as plain values, and how to read them from what py-spy prints.
+"""Python stacks as plain values, and the reading of them from py-spy's output.
 
-Knows py-spy's formats (of version 0.4), not how it is run.
+It knows py-spy's formats (of version 0.4), not how py-spy is run.
 """
 
 import json
@@ -22,9 +22,9 @@ class Frame:
     """A call on a stack.
 
     Attributes:
-        function: its name, from Python 3.11 on with the class's.
+        function: name of the function; from Python 3.11 on with that of its class.
         file: full path of the source file.
-        line: the line that runs, 0 where it is not known.
+        line: the line that runs, or 0 where it is not known.
     """
 
     function: str
@@ -39,15 +39,15 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadStack:
-    """What one thread was doing at one moment.
+    """The stack of one thread at one moment.
 
     Attributes:
-        pid: its process.
-        tid: its number to the system; None where py-spy could not tell.
-        name: its name to Python.
-        active: whether it was running, and not waiting.
-        owns_gil: whether it held the interpreter's lock.
-        frames: the innermost call first.
+        pid: process of the thread.
+        tid: the system's number of the thread, or None where py-spy did not find it.
+        name: Python's name of the thread.
+        active: whether the thread was running, and not waiting.
+        owns_gil: whether the thread held the GIL.
+        frames: the calls, innermost first.
     """
 
     pid: int
@@ -60,14 +60,14 @@ class ThreadStack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampledStack:
-    """A stack that was met so many times in a window of samples.
+    """A stack of one thread, and in how many samples it was seen.
 
     Attributes:
-        pid: its process.
-        tid: its thread's number to the system.
-        thread: its thread's name to Python.
-        frames: the innermost call first.
-        samples: how often it was met.
+        pid: process of the thread.
+        tid: the system's number of the thread.
+        thread: Python's name of the thread.
+        frames: the calls, innermost first.
+        samples: how often the stack was seen.
     """
 
     pid: int
@@ -78,10 +78,10 @@ class SampledStack:
 
 
 def read_dump(text: str) -> tuple[ThreadStack, ...]:
-    """Reads ``py-spy dump --json``.
+    """Reads the output of ``py-spy dump --json``.
 
     Raises:
-        ValueError: it is not that.
+        ValueError: the text is something else.
     """
     try:
         return tuple(
@@ -103,13 +103,13 @@ def read_dump(text: str) -> tuple[ThreadStack, ...]:
 
 
 def read_raw(lines: Sequence[str], pid: int) -> tuple[SampledStack, ...]:
-    """Reads ``py-spy record --format raw --threads --full-filenames``, line by line.
+    """Reads the output of ``py-spy record --format raw --threads --full-filenames``.
 
-    Frames of source files only; lines that have none, or no thread, are passed over.
+    Only frames of source files are kept. A line without such a frame, or without a thread, is skipped.
 
     Args:
-        lines: what was printed: a stack with its count in each.
-        pid: the process that was asked for, which is named only where its children are recorded too.
+        lines: the output; each line is a stack and its count.
+        pid: the process that py-spy recorded. py-spy names it only where it records its children too.
     """
     found = (_read_stack(line, pid) for line in lines)
     return tuple(stack for stack in found if stack is not None)
@@ -117,7 +117,7 @@ def read_raw(lines: Sequence[str], pid: int) -> tuple[SampledStack, ...]:
 
 def _read_stack(line: str, pid: int) -> SampledStack | None:
     stack, _, count = line.rstrip().rpartition(" ")
-    # Command lines and thread names may hold anything: the last mark counts for both.
+    # Command lines and thread names may hold any text: the last match counts for both.
     threads = list(_THREAD.finditer(stack))
     if not count.isdecimal() or not threads:
         return None
@@ -138,7 +138,7 @@ def _read_stack(line: str, pid: int) -> SampledStack | None:
 
 def _read_frame(call: str) -> Frame | None:
     match = _FRAME.fullmatch(call)
-    # A process that was not halted may have put something else where its frame was.
+    # The process was not halted: it may have overwritten a frame while py-spy read it.
     if match is None or (not match["file"].endswith(_SOURCES) and match["file"][:1] != "<"):
         return None
     return Frame(function=match["function"], file=match["file"], line=int(match["line"] or 0))

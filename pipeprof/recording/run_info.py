@@ -1,4 +1,4 @@
-"""What ran, where and with what, and what the recording of it cost."""
+"""What ran, on which machine and with which versions, and what its recording cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from pipeprof.clock import WallAnchor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
-    """What ran, where and with what.
+    """What ran, on which machine and with which versions.
 
     Attributes:
-        name: name of the run, that of its folder.
-        hosts: machines that took part.
-        anchor: ties the clock of the recording to the calendar.
+        name: name of the run, which is also that of its folder.
+        hosts: names of the machines that took part.
+        anchor: relates the clock of the recording to the time of day.
         start_ns: when recording began.
         end_ns: when it ended.
         versions: package name to version.
@@ -21,8 +21,8 @@ class RunInfo:
         argv: the command line of the training.
         exit_code: what the training's process returned, or None where that is not known.
         error: the exception that ended the training, in one line, or None.
-        warnings: what a reader must know before trusting the rest, one sentence each.
-        complete: False when the recording was cut off and recovered.
+        warnings: what a reader must know before trusting the figures, one sentence each.
+        complete: False when the training's process died and the recording was recovered.
     """
 
     name: str
@@ -41,14 +41,14 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overhead:
-    """What the looking cost.
+    """What the recording cost.
 
     Attributes:
-        probe_ns: nanoseconds one recorded event takes, measured at the start of this very run, or
-            None where it was not.
-        events: events recorded.
-        dropped: events that were overwritten before they could be read.
-        collector_ns: CPU time of the thread that reads them.
+        probe_ns: nanoseconds that recording one event takes, measured at the start of this run, or None
+            where it was not measured.
+        events: recorded events.
+        dropped: events that were overwritten before they were read.
+        collector_ns: CPU time of the thread that reads the events.
     """
 
     probe_ns: float | None

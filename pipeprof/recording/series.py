@@ -1,6 +1,6 @@
 """Numbers over time and over magnitude: sums and levels in time bins, durations in a histogram.
 
-They have the same size whatever the length of the run, and know nothing of what the numbers mean.
+Their size does not depend on the length of the run. They do not know what the numbers mean.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Binned:
     """Sums of several channels in equal time bins.
 
     Attributes:
-        start_ns: where the first bin begins, on the clock of the recording.
-        width_ns: how long each bin is.
+        start_ns: begin of the first bin, on the clock of the recording.
+        width_ns: width of each bin.
         sums: one row a bin, one column a channel; ``int64``.
     """
 
@@ -33,7 +33,7 @@ class Binned:
         return total
 
     def between(self, start_ns: int, end_ns: int) -> FloatArray:
-        """The sum of each channel in a stretch of time; a bin cut by its border counts in part."""
+        """The sum of each channel in a time range; a bin that lies partly in it counts in part."""
         edges = self.start_ns + self.width_ns * np.arange(len(self.sums) + 1, dtype=np.int64)
         covered = np.minimum(edges[1:], end_ns) - np.maximum(edges[:-1], start_ns)
         share = np.clip(covered, 0, self.width_ns) / self.width_ns
@@ -47,17 +47,17 @@ class Binned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gauge:
-    """A level over time (a buffer's fill, a parallelism): what each time bin saw of it.
+    """A level over time (a buffer's fill, a parallelism): the readings of each time bin.
 
     Attributes:
-        start_ns: where the first bin begins.
-        width_ns: how long each bin is.
-        counts: readings in each bin; a bin without any holds no level.
+        start_ns: begin of the first bin.
+        width_ns: width of each bin.
+        counts: readings in each bin; where there are none, the other columns mean nothing.
         sums: sum of the readings of each bin.
         zeros: readings of 0 in each bin.
         lows: least reading of each bin.
         highs: greatest reading of each bin.
-        last: the latest reading of all, or None.
+        last: the latest of all readings, or None without any.
     """
 
     start_ns: int
@@ -72,7 +72,7 @@ class Gauge:
     def mean(self) -> float | None:
         """The mean of all readings, or None without any."""
         count = int(self.counts.sum())
-        # Not as whole numbers: those of bytes in use outgrow them within months.
+        # In floating point: the sum of readings in bytes exceeds 64 bits within months.
         return float(self.sums.sum(dtype=np.float64)) / count if count else None
 
     def high(self) -> int | None:
@@ -95,7 +95,7 @@ HISTOGRAM_BINS = STEPS_PER_OCTAVE * _OCTAVES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Histogram:
-    """How often which duration occurred, in logarithmic bins about 1 % wide.
+    """How often each duration occurred, in logarithmic bins about 1 % wide.
 
     Attributes:
         counts: occurrences in each bin, trailing empty bins left out.
@@ -107,7 +107,7 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many durations were added."""
+        """How many durations it holds."""
         return int(self.counts.sum())
 
     def mean_ns(self) -> float | None:
@@ -115,7 +115,11 @@ class Histogram:
         return self.sum_ns / self.count if self.count else None
 
     def quantile_ns(self, share: float) -> float | None:
-        """The duration that ``share`` (0 to 1) of all do not exceed, or None when empty."""
+        """A quantile of the durations, or None when empty.
+
+        Args:
+            share: which quantile, 0 to 1; 0.5 is the median.
+        """
         if not self.count:
             return None
         rank = share * (self.count - 1)

@@ -1,4 +1,4 @@
-"""What makes series impossible to work with: arrays of them that do not fit together."""
+"""Checks that the arrays of a series fit together. Each check yields a sentence for each problem."""
 
 from collections.abc import Iterator
 from dataclasses import fields
@@ -10,7 +10,7 @@ from pipeprof.recording.series import HISTOGRAM_BINS, Binned, Gauge, Histogram
 
 
 def check_columns(name: str, table: Any) -> Iterator[str]:
-    """All arrays of a dataclass are of one length."""
+    """Checks that all arrays of a dataclass have one length."""
     shapes = {
         value.shape
         for value in (getattr(table, field.name) for field in fields(table))
@@ -21,7 +21,7 @@ def check_columns(name: str, table: Any) -> Iterator[str]:
 
 
 def check_binned(name: str, binned: Binned | None, channels: int) -> Iterator[str]:
-    """Sums over time have these channels, and there is a time in every bin."""
+    """Checks that sums over time have this many channels, and that every bin has a width."""
     if binned is None:
         return
     if binned.sums.ndim != 2 or binned.sums.shape[1] != channels:
@@ -31,7 +31,7 @@ def check_binned(name: str, binned: Binned | None, channels: int) -> Iterator[st
 
 
 def check_gauge(name: str, gauge: Gauge | None) -> Iterator[str]:
-    """Each bin of a level has all of its values, and a time."""
+    """Checks that the arrays of a level have one length, and that every bin has a width."""
     if gauge is None:
         return
     yield from check_columns(name, gauge)
@@ -40,7 +40,7 @@ def check_gauge(name: str, gauge: Gauge | None) -> Iterator[str]:
 
 
 def check_histogram(name: str, histogram: Histogram) -> Iterator[str]:
-    """The counts of a histogram are counts, and no more than it has bins."""
+    """Checks that a histogram has no more bins than allowed, and no negative count."""
     if histogram.counts.ndim != 1 or len(histogram.counts) > HISTOGRAM_BINS:
         yield f"{name}: a histogram with too many bins"
     elif (histogram.counts < 0).any():

@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A line of the user's code: ``file`` relative to where the run was started, if below it."""
+    """A line of the user's code; ``file`` is relative to the folder where the run started, if below it."""
 
     file: str
     line: int
@@ -22,13 +22,13 @@ class Location:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeLine:
-    """A line of source code at which a call was.
+    """A line of source code on a sampled stack.
 
     Attributes:
-        function: name of its function; with its class, from Python 3.11 on.
-        location: where it stands.
-        text: what is written there, or empty where the source could not be read.
-        blocks: the lines at which the ``with`` statements around it begin, innermost first.
+        function: name of its function; from Python 3.11 on with that of the class.
+        location: its file and number.
+        text: its source text, or empty where the source could not be read.
+        blocks: first lines of the ``with`` statements around it, innermost first.
     """
 
     function: str
@@ -39,12 +39,12 @@ class CodeLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSamples:
-    """A stack, and in how many samples it was met.
+    """A stack, and in how many samples it was seen.
 
     Attributes:
-        lines: its calls as far as they are the user's code, innermost first.
-        samples: how often it was met, in whichever thread or process.
-        in_function: whether tf.data called it, as a ``numpy_function`` or ``py_function``.
+        lines: its calls in the user's code, innermost first.
+        samples: how often it was seen, in all threads and processes together.
+        in_function: whether tf.data called it as a ``numpy_function`` or ``py_function``.
     """
 
     lines: tuple[CodeLine, ...]

@@ -1,4 +1,4 @@
-"""A stage of an input pipeline and the work it did."""
+"""A stage of an input pipeline and its work."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from pipeprof.recording.source_code import Location
 
 
 class StageKind(Enum):
-    """What a stage is, which decides how its work may run beside other work."""
+    """Kind of a stage, which decides how its work can run beside other work."""
 
     FUNCTION = "function"
     GENERATOR = "generator"
@@ -36,7 +36,7 @@ class StageKind(Enum):
 
 
 class StageOwner(Enum):
-    """Whose a stage is."""
+    """Who added a stage to the pipeline: the user, Keras, or tf.data's optimiser."""
 
     USER = "user"
     KERAS = "Keras"
@@ -44,7 +44,7 @@ class StageOwner(Enum):
 
 
 class OperatorFamily(Enum):
-    """What an operator of tf.data does, whichever of its kernels runs."""
+    """What an operator of tf.data does, independent of the kernel that runs for it."""
 
     BATCH = "batch"
     CACHE = "cache"
@@ -70,7 +70,7 @@ class OperatorFamily(Enum):
 
     @property
     def regroups(self) -> bool:
-        """Whether it makes elements of others, more or fewer than it takes."""
+        """Whether it may give more or fewer elements than it takes."""
         return self in (
             OperatorFamily.BATCH,
             OperatorFamily.FLAT_MAP,
@@ -79,48 +79,48 @@ class OperatorFamily(Enum):
         )
 
 
-# Columns of `Stage.starts`: when its iterator was made, when it was read, what it had done by then, and
-# how many elements it held. The last row with the same begin counts.
+# Columns of `Stage.starts`: when its iterator was made and when the row was read; the calls and the work
+# until then, and how many elements it held. Of rows with equal begins the last one counts.
 START_COLUMNS = ("start_ns", "end_ns", "calls", "work_ns", "held")
 
 
 def no_starts() -> IntArray:
-    """Starts of a stage of which none were seen."""
+    """`Stage.starts` without rows."""
     return np.empty((0, len(START_COLUMNS)), np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage of an input pipeline and the work it did.
+    """One stage of an input pipeline and its work.
 
     Attributes:
-        name: as the user named it, or its function's name, or the running node's name.
-        kind: what it is.
-        function: qualified name of the user's function, where there is one.
-        location: where that function stands; of what no function of the user's does, as `made_at`.
+        name: the user's name for it, else the name of its function, else that of the running node.
+        kind: kind of the stage.
+        function: qualified name of the user's function, or None without one.
+        location: line of that function; for a stage without one, ``made_at``.
         made_at: the user's line that put it into the pipeline of a framework, where that is known.
-        made_by: name of the function of a library that this line called and that made the stage
-            (``image_dataset_from_directory``); None where the line made it itself.
+        made_by: name of the library's function that this line called and that made the stage
+            (``image_dataset_from_directory``); None where the line made it directly.
         parent: index in `Profile.stages` of the stage that asks this one for data, or None.
-        owner: whose it is.
-        family: what its operator of tf.data does; None for what tf.data does not run.
+        owner: who added it to the pipeline.
+        family: what its operator of tf.data does; None for a stage that tf.data does not run.
         parallel: whether the kernel that tf.data runs for it has threads of its own.
-        remark: what a reader should know of it, or None.
-        written: what of a tf.data pipeline it was written as (``map → batch``), or None.
-        runs_as: what tf.data runs for it (``MapAndBatch``), or None.
-        takes: elements that it takes for one that it gives, where that is always the same.
+        remark: what a reader should know about it, or None.
+        written: how it was written in a tf.data pipeline (``map → batch``), or None.
+        runs_as: the operator that tf.data runs for it (``MapAndBatch``), or None.
+        takes: how many elements it takes for each one that it gives, where that number is fixed.
         work: over time, the channels of `STAGE_CHANNELS`.
-        lanes: own work in nanoseconds by index in `Profile.lanes`.
-        lane_calls: calls by the same index.
-        parallelism: how many calls may run at once, over time, where the framework tells.
-        most_parallelism: the most that it may be, where the framework tells.
-        autotuned: whether the framework chooses it; None where there is nothing to choose.
-        buffer: how many elements lay ready behind it, over time.
-        buffer_size: how many may, over time.
-        buffer_autotuned: whether the framework chooses that; None where there is nothing to choose.
+        lanes: nanoseconds of own work, by index in `Profile.lanes`.
+        lane_calls: calls, by index in `Profile.lanes`.
+        parallelism: over time, how many calls may run at once, where the framework reports it.
+        most_parallelism: the upper limit of ``parallelism``, where the framework reports it.
+        autotuned: whether the framework chooses ``parallelism``; None where nobody can choose it.
+        buffer: over time, how many elements lay ready behind it.
+        buffer_size: over time, how many elements may lie ready.
+        buffer_autotuned: whether the framework chooses ``buffer_size``; None where nobody can choose it.
         workers: processes or threads that it may run in at once, where the user chose that number.
-        starts: what it did for the first batches of a pass over the data: rows of `START_COLUMNS` of
-            the first passes and the last.
+        starts: its work for the first batches of passes over the data: rows of `START_COLUMNS`, for the
+            first passes and the last.
     """
 
     name: str
@@ -151,13 +151,13 @@ class Stage:
 
     @property
     def running(self) -> str:
-        """Name of what runs, whatever the user calls it."""
+        """Name of the operator or function that runs, whatever the user calls the stage."""
         return self.runs_as or self.name
 
 
-# Columns of `Stage.work`. Work is own work: the time in stages called from within is left out.
-# `estimated_ns` is the part of the work that was not counted but estimated.
-# CPU time is read for a part of the calls only; `timed_ns` is the wall time of just those calls.
+# Columns of `Stage.work`. `work_ns` is own work: time in stages that were called from within is left out.
+# `estimated_ns` is the part of it that was estimated and not measured.
+# CPU time is read in some calls only; `timed_ns` is the wall time of these calls.
 STAGE_CHANNELS = (
     "calls",
     "work_ns",
