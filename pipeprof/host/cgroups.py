@@ -1,6 +1,6 @@
-"""The control groups that this process runs in: how much CPU and memory its container allows.
+"""The control groups of this process: how much CPU and memory its container allows.
 
-A limit may stand at any group around the process; the tightest one counts. Source: Linux's
+Any group around the process may have a limit; the smallest counts. Source: Linux's
 ``cgroups(7)``, "Control Group v2" and "CFS bandwidth control" of the kernel's documentation.
 """
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 PROC = Path("/proc")
 
-# cgroup v1 writes 'no limit' as the largest multiple of a page that fits; no machine has so much.
+# cgroup v1 writes 'no limit' as the largest multiple of a page in 64 bits; no machine has so much.
 _NO_MEMORY_LIMIT = 1 << 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttling:
-    """How often the limit on CPU stopped the group, since it was made.
+    """How often the limit on CPU stopped a group since the group was made.
 
     Attributes:
-        periods: scheduling periods in which it wanted to run.
-        throttled: those of them in which it was stopped until the next.
+        periods: scheduling periods in which the group had work.
+        throttled: scheduling periods in which the group was stopped until the next one.
     """
 
     periods: int
@@ -28,7 +28,7 @@ class Throttling:
 
 
 class ControlGroups:
-    """The groups of one process that may limit it, innermost first.
+    """The control groups that may limit this process, innermost first.
 
     Args:
         proc: where the system shows its processes; for tests.
@@ -48,7 +48,7 @@ class ControlGroups:
         return min((limit for limit in limits if limit is not None), default=None)
 
     def throttling(self) -> Throttling | None:
-        """What the tightest limit on CPU has done so far, or None without a limit."""
+        """How often the smallest limit on CPU applied so far, or None without a limit."""
         tightest = min(self._cpu_limits(), default=None)
         counts = _counts(tightest[1] / "cpu.stat") if tightest is not None else {}
         if "nr_periods" not in counts or "nr_throttled" not in counts:
@@ -63,7 +63,7 @@ class ControlGroups:
 
 
 def _groups(proc: Path, controller: str) -> Iterator[Path]:
-    """The folders of the groups that hold a controller for this process, up to the one mounted."""
+    """The folders of this process's groups with a controller, from the innermost to the mounted one."""
     for mounted, root, version in _mounts(proc, controller):
         own = _own_path(proc, controller if version == 1 else "")
         if own is None:
@@ -80,7 +80,7 @@ def _groups(proc: Path, controller: str) -> Iterator[Path]:
 
 
 def _mounts(proc: Path, controller: str) -> Iterator[tuple[Path, str, int]]:
-    """Where hierarchies are mounted that may hold a controller, with their root and version."""
+    """Mount point, root and version of each hierarchy that may have a controller."""
     for line in _lines(proc / "self" / "mountinfo"):
         before, _, after = line.partition(" - ")
         fields, options = before.split(), after.split()
@@ -94,7 +94,7 @@ def _mounts(proc: Path, controller: str) -> Iterator[tuple[Path, str, int]]:
 
 
 def _own_path(proc: Path, controller: str) -> str | None:
-    """The group of this process in the hierarchy of a controller; that of version 2 has no name."""
+    """The path of this process's group in the hierarchy of a controller ('' for version 2), or None."""
     for line in _lines(proc / "self" / "cgroup"):
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")

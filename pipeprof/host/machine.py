@@ -1,4 +1,4 @@
-"""What is known of the machine and of the packages on it, without loading any of them."""
+"""The machine and the versions of the packages on it, found without loading any package."""
 
 import ctypes
 import importlib.metadata
@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 
 _PR_SET_PTRACER = 0x59616D61
-# Looked up here: a process that was forked while another thread loads a library dies if it asks the
-# loader for anything.
+# Looked up at import: a process that was forked while another thread loaded a library dies if it uses the
+# dynamic loader.
 _PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
 
 _PACKAGES = {
@@ -52,10 +52,10 @@ def core_count() -> int:
 
 
 def let_look(pid: int) -> None:
-    """Lets a process and its children look into this one, where the kernel asks for that (Yama).
+    """Permits a process and its children to read this one's memory, where the kernel restricts it (Yama).
 
-    py-spy is a child of what it looks into here; Yama lets only a parent look into its child. Says
-    nothing where there is no such rule. Source: Linux's ``Documentation/admin-guide/LSM/Yama.rst``.
+    py-spy runs as a child of the process that it reads; Yama permits only a parent to read its child.
+    Without Yama this does nothing. Source: Linux's ``Documentation/admin-guide/LSM/Yama.rst``.
     """
     if _PRCTL is not None:
         _PRCTL(_PR_SET_PTRACER, ctypes.c_ulong(pid), 0, 0, 0)

@@ -1,4 +1,4 @@
-"""The run folder: finding runs, writing and reading them, and recovering one whose process died.
+"""The run folder: finding, writing and reading runs, and recovering a run whose process died.
 
-It trusts no file. It must not know the analysis.
+It checks every file that it reads. It must not know the analysis.
 """

@@ -1,6 +1,6 @@
 """Where runs lie in a log folder of TensorBoard, and how their folders are named.
 
-``<logdir>/plugins/pipeprof/<run>/`` is one run. What its files are stands in `pipeprof.runs.run_file`.
+``<logdir>/plugins/pipeprof/<run>/`` is one run. `pipeprof.runs.run_file` describes its files.
 """
 
 import contextlib
@@ -23,11 +23,14 @@ def create_run_folder(logdir: Path, name: str | None) -> Path:
 
     Args:
         logdir: TensorBoard's log folder.
-        name: name of the run; a run of that name that exists is joined by a number. None takes the
-            date and time.
+        name: name of the run; if a run of that name exists, a number is added. None for the date and
+            time.
+
+    Returns:
+        The new folder.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be made.
     """
     parent = logdir / PLUGIN
     parent.mkdir(parents=True, exist_ok=True)

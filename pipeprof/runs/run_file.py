@@ -1,7 +1,7 @@
 """The files of one recorded process in a run folder.
 
-They are ``<host>-<pid>.json`` and the numbers it names, ``<host>-<pid>.<n>.npz``. While the process
-records, they hold its latest checkpoint, and its rings and name log lie beside them.
+They are ``<host>-<pid>.json`` and the file of numbers that it names, ``<host>-<pid>.<n>.npz``. While the
+process records, they hold its latest checkpoint, and its rings and name log lie beside them.
 """
 
 import re
@@ -42,13 +42,13 @@ class RunFile:
         return self.prefix.rpartition("-")[0]
 
     def is_alive(self) -> bool:
-        """Whether the process is still there, as far as can be known here."""
+        """Whether the process still runs; False where that cannot be known, as on another machine."""
         pid = pid_of(self.prefix, host_name())
         if pid is None:
             return False
         try:
             process = psutil.Process(pid)
-            # A process that began after the file was written has only taken the number over.
+            # A process that began after the file was written is another one with a reused number.
             began_before = process.create_time() <= self.path.stat().st_mtime
             return began_before and process.status() != psutil.STATUS_ZOMBIE
         except (psutil.Error, OSError):
@@ -56,6 +56,6 @@ class RunFile:
 
 
 def list_run_files(folder: Path) -> tuple[RunFile, ...]:
-    """The recorded processes of a run; other files may lie beside theirs."""
+    """The files of each recorded process in a run folder, in the order of their names."""
     prefixes = sorted(path.stem for path in folder.glob("*-*.json"))
     return tuple(RunFile(folder, prefix) for prefix in prefixes if _PREFIX.fullmatch(prefix))

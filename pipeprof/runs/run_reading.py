@@ -1,4 +1,4 @@
-"""Reads a run folder that may come from anywhere: files that pipeprof did not write are refused."""
+"""Reads a run folder. It may come from anywhere, so a file that pipeprof did not write is refused."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from pipeprof.recording.series import IntArray
 from pipeprof.runs.run_file import FORMAT, RunFile, list_run_files
 from pipeprof.runs.run_recovery import recover
 
-# No file of ours comes near these; one that does was not written by pipeprof.
+# pipeprof's own files are far smaller: a larger one was written by something else.
 MOST_JSON_BYTES = 64 << 20
 MOST_NUMBER_BYTES = 128 << 20
 
@@ -25,11 +25,17 @@ _READ_ATTEMPTS = 5
 
 
 def read_run(folder: Path) -> Profile:
-    """Reads a run; one that was cut off, or is still being recorded, as far as it came.
+    """Reads a run. One that was cut off, or is still being recorded, is read as far as it came.
+
+    Args:
+        folder: the run's folder.
+
+    Returns:
+        The recording of its main process: the one whose training loop has the most steps.
 
     Raises:
         RunNotFound: there is no run in the folder.
-        RunDamaged: its files are not as pipeprof writes them.
+        RunDamaged: a file is not as pipeprof writes it.
         RunTooNew: a newer pipeprof wrote it.
         RunTooOld: an older pipeprof wrote it.
     """
@@ -89,7 +95,7 @@ def _check_format(file: RunFile, document: dict[str, Any]) -> None:
 
 
 def _checked(profile: Profile) -> Profile:
-    """The profile, if it can be worked with; what contradicts itself becomes a warning."""
+    """The profile with a warning where it contradicts itself; raises `RunDamaged` if it is not whole."""
     damage = find_damage(profile)
     if damage:
         raise RunDamaged(f"expected a consistent recording, found: {damage[0]}.")
@@ -130,7 +136,7 @@ def _read_numbers(file: RunFile, name: Any) -> IntArray:
             numbers = np.asarray(arrays["numbers"])  # bytes, where the file holds no array
     except (RunDamaged, FileNotFoundError):
         raise
-    except Exception as error:  # zipfile, zlib and numpy raise whatever broken bytes lead them to
+    except Exception as error:  # zipfile, zlib and numpy raise many kinds for broken bytes
         raise RunDamaged(
             f"expected the run's numbers in {name}, found a file that is damaged "
             f"({type(error).__name__})."
@@ -141,6 +147,6 @@ def _read_numbers(file: RunFile, name: Any) -> IntArray:
 
 
 def _expect_plain_file(path: Path) -> None:
-    # A link could lead anywhere, and from a pipe or a device reading might never return.
+    # A link may lead anywhere, and reading a pipe or a device may never return.
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise RunDamaged(f"expected a plain file, found {path.name} to be something else.")

@@ -1,4 +1,4 @@
-"""Reads a recording that was cut off or that goes on: its checkpoint, and what the rings hold beyond it."""
+"""Reads a recording that is not finished: its last checkpoint, and the later events in its rings."""
 
 from dataclasses import replace
 
@@ -9,12 +9,16 @@ from pipeprof.errors import RunDamaged
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.run_file import RunFile
 
-# What working with sums that pipeprof did not write leads to.
+# Errors that sums which pipeprof did not write can cause.
 _MISFITS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def recover(file: RunFile, checkpoint: Checkpoint) -> Profile:
-    """A recording that was cut off: its last checkpoint and what the rings hold beyond it.
+    """Makes a profile of a recording that was cut off or still goes on.
+
+    Args:
+        file: the files of the recorded process.
+        checkpoint: its last checkpoint, to which the later events in its rings are added.
 
     Raises:
         RunDamaged: checkpoint, rings and name logs do not fit together.

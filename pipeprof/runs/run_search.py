@@ -1,4 +1,4 @@
-"""Finds the runs in a log folder. It reads none of their files."""
+"""Finds the runs in a log folder, without reading their files."""
 
 import glob
 import os
@@ -13,7 +13,8 @@ from pipeprof.runs.run_file import list_run_files
 def list_runs(logdir: Path) -> tuple[Path, ...]:
     """The folders of all runs below a log folder, the latest last.
 
-    ``logdir`` may also be a run's folder itself, or any folder that holds log folders.
+    Args:
+        logdir: TensorBoard's log folder, a run's own folder, or a folder of log folders.
     """
     found = {run for run in (logdir / PLUGIN).glob("*") if list_run_files(run)}
     if not found and list_run_files(logdir):
@@ -24,10 +25,14 @@ def list_runs(logdir: Path) -> tuple[Path, ...]:
 
 
 def find_run(logdir: Path, name: str | None = None) -> Path:
-    """The folder of the latest run, or of the one named.
+    """The folder of a run below a log folder.
+
+    Args:
+        logdir: as for `list_runs`.
+        name: name of the run; None for the latest.
 
     Raises:
-        RunNotFound: there is none.
+        RunNotFound: there is no such run.
     """
     if not os.path.isdir(logdir):  # noqa: PTH112 - pathlib may refuse to look
         raise RunNotFound(f"expected a folder with runs, found no folder {logdir}: check the path.")
@@ -55,7 +60,7 @@ def find_run(logdir: Path, name: str | None = None) -> Path:
 
 
 def is_being_recorded(folder: Path) -> bool:
-    """Whether a process that writes into a run's folder is still at it."""
+    """Whether some process still records into a run's folder."""
     return any(
         file.is_alive() and any(folder.glob(f"{glob.escape(file.host)}-*{RING_SUFFIX}"))
         for file in list_run_files(folder)

@@ -14,10 +14,12 @@ from pipeprof.runs.run_file import FORMAT, RunFile
 
 
 def write_run_file(file: RunFile, content: Profile | Checkpoint) -> None:
-    """Writes a finished recording or a checkpoint; a reader sees the one before or this one.
+    """Writes a finished recording or a checkpoint in place of the files that were there.
+
+    A reader finds the old files or the new ones, never a mixture.
 
     Raises:
-        OSError: it cannot be written; what was there stays.
+        OSError: the files cannot be written; the old ones stay.
     """
     encoder = Encoder()
     kind = "profile" if isinstance(content, Profile) else "checkpoint"
@@ -41,7 +43,12 @@ def write_run_file(file: RunFile, content: Profile | Checkpoint) -> None:
 
 
 def finish_run(file: RunFile, profile: Profile, pids: Iterable[int]) -> None:
-    """Writes the finished recording and removes the rings it was made from.
+    """Writes the finished recording and removes the rings that it was made from.
+
+    Args:
+        file: the files of the recorded process.
+        profile: the recording.
+        pids: processes whose rings and name logs are removed.
 
     Raises:
         OSError: it cannot be written; the rings stay, and the run can be recovered from them.

@@ -1,4 +1,4 @@
-"""Traces of TensorFlow's profiler (XSpace): their format, reading them, and repairing their step markers.
+"""Traces of TensorFlow's profiler (XSpace): their format, reading them, and adding missing step markers.
 
 It needs no TensorFlow and must not know pipeprof's own runs.
 """

@@ -1,8 +1,8 @@
-"""Lets XProf see a training's steps where each of them runs a loop of TensorFlow's.
+"""Makes XProf find the steps of a training where each step runs a loop inside a TensorFlow graph.
 
-XProf takes the iterations of a loop in a graph (``steps_per_execution``, a recurrent layer) for the
-steps of the training, whatever is marked as one, and then finds none. It knows a loop by the number
-of the iteration (stat ``iter_num``) on the events in it. Number 0 is that of what runs in no loop.
+XProf takes the iterations of such a loop (``steps_per_execution``, a recurrent layer) for the steps of the
+training, ignores the marked steps, and then finds none. It recognises a loop by the iteration number (stat
+``iter_num``) of its events. Events with number 0 are in no loop, so these numbers are set to 0.
 """
 
 from collections.abc import Set
@@ -12,20 +12,20 @@ ITERATION = "iter_num"
 
 
 def flatten_loops(plane: Any) -> int:
-    """Takes the loops out of a plane; returns of how many events."""
+    """Sets the iteration numbers of a plane's events to 0; returns how many events changed."""
     numbers = {key for key, stat in plane.stat_metadata.items() if stat.name == ITERATION}
     return sum(flatten_line(line, numbers) for line in plane.lines)
 
 
 def flatten_line(line: Any, numbers: Set[int]) -> int:
-    """Takes the loops out of a line.
+    """Sets the iteration numbers of a line's events to 0.
 
     Args:
         line: the line.
-        numbers: the stats of its plane that are named `ITERATION`.
+        numbers: ids of the stats of its plane that are named `ITERATION`.
 
     Returns:
-        Of how many events.
+        How many events changed.
     """
     changed = 0
     for event in line.events if numbers else ():

@@ -1,6 +1,6 @@
-"""A trace file (XSpace) taken apart so far that single lines can be unpacked, changed and put back.
+"""A trace file (XSpace) of which one line at a time is unpacked, changed and put back.
 
-Unpacking a whole trace takes ten times its size in memory; here one line is unpacked at a time.
+Unpacking a whole trace takes ten times its size in memory.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from pipeprof.xspace.xplane_schema import XLine, XPlane
 
 HOST_PLANE = "/host:CPU"
 
-# Fields of the messages taken apart here, see `xplane_schema`.
+# Numbers of the fields that are read here; see `xplane_schema`.
 _PLANES = 1
 _LINES = 3
 _LINE_NAME = 2
@@ -20,7 +20,10 @@ _WITH_LENGTH = 2
 
 
 class PackedPlane:
-    """A plane whose lines are still packed.
+    """A plane whose lines are packed.
+
+    Args:
+        message: the serialised plane.
 
     Attributes:
         is_changed: whether a line was put back.
@@ -45,24 +48,24 @@ class PackedPlane:
         return name
 
     def kinds(self, chosen: Callable[[str], bool]) -> list[int]:
-        """Numbers of the kinds of events with such a name."""
+        """Ids of the kinds of events for whose name ``chosen`` is true."""
         kinds = self._described.event_metadata.items()
         return [number for number, kind in kinds if chosen(kind.name)]
 
     def stats(self, *names: str) -> set[int]:
-        """Numbers of the stats of these names."""
+        """Ids of the stats with these names."""
         stats = self._described.stat_metadata.items()
         return {number for number, stat in stats if stat.name in names}
 
     def lines(self, chosen: Callable[[str], bool]) -> Iterator[Any]:
-        """Unpacks the lines with such a name, one after the other."""
+        """Unpacks, one after the other, the lines for whose name ``chosen`` is true."""
         for index, packed in enumerate(self._lines):
             if chosen(_line_name(packed)):
                 self._unpacked = index
                 yield XLine.FromString(packed)
 
     def put_back(self, line: Any) -> None:
-        """Replaces the line that `lines` unpacked last."""
+        """Replaces the line that `lines` yielded last by its changed form."""
         self._lines[self._unpacked] = memoryview(line.SerializeToString())
         self.is_changed = True
 
@@ -72,15 +75,13 @@ class PackedPlane:
 
 
 class PackedSpace:
-    """A trace whose lines are still packed.
+    """A trace whose lines are packed.
 
     Args:
-        data: the trace's file.
+        data: content of the trace's file.
 
     Raises:
-        ValueError: it is cut short, or no XSpace.
-        DecodeError: likewise.
-        IndexError: likewise.
+        ValueError, DecodeError, IndexError: it is cut short, or no XSpace.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -100,7 +101,7 @@ class PackedSpace:
         return any(plane.is_changed for plane in self.planes)
 
     def pack(self) -> bytes:
-        """The trace's file."""
+        """Content of the trace's file, with the lines that were put back."""
         return b"".join(
             _field(_PLANES, field.pack()) if isinstance(field, PackedPlane) else field
             for field in self._fields
@@ -108,7 +109,7 @@ class PackedSpace:
 
 
 def _line_name(packed: memoryview) -> str:
-    """A line's name; it stands before the events, so nearly nothing of the line is read."""
+    """A line's name. It comes before the events, so little of the line is read."""
     for number, _, value in _fields(packed):
         if number == _LINE_NAME:
             return str(value, "utf-8", "replace")
@@ -118,7 +119,10 @@ def _line_name(packed: memoryview) -> str:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
-    """The fields of a serialised message: number, all of it, and the value of those with a length.
+    """The fields of a serialised message.
+
+    Yields:
+        Number and bytes of each field, and its value (empty for a field without a length).
 
     Raises:
         ValueError: it is cut short, or no message.

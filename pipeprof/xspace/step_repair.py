@@ -1,8 +1,8 @@
-"""Gives recorded profiles the step markers that XProf needs, where Keras 3 left them out.
+"""Adds the step markers that XProf needs to profiles where Keras 3 left them out.
 
-Keras 3's TensorBoard callback marks each batch that it profiles with a number, but not as the root of
-a step (stat ``_r``), and XProf then says 'No step marker observed'. The mark is added to those very
-events, in a run folder of its own; what was recorded stays as it is.
+Keras 3's TensorBoard callback gives the event of each profiled batch a number, but does not mark it as the
+root of a step (stat ``_r``); XProf then reports 'No step marker observed'. The mark is added to a copy of
+the profile, in a run folder of its own.
 """
 
 import os
@@ -30,7 +30,7 @@ _ROOT = "_r"
 
 
 class Outcome(Enum):
-    """What became of a profile."""
+    """What was done with a profile."""
 
     REPAIRED = "repaired"
     REPAIRED_BEFORE = "repaired before"
@@ -41,14 +41,14 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repaired:
-    """One recorded profile and what became of it.
+    """The result for one profile.
 
     Attributes:
-        run: its run folder.
-        outcome: what became of it.
-        steps: how many steps have been marked in it.
-        copy: the run folder with the markers, or None where none was made.
-        problem: why it could not be read, or None.
+        run: run folder of the profile.
+        outcome: what was done.
+        steps: how many steps were marked.
+        copy: run folder of the copy with the markers, or None without one.
+        problem: why the profile could not be read, or None.
     """
 
     run: Path
@@ -65,7 +65,7 @@ def repair_profiles(logdir: Path) -> Iterator[Repaired]:
         logdir: TensorBoard's log folder, or a profile's own run folder.
 
     Raises:
-        RunNotFound: there is no profile.
+        RunNotFound: there is no profile below the folder.
         OSError: a repaired profile cannot be written.
     """
     runs = sorted({path.parent for path in logdir.rglob(_TRACE) if _is_profile(path)})
@@ -78,7 +78,10 @@ def repair_profiles(logdir: Path) -> Iterator[Repaired]:
 
 
 def repair_profile(run: Path) -> Repaired:
-    """Repairs one profile, if that is needed and can be done.
+    """Repairs one profile, if it lacks markers and has numbered steps.
+
+    Args:
+        run: its run folder.
 
     Raises:
         OSError: the repaired profile cannot be written.
@@ -111,7 +114,7 @@ def _host_planes(space: Any) -> list[Any]:
 
 
 def _has_markers(plane: Any) -> bool:
-    """Whether some event is a step's root: it has a step's number and the mark."""
+    """Whether some event is the root of a step: it has a step's number and the mark."""
     number, root = (_stat_id(plane, name) for name in (_STEP_NUMBER, _ROOT))
     if number is None or root is None:
         return False
@@ -139,7 +142,7 @@ def _mark_steps(plane: Any) -> int:
             plane.stat_metadata[root].name = _ROOT
         for event in steps:
             event.stats.add(metadata_id=root, int64_value=1)
-        flatten_loops(plane)  # which XProf would take for the steps instead
+        flatten_loops(plane)  # or XProf takes the loops for the steps
     return len(steps)
 
 
@@ -148,7 +151,7 @@ def _stat_id(plane: Any, name: str) -> int | None:
 
 
 def _write(spaces: dict[str, Any], folder: Path) -> None:
-    """Writes a whole run folder at once: a half of one would pass for repaired."""
+    """Writes a run folder under another name and renames it when complete, so that no half remains."""
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
     unfinished.mkdir()
     try:

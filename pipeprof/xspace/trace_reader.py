@@ -1,7 +1,7 @@
 """Reads a trace of TensorFlow's profiler (an XSpace file) without TensorFlow.
 
-A plane is a device or a host, a line one of its streams or threads. Only the lines that are needed
-are unpacked, one after the other, so that a large trace needs little memory.
+A plane is a device or a host; a line is one of its streams or threads. Only the needed lines are
+unpacked, one after the other, so that a large trace takes little memory.
 """
 
 import re
@@ -21,7 +21,7 @@ from pipeprof.recording.series import IntArray
 from pipeprof.xspace.graph_loops import ITERATION, flatten_line
 from pipeprof.xspace.packed_space import HOST_PLANE, PackedPlane, PackedSpace
 
-# Events of this name, written at known times, tie the clock of a trace to that of a recording.
+# Events of this name, written at known times, relate the clock of a trace to that of a recording.
 ANCHOR = "pipeprof anchor"
 
 _DEVICE = re.compile(r"/device:(?:GPU|TPU):\d+")
@@ -34,14 +34,14 @@ _FETCH = re.compile(r"IteratorGetNext\w*::DoCompute")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracedDevice:
-    """What ran on a device; all arrays are rows of begin and end, in the order of the begins.
+    """What ran on a device, as intervals: rows of begin and end, in the order of their begins.
 
     Attributes:
-        name: that of its plane (``/device:GPU:0``).
+        name: name of its plane (``/device:GPU:0``).
         compute: kernels.
         copy_in: copies from the host to the device.
-        busy: kernels and copies of any direction.
-        steps: steps that XProf has marked on it, where the trace was kept by XProf.
+        busy: kernels, and copies of any direction.
+        steps: steps that XProf marked on the device, where XProf wrote the trace.
     """
 
     name: str
@@ -51,14 +51,14 @@ class TracedDevice:
     steps: IntArray
 
     def in_steps(self, steps: IntArray, waits: IntArray) -> DeviceSteps:
-        """Its part in some steps.
+        """What the device did in each step.
 
         Args:
-            steps: rows of begin and end.
-            waits: when the training waited for its input, likewise.
+            steps: the steps, as intervals.
+            waits: when the training waited for its input, as intervals.
         """
         starts, ends = steps.T
-        # Time in either, less time at work, is time that was waited while nothing ran.
+        # Time waiting or busy, less time busy, is time that the training waited while nothing ran.
         either = time_inside(in_order(waits, self.busy), starts, ends)
         busy = time_inside(self.busy, starts, ends)
         return DeviceSteps(
@@ -71,7 +71,7 @@ class TracedDevice:
         )
 
     def later(self, by_ns: int) -> "TracedDevice":
-        """This device with all times moved on by ``by_ns``."""
+        """A copy of this device with ``by_ns`` added to all times."""
         return TracedDevice(
             name=self.name,
             compute=self.compute + by_ns,
@@ -83,12 +83,12 @@ class TracedDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """What was read of a trace: rows of begin and end.
+    """What was read from a trace, as intervals: rows of begin and end.
 
     Attributes:
-        devices: those on which something ran.
-        steps: the host's marked steps.
-        fetches: when a batch was fetched from tf.data.
+        devices: the devices on which something ran.
+        steps: steps marked on the host.
+        fetches: when batches were fetched from tf.data.
         anchors: events named `ANCHOR`.
     """
 
@@ -98,17 +98,17 @@ class Trace:
     anchors: IntArray
 
     def on_clock_of(self, anchors: Sequence[tuple[int, int]]) -> "Trace | None":
-        """This trace with its times on the clock of a recording; as read, they are on its own clock.
+        """A copy of this trace with its times on the clock of a recording.
 
         Args:
-            anchors: begin and end of each event named `ANCHOR` on the clock of the recording.
+            anchors: begin and end of each event named `ANCHOR`, on the clock of the recording.
 
         Returns:
-            None where these are not in the trace.
+            The copy, or None where the trace does not have these events.
         """
         if not anchors or len(anchors) != len(self.anchors):
             return None
-        # The one that was written quickest ties both clocks most closely.
+        # The event that was written fastest relates the clocks most precisely.
         mark, (start_ns, end_ns) = min(
             zip(self.anchors, anchors, strict=True), key=lambda pair: pair[1][1] - pair[1][0]
         )
@@ -126,11 +126,12 @@ def read_trace(path: Path, *, flatten: bool = False) -> Trace:
 
     Args:
         path: the file.
-        flatten: whether loops of graphs are taken out of it (`pipeprof.xspace.graph_loops`).
+        flatten: whether to change the file so that XProf sees no loops in graphs
+            (`pipeprof.xspace.graph_loops`).
 
     Raises:
         RunDamaged: it is no XSpace, or cut short.
-        OSError: it cannot be read or written; what was there stays.
+        OSError: it cannot be read or written; the file stays as it was.
     """
     try:
         space = PackedSpace(path.read_bytes())
@@ -172,7 +173,7 @@ def _read(planes: Sequence[PackedPlane], *, flatten: bool) -> Trace:
 
 
 def _read_device(plane: PackedPlane) -> TracedDevice:
-    """The work of a device, parted into copies and the rest by the events' names."""
+    """The work of a device; the names of its events distinguish copies from kernels."""
     compute, copies_in, copies, steps = (
         [no_intervals()],
         [no_intervals()],
@@ -210,7 +211,7 @@ class _Host:
 
 
 def _read_host(plane: PackedPlane, *, flatten: bool) -> _Host:
-    """Marked steps, when batches were fetched, and what ties the clock."""
+    """The host's marked steps, its fetches of batches, and its anchors."""
     fetching = plane.kinds(lambda name: bool(_FETCH.match(name)))
     anchoring = plane.kinds(lambda name: name == ANCHOR)
     marks = plane.stats("step_num", "_r")
@@ -228,7 +229,10 @@ def _read_host(plane: PackedPlane, *, flatten: bool) -> _Host:
 
 
 def _marked(line: Any, kinds: IntArray, marks: set[int]) -> list[int]:
-    """Which events of a line are marked; looks closer only at kinds whose first event is."""
+    """Indices of a line's events that have all marks.
+
+    To be fast, it looks only at kinds of events whose first event in the line has them.
+    """
     events = line.events
 
     def is_marked(index: int) -> bool:
@@ -240,7 +244,7 @@ def _marked(line: Any, kinds: IntArray, marks: set[int]) -> list[int]:
 
 
 def _events(line: Any) -> tuple[IntArray, IntArray]:
-    """Kinds of a line's events, and their rows of begin and end in nanoseconds."""
+    """The kind of each event of a line, and the events as intervals in nanoseconds."""
     columns = ((event.metadata_id, event.offset_ps, event.duration_ps) for event in line.events)
     flat = np.fromiter(chain.from_iterable(columns), np.int64, 3 * len(line.events))
     kinds, offset_ps, duration_ps = flat.reshape(-1, 3).T

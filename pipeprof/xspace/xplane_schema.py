@@ -1,9 +1,9 @@
 """The messages of an XSpace file, the format of XProf and of TensorBoard's profile page.
 
-They are built when this module is loaded, in a pool of their own: no TensorFlow is needed, and
-where it is loaded nothing clashes with it. Field names and numbers are those of ``xplane.proto`` in
-https://github.com/openxla/xla/tree/main/third_party/tsl/tsl/profiler/protobuf; fields that nobody
-here writes or reads are left out, and kept as unknown when a file is parsed.
+The message classes are built when this module is loaded, in a pool of their own. They need no TensorFlow,
+and do not clash with its classes where it is loaded. Names and numbers of fields are from ``xplane.proto``:
+https://github.com/openxla/xla/tree/main/third_party/tsl/tsl/profiler/protobuf. Fields that pipeprof does
+not use are left out; parsing keeps them as unknown fields.
 """
 
 from typing import Any
@@ -128,9 +128,8 @@ def _message_class(name: str) -> Any:
     return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
 
 
-# A whole file (``XSpace.FromString`` parses one), a stat of an event, and what is read by itself; the
-# other messages are reached through them (``space.planes.add()``). No type checker can know their
-# fields.
+# The classes that are used directly: ``XSpace.FromString`` parses a file. The others are reached through
+# them (``space.planes.add()``). No type checker knows their fields.
 XSpace: Any = _message_class("XSpace")
 XPlane: Any = _message_class("XPlane")
 XLine: Any = _message_class("XLine")
