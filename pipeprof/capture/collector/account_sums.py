@@ -323,7 +323,7 @@ class AccountSums:
             until_ns: when a pass and an epoch that are still open end.
             calls: what calls of the host's are, by their index.
             places: where the training thread was met, by their index.
-            reasons: why something was compiled, by their index.
+            reasons: why something in the run was compiled, by their index.
         """
         pass_ns, passes, end_ns = list(self.pass_ns), self.passes, self.end_ns
         if self.open_pass is not None:
@@ -337,6 +337,7 @@ class AccountSums:
             epochs[open_one, _COLUMN["end_ns"]] = np.maximum(
                 epochs[open_one, _COLUMN["end_ns"]], until_ns
             )
+        compilations, reasons = _with_own_reasons(self.compilations, reasons)
         return LoopAccount(
             pass_count=self.pass_count + (self.open_pass is not None),
             pass_ns=tuple(pass_ns),
@@ -345,9 +346,9 @@ class AccountSums:
             passes=passes,
             epochs=epochs,
             totals=self.totals.copy(),
-            compilations=self.compilations,
+            compilations=compilations,
             compile_steps=self.compile_steps,
-            reasons=tuple(reasons),
+            reasons=reasons,
             calls=tuple(
                 HostCall(
                     part=calls[index].part,
@@ -389,6 +390,18 @@ def freeze_samples(rows: IntArray, places: Sequence[PlaceFacts]) -> tuple[HostSa
         )
         for place, state, part, samples in rows.tolist()
     )
+
+
+def _with_own_reasons(
+    compilations: IntArray, reasons: Sequence[str]
+) -> tuple[IntArray, tuple[str, ...]]:
+    """Compilations with just those reasons that they have, renumbered; -1 stays that of one without."""
+    column = COMPILATION_COLUMNS.index("reason")
+    known = compilations[:, column]
+    mine = np.unique(known[known >= 0])
+    renumbered = compilations.copy()
+    renumbered[:, column] = np.where(known >= 0, np.searchsorted(mine, known), -1)
+    return renumbered, tuple(reasons[index] for index in mine.tolist())
 
 
 def _first_and_last(table: IntArray, rows: Any, most: int) -> IntArray:

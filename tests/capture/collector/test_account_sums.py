@@ -31,8 +31,11 @@ CALLS = [
 ]
 
 
+REASONS = ["shape 1", "shape 2", "shape 3"]
+
+
 def frozen(sums: AccountSums, until: int = 0) -> LoopAccount:
-    return sums.freeze(until, CALLS, [], [])
+    return sums.freeze(until, CALLS, [], REASONS)
 
 
 def call(
@@ -108,6 +111,16 @@ def test_steps_that_compile_are_kept_one_by_one_and_their_waits_apart():
     found = totals(sums)
     assert (found["compile_step_ns"], found["compile_wait_ns"], found["wait_ns"]) == (95, 80, 2)
     assert (found["callback_ns"], found["epoch_start_ns"]) == (5, 0)
+
+
+def test_a_loop_has_the_reasons_of_its_own_compilations():
+    sums = AccountSums()
+    sums.add_compiles(np.array([[2, 9, 0, -1], [12, 19, 0, 2], [22, 29, 0, 0], [32, 39, 0, 2]]))
+    count(sums, *((n, n + 10, 0) for n in (0, 10, 20, 30)))
+    found = frozen(sums)
+    assert found.reasons == ("shape 1", "shape 3")
+    assert found.compilations[:, COMPILATION_COLUMNS.index("reason")].tolist() == [-1, 1, 0, 1]
+    assert frozen(AccountSums()).reasons == ()
 
 
 def test_the_work_of_a_hand_written_loops_model_is_what_is_left_beside_its_waits():

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pipeprof.capture.probes.loaders.epoch_ends import timed_epoch_end
 from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.loaders.worker_queues import MOST_READY, POOL
 from pipeprof.capture.probes.probe_context import ProbeContext
@@ -75,8 +76,11 @@ def watch_sequence(sequence: Any, context: ProbeContext) -> Callable[[], None]:
         ),
         POOL: transport,
     }
-    if hasattr(original, "on_epoch_begin"):  # Keras 2 has none, and ends epochs in another thread
-        members["on_epoch_end"] = _told_of_end(original, transport)
+    if hasattr(original, "on_epoch_end"):
+        # Keras 3 calls it when it has taken its pool of workers down; Keras 2, whose sequences have no
+        # `on_epoch_begin`, also while they work.
+        begins = transport.ended if hasattr(original, "on_epoch_begin") else None
+        members["on_epoch_end"] = timed_epoch_end(original, context, begins)
     release = disguise(sequence, members, transport.pickled)
 
     def released() -> None:
@@ -125,18 +129,6 @@ def _tell_failure(recorder: Recorder, lane: LaneWriter, index: Any, error: Excep
     own = lane.native_id == recorder.pid
     who = f"worker process {recorder.pid}" if own else f"thread {lane.native_id}"
     recorder.warn(f"Batch {index!r:.20} failed in {who}: {describe_error(error):.200}")
-
-
-def _told_of_end(original: Any, transport: "Transport") -> Callable[[Any], Any]:
-    end = original.on_epoch_end
-
-    @functools.wraps(end)
-    def on_epoch_end(self: Any) -> Any:
-        # Keras calls it when it has taken its pool of workers down.
-        transport.ended(now_ns())
-        return end(self)
-
-    return on_epoch_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,8 +251,9 @@ class Transport:
         self._record_restart(1, start_ns, end_ns)
         return start_ns
 
-    def ended(self, now: int) -> None:
+    def ended(self) -> None:
         """A pass is over, and its pool of workers has been taken down."""
+        now = now_ns()
         loop = self.context.loops.current
         if self.context.on and self.context.in_framework and loop is not None and self._restarts:
             self._record_restart(0, min(loop.ended_ns, now), now)

@@ -49,7 +49,7 @@ class OpenLoop:
         closed_ns: where its latest step that is over ended.
         tracer: traces some of its steps, or None.
         thread: ident of the thread that it runs in.
-        in_callback: whether that thread runs a callback of this loop's.
+        in_callback: whether that thread runs a callback of this loop's, or its dataset's ``on_epoch_end``.
     """
 
     def __init__(
