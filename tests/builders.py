@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account
 from pipeprof.analysis.advice_kinds import Advice, FedBy, MoreWorkers, Remedy, Verified
 from pipeprof.analysis.evidence_kinds import Evidence
 from pipeprof.analysis.findings import (
@@ -21,10 +22,15 @@ from pipeprof.analysis.findings import (
     DeliveryFinding,
     Diagnosis,
     Findings,
+    FreeInput,
+    HostPlace,
     HotLine,
+    Interval,
+    LimitSource,
     LoopFinding,
     Spread,
     StageFinding,
+    WallShares,
 )
 from pipeprof.analysis.input_findings import (
     AutotuneFinding,
@@ -34,6 +40,7 @@ from pipeprof.analysis.input_findings import (
     Tuned,
     TunedKind,
 )
+from pipeprof.analysis.loop_groups import group_loops
 from pipeprof.analysis.machine_findings import (
     CpuFinding,
     LaneFinding,
@@ -630,6 +637,9 @@ def diagnosis(
     *,
     wait_ms: float | None = 20.0,
     compute_ms: float = 10.0,
+    callback_ms: float = 0.0,
+    host_ratio: float = 0.0,
+    host: tuple[HostPlace, ...] = (),
     step_ms: Spread | None = None,
     confidence: float = 0.95,
     samples_per_s: float | None = 1_066.7,
@@ -645,7 +655,10 @@ def diagnosis(
     Args:
         bound: the verdict, which is not derived from the times.
         wait_ms: wait of each step; None when nothing measured it.
-        compute_ms: the rest of each step, and the step when input is for free.
+        compute_ms: the rest of each step.
+        callback_ms: what callbacks took of each step.
+        host_ratio: the host's part of the wall time; all else is waiting and computing as in the steps.
+        host: what that went to.
         step_ms: durations of the steps, where they are not simply the sum of both.
         confidence: 0 to 1.
         samples_per_s: samples a second.
@@ -656,22 +669,41 @@ def diagnosis(
         counted_steps: steps that count.
         advice: what to do.
     """
-    total_ms = (wait_ms or 0.0) + compute_ms
+    total_ms = (wait_ms or 0.0) + compute_ms + callback_ms
+    wall_ms = 100 * total_ms
+    ideal_ms = 100 * (compute_ms + callback_ms)
+    wall_wait = None if wait_ms is None else wait_ms / total_ms
     measured = wait_ms is not None
     return Diagnosis(
         bound=bound,
         confidence=confidence,
-        wait_ratio=None if wait_ms is None else wait_ms / total_ms,
-        whole_wait_ratio=None if wait_ms is None else wait_ms / total_ms,
+        wait_ratio=wall_wait,
+        whole_wait_ratio=wall_wait,
+        wall=WallShares(
+            wait_ratio=wall_wait,
+            wait_interval=None if wall_wait is None else Interval(low=wall_wait, high=wall_wait),
+            host_ratio=host_ratio,
+            host_interval=Interval(low=host_ratio, high=host_ratio),
+        ),
         whole_step_ms=total_ms,
         step_ms=step_ms or spread(total_ms),
         wait_ms=None if wait_ms is None else spread(wait_ms),
+        callback_ms=spread(callback_ms),
         compute_ms=spread(compute_ms) if measured else None,
         samples_per_s=samples_per_s,
         bottleneck=slowest,
         cause=cause,
-        ideal_step_ms=compute_ms if measured else None,
-        speedup_limit=total_ms / compute_ms if measured else None,
+        host=host,
+        ideal_step_ms=compute_ms + callback_ms if measured else None,
+        free_input=FreeInput(
+            wall_s=ideal_ms / 1e3,
+            wall_interval=Interval(low=ideal_ms / 1e3, high=ideal_ms / 1e3),
+            speedup=wall_ms / ideal_ms,
+            speedup_interval=Interval(low=wall_ms / ideal_ms, high=wall_ms / ideal_ms),
+            known=LimitSource.ESTIMATED,
+        )
+        if measured and ideal_ms
+        else None,
         evidence=evidence,
         measured_by=measured_by if measured else None,
         counted_steps=counted_steps,
@@ -716,9 +748,15 @@ def input_finding(
 def loop_finding(
     taken: Loop | None = None, said: Diagnosis | None = None, fed: InputFinding | None = None
 ) -> LoopFinding:
-    """A loop with what is said of it."""
+    """A loop with what is said of it; in `findings` it gets its place."""
+    chosen = taken or loop()
     return LoopFinding(
-        loop=taken or loop(), diagnosis=said or diagnosis(), input=fed or input_finding()
+        loop=chosen,
+        index=0,
+        account=loop_account(profile(loops=(replace(chosen, parent=None),)), 0),
+        epochs=epoch_accounts(chosen),
+        diagnosis=said or diagnosis(),
+        input=fed or input_finding(),
     )
 
 
@@ -806,15 +844,20 @@ def findings(
     autotune: AutotuneFinding | None = None,
 ) -> Findings:
     """What is said of a run whose main loop is ``main``; without it, no loop trained."""
-    loops = (*(() if main is None else (main,)), *others)
+    given = (*(() if main is None else (main,)), *others)
+    loops = tuple(replace(each, index=index) for index, each in enumerate(given))
+    chosen = None if main is None else loops[0]
+    recorded = profile(
+        loops=tuple(each.loop for each in loops),
+        stages=tuple(each.stage for each in stages),
+        run=run,
+    )
     return Findings(
-        profile=profile(
-            loops=tuple(each.loop for each in loops),
-            stages=tuple(each.stage for each in stages),
-            run=run,
-        ),
+        profile=recorded,
+        account=run_account(recorded),
         loops=loops,
-        main=main,
+        groups=group_loops(loops, chosen),
+        main=chosen,
         stages=stages,
         lanes=lanes,
         cpu=cpu or CpuFinding(cores=2, limit=None, process_ratio=None, saturated=None),

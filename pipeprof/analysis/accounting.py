@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeprof.analysis.account_findings import Account, AccountRow, EpochAccount
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
@@ -16,7 +17,6 @@ from pipeprof.recording.account import (
 )
 from pipeprof.recording.loop import Loop, LoopKind, WaitSource
 from pipeprof.recording.profile import Profile
-from pipeprof.recording.source_code import Location
 
 # Places that hold less of a part than this are left in the part's own row.
 _NAMED_FROM = 0.01
@@ -25,55 +25,6 @@ _MOST_NAMED = 8
 
 _EPOCH = {name: index for index, name in enumerate(EPOCH_COLUMNS)}
 _COMPILATION = {name: index for index, name in enumerate(COMPILATION_COLUMNS)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountRow:
-    """A part of an account, or what one place holds of it.
-
-    Attributes:
-        part: what the time was.
-        ns: how much it was.
-        count: how often the place was called, or None.
-        name: the place (``ModelCheckpoint.on_epoch_end``), or None for the rest of the part.
-        location: the user's line, or None.
-    """
-
-    part: Part
-    ns: int
-    count: int | None = None
-    name: str | None = None
-    location: Location | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """The parts of a stretch of time, which add up to ``wall_ns``.
-
-    Attributes:
-        wall_ns: the whole.
-        rows: the parts in the order of `Part`; those of one part with the dearest place first.
-    """
-
-    wall_ns: int
-    rows: tuple[AccountRow, ...]
-
-    def ns(self, *parts: Part) -> int:
-        """The time of some parts together."""
-        return sum(row.ns for row in self.rows if row.part in parts)
-
-    def ratio(self, *parts: Part) -> float:
-        """The same over the whole; 0 of nothing."""
-        return self.ns(*parts) / self.wall_ns if self.wall_ns else 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochAccount:
-    """The account of one epoch of a loop, and how many steps it had."""
-
-    epoch: int
-    steps: int
-    account: Account
 
 
 def loop_account(profile: Profile, index: int) -> Account:

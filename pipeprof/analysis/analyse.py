@@ -1,5 +1,6 @@
 """The one way from a `Profile` to its `Findings`."""
 
+from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account
 from pipeprof.analysis.autotune import find_autotune
 from pipeprof.analysis.costs import as_finding, stage_costs
 from pipeprof.analysis.counted_time import counted_times, without_pauses
@@ -14,6 +15,7 @@ from pipeprof.analysis.lane_use import (
     overhead_finding,
     resource_finding,
 )
+from pipeprof.analysis.loop_groups import group_loops
 from pipeprof.analysis.overlap import describe_input
 from pipeprof.analysis.step_statistics import loop_times
 from pipeprof.analysis.verdict import Measurements
@@ -29,12 +31,16 @@ def analyse(profile: Profile) -> Findings:
     times_counted = counted_times(profile.loops)
     costs = stage_costs(profile, times_counted)
     loops, verdicts = [], []
-    for loop, counted_time, used in zip(profile.loops, times_counted, costs, strict=True):
+    for index, (loop, counted_time, used) in enumerate(
+        zip(profile.loops, times_counted, costs, strict=True)
+    ):
+        account = loop_account(profile, index)
         times = loop_times(loop)
         fed = describe_input(profile, loop, counted_time, used, times)
         measured = Measurements(
             profile=profile,
             loop=loop,
+            account=account,
             counted_time=counted_time,
             times=times,
             costs=used,
@@ -42,21 +48,30 @@ def analyse(profile: Profile) -> Findings:
             fed=fed,
         )
         verdicts.append(find_verdict(measured))
-        loops.append(LoopFinding(loop=loop, diagnosis=diagnose(measured), input=fed))
+        loops.append(
+            LoopFinding(
+                loop=loop,
+                index=index,
+                account=account,
+                epochs=epoch_accounts(loop),
+                diagnosis=diagnose(measured),
+                input=fed,
+            )
+        )
     number = next(
         (number for number, loop in enumerate(profile.loops) if loop is profile.main_loop), None
     )
     lines = hot_lines(profile)
     main_time = None if number is None else times_counted[number]
     main_cpu = cpu_finding(profile, None) if number is None else verdicts[number].measured.cpu
+    main = None if number is None else loops[number]
+    shown = tuple(found for found in loops if found is main or not _only_looks(found.loop))
     return Findings(
         profile=profile,
-        loops=tuple(
-            found
-            for found in loops
-            if found.loop is profile.main_loop or not _only_looks(found.loop)
-        ),
-        main=None if number is None else loops[number],
+        account=run_account(profile),
+        loops=shown,
+        groups=group_loops(shown, main),
+        main=main,
         stages=()
         if number is None
         else tuple(

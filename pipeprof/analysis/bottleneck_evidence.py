@@ -93,7 +93,7 @@ def _reason(verdict: Verdict, worst: StageCost) -> WorkReason:
             return SerialWork(python=worst.stage.kind.python, cpu_known=ratio is not None)
         case Cause.EPOCH_START:
             return SlowestInsideEpochs()
-        case Cause.CPU | Cause.NONE:
+        case Cause.CPU | Cause.CALLBACK | Cause.OWN_CODE | Cause.NONE:
             return ComputingWork(cpu_known=ratio is not None)
 
 

@@ -8,10 +8,12 @@ from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM, bound_by_wait
 from pipeprof.analysis.causes import find_cause
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.evidence import find_evidence
-from pipeprof.analysis.findings import Bottleneck, Diagnosis
+from pipeprof.analysis.findings import Bottleneck, Diagnosis, FreeInput, Interval, LimitSource
 from pipeprof.analysis.step_statistics import LoopTimes
 from pipeprof.analysis.verdict import LEAST_STEPS, Measurements, Verdict
 from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.analysis.wall_shares import WallResamples, host_places, wall_resamples
+from pipeprof.recording.account import Part
 from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.recording.run_info import Overhead
 from pipeprof.recording.stage import StageKind
@@ -31,22 +33,24 @@ def diagnose(measured: Measurements) -> Diagnosis:
     """The verdict of one loop with its evidence and advice."""
     verdict = find_verdict(measured)
     times, loop = measured.times, measured.loop
+    resamples = wall_resamples(loop, measured.account, waits_known=times.measured > 0)
     return Diagnosis(
         bound=verdict.bound,
         confidence=_confidence(verdict.bound, times, loop.waits_by, measured.profile.overhead),
         wait_ratio=times.wait_ratio,
         whole_wait_ratio=times.wait_ratio_with_epoch_starts,
+        wall=resamples.shares() if resamples else None,
         step_ms=times.step,
         whole_step_ms=times.step_ms_with_epoch_starts,
         wait_ms=times.wait,
+        callback_ms=times.callbacks,
         compute_ms=times.compute,
         samples_per_s=_samples_per_s(loop, times),
         bottleneck=_as_finding(verdict) if verdict.worst else None,
         cause=verdict.cause,
+        host=host_places(measured.account),
         ideal_step_ms=verdict.ideal_ms,
-        speedup_limit=verdict.step_ms / verdict.ideal_ms
-        if verdict.step_ms and verdict.ideal_ms
-        else None,
+        free_input=_free_input(measured, resamples) if resamples else None,
         evidence=find_evidence(verdict),
         measured_by=loop.waits_by if times.measured else None,
         counted_steps=times.counted,
@@ -81,8 +85,8 @@ def find_verdict(measured: Measurements) -> Verdict:
     if step_ms is None and times.step is not None:
         step_ms = times.step.mean
     ideal_ms = None
-    if times.compute is not None and step_ms is not None:
-        ideal_ms = min(times.compute.mean, step_ms)
+    if times.rest_ms is not None and step_ms is not None:
+        ideal_ms = min(times.rest_ms, step_ms)
     return Verdict(
         measured=measured, bound=bound, worst=worst, cause=cause, step_ms=step_ms, ideal_ms=ideal_ms
     )
@@ -101,11 +105,35 @@ def _never_rests(slowest: StageCost | None, measured: Measurements) -> bool:
 
     A shuffle that fills takes work from later steps: they wait less, but nothing was lost.
     """
-    whole_ms, compute = measured.times.step_ms_with_epoch_starts, measured.times.compute
-    if slowest is None or whole_ms is None or compute is None:
+    whole_ms, rest_ms = measured.times.step_ms_with_epoch_starts, measured.times.rest_ms
+    if slowest is None or whole_ms is None or rest_ms is None:
         return False
-    waited_ms = whole_ms - compute.mean
-    return needed_ms(slowest, measured.costs) - compute.mean >= _BLAMED_FROM * waited_ms
+    waited_ms = whole_ms - rest_ms
+    return needed_ms(slowest, measured.costs) - rest_ms >= _BLAMED_FROM * waited_ms
+
+
+def _free_input(measured: Measurements, resamples: WallResamples) -> FreeInput | None:
+    """The loop without its waits; None where nothing measured them, or nothing is left."""
+    account = measured.account
+    if resamples.wait is None:
+        return None
+    wall_ns = account.wall_ns
+    waits_ns = account.ns(Part.EPOCH_START, Part.WAIT)
+    ideal_ns = wall_ns - waits_ns
+    if ideal_ns <= 0:
+        return None
+    shares = resamples.shares().wait_interval
+    low_ns, high_ns = (
+        max(wall_ns - ratio * resamples.wall_ns, 1.0)
+        for ratio in ((shares.high, shares.low) if shares else ())
+    )
+    return FreeInput(
+        wall_s=ideal_ns / 1e9,
+        wall_interval=Interval(low=low_ns / 1e9, high=high_ns / 1e9),
+        speedup=wall_ns / ideal_ns,
+        speedup_interval=Interval(low=wall_ns / high_ns, high=wall_ns / low_ns),
+        known=LimitSource.ESTIMATED,
+    )
 
 
 def _as_finding(verdict: Verdict) -> Bottleneck | None:

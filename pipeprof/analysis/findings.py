@@ -6,7 +6,9 @@ Its shape is that of the JSON report, but with names for units: times are float 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 
+from pipeprof.analysis.account_findings import Account, EpochAccount
 from pipeprof.analysis.advice_kinds import Advice
 from pipeprof.analysis.evidence_kinds import Evidence
 from pipeprof.analysis.input_findings import AutotuneFinding, InputFinding
@@ -18,7 +20,7 @@ from pipeprof.analysis.machine_findings import (
     ResourceFinding,
 )
 from pipeprof.analysis.verdict_kinds import Bound, Cause
-from pipeprof.recording.loop import Loop, WaitSource
+from pipeprof.recording.loop import Loop, LoopKind, WaitSource
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import Stage
@@ -31,6 +33,14 @@ class Spread:
     median: float
     mean: float
     p95: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """Where a value lies as far as it is known."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +127,64 @@ class Bottleneck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WallShares:
+    """What a loop's wall time, validation left out, went to beside computing.
+
+    Attributes:
+        wait_ratio: waiting for data, that at the starts of epochs included; None when nothing measured it.
+        wait_interval: where that ratio would lie in another run of the same training, or None.
+        host_ratio: callbacks, what happens between epochs, and the loop's own code.
+        host_interval: the same as for waiting.
+    """
+
+    wait_ratio: float | None
+    wait_interval: Interval | None
+    host_ratio: float
+    host_interval: Interval
+
+
+class LimitSource(Enum):
+    """How it is known what a training would take with input for free."""
+
+    MEASURED = "measured"
+    ESTIMATED = "estimated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreeInput:
+    """What a whole loop would take if batches cost nothing.
+
+    Attributes:
+        wall_s: its wall time, validation and callbacks included, in seconds.
+        wall_interval: where that lies.
+        speedup: today's wall time over that one.
+        speedup_interval: where that lies.
+        known: how this is known.
+    """
+
+    wall_s: float
+    wall_interval: Interval
+    speedup: float
+    speedup_interval: Interval
+    known: LimitSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPlace:
+    """A place that the host's time of a loop went to.
+
+    Attributes:
+        name: the callback's class and method, or the function.
+        location: the user's line, or None.
+        ratio: its part of the loop's wall time, validation left out.
+    """
+
+    name: str
+    location: Location | None
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """Whether a loop waits for its data, which stage makes it wait, and why.
 
@@ -126,16 +194,18 @@ class Diagnosis:
         wait_ratio: waiting over step time, or None when nothing measured the wait.
         whole_wait_ratio: the same with the first step of each epoch, which decides where epochs'
             beginnings wait longer than all that is inside the epochs.
+        wall: the same over the loop's wall time, with the host's part beside it; None without steps.
         step_ms: durations of the steps, or None without counted steps.
         whole_step_ms: the mean of them and of the first steps of epochs, or None.
         wait_ms: their waits, or None.
+        callback_ms: what callbacks took of them, or None.
         compute_ms: the rest of them, or None.
-        samples_per_s: samples a second over counted steps, or None.
+        samples_per_s: samples a second over the loop's wall time, or None.
         bottleneck: the stage that holds it up, or None.
         cause: why.
+        host: what the host's time went to, dearest first.
         ideal_step_ms: step time with input for free, or None.
-        speedup_limit: step time over the ideal one, or None; where epochs' beginnings are the cause,
-            that of all steps.
+        free_input: what the whole loop would take with input for free, or None.
         evidence: what speaks for all this or weakens it.
         measured_by: what measured the waits, or None.
         counted_steps: steps that count: after the warm-up, each epoch's first left out.
@@ -146,15 +216,18 @@ class Diagnosis:
     confidence: float
     wait_ratio: float | None
     whole_wait_ratio: float | None
+    wall: WallShares | None
     step_ms: Spread | None
     whole_step_ms: float | None
     wait_ms: Spread | None
+    callback_ms: Spread | None
     compute_ms: Spread | None
     samples_per_s: float | None
     bottleneck: Bottleneck | None
     cause: Cause
+    host: tuple[HostPlace, ...]
     ideal_step_ms: float | None
-    speedup_limit: float | None
+    free_input: FreeInput | None
     evidence: tuple[Evidence, ...]
     measured_by: WaitSource | None
     counted_steps: int
@@ -163,11 +236,55 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopFinding:
-    """One loop with its diagnosis and its input; ``loop`` is the recorded one."""
+    """One loop with what was found of it.
+
+    Attributes:
+        loop: the recorded one.
+        index: its place in `Profile.loops`.
+        account: where its time went.
+        epochs: the accounts of its epochs, of the first ones and the last.
+        diagnosis: its verdict.
+        input: how its input ran.
+    """
 
     loop: Loop
+    index: int
+    account: Account
+    epochs: tuple[EpochAccount, ...]
     diagnosis: Diagnosis
     input: InputFinding
+
+
+class Grouping(Enum):
+    """Why loops are shown together."""
+
+    ALONE = "alone"
+    """One loop by itself."""
+    MODELS = "models"
+    """One line trains several models (cross-validation): a row a model."""
+    FOLDED = "folded"
+    """They cost little, and are shown by their number and cost together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopGroup:
+    """Loops that are shown together.
+
+    Attributes:
+        grouping: why.
+        kind: what they are.
+        location: the line that they have in common, or None.
+        loops: the loops, dearest first.
+        passes: calls of all of them together.
+        wall_s: their time together, in seconds.
+    """
+
+    grouping: Grouping
+    kind: LoopKind
+    location: Location | None
+    loops: tuple[LoopFinding, ...]
+    passes: int
+    wall_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,10 +305,13 @@ class Findings:
 
     ``main`` is the loop the verdict is about, or None without any; ``autotune`` is about its input,
     and None where tf.data's AUTOTUNE had no part in it; ``devices`` are there from the busiest on.
+    ``account`` is that of the whole run; ``groups`` have all loops, those that cost most first.
     """
 
     profile: Profile
+    account: Account
     loops: tuple[LoopFinding, ...]
+    groups: tuple[LoopGroup, ...]
     main: LoopFinding | None
     stages: tuple[StageFinding, ...]
     lanes: tuple[LaneFinding, ...]

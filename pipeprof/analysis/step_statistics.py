@@ -6,7 +6,7 @@ from statistics import median_low
 import numpy as np
 
 from pipeprof.analysis.findings import Spread
-from pipeprof.recording.loop import Loop, Steps
+from pipeprof.recording.loop import Loop
 from pipeprof.recording.series import BoolArray, Histogram, IntArray
 
 MS = 1e6
@@ -47,7 +47,8 @@ class LoopTimes:
         step: their durations, or None without any; of the measured ones where these are most of them,
             so that it is the sum of wait and compute.
         wait: waits of the measured ones, or None without any.
-        compute: duration less wait of the measured ones, or None without any.
+        callbacks: what callbacks took of the counted ones, or None without any.
+        compute: duration less wait and callbacks of the measured ones, or None without any.
         wait_ratio: waiting over duration of the measured ones, or None without any.
         epoch_starts: what the first steps of epochs waited.
     """
@@ -56,9 +57,17 @@ class LoopTimes:
     measured: int
     step: Spread | None
     wait: Spread | None
+    callbacks: Spread | None
     compute: Spread | None
     wait_ratio: float | None
     epoch_starts: EpochStartWaits
+
+    @property
+    def rest_ms(self) -> float | None:
+        """What a step takes without its wait, on average: computing and callbacks; None if unknown."""
+        if self.compute is None:
+            return None
+        return self.compute.mean + (self.callbacks.mean if self.callbacks else 0.0)
 
     @property
     def epoch_starts_outweigh(self) -> bool:
@@ -96,12 +105,13 @@ def loop_times(loop: Loop) -> LoopTimes:
             measured=0,
             step=None,
             wait=None,
+            callbacks=None,
             compute=None,
             wait_ratio=None,
             epoch_starts=EpochStartWaits(),
         )
     if len(loop.steps) == loop.step_count:
-        return _times_of_steps(loop.steps, loop.warmup_steps)
+        return _times_of_steps(loop)
     return _times_of_histograms(loop)
 
 
@@ -125,7 +135,8 @@ def histogram_spread(histogram: Histogram) -> Spread | None:
     return Spread(median=median / MS, mean=mean / MS, p95=p95 / MS)
 
 
-def _times_of_steps(steps: Steps, warmup_steps: int) -> LoopTimes:
+def _times_of_steps(loop: Loop) -> LoopTimes:
+    steps, warmup_steps = loop.steps, loop.warmup_steps
     first = steps.first_of_epoch()
     steady = steps.ordinal >= warmup_steps
     durations = steps.end_ns - steps.start_ns
@@ -138,12 +149,16 @@ def _times_of_steps(steps: Steps, warmup_steps: int) -> LoopTimes:
     waited_ns, lasted_ns = int(steps.wait_ns[known].sum()), int(durations[known].sum())
     started_wait_ms = int(started.sum()) * (_median_ms(steps.wait_ns[started]) or 0.0)
     computed_ns = int((durations - steps.wait_ns)[started].sum())
+    called = loop.callback_times
     return LoopTimes(
         counted=int(counted.sum()),
         measured=int(known.sum()),
         step=spread(durations[known if _most(known, counted) else counted]),
         wait=spread(steps.wait_ns[known]),
-        compute=spread((durations - steps.wait_ns)[known]),
+        callbacks=histogram_spread(called),
+        compute=histogram_spread(loop.compute_times)
+        if called.sum_ns
+        else spread((durations - steps.wait_ns)[known]),
         wait_ratio=waited_ns / lasted_ns if lasted_ns else None,
         epoch_starts=EpochStartWaits(
             count=int(started.sum()),
@@ -167,33 +182,36 @@ def _median_ms(durations_ns: IntArray) -> float | None:
 
 def _times_of_histograms(loop: Loop) -> LoopTimes:
     wait, compute = histogram_spread(loop.wait_times), histogram_spread(loop.compute_times)
-    lasted_ns = loop.wait_times.sum_ns + loop.compute_times.sum_ns
+    called = histogram_spread(loop.callback_times)
+    rest_ms = compute.mean + (called.mean if called else 0.0) if compute else 0.0
+    lasted_ns = loop.wait_times.sum_ns + loop.wait_times.count * rest_ms * MS
     step = histogram_spread(loop.step_times)
     if step and wait and compute and 2 * loop.wait_times.count > loop.step_times.count:
-        step = replace(step, mean=wait.mean + compute.mean)
+        step = replace(step, mean=wait.mean + rest_ms)
     return LoopTimes(
         counted=loop.step_times.count,
         measured=loop.wait_times.count,
         step=step,
         wait=wait,
+        callbacks=called,
         compute=compute,
         wait_ratio=loop.wait_times.sum_ns / lasted_ns if lasted_ns else None,
-        epoch_starts=_starts_of_histogram(loop, compute),
+        epoch_starts=_starts_of_histogram(loop, rest_ms if compute else None),
     )
 
 
-def _starts_of_histogram(loop: Loop, compute: Spread | None) -> EpochStartWaits:
+def _starts_of_histogram(loop: Loop, rest_ms: float | None) -> EpochStartWaits:
     """The median stands for each: it leaves out what only the run's first step had to wait for."""
     starts = loop.epoch_start_times
     median_ns = starts.quantile_ns(0.5)
-    if loop.waits_by is None or compute is None or median_ns is None:
+    if loop.waits_by is None or rest_ms is None or median_ns is None:
         return EpochStartWaits()
     count = starts.count - 1
     wait_ms = count * median_ns / MS
     return EpochStartWaits(
         count=count,
         wait_ms=wait_ms,
-        step_ms=wait_ms + count * compute.mean,
+        step_ms=wait_ms + count * rest_ms,
         epochs=starts.count,
         median_ms=median_ns / MS,
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pipeprof.analysis.account_findings import Account
 from pipeprof.analysis.causes import GIL_FROM, GIL_TO, CauseContext, load_beside_training
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import CountedTime
@@ -24,6 +25,7 @@ class Measurements:
     Attributes:
         profile: the recording.
         loop: the loop.
+        account: where its time went.
         counted_time: its counted time.
         times: of its steps.
         costs: the stages that worked for it, dearest first.
@@ -33,6 +35,7 @@ class Measurements:
 
     profile: Profile
     loop: Loop
+    account: Account
     counted_time: CountedTime
     times: LoopTimes
     costs: tuple[StageCost, ...]

@@ -8,6 +8,7 @@ class Bound(Enum):
 
     INPUT = "input"
     COMPUTE = "compute"
+    HOST = "host"
     BALANCED = "balanced"
     UNKNOWN = "unknown"
 
@@ -24,4 +25,6 @@ class Cause(Enum):
     TRANSPORT = "transport"
     CPU_SATURATED = "cpu_saturated"
     EPOCH_START = "epoch_start"
+    CALLBACK = "callback"
+    OWN_CODE = "own_code"
     NONE = "none"

@@ -31,6 +31,7 @@ _MOST_ROWS = 10
 _STYLES = {
     Bound.INPUT: "bold red",
     Bound.COMPUTE: "bold green",
+    Bound.HOST: "bold red",
     Bound.BALANCED: "bold yellow",
     Bound.UNKNOWN: "bold",
 }

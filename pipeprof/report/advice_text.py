@@ -36,20 +36,16 @@ def expected(advice: Advice) -> str:
     return f"measured {measured}; predicted {predicted}" if predicted else f"measured {measured}"
 
 
-def describe_gain(
-    step_ms: float | None, speedup: float | None, before_ms: float | None = None
-) -> str:
+def describe_gain(step_ms: float | None, speedup: float | None) -> str:
     """``9.6 ms per step, 3.3 times as fast``.
 
     Args:
         step_ms: the step time, or None.
         speedup: today's step time over that one, or None.
-        before_ms: today's step time, where it includes epoch starts; else None.
     """
-    before = "" if before_ms is None else f" instead of {duration(before_ms)} with epoch starts"
     return ", ".join(
         (
-            *(() if step_ms is None else (f"{duration(step_ms)} per step{before}",)),
+            *(() if step_ms is None else (f"{duration(step_ms)} per step",)),
             *(() if speedup is None else (f"{times(speedup)} as fast",)),
         )
     )

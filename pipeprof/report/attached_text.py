@@ -20,6 +20,7 @@ _PACES = {
     Bound.INPUT: ", without a pause: no batch was ready",
     Bound.COMPUTE: " and rested otherwise: batches were ready",
     Bound.BALANCED: ": it keeps up, but only just",
+    Bound.HOST: "",
     Bound.UNKNOWN: "",
 }
 

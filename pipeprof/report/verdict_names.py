@@ -6,6 +6,7 @@ from pipeprof.recording.loop import WaitSource
 VERDICTS = {
     Bound.INPUT: "INPUT-BOUND",
     Bound.COMPUTE: "COMPUTE-BOUND",
+    Bound.HOST: "HOST-BOUND",
     Bound.BALANCED: "BALANCED",
     Bound.UNKNOWN: "UNKNOWN",
 }
@@ -20,6 +21,8 @@ CAUSES = {
     Cause.TRANSPORT: "batches are copied from process to process",
     Cause.CPU_SATURATED: "no CPU core is left for it",
     Cause.EPOCH_START: "the input starts anew at every epoch",
+    Cause.CALLBACK: "callbacks run while the training stands still",
+    Cause.OWN_CODE: "the training's own Python code runs while it stands still",
 }
 
 SOURCES = {

@@ -6,9 +6,8 @@ from pipeprof.analysis.bounds import bound_by_wait
 from pipeprof.analysis.evidence_kinds import Caveat, SharedCores
 from pipeprof.analysis.findings import Diagnosis, Findings, HotLine
 from pipeprof.analysis.verdict_kinds import Bound, Cause
-from pipeprof.report.advice_text import describe_gain
 from pipeprof.report.evidence_text import evidence_sentence
-from pipeprof.report.numbers import duration, parts, rate, wait_percent
+from pipeprof.report.numbers import duration, parts, rate, times, wait_percent
 from pipeprof.report.plain_text import sentence
 
 # So far may wait and compute be from making up the step: beyond it, some waits are not known.
@@ -79,18 +78,16 @@ def _step_parts(diagnosis: Diagnosis, step_ms: float) -> str:
 
 def with_free_input(diagnosis: Diagnosis) -> str | None:
     """What the training would reach if batches cost nothing, where that is less than it takes."""
-    free = describe_gain(
-        diagnosis.ideal_step_ms, diagnosis.speedup_limit, _step_with_starts(diagnosis)
-    )
-    if diagnosis.bound not in _GAINING or not free:
+    free = diagnosis.free_input
+    if diagnosis.bound not in _GAINING or free is None:
         return None
     estimated = any(isinstance(each, SharedCores) for each in diagnosis.evidence)
-    return f"with input for free: {'about ' if estimated else ''}{free}"
-
-
-def _step_with_starts(diagnosis: Diagnosis) -> float | None:
-    """What the speed-up compares with, where that is not the step time as it was shown."""
-    return diagnosis.whole_step_ms if diagnosis.cause is Cause.EPOCH_START else None
+    about = "about " if estimated else ""
+    step = (
+        "" if diagnosis.ideal_step_ms is None else f"{duration(diagnosis.ideal_step_ms)} per step, "
+    )
+    whole = f"{duration(1e3 * free.wall_s)} in all, {times(free.speedup)} as fast"
+    return f"with input for free: {about}{step}{whole}"
 
 
 def reasons(diagnosis: Diagnosis) -> list[str]:

@@ -1,10 +1,11 @@
-"""Findings as the JSON report that programs read: format 1, whose keys are always all there.
+"""Findings as the JSON report that programs read: format 2, whose keys are always all there.
 
-Times are milliseconds and end in ``_ms``, ratios are 0 to 1, a value that was not measured is null.
+Times are milliseconds and end in ``_ms``; those of whole runs are seconds and end in ``_s``. Ratios are
+0 to 1, and a value that was not measured is null.
 """
 
 import json
-import math
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
@@ -14,8 +15,10 @@ from pipeprof.analysis.findings import (
     DeliveryFinding,
     Diagnosis,
     Findings,
+    HostPlace,
     HotLine,
     LoopFinding,
+    LoopGroup,
     Spread,
     StageFinding,
 )
@@ -36,8 +39,10 @@ from pipeprof.report.autotune_text import autotune_warning
 from pipeprof.report.evidence_text import evidence_sentence
 from pipeprof.report.run_facts import caveats, started
 from pipeprof.report.stage_labels import remark_of
+from pipeprof.surfaces.account_as_json import account_dict, epoch_dict
+from pipeprof.surfaces.json_values import interval, number, whole
 
-FORMAT = 1
+FORMAT = 2
 
 _NO_DIAGNOSIS = Diagnosis(
     bound=Bound.UNKNOWN,
@@ -45,14 +50,17 @@ _NO_DIAGNOSIS = Diagnosis(
     wait_ratio=None,
     whole_wait_ratio=None,
     whole_step_ms=None,
+    wall=None,
     step_ms=None,
     wait_ms=None,
+    callback_ms=None,
     compute_ms=None,
     samples_per_s=None,
     bottleneck=None,
     cause=Cause.NONE,
+    host=(),
     ideal_step_ms=None,
-    speedup_limit=None,
+    free_input=None,
     evidence=(),
     measured_by=None,
     counted_steps=0,
@@ -90,8 +98,11 @@ def to_dict(findings: Findings) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "run": _run(findings.profile.run),
+        "account": account_dict(findings.account),
         "loops": [_loop(found) for found in findings.loops],
+        "loop_groups": [_group(group, findings.loops) for group in findings.groups],
         "diagnosis": _diagnosis(main.diagnosis if main else _NO_DIAGNOSIS),
+        "epochs": [epoch_dict(epoch) for epoch in main.epochs] if main else [],
         "input": _input(main.input if main else _NO_INPUT),
         "stages": [_stage(found) for found in findings.stages],
         "autotune": _autotune(findings.autotune),
@@ -112,7 +123,7 @@ def _run(run: RunInfo) -> dict[str, Any]:
         "name": run.name,
         "hosts": list(run.hosts),
         "started": began.isoformat(timespec="seconds") if began else None,
-        "duration_s": _number((run.end_ns - run.start_ns) / 1e9),
+        "duration_s": number((run.end_ns - run.start_ns) / 1e9),
         "versions": dict(run.versions),
         "backend": run.backend,
         "argv": list(run.argv),
@@ -125,38 +136,75 @@ def _run(run: RunInfo) -> dict[str, Any]:
 def _loop(found: LoopFinding) -> dict[str, Any]:
     return {
         "kind": found.loop.kind.value,
+        "location": str(found.loop.location) if found.loop.location else None,
+        "model": found.loop.model,
+        "passes": found.loop.account.pass_count or None,
         "epochs": found.loop.epochs,
         "steps": found.loop.step_count,
         "samples": found.loop.sample_count,
+        "wall_s": number(found.account.wall_ns / 1e9),
+        "account": account_dict(found.account),
         "diagnosis": _diagnosis(found.diagnosis),
         "input": _input(found.input),
     }
 
 
+def _group(group: LoopGroup, loops: Sequence[LoopFinding]) -> dict[str, Any]:
+    """A group with the places of its loops in ``loops``."""
+    places = {id(found): place for place, found in enumerate(loops)}
+    return {
+        "grouping": group.grouping.value,
+        "kind": group.kind.value,
+        "location": str(group.location) if group.location else None,
+        "loops": [places[id(found)] for found in group.loops],
+        "passes": group.passes,
+        "wall_s": number(group.wall_s),
+    }
+
+
 def _diagnosis(found: Diagnosis) -> dict[str, Any]:
+    wall, free = found.wall, found.free_input
     return {
         "bound": found.bound.value,
-        "confidence": _number(found.confidence),
-        "wait_ratio": _number(found.wait_ratio),
-        "wait_ratio_with_epoch_starts": _number(found.whole_wait_ratio),
+        "confidence": number(found.confidence),
+        "wait_ratio": number(found.wait_ratio),
+        "wait_ratio_with_epoch_starts": number(found.whole_wait_ratio),
+        "wall_wait_ratio": number(wall.wait_ratio) if wall else None,
+        "wall_wait_ratio_interval": interval(wall.wait_interval) if wall else None,
+        "wall_host_ratio": number(wall.host_ratio) if wall else None,
+        "wall_host_ratio_interval": interval(wall.host_interval) if wall else None,
         "step_ms": _spread(found.step_ms),
-        "step_ms_with_epoch_starts": _number(found.whole_step_ms),
+        "step_ms_with_epoch_starts": number(found.whole_step_ms),
         "wait_ms": _spread(found.wait_ms),
+        "callback_ms": _spread(found.callback_ms),
         "compute_ms": _spread(found.compute_ms),
-        "samples_per_s": _number(found.samples_per_s),
+        "samples_per_s": number(found.samples_per_s),
         "bottleneck": _bottleneck(found.bottleneck) if found.bottleneck else None,
         "cause": found.cause.value,
-        "ideal_step_ms": _number(found.ideal_step_ms),
-        "speedup_limit": _number(found.speedup_limit),
+        "host": [_host(place) for place in found.host],
+        "ideal_step_ms": number(found.ideal_step_ms),
+        "ideal_wall_s": number(free.wall_s) if free else None,
+        "ideal_wall_s_interval": interval(free.wall_interval) if free else None,
+        "speedup_limit": number(free.speedup) if free else None,
+        "speedup_limit_interval": interval(free.speedup_interval) if free else None,
+        "ideal_known": free.known.value if free else None,
         "evidence": list(map(evidence_sentence, found.evidence)),
         "measured_by": found.measured_by.value if found.measured_by else None,
         "advice": [_advice(each) for each in found.advice],
     }
 
 
+def _host(place: HostPlace) -> dict[str, Any]:
+    return {
+        "name": place.name,
+        "location": str(place.location) if place.location else None,
+        "ratio": number(place.ratio),
+    }
+
+
 def _spread(spread: Spread | None) -> dict[str, float | None]:
     median, mean, p95 = astuple(spread) if spread else (None, None, None)
-    return {"median": _number(median), "mean": _number(mean), "p95": _number(p95)}
+    return {"median": number(median), "mean": number(mean), "p95": number(p95)}
 
 
 def _bottleneck(found: Bottleneck) -> dict[str, Any]:
@@ -164,8 +212,8 @@ def _bottleneck(found: Bottleneck) -> dict[str, Any]:
         "stage": found.stage,
         "kind": found.kind,
         "location": str(found.location) if found.location else None,
-        "cost_ms": _number(found.cost_ms),
-        "share": _number(found.share),
+        "cost_ms": number(found.cost_ms),
+        "share": number(found.share),
     }
 
 
@@ -175,10 +223,10 @@ def _advice(advice: Advice) -> dict[str, Any]:
         "action": advice.action,
         "summary": remedy_sentence(advice.remedy),
         "how": remedy_code(advice.remedy),
-        "predicted_step_ms": _number(advice.predicted_step_ms),
-        "predicted_speedup": _number(advice.predicted_speedup),
+        "predicted_step_ms": number(advice.predicted_step_ms),
+        "predicted_speedup": number(advice.predicted_speedup),
         "verified": verified
-        and {"step_ms": _number(verified.step_ms), "speedup": _number(verified.speedup)},
+        and {"step_ms": number(verified.step_ms), "speedup": number(verified.speedup)},
     }
 
 
@@ -186,17 +234,17 @@ def _input(found: InputFinding) -> dict[str, Any]:
     return {
         "kind": found.kind,
         "on_main_thread": found.on_main_thread,
-        "overlap_ratio": _number(found.overlap_ratio),
+        "overlap_ratio": number(found.overlap_ratio),
         "workers": found.workers,
         "multiprocessing": found.multiprocessing,
         "threads": list(found.threads),
         "queue": {
             "size": found.queue_size,
-            "mean": _number(found.queue_mean),
-            "empty_ratio": _number(found.queue_empty_ratio),
-            "head_of_line_ratio": _number(found.head_of_line_ratio),
+            "mean": number(found.queue_mean),
+            "empty_ratio": number(found.queue_empty_ratio),
+            "head_of_line_ratio": number(found.head_of_line_ratio),
         },
-        "epoch_start_ms": {"median": _number(found.epoch_start_ms)},
+        "epoch_start_ms": {"median": number(found.epoch_start_ms)},
         "epoch_starts": [_epoch_start(start) for start in found.epoch_starts],
     }
 
@@ -205,13 +253,13 @@ def _epoch_start(start: EpochStart) -> dict[str, Any]:
     location = start.stage.location if start.stage else None
     return {
         "epoch": start.epoch,
-        "wait_ms": _number(start.wait_ms),
-        "usual_ms": _number(start.usual_ms),
+        "wait_ms": number(start.wait_ms),
+        "usual_ms": number(start.usual_ms),
         "cause": start.cause.value if start.cause else None,
         "stage": start.stage.name if start.stage else None,
         "location": str(location) if location else None,
         "elements": start.elements,
-        "work_ms": _number(start.work_ms),
+        "work_ms": number(start.work_ms),
     }
 
 
@@ -227,19 +275,19 @@ def _stage(found: StageFinding) -> dict[str, Any]:
         "written": stage.written,
         "runs_as": stage.runs_as,
         "remark": remark_of(stage),
-        "cost_ms": _number(found.cost_ms),
+        "cost_ms": number(found.cost_ms),
         "calls": found.calls,
         "elements": found.elements,
         "bytes": found.size_bytes,
         "bytes_taken": found.taken_bytes,
         "parallelism": {
-            "value": _number(found.parallelism),
+            "value": number(found.parallelism),
             "max": found.most_parallelism,
             "autotuned": found.autotuned,
         },
-        "buffer": {"size": found.buffer_size, "mean": _number(found.buffer_mean)},
-        "capacity_per_s": _number(found.capacity_per_s),
-        "cpu_ratio": _number(found.cpu_ratio),
+        "buffer": {"size": found.buffer_size, "mean": number(found.buffer_mean)},
+        "capacity_per_s": number(found.capacity_per_s),
+        "cpu_ratio": number(found.cpu_ratio),
         "lanes": list(found.lanes),
         "hot_lines": [_hot_line(line) for line in found.hot_lines],
     }
@@ -250,7 +298,7 @@ def _hot_line(line: HotLine) -> dict[str, Any]:
         "location": str(line.location),
         "function": line.function,
         "text": line.text,
-        "share": _number(line.share),
+        "share": number(line.share),
     }
 
 
@@ -286,9 +334,9 @@ def _lane(found: LaneFinding) -> dict[str, Any]:
         "role": found.role.value,
         "pid": found.pid,
         "tid": found.tid,
-        "busy_ratio": _number(found.busy_ratio),
-        "cpu_ratio": _number(found.cpu_ratio),
-        "gil_ratio": _number(found.gil_ratio),
+        "busy_ratio": number(found.busy_ratio),
+        "cpu_ratio": number(found.cpu_ratio),
+        "gil_ratio": number(found.gil_ratio),
         "stages": list(found.stages),
         "batches": found.batches,
     }
@@ -297,24 +345,24 @@ def _lane(found: LaneFinding) -> dict[str, Any]:
 def _cpu(found: CpuFinding) -> dict[str, Any]:
     return {
         "cores": found.cores,
-        "limit": _number(found.limit),
-        "process_ratio": _number(found.process_ratio),
+        "limit": number(found.limit),
+        "process_ratio": number(found.process_ratio),
         "saturated": found.saturated,
-        "machine_ratio": _number(found.machine_ratio),
-        "throttled_ratio": _number(found.throttled_ratio),
-        "voluntary_switches_per_s": _number(found.voluntary_switches_per_s),
-        "forced_switches_per_s": _number(found.forced_switches_per_s),
+        "machine_ratio": number(found.machine_ratio),
+        "throttled_ratio": number(found.throttled_ratio),
+        "voluntary_switches_per_s": number(found.voluntary_switches_per_s),
+        "forced_switches_per_s": number(found.forced_switches_per_s),
     }
 
 
 def _resources(found: ResourceFinding) -> dict[str, Any]:
     return {
-        "memory_bytes": _whole(found.memory_bytes),
+        "memory_bytes": whole(found.memory_bytes),
         "most_memory_bytes": found.most_memory_bytes,
-        "disk_read_bytes_per_s": _whole(found.disk_read_bytes_per_s),
-        "disk_written_bytes_per_s": _whole(found.disk_written_bytes_per_s),
-        "received_bytes_per_s": _whole(found.received_bytes_per_s),
-        "sent_bytes_per_s": _whole(found.sent_bytes_per_s),
+        "disk_read_bytes_per_s": whole(found.disk_read_bytes_per_s),
+        "disk_written_bytes_per_s": whole(found.disk_written_bytes_per_s),
+        "received_bytes_per_s": whole(found.received_bytes_per_s),
+        "sent_bytes_per_s": whole(found.sent_bytes_per_s),
     }
 
 
@@ -323,17 +371,17 @@ def _device(found: DeviceFinding | None) -> dict[str, Any]:
         "kind": found.kind if found else None,
         "name": found.name if found else None,
         "model": found.model if found else None,
-        "step_ms": _number(found.step_ms) if found else None,
-        "compute_ms": _number(found.compute_ms) if found else None,
-        "copy_in_ms": _number(found.copy_in_ms) if found else None,
-        "busy_ratio": _number(found.busy_ratio) if found else None,
-        "idle_waiting_input_ratio": _number(found.idle_waiting_ratio) if found else None,
-        "own_busy_ratio": _number(found.own_busy_ratio) if found else None,
-        "memory_bytes": _whole(found.memory_bytes) if found else None,
-        "memory_room_bytes": _whole(found.memory_room_bytes) if found else None,
-        "own_memory_bytes": _whole(found.own_memory_bytes) if found else None,
-        "power_w": _number(found.power_w) if found else None,
-        "clock_mhz": _number(found.clock_mhz) if found else None,
+        "step_ms": number(found.step_ms) if found else None,
+        "compute_ms": number(found.compute_ms) if found else None,
+        "copy_in_ms": number(found.copy_in_ms) if found else None,
+        "busy_ratio": number(found.busy_ratio) if found else None,
+        "idle_waiting_input_ratio": number(found.idle_waiting_ratio) if found else None,
+        "own_busy_ratio": number(found.own_busy_ratio) if found else None,
+        "memory_bytes": whole(found.memory_bytes) if found else None,
+        "memory_room_bytes": whole(found.memory_room_bytes) if found else None,
+        "own_memory_bytes": whole(found.own_memory_bytes) if found else None,
+        "power_w": number(found.power_w) if found else None,
+        "clock_mhz": number(found.clock_mhz) if found else None,
         "source": found.source.value if found else "none",
     }
 
@@ -357,7 +405,7 @@ def _delivery(found: DeliveryFinding | None) -> dict[str, Any]:
         "batch_sizes": None if sizes is None else {str(size): n for size, n in sizes.items()},
         "dtypes": None if dtypes is None else list(dtypes),
         "shapes": None if shapes is None else [list(shape) for shape in shapes],
-        "bytes_per_step": _number(found.bytes_per_step) if found else None,
+        "bytes_per_step": number(found.bytes_per_step) if found else None,
         "fingerprint": None,
         "raw_loss": None,
         "running_mean_loss": None,
@@ -366,17 +414,8 @@ def _delivery(found: DeliveryFinding | None) -> dict[str, Any]:
 
 def _overhead(found: OverheadFinding) -> dict[str, Any]:
     return {
-        "probe_ns": _number(found.probe_ns),
+        "probe_ns": number(found.probe_ns),
         "events": found.events,
         "events_dropped": found.events_dropped,
-        "ratio": _number(found.ratio),
+        "ratio": number(found.ratio),
     }
-
-
-def _whole(value: float | None) -> int | None:
-    return round(value) if value is not None and math.isfinite(value) else None
-
-
-def _number(value: float | None) -> float | None:
-    """Four decimals are enough for milliseconds and ratios; JSON knows no infinity."""
-    return round(value, 4) if value is not None and math.isfinite(value) else None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.advice_kinds import Advice
 from pipeprof.analysis.findings import Diagnosis, Findings, LoopFinding
-from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.report.advice_code import remedy_code
 from pipeprof.report.advice_text import describe_advice
 from pipeprof.report.figures.figure import Figure
@@ -115,14 +115,10 @@ def _numbers(diagnosis: Diagnosis) -> Iterator[Markup]:
     if diagnosis.samples_per_s is not None:
         yield _number("speed", rate(diagnosis.samples_per_s), "samples a second")
     gains = diagnosis.bound in (Bound.INPUT, Bound.BALANCED)
-    if gains and diagnosis.ideal_step_ms is not None:
-        starts = ", epoch starts included" if diagnosis.cause is Cause.EPOCH_START else ""
-        faster = (
-            ""
-            if diagnosis.speedup_limit is None
-            else f"{times(diagnosis.speedup_limit)} as fast{starts}"
-        )
-        yield _number("with input for free", duration(diagnosis.ideal_step_ms), faster)
+    free = diagnosis.free_input
+    if gains and free is not None:
+        faster = f"{times(free.speedup)} as fast"
+        yield _number("with input for free", duration(1e3 * free.wall_s), faster)
 
 
 def _number(name: str, value: str, note: str, kind: str | None = None) -> Markup:

@@ -59,6 +59,7 @@ _MOST_DEVICES = 4
 _STYLES = {
     Bound.INPUT: "bold red",
     Bound.COMPUTE: "bold green",
+    Bound.HOST: "bold red",
     Bound.BALANCED: "bold yellow",
     Bound.UNKNOWN: "bold",
 }

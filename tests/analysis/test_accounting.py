@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeprof.analysis.accounting import (
-    Account,
-    AccountRow,
-    epoch_accounts,
-    loop_account,
-    run_account,
-)
+from pipeprof.analysis.account_findings import Account, AccountRow
+from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,

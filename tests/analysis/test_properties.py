@@ -163,7 +163,8 @@ def test_no_prediction_is_better_than_input_for_free(recorded: Profile) -> None:
                 assert advice.predicted_step_ms >= ideal_ms
                 assert advice.predicted_speedup is not None
                 assert advice.predicted_speedup > 1
-        assert each.diagnosis.speedup_limit is None or each.diagnosis.speedup_limit >= 1
+        free = each.diagnosis.free_input
+        assert free is None or (free.speedup >= 1 and free.wall_s <= each.account.wall_ns / 1e9)
 
 
 @given(profiles(), st.randoms(use_true_random=False))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeprof.analysis.advice_kinds import TensorflowOps, Verified
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.evidence_kinds import WaitsNotMeasured
-from pipeprof.analysis.findings import DeliveryFinding, HotLine
+from pipeprof.analysis.findings import DeliveryFinding, HostPlace, HotLine
 from pipeprof.analysis.input_findings import AutotuneOff, EpochStart, StartCause
 from pipeprof.analysis.machine_findings import CpuFinding, OverheadFinding, ResourceFinding
 from pipeprof.analysis.references import StageReference
@@ -57,6 +57,9 @@ def test_a_whole_report():
     said = diagnosis(
         Bound.INPUT,
         step_ms=spread(30.00004, mean=31.23456, p95=40.0),
+        callback_ms=3.0,
+        host_ratio=0.1,
+        host=(HostPlace(name="Board.on_epoch_end", location=Location("train.py", 41), ratio=0.08),),
         slowest=bottleneck("decode", cost_ms=19.5, share=0.96),
         cause=Cause.GIL,
         evidence=(NOT_MEASURED,),
@@ -144,11 +147,16 @@ def test_a_whole_report():
     said_json = {
         "bound": "input",
         "confidence": 0.95,
-        "wait_ratio": 0.6667,
-        "wait_ratio_with_epoch_starts": 0.6667,
+        "wait_ratio": 0.6061,
+        "wait_ratio_with_epoch_starts": 0.6061,
+        "wall_wait_ratio": 0.6061,
+        "wall_wait_ratio_interval": [0.6061, 0.6061],
+        "wall_host_ratio": 0.1,
+        "wall_host_ratio_interval": [0.1, 0.1],
         "step_ms": {"median": 30.0, "mean": 31.2346, "p95": 40.0},
-        "step_ms_with_epoch_starts": 30.0,
+        "step_ms_with_epoch_starts": 33.0,
         "wait_ms": {"median": 20.0, "mean": 20.0, "p95": 20.0},
+        "callback_ms": {"median": 3.0, "mean": 3.0, "p95": 3.0},
         "compute_ms": {"median": 10.0, "mean": 10.0, "p95": 10.0},
         "samples_per_s": 1066.7,
         "bottleneck": {
@@ -159,8 +167,13 @@ def test_a_whole_report():
             "share": 0.96,
         },
         "cause": "gil",
-        "ideal_step_ms": 10.0,
-        "speedup_limit": 3.0,
+        "host": [{"name": "Board.on_epoch_end", "location": "train.py:41", "ratio": 0.08}],
+        "ideal_step_ms": 13.0,
+        "ideal_wall_s": 1.3,
+        "ideal_wall_s_interval": [1.3, 1.3],
+        "speedup_limit": 2.5385,
+        "speedup_limit_interval": [2.5385, 2.5385],
+        "ideal_known": "estimated",
         "evidence": [evidence_sentence(NOT_MEASURED)],
         "measured_by": "gap_times",
         "advice": [
@@ -204,8 +217,16 @@ def test_a_whole_report():
             }
         ],
     }
+    account = {
+        "wall_s": 3.0,
+        "parts": [
+            _part("epoch_start", 0.04, 0.0133),
+            _part("wait", 1.96, 0.6533),
+            _part("compute", 1.0, 0.3333),
+        ],
+    }
     assert to_dict(found) == {
-        "format": 1,
+        "format": 2,
         "run": {
             "name": "run-1",
             "hosts": ["host-a"],
@@ -218,17 +239,55 @@ def test_a_whole_report():
             "error": None,
             "warnings": ["Clocks differ."],
         },
+        "account": {
+            "wall_s": 4.0,
+            "parts": [
+                _part("epoch_start", 0.04, 0.01),
+                _part("wait", 1.96, 0.49),
+                _part("compute", 1.0, 0.25),
+                _part("shutdown", 1.0, 0.25),
+            ],
+        },
         "loops": [
             {
                 "kind": "fit",
+                "location": None,
+                "model": None,
+                "passes": 1,
                 "epochs": 2,
                 "steps": 100,
                 "samples": 3_200,
+                "wall_s": 3.0,
+                "account": account,
                 "diagnosis": said_json,
                 "input": fed_json,
             }
         ],
+        "loop_groups": [
+            {
+                "grouping": "alone",
+                "kind": "fit",
+                "location": None,
+                "loops": [0],
+                "passes": 1,
+                "wall_s": 3.0,
+            }
+        ],
         "diagnosis": said_json,
+        "epochs": [
+            {
+                "epoch": epoch,
+                "steps": 50,
+                "wait_ratio": 0.6667,
+                "wall_s": 1.5,
+                "parts": [
+                    _part("epoch_start", 0.02, 0.0133),
+                    _part("wait", 0.98, 0.6533),
+                    _part("compute", 0.5, 0.3333),
+                ],
+            }
+            for epoch in (0, 1)
+        ],
         "input": fed_json,
         "stages": [
             {
@@ -346,10 +405,14 @@ def test_a_whole_report():
     }
 
 
+def _part(part: str, s: float, ratio: float) -> dict[str, object]:
+    return {"part": part, "s": s, "ratio": ratio, "count": None, "name": None, "location": None}
+
+
 def test_a_run_without_a_loop_has_every_key():
     main = loop_finding(said=diagnosis(slowest=None))
     without, with_loop = to_dict(findings()), to_dict(findings(main=main))
-    assert _keys(without) == _keys({**with_loop, "loops": []})
+    assert _keys(without) == _keys(with_loop)
     assert without["diagnosis"]["bound"] == "unknown"
     assert without["diagnosis"]["step_ms"] == NOTHING
     assert set(without["input"]["queue"].values()) == {None}

@@ -25,7 +25,14 @@ from pipeprof.analysis.evidence_kinds import (
     SharedCores,
     WhereItRan,
 )
-from pipeprof.analysis.findings import Findings, HotLine, StageFinding
+from pipeprof.analysis.findings import (
+    Findings,
+    FreeInput,
+    HotLine,
+    Interval,
+    LimitSource,
+    StageFinding,
+)
 from pipeprof.analysis.input_findings import BudgetBeyondCores
 from pipeprof.analysis.machine_findings import CpuFinding, OverheadFinding
 from pipeprof.analysis.references import StageReference
@@ -135,7 +142,8 @@ def test_an_input_bound_run():
 
   INPUT-BOUND   74 % of each step waits for data
                 step 31.4 ms = wait 23.3 + compute 8.1 · 1,019 samples/s
-                with input for free: about 8.1 ms per step, 3.9 times as fast
+                with input for free: about 8.1 ms per step, 810 ms in all, 3.9
+                times as fast
 
   Why    decode (train.py:41) works 29.8 ms per step on one thread, without a
          pause. It is Python code, and the GIL lets one thread of a process run
@@ -299,7 +307,7 @@ def test_a_balanced_run_names_its_bottleneck_too():
     said = diagnosis(Bound.BALANCED, wait_ms=1.0, compute_ms=9.0, evidence=(AT_WORK,))
     report = render_report(findings(main=loop_finding(said=said)))
     assert "BALANCED   10 % of each step waits for data" in report
-    assert "with input for free: 9.0 ms per step, 1.1 times as fast" in report
+    assert "with input for free: 9.0 ms per step, 900 ms in all, 1.1 times as" in report
     assert "Why    decode (train.py:41) works 29.8 ms per step" in report
 
 
@@ -341,10 +349,16 @@ def test_where_epochs_begin_slowly_the_speed_up_is_that_of_all_steps():
             evidence=(restart, begins),
         ),
         whole_wait_ratio=0.6,
-        whole_step_ms=2.6,
+        free_input=FreeInput(
+            wall_s=0.2,
+            wall_interval=Interval(low=0.2, high=0.2),
+            speedup=2.6,
+            speedup_interval=Interval(low=2.6, high=2.6),
+            known=LimitSource.ESTIMATED,
+        ),
     )
     text = render_report(findings(main=loop_finding(loop(), said)), width=120)
-    assert "with input for free: 1.0 ms per step instead of 2.6 ms with epoch starts" in text
+    assert "with input for free: 1.0 ms per step, 200 ms in all, 2.6 times as fast" in text
     assert "60 % of the time waits for data, mostly where epochs begin" in text
     assert "Why    epoch start takes 1.6 ms per step" in text
     assert "map" not in text.partition("Input")[0]

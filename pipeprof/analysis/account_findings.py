@@ -1,0 +1,55 @@
+"""The account of a stretch of time: disjoint parts that add up to the whole, with the places in them."""
+
+from dataclasses import dataclass
+
+from pipeprof.recording.account import Part
+from pipeprof.recording.source_code import Location
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRow:
+    """A part of an account, or what one place holds of it.
+
+    Attributes:
+        part: what the time was.
+        ns: how much it was.
+        count: how often the place was called, or None.
+        name: the place (``ModelCheckpoint.on_epoch_end``), or None for the rest of the part.
+        location: the user's line, or None.
+    """
+
+    part: Part
+    ns: int
+    count: int | None = None
+    name: str | None = None
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The parts of a stretch of time, which add up to ``wall_ns``.
+
+    Attributes:
+        wall_ns: the whole.
+        rows: the parts in the order of `Part`; those of one part with the dearest place first.
+    """
+
+    wall_ns: int
+    rows: tuple[AccountRow, ...]
+
+    def ns(self, *parts: Part) -> int:
+        """The time of some parts together."""
+        return sum(row.ns for row in self.rows if row.part in parts)
+
+    def ratio(self, *parts: Part) -> float:
+        """The same over the whole; 0 of nothing."""
+        return self.ns(*parts) / self.wall_ns if self.wall_ns else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochAccount:
+    """The account of one epoch of a loop, and how many steps it had."""
+
+    epoch: int
+    steps: int
+    account: Account

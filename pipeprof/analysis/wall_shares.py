@@ -1,0 +1,154 @@
+"""What part of a loop's wall time its waiting and its host took, and how sure that is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeprof.analysis.account_findings import Account
+from pipeprof.analysis.findings import HostPlace, Interval, WallShares
+from pipeprof.recording.account import EPOCH_COLUMNS, Part
+from pipeprof.recording.loop import LOOP_CHANNELS, Loop
+from pipeprof.recording.series import FloatArray, IntArray
+
+WAIT_PARTS = (Part.EPOCH_START, Part.WAIT)
+HOST_PARTS = (Part.CALLBACKS, Part.BETWEEN_EPOCHS, Part.OWN_CODE)
+
+# Neighbouring steps are alike: so many of them are drawn together.
+_BLOCK_STEPS = 10
+_RESAMPLES = 200
+_SEED = 11
+# The middle 90 % of the resamples are the interval.
+_LOW, _HIGH = 0.05, 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WallResamples:
+    """Ratios to the wall time, validation left out, as measured and as drawn again.
+
+    Attributes:
+        wait: waiting, as measured; None when nothing measured it.
+        host: the host's work, as measured.
+        waits: the same of each resample.
+        hosts: the same of each resample.
+        wall_ns: the wall time, validation left out.
+    """
+
+    wait: float | None
+    host: float
+    waits: FloatArray
+    hosts: FloatArray
+    wall_ns: int
+
+    def shares(self) -> WallShares:
+        """The ratios with their intervals."""
+        return WallShares(
+            wait_ratio=self.wait,
+            wait_interval=None if self.wait is None else _interval(self.waits),
+            host_ratio=self.host,
+            host_interval=_interval(self.hosts),
+        )
+
+
+def _interval(drawn: FloatArray) -> Interval:
+    low, high = np.quantile(drawn, (_LOW, _HIGH)).tolist()
+    return Interval(low=low, high=high)
+
+
+def wall_resamples(loop: Loop, account: Account, *, waits_known: bool) -> WallResamples | None:
+    """The ratios of a loop, drawn again from blocks of its steps and from its epochs; None without time.
+
+    Blocks are of neighbouring steps; each epoch's first step, and what an epoch has outside of its
+    steps, are blocks of their own. All else is the same in each resample.
+    """
+    wall_ns = account.wall_ns - account.ns(Part.VALIDATION)
+    if wall_ns <= 0:
+        return None
+    wait, host = account.ns(*WAIT_PARTS) / wall_ns, account.ns(*HOST_PARTS) / wall_ns
+    drawn: FloatArray = np.zeros((_RESAMPLES, 3))
+    random = np.random.default_rng(_SEED)
+    for blocks, weight in _blocks(loop, account):
+        if len(blocks):
+            chosen = random.integers(0, len(blocks), (_RESAMPLES, len(blocks)))
+            drawn += (blocks[chosen].sum(axis=1) - blocks.sum(axis=0)) * weight
+    lasted = np.maximum(wall_ns + drawn[:, 2], 1.0)
+    return WallResamples(
+        wait=min(wait, 1.0) if waits_known else None,
+        host=min(host, 1.0),
+        waits=np.clip((wait * wall_ns + drawn[:, 0]) / lasted, 0.0, 1.0),
+        hosts=np.clip((host * wall_ns + drawn[:, 1]) / lasted, 0.0, 1.0),
+        wall_ns=wall_ns,
+    )
+
+
+def _blocks(loop: Loop, account: Account) -> Iterator[tuple[FloatArray, float]]:
+    """Rows of waiting, host's work and wall time, a row a block, and what a change of their sum weighs.
+
+    Where only some of the blocks were kept, the others change as much by themselves: the weight is the
+    root of how many there are to one that was kept.
+    """
+    steps = loop.steps
+    if len(steps):
+        first = steps.first_of_epoch()
+        each = _of_steps(loop, account)
+        yield each[first], _weight(loop.epochs, int(first.sum()))
+        inside = each[~first]
+        starts = np.arange(0, len(inside), _BLOCK_STEPS)
+        if len(inside):
+            weight = _weight(loop.step_count - loop.epochs, len(inside))
+            yield np.add.reduceat(inside, starts, axis=0), weight
+    epochs = loop.account.epochs
+    if len(epochs):
+        yield _of_epochs(epochs), _weight(loop.epochs, len(epochs))
+
+
+def _weight(all_: int, kept: int) -> float:
+    return float(np.sqrt(max(all_ / kept, 1.0))) if kept else 1.0
+
+
+def _of_steps(loop: Loop, account: Account) -> FloatArray:
+    """Of each kept step: its wait, the host's part of it as far as that is known, its duration.
+
+    Callbacks are known by time bin; of a hand-written loop, its own code as a part of all computing.
+    """
+    steps = loop.steps
+    lasted = (steps.end_ns - steps.start_ns).astype(np.float64)
+    waited = np.where(steps.measured, steps.wait_ns, 0)
+    called = np.minimum(_callbacks_of(steps.end_ns, loop), lasted - waited)
+    own_ns, computed_ns = account.ns(Part.OWN_CODE), account.ns(Part.COMPUTE)
+    own_ratio = own_ns / (own_ns + computed_ns) if loop.kind.hand_written and own_ns else 0.0
+    host = called + own_ratio * (lasted - waited - called)
+    each: FloatArray = np.column_stack([waited, host, lasted])
+    return each
+
+
+def _callbacks_of(ends_ns: IntArray, loop: Loop) -> FloatArray:
+    """What callbacks took of steps on average in the time bins in which these steps ended."""
+    over_time = loop.over_time
+    if not len(over_time.sums):
+        return np.zeros(len(ends_ns))
+    bins = (ends_ns - 1 - over_time.start_ns) // max(over_time.width_ns, 1)
+    sums = over_time.sums[np.clip(bins, 0, len(over_time.sums) - 1)]
+    steps, called = (sums[:, LOOP_CHANNELS.index(name)] for name in ("steps", "callback_ns"))
+    mean: FloatArray = called / np.maximum(steps, 1)
+    return mean
+
+
+def _of_epochs(epochs: IntArray) -> FloatArray:
+    """Of each kept epoch what it had outside of its steps, validation left out: all of it the host's."""
+    column = {name: epochs[:, index] for index, name in enumerate(EPOCH_COLUMNS)}
+    outside = column["end_ns"] - column["start_ns"] - column["step_ns"] - column["validation_ns"]
+    host = np.maximum(outside, 0).astype(np.float64)
+    each: FloatArray = np.column_stack([np.zeros(len(epochs)), host, host])
+    return each
+
+
+def host_places(account: Account) -> tuple[HostPlace, ...]:
+    """What has a name of the host's time, dearest first."""
+    wall_ns = account.wall_ns - account.ns(Part.VALIDATION)
+    named = [row for row in account.rows if row.part in HOST_PARTS and row.name is not None]
+    return tuple(
+        HostPlace(name=row.name or "", location=row.location, ratio=min(row.ns / wall_ns, 1.0))
+        for row in sorted(named, key=lambda row: -row.ns)
+        if wall_ns > 0
+    )

@@ -1,0 +1,41 @@
+"""Accounts as the JSON report has them: times are seconds, ratios those to the whole account."""
+
+from typing import Any
+
+from pipeprof.analysis.account_findings import Account, AccountRow, EpochAccount
+from pipeprof.recording.account import Part
+from pipeprof.surfaces.json_values import number
+
+
+def account_dict(account: Account) -> dict[str, Any]:
+    """An account with its parts as a plain dictionary."""
+    return {
+        "wall_s": number(account.wall_ns / 1e9),
+        "parts": [_part(row, account.wall_ns) for row in account.rows],
+    }
+
+
+def _part(row: AccountRow, wall_ns: int) -> dict[str, Any]:
+    return {
+        "part": row.part.value,
+        "s": round(row.ns / 1e9, 6),
+        "ratio": number(row.ns / wall_ns) if wall_ns else None,
+        "count": row.count,
+        "name": row.name,
+        "location": str(row.location) if row.location else None,
+    }
+
+
+def epoch_dict(found: EpochAccount) -> dict[str, Any]:
+    """The account of an epoch; its waiting is a part of its time without validation."""
+    return {
+        "epoch": found.epoch,
+        "steps": found.steps,
+        "wait_ratio": number(_wait_ratio(found.account)),
+        **account_dict(found.account),
+    }
+
+
+def _wait_ratio(account: Account) -> float | None:
+    whole_ns = account.wall_ns - account.ns(Part.VALIDATION)
+    return account.ns(Part.EPOCH_START, Part.WAIT) / whole_ns if whole_ns > 0 else None
