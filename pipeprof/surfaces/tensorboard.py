@@ -7,11 +7,9 @@ which ``tensorboard.compat`` does as soon as its ``tf`` is touched.
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import (
     DATA_CLASS_SCALAR,
@@ -25,15 +23,12 @@ from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_STRING
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.recording.lane import Cpu
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import RunInfo
-from pipeprof.recording.series import FloatArray, Gauge, IntArray
-from pipeprof.surfaces.timeline import cores_used
+from pipeprof.surfaces.scalars import Scalar, safe_name, scalars_of
 from pipeprof.surfaces.xplane import to_xspace
 
-_UNSAFE = re.compile(r"[^\w.+-]+", re.ASCII)
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -56,7 +51,7 @@ def write_run(
         OSError: a file or folder could not be written.
     """
     run = findings.profile.run
-    profiles = logdir / "plugins" / "profile" / _file_name(run.name, "run")
+    profiles = logdir / "plugins" / "profile" / safe_name(run.name, "run")
     _write(profiles / f"{_host_of(run)}.xplane.pb", to_xspace(findings))
     _forget_caches(profiles)
     if scalars is None or not scalars.finish(findings, report):
@@ -109,18 +104,14 @@ class ScalarLog:
         return True
 
     def _new_events(self, loop: Loop, profile: Profile, until_ns: int | None) -> Iterable[Event]:
-        for scalar in _scalars(loop, profile):
+        for scalar in scalars_of(loop, profile):
             after_ns = self._written_ns.get(scalar.tag, profile.run.start_ns - 1)
             new = scalar.times_ns > after_ns
             if until_ns is not None:
                 new &= scalar.times_ns <= until_ns
             if new.any():
                 self._written_ns[scalar.tag] = int(scalar.times_ns[new][-1])
-                yield from _scalar_events(
-                    replace(scalar, times_ns=scalar.times_ns[new], values=scalar.values[new]),
-                    loop,
-                    profile.run,
-                )
+                yield from _scalar_events(scalar.only(new), profile.run)
 
     def _append(self, profile: Profile, events: list[Event]) -> None:
         run = profile.run
@@ -145,16 +136,11 @@ def _main_loop_number(profile: Profile) -> int | None:
 def _event_file(run: RunInfo, logdir: Path) -> Path:
     started_s = run.anchor.to_unix_ns(run.start_ns) // 1_000_000_000
     name = f"events.out.tfevents.{started_s:010d}.{_host_of(run)}.pipeprof"
-    return logdir / _file_name(run.name, "run") / name
+    return logdir / safe_name(run.name, "run") / name
 
 
 def _host_of(run: RunInfo) -> str:
-    return _file_name(run.hosts[0] if run.hosts else "", "localhost")
-
-
-def _file_name(text: str, otherwise: str) -> str:
-    """A name that stays in the folder it is put in."""
-    return _UNSAFE.sub("_", text).lstrip(".") or otherwise
+    return safe_name(run.hosts[0] if run.hosts else "", "localhost")
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -185,23 +171,13 @@ def _to_records(events: Iterable[Event]) -> bytes:
 # What is written
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scalar:
-    """A quantity over time: ``times_ns`` are when each value was reached."""
-
-    tag: str
-    description: str
-    times_ns: IntArray
-    values: FloatArray
-
-
 def _events(findings: Findings, report: str) -> Iterable[Event]:
     run = findings.profile.run
     yield _first_event(run)
     yield _text_event(run, report)
     if findings.main is not None:
-        for scalar in _scalars(findings.main.loop, findings.profile):
-            yield from _scalar_events(scalar, findings.main.loop, run)
+        for scalar in scalars_of(findings.main.loop, findings.profile):
+            yield from _scalar_events(scalar, run)
 
 
 def _first_event(run: RunInfo) -> Event:
@@ -212,11 +188,10 @@ def _text_event(run: RunInfo, report: str) -> Event:
     return Event(wall_time=_unix_s(run, run.end_ns), step=0, summary=_text_summary(report))
 
 
-def _scalar_events(scalar: _Scalar, loop: Loop, run: RunInfo) -> Iterable[Event]:
-    steps = _steps_reached(loop, scalar.times_ns)
+def _scalar_events(scalar: Scalar, run: RunInfo) -> Iterable[Event]:
     metadata = _metadata("scalars", scalar.description, DATA_CLASS_SCALAR)
     for time_ns, step, value in zip(
-        scalar.times_ns.tolist(), steps.tolist(), scalar.values.tolist(), strict=True
+        scalar.times_ns.tolist(), scalar.steps.tolist(), scalar.values.tolist(), strict=True
     ):
         tensor = TensorProto(dtype=DT_FLOAT, tensor_shape=TensorShapeProto(), float_val=[value])
         value_of_tag = Summary.Value(tag=scalar.tag, tensor=tensor, metadata=metadata)
@@ -252,58 +227,3 @@ def _metadata(plugin: str, description: str, data_class: int) -> SummaryMetadata
         summary_description=description,
         data_class=data_class,
     )
-
-
-def _steps_reached(loop: Loop, times_ns: IntArray) -> IntArray:
-    """How many steps of a loop were done at these times."""
-    over_time = loop.over_time
-    borders_ns = over_time.start_ns + over_time.width_ns * np.arange(len(over_time.sums) + 1)
-    done = np.concatenate([[0], np.cumsum(over_time.sums[:, 0])])
-    reached: IntArray = np.interp(times_ns, borders_ns, done).astype(np.int64)
-    return reached
-
-
-def _scalars(loop: Loop, profile: Profile) -> Iterable[_Scalar]:
-    group = f"pipeprof/{loop.kind.value}"
-    yield from _step_scalars(group, loop)
-    yield from _gauge_scalar(
-        f"{group}/batches_ready", "batches ready when the loop asked", loop.input.queue
-    )
-    yield from _cpu_scalar(f"{group}/cpu_ratio", profile.cpu)
-    for name, gauge in profile.gauges.items():
-        yield from _gauge_scalar(f"pipeprof/{_file_name(name.lower(), 'gauge')}", name, gauge)
-
-
-def _step_scalars(group: str, loop: Loop) -> Iterable[_Scalar]:
-    over_time = loop.over_time
-    ends_ns = over_time.start_ns + over_time.width_ns * (1 + np.arange(len(over_time.sums)))
-    steps, step_ns, measured, measured_ns, wait_ns, _ = over_time.sums.T
-    for name, description, total_ns, count in (
-        ("step_ms", "duration of a step", step_ns, steps),
-        ("wait_ms", "how long a step waits for its data", wait_ns, measured),
-        ("compute_ms", "the rest of a step", measured_ns - wait_ns, measured),
-    ):
-        seen = count > 0
-        yield _Scalar(
-            tag=f"{group}/{name}",
-            description=description,
-            times_ns=ends_ns[seen],
-            values=total_ns[seen] / count[seen] / 1e6,
-        )
-
-
-def _cpu_scalar(tag: str, cpu: Cpu) -> Iterable[_Scalar]:
-    times_ns, cores = cores_used(cpu)
-    if len(cores):
-        yield _Scalar(
-            tag=tag,
-            description="CPU that the run used, of what it may use",
-            times_ns=times_ns,
-            values=cores / min(cpu.cores, cpu.limit or cpu.cores),
-        )
-
-
-def _gauge_scalar(tag: str, description: str, gauge: Gauge | None) -> Iterable[_Scalar]:
-    if gauge:
-        times_ns, levels = gauge.points()
-        yield _Scalar(tag=tag, description=description, times_ns=times_ns, values=levels)

@@ -17,6 +17,7 @@ import pytest
 from tensorboard.compat.proto.event_pb2 import Event
 
 from pipeprof.analysis.findings import Findings
+from pipeprof.recording.account import EPOCH_COLUMNS
 from pipeprof.recording.lane import Cpu
 from pipeprof.recording.loop import Input, Loop, LoopKind
 from pipeprof.recording.profile import Profile
@@ -144,6 +145,10 @@ def test_scalars_run_over_the_steps_of_the_main_loop(tmp_path):
         "pipeprof/fit/compute_ms",
         "pipeprof/fit/batches_ready",
         "pipeprof/fit/cpu_ratio",
+        "pipeprof/fit/epoch/wait_ratio",
+        "pipeprof/fit/epoch/callbacks_ratio",
+        "pipeprof/fit/epoch/seconds",
+        "pipeprof/fit/epoch/samples_per_s",
         "pipeprof/autotune_cpu_budget",
     }
     assert found["pipeprof/fit/step_ms"][0] == (1, 30.0)
@@ -161,7 +166,37 @@ def test_scalars_run_over_the_steps_of_the_main_loop(tmp_path):
 def test_waits_that_nothing_measured_are_left_out(tmp_path):
     fit = builders.loop(steps=30, wait_ns=None, compute_ns=30 * MS)
     write_run(builders.findings(main=builders.loop_finding(fit)), tmp_path, REPORT)
-    assert set(series(tmp_path)) == {"pipeprof/fit/step_ms"}
+    assert set(series(tmp_path)) == {
+        "pipeprof/fit/step_ms",
+        "pipeprof/fit/epoch/callbacks_ratio",
+        "pipeprof/fit/epoch/seconds",
+        "pipeprof/fit/epoch/samples_per_s",
+    }
+
+
+def test_callbacks_have_a_scalar_and_are_no_computing(tmp_path):
+    fit = builders.loop(steps=30, wait_ns=10 * MS, compute_ns=20 * MS, callback_ns=5 * MS)
+    write_run(builders.findings(main=builders.loop_finding(fit)), tmp_path, REPORT)
+    found = series(tmp_path)
+    assert {value for _, value in found["pipeprof/fit/callback_ms"]} == {5.0}
+    assert {value for _, value in found["pipeprof/fit/compute_ms"]} == {15.0}
+
+
+def test_epochs_have_scalars_at_their_numbers(tmp_path):
+    fit = builders.loop(
+        steps=40,
+        epochs=2,
+        wait_ns=[30 * MS] * 20 + [0] * 20,
+        compute_ns=20 * MS,
+        callback_ns=10 * MS,
+        batch_size=32,
+    )
+    write_run(builders.findings(main=builders.loop_finding(fit)), tmp_path, REPORT)
+    found = {name.rpartition("/")[2]: each for name, each in series(tmp_path).items()}
+    assert found["wait_ratio"] == [(0, pytest.approx(0.6)), (1, 0.0)]
+    assert found["callbacks_ratio"] == [(0, pytest.approx(0.2)), (1, 0.5)]
+    assert found["seconds"] == [(0, 1.0), (1, pytest.approx(0.4))]
+    assert found["samples_per_s"] == [(0, 640.0), (1, 1600.0)]
 
 
 def test_tags_name_the_kind_of_loop(tmp_path):
@@ -215,6 +250,25 @@ def test_scalars_come_while_the_run_is_recorded_and_each_once(tmp_path):
     steps = written["pipeprof/fit/step_ms"]
     assert steps == sorted(set(steps))
     assert steps[-1] == 30_001
+
+
+def test_scalars_of_epochs_come_as_epochs_end_and_each_once(tmp_path):
+    log = ScalarLog(tmp_path)
+    seen = []
+    for epochs in (1, 2, 4):
+        fit = builders.loop(steps=100 * epochs, epochs=epochs, wait_ns=20 * MS, compute_ns=10 * MS)
+        rows = fit.account.epochs.copy()
+        rows[-1, EPOCH_COLUMNS.index("end_ns")] += SECOND  # callbacks at its end go on
+        fit = replace(fit, account=replace(fit.account, epochs=rows))
+        run = builders.run_info("run-1", end_ns=fit.end_ns + SECOND)
+        recorded = builders.profile(loops=(fit,), run=run)
+        log.update(recorded)
+        (path,) = (tmp_path / "run-1").iterdir()
+        seen.append(scalars_of(path).get("pipeprof/fit/epoch/seconds", []))
+    write_run(said_of(recorded), tmp_path, REPORT, log)
+
+    assert seen == [[], [0], [0, 1, 2]]
+    assert scalars_of(path)["pipeprof/fit/epoch/seconds"] == [0, 1, 2, 3]
 
 
 def test_a_longer_loop_that_came_later_is_what_the_file_shows_in_the_end(tmp_path):
