@@ -150,7 +150,7 @@ def _compiling(loop: Loop, totals: Mapping[str, int], epoch: int | None) -> dict
     rows = loop.account.compilations
     if epoch is not None:
         rows = rows[rows[:, _COMPILATION["epoch"]] == epoch]
-    usual_ns = _usual_compute_ns(loop)
+    usual_ns = _usual_compute_ns(loop, totals)
     for row in rows.tolist():
         step = dict(zip(COMPILATION_COLUMNS, row, strict=True))
         lasted_ns = step["end_ns"] - step["start_ns"] - step["callback_ns"]
@@ -170,7 +170,11 @@ def _compiling(loop: Loop, totals: Mapping[str, int], epoch: int | None) -> dict
     return found
 
 
-def _usual_compute_ns(loop: Loop) -> int:
+def _usual_compute_ns(loop: Loop, totals: Mapping[str, int]) -> int:
+    """How long a step of a loop usually computes, 0 where that is not known."""
+    plain_steps = totals["steps"] - loop.account.compile_steps
+    if totals["model_ns"] and plain_steps > 0:
+        return totals["model_ns"] // plain_steps
     return int(loop.compute_times.quantile_ns(0.5) or 0)
 
 

@@ -145,6 +145,8 @@ class ProbeSet:
         calls = importlib.import_module("pipeprof.capture.probes.tensorflow.function_calls")
         self._functions = calls.FunctionCalls(self._context.recorder.warn)
         self._functions.install()
+        hand_calls = importlib.import_module("pipeprof.capture.probes.tensorflow.hand_calls")
+        self._functions.listeners.append(hand_calls.HandCalls(self._context, self._functions))
         for keras in self._keras:
             self._connect(keras)
 

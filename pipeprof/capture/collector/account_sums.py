@@ -29,6 +29,7 @@ COMPILATIONS_KEPT = 128
 # Intervals that wait for the steps they lie in, whose own waits are measured some time later.
 MOST_HELD = 65_536
 NO_EPOCH = -1
+FOREVER_NS = 1 << 62
 
 _COLUMN = {name: index for index, name in enumerate(EPOCH_COLUMNS)}
 
@@ -136,6 +137,13 @@ class AccountSums:
         self.pass_count += 1
         self.pass_ns[context] += end_ns - start_ns
         self.passes = _first_and_last(self.passes, [[start_ns, end_ns, context]], KEPT)
+
+    def latest_end_ns(self, start_ns: int) -> int:
+        """When the pass that began at a time ended; while it is open, `FOREVER_NS`."""
+        if self.open_pass is not None and self.open_pass[0] == start_ns:
+            return FOREVER_NS
+        ends: IntArray = self.passes[self.passes[:, 0] == start_ns, 1]
+        return int(ends.max(initial=start_ns))
 
     def begin_epoch(self, epoch: int, at_ns: int) -> None:
         """An epoch of this loop begins."""

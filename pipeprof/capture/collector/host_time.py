@@ -29,6 +29,27 @@ class _Pass:
     end_ns: int | None = None
 
 
+# So long samples outside of all loops keep their time.
+_RECENT_NS = 30_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """A pass of a training of the top level that has begun.
+
+    Attributes:
+        start_ns: when.
+        account: that of its loop.
+        goes_on: whether the loop had passes before: what lies between is its own code.
+        before: what the time before a loop's first pass was.
+    """
+
+    start_ns: int
+    account: AccountSums
+    goes_on: bool
+    before: Part
+
+
 class HostTime:
     """Knows which loop, and which part of a run, each of these records belongs to.
 
@@ -39,7 +60,7 @@ class HostTime:
     def __init__(self, sums: RunSums) -> None:
         self._sums = sums
         # Passes and samples come from rings that are read one after the other.
-        self._begun: list[tuple[int, AccountSums | None, Part]] = []
+        self._begun: list[_Begun] = []
         self._met: list[IntArray] = []
         self._passes: list[_Pass] = []
         # Work of the input by lane, of which no pass is known yet: a pass may have begun before it.
@@ -106,30 +127,41 @@ class HostTime:
         """
         if context != PassContext.TOP or not loop.facts.kind.trains:
             return
-        if loop.account.pass_count:
-            self._begun.append((start_ns, loop.account, Part.OWN_CODE))
-            return
         trained = any(
             other.account.start_ns is not None
             for other in self._loops
             if other is not loop and other.facts.kind.trains
         )
-        self._begun.append((start_ns, None, Part.OWN_CODE if trained else Part.STARTUP))
+        self._begun.append(
+            _Begun(
+                start_ns=start_ns,
+                account=loop.account,
+                goes_on=loop.account.pass_count > 0,
+                before=Part.OWN_CODE if trained else Part.STARTUP,
+            )
+        )
 
     def settle(self) -> None:
         """Gives the samples outside of all loops that lie before the begins of passes to what they are."""
         sums = self._sums
-        met = np.concatenate([np.empty((0, 5), np.int64), *self._met])
-        for start_ns, account, part in sorted(self._begun, key=lambda begun: begun[0]):
-            before = met[:, 0] < start_ns
-            rows = _of_part(merged_samples(sums.loose_samples, met[before, 1:]), part)
+        met = np.concatenate([sums.recent_samples, *self._met])
+        for begun in sorted(self._begun, key=lambda begun: begun.start_ns):
+            before = met[:, 0] < begun.start_ns
+            rows = merged_samples(sums.loose_samples, met[before, 1:])
             sums.loose_samples, met = no_samples(), met[~before]
-            if account is not None:
-                account.add_samples(rows)
+            if begun.goes_on:
+                begun.account.add_samples(_of_part(rows, Part.OWN_CODE))
             else:
-                sums.host_samples = merged_samples(sums.host_samples, rows)
+                sums.host_samples = merged_samples(sums.host_samples, _of_part(rows, begun.before))
+            # A hand-written loop shows itself some steps after its begin.
+            inside = met[:, 0] < begun.account.latest_end_ns(begun.start_ns)
+            begun.account.add_samples(_of_part(met[inside, 1:], Part.OWN_CODE))
+            met = met[~inside]
         if len(met):
-            sums.loose_samples = merged_samples(sums.loose_samples, met[:, 1:])
+            recent = met[:, 0] >= met[-1, 0] - _RECENT_NS
+            sums.loose_samples = merged_samples(sums.loose_samples, met[~recent, 1:])
+            met = met[recent]
+        sums.recent_samples = met
         self._begun, self._met = [], []
 
     def add_calls(self, events: Events) -> None:
@@ -193,7 +225,8 @@ def all_host_samples(sums: RunSums) -> IntArray:
         loop.account.start_ns is not None for loop in sums.registry.loops if loop.facts.kind.trains
     )
     part = Part.SHUTDOWN if trained else Part.STARTUP
-    return merged_samples(sums.host_samples, _of_part(sums.loose_samples, part))
+    loose = merged_samples(sums.loose_samples, sums.recent_samples[:, 1:])
+    return merged_samples(sums.host_samples, _of_part(loose, part))
 
 
 def _context(value: int) -> PassContext:

@@ -32,6 +32,7 @@ class RunSums:
         host_samples: where the training thread was met outside of all loops: rows of place, state, part
             and samples.
         loose_samples: those since the latest training pass, whose part is known when the next begins.
+        recent_samples: the latest of these, with when before: a pass may begin before it shows itself.
     """
 
     start_ns: int
@@ -46,6 +47,7 @@ class RunSums:
     held_spans: IntArray
     host_samples: IntArray = field(default_factory=no_samples)
     loose_samples: IntArray = field(default_factory=no_samples)
+    recent_samples: IntArray = field(default_factory=lambda: np.empty((0, 5), np.int64))
 
     def __post_init__(self) -> None:
         stages, lanes = len(self.registry.stages), len(self.registry.lanes)
@@ -59,7 +61,8 @@ class RunSums:
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} of shape {getattr(self, name).shape}")
-        for name, columns in (("held_spans", 2), ("host_samples", 4), ("loose_samples", 4)):
+        columns_of = {"held_spans": 2, "host_samples": 4, "loose_samples": 4, "recent_samples": 5}
+        for name, columns in columns_of.items():
             if np.shape(getattr(self, name))[1:] != (columns,):
                 raise ValueError(f"{name} of shape {np.shape(getattr(self, name))}")
 

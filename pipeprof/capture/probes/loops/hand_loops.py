@@ -4,6 +4,7 @@ It is seen by its fetches, its ``train_on_batch`` calls and ``prof.step()``, and
 framework that run between. It knows no framework.
 """
 
+from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
@@ -11,18 +12,22 @@ from pipeprof.capture.guard import Guard, guarded
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
 from pipeprof.capture.probes.loops.loop_stack import LoopStack
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.capture.probes.loops.training_calls import EarlyCalls, TrainingCall
 from pipeprof.capture.recorder.facts import InputFacts, LoopUpdate
 from pipeprof.clock import Clock
+from pipeprof.recording.account import PassContext
 from pipeprof.recording.loop import LoopKind, WaitSource
 
 # Batches taken one by one outside of any loop that are remembered, for each may be a loop's first.
 _MOST_FIRST = 16
+# A single batch that was trained on so often was only looked at: the calls are the steps.
+_CALLS_ON_A_LOOK = 8
 
 
 class _Sign(Enum):
     """What shows a step of a hand-written loop, the least clear first."""
 
-    TRAIN_ON_BATCH = 1
+    CALL = 1
     FETCH = 2
     STEP = 3
 
@@ -35,22 +40,29 @@ class _Fetch(NamedTuple):
     start_ns: int
     end_ns: int
     shape: BatchShape | None
+    is_gone: Callable[[], bool]
+
+
+def _stays() -> bool:
+    return False
 
 
 class HandLoop:
     """The hand-written loop that is open, if one is, and those that may come back.
 
-    The clearest sign of a step that was seen decides: ``prof.step()`` before fetches before
-    ``train_on_batch``. A loop lives on one source of batches; it is another one when that is over, or
-    when another source gave two batches with none of the first between, and it comes back with its
-    source (training and validation in turns). A single batch before a ``fit`` was only looked at.
+    The clearest sign of a step that was seen decides: ``prof.step()`` before fetches before calls that
+    train: of ``train_on_batch``, or of a function that is called again and again. A loop lives on one
+    source of batches; it is another one when that is over, or when another source gave two batches with
+    none of the first between, and it comes back with its source (training and validation in turns). A
+    single batch before a ``fit`` was only looked at, and so was one that is trained on again and again.
 
     Attributes:
         loop: the loop, while one is open.
         given: what the dataset given to the profile is, for loops whose source was not seen.
         guard: what its methods run under, for they are called from the user's own code.
         fetching: whether a batch is being taken.
-        model_works: whether a call that trains is running.
+        model_works: whether ``train_on_batch`` is running.
+        function_runs: says whether a function that trains is running; asked from another thread.
     """
 
     def __init__(self, loops: LoopStack, guard: Guard, clock: Clock) -> None:
@@ -58,10 +70,15 @@ class HandLoop:
         self.guard = guard
         self.fetching = False
         self.model_works = False
+        self.function_runs: Callable[[], bool] = _stays
         self._loops = loops
         self._clock = clock
         self._by_source: dict[int, OpenLoop] = {}
         self._stepped: set[int | None] = set()
+        self._exhausted: set[int] = set()  # numbers of loops
+        self._early = EarlyCalls()
+        self._compiling: list[TrainingCall] = []
+        self._looks: set[int] = set()  # sources that were over after a single batch
         self._forget()
 
     def _forget(self) -> None:
@@ -75,6 +92,9 @@ class HandLoop:
         self._in_step = False
         self._trains_on_batch = False
         self._trained = False
+        self._function: int | None = None
+        self._fetches = self._calls = 0
+        self._looked_at: int | None = None
         self._away_ns: int | None = None
         self._away_between_steps = False
 
@@ -86,7 +106,7 @@ class HandLoop:
     @property
     def is_timed(self) -> bool:
         """Whether what runs now is timed by a clock."""
-        return self.fetching or self.model_works
+        return self.fetching or self.model_works or self.function_runs()
 
     @guarded
     def asks(self, source: int) -> None:
@@ -110,8 +130,18 @@ class HandLoop:
         start_ns: int,
         end_ns: int,
         shape: BatchShape | None,
+        is_gone: Callable[[], bool] = _stays,
     ) -> None:
-        """A batch was taken by hand from an iterator (``source`` tells which object it iterates)."""
+        """A batch was taken by hand from an iterator.
+
+        Args:
+            source: tells which object it iterates.
+            fed_by: what that object is.
+            start_ns: when the batch was asked for.
+            end_ns: when it had come.
+            shape: its outside, or None where nobody looked.
+            is_gone: says whether nobody holds the iterator any more.
+        """
         self.fetching = False
         loop = self.loop or self._begin_with(source)
         if source == self._source:
@@ -119,11 +149,11 @@ class HandLoop:
                 self._pass_over_strange()
             self._take(start_ns, end_ns, shape)
             return
-        fetch = _Fetch(source, fed_by, start_ns, end_ns, shape)
+        fetch = _Fetch(source, fed_by, start_ns, end_ns, shape, is_gone)
         if loop is None:
             if len(self._first) < _MOST_FIRST:
                 self._first.append(fetch)
-        elif self._source is None and self._sign is _Sign.STEP:
+        elif self._source is None and (self._sign is _Sign.STEP or self._looked_at == source):
             self._adopt(fetch)
         elif self._source is None:
             self._move_to(fetch)
@@ -143,6 +173,9 @@ class HandLoop:
         """The iterator had no more: an epoch is over."""
         self.fetching = False
         if self.loop is None:
+            if len([fetch for fetch in self._first if fetch.source == source]) < 2:
+                self._looks.add(source)
+                return
             self._begin_with(source)
         if self._strange is not None and self._strange.source == source:
             self._move_to(self._strange)
@@ -152,8 +185,9 @@ class HandLoop:
         self._pass_over_strange()
         self._end_fetched_step(start_ns)
         self._taken = 0
-        loop.begin_epoch(start_ns)
         loop.leave_steps()
+        loop.end_epoch(start_ns)
+        self._exhausted.add(loop.number)
 
     @guarded
     def step_began(self, now: int) -> None:
@@ -164,7 +198,8 @@ class HandLoop:
         self._stepped.add(self._source)
         self._in_step = True
         if not loop.taking:
-            loop.turn(now)
+            self._turn_again(loop, now)
+        self._early.clear()
 
     @guarded
     def step_ended(self, now: int) -> None:
@@ -183,17 +218,71 @@ class HandLoop:
         if not self._trains_on_batch:
             self._trains_on_batch = True
             loop.update(LoopUpdate(kind=LoopKind.TRAIN_ON_BATCH))
-        if self._sign is None:
-            self._sign = _Sign.TRAIN_ON_BATCH
-        if self._sign is _Sign.TRAIN_ON_BATCH:
-            if not loop.taking:
-                loop.turn(start_ns)
-            loop.turn(end_ns)
-            self._step_over(loop)
+        self._early.clear()
+        self._trained_by_call(loop, start_ns, end_ns)
         if samples is not None and self._source is None:
             loop.samples(samples)
+        for call in self._compiling:
+            call.record_compiling(loop)
+        self._compiling = []
+
+    @guarded
+    def function_called(self, call: TrainingCall) -> None:
+        """A function that may train was called, by no other, outside of any ``fit``."""
+        if self.model_works:  # by `train_on_batch`, whose call is what counts
+            if call.compiled:
+                self._compiling.append(call)
+            return
+        if self.loop is None:
+            self._early.add(call)
+            if not self._early.are_a_loop_of(call):
+                return
+            early = self._early.take()
+            loop = self._loop_at(LoopKind.CUSTOM, early[0].start_ns)
+            self._function = call.function
+            for each in early:
+                self._add_call(loop, each)
+        else:
+            self._add_call(self.loop, call)
+
+    def _add_call(self, loop: OpenLoop, call: TrainingCall) -> None:
+        if self._sign is None or self._sign is _Sign.CALL:
+            if not call.trains:
+                return
+            if call.function == self._function:
+                self._trained_by_call(loop, call.start_ns, call.end_ns)
+            else:
+                loop.model_worked(call.start_ns, call.end_ns)
+        elif call.trains or not self._early.has_trained:
+            self._trained_by_call(loop, call.start_ns, call.end_ns)
+        call.record_compiling(loop)
+
+    def _trained_by_call(self, loop: OpenLoop, start_ns: int, end_ns: int) -> None:
+        """A call that trains has run: a step, where nothing clearer shows them."""
+        loop.model_worked(start_ns, end_ns)
+        self._calls += 1
+        if self._sign is _Sign.FETCH and self._fetches == 1 and self._calls == _CALLS_ON_A_LOOK:
+            self._looked_at, self._source, self._sign = self._source, None, _Sign.CALL
+        if self._sign is None:
+            self._sign = _Sign.CALL
+        if self._sign is _Sign.CALL:
+            if not loop.taking:
+                self._turn_again(loop, start_ns)
+            loop.turn(end_ns)
+            self._step_over(loop)
         self._trained = True
         self._away_ns = None
+
+    def _turn_again(self, loop: OpenLoop, now: int) -> None:
+        """The loop turns to its next batch after it had left its steps, or its pass."""
+        if not loop.in_pass:
+            loop.begin_pass(now, PassContext.TOP)
+        if loop.number in self._exhausted:
+            self._exhausted.discard(loop.number)
+            loop.begin_epoch(now)
+        elif not loop.in_epoch:
+            loop.go_on_with_epoch()
+        loop.turn(now)
 
     def _step_over(self, loop: OpenLoop) -> None:
         """A step is over and the next begins at once."""
@@ -210,14 +299,20 @@ class HandLoop:
         """
         if kind is LoopKind.FIT:
             self._only_looked_at = len(self._first)
+            self._early.clear()
         elif kind in (LoopKind.EVALUATE, LoopKind.PREDICT):
             self._begin_with_first()
+            if self.loop is None:
+                self._only_looked_at = len(self._first)
         loop = self.loop
         if loop is None or self._in_step:
             return
         if self._sign is not _Sign.FETCH:
             if kind is LoopKind.EVALUATE:
                 loop.leave_steps()
+            elif kind is LoopKind.FIT:
+                loop.leave_steps()
+                loop.end_pass(now)
         elif self._away_ns is None:
             self._away_ns = now
             self._away_between_steps = kind is LoopKind.EVALUATE or self._trained
@@ -238,17 +333,17 @@ class HandLoop:
 
     def _begin_with_first(self) -> None:
         """Begins a loop on the first batch that was taken outside of any, if one was."""
-        for fetch in self._first[self._only_looked_at : self._only_looked_at + 1]:
-            self._begin_with(fetch.source)
+        for fetch in self._first[self._only_looked_at :]:
+            if not fetch.is_gone() and fetch.source not in self._looks:
+                self._begin_with(fetch.source)
+                return
 
     def _begin_with(self, source: int) -> OpenLoop | None:
         """Begins a loop on a source with the batch that it gave before, if it gave one."""
         position = next((n for n, fetch in enumerate(self._first) if fetch.source == source), None)
         if position is None:
             return None
-        first, *beside = self._first[position:]
-        for fetch in self._first[self._only_looked_at : position]:
-            self._move_to(fetch)
+        first, *beside = self._first[position:]  # what lies before was only looked at
         loop = self._move_to(first)
         for fetch in beside:
             loop.wait(fetch.start_ns, fetch.end_ns)
@@ -289,10 +384,13 @@ class HandLoop:
             self._sign = _Sign.FETCH
             if self._away_ns is not None:
                 self._end_fetched_step(start_ns)
-            loop.turn(start_ns)
-        elif not loop.taking:
-            loop.turn(start_ns)
+            if loop.taking:
+                loop.turn(start_ns)
+        if not loop.taking:
+            self._turn_again(loop, start_ns)
         self._taken += 1
+        self._fetches += 1
+        self._calls = 0
         self._trained = False
         loop.set_waits_by(WaitSource.ITERATOR)
         loop.wait(start_ns, end_ns, shape)
@@ -312,15 +410,22 @@ class HandLoop:
             known = self._begin(LoopKind.CUSTOM, fetch.fed_by, fetch.start_ns)
             self._by_source[fetch.source] = known
         else:
-            self._loops.reopen(known)
+            self._loops.reopen(known, fetch.start_ns)
         self.loop = known
         self._source = fetch.source
         self._sign = _Sign.STEP if fetch.source in self._stepped else None
         self._take(fetch.start_ns, fetch.end_ns, fetch.shape)
+        self._add_early_calls(known)
         return known
 
     def _begin(self, kind: LoopKind, fed_by: InputFacts | None, now: int) -> OpenLoop:
+        self._first, self._only_looked_at = [], 0
         loop = self.loop = self._loops.add(kind, fed_by=fed_by, start_ns=now)
         loop.begin_epoch(now)
         loop.turn(now)
         return loop
+
+    def _add_early_calls(self, loop: OpenLoop) -> None:
+        """Counts the calls back that came before the loop showed itself."""
+        for call in self._early.take():
+            self._add_call(loop, call)

@@ -109,13 +109,13 @@ class LoopStack:
         self._take_up(again, now, PassContext.TOP if outer is None else outer.context)
         return again
 
-    def reopen(self, loop: OpenLoop) -> None:
-        """Opens a loop again that was closed."""
+    def reopen(self, loop: OpenLoop, now: int) -> None:
+        """Opens a loop again that was closed, from then on."""
         outer = self.current
         if outer is not None:
             outer.pause()
         context = PassContext.TOP if outer is None else outer.context
-        self._take_up(loop, self._clock(), context)
+        self._take_up(loop, now, context)
 
     def _take_up(self, loop: OpenLoop, now: int, context: PassContext) -> None:
         loop.begin_pass(now, context)

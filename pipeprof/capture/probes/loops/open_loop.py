@@ -72,7 +72,8 @@ class OpenLoop:
         self._epoch_began_ns: int | None = None
         self._epoch_is_fetched = False  # whether its first batch has been asked for
         self._epoch_step = 0
-        self._pass_began_ns = 0
+        self._latest_epoch_ns = 0
+        self._pass_began_ns: int | None = None
         self._context = PassContext.TOP
         self._begin_ns: int | None = None
         self._end_ns = 0
@@ -93,6 +94,8 @@ class OpenLoop:
 
     def end_pass(self, now: int) -> None:
         """The pass is over, and with it the epoch; a hand-written loop's was over with its last step."""
+        if self._pass_began_ns is None:
+            return
         if self.kind.hand_written:
             now = min(now, self.closed_ns)
         self.end_epoch(now)
@@ -103,14 +106,20 @@ class OpenLoop:
             self._context,
             0,
         )
+        self._pass_began_ns = None
 
     def open_epoch(self, now: int) -> None:
         """An epoch begins, before anybody asks for its first batch."""
         self.end_epoch(now)
         self._epoch += 1
-        self._epoch_began_ns = now
+        self._epoch_began_ns = self._latest_epoch_ns = now
         self._epoch_is_fetched = False
         self._lane.write(code(Kind.EPOCH_BEGAN, self.number), now, now, self._epoch, 0)
+
+    def go_on_with_epoch(self) -> None:
+        """The epoch that the latest pass broke off goes on."""
+        began_ns = self._epoch_began_ns = self._latest_epoch_ns
+        self._lane.write(code(Kind.EPOCH_BEGAN, self.number), began_ns, began_ns, self._epoch, 0)
 
     def end_epoch(self, now: int) -> None:
         """The epoch that is open, if one is, is over with all that belongs to it."""
@@ -219,6 +228,10 @@ class OpenLoop:
         epoch = self._epoch if self._epoch_began_ns is not None else NO_EPOCH
         self._lane.write(call, start_ns, end_ns, self.number, epoch)
 
+    def model_worked(self, start_ns: int, end_ns: int) -> None:
+        """A call that trains has run."""
+        self._lane.write(code(Kind.MODEL, self.number), start_ns, end_ns, 0, 0)
+
     def compiled(self, start_ns: int, end_ns: int, traced_ns: int, reason: str | None) -> None:
         """A call of the loop's traced or compiled a function.
 
@@ -248,6 +261,16 @@ class OpenLoop:
         if self.waits_by is None:
             self.waits_by = source
             self.update(LoopUpdate(waits_by=source))
+
+    @property
+    def in_pass(self) -> bool:
+        """Whether a pass of it is open."""
+        return self._pass_began_ns is not None
+
+    @property
+    def in_epoch(self) -> bool:
+        """Whether an epoch of it is open."""
+        return self._epoch_began_ns is not None
 
     @property
     def taking(self) -> bool:

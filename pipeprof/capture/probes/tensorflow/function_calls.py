@@ -54,10 +54,13 @@ class FunctionCalls:
 
     Attributes:
         listeners: are called, in order, by the thread that called the function.
+        running: the function that runs, called by the thread that called one last, or None.
     """
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self.listeners: list[FunctionListener] = []
+        self.running: Any = None
+        self._predicts: weakref.WeakSet[Any] = weakref.WeakSet()
         self._patches = Patches()
         self._inside = threading.local()
         self._guard = Guard(
@@ -80,15 +83,30 @@ class FunctionCalls:
                 finally:
                     calls._guard.run(outer.inner_ended, self, args, kwargs)
             inside.call = mine = _OuterCall(self.experimental_get_tracing_count())
+            calls.running = self
             start_ns = now_ns()
             try:
                 return call(self, *args, **kwargs)
             finally:
                 end_ns = now_ns()
-                inside.call = None
+                inside.call = calls.running = None
                 calls._guard.run(calls._ended, self, args, kwargs, mine, start_ns, end_ns)
 
         self._patches.replace(function, "__call__", __call__)
+        gradient = tf.GradientTape.gradient
+
+        @functools.wraps(gradient)
+        def watched_gradient(*args: Any, **kwargs: Any) -> Any:
+            outer = getattr(inside, "call", None)
+            if outer is not None:
+                outer.takes_gradients = True
+            return gradient(*args, **kwargs)
+
+        self._patches.replace(tf.GradientTape, "gradient", watched_gradient)
+
+    def trains(self, function: Any) -> bool:
+        """Whether a function may train: it was never traced without that a gradient was taken in it."""
+        return function not in self._predicts
 
     def remove(self) -> None:
         """Gives everything back."""
@@ -107,6 +125,8 @@ class FunctionCalls:
         trace = None
         if function.experimental_get_tracing_count() != call.traced_before:
             call.note(function, args, kwargs)
+            if call.traced_before == 0 and not call.takes_gradients:
+                self._predicts.add(function)
             trace = FunctionTrace(traced_ns=call.traced_ns, reason=self._reason(call.shapes))
         for listener in self.listeners:
             listener.function_called(function, start_ns, end_ns, trace)
@@ -125,11 +145,12 @@ class FunctionCalls:
 class _OuterCall:
     """A call that no other surrounds, and what was traced inside it."""
 
-    __slots__ = ("shapes", "traced_before", "traced_ns")
+    __slots__ = ("shapes", "takes_gradients", "traced_before", "traced_ns")
 
     def __init__(self, traced_before: int) -> None:
         self.traced_before = traced_before
         self.traced_ns = 0
+        self.takes_gradients = False
         self.shapes: dict[Any, Shapes] = {}
 
     def inner_ended(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -63,6 +63,10 @@ class TrackedIterator:
         """Whether nothing was read of it since its first batch, and it can be read."""
         return self.snapshot is None and self.has_model is not False
 
+    def is_gone(self) -> bool:
+        """Whether nobody holds it any more."""
+        return self.iterator() is None
+
     def is_due(self, now: int) -> bool:
         """Whether it is time for another reading."""
         return now - self.read_ns >= rest_between_readings(now - self.made_ns)

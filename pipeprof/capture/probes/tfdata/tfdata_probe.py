@@ -7,7 +7,9 @@ that nobody notices (facts: a reading costs some 50 µs, and holds the last 100 
 """
 
 import functools
+import sys
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import tensorflow as tf
@@ -23,6 +25,7 @@ from pipeprof.capture.probes.tfdata.loop_follower import LoopFollower
 from pipeprof.capture.probes.tfdata.model_reader import ModelReader
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.clock import now_ns
+from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 from pipeprof.recording.loop import InputKind
 
 EARLY_READINGS_FROM_NS = 50_000_000
@@ -148,7 +151,7 @@ class TfDataProbe:
         def __next__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
             if not tf.executing_eagerly():
                 return take(self)
-            if not probe._context.by_hand():
+            if not probe._context.by_hand() or _is_kerass(sys._getframe(1)):
                 probe._guard.run(probe._taken_in_python, self)
                 return take(self)
             probe._guard.run(probe._asked_by_hand, self)
@@ -176,7 +179,7 @@ class TfDataProbe:
             return
         shape = context.sight.look(batch)
         fed_by = InputFacts(kind=InputKind.TF_DATA, name=tracked.name)
-        context.loops.hand.fetched(tracked.source, fed_by, start_ns, end_ns, shape)
+        context.loops.hand.fetched(tracked.source, fed_by, start_ns, end_ns, shape, tracked.is_gone)
         tracked.taken += 1
         if tracked.taken in (1, context.warmup) or tracked.is_due(end_ns):
             self._reader.read(tracked, end_ns)
@@ -192,6 +195,11 @@ class TfDataProbe:
         if tracked is not None:
             self._reader.read(tracked, start_ns)
             self._context.loops.hand.exhausted(tracked.source, start_ns)
+
+
+def _is_kerass(frame: FrameType) -> bool:
+    """Whether a frame is of Keras's own code: a layer that adapts to a dataset trains nothing."""
+    return owner_of_module(frame.f_globals.get("__name__")) is CodeOwner.KERAS
 
 
 def _subclasses(base: Any) -> Iterator[Any]:
