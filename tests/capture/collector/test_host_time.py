@@ -139,3 +139,14 @@ def test_a_pass_in_another_context_than_there_is_counts_as_one_of_the_top():
     ).loops
     assert fit.account.pass_ns == (5, 0, 0, 0)
     assert np.array_equal(fit.account.passes[:, 2], [0])
+
+
+def test_samples_before_a_hand_written_loop_showed_itself_are_its_own():
+    collected = accumulator(*LINES)
+    collected.add(PID, 0, records(thread(MAIN), sampled(1), sampled(4)))
+    collected.settle()
+    collected.add(PID, 0, records(began(3), ended(3, 9), sampled(10)))
+    collected.settle()
+    profile = profile_of(collected)
+    assert [(s.part, s.samples) for s in profile.loops[0].account.samples] == [(Part.OWN_CODE, 1)]
+    assert {s.part: s.samples for s in profile.host_samples} == {Part.STARTUP: 1, Part.SHUTDOWN: 1}
