@@ -8,16 +8,18 @@ from pipeprof.errors import PipeprofError
 
 if TYPE_CHECKING:
     from pipeprof.capture.callback import Callback
+    from pipeprof.capture.ceiling_run import ceiling
     from pipeprof.capture.session import profile
     from pipeprof.recorded_run import load
 
-__all__ = ["Callback", "PipeprofError", "__version__", "load", "profile", "stage"]
+__all__ = ["Callback", "PipeprofError", "__version__", "ceiling", "load", "profile", "stage"]
 
 __version__ = "0.1.0"
 
 # `stage` is wanted in every script, also where nothing is profiled; the rest comes when asked for.
 _LATER = {
     "Callback": "pipeprof.capture.callback",
+    "ceiling": "pipeprof.capture.ceiling_run",
     "load": "pipeprof.recorded_run",
     "profile": "pipeprof.capture.session",
 }

@@ -10,6 +10,7 @@ import typer
 from typer.main import get_command
 
 from pipeprof.cli import attach_command as attach
+from pipeprof.cli import ceiling_command as ceiling
 from pipeprof.cli import demo_command as demo
 from pipeprof.cli import doctor_command as doctor
 from pipeprof.cli import export_command as export
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 # What follows the script belongs to the script, options too.
 app.command(context_settings={"allow_interspersed_args": False})(run.run)
+app.command(context_settings={"allow_interspersed_args": False})(ceiling.ceiling)
 app.command()(report.report)
 app.command()(export.export)
 app.command()(view.view)

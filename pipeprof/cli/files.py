@@ -65,6 +65,15 @@ def write_page(findings: Findings, path: Path) -> None:
     _write(path, page, "--html")
 
 
+def write_text(text: str, path: Path, option: str) -> None:
+    """Writes a text.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    _write(path, text.encode(), option)
+
+
 def write_chrome(findings: Findings, path: Path) -> None:
     """Writes the run as a trace in JSON, packed if the file's name ends in ``.gz``.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from pipeprof.recording.account import HostFunction, HostSample
 from pipeprof.recording.batch_signature import Signature
+from pipeprof.recording.ceiling import Ceiling
 from pipeprof.recording.devices import Device, TraceWindow
 from pipeprof.recording.invariants import find_contradictions
 from pipeprof.recording.lane import Cpu, Lane
@@ -35,6 +36,7 @@ class Profile:
         trace_windows: steps that TensorFlow's profiler traced, where that was asked for.
         host_samples: code in which the training thread was sampled outside of all loops.
         host_functions: functions of the host that the training thread called; spans refer to them.
+        ceiling: what its steps take with input for free, where that was measured.
     """
 
     run: RunInfo
@@ -51,6 +53,7 @@ class Profile:
     trace_windows: tuple[TraceWindow, ...] = ()
     host_samples: tuple[HostSample, ...] = ()
     host_functions: tuple[HostFunction, ...] = ()
+    ceiling: Ceiling | None = None
 
     @property
     def main_loop(self) -> Loop | None:

@@ -3,25 +3,32 @@
 import json
 import re
 import zipfile
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeprof.capture.collector.checkpoint import Checkpoint
-from pipeprof.errors import RunDamaged, RunNotFound, RunTooNew, RunTooOld
+from pipeprof.errors import RunDamaged, RunError, RunNotFound, RunTooNew, RunTooOld
 from pipeprof.recording.codec import Decoder
 from pipeprof.recording.invariants import find_damage
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
+from pipeprof.runs.ceiling_file import read_ceiling
 from pipeprof.runs.run_file import FORMAT, RunFile, list_run_files
 from pipeprof.runs.run_recovery import recover
+from pipeprof.runs.run_search import list_runs
 
 # pipeprof's own files are far smaller: a larger one was written by something else.
 MOST_JSON_BYTES = 64 << 20
 MOST_NUMBER_BYTES = 128 << 20
 
 _READ_ATTEMPTS = 5
+
+# Runs that are looked through for one of a certain command line.
+_MOST_LOOKED_AT = 20
 
 
 def read_run(folder: Path) -> Profile:
@@ -43,12 +50,21 @@ def read_run(folder: Path) -> Profile:
     if not files:
         raise RunNotFound(f"expected a recorded run in {folder}, found none: check the path.")
     profiles = [_read_process(file) for file in files]
-    main = max(profiles, key=_weight)
+    main = replace(max(profiles, key=_weight), ceiling=read_ceiling(folder))
     if len(profiles) == 1:
         return main
     others = len(profiles) - 1
     sentence = f"{others} more recorded process{'es' * (others > 1)} in this run not shown."
     return main.with_warning(sentence)
+
+
+def find_run_of(logdir: Path, argv: tuple[str, ...]) -> Path | None:
+    """The folder of the latest run of a command line, among the latest runs of a log folder, or None."""
+    for folder in reversed(list_runs(logdir)[-_MOST_LOOKED_AT:]):
+        with suppress(RunError):
+            if read_run(folder).run.argv == argv:
+                return folder
+    return None
 
 
 def _weight(profile: Profile) -> tuple[bool, int]:

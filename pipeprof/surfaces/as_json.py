@@ -31,6 +31,7 @@ from pipeprof.analysis.machine_findings import (
     ResourceFinding,
 )
 from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.recording.ceiling import Ceiling
 from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.run_info import RunInfo
 from pipeprof.report.advice_code import remedy_code
@@ -130,6 +131,19 @@ def _run(run: RunInfo) -> dict[str, Any]:
         "exit": run.exit_code,
         "error": run.error,
         "warnings": list(caveats(run)),
+    }
+
+
+def ceiling_to_dict(ceiling: Ceiling) -> dict[str, Any]:
+    """The measured limit of a training, as ``pipeprof ceiling --json`` writes it."""
+    return {
+        "step_ms": {
+            "median": _number(ceiling.median_ns / 1e6),
+            "mean": _number(ceiling.mean_ns / 1e6),
+            "p95": _number(ceiling.p95_ns / 1e6),
+        },
+        "steps": ceiling.steps,
+        "batches": ceiling.batches,
     }
 
 

@@ -92,10 +92,11 @@ class ProbeContext:
         if self._framework_depth or not self.on or threading.get_ident() != self._thread:
             return False
         # A `fit` that was taken hold of before the profile began looks at the first batches unseen.
-        return self.loops.hand.running or not _called_from_framework()
+        return self.loops.hand.running or not called_from_framework()
 
 
-def _called_from_framework() -> bool:
+def called_from_framework() -> bool:
+    """Whether Keras's code is among what called the function that asks."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if owner_of_module(frame.f_globals.get("__name__")) is CodeOwner.KERAS:

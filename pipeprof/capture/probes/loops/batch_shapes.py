@@ -112,6 +112,16 @@ def count_samples(data: Any) -> int | None:
         return None
 
 
+def size_of(data: Any) -> int:
+    """Bytes of all arrays in some data, 0 where their shapes do not tell."""
+    leaves: list[tuple[Any, Any]] = []
+    try:
+        _gather(data, leaves)
+        return int(sum(math.prod(shape) * _item_bytes(dtype) for dtype, shape in leaves))
+    except Exception:
+        return 0
+
+
 def _gather(batch: Any, leaves: list[tuple[Any, Any]]) -> None:
     if type(batch) is np.ndarray:  # far the most frequent, and a mapping's check is slow
         leaves.append((batch.dtype, batch.shape))
