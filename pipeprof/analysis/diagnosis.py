@@ -14,6 +14,7 @@ from pipeprof.analysis.verdict import LEAST_STEPS, Measurements, Verdict
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.analysis.wall_shares import WallResamples, host_places, wall_resamples
 from pipeprof.recording.account import Part
+from pipeprof.recording.ceiling import Ceiling
 from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.recording.run_info import Overhead
 from pipeprof.recording.stage import StageKind
@@ -86,7 +87,8 @@ def find_verdict(measured: Measurements) -> Verdict:
         step_ms = times.step.mean
     ideal_ms = None
     if times.rest_ms is not None and step_ms is not None:
-        ideal_ms = min(times.rest_ms, step_ms)
+        ceiling = _ceiling_of(measured)
+        ideal_ms = min(times.rest_ms if ceiling is None else ceiling.mean_ns / 1e6, step_ms)
     return Verdict(
         measured=measured, bound=bound, worst=worst, cause=cause, step_ms=step_ms, ideal_ms=ideal_ms
     )
@@ -112,6 +114,12 @@ def _never_rests(slowest: StageCost | None, measured: Measurements) -> bool:
     return needed_ms(slowest, measured.costs) - rest_ms >= _BLAMED_FROM * waited_ms
 
 
+def _ceiling_of(measured: Measurements) -> Ceiling | None:
+    """The measured limit, which is that of the main loop."""
+    profile = measured.profile
+    return profile.ceiling if measured.loop is profile.main_loop else None
+
+
 def _free_input(measured: Measurements, resamples: WallResamples) -> FreeInput | None:
     """The loop without its waits; None where nothing measured them, or nothing is left."""
     account = measured.account
@@ -119,12 +127,18 @@ def _free_input(measured: Measurements, resamples: WallResamples) -> FreeInput |
         return None
     wall_ns = account.wall_ns
     waits_ns = account.ns(Part.EPOCH_START, Part.WAIT)
-    ideal_ns = wall_ns - waits_ns
+    ceiling, rest_ms = _ceiling_of(measured), measured.times.rest_ms
+    known, saved_ns = LimitSource.ESTIMATED, 0.0
+    if ceiling is not None and rest_ms is not None:
+        # What a step takes beside its waits today, and with input for free.
+        known = LimitSource.MEASURED
+        saved_ns = measured.loop.step_count * (rest_ms * 1e6 - ceiling.mean_ns)
+    ideal_ns = wall_ns - waits_ns - saved_ns
     if ideal_ns <= 0:
         return None
     shares = resamples.shares().wait_interval
     low_ns, high_ns = (
-        max(wall_ns - ratio * resamples.wall_ns, 1.0)
+        max(wall_ns - ratio * resamples.wall_ns - saved_ns, 1.0)
         for ratio in ((shares.high, shares.low) if shares else ())
     )
     return FreeInput(
@@ -132,7 +146,7 @@ def _free_input(measured: Measurements, resamples: WallResamples) -> FreeInput |
         wall_interval=Interval(low=low_ns / 1e9, high=high_ns / 1e9),
         speedup=wall_ns / ideal_ns,
         speedup_interval=Interval(low=wall_ns / high_ns, high=wall_ns / low_ns),
-        known=LimitSource.ESTIMATED,
+        known=known,
     )
 
 

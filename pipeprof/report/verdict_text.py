@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeprof.analysis.bounds import bound_by_wait
 from pipeprof.analysis.evidence_kinds import Caveat, SharedCores
-from pipeprof.analysis.findings import Diagnosis, Findings, HotLine
+from pipeprof.analysis.findings import Diagnosis, Findings, HotLine, LimitSource
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.report.evidence_text import evidence_sentence
 from pipeprof.report.numbers import duration, parts, rate, times, wait_percent
@@ -81,8 +81,9 @@ def with_free_input(diagnosis: Diagnosis) -> str | None:
     free = diagnosis.free_input
     if diagnosis.bound not in _GAINING or free is None:
         return None
+    measured = free.known is LimitSource.MEASURED
     estimated = any(isinstance(each, SharedCores) for each in diagnosis.evidence)
-    about = "about " if estimated else ""
+    about = "measured " if measured else "about " if estimated else ""
     step = (
         "" if diagnosis.ideal_step_ms is None else f"{duration(diagnosis.ideal_step_ms)} per step, "
     )

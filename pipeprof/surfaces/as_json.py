@@ -138,9 +138,9 @@ def ceiling_to_dict(ceiling: Ceiling) -> dict[str, Any]:
     """The measured limit of a training, as ``pipeprof ceiling --json`` writes it."""
     return {
         "step_ms": {
-            "median": _number(ceiling.median_ns / 1e6),
-            "mean": _number(ceiling.mean_ns / 1e6),
-            "p95": _number(ceiling.p95_ns / 1e6),
+            "median": number(ceiling.median_ns / 1e6),
+            "mean": number(ceiling.mean_ns / 1e6),
+            "p95": number(ceiling.p95_ns / 1e6),
         },
         "steps": ceiling.steps,
         "batches": ceiling.batches,

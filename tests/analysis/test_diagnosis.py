@@ -35,9 +35,10 @@ from pipeprof.analysis.evidence_kinds import (
     WorkersAndTransport,
     WorkReason,
 )
-from pipeprof.analysis.findings import Diagnosis
+from pipeprof.analysis.findings import Diagnosis, LimitSource
 from pipeprof.analysis.references import LaneReference, StageReference
 from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.recording.ceiling import Ceiling
 from pipeprof.recording.lane import Cpu, GilSamples, Lane, LaneKind, Role
 from pipeprof.recording.level_names import Level
 from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind
@@ -1176,3 +1177,23 @@ def test_a_machine_without_a_free_core_is_the_reason_with_what_uses_it(
     assert diagnosis.cause is Cause.CPU_SATURATED
     assert at_work(diagnosis).reason == reason
     assert not any(advice.action == "workers" for advice in diagnosis.advice)
+
+
+def main_diagnosis(recorded: Profile) -> Diagnosis:
+    main = analyse(recorded).main
+    assert main is not None
+    return main.diagnosis
+
+
+def test_a_measured_limit_takes_the_place_of_the_estimate() -> None:
+    waits = loop(steps=100, wait_ns=30 * MS, compute_ns=20 * MS)
+    measured = Ceiling(median_ns=4 * MS, mean_ns=5 * MS, p95_ns=9 * MS, steps=100, batches=16)
+    estimated = main_diagnosis(profile(loops=(waits,)))
+    limited = main_diagnosis(dataclasses.replace(profile(loops=(waits,)), ceiling=measured))
+    assert (estimated.ideal_step_ms, limited.ideal_step_ms) == (20.0, 5.0)
+    assert estimated.free_input is not None
+    assert limited.free_input is not None
+    assert estimated.free_input.known is LimitSource.ESTIMATED
+    assert limited.free_input.known is LimitSource.MEASURED
+    assert limited.free_input.wall_s == pytest.approx(0.5)
+    assert limited.free_input.speedup == pytest.approx(10)
