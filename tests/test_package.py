@@ -50,7 +50,7 @@ def test_making_a_page_imports_no_plotly() -> None:
 
 
 def test_these_names_are_promised_and_no_others() -> None:
-    promised = {"Callback", "PipeprofError", "__version__", "load", "profile", "stage"}
+    promised = {"Callback", "ceiling", "PipeprofError", "__version__", "load", "profile", "stage"}
     assert set(pipeprof.__all__) == promised
     # `Callback` comes with Keras, which tests/integration/test_callback.py loads.
     assert all(hasattr(pipeprof, name) for name in promised - {"Callback"})

@@ -74,7 +74,7 @@ def times(factor: float) -> str:
 
 def count(number: int, noun: str) -> str:
     """A number and its noun: ``1 step``, ``312 steps``."""
-    ending = "" if number == 1 else "es" if noun.endswith(("s", "ch", "sh", "x")) else "s"
+    ending = "" if number == 1 else "es" if noun.endswith(("s", "tch")) else "s"
     return f"{number:,} {noun}{ending}"
 
 
