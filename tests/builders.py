@@ -500,6 +500,7 @@ def run_info(
     error: str | None = None,
     warnings: tuple[str, ...] = (),
     complete: bool = True,
+    ended_by: str | None = None,
 ) -> RunInfo:
     """A run that began at `START_NS`, 2026-11-21 10:02:13 UTC, and lasted 4 s unless told."""
     return RunInfo(
@@ -515,6 +516,7 @@ def run_info(
         error=error,
         warnings=warnings,
         complete=complete,
+        ended_by=ended_by,
     )
 
 

@@ -227,6 +227,7 @@ class ActiveRecording:
             error=None,
             warnings=tuple(self._accumulator.registry.warnings),
             complete=False,
+            ended_by=self._accumulator.registry.ended_by,
         )
 
     def _overhead(self) -> Overhead:

@@ -17,6 +17,7 @@ from pipeprof.analysis.findings import Findings
 from pipeprof.capture.active_recording import ActiveRecording, View
 from pipeprof.capture.probes.loaders.datasets import require_dataset
 from pipeprof.capture.probes.system.threads import SAMPLE_HZ
+from pipeprof.capture.recorder.facts import SignalFacts
 from pipeprof.capture.settings import WARMUP_STEPS, Settings
 from pipeprof.clock import now_ns
 from pipeprof.errors import PipeprofError, UsageError, describe_error
@@ -210,6 +211,15 @@ class Session:
     def set_exit_code(self, code: int | None) -> None:
         """Records what the training's process will return; for the command line."""
         self._exit_code = code
+
+    def end_by_signal(self, name: str) -> None:
+        """Turns it off and writes the run, because a signal of this name ends the process.
+
+        For the command line. It may be called from any thread, while the training goes on. Where it
+        does not come to its end, the run is recovered with the name of the signal.
+        """
+        self._inside().recorder.names.new(SignalFacts(name=name))
+        self.__exit__(None, None, None)
 
     def warn(self, sentence: str) -> None:
         """Adds a sentence to what a reader of the report must know."""

@@ -2,8 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -52,12 +52,12 @@ def run(
     """Run a script unchanged and say whether its training waits for its data.
 
     The report goes to standard error once the script has ended; standard output and the exit code are
-    the script's own.
+    the script's own. SIGTERM ends the script as it does without pipeprof.
     """
-    from pipeprof.capture.session import profile
+    from pipeprof.capture.session import active, profile
     from pipeprof.cli.files import require_writable
     from pipeprof.cli.program import exit_code, find_module, find_script, show_end
-    from pipeprof.cli.signals import exit_on_sigterm, uninterrupted
+    from pipeprof.cli.signals import end_on_sigterm, uninterrupted
 
     program = (find_module if module else find_script)(script, arguments or ())
     for path, option in ((json, "--json"), (html, "--html")):
@@ -74,38 +74,49 @@ def run(
     )
     json, html = json and json.absolute(), html and html.absolute()
     stderr = sys.stderr
-    exit_on_sigterm()
-    with ExitStack() as finishing:
-        with _live_view(session, stderr) if live else nullcontext():
-            error = _record(program, session, lambda: finishing.enter_context(uninterrupted()))
-        code = exit_code(error)
-        show_end(error)
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
+    close_view = _open_live_view(session, stderr) if live else lambda: None
+
+    def report() -> bool:
         try:
             _write_reports(session, stderr, json, html)
             stderr.write(_where_kept(session, logdir))
         except PipeprofError as problem:
             stderr.write(f"pipeprof: {problem}\n")
+            return False
+        return True
+
+    def end_by_sigterm() -> None:
+        if session is active():
+            session.end_by_signal("SIGTERM")
+            close_view()
+            report()
+            stderr.flush()
+
+    end_on_sigterm(end_by_sigterm)
+    with ExitStack() as finishing:
+        try:
+            error = _record(program, session, lambda: finishing.enter_context(uninterrupted()))
+        finally:
+            close_view()
+        code = exit_code(error)
+        show_end(error)
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        if not report():
             code = code or 2
     sys.exit(code)
 
 
-@contextmanager
-def _live_view(session: "Session", stream: TextIO) -> Iterator[None]:
-    """Shows the training's state on a terminal until it ends."""
+def _open_live_view(session: "Session", stream: TextIO) -> Callable[[], None]:
+    """Shows the training's state on a terminal until what it returns is called."""
     from pipeprof.cli.live import EVERY_S, LiveView
 
     if not stream.isatty():
         stream.write("pipeprof: standard error is no terminal, so there is no live view.\n")
-        yield
-        return
+        return lambda: None
     view = LiveView(stream)
     session.show_while_on(EVERY_S, view.show)
-    try:
-        yield
-    finally:
-        view.close()
+    return view.close
 
 
 def _record(

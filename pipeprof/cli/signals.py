@@ -1,31 +1,111 @@
 """How the commands that last answer to Ctrl-C and to a request to end."""
 
+import ctypes
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+# A process that is asked to end is killed by its scheduler some seconds later.
+LAST_ACTION_S = 1.8
 
 
 def exit_on_sigterm() -> None:
-    """Makes SIGTERM end the program like ``sys.exit(143)``, so that what was recorded is written.
+    """Makes SIGTERM end the program like ``sys.exit(143)``, so that what it started is ended, too.
 
     Processes forked from here die of it at once, as they do without pipeprof.
     """
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _exit)
-        os.register_at_fork(before=_hold, after_in_parent=_let_through, after_in_child=_forget)
+        _handle_sigterm(_exit)
+
+
+def end_on_sigterm(last: Callable[[], None], within_s: float = LAST_ACTION_S) -> None:
+    """Has SIGTERM end this process as it does without pipeprof, by the signal, after a last action.
+
+    The action runs in a thread of its own, because Python calls a signal's handler only where the main
+    thread comes back from native code, and a training step may take long to do so. A handler that the
+    program sets replaces this. Processes forked from here die of SIGTERM at once. Native code that
+    holds the GIL is waited for.
+
+    Args:
+        last: the action.
+        within_s: the process ends after this time even though the action goes on.
+    """
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        _SigtermWatch(last, within_s).start()
+
+
+class _SigtermWatch:
+    def __init__(self, last: Callable[[], None], within_s: float) -> None:
+        self._last = last
+        self._within_s = within_s
+        self._signals, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
+
+    def start(self) -> None:
+        _handle_sigterm(self._stop_here)
+        # Python's own handler writes the signal's number at once, whatever the main thread is at.
+        signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        os.register_at_fork(after_in_child=self._forget)
+        threading.Thread(target=self._watch, name="pipeprof-sigterm", daemon=True).start()
+
+    def _stop_here(self, number: int, frame: FrameType | None) -> None:
+        """Keeps the main thread from going on until the process ends."""
+        with suppress(OSError):  # the program may have replaced what Python's own handler writes to
+            os.write(self._write_end, bytes([number]))
+        while True:
+            with suppress(KeyboardInterrupt):
+                time.sleep(60)
+
+    def _watch(self) -> None:
+        while True:
+            numbers = os.read(self._signals, 64)
+            # The program may have set a handler of its own since, or ignore the signal.
+            if signal.SIGTERM in numbers and signal.getsignal(signal.SIGTERM) == self._stop_here:
+                break
+        action = threading.Thread(target=self._last, name="pipeprof-last", daemon=True)
+        action.start()
+        action.join(self._within_s)
+        _die_of(signal.SIGTERM)
+
+    def _forget(self) -> None:
+        with suppress(ValueError):  # forked by a thread that is no main one even there
+            other = signal.set_wakeup_fd(-1)
+            if other != self._write_end:
+                signal.set_wakeup_fd(other)
+
+
+def _die_of(number: signal.Signals) -> None:
+    """Ends this process by a signal's default action; `signal.signal` works in the main thread only."""
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes, libc.signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+    libc.signal(number, None)
+    os.kill(os.getpid(), number)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
+_Handler = Callable[[int, FrameType | None], None]
+
+# What answers to SIGTERM in this process, not in those forked from it.
+_own_handler: _Handler | None = None
+
 # A signal that reaches a new process before it has given the handler up would be lost: the mask of the
 # thread that forks keeps it waiting until then.
 _held = threading.local()
+
+
+def _handle_sigterm(handler: _Handler) -> None:
+    global _own_handler
+    _own_handler = handler
+    signal.signal(signal.SIGTERM, handler)
+    os.register_at_fork(before=_hold, after_in_parent=_let_through, after_in_child=_forget)
 
 
 def _hold() -> None:
@@ -37,7 +117,7 @@ def _let_through() -> None:
 
 
 def _forget() -> None:
-    if signal.getsignal(signal.SIGTERM) is _exit:
+    if signal.getsignal(signal.SIGTERM) == _own_handler:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _let_through()
 

@@ -19,10 +19,12 @@ class RunInfo:
         versions: package name to version.
         backend: Keras's backend, or None when Keras was not used.
         argv: the command line of the training.
-        exit_code: what the training's process returned, or None where that is not known.
+        exit_code: what the training's process returned, or None where that is not known or a signal
+            ended it.
         error: the exception that ended the training, in one line, or None.
         warnings: what a reader must know before trusting the figures, one sentence each.
         complete: False when the training's process died and the recording was recovered.
+        ended_by: name of the signal that ended the process (``SIGTERM``), or None.
     """
 
     name: str
@@ -37,6 +39,7 @@ class RunInfo:
     error: str | None
     warnings: tuple[str, ...]
     complete: bool
+    ended_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

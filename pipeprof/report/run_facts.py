@@ -24,6 +24,8 @@ def failure(run: RunInfo) -> str | None:
     """How the training failed, or None when it did not as far as is known."""
     if run.error is not None:
         return f"The training ended with an exception: {run.error}"
+    if run.ended_by is not None:
+        return f"The training was ended by {run.ended_by}."
     if run.exit_code:
         return f"The training's process ended with exit code {run.exit_code}."
     return None

@@ -50,7 +50,12 @@ def _recover(file: RunFile, checkpoint: Checkpoint) -> Profile:
     )
     profile = freeze_profile(
         accumulator.sums,
-        run=replace(checkpoint.run, complete=alive, warnings=warnings),
+        run=replace(
+            checkpoint.run,
+            complete=alive,
+            warnings=warnings,
+            ended_by=accumulator.registry.ended_by,
+        ),
         cores=checkpoint.cores,
         cpu_limit=checkpoint.cpu_limit,
         overhead=overhead,

@@ -130,6 +130,7 @@ def _run(run: RunInfo) -> dict[str, Any]:
         "argv": list(run.argv),
         "exit": run.exit_code,
         "error": run.error,
+        "ended_by": run.ended_by,
         "warnings": list(caveats(run)),
     }
 

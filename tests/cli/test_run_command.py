@@ -3,9 +3,11 @@
 import json
 import signal
 import subprocess
+import time
 
 import pytest
 
+import pipeprof
 from tests.cli.conftest import Shell
 
 # Each starts Python anew.
@@ -169,8 +171,74 @@ def test_a_second_ctrl_c_does_not_cut_the_report_off(shell: Shell) -> None:
     assert "Saved as first" in err
 
 
-def test_sigterm_ends_with_a_report(shell: Shell) -> None:
-    shell.write("train.py", FOREVER)
+# What the main thread is at when SIGTERM comes: none but the last returns to Python within the test.
+AT_WORK = {
+    "sleep": "time.sleep(60)",
+    "lock": "threading.Lock().acquire() and held.acquire()",
+    "numpy": "numpy.linalg.svd(numpy.ones((6000, 6000)))",
+    "python": "while True: pass",
+}
+
+
+@pytest.mark.parametrize("at_work", AT_WORK)
+def test_sigterm_ends_at_once_and_with_a_report(shell: Shell, at_work: str) -> None:
+    shell.write(
+        "train.py",
+        "import atexit, threading, time, numpy\n"
+        "held = threading.Lock()\n"
+        "held.acquire()\n"
+        "atexit.register(print, 'exit handler')\n"
+        "try:\n"
+        "    print('ready', flush=True)\n"
+        f"    {AT_WORK[at_work]}\n"
+        "finally:\n"
+        "    print('finally', flush=True)\n",
+    )
+    began_s = time.monotonic()
     code, err = _end(shell, signal.SIGTERM)
-    assert code == 143
+    assert code == -signal.SIGTERM
+    assert time.monotonic() - began_s < 30
+    assert "The training was ended by SIGTERM." in err
+    assert "exception" not in err
     assert "Saved as first" in err
+    run = pipeprof.load(shell.run_folders()[0]).profile.run
+    assert (run.ended_by, run.exit_code, run.complete) == ("SIGTERM", None, True)
+
+
+def test_a_run_that_cannot_be_finished_in_time_is_recovered(shell: Shell) -> None:
+    shell.write(
+        "train.py",
+        "import signal\n"
+        "from pipeprof.capture.run_writer import RunWriter\n"
+        "RunWriter.finish = lambda *arguments: signal.pause()\n"
+        "print('ready', flush=True)\n"
+        "signal.pause()\n",
+    )
+    code, err = _end(shell, signal.SIGTERM)
+    assert (code, err) == (-signal.SIGTERM, "")
+    run = pipeprof.load(shell.run_folders()[0]).profile.run
+    assert (run.ended_by, run.complete) == ("SIGTERM", False)
+
+
+def test_a_handler_of_the_script_stays_in_force(shell: Shell) -> None:
+    shell.write(
+        "train.py",
+        "import signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(7))\n"
+        "print('ready', flush=True)\n"
+        "signal.pause()\n",
+    )
+    code, err = _end(shell, signal.SIGTERM)
+    assert code == 7
+    assert "SIGTERM" not in err
+    assert "Saved as first" in err
+
+
+def test_sigterm_is_seen_where_the_script_has_a_wakeup_descriptor_of_its_own(shell: Shell) -> None:
+    shell.write(
+        "train.py",
+        "import signal\nsignal.set_wakeup_fd(-1)\nprint('ready', flush=True)\nsignal.pause()\n",
+    )
+    code, err = _end(shell, signal.SIGTERM)
+    assert code == -signal.SIGTERM
+    assert "The training was ended by SIGTERM." in err

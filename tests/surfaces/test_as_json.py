@@ -237,6 +237,7 @@ def test_a_whole_report():
             "argv": ["train.py"],
             "exit": 0,
             "error": None,
+            "ended_by": None,
             "warnings": ["Clocks differ."],
         },
         "account": {

@@ -256,6 +256,11 @@ def test_an_exit_code_without_an_exception_is_told():
     assert "!  The training's process ended with exit code 3." in report
 
 
+def test_a_signal_that_ended_the_training_is_named():
+    report = render_report(findings(run=run_info(exit_code=None, ended_by="SIGTERM")))
+    assert "!  The training was ended by SIGTERM." in report
+
+
 @pytest.mark.parametrize(
     ("said", "reason", "remedy"),
     [

@@ -34,6 +34,7 @@ from pipeprof.capture.recorder.facts import (
     PlaceFacts,
     ReasonFacts,
     RunGauge,
+    SignalFacts,
     SignatureFacts,
     StackFacts,
     StageFacts,
@@ -83,6 +84,7 @@ class Registry:
         start_ns: begin of the recording.
         warmup: steps of each loop that count as warm-up.
         worker_slots: which of the lanes for worker processes each of them has, by process id.
+        ended_by: name of the signal that ended the recording process, or None.
     """
 
     start_ns: int
@@ -99,6 +101,7 @@ class Registry:
     reasons: list[ReasonFacts] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     worker_slots: dict[int, int] = field(default_factory=dict)
+    ended_by: str | None = None
 
     def __post_init__(self) -> None:
         self._numbers: dict[int, _Numbers] = {}
@@ -141,8 +144,8 @@ class Registry:
                 self._trace_window(numbers, facts)
             case HostCallFacts() | PlaceFacts() | ReasonFacts():
                 numbers.put(number, self._of_host(facts))
-            case WarningFacts():
-                self._warn(facts.text)
+            case WarningFacts() | SignalFacts():
+                self._of_run(facts)
 
     def forget(self, pid: int) -> None:
         """A worker process has ended: the next new one takes its lanes over."""
@@ -152,6 +155,12 @@ class Registry:
     def translate(self, pid: int, numbers: IntArray) -> IntArray:
         """For each of a process's numbers the index of what it stands for, or -1."""
         return self._numbers.setdefault(pid, _Numbers()).translate(numbers)
+
+    def _of_run(self, facts: WarningFacts | SignalFacts) -> None:
+        if isinstance(facts, SignalFacts):
+            self.ended_by = facts.name
+        else:
+            self._warn(facts.text)
 
     def _stage(self, numbers: _Numbers, facts: StageFacts) -> int:
         key = _stage_key(facts)

@@ -220,6 +220,14 @@ class WarningFacts(Tagged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignalFacts(Tagged):
+    """A signal ends the process that records the run; its name."""
+
+    tag: ClassVar[str] = "signal"
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostCallFacts(Tagged):
     """What the host called; attributes as in `pipeprof.recording.account.HostCall`."""
 
@@ -258,6 +266,7 @@ Facts: TypeAlias = (
     | StackFacts
     | TraceWindowFacts
     | WarningFacts
+    | SignalFacts
     | HostCallFacts
     | PlaceFacts
     | ReasonFacts

@@ -10,6 +10,7 @@ from pipeprof.capture.recorder.facts import (
     LoopLevel,
     LoopUpdate,
     RunGauge,
+    SignalFacts,
     SignatureFacts,
     StageGauge,
     StageLevel,
@@ -169,6 +170,11 @@ def test_each_warning_is_kept_once():
     known = registry(*((n, WarningFacts(text=text)) for n, text in ((1, "a"), (2, "b"))))
     known.add_names(2, [(1, WarningFacts(text="a"))])
     assert known.warnings == ["a", "b"]
+
+
+def test_the_signal_that_ends_the_recording_is_known():
+    assert registry().ended_by is None
+    assert registry((1, SignalFacts(name="SIGTERM"))).ended_by == "SIGTERM"
 
 
 def trace_window(loop: int) -> TraceWindowFacts:
