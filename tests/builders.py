@@ -69,7 +69,7 @@ from pipeprof.recording.loop import (
     WaitSource,
 )
 from pipeprof.recording.profile import Profile
-from pipeprof.recording.run_info import Overhead, RunInfo
+from pipeprof.recording.run_info import Overhead, RecordedBy, RunInfo
 from pipeprof.recording.series import Binned, Gauge, Histogram, IntArray
 from pipeprof.recording.source_code import Location, StackSamples
 from pipeprof.recording.span import SpanKind, Spans
@@ -501,6 +501,7 @@ def run_info(
     warnings: tuple[str, ...] = (),
     complete: bool = True,
     ended_by: str | None = None,
+    recorded_by: RecordedBy = RecordedBy.PYTHON,
 ) -> RunInfo:
     """A run that began at `START_NS`, 2026-11-21 10:02:13 UTC, and lasted 4 s unless told."""
     return RunInfo(
@@ -517,6 +518,7 @@ def run_info(
         warnings=warnings,
         complete=complete,
         ended_by=ended_by,
+        recorded_by=recorded_by,
     )
 
 

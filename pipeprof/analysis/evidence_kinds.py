@@ -9,6 +9,7 @@ from enum import Enum
 
 from pipeprof.analysis.input_findings import EpochStart
 from pipeprof.analysis.references import LaneReference, StageReference
+from pipeprof.recording.run_info import RecordedBy
 
 # Why there is no verdict.
 
@@ -412,10 +413,12 @@ class OpaqueGenerator:
     Attributes:
         stage: the generator.
         newer_python_helps: whether a later Python would time the generators inside it.
+        recorded_by: how the user had it recorded.
     """
 
     stage: StageReference
     newer_python_helps: bool
+    recorded_by: RecordedBy
 
 
 Caveat = (

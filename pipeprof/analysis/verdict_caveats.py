@@ -95,4 +95,5 @@ def _of_generator(verdict: Verdict) -> Iterator[OpaqueGenerator]:
     yield OpaqueGenerator(
         stage=StageReference.of(worst.stage),
         newer_python_helps=version < _TIMES_INNER_GENERATORS,
+        recorded_by=profile.run.recorded_by,
     )

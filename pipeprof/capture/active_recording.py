@@ -30,7 +30,7 @@ from pipeprof.host import machine
 from pipeprof.host.cgroups import ControlGroups
 from pipeprof.recorded_run import RecordedRun
 from pipeprof.recording.profile import Profile
-from pipeprof.recording.run_info import Overhead, RunInfo
+from pipeprof.recording.run_info import Overhead, RecordedBy, RunInfo
 from pipeprof.runs.log_folder import PROFILES, create_run_folder, new_run_name
 
 # How often a pipeline is looked at while its first batch is long in coming.
@@ -72,6 +72,7 @@ class ActiveRecording:
         self._anchor = WallAnchor.now()
         self._start_ns = now_ns()
         self._name = settings.name or new_run_name()
+        self._recorded_by = settings.recorded_by
         self._views = views
         self._cores = machine.core_count()
         self._cpu_limit = ControlGroups().cpu_limit()
@@ -228,6 +229,7 @@ class ActiveRecording:
             warnings=tuple(self._accumulator.registry.warnings),
             complete=False,
             ended_by=self._accumulator.registry.ended_by,
+            recorded_by=self._recorded_by,
         )
 
     def _overhead(self) -> Overhead:
@@ -247,9 +249,10 @@ def _make_folder(settings: Settings) -> tuple[Path | None, str | None]:
     try:
         return create_run_folder(settings.logdir, settings.name), None
     except OSError as error:
+        option = "--logdir" if settings.recorded_by is RecordedBy.COMMAND else "logdir"
         return None, (
             f"The run could not be written to {settings.logdir} ({error.strerror or error}): "
-            "choose another folder with logdir."
+            f"choose another folder with {option}."
         )
 
 

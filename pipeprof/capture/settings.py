@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeprof.errors import UsageError
+from pipeprof.recording.run_info import RecordedBy
 
 WARMUP_STEPS = 5
 MOST_TRACE_STEPS = 200
@@ -12,7 +13,7 @@ MOST_SAMPLE_HZ = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The arguments of `pipeprof.profile`, which documents them.
+    """The arguments of `pipeprof.profile`, which documents them, and whether it was that.
 
     Raises:
         UsageError: a value makes no sense.
@@ -24,6 +25,7 @@ class Settings:
     sample_hz: float
     stacks: bool
     trace_steps: int
+    recorded_by: RecordedBy = RecordedBy.PYTHON
 
     def __post_init__(self) -> None:
         if self.warmup < 0:

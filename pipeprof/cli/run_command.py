@@ -54,10 +54,13 @@ def run(
     The report goes to standard error once the script has ended; standard output and the exit code are
     the script's own. SIGTERM ends the script as it does without pipeprof.
     """
-    from pipeprof.capture.session import active, profile
+    from pipeprof.capture.probes.system.threads import SAMPLE_HZ
+    from pipeprof.capture.session import Session, active
+    from pipeprof.capture.settings import WARMUP_STEPS, Settings
     from pipeprof.cli.files import require_writable
     from pipeprof.cli.program import exit_code, find_module, find_script, show_end
     from pipeprof.cli.signals import end_on_sigterm, uninterrupted
+    from pipeprof.recording.run_info import RecordedBy
 
     program = (find_module if module else find_script)(script, arguments or ())
     for path, option in ((json, "--json"), (html, "--html")):
@@ -69,9 +72,16 @@ def run(
         show_end(unreadable)
         sys.exit(exit_code(unreadable))
     # Made absolute, and the stream kept, because the script may change its folder and its streams.
-    session = profile(
-        None, logdir=logdir.absolute(), name=name, stacks=stacks, trace_steps=trace_steps
+    settings = Settings(
+        logdir=logdir.absolute(),
+        name=name,
+        warmup=WARMUP_STEPS,
+        sample_hz=SAMPLE_HZ,
+        stacks=stacks,
+        trace_steps=trace_steps,
+        recorded_by=RecordedBy.COMMAND,
     )
+    session = Session(None, settings)
     json, html = json and json.absolute(), html and html.absolute()
     stderr = sys.stderr
     close_view = _open_live_view(session, stderr) if live else lambda: None

@@ -2,8 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from pipeprof.clock import WallAnchor
+
+
+class RecordedBy(Enum):
+    """How the user had it recorded."""
+
+    COMMAND = "pipeprof run"
+    PYTHON = "pipeprof.profile"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +33,7 @@ class RunInfo:
         warnings: what a reader must know before trusting the figures, one sentence each.
         complete: False when the training's process died and the recording was recovered.
         ended_by: name of the signal that ended the process (``SIGTERM``), or None.
+        recorded_by: how the user had it recorded.
     """
 
     name: str
@@ -40,6 +49,7 @@ class RunInfo:
     warnings: tuple[str, ...]
     complete: bool
     ended_by: str | None = None
+    recorded_by: RecordedBy = RecordedBy.PYTHON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from pipeprof.analysis.evidence_kinds import (
     WaitsOfSomeSteps,
     WaitsOfTracedSteps,
 )
+from pipeprof.recording.run_info import RecordedBy
 from pipeprof.report.numbers import count, duration
 
 
@@ -57,9 +58,10 @@ def caveat_sentence(found: Caveat) -> str:
                 if found.newer_python_helps
                 else ""
             )
+            stacks = "--stacks" if found.recorded_by is RecordedBy.COMMAND else "stacks=True"
             return (
                 f"pipeprof could not look inside {found.stage.name}. To see its parts, mark them with "
-                f'pipeprof.stage("name"), or sample its lines with --stacks.{newer}'
+                f'pipeprof.stage("name"), or sample its lines with {stacks}.{newer}'
             )
 
 

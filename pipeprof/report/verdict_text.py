@@ -6,6 +6,7 @@ from pipeprof.analysis.bounds import bound_by_wait
 from pipeprof.analysis.evidence_kinds import Caveat, SharedCores
 from pipeprof.analysis.findings import Diagnosis, Findings, HotLine, LimitSource
 from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.recording.run_info import RecordedBy
 from pipeprof.report.evidence_text import evidence_sentence
 from pipeprof.report.numbers import duration, parts, rate, times, wait_percent
 from pipeprof.report.plain_text import sentence
@@ -15,11 +16,20 @@ _SLACK_RATIO = 0.02
 
 _GAINING = (Bound.INPUT, Bound.BALANCED)
 
-_HOW_TO_WATCH = (
-    "Give the dataset to pipeprof.profile(dataset) and train on prof.dataset inside its with "
-    "block, or call model.fit there."
-)
-_HOW_TO_COUNT = "Train for more steps, or count earlier ones: pipeprof.profile(…, warmup=0)."
+_HOW_TO_WATCH = {
+    RecordedBy.PYTHON: (
+        "Give the dataset to pipeprof.profile(dataset) and train on prof.dataset inside its with "
+        "block, or call model.fit there."
+    ),
+    RecordedBy.COMMAND: (
+        "Train with model.fit or train_on_batch, or take the batches from a tf.data.Dataset: "
+        "pipeprof run sees these loops."
+    ),
+}
+_HOW_TO_COUNT = {
+    RecordedBy.PYTHON: "Train for more steps, or count earlier ones with warmup=0.",
+    RecordedBy.COMMAND: "Train for more steps: the first ones of each loop are not counted.",
+}
 
 
 def waiting(diagnosis: Diagnosis) -> str:
@@ -117,12 +127,12 @@ def hot_lines(findings: Findings) -> tuple[HotLine, ...]:
 
 def how_to_see(findings: Findings) -> str | None:
     """What to do where there is no verdict, or None where there is one, or something else first."""
-    diagnosis = findings.main.diagnosis if findings.main else None
-    if diagnosis is None and findings.profile.run.error is not None:
-        return None  # what failed before it trained has no use for a profiler
+    diagnosis, run = findings.main.diagnosis if findings.main else None, findings.profile.run
     if diagnosis is not None and diagnosis.bound is not Bound.UNKNOWN:
         return None
     too_few = diagnosis is not None and (
         diagnosis.step_ms is None or diagnosis.measured_by is not None
     )
-    return _HOW_TO_COUNT if too_few else _HOW_TO_WATCH
+    if run.error is not None and (diagnosis is None or too_few):
+        return None  # what failed as it began is to be mended first: the exception is in the report
+    return (_HOW_TO_COUNT if too_few else _HOW_TO_WATCH)[run.recorded_by]

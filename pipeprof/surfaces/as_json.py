@@ -131,6 +131,7 @@ def _run(run: RunInfo) -> dict[str, Any]:
         "exit": run.exit_code,
         "error": run.error,
         "ended_by": run.ended_by,
+        "recorded_by": run.recorded_by.value,
         "warnings": list(caveats(run)),
     }
 

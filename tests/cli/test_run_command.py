@@ -21,6 +21,7 @@ def test_standard_output_is_the_scripts_own(shell: Shell) -> None:
     outcome = shell.run("--name", "first", "train.py", "--name", "x", "--json", "-m", "--help")
     assert (outcome.code, outcome.out) == (0, "--name x --json -m --help\n")
     assert "no training loop was seen" in outcome.err
+    assert "pipeprof.profile" not in outcome.err
     assert "Saved as first. Show it again: pipeprof report" in outcome.err
     assert [folder.name for folder in shell.run_folders()] == ["first"]
 
@@ -116,6 +117,7 @@ def test_training_goes_on_where_nothing_can_be_written(shell: Shell) -> None:
     outcome = shell.run("--logdir", "taken", "train.py")
     assert (outcome.code, outcome.out) == (0, "trained\n")
     assert "The run could not be written to" in outcome.err
+    assert "choose another folder with --logdir." in outcome.err
     assert "Saved as" not in outcome.err
 
 

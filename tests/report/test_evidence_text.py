@@ -51,6 +51,7 @@ from pipeprof.analysis.evidence_kinds import (
 from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.analysis.references import LaneReference, StageReference
 from pipeprof.recording.lane import Role
+from pipeprof.recording.run_info import RecordedBy
 from pipeprof.recording.source_code import Location
 from pipeprof.report.evidence_text import evidence_sentence
 
@@ -211,7 +212,12 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
     ),
     (EventsLost(dropped=1, events=1_000), "1 of 1,000 events was lost."),
     (
-        OpaqueGenerator(stage=DECODE, newer_python_helps=True),
+        OpaqueGenerator(stage=DECODE, newer_python_helps=False, recorded_by=RecordedBy.PYTHON),
+        "pipeprof could not look inside decode. To see its parts, mark them with "
+        'pipeprof.stage("name"), or sample its lines with stacks=True.',
+    ),
+    (
+        OpaqueGenerator(stage=DECODE, newer_python_helps=True, recorded_by=RecordedBy.COMMAND),
         "pipeprof could not look inside decode. To see its parts, mark them with "
         'pipeprof.stage("name"), or sample its lines with --stacks. Python 3.12 and later times '
         "inner generators without marks.",

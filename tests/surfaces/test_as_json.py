@@ -238,6 +238,7 @@ def test_a_whole_report():
             "exit": 0,
             "error": None,
             "ended_by": None,
+            "recorded_by": "pipeprof.profile",
             "warnings": ["Clocks differ."],
         },
         "account": {

@@ -39,6 +39,7 @@ from pipeprof.analysis.references import StageReference
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import Input, InputKind, LoopKind
+from pipeprof.recording.run_info import RecordedBy
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import StageKind, StageOwner
 from pipeprof.report.advice_code import remedy_code
@@ -249,6 +250,32 @@ def test_a_broken_run_without_a_loop_tells_its_trouble_before_the_verdict():
 
 def test_how_to_be_seen_is_told_where_nothing_failed():
     assert "Next   Give the dataset to pipeprof.profile" in render_report(findings(run=run_info()))
+
+
+def test_what_raised_in_its_first_step_is_to_be_mended_first():
+    said = replace(diagnosis(Bound.UNKNOWN, counted_steps=0), step_ms=None)
+    failed = run_info(error="ValueError: bad shape", exit_code=1)
+    report = render_report(findings(main=loop_finding(said=said), run=failed))
+    assert "!  The training ended with an exception: ValueError: bad shape" in report
+    assert "Next" not in report
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        replace(diagnosis(Bound.UNKNOWN, counted_steps=0), step_ms=None),
+        diagnosis(Bound.UNKNOWN, counted_steps=4),
+        diagnosis(Bound.UNKNOWN, wait_ms=None),
+        None,
+    ],
+)
+def test_under_the_command_no_argument_of_python_is_advised(said):
+    main = None if said is None else loop_finding(said=said)
+    run = run_info(recorded_by=RecordedBy.COMMAND)
+    report = render_report(findings(main=main, run=run))
+    assert "Next   Train " in report
+    assert "pipeprof.profile" not in report
+    assert "warmup" not in report
 
 
 def test_an_exit_code_without_an_exception_is_told():
