@@ -126,7 +126,7 @@ def _add_hand_written(
     parts[Part.COMPUTE] += model_ns
     by_state: dict[HostState, int] = defaultdict(int)
     for sample in loop.account.samples:
-        if sample.part is Part.OWN_CODE:
+        if sample.part is Part.OWN_CODE and sample.state is not HostState.FEEDING:
             by_state[sample.state] += sample.samples
     sampled = sum(by_state.values())
     if not sampled:
@@ -326,21 +326,34 @@ def _row_of(call: HostCall) -> AccountRow:
 
 
 def _sampled(part: Part, ns: int, samples: Iterable[HostSample]) -> list[AccountRow]:
-    """A part by the places at which the training thread was met in it."""
-    mine = [s for s in samples if s.part is part and s.state is not HostState.WAITING]
+    """A part by the places at which the training thread was met in it; waiting by whom it waited for."""
+    if part is Part.WAIT:
+        mine = [s for s in samples if s.state is HostState.FEEDING]
+    else:
+        at_work = (HostState.OWN_CODE, HostState.FRAMEWORK)
+        mine = [s for s in samples if s.part is part and s.state in at_work]
     count = sum(sample.samples for sample in mine)
     if not count:
         return [AccountRow(part=part, ns=ns)] if ns else []
-    by_function: dict[tuple[str, str], list[HostSample]] = defaultdict(list)
+    by_place: dict[tuple[str, str], list[HostSample]] = defaultdict(list)
     for sample in mine:
-        by_function[sample.function, sample.location.file].append(sample)
+        by_place[_place_name(sample), sample.location.file].append(sample)
     named = []
-    for (function, _), its in by_function.items():
+    for (name, _), its in by_place.items():
         share = sum(sample.samples for sample in its) / count
         if share >= _NAMED_FROM:
             line = max(its, key=lambda sample: sample.samples).location
-            named.append(AccountRow(part=part, ns=int(ns * share), name=function, location=line))
+            named.append(AccountRow(part=part, ns=int(ns * share), name=name, location=line))
     return _with_rest(part, ns, named)
+
+
+def _place_name(sample: HostSample) -> str:
+    """The function; on a script's own lines what they call; who worked where the training waited."""
+    if sample.state is HostState.FEEDING:
+        return f"{sample.detail}: {sample.function}"
+    if sample.function == "<module>" and sample.detail is not None:
+        return sample.detail
+    return sample.function
 
 
 def _with_rest(part: Part, ns: int, named: list[AccountRow]) -> list[AccountRow]:

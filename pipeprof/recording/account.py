@@ -48,6 +48,8 @@ class HostState(IntEnum):
     """Blocked until somebody hands something over (``queue.get``, ``recv``, ``result``, …)."""
     FRAMEWORK = 2
     """Inside a call of a framework: the model."""
+    FEEDING = 3
+    """It waited; this is where another thread or a process, named in ``detail``, was at work meanwhile."""
 
 
 PASS_COLUMNS = ("start_ns", "end_ns", "context")
@@ -146,7 +148,8 @@ class HostSample:
         location: the line.
         part: what the stretch belonged to in which it was met.
         state: what it was doing there.
-        detail: what it waited in or called (``Queue.get``), or None.
+        detail: what it waited in or called (``Queue.get``), who was at work there (``thread loader``),
+            or None.
         samples: how often it was met.
     """
 

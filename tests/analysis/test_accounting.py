@@ -201,6 +201,22 @@ def test_samples_tell_waiting_from_own_code():
     }
 
 
+def test_waiting_is_named_by_whom_it_waited_for_and_a_scripts_line_by_what_it_calls():
+    feeding = replace(
+        sample("read_batch", state=HostState.FEEDING, samples=9), detail="thread loader"
+    )
+    calls = replace(sample("<module>", state=HostState.FRAMEWORK), detail="Model.predict")
+    waits = sample("get", state=HostState.WAITING, samples=3)
+    taken = loop(LoopKind.CUSTOM, steps=10, wait_ns=0, compute_ns=10 * MS)
+    totals = row(step_ns=100 * MS, model_ns=60 * MS)
+    rows = account_of(taken, totals=totals, samples=(feeding, calls, waits)).rows
+    assert {(each.part, each.name): each.ns for each in rows} == {
+        (Part.WAIT, "thread loader: read_batch"): 30 * MS,
+        (Part.COMPUTE, None): 60 * MS,
+        (Part.OWN_CODE, "Model.predict"): 10 * MS,
+    }
+
+
 def test_calls_of_a_framework_are_computing_where_no_call_that_trains_was_seen():
     met = (sample("act"), sample("train", state=HostState.FRAMEWORK, samples=3))
     assert by_hand(*met) == {Part.COMPUTE: 75 * MS, Part.OWN_CODE: 25 * MS}

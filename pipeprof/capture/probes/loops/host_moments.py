@@ -33,7 +33,7 @@ def moment_of(loops: LoopTracker) -> HostMoment | None:
     """What a sample taken now belongs to, or None where none is needed."""
     open_loops = loops.open_loops
     if not open_loops:
-        return _OUTSIDE
+        return None if loops.hand.is_timed else _OUTSIDE
     outermost, *inner = open_loops
     if outermost.kind.hand_written:
         if loops.hand.is_timed or any(loop.kind is not LoopKind.PREDICT for loop in inner):

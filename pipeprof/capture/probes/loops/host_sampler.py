@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from pipeprof.capture.guard import Guard
+from pipeprof.capture.probes.loops.feeders import Feeders
 from pipeprof.capture.probes.loops.host_moments import HostMoment
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.python.thread_places import PlaceReader
@@ -20,11 +21,14 @@ from pipeprof.capture.recorder.facts import PlaceFacts
 from pipeprof.capture.recorder.recorder import OWN_THREADS, Recorder
 from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind, code
 from pipeprof.clock import Clock, now_ns
+from pipeprof.recording.account import HostState
 
 # From one look to the next; 20 a second.
 _SHORTEST_S, _LONGEST_S = 0.025, 0.075
 # Samples that wait for the end of the step in which they were taken.
 _MOST_HELD = 4096
+# Who feeds is looked for so often, while the training thread is met waiting.
+_FEEDERS_EVERY_NS = 250_000_000
 
 _Sample = tuple[int, int, int]  # when, number of the place, value
 
@@ -59,6 +63,8 @@ class HostSampler:
         self._frames = frames
         self._clock = clock
         self._places = PlaceReader()
+        self._feeders = Feeders(self._places)
+        self._feeders_due_ns = 0
         self._held: list[_Sample] = []
         self._held_for: OpenLoop | None = None
         self._stop = threading.Event()
@@ -101,20 +107,23 @@ class HostSampler:
             return
         if self._held:
             self._settle(moment.loop)
-        thread = self._thread()
-        innermost = self._frames().get(thread)
-        if innermost is None:
+        thread, frames = self._thread(), self._frames()
+        if thread not in frames:
             return
-        place = self._places.read(innermost, lambda: sleeps(thread, self.recorder))
-        del innermost  # what it refers to is the user's
+        place = self._places.read(frames[thread], lambda: sleeps(thread, self.recorder))
         if place is None:
             return
         facts = PlaceFacts(function=place.function, location=place.location, detail=place.detail)
-        number = self.recorder.names.number(facts)
-        value = int(place.state) + (0 if moment.in_step else BETWEEN_STEPS)
-        self._add(moment, (self._clock(), number, value))
+        now = self._clock()
+        self._add(moment, now, facts, place.state)
+        if place.state is HostState.WAITING and moment.by_hand and now >= self._feeders_due_ns:
+            self._feeders_due_ns = now + _FEEDERS_EVERY_NS
+            for feeding in self._feeders.find(frames, thread, place.location):
+                self._add(moment, now, feeding, HostState.FEEDING)
 
-    def _add(self, moment: HostMoment, sample: _Sample) -> None:
+    def _add(self, moment: HostMoment, now: int, place: PlaceFacts, state: HostState) -> None:
+        value = int(state) + (0 if moment.in_step else BETWEEN_STEPS)
+        sample = now, self.recorder.names.number(place), value
         if not moment.by_hand:
             self._write(sample, moment.loop)
         elif len(self._held) < _MOST_HELD:

@@ -31,12 +31,13 @@ class HandCalls:
         self, function: Any, start_ns: int, end_ns: int, trace: FunctionTrace | None
     ) -> None:
         """A function was called that no other function surrounds."""
-        if not self._context.by_hand():
+        hand = self._context.loops.hand
+        if not (hand.model_works or self._context.by_hand()):
             return
         number = self._numbers.get(function)
         if number is None:
             number = self._numbers[function] = next(self._next)
-        self._context.loops.hand.function_called(
+        hand.function_called(
             TrainingCall(
                 function=number,
                 start_ns=start_ns,

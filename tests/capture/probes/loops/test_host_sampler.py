@@ -1,3 +1,4 @@
+import queue
 import sys
 import threading
 from types import FrameType
@@ -119,7 +120,7 @@ def test_a_loop_is_not_sampled_while_it_takes_a_batch() -> None:
     assert hand.loop is not None
     number = hand.loop.number
     # Only the second batch shows that it is a loop.
-    assert [s[0] for s in training.ends()] == [0, 0, 0, number, number]
+    assert [s[0] for s in training.ends()] == [0, number, number]
 
 
 def test_what_follows_on_the_last_step_is_none_of_the_loops() -> None:
@@ -147,6 +148,46 @@ def test_between_the_epochs_of_a_hand_written_loop_it_is_in_no_step() -> None:
     assert hand.loop is not None
     number = hand.loop.number
     assert [s[:2] for s in training.ends()] == [(number, BETWEEN_STEPS), (0, BETWEEN_STEPS)]
+
+
+def test_who_feeds_is_met_while_the_training_waits_and_not_at_every_sample() -> None:
+    training = Sampled()
+    filled: queue.Queue[int] = queue.Queue()
+    done = threading.Event()
+
+    def load() -> None:
+        while not done.is_set():
+            pass
+
+    def take() -> None:
+        filled.get()
+
+    loader, waiting = threading.Thread(target=load), threading.Thread(target=take)
+    loader.start()
+    waiting.start()
+    training.train_on_batch()
+    training.sampler = HostSampler(
+        training.recorder,
+        lambda: moment_of(training.loops),
+        lambda: waiting.ident or 0,
+        frames=lambda: {
+            thread.ident or 0: sys._current_frames()[thread.ident or 0]
+            for thread in (loader, waiting)
+        },
+        clock=lambda: training.now,
+    )
+    while sys._current_frames()[waiting.ident or 0].f_code.co_name != "wait":
+        pass
+    for _ in range(2):
+        training.meet()
+    done.set()
+    filled.put(0)
+    loader.join()
+    waiting.join()
+    training.train_on_batch()
+    states = [value for _, value, _ in training.ends()]
+    waits, feeds = int(HostState.WAITING), int(HostState.FEEDING)
+    assert (states.count(waits), states.count(feeds)) == (2, 1)
 
 
 def test_its_thread_ends_and_a_failure_is_warned_of_once() -> None:
