@@ -1,16 +1,21 @@
 """The loops that are open, one inside the other. Knows no framework."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from pipeprof.capture.probes.loops.open_loop import OpenLoop, StepTracer
 from pipeprof.capture.recorder.facts import InputFacts, LoopFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.clock import Clock, now_ns
 from pipeprof.recording.account import PassContext
-from pipeprof.recording.loop import LoopKind
+from pipeprof.recording.loop import InputKind, LoopKind
 from pipeprof.recording.source_code import Location
 
 MOST_LOOPS = 64
+
+
+# What loops that are one have in common: kind, number of the loop around, source, kind of input.
+_Likeness: TypeAlias = "tuple[LoopKind, int, LoopSource | None, InputKind | None]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +49,7 @@ class LoopStack:
         self._recorder = recorder
         self._clock = clock
         self._open: list[OpenLoop] = []
-        self._reusable: dict[tuple[LoopKind, int, LoopSource | None], OpenLoop] = {}
+        self._reusable: dict[_Likeness, OpenLoop] = {}
         self._latest: dict[tuple[LoopKind, int], OpenLoop] = {}
         self._count = 0
 
@@ -66,7 +71,7 @@ class LoopStack:
         """Opens a loop inside those that are open.
 
         Validation that comes back in every epoch of the same ``fit`` is one loop, and so are calls on the
-        same model from the same line.
+        same model from the same line that are fed with the same kind of input.
 
         Args:
             kind: what loop it is.
@@ -82,11 +87,14 @@ class LoopStack:
             outer.pause()
         if beside:
             outer = None
-        key = (kind, outer.number if outer is not None else 0, source)
+        fed_with = fed_by.kind if fed_by is not None else None
+        key = (kind, outer.number if outer is not None else 0, source, fed_with)
         again = self._reusable.get(key)
         alone = outer is None and source is None
         if self._count >= MOST_LOOPS:
-            again = again or self._reusable.get((*key[:2], None)) or self._latest.get(key[:2])
+            again = (
+                again or self._reusable.get((*key[:2], None, fed_with)) or self._latest.get(key[:2])
+            )
         if again is None or (alone and self._count < MOST_LOOPS):
             parent = outer.number if outer is not None else None
             facts = LoopFacts(

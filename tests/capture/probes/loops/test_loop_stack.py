@@ -4,10 +4,11 @@ import pytest
 
 from pipeprof.capture.probes.loops.loop_stack import MOST_LOOPS, LoopSource, LoopStack
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording.account import PassContext
-from pipeprof.recording.loop import LoopKind
+from pipeprof.recording.loop import InputKind, LoopKind
 from pipeprof.recording.source_code import Location
 from tests.capture.probes.recorded import events, loops_of, warnings_of
 
@@ -150,3 +151,12 @@ def test_one_that_was_there_before_keeps_its_loop_however_many_follow(program: P
     for model in range(2, MOST_LOOPS + 6):
         program.call(of=source(model))
     assert program.call(of=source(1)) == first
+
+
+def test_another_kind_of_input_is_another_loop(program: Program) -> None:
+    numbers = []
+    for kind in (InputKind.ARRAYS, InputKind.TF_DATA, InputKind.ARRAYS):
+        loop = program.stack.add(FIT, fed_by=InputFacts(kind=kind), source=source())
+        program.stack.close(loop)
+        numbers.append(loop.number)
+    assert numbers[0] == numbers[2] != numbers[1]
