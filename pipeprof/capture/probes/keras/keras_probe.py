@@ -48,6 +48,7 @@ class KerasProbe:
         self._package = package
         self._context = context
         self._patches = Patches()
+        self._compiling: Any = None
         self._inputs = FitInputs(context)
         self.steps = KerasSteps(context, self._inputs)
 
@@ -60,6 +61,10 @@ class KerasProbe:
         steps.waits_seen = self.backend != "tensorflow"
         steps.fetches_first = steps.waits_seen and not self._time_fetches()
         steps.model = self._model = model
+        if self.backend == "jax":
+            jax = importlib.import_module("pipeprof.capture.probes.keras.jax_compiling")
+            self._compiling = jax.JaxCompiling(steps.guarded(steps.jax_compiled))
+            self._compiling.install()
         for name, kind in _LOOPS.items():
             if hasattr(model, name):
                 self._patches.replace(model, name, self._watched_loop(getattr(model, name), kind))
@@ -80,6 +85,8 @@ class KerasProbe:
     def remove(self) -> None:
         """Gives everything back."""
         self._patches.undo()
+        if self._compiling is not None:
+            self._compiling.remove()
         self.steps.close_down_to(0)
         self._inputs.release_down_to(0)
 

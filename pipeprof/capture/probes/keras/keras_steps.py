@@ -174,6 +174,12 @@ class KerasSteps:
             if not loop.in_callback:
                 loop.compiled(start_ns, end_ns, trace.traced_ns, trace.reason)
 
+    def jax_compiled(self, start_ns: int, end_ns: int) -> None:
+        """JAX has compiled something in the calling thread."""
+        if self._running and not self._running[-1].loop.in_callback:
+            running = self._running[-1]
+            running.loop.compiled_for(running.batch, start_ns, end_ns)
+
     def epoch_ends(self, callbacks: Any, epoch: Any, logs: Any = None) -> None:
         """An epoch of the innermost loop has ended."""
         if self._running:
@@ -195,6 +201,7 @@ class KerasSteps:
         batches = int(batch) - running.first_batch + 1
         running.loop.end_step(now, batches)
         running.samples.add(batches, logs)
+        running.batch = None
         if self.listener is not None and not self.waits_seen:
             # Only of a known number of batches does Keras say what the last step may take.
             at_most = batches > 1 and not running.batches_known
@@ -206,6 +213,7 @@ class KerasSteps:
         if self._running and self._running[-1].loop.fetching:
             loop = self._running[-1].loop
             loop.wait(start_ns, end_ns)
+            self._running[-1].batch = batch
             made_ns = self._context.origins.take(batch)
             if made_ns is not None:
                 loop.took(made_ns, end_ns)
@@ -253,6 +261,7 @@ class _RunningLoop:
         self.samples = samples
         self.joined = joined
         self.first_batch = 0
+        self.batch: Any = None  # that of the step that runs, where the step fetches it
 
     @property
     def batches_known(self) -> bool:

@@ -64,8 +64,7 @@ class BatchSight:
         return self._guard.run(self._look, batch, validation)
 
     def _look(self, batch: Any, validation: bool) -> BatchShape | None:
-        leaves: list[tuple[Any, Any]] = []
-        _gather(batch, leaves)
+        leaves = leaves_of(batch)
         if not leaves:
             return None
         key = (validation, *leaves)
@@ -104,22 +103,29 @@ def _has_known_size(leaves: list[tuple[Any, Any]]) -> bool:
 
 def count_samples(data: Any) -> int | None:
     """Length of the first axis of the first array in some data, or None without one."""
-    leaves: list[tuple[Any, Any]] = []
     try:
-        _gather(data, leaves)
-        return int(leaves[0][1][0])
+        return int(leaves_of(data)[0][1][0])
     except Exception:
         return None
 
 
 def size_of(data: Any) -> int:
     """Bytes of all arrays in some data, 0 where their shapes do not tell."""
-    leaves: list[tuple[Any, Any]] = []
     try:
-        _gather(data, leaves)
-        return int(sum(math.prod(shape) * _item_bytes(dtype) for dtype, shape in leaves))
+        return int(sum(math.prod(shape) * _item_bytes(dtype) for dtype, shape in leaves_of(data)))
     except Exception:
         return 0
+
+
+def leaves_of(batch: Any) -> list[tuple[Any, Any]]:
+    """Type and shape of each array in a batch, whatever it is made of.
+
+    Raises:
+        Exception: a user's own kind of batch may raise anything.
+    """
+    leaves: list[tuple[Any, Any]] = []
+    _gather(batch, leaves)
+    return leaves
 
 
 def _gather(batch: Any, leaves: list[tuple[Any, Any]]) -> None:

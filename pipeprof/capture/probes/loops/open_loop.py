@@ -6,9 +6,10 @@ here runs in the training thread. It knows no framework.
 """
 
 import threading
-from typing import Protocol
+from typing import Any, Protocol
 
-from pipeprof.capture.probes.loops.batch_shapes import BatchShape
+from pipeprof.capture.probes.loops.batch_shapes import BatchShape, leaves_of
+from pipeprof.capture.probes.loops.shape_changes import Shapes, describe_changes, shapes_of
 from pipeprof.capture.recorder.facts import InputFacts, LoopUpdate, ReasonFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import NOT_READ, Kind, code
@@ -49,6 +50,8 @@ class OpenLoop:
         closed_ns: where its latest step that is over ended.
         tracer: traces some of its steps, or None.
         thread: ident of the thread that it runs in.
+        asked_ns: when a generator was first asked for an element in the step that runs, as far as seen.
+        compiled_shapes: shapes of the batch with which something was compiled last, where they are seen.
         in_callback: whether that thread runs a callback of this loop's, or its dataset's ``on_epoch_end``.
     """
 
@@ -59,6 +62,8 @@ class OpenLoop:
         self.number = number
         self.thread = threading.get_ident()
         self.in_callback = False
+        self.asked_ns = 0
+        self.compiled_shapes: Shapes | None = None
         self.step = 0
         self.epoch_began_ns = 0
         self.fetches_first = fetches_first
@@ -238,12 +243,33 @@ class OpenLoop:
         Args:
             start_ns: begin of the call.
             end_ns: its end.
-            traced_ns: when tracing had ended, or 0 where that is not known.
+            traced_ns: when tracing had ended at the earliest, or 0 where that is not known; it had when
+                the first element was asked for.
             reason: what had changed since the function was traced before, or None the first time.
         """
+        if traced_ns and start_ns < self.asked_ns < end_ns:
+            traced_ns = max(traced_ns, self.asked_ns)
         names = self._recorder.names
         why = names.number(ReasonFacts(text=reason)) if reason is not None else 0
         self._lane.write(code(Kind.COMPILE, self.number), start_ns, end_ns, traced_ns, why)
+
+    def compiled_for(self, batch: Any, start_ns: int, end_ns: int) -> None:
+        """Something was compiled for a batch, in the step that runs.
+
+        Args:
+            batch: the batch, or None where it is not known.
+            start_ns: when compiling began.
+            end_ns: when it ended.
+        """
+        before = self.compiled_shapes
+        now = self.compiled_shapes = before if batch is None else shapes_of(leaves_of(batch))
+        changed = describe_changes(before, now) if before is not None and now is not None else None
+        self.compiled(start_ns, end_ns, 0, changed)
+
+    def asks_generator(self, now: int) -> None:
+        """A generator is asked for its first element; called by any thread."""
+        if self.asked_ns < self.began_ns:
+            self.asked_ns = now
 
     @property
     def context(self) -> PassContext:

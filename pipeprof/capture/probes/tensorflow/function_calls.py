@@ -15,13 +15,8 @@ import tensorflow as tf
 
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.patches import Patches
+from pipeprof.capture.probes.loops.shape_changes import Shapes, describe_changes, shapes_of
 from pipeprof.clock import now_ns
-
-# What is compared of the arguments of two calls, and said of their difference.
-_MOST_SHAPES = 64
-_MOST_CHANGES = 3
-
-Shapes = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +132,8 @@ class FunctionCalls:
         for function, now in shapes.items():
             before = self._shapes.get(function)
             self._shapes[function] = now
-            if before is not None and reason in (None, ""):
-                reason = "; ".join(_changes(before, now))
+            if before is not None and reason is None:
+                reason = describe_changes(before, now)
         return reason
 
 
@@ -160,20 +155,11 @@ class _OuterCall:
 
     def note(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Remembers the shapes that a function was given."""
-        self.shapes[function] = tuple(_shapes((args, kwargs)))[:_MOST_SHAPES]
+        self.shapes[function] = shapes_of(_arrays_in((args, kwargs)))
 
 
-def _shapes(values: Any) -> Iterator[str]:
+def _arrays_in(values: Any) -> Iterator[tuple[Any, Any]]:
     for value in tf.nest.flatten(values):
         shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
         if shape is not None and dtype is not None:
-            yield f"{getattr(dtype, 'name', dtype)} {shape}"
-
-
-def _changes(before: Shapes, now: Shapes) -> Iterator[str]:
-    if len(before) != len(now):
-        yield f"{len(before)} → {len(now)} tensors"
-        return
-    changed = [(old, new) for old, new in zip(before, now, strict=True) if old != new]
-    for old, new in changed[:_MOST_CHANGES]:
-        yield f"{old} → {new}"
+            yield dtype, shape

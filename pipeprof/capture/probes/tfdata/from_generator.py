@@ -68,6 +68,12 @@ class GeneratorTime:
         ):
             write(level, now, now, 0, value)
 
+    def asks(self, now: int) -> None:
+        """A generator is asked for its first element: what TensorFlow prepares before is done."""
+        loop = self._context.loops.current if self._context.in_framework else None
+        if loop is not None:
+            loop.asks_generator(now)
+
     def begin(self) -> Callable[[Any], None] | None:
         """One of Keras's own begins to hand batches to the loop that runs.
 
@@ -137,6 +143,8 @@ def _waited(source: Iterator[Any], queue: WorkerQueue | None, *, to_loop: bool) 
             recording.current.lane("TensorFlow thread")
         asked = queue.look() if queue is not None else None
         start_ns = now_ns()
+        if first and recording.current is not None and current is not None:
+            current.asks(start_ns)
         try:
             item = next(source)
         except StopIteration:

@@ -2,6 +2,7 @@
 
 import threading
 
+import numpy as np
 import pytest
 
 from pipeprof.capture.probes.loops.open_loop import NO_EPOCH, OpenLoop
@@ -139,3 +140,26 @@ def test_a_pass_belongs_to_the_thread_that_begins_it(recorder: Recorder, fit: Op
     thread.join()
     assert {event.lane for event in events(recorder, *PASSES)} == {"trainer"}
     assert fit.thread == thread.ident
+
+
+def test_tracing_has_ended_when_a_generator_is_asked_for_its_first_element(
+    recorder: Recorder, fit: OpenLoop
+) -> None:
+    fit.begin_epoch(10)
+    fit.asks_generator(40)
+    fit.asks_generator(60)  # one that feeds the first
+    fit.compiled(20, 90, 30, None)
+    fit.compiled(50, 90, 70, None)
+    fit.compiled(20, 90, 0, None)
+    assert [event.inner for event in events(recorder, Kind.COMPILE)] == [40, 70, 0]
+
+
+def test_compiling_for_another_batch_says_how_that_differs(
+    recorder: Recorder, fit: OpenLoop
+) -> None:
+    small, large = np.zeros((2, 4), np.float32), np.zeros((3, 4), np.float32)
+    for batch in (small, None, large):
+        fit.compiled_for(batch, 10, 20)
+    *others, last = events(recorder, Kind.COMPILE)
+    assert [event.value for event in others] == [0, 0]
+    assert facts_of(recorder)[last.value] == ReasonFacts(text="float32 (2, 4) → float32 (3, 4)")
