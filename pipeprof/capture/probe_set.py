@@ -147,6 +147,8 @@ class ProbeSet:
         self._functions.install()
         hand_calls = importlib.import_module("pipeprof.capture.probes.tensorflow.hand_calls")
         self._functions.listeners.append(hand_calls.HandCalls(self._context, self._functions))
+        self._functions.datasets = self._tfdata.in_graphs
+        self._tfdata.iterated_in_graph = self._functions.iterates
         for keras in self._keras:
             self._connect(keras)
 

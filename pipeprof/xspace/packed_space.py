@@ -52,6 +52,11 @@ class PackedPlane:
         kinds = self._described.event_metadata.items()
         return [number for number, kind in kinds if chosen(kind.name)]
 
+    @property
+    def kind_names(self) -> dict[int, str]:
+        """Names of the kinds of events, by their numbers."""
+        return {number: kind.name for number, kind in self._described.event_metadata.items()}
+
     def stats(self, *names: str) -> set[int]:
         """Ids of the stats with these names."""
         stats = self._described.stat_metadata.items()

@@ -217,7 +217,8 @@ class Registry:
             self.loops[index].facts = with_later_facts(self.loops[index].facts, facts)
             return index
         parent = numbers.index_of(facts.parent)
-        warmup = 0 if self._has_trained(facts.model) else self.warmup
+        usual = self.warmup if facts.warmup is None else facts.warmup
+        warmup = 0 if self._has_trained(facts.model) else usual
         made = LoopSums.begin(facts, pid=pid, number=number, parent=parent, warmup=warmup)
         return self._put(key, self.loops, made)
 

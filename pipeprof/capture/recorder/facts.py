@@ -87,6 +87,7 @@ class LoopFacts(Tagged):
     Attributes:
         parent: number of the loop that it runs inside.
         autotune: False where AUTOTUNE is switched off for the tf.data pipeline that feeds it.
+        warmup: steps of it that count as warm-up; as many as the profile has without it.
     """
 
     tag: ClassVar[str] = "loop"
@@ -98,6 +99,7 @@ class LoopFacts(Tagged):
     autotune: bool | None = None
     model: int | None = None
     location: Location | None = None
+    warmup: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,7 @@ class LoopStack:
         start_ns: int | None = None,
         beside: bool = False,
         source: "LoopSource | None" = None,
+        warmup: int | None = None,
     ) -> OpenLoop:
         """Opens a loop inside those that are open.
 
@@ -80,6 +81,7 @@ class LoopStack:
             start_ns: when it began; now without it.
             beside: whether it is no part of the loop that is open.
             source: the model and the user's line, where they are known.
+            warmup: steps that count as warm-up; as many as the profile has without it.
         """
         now = self._clock() if start_ns is None else start_ns
         outer = self.current
@@ -104,6 +106,7 @@ class LoopStack:
                 input=fed_by,
                 model=source.model if source is not None else None,
                 location=source.location if source is not None else None,
+                warmup=warmup,
             )
             number = self._recorder.names.new(facts)
             again = OpenLoop(self._recorder, kind, number, fetches_first=fetches_first)

@@ -41,6 +41,23 @@ class FunctionListener(Protocol):
         """A function was called from Python code that no other function surrounds."""
 
 
+class DatasetCalls(Protocol):
+    """Whoever follows the functions that iterate a dataset: their calls are reported to nobody else."""
+
+    def call_begins(self, function: Any) -> None:
+        """A function that is known to iterate a dataset is called."""
+
+    def call_ended(
+        self,
+        function: Any,
+        arguments: tuple[Any, ...],
+        iterated: Any,
+        span: tuple[int, int],
+        trace: FunctionTrace | None,
+    ) -> bool:
+        """A call has ended in which a dataset was iterated; returns whether it is one to follow."""
+
+
 class FunctionCalls:
     """Observes the calls of all ``tf.function`` objects of the process.
 
@@ -50,12 +67,15 @@ class FunctionCalls:
     Attributes:
         listeners: are called, in order, by the thread that called the function.
         running: the function that runs, called by the thread that called one last, or None.
+        datasets: follows the functions that iterate a dataset, or None.
     """
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self.listeners: list[FunctionListener] = []
         self.running: Any = None
         self._predicts: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.datasets: DatasetCalls | None = None
+        self._iterating: weakref.WeakSet[Any] = weakref.WeakSet()
         self._patches = Patches()
         self._inside = threading.local()
         self._guard = Guard(
@@ -79,6 +99,8 @@ class FunctionCalls:
                     calls._guard.run(outer.inner_ended, self, args, kwargs)
             inside.call = mine = _OuterCall(self.experimental_get_tracing_count())
             calls.running = self
+            if calls.datasets is not None and self in calls._iterating:
+                calls._guard.run(calls.datasets.call_begins, self)
             start_ns = now_ns()
             try:
                 return call(self, *args, **kwargs)
@@ -107,6 +129,7 @@ class FunctionCalls:
         """Gives everything back."""
         self._patches.undo()
         self.listeners.clear()
+        self.datasets = None
 
     def _ended(
         self,
@@ -123,8 +146,20 @@ class FunctionCalls:
             if call.traced_before == 0 and not call.takes_gradients:
                 self._predicts.add(function)
             trace = FunctionTrace(traced_ns=call.traced_ns, reason=self._reason(call.shapes))
+        if self.datasets is not None and (call.iterated is not None or function in self._iterating):
+            arguments = (*args, *kwargs.values())
+            span = (start_ns, end_ns)
+            if self.datasets.call_ended(function, arguments, call.iterated, span, trace):
+                self._iterating.add(function)
+                return
         for listener in self.listeners:
             listener.function_called(function, start_ns, end_ns, trace)
+
+    def iterates(self, dataset: Any) -> None:
+        """A graph that is being traced iterates a dataset, or an iterator that was made outside."""
+        outer = getattr(self._inside, "call", None)
+        if outer is not None:
+            outer.iterated = dataset
 
     def _reason(self, shapes: dict[Any, Shapes]) -> str | None:
         """What has changed in the shapes that some functions were traced with, by function."""
@@ -140,12 +175,13 @@ class FunctionCalls:
 class _OuterCall:
     """A call that no other surrounds, and what was traced inside it."""
 
-    __slots__ = ("shapes", "takes_gradients", "traced_before", "traced_ns")
+    __slots__ = ("iterated", "shapes", "takes_gradients", "traced_before", "traced_ns")
 
     def __init__(self, traced_before: int) -> None:
         self.traced_before = traced_before
         self.traced_ns = 0
         self.takes_gradients = False
+        self.iterated: Any = None
         self.shapes: dict[Any, Shapes] = {}
 
     def inner_ended(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata import from_generator as tfdata_generators
 from pipeprof.capture.probes.tfdata.dataset_origins import note_origin
+from pipeprof.capture.probes.tfdata.datasets_in_graphs import DatasetsInGraphs
 from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
 from pipeprof.capture.probes.tfdata.iterators import IteratorRegistry, TrackedIterator
 from pipeprof.capture.probes.tfdata.loop_follower import LoopFollower
@@ -39,6 +40,8 @@ class TfDataProbe:
 
     Attributes:
         loops: follows the loops of a framework that take these batches.
+        in_graphs: follows the functions that iterate a dataset inside a graph.
+        iterated_in_graph: is told of each dataset or iterator that a graph iterates.
     """
 
     def __init__(self, context: ProbeContext) -> None:
@@ -62,6 +65,11 @@ class TfDataProbe:
             context, self._guard, self._iterators, self._reader, self._generators
         )
 
+        self.in_graphs = DatasetsInGraphs(
+            context, self._guard, self._iterators, self._reader, self._generators
+        )
+        self.iterated_in_graph: Callable[[Any], None] = lambda dataset: None
+
     def install(self) -> None:
         """Starts to see; TensorFlow must have been imported."""
         tfdata_generators.current = self._generators
@@ -77,6 +85,20 @@ class TfDataProbe:
 
         self._patches.replace(dataset, "from_generator", staticmethod(watched_from_generator))
         self._watch_making(dataset)
+        self._watch_reducing(dataset)
+
+    def _watch_reducing(self, dataset: Any) -> None:
+        """A ``for`` over a dataset in a graph becomes a ``reduce``."""
+        reduce = dataset.reduce
+        probe = self
+
+        @functools.wraps(reduce)
+        def watched_reduce(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if not tf.executing_eagerly():
+                probe._guard.run(probe.iterated_in_graph, self)
+            return reduce(self, *args, **kwargs)
+
+        self._patches.replace(dataset, "reduce", watched_reduce)
 
     def _watch_making(self, dataset: Any) -> None:
         make = dataset.__init__
@@ -108,10 +130,12 @@ class TfDataProbe:
             self._guard.run(self._reader.read, tracked, now_ns())
         self._iterators.clear()
         self.loops.close()
+        self._guard.run(self.in_graphs.close)
         self._patches.undo()
 
     def read_early(self, now: int) -> None:
         """Reads iterators whose first batch is long in coming; called from another thread."""
+        self.in_graphs.limit(now)
         for tracked in self._iterators.alive():
             iterator = tracked.iterator()
             late = now - tracked.made_ns >= EARLY_READINGS_FROM_NS
@@ -150,6 +174,7 @@ class TfDataProbe:
         @functools.wraps(take)
         def __next__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
             if not tf.executing_eagerly():
+                probe._guard.run(probe.iterated_in_graph, self)
                 return take(self)
             if not probe._context.by_hand() or _is_kerass(sys._getframe(1)):
                 probe._guard.run(probe._taken_in_python, self)
