@@ -8,7 +8,7 @@ from pipeprof.analysis.findings import Bottleneck, StageFinding
 from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.analysis.references import StageReference
 from pipeprof.recording.stage import Stage, StageOwner
-from pipeprof.report.numbers import count
+from pipeprof.report.numbers import count, duration
 
 # Stages that nobody wrote and that work less than this in a step are one line.
 _MINOR_MS = 0.01
@@ -61,6 +61,16 @@ def distinct_names(stages: Sequence[Stage]) -> tuple[str, ...]:
         numbers[label] += 1
         names.append(f"{stage.name} ({numbers[label]})" if alike[label] > 1 else stage.name)
     return tuple(names)
+
+
+# From this part of a stage's cost on it is worth saying that it was estimated.
+ESTIMATED_FROM = 0.1
+
+
+def stage_cost(found: StageFinding) -> str:
+    """``15.2 ms``, a stage's work per step; ``about 15.2 ms`` where much of it was estimated."""
+    about = "about " if found.estimated_ratio >= ESTIMATED_FROM else ""
+    return f"{about}{duration(found.cost_ms)}"
 
 
 def worth_a_row(

@@ -11,10 +11,12 @@ from pipeprof.recording.stage import Stage
 from pipeprof.report.numbers import count, duration, percent
 from pipeprof.report.plain_text import MISSING, shorten_location, shown
 from pipeprof.report.stage_labels import (
+    ESTIMATED_FROM,
     added_by,
     as_it_runs,
     distinct_names,
     ran_on,
+    stage_cost,
     where,
     worth_a_row,
 )
@@ -35,6 +37,8 @@ def stage_table(
     rows = [found for found in listed if found.index in dearest]
     table = column_table(_stage_columns(rows, slowest), width)
     notes = _running_lines([found.stage for found in rows], width - INDENT)
+    if any(found.estimated_ratio >= ESTIMATED_FROM for found in rows):
+        notes.append("about: in part estimated, where tf.data had dropped what it had counted")
     left_out = by_cost[MOST_STAGES:]
     folded = ((left_out, ""), (minor, f" ({added_by(minor)})"))
     notes[:0] = [_in_a_line(stages, whose) for stages, whose in folded if stages]
@@ -71,7 +75,7 @@ def _stage_columns(stages: Sequence[StageFinding], slowest: Bottleneck | None) -
         ),
         Column(
             header="work/step",
-            cells=tuple(duration(found.cost_ms) for found in stages),
+            cells=tuple(map(stage_cost, stages)),
             right=True,
         ),
         Column(header="parallel", cells=cells(map(_parallel, stages))),

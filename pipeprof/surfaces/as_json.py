@@ -292,6 +292,7 @@ def _stage(found: StageFinding) -> dict[str, Any]:
         "runs_as": stage.runs_as,
         "remark": remark_of(stage),
         "cost_ms": number(found.cost_ms),
+        "estimated_ratio": number(found.estimated_ratio),
         "calls": found.calls,
         "elements": found.elements,
         "bytes": found.size_bytes,

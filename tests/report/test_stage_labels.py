@@ -1,5 +1,7 @@
-from pipeprof.report.stage_labels import distinct_names, input_place, ran_on
-from tests.builders import input_finding, stage
+from dataclasses import replace
+
+from pipeprof.report.stage_labels import distinct_names, input_place, ran_on, stage_cost
+from tests.builders import input_finding, stage, stage_finding
 
 
 def test_where_an_input_ran():
@@ -15,3 +17,9 @@ def test_stages_of_one_name_and_place_are_numbered():
     added = stage("map", location=None, remark="added by Keras")
     other = stage("map", location=None, remark="added by tf.data")
     assert distinct_names([added, other, added]) == ("map (1)", "map", "map (2)")
+
+
+def test_a_cost_that_is_in_part_estimated_says_so() -> None:
+    assert stage_cost(stage_finding(cost_ms=15.2)) == "15.2 ms"
+    assert stage_cost(replace(stage_finding(cost_ms=15.2), estimated_ratio=0.4)) == "about 15.2 ms"
+    assert stage_cost(replace(stage_finding(cost_ms=15.2), estimated_ratio=0.04)) == "15.2 ms"

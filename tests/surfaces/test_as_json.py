@@ -303,6 +303,7 @@ def test_a_whole_report():
                 "runs_as": None,
                 "remark": None,
                 "cost_ms": 19.5,
+                "estimated_ratio": 0.0,
                 "calls": 95,
                 "elements": 95,
                 "bytes": 1_200,
