@@ -4,6 +4,7 @@ It has a thread of its own, and looks at random times that were fixed before: a 
 its work, or does other work, is held up by Python code that keeps the GIL, and so would seldom meet it.
 """
 
+import itertools
 import random
 import sys
 import threading
@@ -25,6 +26,12 @@ from pipeprof.recording.account import HostState
 
 # From one look to the next; 20 a second.
 _SHORTEST_S, _LONGEST_S = 0.025, 0.075
+# After so many looks in a row that nothing needed, the pauses are so many times as long.
+_IDLE_LOOKS, _IDLE_TIMES = 20, 4
+# The thread reads its own CPU time once in so many looks, and looks less often where a look costs more
+# than this share of a core.
+_LOOKS_A_READING = 16
+_MOST_COST_RATIO = 0.0025
 # Samples that wait for the end of the step in which they were taken.
 _MOST_HELD = 4096
 # Who feeds is looked for so often, while the training thread is met waiting.
@@ -67,7 +74,9 @@ class HostSampler:
         self._feeders_due_ns = 0
         self._held: list[_Sample] = []
         self._held_for: OpenLoop | None = None
-        self._stop = threading.Event()
+        self._needless = 0
+        # Held until the thread is to end: to wait for a lock costs less than to wait for an event.
+        self._on = threading.Lock()
         self._sampling = threading.Thread(
             target=self._run, name=f"{OWN_THREADS}sampler", daemon=True
         )
@@ -79,32 +88,40 @@ class HostSampler:
 
     def start(self) -> None:
         """Starts the thread."""
+        self._on.acquire()
         self._sampling.start()
 
     def stop(self) -> None:
         """Ends the thread, and records what is still held."""
-        self._stop.set()
         if self._sampling.is_alive():
+            self._on.release()
             self._sampling.join()
         self._guard.run(self._settle, None)
 
     def _run(self) -> None:
-        due_s = time.monotonic()
-        while True:
-            due_s += random.uniform(_SHORTEST_S, _LONGEST_S)
-            pause_s = due_s - time.monotonic()
-            if pause_s < -_LONGEST_S:  # the machine was held up: not all at once
-                due_s -= pause_s
-            if self._stop.wait(max(pause_s, 0)):
-                return
+        due_s, times = time.monotonic(), 1.0
+        for look in itertools.count(1):
+            pause_s = random.uniform(_SHORTEST_S, _LONGEST_S)
+            due_s += pause_s * (_IDLE_TIMES if self._needless > _IDLE_LOOKS else times)
+            left_s = due_s - time.monotonic()
+            if left_s < -_LONGEST_S:  # the machine was held up: not all at once
+                due_s -= left_s
+            if self._on.acquire(timeout=max(left_s, 0)):
+                break
             self._guard.run(self.sample)
-            self.cpu_ns = time.thread_time_ns()
+            if look % _LOOKS_A_READING == 0:
+                before_ns, self.cpu_ns = self.cpu_ns, time.thread_time_ns()
+                cost_s = (self.cpu_ns - before_ns) / 1e9 / _LOOKS_A_READING
+                times = max(2 * cost_s / (_SHORTEST_S + _LONGEST_S) / _MOST_COST_RATIO, 1.0)
+        self.cpu_ns = time.thread_time_ns()
 
     def sample(self) -> None:
         """Takes a sample, where one is needed."""
         moment = self._moment()
         if moment is None:
+            self._needless += 1
             return
+        self._needless = 0
         if self._held:
             self._settle(moment.loop)
         thread, frames = self._thread(), self._frames()
