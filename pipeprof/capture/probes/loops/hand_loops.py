@@ -6,10 +6,10 @@ framework that run between. It knows no framework.
 
 from collections.abc import Callable
 from enum import Enum
-from typing import NamedTuple
 
 from pipeprof.capture.guard import Guard, guarded
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
+from pipeprof.capture.probes.loops.first_fetches import Fetch, FirstFetches
 from pipeprof.capture.probes.loops.loop_stack import LoopStack
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.loops.training_calls import EarlyCalls, TrainingCall
@@ -18,8 +18,6 @@ from pipeprof.clock import Clock
 from pipeprof.recording.account import PassContext
 from pipeprof.recording.loop import LoopKind, WaitSource
 
-# Batches taken one by one outside of any loop that are remembered, for each may be a loop's first.
-_MOST_FIRST = 16
 # A single batch that was trained on so often was only looked at: the calls are the steps.
 _CALLS_ON_A_LOOK = 8
 
@@ -30,17 +28,6 @@ class _Sign(Enum):
     CALL = 1
     FETCH = 2
     STEP = 3
-
-
-class _Fetch(NamedTuple):
-    """A batch taken by hand."""
-
-    source: int
-    fed_by: InputFacts
-    start_ns: int
-    end_ns: int
-    shape: BatchShape | None
-    is_gone: Callable[[], bool]
 
 
 def _stays() -> bool:
@@ -78,16 +65,15 @@ class HandLoop:
         self._exhausted: set[int] = set()  # numbers of loops
         self._early = EarlyCalls()
         self._compiling: list[TrainingCall] = []
-        self._looks: set[int] = set()  # sources that were over after a single batch
+        self._first = FirstFetches()
         self._forget()
 
     def _forget(self) -> None:
         self.loop: OpenLoop | None = None
         self._sign: _Sign | None = None
         self._source: int | None = None
-        self._strange: _Fetch | None = None
-        self._first: list[_Fetch] = []
-        self._only_looked_at = 0
+        self._strange: Fetch | None = None
+        self._first.forget()
         self._taken = 0
         self._in_step = False
         self._trains_on_batch = False
@@ -149,10 +135,9 @@ class HandLoop:
                 self._pass_over_strange()
             self._take(start_ns, end_ns, shape)
             return
-        fetch = _Fetch(source, fed_by, start_ns, end_ns, shape, is_gone)
+        fetch = Fetch(source, fed_by, start_ns, end_ns, shape, is_gone)
         if loop is None:
-            if len(self._first) < _MOST_FIRST:
-                self._first.append(fetch)
+            self._first.add(fetch)
         elif self._source is None and (self._sign is _Sign.STEP or self._looked_at == source):
             self._adopt(fetch)
         elif self._source is None:
@@ -173,8 +158,7 @@ class HandLoop:
         """The iterator had no more: an epoch is over."""
         self.fetching = False
         if self.loop is None:
-            if len([fetch for fetch in self._first if fetch.source == source]) < 2:
-                self._looks.add(source)
+            if self._first.is_a_look(source):
                 return
             self._begin_with(source)
         if self._strange is not None and self._strange.source == source:
@@ -298,12 +282,12 @@ class HandLoop:
         taken to come after the step, unless the step goes on.
         """
         if kind is LoopKind.FIT:
-            self._only_looked_at = len(self._first)
+            self._first.look()
             self._early.clear()
         elif kind in (LoopKind.EVALUATE, LoopKind.PREDICT):
             self._begin_with_first()
             if self.loop is None:
-                self._only_looked_at = len(self._first)
+                self._first.look()
         loop = self.loop
         if loop is None or self._in_step:
             return
@@ -322,7 +306,7 @@ class HandLoop:
     @guarded
     def end(self) -> None:
         """The loop is over: the profile ends."""
-        for fetch in self._first[self._only_looked_at :]:
+        for fetch in self._first.possible:
             self._move_to(fetch)
         self._end_at(self._clock())
 
@@ -333,19 +317,17 @@ class HandLoop:
 
     def _begin_with_first(self) -> None:
         """Begins a loop on the first batch that was taken outside of any, if one was."""
-        for fetch in self._first[self._only_looked_at :]:
-            if not fetch.is_gone() and fetch.source not in self._looks:
-                self._begin_with(fetch.source)
-                return
+        held = self._first.held
+        if held is not None:
+            self._begin_with(held.source)
 
     def _begin_with(self, source: int) -> OpenLoop | None:
         """Begins a loop on a source with the batch that it gave before, if it gave one."""
-        position = next((n for n, fetch in enumerate(self._first) if fetch.source == source), None)
-        if position is None:
+        fetches = self._first.since(source)
+        if not fetches:
             return None
-        first, *beside = self._first[position:]  # what lies before was only looked at
-        loop = self._move_to(first)
-        for fetch in beside:
+        loop = self._move_to(fetches[0])
+        for fetch in fetches[1:]:
             loop.wait(fetch.start_ns, fetch.end_ns)
         return loop
 
@@ -367,7 +349,7 @@ class HandLoop:
             self.loop.leave_steps()
         self._away_ns = None
 
-    def _adopt(self, fetch: _Fetch) -> None:
+    def _adopt(self, fetch: Fetch) -> None:
         """The source of a loop that began with ``prof.step()`` shows itself."""
         assert self.loop is not None
         self._source = fetch.source
@@ -401,7 +383,7 @@ class HandLoop:
             self.loop.wait(self._strange.start_ns, self._strange.end_ns)
         self._strange = None
 
-    def _move_to(self, fetch: _Fetch) -> OpenLoop:
+    def _move_to(self, fetch: Fetch) -> OpenLoop:
         """The loop on a fetch's source begins with it, or goes on."""
         self._strange = None
         self._end_at(fetch.start_ns)
@@ -419,7 +401,7 @@ class HandLoop:
         return known
 
     def _begin(self, kind: LoopKind, fed_by: InputFacts | None, now: int) -> OpenLoop:
-        self._first, self._only_looked_at = [], 0
+        self._first.forget()
         loop = self.loop = self._loops.add(kind, fed_by=fed_by, start_ns=now)
         loop.begin_epoch(now)
         loop.turn(now)
