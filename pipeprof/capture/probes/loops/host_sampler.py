@@ -82,8 +82,9 @@ class HostSampler:
         )
         self._guard = Guard(
             recorder.warn,
-            "The training thread could not be sampled any more",
-            "what it did outside of steps is not named from then on",
+            "The training thread could not always be sampled",
+            "some of what it did outside of steps is not named",
+            retries=True,
         )
 
     def start(self) -> None:
@@ -127,7 +128,10 @@ class HostSampler:
         thread, frames = self._thread(), self._frames()
         if thread not in frames:
             return
-        place = self._places.read(frames[thread], lambda: sleeps(thread, self.recorder))
+        try:
+            place = self._places.read(frames[thread], lambda: sleeps(thread, self.recorder))
+        except AttributeError:  # a call returned meanwhile, and its frame lost its parts
+            return
         if place is None:
             return
         facts = PlaceFacts(function=place.function, location=place.location, detail=place.detail)

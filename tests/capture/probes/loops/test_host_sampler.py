@@ -1,7 +1,8 @@
 import queue
 import sys
 import threading
-from types import FrameType
+from types import CodeType, FrameType
+from typing import cast
 
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
 from pipeprof.capture.probes.loops.host_moments import HostMoment, moment_of
@@ -190,17 +191,33 @@ def test_who_feeds_is_met_while_the_training_waits_and_not_at_every_sample() -> 
     assert (states.count(waits), states.count(feeds)) == (2, 1)
 
 
-def test_its_thread_ends_and_a_failure_is_warned_of_once() -> None:
+class Returned:
+    """A frame of a call that has returned meanwhile."""
+
+    @property
+    def f_code(self) -> CodeType:
+        raise AttributeError("f_code")
+
+
+def test_a_frame_that_is_gone_is_passed_over() -> None:
     recorder = Recorder(None)
-    asked = threading.Event()
+    frames = {7: cast(FrameType, Returned())}
+    HostSampler(recorder, HostMoment, lambda: 7, frames=lambda: frames).sample()
+    assert events(recorder, Kind.HOST_SAMPLE) == []
+
+
+def test_its_thread_goes_on_after_a_failure_that_is_warned_of_once() -> None:
+    recorder = Recorder(None)
+    asked = threading.Semaphore(0)
 
     def fails() -> HostMoment | None:
-        asked.set()
+        asked.release()
         raise RuntimeError("no moment")
 
     sampler = HostSampler(recorder, fails, threading.get_ident)
     sampler.start()
-    assert asked.wait(10)
+    assert asked.acquire(timeout=10)
+    assert asked.acquire(timeout=10)
     sampler.stop()
     assert len(warnings_of(recorder)) == 1
     assert "no moment" in warnings_of(recorder)[0]
