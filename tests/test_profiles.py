@@ -57,7 +57,7 @@ def test_a_recorded_run_says_what_it_said(name: str):
 @pytest.mark.parametrize("name", RUNS)
 def test_verdict_why_and_next_fit_on_one_screen(name: str):
     lines = (PROFILES / name / "report.txt").read_text().splitlines()
-    behind = next(n for n, line in enumerate(lines) if line.startswith(("  Note ", "  Input ")))
+    behind = next(n for n, line in enumerate(lines) if line.startswith("  Time "))
     summary = lines[: behind - 1]  # an empty line parts them
     assert len(summary) < SCREEN_LINES  # the prompt takes one
     assert max(map(len, lines)) <= 80

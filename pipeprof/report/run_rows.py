@@ -4,8 +4,23 @@ from collections.abc import Callable
 
 from pipeprof.analysis.findings import LoopFinding
 from pipeprof.report.input_text import overlap
-from pipeprof.report.numbers import duration, rate, wait_percent
+from pipeprof.report.numbers import duration, percent, rate, wait_percent
 from pipeprof.report.stage_labels import input_place
+
+
+def _training(main: LoopFinding) -> str | None:
+    """The wall time of the loop."""
+    return duration(main.account.wall_ns / 1e6)
+
+
+def _waits(main: LoopFinding) -> str | None:
+    wall = main.diagnosis.wall
+    return None if wall is None or wall.wait_ratio is None else wait_percent(wall.wait_ratio)
+
+
+def _host(main: LoopFinding) -> str | None:
+    wall = main.diagnosis.wall
+    return None if wall is None else percent(wall.host_ratio)
 
 
 def _step(main: LoopFinding) -> str | None:
@@ -45,8 +60,11 @@ def _bottleneck_line(main: LoopFinding) -> str | None:
 
 # A row has None for a run where that was not measured.
 RUN_ROWS: tuple[tuple[str, Callable[[LoopFinding], str | None]], ...] = (
+    ("training", _training),
+    ("waits", _waits),
+    ("host", _host),
     ("step", _step),
-    ("wait", _wait),
+    ("wait of a step", _wait),
     ("samples/s", _rate),
     ("input ran on", _place),
     ("overlap", _overlap),

@@ -1,19 +1,17 @@
 """A run and its loops in pieces of sentences: what ran, how it ended, how it was measured."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from pipeprof.analysis.findings import Findings, LoopFinding
+from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.loop import Loop, LoopKind
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import RunInfo
-from pipeprof.report.numbers import count, duration, few_digits, percent, wait_percent
+from pipeprof.report.numbers import count, duration, few_digits, percent
 from pipeprof.report.plain_text import sentence, shown
 from pipeprof.report.run_facts import caveats, failure
 from pipeprof.report.verdict_names import SOURCES, VERDICTS
-from pipeprof.report.verdict_text import by_epoch_starts, waiting
 
 
 def heading(findings: Findings) -> Iterator[str]:
@@ -57,27 +55,6 @@ def troubles(run: RunInfo) -> list[str]:
     """How the training failed and what to know before trusting the rest, a sentence each."""
     failed = failure(run)
     return [sentence(text) for text in (*([failed] if failed else ()), *caveats(run))]
-
-
-def loop_line(found: LoopFinding, loops: Sequence[Loop]) -> str:
-    """One of the loops that the report is not about, in a line."""
-    loop, diagnosis = found.loop, found.diagnosis
-    inside = "" if loop.parent is None else f" inside {kind_of(loops[loop.parent])}"
-    pace = "" if diagnosis.step_ms is None else f", step {duration(diagnosis.step_ms.mean)}"
-    waits = "" if diagnosis.wait_ratio is None else f", waits {wait_percent(diagnosis.wait_ratio)}"
-    if diagnosis.bound is not Bound.UNKNOWN and by_epoch_starts(diagnosis):
-        waits = f", {waiting(diagnosis)}"
-    steps = count(loop.step_count, "step")
-    return f"{kind_of(loop)}{inside}, {steps}: {VERDICTS[diagnosis.bound]}{pace}{waits}"
-
-
-def other_loops(findings: Findings, most: int) -> list[str]:
-    """The loops that the report is not about, a line each; lines that read alike are one."""
-    others = [found for found in findings.loops if found is not findings.main]
-    alike = Counter(loop_line(found, findings.profile.loops) for found in others)
-    lines = [line if number == 1 else f"{line} ({number} times)" for line, number in alike.items()]
-    left_out = sum(list(alike.values())[most:])
-    return [*lines[:most], *((f"and {count(left_out, 'more loop')}",) if left_out else ())]
 
 
 def how_measured(findings: Findings) -> Iterator[str]:

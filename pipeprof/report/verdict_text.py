@@ -1,18 +1,19 @@
-"""The verdict on a loop in words: how much it waits, how fast it is, why, and what to do."""
+"""The verdict on a loop in words: how fast it is, why, and what to do."""
 
 from collections.abc import Iterator
 
-from pipeprof.analysis.bounds import bound_by_wait
 from pipeprof.analysis.evidence_kinds import Caveat, SharedCores
 from pipeprof.analysis.findings import Diagnosis, Findings, HotLine, LimitSource
-from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.recording.run_info import RecordedBy
 from pipeprof.report.evidence_text import evidence_sentence
-from pipeprof.report.numbers import duration, parts, rate, times, wait_percent
+from pipeprof.report.numbers import duration, parts, rate, times
 from pipeprof.report.plain_text import sentence
 
 # So far may wait and compute be from making up the step: beyond it, some waits are not known.
 _SLACK_RATIO = 0.02
+# Callbacks are named as a part of a step from this part of it on.
+_NAMED_FROM = 0.01
 
 _GAINING = (Bound.INPUT, Bound.BALANCED)
 
@@ -32,28 +33,8 @@ _HOW_TO_COUNT = {
 }
 
 
-def waiting(diagnosis: Diagnosis) -> str:
-    """How much of a step is waiting, or why that is not known."""
-    if diagnosis.bound is Bound.UNKNOWN or diagnosis.wait_ratio is None:
-        return _why_unknown(diagnosis)
-    if by_epoch_starts(diagnosis) and diagnosis.whole_wait_ratio is not None:
-        whole = wait_percent(diagnosis.whole_wait_ratio)
-        return f"{whole} of the time waits for data, mostly where epochs begin"
-    ready = "the input keeps up: " if diagnosis.bound is Bound.COMPUTE else ""
-    return f"{ready}{wait_percent(diagnosis.wait_ratio)} of each step waits for data"
-
-
-def by_epoch_starts(diagnosis: Diagnosis) -> bool:
-    """Whether the verdict is not about the steps within epochs."""
-    if diagnosis.cause is Cause.EPOCH_START:
-        return True
-    return (
-        diagnosis.wait_ratio is not None
-        and bound_by_wait(diagnosis.wait_ratio) is not diagnosis.bound
-    )
-
-
-def _why_unknown(diagnosis: Diagnosis) -> str:
+def why_unknown(diagnosis: Diagnosis) -> str:
+    """Why there is no verdict."""
     if diagnosis.step_ms is None:
         return "no step came after the warm-up"
     if diagnosis.measured_by is None:
@@ -62,17 +43,12 @@ def _why_unknown(diagnosis: Diagnosis) -> str:
 
 
 def speed(diagnosis: Diagnosis) -> Iterator[str]:
-    """How long a step takes and what it is made of, how many samples a second, how evenly."""
+    """How long a step takes and what it is made of, how many samples a second."""
     if diagnosis.step_ms is None:
         return
     yield f"step {duration(diagnosis.step_ms.mean)}{_step_parts(diagnosis, diagnosis.step_ms.mean)}"
     if diagnosis.samples_per_s is not None:
         yield f"{rate(diagnosis.samples_per_s)} samples/s"
-    if diagnosis.step_ms.p95 > 2 * diagnosis.step_ms.median:
-        yield (
-            f"uneven: half of the steps under {duration(diagnosis.step_ms.median)}, "
-            f"1 in 20 over {duration(diagnosis.step_ms.p95)}"
-        )
 
 
 def _step_parts(diagnosis: Diagnosis, step_ms: float) -> str:
@@ -80,10 +56,12 @@ def _step_parts(diagnosis: Diagnosis, step_ms: float) -> str:
     if diagnosis.wait_ms is None or diagnosis.compute_ms is None:
         return ""
     wait_ms, compute_ms = diagnosis.wait_ms.mean, diagnosis.compute_ms.mean
-    wait, compute = parts(step_ms, wait_ms, compute_ms)
-    if abs(step_ms - wait_ms - compute_ms) > _SLACK_RATIO * step_ms:
+    callback_ms = diagnosis.callback_ms.mean if diagnosis.callback_ms else 0.0
+    wait, callbacks, compute = parts(step_ms, wait_ms, callback_ms, compute_ms)
+    if abs(step_ms - wait_ms - callback_ms - compute_ms) > _SLACK_RATIO * step_ms:
         return f" (where measured, wait {wait} and compute {compute})"
-    return f" = wait {wait} + compute {compute}"
+    called = f" + callbacks {callbacks}" if callback_ms >= _NAMED_FROM * step_ms else ""
+    return f" = wait {wait} + compute {compute}{called}"
 
 
 def with_free_input(diagnosis: Diagnosis) -> str | None:
@@ -94,11 +72,8 @@ def with_free_input(diagnosis: Diagnosis) -> str | None:
     measured = free.known is LimitSource.MEASURED
     estimated = any(isinstance(each, SharedCores) for each in diagnosis.evidence)
     about = "measured " if measured else "about " if estimated else ""
-    step = (
-        "" if diagnosis.ideal_step_ms is None else f"{duration(diagnosis.ideal_step_ms)} per step, "
-    )
-    whole = f"{duration(1e3 * free.wall_s)} in all, {times(free.speedup)} as fast"
-    return f"with input for free: {about}{step}{whole}"
+    whole = f"{duration(1e3 * free.wall_s)}, {times(free.speedup)} as fast"
+    return f"with input for free: {about}{whole}"
 
 
 def reasons(diagnosis: Diagnosis) -> list[str]:
@@ -111,10 +86,18 @@ def reasons(diagnosis: Diagnosis) -> list[str]:
 
 
 def notes(diagnosis: Diagnosis) -> list[str]:
-    """What a reader should know beside the verdict: what weakens it, and dangers."""
-    return [
-        sentence(evidence_sentence(each)) for each in diagnosis.evidence if isinstance(each, Caveat)
-    ]
+    """What a reader should know beside the verdict: what weakens it, dangers, uneven steps."""
+    caveats = (each for each in diagnosis.evidence if isinstance(each, Caveat))
+    return [*(sentence(evidence_sentence(each)) for each in caveats), *_unevenness(diagnosis)]
+
+
+def _unevenness(diagnosis: Diagnosis) -> Iterator[str]:
+    step_ms = diagnosis.step_ms
+    if step_ms is not None and step_ms.p95 > 2 * step_ms.median:
+        yield (
+            f"The steps are uneven: half of them take less than {duration(step_ms.median)}, "
+            f"1 in 20 more than {duration(step_ms.p95)}."
+        )
 
 
 def hot_lines(findings: Findings) -> tuple[HotLine, ...]:

@@ -9,11 +9,11 @@ from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.recent import Recent
 from pipeprof.recording.lane import Role
 from pipeprof.recording.loop import Loop
+from pipeprof.report.account_text import headline
 from pipeprof.report.numbers import count, duration, parts
 from pipeprof.report.plain_text import shorten, shown
 from pipeprof.report.run_text import kind_of
 from pipeprof.report.verdict_names import CAUSES, VERDICTS
-from pipeprof.report.verdict_text import waiting
 
 LINES = 4
 
@@ -60,7 +60,7 @@ def _verdict(findings: Findings) -> Iterator[str]:
     if findings.main is not None:
         diagnosis = findings.main.diagnosis
         yield VERDICTS[diagnosis.bound]
-        yield waiting(diagnosis)
+        yield headline(findings.main)
 
 
 def _slowest(findings: Findings) -> Iterator[str]:

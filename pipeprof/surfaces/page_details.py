@@ -7,10 +7,11 @@ from pipeprof.analysis.machine_findings import LaneFinding, OverheadFinding
 from pipeprof.report.device_text import devices
 from pipeprof.report.figures.figure import Figure
 from pipeprof.report.input_text import input_pieces, tuning
+from pipeprof.report.loop_rows import LOOP_COLUMNS, loop_rows
 from pipeprof.report.numbers import count, percent, size
 from pipeprof.report.plain_text import clean
 from pipeprof.report.run_facts import started
-from pipeprof.report.run_text import how_measured, other_loops, trace_windows
+from pipeprof.report.run_text import how_measured, trace_windows
 from pipeprof.surfaces.markup import Markup, element
 from pipeprof.surfaces.page_figures import table
 
@@ -35,7 +36,6 @@ def details(findings: Findings, figures: Sequence[Figure]) -> Markup:
             *_fact("Tuned", *(tuning(findings.autotune) if findings.autotune else ())),
             *_fact("Devices", *devices(findings)),
             *_fact("Traced", *trace_windows(findings)),
-            *_fact("Other loops", *other_loops(findings, MOST_LOOPS)),
             *_fact("Machine", _BETWEEN.join(_machine(findings))),
             *_fact("Delivered", _delivered(findings)),
             *_fact("Measured", _BETWEEN.join(how_measured(findings))),
@@ -45,9 +45,23 @@ def details(findings: Findings, figures: Sequence[Figure]) -> Markup:
             *_fact("Versions", _versions(findings)),
             class_="facts",
         ),
+        _loops(findings),
         _stages(figures, len(findings.stages)),
         _lanes(findings.lanes),
         class_="details",
+    )
+
+
+def _loops(findings: Findings) -> Markup | None:
+    """All loops of the run, where the main one is not alone."""
+    rows = loop_rows(findings, MOST_LOOPS)
+    if not rows:
+        return None
+    return element(
+        "details",
+        element("summary", f"Loops ({len(rows)})"),
+        table(LOOP_COLUMNS, (row.cells for row in rows)),
+        open=True,
     )
 
 

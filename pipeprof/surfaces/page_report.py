@@ -5,20 +5,27 @@ from collections.abc import Iterator, Sequence
 from pipeprof.analysis.advice_kinds import Advice
 from pipeprof.analysis.findings import Diagnosis, Findings, LoopFinding
 from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.report.account_tables import host_cells
+from pipeprof.report.account_text import headline, training_time
 from pipeprof.report.advice_code import remedy_code
 from pipeprof.report.advice_text import describe_advice
 from pipeprof.report.figures.figure import Figure
-from pipeprof.report.numbers import count, duration, percent, rate, times, wait_percent
+from pipeprof.report.host_rows import HOST_COLUMNS, host_rows
+from pipeprof.report.numbers import count, duration, percent, rate, times
 from pipeprof.report.plain_text import clean, printable
 from pipeprof.report.run_rows import RUN_ROWS
 from pipeprof.report.run_text import heading, troubles
 from pipeprof.report.verdict_names import VERDICTS
-from pipeprof.report.verdict_text import hot_lines, how_to_see, notes, reasons, waiting
+from pipeprof.report.verdict_text import hot_lines, how_to_see, notes, reasons
 from pipeprof.surfaces.markup import Markup, element, joined
 from pipeprof.surfaces.page_details import details
 from pipeprof.surfaces.page_figures import figure_places, table
 
 MOST_HOT_LINES = 6
+MOST_PLACES = 20
+
+# The key of the figure that stands beside the verdict.
+_AT_THE_TOP = "account"
 
 _BETWEEN = " · "
 
@@ -31,15 +38,16 @@ def report_body(findings: Findings, figures: Sequence[Figure]) -> Markup:
         element(
             "header",
             element("p", _BETWEEN.join(heading(findings)), class_="run"),
-            _verdict(diagnosis),
+            _verdict(main, [each for each in figures if each.key == _AT_THE_TOP]),
             _troubles(troubles(findings.profile.run)),
             element("div", _why(diagnosis), _next(findings), class_="columns"),
             _notes(diagnosis),
             _hot_lines(findings),
+            _host(findings),
             class_="verdict",
             data_bound=diagnosis.bound.value if diagnosis else Bound.UNKNOWN.value,
         ),
-        figure_places(figures),
+        figure_places(each for each in figures if each.key != _AT_THE_TOP),
         details(findings, figures),
     )
 
@@ -76,9 +84,9 @@ def _bound(main: LoopFinding | None) -> Bound:
     return main.diagnosis.bound if main else Bound.UNKNOWN
 
 
-def _verdict(diagnosis: Diagnosis | None) -> Markup:
-    bound = diagnosis.bound if diagnosis else Bound.UNKNOWN
-    share = waiting(diagnosis) if diagnosis else "no training loop was seen"
+def _verdict(main: LoopFinding | None, account: Sequence[Figure]) -> Markup:
+    bound = _bound(main)
+    share = headline(main) if main else "no training loop was seen"
     return joined(
         element(
             "h1",
@@ -86,27 +94,20 @@ def _verdict(diagnosis: Diagnosis | None) -> Markup:
             " ",
             element("span", share, class_="share-text"),
         ),
-        _share_bar(diagnosis) if diagnosis else None,
-        element("dl", *_numbers(diagnosis), class_="numbers") if diagnosis else None,
-    )
-
-
-def _share_bar(diagnosis: Diagnosis) -> Markup | None:
-    if diagnosis.wait_ratio is None or diagnosis.wait_ms is None or diagnosis.compute_ms is None:
-        return None
-    wait = f"{100 * diagnosis.wait_ratio:.2f}%"
-    return element(
-        "div",
-        element("div", class_="wait", style=f"width:{wait}"),
-        class_="share",
-        role="img",
-        aria_label=f"{wait_percent(diagnosis.wait_ratio)} of a step is waiting.",
+        element("p", training_time(main), class_="made-of")
+        if main and main.loop.step_count
+        else None,
+        figure_places(account),
+        element("dl", *_numbers(main.diagnosis), class_="numbers") if main else None,
     )
 
 
 def _numbers(diagnosis: Diagnosis) -> Iterator[Markup]:
     if diagnosis.wait_ms is not None:
         yield _number("wait", duration(diagnosis.wait_ms.mean), "mean per step", "wait")
+    if diagnosis.callback_ms is not None and diagnosis.callback_ms.mean > 0:
+        mean = duration(diagnosis.callback_ms.mean)
+        yield _number("callbacks", mean, "mean per step", "callbacks")
     if diagnosis.compute_ms is not None:
         yield _number("compute", duration(diagnosis.compute_ms.mean), "mean per step", "compute")
     if diagnosis.step_ms is not None:
@@ -161,6 +162,18 @@ def _hot_lines(findings: Findings) -> Markup | None:
         element("h2", "Where the bottleneck's time goes"),
         table(("line", "share", "code"), rows),
         class_="hot-lines",
+    )
+
+
+def _host(findings: Findings) -> Markup | None:
+    rows = host_rows(findings)[:MOST_PLACES]
+    if not rows:
+        return None
+    return element(
+        "section",
+        element("h2", "Where the host's time goes"),
+        table(HOST_COLUMNS, map(host_cells, rows)),
+        class_="hot-lines host",
     )
 
 

@@ -13,6 +13,8 @@ from pipeprof.analysis.advice_kinds import Advice
 from pipeprof.analysis.findings import Diagnosis, Findings, LoopFinding
 from pipeprof.analysis.input_findings import AutotuneFinding
 from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.report.account_tables import host_table, loop_table
+from pipeprof.report.account_text import epoch_pieces, headline, time_pieces, training_time
 from pipeprof.report.advice_code import remedy_code
 from pipeprof.report.advice_text import describe_advice
 from pipeprof.report.device_text import devices
@@ -20,7 +22,7 @@ from pipeprof.report.input_text import input_pieces, tuning
 from pipeprof.report.numbers import percent
 from pipeprof.report.plain_text import clean, printable, shorten, shorten_location, shown
 from pipeprof.report.run_rows import RUN_ROWS
-from pipeprof.report.run_text import heading, how_measured, other_loops, trace_windows, troubles
+from pipeprof.report.run_text import heading, how_measured, trace_windows, troubles
 from pipeprof.report.stage_table import stage_table
 from pipeprof.report.text_layout import (
     GAP,
@@ -41,7 +43,6 @@ from pipeprof.report.verdict_text import (
     notes,
     reasons,
     speed,
-    waiting,
     with_free_input,
 )
 
@@ -53,7 +54,6 @@ _RUN_WIDTH = 16
 _MOST_ADVICE = 3
 _MOST_CODE_LINES = 8  # of code in all, so that verdict, why and next fit on one screen
 _MOST_HOT_LINES = 3
-_MOST_LOOPS = 4
 _MOST_DEVICES = 4
 
 _STYLES = {
@@ -81,17 +81,19 @@ def render_report(
     sections = (
         _paragraph(heading(findings), width),
         _problems(troubles(findings.profile.run)),
-        _verdict(main.diagnosis if main else None, width),
+        _verdict(main, width),
         _reasons(main.diagnosis) if main else None,
         _hot_lines(findings, width),
         _next_steps(findings),
+        _time(findings, width),
+        host_table(findings, width),
         _notes(main.diagnosis) if main else None,
         _input(main, width) if main else None,
         _tuning(findings.autotune),
         _devices(findings),
         _traces(findings),
         stage_table(findings.stages, main.diagnosis.bottleneck if main else None, width),
-        _other_loops(findings),
+        loop_table(findings, width),
         _paragraph(how_measured(findings), width, "dim"),
     )
     return page(sections, width=width, color=color, ascii_only=ascii_only)
@@ -118,7 +120,7 @@ def render_side_by_side(
         for name, findings in named
         for trouble in troubles(findings.profile.run)
     ]
-    beside = max(1, (width - INDENT - len("input ran on")) // (_RUN_WIDTH + GAP))
+    beside = max(1, (width - INDENT - len("wait of a step")) // (_RUN_WIDTH + GAP))
     tables = (
         _run_table(named[first : first + beside], width) for first in range(0, len(named), beside)
     )
@@ -139,21 +141,31 @@ def _problems(sentences: Sequence[str]) -> RenderableType | None:
     return Group(*(labelled(Text("!", "bold red"), [Text(each)]) for each in sentences))
 
 
-def _verdict(diagnosis: Diagnosis | None, width: int) -> RenderableType:
-    bound = diagnosis.bound if diagnosis else Bound.UNKNOWN
+def _verdict(main: LoopFinding | None, width: int) -> RenderableType:
+    bound = main.diagnosis.bound if main else Bound.UNKNOWN
     label = Text(f"{VERDICTS[bound]} ", _STYLES[bound])
     room = width - INDENT - GAP - len(label)
-    lines = _verdict_lines(diagnosis, room) if diagnosis else ["no training loop was seen"]
+    lines = _verdict_lines(main, room) if main else ["no training loop was seen"]
     return labelled(label, map(Text, lines))
 
 
-def _verdict_lines(diagnosis: Diagnosis, room: int) -> list[str]:
-    share, pace = waiting(diagnosis), list(speed(diagnosis))
-    lines = flow((share, *pace), room)
-    if len(lines) > 1:
-        lines = [share, *flow(pace, room)]
-    free = with_free_input(diagnosis)
-    return [*lines, free] if free else lines
+def _verdict_lines(main: LoopFinding, room: int) -> list[str]:
+    """The share of the training's time, what that was made of, the step, and what it could be."""
+    free = with_free_input(main.diagnosis)
+    whole = training_time(main) if main.loop.step_count else None
+    pace = flow(speed(main.diagnosis), room)
+    return [headline(main), *([whole] if whole else ()), *([free] if free else ()), *pace]
+
+
+def _time(findings: Findings, width: int) -> RenderableType | None:
+    """The account of the run, and its epochs where they differ."""
+    room = width - INDENT - _LABEL_WIDTH - GAP
+    lines = flow(time_pieces(findings.account), room)
+    sections = [_section("Time", map(Text, lines))] if lines else []
+    epochs = flow(epoch_pieces(findings.main.epochs), room) if findings.main else []
+    if epochs:
+        sections.append(_section("Epoch", map(Text, epochs)))
+    return Group(*sections) if sections else None
 
 
 def _reasons(diagnosis: Diagnosis) -> RenderableType | None:
@@ -226,11 +238,6 @@ def _devices(findings: Findings) -> RenderableType | None:
 def _traces(findings: Findings) -> RenderableType | None:
     lines = trace_windows(findings)
     return _section("Trace", map(Text, lines)) if lines else None
-
-
-def _other_loops(findings: Findings) -> RenderableType | None:
-    lines = other_loops(findings, _MOST_LOOPS)
-    return _section("Also", map(Text, lines)) if lines else None
 
 
 def _run_table(named: Sequence[tuple[str, Findings]], width: int) -> RenderableType:

@@ -28,7 +28,7 @@ def test_what_happens_now_then_the_verdict_on_the_whole():
 
     assert lines == (
         " fit, epoch 2, 1,200 steps   step 12.9 ms = wait 8.4 + compute 4.5",
-        " INPUT-BOUND   67 % of each step waits for data",
+        " INPUT-BOUND   67 % of the training's time waits for data",
         " decode (train.py:41) 20.0 ms per step   "
         "it waits for something other than a CPU (disk, network, sleep)",
         " 0 of 2 batches ready   2 cores: main 10 %, training 42 %, worker 120 %",

@@ -96,7 +96,12 @@ def test_the_data_of_the_figures_can_be_read_back() -> None:
     page = render_page(recorded(MARKUP))
     (held,) = re.findall(r'<script id="figures" type="application/json">(.*?)</script>', page)
     data = json.loads(held)
-    assert [each["key"] for each in data["figures"]][:3] == ["steps", "pipeline", "timeline"]
+    assert [each["key"] for each in data["figures"]][:4] == [
+        "account",
+        "epochs",
+        "steps",
+        "pipeline",
+    ]
     assert set(data["templates"]) == {"light", "dark"}
     places = re.findall(r'data-figure="(\w+)"', page)
     assert places == [each["key"] for each in data["figures"]]

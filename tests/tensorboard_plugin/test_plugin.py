@@ -51,8 +51,8 @@ def test_runs_of_folders_below_bear_their_names(tab: Tab, tmp_path: Path) -> Non
 def test_a_run_is_told_as_the_page_tells_it(tab: Tab, tmp_path: Path) -> None:
     write_run(recorded("r"), tmp_path, "r")
     answer = tab.ask("/run", "r")
-    assert "67 % of each step waits for data" in answer["html"]
-    assert [figure["key"] for figure in answer["figures"]] == ["steps", "pipeline"]
+    assert "67 % of the training's time waits for data" in answer["html"]
+    assert [figure["key"] for figure in answer["figures"]] == ["account", "steps", "pipeline"]
     assert (answer["recording"], answer["trace"]) == (False, None)
     assert "<img" not in answer["html"]
 
@@ -119,7 +119,11 @@ def test_runs_are_compared(tab: Tab, tmp_path: Path) -> None:
     write_run(recorded("slow", 20), tmp_path, "slow")
     write_run(recorded("fast", 0), tmp_path, "fast")
     answer = tab.ask("/comparison", "slow", "fast")
-    assert [figure["key"] for figure in answer["figures"]] == ["compared-steps", "compared-stages"]
+    assert [figure["key"] for figure in answer["figures"]] == [
+        "compared-accounts",
+        "compared-steps",
+        "compared-stages",
+    ]
     assert "INPUT-BOUND" in answer["html"]
     assert "COMPUTE-BOUND" in answer["html"]
     assert "expected 2 to 8 runs to compare, received 1" in tab.ask("/comparison", "slow")["html"]

@@ -4,9 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeprof.analysis.findings import Findings
+from pipeprof.recording.account import Part
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label, short
+from pipeprof.report.figures.part_bars import stacked_parts
 from pipeprof.report.figures.theme import COMPUTE, INPUT, LEGEND, UNKNOWN, WAIT
 from pipeprof.report.numbers import duration, wait_percent
+from pipeprof.report.part_names import PART_NAMES
 from pipeprof.report.verdict_names import VERDICTS
 
 MOST_RUNS = 8
@@ -18,15 +21,40 @@ Named = Sequence[tuple[str, Findings]]
 
 
 def comparison_figures(named: Named) -> tuple[Figure, ...]:
-    """The steps of runs and their stages; none where none of them trained."""
+    """The accounts of runs, their steps and their stages; none where none of them trained."""
     shown = [each for each in named if each[1].main is not None][:MOST_RUNS]
     if not shown:
         return ()
+    accounts = Figure(
+        key="compared-accounts", title="Where the time went", views=(_accounts(shown),)
+    )
     steps = Figure(key="compared-steps", title="Time of a step", views=(_steps(shown),))
     if not any(findings.stages for _, findings in shown):
-        return (steps,)
+        return accounts, steps
     stages = Figure(key="compared-stages", title="Work of stages", views=(_stages(shown),))
-    return steps, stages
+    return accounts, steps, stages
+
+
+def _accounts(named: Named) -> View:
+    bars = [(name, findings.account) for name, findings in named]
+    return View(
+        name="",
+        caption="The whole of each run. Hatched orange: waiting for the first batches of epochs.",
+        traces=stacked_parts(bars, range(len(bars)), written=True),
+        layout=_layout(named, "stack", 20 + 40 * len(named), "s")
+        | {"uniformtext": {"mode": "hide", "minsize": 10}},
+        table=Table(
+            columns=("run", "whole", *(PART_NAMES[part] for part in Part)),
+            rows=tuple(
+                (
+                    name,
+                    duration(account.wall_ns / 1e6),
+                    *(duration(account.ns(part) / 1e6) for part in Part),
+                )
+                for name, account in bars
+            ),
+        ),
+    )
 
 
 def _steps(named: Named) -> View:

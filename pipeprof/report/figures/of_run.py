@@ -2,7 +2,9 @@
 
 from pipeprof.analysis.findings import Findings
 from pipeprof.report.figures.accelerators import accelerators_figure
+from pipeprof.report.figures.account_bars import account_figure
 from pipeprof.report.figures.autotune_values import autotune_figure
+from pipeprof.report.figures.epoch_times import epochs_figure
 from pipeprof.report.figures.figure import Figure
 from pipeprof.report.figures.lane_timeline import timeline_figure
 from pipeprof.report.figures.pipeline import pipeline_figure
@@ -11,6 +13,8 @@ from pipeprof.report.figures.queues import queues_figure
 from pipeprof.report.figures.step_times import steps_figure
 
 _KINDS = (
+    account_figure,
+    epochs_figure,
     steps_figure,
     pipeline_figure,
     timeline_figure,

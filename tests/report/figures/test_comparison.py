@@ -11,7 +11,7 @@ def run(wait_ms: int | None, **costs_ms: int):
 
 
 def test_runs_stand_beside_each_other_in_wait_and_compute() -> None:
-    (figure,) = compared([("slow", run(30)), ("fast", run(0)), ("unseen", run(None))])
+    _, figure = compared([("slow", run(30)), ("fast", run(0)), ("unseen", run(None))])
     drawn = view(figure)
     assert trace(drawn, "wait")["x"] == [30.0, 0.0, 0.0]
     assert trace(drawn, "compute")["x"] == [10.0, 10.0, 0.0]
@@ -20,7 +20,7 @@ def test_runs_stand_beside_each_other_in_wait_and_compute() -> None:
 
 
 def test_stages_of_one_name_stand_together() -> None:
-    _, figure = compared([("a", run(30, decode=20, read=5)), ("b", run(3, decode=2))])
+    *_, figure = compared([("a", run(30, decode=20, read=5)), ("b", run(3, decode=2))])
     drawn = view(figure)
     assert drawn.layout["yaxis"]["ticktext"] == ["decode ", "read "]
     assert trace(drawn, "a")["x"] == [20.0, 5.0]
@@ -31,6 +31,6 @@ def test_stages_of_one_name_stand_together() -> None:
 def test_runs_that_did_not_train_are_left_out() -> None:
     nothing = analyse(profile(loops=()))
     assert compared([("empty", nothing)]) == ()
-    (figure,) = compared([("empty", nothing), ("a", run(3))])
+    _, figure = compared([("empty", nothing), ("a", run(3))])
     drawn = view(figure)
     assert drawn.layout["yaxis"]["ticktext"] == ["a "]
