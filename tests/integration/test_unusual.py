@@ -128,9 +128,13 @@ class StopsInTheMiddle(keras.callbacks.Callback):
 
 def test_a_fit_inside_a_fit_is_a_loop_of_its_own(tmp_path: Path) -> None:
     result = profiled(tmp_path, lambda: train(model(), dataset(), callbacks=[FitsAfterEpochs()]))
-    outer, inner = result.loops
-    assert counts(outer) == counts(inner) == WHOLE_FIT
-    assert (inner.parent, inner.input.kind) == (0, InputKind.ARRAYS)
+    outer, *inner = result.loops
+    assert counts(outer) == WHOLE_FIT
+    assert len(inner) == EPOCHS  # of another model each
+    for loop in inner:
+        assert (loop.parent, loop.input.kind) == (0, InputKind.ARRAYS)
+        assert counts(loop) == (LoopKind.FIT, 1, BATCHES, BATCHES * BATCH)
+    assert len({loop.model for loop in result.loops}) == 1 + EPOCHS
 
 
 def test_batches_trained_on_inside_a_fit_are_part_of_its_steps(tmp_path: Path) -> None:
