@@ -1,4 +1,4 @@
-"""What is sampled beside the training: its threads, processes, devices, workers and stacks."""
+"""The samplers that run beside the training: of threads, processes, devices, workers and stacks."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.collector import Sampler
-from pipeprof.capture.probes.loaders.worker_watch import LOOK_EVERY_S, WorkerWatch, tell_on
+from pipeprof.capture.probes.loaders.worker_watch import LOOK_EVERY_S, WorkerWatch, printer_on
 from pipeprof.capture.probes.stacks.stack_windows import LOOK_S, StackSampler
 from pipeprof.capture.probes.system.gpus import SAMPLE_S as GPU_SAMPLE_S
 from pipeprof.capture.probes.system.gpus import GpuSampler
@@ -18,16 +18,16 @@ from pipeprof.host import machine
 
 
 class BackgroundSamplers:
-    """The samplers of one profile; all but `close` runs in the collector's thread.
+    """The samplers of one profile. Everything but `close` runs in the collector's thread.
 
     Args:
         recorder: where they record.
-        accumulator: what has been collected so far.
-        worker_pids: returns the worker processes that record.
-        settings: which are wanted, and how often.
+        accumulator: what was collected so far.
+        worker_pids: returns the ids of the worker processes that record.
+        settings: which samplers to run, and how often.
 
     Attributes:
-        workers: looks after the worker processes.
+        workers: watches the worker processes.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class BackgroundSamplers:
         worker_pids: Callable[[], set[int]],
         settings: Settings,
     ) -> None:
-        self.workers = WorkerWatch(recorder, accumulator, tell_on(_standard_error()))
+        self.workers = WorkerWatch(recorder, accumulator, printer_on(_standard_error()))
         self._recorder = recorder
         self._accumulator = accumulator
         self._worker_pids = worker_pids
@@ -45,7 +45,7 @@ class BackgroundSamplers:
         self._threads = ThreadSampler(recorder, worker_pids)
 
     def samplers(self) -> Iterator[Sampler]:
-        """Each sampler, with how often it runs."""
+        """All samplers, each with the interval in which it runs."""
         yield Sampler(LOOK_EVERY_S, self.workers.sample)
         if self._settings.sample_hz:
             every_s = 1 / self._settings.sample_hz
@@ -55,12 +55,12 @@ class BackgroundSamplers:
             yield Sampler(max(SAMPLE_S, every_s), resources.sample)
             yield Sampler(max(GPU_SAMPLE_S, every_s), gpus.sample, finish=gpus.finish)
         if self._settings.stacks:
-            machine.let_look(os.getpid())
+            machine.allow_ptrace(os.getpid())
             stacks = self._stack_sampler()
             yield Sampler(LOOK_S, stacks.sample, finish=stacks.finish)
 
     def close(self) -> None:
-        """Closes the files that samplers read."""
+        """Closes the files that the samplers read."""
         self._threads.close()
 
     def _stack_sampler(self) -> StackSampler:
@@ -76,7 +76,7 @@ class BackgroundSamplers:
 
 
 def _standard_error() -> int:
-    """The descriptor behind ``sys.stderr``; the process's own where there is none behind it."""
+    """The descriptor of ``sys.stderr``, or 2 where it has none, as in notebooks."""
     try:
         return sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):

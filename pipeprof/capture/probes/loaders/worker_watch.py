@@ -1,8 +1,7 @@
-"""Workers that misbehave: those that end, hang or stay behind while a batch is theirs to make.
+"""Reports workers that die or hang while they make a batch, or that still run after the training.
 
-What they were at is read from the accumulator: a call that was begun and whose work was never told. It
-is said at once, on standard error, and in the report. Nothing is done about it: the training meets
-what it would meet without pipeprof.
+The accumulator knows the calls that have begun and not ended. A problem is reported at once on standard
+error, and in the run's warnings. pipeprof does nothing else: the training behaves as it does without it.
 """
 
 import os
@@ -23,13 +22,13 @@ from pipeprof.recording.python_stacks import Frame, ThreadStack
 
 LOOK_EVERY_S = 1.0
 
-# A batch that takes longer has most likely come to a halt.
+# A batch that takes longer most likely hangs.
 PATIENCE_NS = 30_000_000_000
 
-# A worker that ended while the whole training ends is no news: it is told after so long.
+# Workers also end with the training: the death of one is reported only after this time.
 _GRACE_NS = 2_000_000_000
 
-# So long may workers take to end after the training.
+# How long workers may take to end after the training.
 _FAREWELL_S = 0.5
 
 _MOST_FRAMES = 12
@@ -48,12 +47,12 @@ class _Death:
 
 
 class WorkerWatch:
-    """Looks after the workers of a recording; called from the collector's thread.
+    """Watches the workers of a recording; called in the collector's thread.
 
     Args:
-        recorder: takes the warnings.
-        accumulator: knows what the workers are at.
-        tell: shows some lines to the user at once.
+        recorder: receives the warnings.
+        accumulator: has the open calls of the workers.
+        show: shows lines to the user at once.
         dump: reads the Python stacks of a process.
     """
 
@@ -61,42 +60,47 @@ class WorkerWatch:
         self,
         recorder: Recorder,
         accumulator: Accumulator,
-        tell: Callable[[str], None],
+        show: Callable[[str], None],
         *,
         dump: Dump = py_spy.dump,
     ) -> None:
         self._recorder = recorder
         self._accumulator = accumulator
-        self._tell = tell
+        self._show = show
         self._dump = dump
-        self._told: set[tuple[int, int, int]] = set()
+        self._reported: set[tuple[int, int, int]] = set()
         self._deaths: list[_Death] = []
 
     def ended(self, pid: int, now: int) -> None:
-        """A worker process has ended; to be called before it is forgotten."""
+        """Notes that a worker process has ended. Call it before the accumulator forgets the process.
+
+        Args:
+            pid: the process.
+            now: when its end was noticed.
+        """
         calls = self._accumulator.open_calls
         self._deaths += [_Death(pid, call, now) for key, call in calls.items() if key[0] == pid]
 
     def sample(self, now: int) -> None:
-        """Tells of those that ended some time ago, and of those that have not come on for long."""
+        """Reports workers that died a while ago in a call, and workers whose call takes too long."""
         for death in [one for one in self._deaths if now - one.seen_ns >= _GRACE_NS]:
             self._deaths.remove(death)
-            self._say(
+            self._report(
                 f"Worker process {death.pid} ended while it made batch {death.call.item}: it was "
                 "killed, or ran out of memory. Keras may wait for that batch without end."
             )
         for (pid, ring), call in list(self._accumulator.open_calls.items()):
             key = (pid, ring, call.since_ns)
-            if now - call.since_ns >= PATIENCE_NS and key not in self._told:
-                self._told.add(key)
-                self._tell_of_hang(pid, call, now)
+            if now - call.since_ns >= PATIENCE_NS and key not in self._reported:
+                self._reported.add(key)
+                self._report_hang(pid, call, now)
 
     def look_for_left_behind(self, pids: Iterable[int]) -> None:
-        """Tells of worker processes that outlived the training, or wait to be taken notice of."""
+        """Reports worker processes that still run after the training, or that nobody has joined."""
         states = {pid: _state_of(pid) for pid in sorted(pids)}
         until_s = time.monotonic() + _FAREWELL_S
         while _living(states) and time.monotonic() < until_s:
-            time.sleep(_FAREWELL_S / 10)  # a pool that was closed just now is about to end
+            time.sleep(_FAREWELL_S / 10)  # a pool that was just closed is about to end
             states = {pid: _state_of(pid) for pid in states}
         zombies = [str(pid) for pid, state in states.items() if state == "Z"]
         if _living(states):
@@ -110,22 +114,22 @@ class WorkerWatch:
                 "whoever started them has to join them."
             )
 
-    def _tell_of_hang(self, pid: int, call: OpenCall, now: int) -> None:
+    def _report_hang(self, pid: int, call: OpenCall, now: int) -> None:
         seconds = (now - call.since_ns) // 1_000_000_000
         own = pid == self._recorder.pid
         who = f"Thread {call.tid}" if own else f"Worker process {pid}"
-        said = f"{who} has been at batch {call.item} for {seconds} s"
+        problem = f"{who} has been at batch {call.item} for {seconds} s"
         try:
             frames = self._frames(pid, call.tid)
         except StacksUnavailable as error:
-            self._say(f"{said}; where it is cannot be seen: {error.reason}; {error.remedy}.")
+            self._report(f"{problem}; where it is cannot be seen: {error.reason}; {error.remedy}.")
             return
         if not frames:
-            self._say(f"{said}; it runs no Python code.")
+            self._report(f"{problem}; it runs no Python code.")
             return
         at = next((frame for frame in frames if frame.is_users), frames[0])
         lines = [f"  {_in_words(frame)}" for frame in frames[:_MOST_FRAMES]]
-        self._say(f"{said}, at {_in_words(at)}.", *lines)
+        self._report(f"{problem}, at {_in_words(at)}.", *lines)
 
     def _frames(self, pid: int, tid: int) -> tuple[Frame, ...]:
         """The stack of a worker, innermost call first."""
@@ -135,9 +139,9 @@ class WorkerWatch:
         here = [thread for thread in threads if thread.tid in (tid, None)]
         return (here or list(threads) or [_NO_THREAD])[0].frames
 
-    def _say(self, sentence: str, *further: str) -> None:
+    def _report(self, sentence: str, *further: str) -> None:
         self._recorder.warn(sentence)
-        self._tell("\n".join((f"pipeprof: {sentence}", *further, "")))
+        self._show("\n".join((f"pipeprof: {sentence}", *further, "")))
 
 
 _NO_THREAD = ThreadStack(pid=0, tid=None, name="", active=False, owns_gil=False, frames=())
@@ -166,13 +170,13 @@ def _state_of(pid: int) -> str | None:
         return None
 
 
-def tell_on(descriptor: int) -> Callable[[str], None]:
-    """Shows lines on a stream, past its buffer; a stream that is gone is no trouble."""
+def printer_on(descriptor: int) -> Callable[[str], None]:
+    """A function that writes lines to a descriptor, unbuffered, and ignores a closed one."""
 
-    def tell(lines: str) -> None:
+    def show(lines: str) -> None:
         try:
             os.write(descriptor, lines.encode())
         except OSError:
             return
 
-    return tell
+    return show

@@ -10,7 +10,7 @@ import pytest
 
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.open_calls import OpenCall
-from pipeprof.capture.probes.loaders.worker_watch import PATIENCE_NS, WorkerWatch, tell_on
+from pipeprof.capture.probes.loaders.worker_watch import PATIENCE_NS, WorkerWatch, printer_on
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.errors import StacksUnavailable
 from pipeprof.recording.python_stacks import Frame, ThreadStack
@@ -174,9 +174,9 @@ def test_zombies_are_told() -> None:
 def test_what_is_told_goes_past_the_streams_buffer_and_a_closed_one_is_no_trouble(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    tell_on(2)("one\n")
+    printer_on(2)("one\n")
     assert capfd.readouterr().err == "one\n"
     reading, writing = os.pipe()
     os.close(reading)
     os.close(writing)
-    tell_on(writing)("nobody\n")
+    printer_on(writing)("nobody\n")
