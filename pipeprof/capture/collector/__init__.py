@@ -1,5 +1,5 @@
-"""From events to a `Profile`, in bounded memory and at a constant cost for each event.
+"""Turns events into a `Profile`, in bounded memory and at a constant cost for each event.
 
-A run whose process died is recovered in the same way, from its files alone. It must not know which probe
-recorded an event.
+It also recovers a run whose process died, from its files alone. It must not know which probe recorded an
+event.
 """

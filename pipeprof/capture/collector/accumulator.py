@@ -1,7 +1,7 @@
-"""From streams of records to sums, in bounded memory and at a constant cost per record.
+"""Adds records up, in bounded memory and at a constant cost per record.
 
-The collector feeds it what the rings give, process by process; recovering a crashed run feeds it the
-same rings again. It is the only place that knows what the kinds of records add up to.
+The collector passes it the records of each ring; the recovery of a run whose process died passes it those
+of the rings that are left. It is the only module that knows what is added up for each kind of record.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +24,7 @@ HELD_SPANS = 32_768
 # Process id, number of the ring.
 RingKey = tuple[int, int]
 
-# Kinds of records that may be about nothing in particular.
+# Kinds of records that may have no subject.
 _SUBJECT_IS_OPTIONAL = (Kind.GENERATOR_WAIT, Kind.PROCESS_CPU)
 
 # Kind of interval that a record is, by the kind of record; 0 where it is none.
@@ -45,11 +45,11 @@ class Accumulator:
     """Adds records up.
 
     Args:
-        sums: what has been collected so far, to which further records are added.
+        sums: the sums so far, to which records are added.
         ring_lane: index of the lane that writes each ring, by process and number of the ring.
 
     Attributes:
-        open_calls: what workers are making, by process and ring.
+        open_calls: the open call of each worker, by process and ring.
     """
 
     def __init__(self, sums: RunSums, ring_lane: Mapping[RingKey, int] | None = None) -> None:
@@ -60,21 +60,21 @@ class Accumulator:
 
     @classmethod
     def begin(cls, *, start_ns: int, warmup: int) -> "Accumulator":
-        """One that has no records yet; arguments as of `RunSums.begin`."""
+        """An accumulator without records; arguments as of `RunSums.begin`."""
         return cls(RunSums.begin(start_ns=start_ns, warmup=warmup))
 
     @property
     def registry(self) -> Registry:
-        """What the records are about."""
+        """The subjects of the records."""
         return self.sums.registry
 
     def add_names(self, pid: int, lines: Iterable[tuple[int, Facts]]) -> None:
-        """Takes lines of a process's name log."""
+        """Adds lines of a process's name log: number and facts of subjects."""
         self.registry.add_names(pid, lines)
         self.sums.make_room()
 
     def forget(self, pid: int) -> None:
-        """A worker process has ended: the next new one takes its lanes over."""
+        """Forgets a worker process that has ended; the next new one takes its lanes over."""
         self.registry.forget(pid)
         self.ring_lane = {key: lane for key, lane in self.ring_lane.items() if key[0] != pid}
         self.open_calls = {key: call for key, call in self.open_calls.items() if key[0] != pid}
@@ -82,7 +82,13 @@ class Accumulator:
     # What happened.
 
     def add(self, pid: int, ring: int, records: Records) -> None:
-        """Takes records of one ring, in the order in which they were written."""
+        """Adds records of one ring.
+
+        Args:
+            pid: process that wrote the ring.
+            ring: number of the ring.
+            records: new records, in the order in which they were written.
+        """
         if not len(records):
             return
         self.sums.event_count += len(records)
@@ -138,7 +144,7 @@ class Accumulator:
     def _lanes_of(
         self, pid: int, ring: int, records: Records, kinds: IntArray, targets: IntArray
     ) -> IntArray:
-        """Which lane wrote each record: that of the latest `Kind.THREAD` before it."""
+        """The lane that wrote each record: the subject of the latest `Kind.THREAD` record before it."""
         lane = self.ring_lane.get((pid, ring), -1)
         lanes = np.full(len(records), lane, np.int64)
         for position in np.flatnonzero(kinds == Kind.THREAD).tolist():
@@ -278,7 +284,7 @@ class Accumulator:
             self.registry.lanes[lane].add_seen(int(start_ns[mine].min()), int(end_ns[mine].max()))
 
     def _keep_spans(self, kinds: IntArray, events: Events) -> None:
-        """Hands all that are intervals to the windows."""
+        """Passes the records that are intervals on to `RunSums.windows`."""
         span_kinds = _SPAN_KIND[kinds]
         waits = span_kinds == SpanKind.WAIT
         work = span_kinds == SpanKind.WORK
@@ -296,10 +302,11 @@ class Accumulator:
         self.sums.windows.add(columns[kept])
 
     def settle(self, until_ns: int | None = None) -> None:
-        """Counts what can be counted by now.
+        """Counts the steps whose waits are known, and the input work that ran beside them.
 
         Args:
-            until_ns: whatever ended before has been added; None when all has, and nothing more comes.
+            until_ns: all events that ended before this time have been added. None when all events have,
+                so that every step is counted.
         """
         self._account.settle()
         for loop in self.registry.loops:
@@ -315,7 +322,11 @@ class Accumulator:
         self._lay_spans(until_ns is None or self.sums.held_spans[:, 1] <= ready_ns)
 
     def _lay_spans(self, chosen: BoolArray | bool) -> None:
-        """Lays work of input stages against the steps of loops, which are settled where it lies."""
+        """Adds held work of input stages to the loops whose steps are settled by now.
+
+        Args:
+            chosen: which of the held intervals.
+        """
         spans = self.sums.held_spans[np.broadcast_to(chosen, len(self.sums.held_spans))]
         if len(spans):
             self.sums.held_spans = self.sums.held_spans[

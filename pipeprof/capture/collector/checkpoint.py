@@ -1,4 +1,4 @@
-"""The state of a recording that goes on, as it is stored and taken up again."""
+"""The state of an unfinished recording, as it is stored and resumed."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pipeprof.recording.run_info import Overhead, RunInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RingState:
-    """How far a ring was read, and whose lane it was then."""
+    """How far a ring was read, and which lane wrote it then."""
 
     pid: int
     number: int
@@ -20,13 +20,12 @@ class RingState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """All that is needed, with the rings, to go on.
+    """All that is needed, together with the rings, to continue a recording.
 
     Attributes:
-        sums: what has been collected. These go on collecting: a checkpoint is to be stored before
-            the next records are added.
-        rings: the rings as far as they were read.
-        ended: worker processes that were read to their end, whose files may still be there.
+        sums: the sums so far. They are not copied: store the checkpoint before records are added.
+        rings: how far each ring was read.
+        ended: worker processes that have ended and were read completely; their files may still exist.
     """
 
     run: RunInfo
@@ -48,7 +47,17 @@ def take(
     cpu_limit: float | None,
     overhead: Overhead,
 ) -> Checkpoint:
-    """The present state of an accumulator that has read the rings up to ``positions``."""
+    """A checkpoint of an accumulator.
+
+    Args:
+        accumulator: it has added the records of the rings up to ``positions``.
+        positions: how many records were read, by process and number of the ring.
+        ended: worker processes that have ended and were read completely.
+        run: the run so far.
+        cores: processors of the machine.
+        cpu_limit: how many of them the run may use, or None without a limit.
+        overhead: what the recording cost so far.
+    """
     return Checkpoint(
         run=run,
         cores=cores,
@@ -69,6 +78,6 @@ def take(
 
 
 def resume(checkpoint: Checkpoint) -> Accumulator:
-    """An accumulator that goes on where the checkpoint was taken."""
+    """An accumulator that continues from a checkpoint."""
     ring_lane = {(ring.pid, ring.number): ring.lane for ring in checkpoint.rings}
     return Accumulator(checkpoint.sums, ring_lane)

@@ -1,7 +1,7 @@
-"""The thread that empties the rings into the accumulator while the training runs.
+"""The thread that reads the rings into the accumulator while the training runs.
 
-It also calls the samplers, which read what nobody records by himself (CPU time of threads), keeps a
-checkpoint on disk, and clears up after worker processes that have ended.
+It also calls the samplers, which read what no probe records (CPU time of threads), writes checkpoints, and
+removes the files of worker processes that have ended.
 """
 
 import functools
@@ -21,16 +21,16 @@ from pipeprof.capture.recorder.ring import RingReader
 from pipeprof.clock import now_ns
 from pipeprof.errors import RunDamaged
 
-# A pass over the rings costs some milliseconds whatever is in them, so there are few passes: more
-# only while a ring fills fast.
+# Reading the rings takes some milliseconds even where little is in them, so they are read rarely, and more
+# often only while a ring fills fast.
 DRAIN_S = 1.0
 LOOK_AT_RINGS_S = 0.05
 LOOK_FOR_WORKERS_S = 0.5
 CHECKPOINT_S = 10.0
 LEAST_CHECKPOINT_S = 1.0
-# How often what is urgent is done.
+# Seconds between two calls of an urgent task.
 URGENT_S = 0.025
-# After a sample none is taken for so many times its cost: hundreds of threads are read less often.
+# A sampler rests for this many times the cost of its last call: hundreds of threads are read less often.
 SAMPLER_REST = 500
 
 # Process id, number of the ring.
@@ -43,8 +43,8 @@ class Progress:
     """How far the rings of a run have been read.
 
     Attributes:
-        positions: how many records of each ring were read or given up.
-        ended: processes that have ended and were read to their end.
+        positions: how many records of each ring were read or lost.
+        ended: processes that have ended and were read completely.
     """
 
     positions: Positions
@@ -53,14 +53,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Something to be called now and then from the collector's thread.
+    """A function that the collector's thread calls regularly.
 
     Attributes:
-        every_s: how often.
-        sample: is given the time.
-        rest: how many times its cost must lie between two calls.
-        finish: called once at the end instead; `sample` without it.
-        urgent: whether it is to be called every `URGENT_S` seconds for now, whatever it costs.
+        every_s: seconds between two calls, at least.
+        sample: the function; its argument is the time in nanoseconds.
+        rest: how many times the cost of a call must pass before the next one.
+        finish: called once at the end; None to call `sample`.
+        urgent: returns whether to call it every `URGENT_S` seconds for now, whatever it costs.
     """
 
     every_s: float
@@ -72,9 +72,10 @@ class Sampler:
 
 @dataclass(slots=True)
 class Task:
-    """Something that the thread does so often; less often where it must rest after its cost.
+    """Work that the collector's thread does regularly.
 
-    The first time is left out of that: it opens files, and loads what it needs.
+    After each time but the first, which also opens files and imports modules, it rests for ``rest`` times
+    its cost.
     """
 
     every_s: float
@@ -85,19 +86,24 @@ class Task:
     begun: bool = False
 
     def done(self, now_s: float, cost_s: float) -> None:
-        """It was done now, at the cost of so much CPU time."""
+        """Sets when the task is due again.
+
+        Args:
+            now_s: when it was done.
+            cost_s: CPU time that it took.
+        """
         pause_s = self.rest * cost_s if self.begun else 0.0
         self.due_s = now_s + max(self.every_s, pause_s)
         self.begun = True
 
 
 class RingSet:
-    """The rings and name logs of all processes of a run on one machine, read in step.
+    """Reads the rings and name logs of all processes of a run on one machine.
 
     Args:
-        accumulator: takes what is read.
-        host: the machine, as file names have it.
-        progress: where to read on.
+        accumulator: receives the records and names.
+        host: the machine's name in file names.
+        progress: how far the rings were read before; None for not at all.
     """
 
     def __init__(
@@ -118,11 +124,16 @@ class RingSet:
 
     @property
     def pids(self) -> set[int]:
-        """Processes that are read or have been, and may still have files."""
+        """Processes whose files are being read, or were and may still exist."""
         return {pid for pid, _ in self.readers} | self._logs.keys() | self._ended
 
     def discover(self, folder: Path, *, skip_pid: int | None = None) -> None:
-        """Adds the rings and name logs in a folder that are new; what is damaged is passed over."""
+        """Adds the new rings and name logs in a folder; damaged ones are skipped.
+
+        Args:
+            folder: the run's folder.
+            skip_pid: process whose files are not added.
+        """
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         for name in names:
@@ -142,16 +153,16 @@ class RingSet:
         try:
             self.readers[key] = RingReader.open(path, self._begins.get(key, 0))
         except (OSError, RunDamaged):
-            return  # being made at this moment, or no ring at all: looked at again next time
+            return  # it is just being made, or is no ring: the next call tries again
 
     def drain(self, add_own_names: Callable[[], None] = lambda: None) -> None:
         """Reads everything new.
 
         Args:
-            add_own_names: hands the accumulator what is new in the name log of this very process.
+            add_own_names: adds the new names of this process to the accumulator.
         """
         batches = [(key, reader.read()) for key, reader in list(self.readers.items())]
-        # Names after records: whatever a record is about was named before it was written.
+        # Names are read after records: the subject of a record is named before the record is written.
         for pid, log in self._logs.items():
             self.accumulator.add_names(pid, log.read())
         add_own_names()
@@ -159,11 +170,11 @@ class RingSet:
             self.accumulator.add(pid, number, records)
 
     def filling(self) -> bool:
-        """Whether some ring is a quarter full of records not read yet."""
+        """Whether some ring is a quarter full of unread records."""
         return any(reader.waits_at_least(reader.capacity // 4) for reader in self.readers.values())
 
     def beyond(self, positions: Positions) -> float:
-        """How far the ring that was read farthest beyond some positions is beyond them, in laps."""
+        """How many laps were read since some positions, in the ring where most were."""
         return max(
             (
                 (reader.position - positions.get(key, 0)) / reader.capacity
@@ -173,7 +184,7 @@ class RingSet:
         )
 
     def end(self, pid: int) -> None:
-        """Closes what belongs to a process that has ended and was read to its end."""
+        """Closes the files of a process that has ended and was read completely."""
         for key in [key for key in self.readers if key[0] == pid]:
             self._dropped += self.readers.pop(key).dropped
         self._logs.pop(pid, None)
@@ -181,27 +192,26 @@ class RingSet:
         self.accumulator.forget(pid)
 
     def progress(self) -> Progress:
-        """How far everything has been read."""
+        """How far all rings have been read."""
         positions = {key: reader.position for key, reader in self.readers.items()}
         return Progress(positions, frozenset(self._ended))
 
     def remove_ended(self, folder: Path, ended: frozenset[int]) -> None:
-        """Removes the files of processes that were read to their end."""
+        """Removes the files of processes that have ended and were read completely."""
         for pid in ended:
             remove_files_of(folder, self._host, pid)
             self._ended.discard(pid)
 
 
 class Collector:
-    """Runs the draining thread of a recording.
+    """Runs the thread that reads the rings of a recording.
 
     Args:
         recorder: this process's recorder.
-        accumulator: takes the records.
-        samplers: called from the thread.
-        checkpoint: writes what has been collected so far, and how far the rings were read for it;
-            None writes nothing.
-        worker_ended: is told of a worker process that has ended, and when that was seen.
+        accumulator: receives the records.
+        samplers: called in the thread.
+        checkpoint: writes a checkpoint; its argument is how far the rings were read. None to write none.
+        worker_ended: called when a worker process has ended, with its id and the time.
     """
 
     def __init__(
@@ -231,14 +241,14 @@ class Collector:
     def start(self) -> None:
         """Starts the thread.
 
-        A first checkpoint comes before it: without one, nothing leads to the rings of a training
-        that dies at once.
+        It writes a first checkpoint before that: without one, the rings of a training that dies at once
+        could not be recovered.
         """
         self._guard.run(self.write_checkpoint)
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread and reads what is left."""
+        """Ends the thread and reads the remaining records."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -265,7 +275,7 @@ class Collector:
         lines = self._recorder.names.lines
         new = lines[:]
         self._accumulator.add_names(self._recorder.pid, new)
-        del lines[: len(new)]  # others may have added some
+        del lines[: len(new)]  # other threads may have added lines
 
     def _run(self) -> None:
         tasks = [
@@ -305,7 +315,7 @@ class Collector:
         (sampler.finish or sampler.sample)(now_ns())
 
     def write_checkpoint(self) -> None:
-        """Writes a checkpoint when it is time, or before a ring overwrites what is in none yet."""
+        """Writes a checkpoint if one is due, or if a ring may overwrite records that are in none yet."""
         if self._checkpoint is None:
             return
         now_s = time.monotonic()
@@ -317,11 +327,11 @@ class Collector:
         self._checkpoint(progress)
         self._checkpointed = progress.positions
         if self._recorder.folder is not None:
-            # Not before: until now the rings were all that there was of what they held.
+            # Not before: until now only the rings had those records.
             self.rings.remove_ended(self._recorder.folder, progress.ended)
 
     def look_for_workers(self) -> None:
-        """Finds the rings of new worker processes, and reads and closes those of ended ones."""
+        """Opens the rings of new worker processes; reads and closes the rings of ended ones."""
         self._recorder.retire_lanes()
         folder = self._recorder.folder
         if folder is not None and folder.exists():
@@ -339,13 +349,13 @@ class Collector:
 
 
 def pid_of(name: str, host: str) -> int | None:
-    """The process id in the name of one of a run's files, ``<host>-<pid>.…``."""
+    """The process id in the name of a run's file, ``<host>-<pid>.…``; None for files of other hosts."""
     its_host, _, pid = name.partition(".")[0].rpartition("-")
     return int(pid) if its_host == host and pid.isdecimal() else None
 
 
 def remove_files_of(folder: Path, host: str, pid: int) -> None:
-    """Removes the rings and the name log of a process that has been read to its end."""
+    """Removes the rings and the name log of a process."""
     for path in folder.iterdir():
         mine = path.name.endswith((RING_SUFFIX, NAMES_SUFFIX))
         if mine and pid_of(path.name, host) == pid:

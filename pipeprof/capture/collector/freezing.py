@@ -1,4 +1,4 @@
-"""From what has been collected to a frozen `Profile`."""
+"""Makes a frozen `Profile` of the sums of a run."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -45,15 +45,15 @@ def freeze_profile(
     overhead: Overhead,
     nested: bool = True,
 ) -> Profile:
-    """Everything so far as a frozen value.
+    """The recording so far as a frozen value.
 
     Args:
-        sums: what has been collected.
+        sums: the sums of the run so far.
         run: the run.
         cores: processors of the machine.
-        cpu_limit: how many of them it may use, or None without a limit.
-        overhead: what the looking cost.
-        nested: whether to tell from intervals which stage called which, which takes the longest.
+        cpu_limit: how many of them the run may use, or None without a limit.
+        overhead: what the recording cost.
+        nested: whether to infer from intervals which stage called which; this takes most of the time.
     """
     registry = sums.registry
     spans = sums.windows.freeze()
@@ -160,7 +160,7 @@ def _freeze_lane(sums: RunSums, index: int) -> Lane:
 
 
 def _devices(gauges: Gauges) -> Iterator[Device]:
-    """The devices of which a driver gave figures."""
+    """The devices whose drivers reported levels."""
     of_devices: dict[str, list[tuple[DeviceGauge, Gauge]]] = defaultdict(list)
     for of, gauge in gauges.items():
         if isinstance(of, DeviceGauge):

@@ -1,8 +1,8 @@
 """Collects numbers over time and over magnitude in bounded memory.
 
-Everything that grows with the length of a run is kept in one of these: sums in time bins whose
-width doubles when the run outgrows them, and histograms in logarithmic bins. Adding costs the same
-at the first event and at the billionth. They know nothing of what the numbers mean.
+All data that grow with the length of a run are kept in one of these: sums in time bins, whose width doubles
+when the run becomes longer than all bins, and histograms in logarithmic bins. Adding an event always costs
+the same. They do not know what the numbers mean.
 """
 
 from dataclasses import dataclass
@@ -26,18 +26,18 @@ MOST_LATEST_ROWS = 1 << 16
 _LOWEST, _HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
-# Beyond these a stored collection was not written by pipeprof.
+# A stored collection with more was not written by pipeprof.
 _MOST_CHANNELS = 64
 _MOST_STORED_ROWS = 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinnedRows:
-    """What `BinnedSums` holds.
+    """The state of a `BinnedSums`.
 
     Attributes:
-        channels: how many channels each row has.
-        start_ns: where the first bin begins.
+        channels: channels of each row.
+        start_ns: begin of the first bin.
         rows: the rows, all with bins of one width.
     """
 
@@ -47,9 +47,14 @@ class BinnedRows:
 
 
 class BinnedSums:
-    """Collects a `Binned`, or several at once, one a row.
+    """Collects one `Binned` a row.
 
-    There are `BINS` bins, which double in width whenever time runs past the last.
+    Each row has `BINS` bins, whose width doubles whenever a time lies behind the last bin.
+
+    Args:
+        channels: channels of each row.
+        start_ns: begin of the first bin.
+        rows: how many rows.
     """
 
     def __init__(self, channels: int, start_ns: int, rows: int = 1) -> None:
@@ -60,12 +65,12 @@ class BinnedSums:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """How many rows and channels there are."""
+        """Number of rows and of channels."""
         rows, _, channels = self._sums.shape
         return rows, channels
 
     def state(self) -> BinnedRows:
-        """All that is needed to go on from here."""
+        """All that is needed to continue from here."""
         rows, channels = self.shape
         return BinnedRows(
             channels=channels,
@@ -75,10 +80,10 @@ class BinnedSums:
 
     @classmethod
     def resume(cls, state: BinnedRows) -> "BinnedSums":
-        """Goes on from a state.
+        """Continues from a state.
 
         Raises:
-            ValueError: its rows are not of one collection, or of none.
+            ValueError: its rows do not fit together.
         """
         if not 0 < state.channels <= _MOST_CHANNELS or len(state.rows) > _MOST_STORED_ROWS:
             raise ValueError(f"{len(state.rows)} rows of {state.channels} channels")
@@ -94,7 +99,7 @@ class BinnedSums:
         return sums
 
     def grow(self, rows: int) -> None:
-        """Makes room for so many rows in all."""
+        """Adds empty rows until there are ``rows`` in all."""
         more = rows - len(self._sums)
         if more > 0:
             self._sums = np.concatenate(
@@ -103,7 +108,7 @@ class BinnedSums:
             self._used = np.concatenate([self._used, np.zeros(more, np.int64)])
 
     def add(self, times_ns: IntArray, values: IntArray, rows: IntArray | int = 0) -> None:
-        """Adds ``values`` (n, channels) at ``times_ns`` (n) to ``rows`` (n)."""
+        """Adds ``values`` (n, channels) at ``times_ns`` (n) to ``rows`` (n, or one row for all)."""
         if not len(times_ns):
             return
         latest = int(times_ns.max())
@@ -117,9 +122,10 @@ class BinnedSums:
     def spread(
         self, start_ns: IntArray, end_ns: IntArray, values: IntArray, rows: IntArray | int = 0
     ) -> None:
-        """Adds what came about evenly from ``start_ns`` to ``end_ns`` to all bins between.
+        """Adds values that are spread evenly from ``start_ns`` to ``end_ns``.
 
-        It is cut into as many equal pieces as it covers bins, each of which lies where its middle is.
+        Each value is cut into as many equal pieces as it covers bins, at most `MOST_PIECES`; a piece is
+        added to the bin in which its middle lies.
         """
         length = end_ns - start_ns
         pieces = np.maximum(np.minimum(length // self.width_ns + 1, MOST_PIECES), 1)
@@ -135,7 +141,7 @@ class BinnedSums:
         self.add(times, shares, rows if isinstance(rows, int) else rows[of_row])
 
     def freeze(self, row: int = 0) -> Binned:
-        """What has been added to a row so far."""
+        """The sums of a row so far."""
         used = self._sums[row, : self._used[row]]
         return Binned(start_ns=self.start_ns, width_ns=self.width_ns, sums=used.copy())
 
@@ -149,11 +155,11 @@ class BinnedSums:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRows:
-    """What `LatestRows` holds.
+    """The state of a `LatestRows`.
 
     Attributes:
-        most: how many rows stay.
-        rows: those that stayed, the oldest first.
+        most: how many rows are kept.
+        rows: the kept rows, oldest first.
     """
 
     most: int
@@ -161,11 +167,11 @@ class StoredRows:
 
 
 class LatestRows:
-    """The latest rows of a table that grows without end.
+    """Keeps the latest rows of a table that grows without end.
 
     Args:
-        most: how many of them stay.
-        columns: how many numbers each has.
+        most: how many rows are kept.
+        columns: numbers in each row.
     """
 
     def __init__(self, most: int, columns: int) -> None:
@@ -174,7 +180,7 @@ class LatestRows:
         self._end = 0
 
     def add(self, rows: IntArray) -> None:
-        """Adds rows behind the others."""
+        """Adds rows at the end."""
         rows = rows[-self._most :]
         if self._end + len(rows) > len(self._table):
             kept = self.rows()
@@ -186,23 +192,23 @@ class LatestRows:
 
     @property
     def capacity(self) -> int:
-        """How many rows it holds memory for."""
+        """How many rows its memory has space for."""
         return len(self._table)
 
     def rows(self) -> IntArray:
-        """Those that stayed, the oldest first; they do not change any more."""
+        """The kept rows, oldest first; later calls of `add` do not change them."""
         return self._table[max(self._end - self._most, 0) : self._end]
 
     def state(self) -> StoredRows:
-        """All that is needed to go on from here."""
+        """All that is needed to continue from here."""
         return StoredRows(most=self._most, rows=self.rows())
 
     @classmethod
     def resume(cls, state: StoredRows) -> "LatestRows":
-        """Goes on from a state.
+        """Continues from a state.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not the state of such rows.
         """
         if state.rows.ndim != 2 or not 0 < state.most <= MOST_LATEST_ROWS:
             raise ValueError(f"the latest {state.most} rows, of shape {state.rows.shape}")
@@ -222,10 +228,10 @@ class GaugeBins:
 
     @classmethod
     def resume(cls, gauge: Gauge) -> "GaugeBins":
-        """Goes on where a stored one ended.
+        """Continues from a stored gauge.
 
         Raises:
-            ValueError: it is none.
+            ValueError: its arrays do not fit together.
         """
         bins = cls(gauge.start_ns)
         stored = Binned(
@@ -242,7 +248,7 @@ class GaugeBins:
         return bins
 
     def state(self) -> Gauge:
-        """All that is needed to go on from here."""
+        """All that is needed to continue from here."""
         return self.freeze()
 
     def add(self, times_ns: IntArray, levels: IntArray) -> None:
@@ -262,7 +268,7 @@ class GaugeBins:
         self._last = int(levels[-1])
 
     def freeze(self) -> Gauge:
-        """What has been added so far."""
+        """The collected values so far."""
         bins = self._bins.freeze()
         counts, sums, zeros = bins.sums.T.copy()
         return Gauge(
@@ -286,14 +292,14 @@ class HistogramBins:
 
     @classmethod
     def resume(cls, histogram: Histogram) -> "HistogramBins":
-        """Goes on where a stored one ended."""
+        """Continues from a stored histogram."""
         bins = cls()
         bins._counts[: len(histogram.counts)] = histogram.counts
         bins._sum_ns = histogram.sum_ns
         return bins
 
     def state(self) -> Histogram:
-        """All that is needed to go on from here."""
+        """All that is needed to continue from here."""
         return self.freeze()
 
     def add(self, durations_ns: IntArray) -> None:
@@ -303,7 +309,7 @@ class HistogramBins:
         self._sum_ns += int(clipped.sum())
 
     def freeze(self) -> Histogram:
-        """What has been added so far."""
+        """The collected values so far."""
         used = int(np.flatnonzero(self._counts)[-1]) + 1 if self._counts.any() else 0
         return Histogram(counts=self._counts[:used].copy(), sum_ns=self._sum_ns)
 

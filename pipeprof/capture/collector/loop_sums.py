@@ -1,8 +1,8 @@
-"""From what a loop recorded of itself to steps with their waits, in bounded memory.
+"""Turns a loop's records into steps with their waits, in bounded memory.
 
-A step's wait becomes known some time after the step: from a gap that a framework tells later, or
-from waits that another thread recorded. Until then it is held back; once it is known the step is
-settled, which means counted and, if it is among the first or the last, kept.
+The wait of a step becomes known after the step: from a gap that a framework reports later, or from waits
+that another thread recorded. Until then the step is held; then it is settled: it is counted, and kept if it
+is among the first or the last steps.
 """
 
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ from pipeprof.recording.series import BoolArray, Gauge, IntArray
 FIRST = 2048
 LAST = 2048
 HELD_AT_MOST = 4096
-# Settled steps, and waits, against which intervals of input work can still be laid.
+# Latest settled steps, and waits, that input work is still compared with.
 LINE_AT_MOST = 8192
 
 COLUMNS = ("ordinal", "epoch", "start_ns", "end_ns", "wait_ns", "batches")
@@ -40,28 +40,28 @@ _NO_ROWS: IntArray = np.empty((0, len(COLUMNS)), np.int64)
 
 @dataclass(kw_only=True)
 class LoopSums:
-    """Collects one `Loop`; it is stored in a checkpoint as it is.
+    """Collects one `Loop`; a checkpoint stores it without change.
 
     Attributes:
-        facts: what it is.
+        facts: facts about the loop.
         pid: the process that it runs in.
         number: its number in that process's name log.
         parent: index of the loop that it runs inside.
-        settled_until_ns: end of the latest settled step; the begin of the loop before the first.
+        settled_until_ns: end of the latest settled step; without one, the begin of the loop.
         warmup: steps that count as warm-up.
         lane: index of the lane that it runs on.
-        settled: how many steps are settled.
-        epochs: how many epochs began among them.
-        last_step: ordinal and epoch of the latest of them.
-        begin_ns: begin of the first of them.
-        steady_ns: begin of the first of them that is past the warm-up.
+        settled: number of settled steps.
+        epochs: epochs that began with a settled step.
+        last_step: ordinal and epoch of the latest settled step.
+        begin_ns: begin of the first settled step.
+        steady_ns: begin of the first settled step after the warm-up.
         held: the steps that are not settled; columns of `COLUMNS`.
-        gaps: time in which a step did not wait, by its ordinal.
+        gaps: nanoseconds in which a step did not wait, by its ordinal.
         own_waits: intervals in which the loop itself was blocked.
         generator_waits: intervals in which a ``from_generator`` was blocked.
         account: its time beyond the single steps.
         first: the first settled steps.
-        recent: the latest of them.
+        recent: the latest settled steps.
     """
 
     facts: LoopFacts
@@ -106,7 +106,7 @@ class LoopSums:
     def begin(
         cls, facts: LoopFacts, *, pid: int, number: int, parent: int | None, warmup: int
     ) -> "LoopSums":
-        """One that has no steps yet; arguments as the attributes."""
+        """The sums of a loop without steps; arguments as the attributes."""
         return cls(
             facts=facts,
             pid=pid,
@@ -120,7 +120,7 @@ class LoopSums:
 
     @property
     def waits_by(self) -> WaitSource | None:
-        """What measures this loop's waits, as far as that is known."""
+        """How this loop's waits are measured, or None where that is not known yet."""
         return self.facts.waits_by
 
     @property
@@ -131,12 +131,12 @@ class LoopSums:
 
     @property
     def is_steady(self) -> bool:
-        """Whether it has come past its warm-up."""
+        """Whether it has finished its warm-up."""
         return self.steady_ns is not None
 
     @property
     def held_from_ns(self) -> int | None:
-        """Begin of the first step that is held back, or None without any."""
+        """Begin of the first held step, or None without any."""
         return int(self.held[0, _START]) if len(self.held) else None
 
     def add_steps(self, rows: IntArray) -> None:
@@ -146,7 +146,7 @@ class LoopSums:
         self.batch_count += int(rows[:, _BATCHES].sum())
 
     def add_gaps(self, ordinals: IntArray, gaps_ns: IntArray) -> None:
-        """Adds what a framework says each step did not wait; gaps of one step add up."""
+        """Adds the time that each step did not wait, as a framework reports it; gaps of a step add up."""
         for ordinal, gap_ns in zip(ordinals.tolist(), gaps_ns.tolist(), strict=True):
             self.gaps[ordinal] = self.gaps.get(ordinal, 0) + gap_ns
 
@@ -157,25 +157,26 @@ class LoopSums:
     def add_generator_waits(self, start_ns: IntArray, end_ns: IntArray) -> None:
         """Adds intervals in which a ``from_generator`` was blocked while the loop may have run.
 
-        They are the loop's waits only where `WaitSource.GENERATOR` measures those.
+        They count as the loop's waits only where these are measured by `WaitSource.GENERATOR`.
         """
         self.generator_waits = _with_intervals(self.generator_waits, start_ns, end_ns)
 
     @property
     def _waits(self) -> IntArray:
-        """The intervals in which the loop was blocked, from the one source that measures them."""
+        """The intervals in which the loop was blocked, from the source that measures its waits."""
         generator = self.waits_by is WaitSource.GENERATOR
         return self.generator_waits if generator else self.own_waits
 
     def add_samples(self, samples: int) -> None:
-        """Adds samples taken."""
+        """Adds to the number of samples that the loop took."""
         self.sample_count = (self.sample_count or 0) + samples
 
     def settle(self, until_ns: int | None = None) -> None:
-        """Counts the steps whose waits are known by now.
+        """Counts the held steps whose waits are known.
 
         Args:
-            until_ns: whatever ended before has been read; None when all has, and nothing more comes.
+            until_ns: all events that ended before this time have been read. None when all events have, so
+                that every held step is counted.
         """
         ready = self._ready(until_ns)
         self.held = self.held[len(ready) :]
@@ -184,7 +185,7 @@ class LoopSums:
         self._drop_gaps()
 
     def _ready(self, until_ns: int | None) -> IntArray:
-        """The held steps that need not be held any longer, with their waits."""
+        """The held steps that can be settled, with their waits."""
         count = len(self.held)
         if until_ns is not None:
             count = max(self._count_known(until_ns), count - HELD_AT_MOST)
@@ -193,7 +194,7 @@ class LoopSums:
         return ready
 
     def _count_known(self, until_ns: int) -> int:
-        """How many of the held steps have a wait that is known by now."""
+        """How many of the held steps have a known wait."""
         match self.waits_by:
             case WaitSource.GAP_TIMES | WaitSource.TRACE:
                 newest = max(self.gaps, default=-1)
@@ -219,7 +220,7 @@ class LoopSums:
                 return time_inside(near(self._waits, rows[:, [_START, _END]]), starts, ends)
 
     def _drop_gaps(self) -> None:
-        """Forgets gaps of steps that are settled, and the oldest of steps that never came."""
+        """Removes the gaps of settled steps, and the oldest gaps of steps that never came."""
         if not self.gaps:
             return
         recent = self.recent.rows()
@@ -276,7 +277,12 @@ class LoopSums:
         self.recent.add(rows)
 
     def add_input_work(self, start_ns: IntArray, end_ns: IntArray) -> None:
-        """Adds intervals of input stages' work, as far as they lie in settled steps and their waits."""
+        """Adds the part of input work that lies in settled steps, and the part that lies in their waits.
+
+        Args:
+            start_ns: begins of intervals of input work.
+            end_ns: their ends.
+        """
         rows = self.recent.rows()
         if not len(rows) or not len(end_ns):
             return
@@ -286,7 +292,7 @@ class LoopSums:
         rows = rows[rows[:, _WAIT] != UNKNOWN_NS]
         steps = rows[:, [_START, _END]]
         if self.waits_by in (WaitSource.GAP_TIMES, WaitSource.TRACE):
-            # Nobody told where in its step the wait was.
+            # Where in its step the wait was is not known: it is taken as the beginning.
             waits = np.column_stack([rows[:, _START], rows[:, _START] + rows[:, _WAIT]])
         else:
             waits = intersection(near(self._waits, steps), steps)
@@ -299,7 +305,7 @@ class LoopSums:
         queue: Gauge | None = None,
         head_of_line: Gauge | None = None,
     ) -> Loop:
-        """The loop as far as its steps are settled."""
+        """The loop with its settled steps."""
         rows = self._kept()
         fed_by = self.facts.input or InputFacts()
         begin = self.begin_ns if self.begin_ns is not None else self.settled_until_ns
@@ -351,5 +357,5 @@ def _as_steps(rows: IntArray) -> Steps:
 
 
 def _with_intervals(intervals: IntArray, start_ns: IntArray, end_ns: IntArray) -> IntArray:
-    """Some intervals and further ones, in the order of their begins; the latest that are kept."""
+    """All given intervals in the order of their begins, without the oldest beyond `LINE_AT_MOST`."""
     return in_order(intervals, np.column_stack([start_ns, end_ns]))[-LINE_AT_MOST:]

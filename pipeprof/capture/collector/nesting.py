@@ -1,4 +1,4 @@
-"""Which stage called which, told by intervals that lie inside one another on the same lane."""
+"""Infers which stage called which from intervals that lie inside one another on one lane."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ Parents = Sequence[int | None]
 
 
 def infer_parents(spans: Spans, parents: Parents) -> tuple[int | None, ...]:
-    """Completes the parents of stages: a stage without one was called by that around its intervals.
+    """Completes the parents of stages: the stage whose intervals enclose a stage's most often.
 
     Args:
         spans: single intervals of the run.
-        parents: by stage, what is known already; it must have no cycle.
+        parents: known parents by stage, None where not known; without a cycle.
 
     Returns:
-        The same, with those that were found; without a cycle.
+        The parents by stage, with those that were found; without a cycle.
     """
     completed = list(parents)
     for (stage, parent), _ in _count_enclosed(spans).most_common():
@@ -30,7 +30,7 @@ def infer_parents(spans: Spans, parents: Parents) -> tuple[int | None, ...]:
 
 
 def is_above(parents: Parents, stage: int, below: int) -> bool:
-    """Whether a stage is another's parent, or the parent's parent and so on, or that one itself."""
+    """Whether ``stage`` is ``below`` or one of its ancestors."""
     at: int | None = below
     while at is not None:
         if at == stage:
@@ -40,7 +40,7 @@ def is_above(parents: Parents, stage: int, below: int) -> bool:
 
 
 def _count_enclosed(spans: Spans) -> Counter[tuple[int, int]]:
-    """How often an interval of a stage lay right inside one of another stage."""
+    """Counts by pair of stages how often an interval of the first lay directly inside one of the second."""
     order = np.lexsort((-spans.end_ns, spans.start_ns, spans.lane))
     work = spans.kind == SpanKind.WORK
     order = order[work[order]][:MOST_SPANS]

@@ -1,4 +1,4 @@
-"""What workers are making at the moment: calls that have begun and not ended."""
+"""Open calls: calls of workers that have begun and not ended."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ from pipeprof.recording.series import IntArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenCall:
-    """What a worker is at.
+    """A call of a worker that has begun and not ended.
 
     Attributes:
-        stage: index of the stage.
-        item: number of the item that it makes.
-        tid: the system's number of its thread.
-        since_ns: when it began.
+        stage: index of the called stage.
+        item: number of the item that the call makes.
+        tid: the system's number of the worker's thread.
+        since_ns: when the call began.
     """
 
     stage: int
@@ -29,10 +29,10 @@ class OpenCall:
 def follow_call(
     call: OpenCall | None, kinds: IntArray, events: Events, tids: list[int | None]
 ) -> OpenCall | None:
-    """What the worker that writes a ring is making after some further records of that ring.
+    """The open call of the worker that writes a ring, after some records of that ring.
 
     Args:
-        call: what it was making before them.
+        call: its open call before these records, or None.
         kinds: `Kind` of each record.
         events: the records.
         tids: the system's number of the thread of each lane; None where it is not known.

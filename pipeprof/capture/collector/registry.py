@@ -1,7 +1,7 @@
-"""What the numbers in records stand for: stages, lanes, loops, gauges, shapes of batches, stacks.
+"""The subjects of records: stages, lanes, loops, gauges, shapes of batches, stacks.
 
-Every process numbers them for itself and describes them in its name log. Here the same stage of two
-processes becomes one, and the worker processes of a later epoch take over the lanes of those before.
+Every process numbers its subjects and logs their facts. Here equal stages of several processes become one
+stage, and the worker processes of a later epoch take over the lanes of earlier ones.
 """
 
 from collections.abc import Hashable, Iterable
@@ -55,7 +55,7 @@ AnyFacts = TypeVar("AnyFacts", StageFacts, LoopFacts)
 
 
 class _Numbers:
-    """What the numbers of one process stand for: an index into the list of its kind of thing."""
+    """Maps the numbers of one process to indices in the registry's lists."""
 
     def __init__(self) -> None:
         self._index: dict[int, int] = {}
@@ -78,12 +78,12 @@ class _Numbers:
 
 @dataclass(kw_only=True)
 class Registry:
-    """Everything that a run's records are about.
+    """The subjects of a run's records.
 
     Attributes:
         start_ns: begin of the recording.
         warmup: steps of each loop that count as warm-up.
-        worker_slots: which of the lanes for worker processes each of them has, by process id.
+        worker_slots: number of the worker lane that each live worker process has, by process id.
         ended_by: name of the signal that ended the recording process, or None.
     """
 
@@ -120,7 +120,7 @@ class Registry:
         self._index = {key: index for each in keys for index, key in enumerate(each)}
 
     def add_names(self, pid: int, lines: Iterable[tuple[int, Facts]]) -> None:
-        """Takes lines of a process's name log; one that refers to nothing known is passed over."""
+        """Adds lines of a process's name log; a line that refers to an unknown subject is skipped."""
         for number, facts in lines:
             with suppress(_UnfitError):
                 self._add_name(pid, number, facts)
@@ -148,12 +148,12 @@ class Registry:
                 self._of_run(facts)
 
     def forget(self, pid: int) -> None:
-        """A worker process has ended: the next new one takes its lanes over."""
+        """Forgets a worker process that has ended; the next new one takes its lanes over."""
         self.worker_slots.pop(pid, None)
         self._numbers.pop(pid, None)
 
     def translate(self, pid: int, numbers: IntArray) -> IntArray:
-        """For each of a process's numbers the index of what it stands for, or -1."""
+        """The index of the subject for each number of a process, or -1."""
         return self._numbers.setdefault(pid, _Numbers()).translate(numbers)
 
     def _of_run(self, facts: WarningFacts | SignalFacts) -> None:
@@ -204,7 +204,7 @@ class Registry:
         return index
 
     def _worker_slot(self, pid: int) -> int:
-        """The number of a worker process among those that are alive at the same time."""
+        """The lowest number that no other live worker process has."""
         if pid not in self.worker_slots:
             taken = set(self.worker_slots.values())
             self.worker_slots[pid] = next(n for n in range(len(taken) + 1) if n not in taken)
@@ -223,7 +223,7 @@ class Registry:
         return self._put(key, self.loops, made)
 
     def _has_trained(self, model: int | None) -> bool:
-        """Whether another loop has trained this model: what warms up with its first steps is warm."""
+        """Whether an earlier loop has trained this model, so that it needs no warm-up."""
         return model is not None and any(
             loop.facts.model == model and loop.facts.kind.trains for loop in self.loops
         )
@@ -285,7 +285,7 @@ class Registry:
 
 
 class _UnfitError(Exception):
-    """Facts that refer to nothing known, or for which there is no room any more."""
+    """Facts that refer to an unknown subject, or for which there is no room any more."""
 
 
 def _known(index: int | None) -> int:
@@ -295,13 +295,13 @@ def _known(index: int | None) -> int:
 
 
 def with_later_facts(known: AnyFacts, later: AnyFacts | LoopUpdate) -> AnyFacts:
-    """What is known of a thing after later facts about it: where those say nothing, what was known."""
+    """The facts about a subject, updated by later ones; None in the later ones keeps the known value."""
     values = {each.name: getattr(later, each.name) for each in fields(later)}
     return replace(known, **{name: value for name, value in values.items() if value is not None})
 
 
 def _stage_key(facts: StageFacts) -> Hashable:
-    """What tells a stage from all others, whichever process recorded it."""
+    """Identifies a stage, independent of the process that recorded it."""
     return (facts.tag, facts.name, facts.kind, facts.function, facts.location, facts.place)
 
 

@@ -1,4 +1,4 @@
-"""All that is collected of a run; a checkpoint stores it as it is."""
+"""The sums of a run; a checkpoint stores them without change."""
 
 from dataclasses import dataclass, field
 
@@ -21,18 +21,20 @@ class RunSums:
     Attributes:
         start_ns: begin of the recording; nothing is recorded before it.
         event_count: how many records were added.
-        registry: what they are about.
+        registry: the subjects of the records.
         stage_work: the channels of `STAGE_CHANNELS`, a row a stage.
         lane_busy: time in stages, a row a lane.
         lane_cpu: the channels of `LANE_CPU_CHANNELS`, a row a lane.
         cpu_used: CPU time of the whole process tree.
-        cpu_sampled: wall time that those readings cover.
+        cpu_sampled: wall time that the readings of ``cpu_used`` cover.
         windows: single intervals.
-        held_spans: work of input stages that lies where steps are not settled yet.
-        host_samples: where the training thread was met outside of all loops: rows of place, state, part
-            and samples.
-        loose_samples: those since the latest training pass, whose part is known when the next begins.
-        recent_samples: the latest of these, with when before: a pass may begin before it shows itself.
+        held_spans: intervals of input work beside steps that are not settled yet.
+        host_samples: samples of the training thread outside of all loops: rows of place, state, part and
+            count.
+        loose_samples: such samples since the latest training pass; their part is known when the next one
+            begins.
+        recent_samples: the latest of these samples with the times before them: a pass may have begun before it
+            is known.
     """
 
     start_ns: int
@@ -68,7 +70,7 @@ class RunSums:
 
     @classmethod
     def begin(cls, *, start_ns: int, warmup: int) -> "RunSums":
-        """Nothing yet.
+        """The sums before any record.
 
         Args:
             start_ns: begin of the recording.
@@ -88,7 +90,7 @@ class RunSums:
         )
 
     def make_room(self) -> None:
-        """Gives each stage and lane of the registry its row."""
+        """Adds rows for new stages and lanes of the registry."""
         self.stage_work.grow(len(self.registry.stages))
         self.lane_busy.grow(len(self.registry.lanes))
         self.lane_cpu.grow(len(self.registry.lanes))

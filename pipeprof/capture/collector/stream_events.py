@@ -1,4 +1,4 @@
-"""Records of one process together with what they are about and which lane wrote them."""
+"""Records of one process together with their subjects and the lanes that wrote them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class Events:
     Attributes:
         pid: the process.
         records: the records, in the order in which they were written.
-        targets: index in the registry of what each is about, or -1.
-        lanes: index in the registry of the lane that wrote each, or -1.
+        targets: index in the registry of the subject of each record, or -1.
+        lanes: index in the registry of the lane that wrote each record, or -1.
     """
 
     pid: int
@@ -30,17 +30,17 @@ class Events:
         return column
 
     def only(self, chosen: BoolArray) -> "Events":
-        """Those of them that are chosen."""
+        """The events for which ``chosen`` is true."""
         return Events(self.pid, self.records[chosen], self.targets[chosen], self.lanes[chosen])
 
     def each_target(self) -> "Iterator[tuple[int, Events]]":
-        """The index of each thing that they are about, with the records about it."""
+        """The index of each subject, with its events."""
         for target in sorted(set(self.targets.tolist())):
             yield target, self.only(self.targets == target)
 
 
 def columns_of(*columns: IntArray | int) -> IntArray:
-    """Columns side by side; a single number fills its column."""
+    """A table of columns; a single number fills its column."""
     length = max((len(c) for c in columns if not isinstance(c, int)), default=1)
     table = np.empty((length, len(columns)), np.int64)
     for position, column in enumerate(columns):

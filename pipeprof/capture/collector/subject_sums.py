@@ -1,6 +1,6 @@
-"""What is collected of single stages, lanes, gauges, shapes of batches and stacks.
+"""The sums of single stages, lanes, gauges, shapes of batches and stacks.
 
-Each of these is stored in a checkpoint as it is: a field that is added here is stored as well.
+A checkpoint stores them without change: a field that is added here is stored as well.
 """
 
 from dataclasses import dataclass, field
@@ -25,14 +25,14 @@ LAST_STARTS = 224
 
 @dataclass
 class StageSums:
-    """Collects one stage but for its work, which is a row of `RunSums.stage_work`.
+    """Collects one stage, without its work over time, which is a row of `RunSums.stage_work`.
 
     Attributes:
-        facts: what it is.
+        facts: facts about the stage.
         parent: index of the stage that asks it for data.
-        lanes: own work in nanoseconds by index of the lane.
-        lane_calls: calls by the same index.
-        starts: what it did for the first batches of passes over the data (`START_COLUMNS`).
+        lanes: nanoseconds of own work, by index of the lane.
+        lane_calls: calls, by index of the lane.
+        starts: its work for the first batches of passes over the data (`START_COLUMNS`).
     """
 
     facts: StageFacts
@@ -42,7 +42,7 @@ class StageSums:
     starts: IntArray = field(default_factory=no_starts)
 
     def add_starts(self, rows: IntArray) -> None:
-        """Adds what it did for the first batches of further passes."""
+        """Adds its work for the first batches of further passes, as rows of `START_COLUMNS`."""
         self.starts = np.concatenate([self.starts, rows])
         if len(self.starts) > FIRST_STARTS + LAST_STARTS:
             ends = (self.starts[:FIRST_STARTS], self.starts[-LAST_STARTS:])
@@ -51,15 +51,15 @@ class StageSums:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneIdentity:
-    """What tells a lane from all others; what does not matter for its kind is None.
+    """Identifies a lane; an attribute that does not matter for its kind is None.
 
     Attributes:
-        kind: what it is.
+        kind: kind of the lane.
         name: its name in the name log.
         role: its role in the name log.
         pid: process of a thread.
-        ring: number of the ring of a thread that has one.
-        slot: which of the worker processes that run at the same time it is.
+        ring: number of a thread's ring, if it has one.
+        slot: number of a worker process among those that run at once.
     """
 
     kind: LaneKind
@@ -72,16 +72,16 @@ class LaneIdentity:
 
 @dataclass
 class LaneSums:
-    """Collects one lane but for its times, which are rows of `RunSums.lane_busy` and `lane_cpu`.
+    """Collects one lane, without its times, which are rows of `RunSums.lane_busy` and `lane_cpu`.
 
     Attributes:
-        identity: what tells it from all others.
-        name: a person's name for it.
-        role: what it is there for.
-        pid: its process; of a worker process the latest one.
+        identity: identifies it.
+        name: name to show to a reader.
+        role: what it does in the training.
+        pid: its process; for worker processes, the latest one.
         tid: the system's number of its thread.
         gil_held: samples in which it held the GIL.
-        gil_samples: samples in which somebody looked.
+        gil_samples: all samples of the GIL.
         first_ns: when it was first seen, or 0.
         last_ns: when it was last seen, or 0.
     """
@@ -97,14 +97,14 @@ class LaneSums:
     last_ns: int = 0
 
     def add_seen(self, first_ns: int, last_ns: int) -> None:
-        """Notes that it was there then."""
+        """Extends the time in which the lane was seen."""
         self.first_ns = min(self.first_ns or first_ns, first_ns)
         self.last_ns = max(self.last_ns, last_ns)
 
 
 @dataclass
 class GaugeSums:
-    """Collects one gauge; its facts give the stage or the loop by its index in the registry."""
+    """Collects one level; its facts refer to a stage or loop by the index in the registry."""
 
     facts: GaugeFacts
     bins: GaugeBins
@@ -120,7 +120,7 @@ class SignatureSums:
 
 @dataclass
 class StackSums:
-    """Counts the samples in which a stack was met."""
+    """Counts the samples in which a stack was seen."""
 
     facts: StackFacts
     samples: int = 0
