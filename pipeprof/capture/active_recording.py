@@ -1,4 +1,4 @@
-"""A profile while it is on: recorder, collector, probes and run writer, put together."""
+"""The parts of a profile that is on: it makes and connects recorder, collector, probes and run writer."""
 
 import functools
 import importlib
@@ -33,10 +33,10 @@ from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import Overhead, RecordedBy, RunInfo
 from pipeprof.runs.log_folder import PROFILES, create_run_folder, new_run_name
 
-# How often a pipeline is looked at while its first batch is long in coming.
+# How often a pipeline is read while its first batch has not come yet.
 _FIRST_BATCHES_S = 0.1
 
-# What is shown while a profile is on may cost a twentieth of a core.
+# Showing a recording while it is made may cost a twentieth of a core.
 _VIEW_REST = 20
 
 
@@ -45,8 +45,8 @@ class View:
     """Shows a recording while it is made.
 
     Attributes:
-        every_s: how often.
-        show: called with what is recorded so far, in a thread of pipeprof's own.
+        every_s: seconds between two calls.
+        show: called with the recording so far, in one of pipeprof's threads.
     """
 
     every_s: float
@@ -59,13 +59,13 @@ class ActiveRecording:
     Args:
         settings: how to record.
         dataset: what the user gave to the profile, or None.
-        views: show the recording while it is made.
+        views: views that show the recording while it is made.
 
     Attributes:
         folder: the run's folder, or None when it could not be made.
-        recorder: records what the probes observe.
+        recorder: writes the events of the probes.
         context: what the probes share.
-        probes: all of them.
+        probes: all probes.
     """
 
     def __init__(self, settings: Settings, dataset: Any, views: Sequence[View]) -> None:
@@ -113,7 +113,7 @@ class ActiveRecording:
         """Starts to record.
 
         Raises:
-            Exception: it cannot start; `remove` takes away what was installed.
+            Exception: it cannot start; then call `remove` to undo what was installed.
         """
         self._import_for_collector()
         recorder.activate(self.recorder)
@@ -122,17 +122,20 @@ class ActiveRecording:
         self._host.start()
 
     def remove(self) -> None:
-        """Stops to record, and removes all probes."""
+        """Stops recording and removes all probes."""
         with ExitStack() as removing:
             removing.callback(recorder.activate, None)
             removing.callback(self.probes.remove)
 
     def finish(self, *, exit_code: int | None, error: str | None) -> RecordedRun:
-        """Reads the rest of what was recorded, and writes the run; the probes have been removed.
+        """Reads the remaining events and writes the run; call it after `remove`.
 
         Args:
-            exit_code: what the training's process will return, as far as that is known.
+            exit_code: what the training's process will return, or None where that is not known.
             error: the exception that ended the training, in one line, or None.
+
+        Returns:
+            The finished run.
         """
         self._host.stop()
         self._beside.workers.look_for_left_behind(self._worker_pids())
@@ -160,7 +163,10 @@ class ActiveRecording:
         )
 
     def _import_for_collector(self) -> None:
-        """Imports what its thread will need: a worker forked in the middle hangs at the same import."""
+        """Imports what the collector's thread needs.
+
+        A worker that is forked while that thread imports a module would hang when it imports it too.
+        """
         with suppress(Exception):  # what fails here fails again where it is needed
             importlib.import_module("numpy.ma")  # some of NumPy's functions do it
             if self._writer is not None:
@@ -176,7 +182,7 @@ class ActiveRecording:
         if self._tracing is not None:
             yield self._tracing.sampler()
         if self._writer is not None:
-            # The rest of them is written at the end, with all else.
+            # The last scalars are written with the finished run.
             yield Sampler(SCALARS_S, self._update_scalars, SCALARS_REST, finish=lambda now: None)
         for view in self._views:
             yield Sampler(view.every_s, functools.partial(self._show, view), _VIEW_REST)
@@ -245,7 +251,7 @@ class ActiveRecording:
 
 
 def _make_folder(settings: Settings) -> tuple[Path | None, str | None]:
-    """The run's folder, or None and the reason why there is none, as a sentence."""
+    """The run's folder and None, or None and a sentence with the reason why it could not be made."""
     try:
         return create_run_folder(settings.logdir, settings.name), None
     except OSError as error:
@@ -257,7 +263,7 @@ def _make_folder(settings: Settings) -> tuple[Path | None, str | None]:
 
 
 def measure_probe_ns(events: int = 2000) -> float:
-    """What recording one event costs in this process, in nanoseconds: two clock reads and a write."""
+    """Nanoseconds that it takes to record one event in this process: two clock reads and a write."""
     write = ring.writer(ring.anonymous_ring(pid=os.getpid(), capacity=1024))
     begin = time.perf_counter_ns()
     for _ in range(events):

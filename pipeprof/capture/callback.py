@@ -1,4 +1,4 @@
-"""`Callback`: a profile of one ``fit`` for those who think in callbacks."""
+"""`Callback`: profiles one ``fit`` as a Keras callback."""
 
 import os
 import sys
@@ -21,19 +21,19 @@ def _wants_no_batches(callback: Any) -> bool:
 
 
 class Callback(keras.callbacks.Callback):
-    """Profiles the ``fit`` that it is given to; arguments are those of `pipeprof.profile`.
+    """Profiles the ``fit`` that it is given to; it takes the arguments of `pipeprof.profile`.
 
     ::
 
         model.fit(train_ds, callbacks=[pipeprof.Callback("logs/run1")])
 
-    The report is printed at the end of the training, unless ``verbose=0``; it is also there as
-    ``report()``, and the recording as ``result``. The profile begins after Keras has looked at the
-    data, so a plain generator is seen from outside only, and what a queue of workers makes the
-    training wait is not seen: give such a dataset to `pipeprof.profile` instead.
+    The report is printed at the end of the training, unless ``verbose=0``. ``report()`` returns it,
+    and ``result`` is the recording. The profile begins after Keras has taken the data, too late to see
+    inside a plain generator or to measure waiting for a queue of workers: give such a dataset to
+    `pipeprof.profile` instead.
     """
 
-    # For callbacks without this, Keras waits for the device at every batch.
+    # Without this, Keras waits for the device at every batch.
     async_safe = True
     # Keras 2 asks every callback whether it wants to be called at batches.
     _implements_train_batch_hooks = _implements_test_batch_hooks = _wants_no_batches
@@ -61,12 +61,12 @@ class Callback(keras.callbacks.Callback):
         self._session.make_way = self._make_way
         fit = next(filter(self._is_given_to, _callers()), None)
         if fit is not None:
-            # Keras does not report an exception to callbacks; but then all that it made goes away.
+            # Keras does not report an exception to callbacks, but it drops its list of callbacks then.
             weakref.finalize(fit.f_locals["callbacks"], self._left)
         self._session.join_fit(self.model, fit.f_locals.get("x") if fit is not None else None)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Ends it."""
+        """Ends the profile and prints the report."""
         if self._session is not None:
             self._session.__exit__(None, None, None)
             if self._verbose:
@@ -113,7 +113,7 @@ class Callback(keras.callbacks.Callback):
         self._session.__exit__(None, None, None)
 
     def _is_given_to(self, frame: FrameType) -> bool:
-        """Whether that is the ``fit`` which calls this callback."""
+        """Whether a frame is that of the ``fit`` that calls this callback."""
         if frame.f_code.co_name != "fit":
             return False
         callbacks = getattr(frame.f_locals.get("callbacks"), "callbacks", None)

@@ -1,6 +1,6 @@
-"""What keeps a failure of pipeprof's own code out of the user's training.
+"""Keeps failures of pipeprof's own code out of the user's training.
 
-It knows nothing of what it guards.
+It knows nothing about the code that it guards.
 """
 
 import functools
@@ -14,17 +14,17 @@ T = TypeVar("T")
 
 
 class Guard:
-    """Runs actions of one part of the recording. When one raises, it warns once and the part stays off.
+    """Runs actions of one part of the recording. When one raises, it warns once and turns the part off.
 
     Args:
         warn: adds a sentence to the run's warnings.
-        failure: what could not be done, as the begin of that sentence.
-        loss: what is missing therefore, as its end.
-        retries: whether later actions run although one has failed.
+        failure: begin of the warning: what could not be done.
+        loss: end of the warning: what is missing because of that.
+        retries: whether later actions still run after one has failed.
 
     Attributes:
         failed: whether an action has failed.
-        off: whether actions run no more.
+        off: whether the part is off, so that no action runs.
     """
 
     __slots__ = ("_failure", "_loss", "_retries", "_warn", "failed", "off")
@@ -59,7 +59,7 @@ class Guard:
         return run
 
     def fail(self, error: Exception) -> None:
-        """Warns of an error, unless an earlier one was warned of, and turns the part off."""
+        """Turns the part off, and warns of the error if it is the first."""
         self.off = not self._retries
         if not self.failed:
             self.failed = True
@@ -72,14 +72,14 @@ class Guarded(Protocol):
 
     @property
     def guard(self) -> Guard:
-        """What runs them."""
+        """The guard that runs the methods."""
 
 
 G = TypeVar("G", bound=Guarded)
 
 
 def guarded(method: Callable[Concatenate[G, P], None]) -> Callable[Concatenate[G, P], None]:
-    """Decorates a method that the user's own code leads into: it runs under its object's guard."""
+    """Decorates a method that the user's code calls: it runs under its object's guard."""
 
     @functools.wraps(method)
     def run(self: G, /, *args: P.args, **kwargs: P.kwargs) -> None:

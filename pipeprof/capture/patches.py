@@ -1,6 +1,6 @@
-"""Changes to public names of other packages while a profile is on, and back again.
+"""Replaces public attributes of other packages while a profile is on, and restores them.
 
-All that pipeprof ever patches goes through here: `Patches.undo` gives everything back exactly, in the
+Everything that pipeprof patches goes through here. `Patches.undo` restores all attributes exactly, in the
 reverse order, also when the profile ends in an exception.
 """
 
@@ -18,19 +18,19 @@ _MISSING = object()
 
 
 class Patches:
-    """Attributes set on foreign classes and modules, with what was there before."""
+    """Attributes that were replaced on classes and modules of other packages, with their old values."""
 
     def __init__(self) -> None:
         self._undo: list[tuple[Any, str, Any]] = []
 
     def replace(self, owner: Any, name: str, value: Any) -> None:
-        """Sets ``owner.name``; an attribute that ``owner`` only inherited will be deleted again."""
+        """Sets ``owner.name``; `undo` deletes it where ``owner`` had only inherited the attribute."""
         before = vars(owner).get(name, _MISSING)
         setattr(owner, name, value)
         self._undo.append((owner, name, before))
 
     def undo(self) -> None:
-        """Gives everything back; what cannot be given back does not keep the rest from it."""
+        """Restores all attributes. When one cannot be restored, the others still are; then it raises."""
         with ExitStack() as giving_back:
             for owner, name, before in self._undo:
                 giving_back.callback(_set, owner, name, before)
@@ -45,11 +45,11 @@ def _set(owner: Any, name: str, value: Any) -> None:
 
 
 class ImportWatch(importlib.abc.MetaPathFinder):
-    """Calls a function as soon as a module has been imported, at once if it is there already.
+    """Calls a function once a module has been imported, or at once if it is imported already.
 
     Args:
         module: full name of a top-level module.
-        then: called with no arguments, once, after the module's code has run.
+        then: called without arguments, once, after the module's code has run.
     """
 
     def __init__(self, module: str, then: Callable[[], None]) -> None:
@@ -58,7 +58,7 @@ class ImportWatch(importlib.abc.MetaPathFinder):
         self._looking = threading.local()
 
     def start(self) -> None:
-        """Calls now or as soon as the module comes."""
+        """Calls the function if the module is imported, else begins to wait for it."""
         module = sys.modules.get(self._module)
         spec = getattr(module, "__spec__", None)
         if module is not None and not getattr(spec, "_initializing", False):
@@ -67,7 +67,7 @@ class ImportWatch(importlib.abc.MetaPathFinder):
             sys.meta_path.insert(0, self)
 
     def stop(self) -> None:
-        """No longer waits."""
+        """Stops waiting for the module."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
 
@@ -77,7 +77,7 @@ class ImportWatch(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None,
         target: ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        """Finds the awaited module as Python would, with a loader that calls back when it is done."""
+        """Finds the module as Python does, with a loader that calls back after the import."""
         if fullname != self._module or getattr(self._looking, "now", False):
             return None
         self._looking.now = True

@@ -1,4 +1,4 @@
-"""The probes of one profile: which there are, when each is installed, and in which order they go."""
+"""The probes of one profile: which ones there are, when each is installed, and in which order removed."""
 
 import importlib
 import sys
@@ -22,14 +22,14 @@ class Probe(Protocol):
         """Starts to observe."""
 
     def remove(self) -> None:
-        """Stops, and gives back what was changed."""
+        """Stops to observe, and restores what was changed."""
 
 
 class GivenDataset:
     """The probe of the dataset that the user gave to the profile.
 
     Attributes:
-        dataset: what to train on, once installed: the same kind of object as was given.
+        dataset: the dataset to train on, once installed: an object of the kind that was given.
     """
 
     def __init__(self, dataset: Any, context: ProbeContext) -> None:
@@ -38,7 +38,7 @@ class GivenDataset:
         self._release: Callable[[], None] = lambda: None
 
     def install(self) -> None:
-        """Starts to observe what is taken from it."""
+        """Starts to observe what is taken from the dataset."""
         if self.dataset is None:
             return
         watched = watch_dataset(self.dataset, self._context)
@@ -46,7 +46,7 @@ class GivenDataset:
         self._context.given = self._context.loops.hand.given = watched.fed_by
 
     def remove(self) -> None:
-        """Gives its class back."""
+        """Restores the dataset's class."""
         self._release()
 
 
@@ -56,7 +56,7 @@ class ProbeSet:
     Args:
         context: what the probes share.
         dataset: what the user gave to the profile, or None.
-        tracing: traces steps with the profiler of TensorFlow; None where that is not wanted.
+        tracing: traces steps with TensorFlow's profiler, or None where no steps are to be traced.
     """
 
     def __init__(self, context: ProbeContext, dataset: Any, tracing: StepTracing | None) -> None:
@@ -79,7 +79,7 @@ class ProbeSet:
 
     @property
     def dataset(self) -> Any:
-        """What to train on; None where no dataset was given."""
+        """The dataset to train on, or None where none was given."""
         return self._given.dataset
 
     @property
@@ -88,10 +88,10 @@ class ProbeSet:
         return next((probe.backend for probe in self._keras if probe.backend), None)
 
     def install(self) -> None:
-        """Installs all that can be: the others follow when what they observe is imported.
+        """Installs the probes; that of a framework follows when the framework is imported.
 
         Raises:
-            Exception: the given dataset's own, where it cannot be observed at all.
+            Exception: the given dataset's own exception, where the dataset cannot be observed.
         """
         self._given.install()
         self._guard().run(self._chains.install)
@@ -99,7 +99,7 @@ class ProbeSet:
             watch.start()
 
     def remove(self) -> None:
-        """Removes all that are installed; what fails does not keep the rest from it."""
+        """Removes all installed probes. When one fails, the others are still removed; then it raises."""
         with ExitStack() as removing:
             for probe in self._installed():
                 removing.callback(probe.remove)
@@ -108,17 +108,17 @@ class ProbeSet:
                 removing.callback(watch.stop)
 
     def join_fit(self, model: Any, data: Any) -> None:
-        """Takes up a Keras ``fit`` that has begun already.
+        """Begins to record a Keras ``fit`` that is running already.
 
         Args:
             model: the model that is trained.
-            data: what it is fed with, or None where that is not known.
+            data: what feeds it, or None where that is not known.
         """
         for probe in self._keras:
             self._guard().run(probe.join_fit, model, data)
 
     def read_first_batches(self, now: int) -> None:
-        """Reads tf.data pipelines whose first batch is long in coming; from another thread."""
+        """Reads tf.data pipelines that have given no batch yet; called in the collector's thread."""
         if self._tfdata is not None:
             self._tfdata.read_early(now)
 
@@ -127,7 +127,7 @@ class ProbeSet:
         return self._tfdata is not None and bool(self._tfdata.awaits_first_batch())
 
     def _installed(self) -> Iterator[Probe]:
-        """Those that others need come before them, and are removed after them."""
+        """The installed probes; one that others need comes first, and is removed last."""
         yield self._chains
         yield self._given
         if self._tfdata is not None:
@@ -153,7 +153,7 @@ class ProbeSet:
             self._connect(keras)
 
     def _connect(self, keras: KerasProbe) -> None:
-        """Has Keras's loops listen to TensorFlow, and tf.data to them."""
+        """Makes tf.data follow Keras's loops, and these receive the traces of TensorFlow's functions."""
         keras.steps.listener = self._tfdata.loops
         self._functions.listeners.append(keras.steps)
 

@@ -1,4 +1,4 @@
-"""Writes one run: checkpoints and scalars while it is recorded, all of its files when it is over."""
+"""Writes one run: checkpoints and scalars while it is recorded, and all files when it is over."""
 
 import importlib
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from pipeprof.recording.profile import Profile
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_writing import finish_run, write_run_file
 
-# TensorBoard reads a log folder anew every 30 s; bringing scalars up to date is dear.
+# TensorBoard reads a log folder every 30 s; writing scalars takes much CPU time.
 SCALARS_S = 10.0
 SCALARS_REST = 200
 
-# Its width where TensorBoard shows the report.
+# Width of the report in TensorBoard.
 _REPORT_COLUMNS = 100
 
 
@@ -36,7 +36,7 @@ class RunWriter:
 
     @staticmethod
     def import_surfaces() -> None:
-        """Imports now what `update_scalars` and `finish` need."""
+        """Imports the modules that `update_scalars` and `finish` need."""
         importlib.import_module("pipeprof.surfaces.tensorboard")
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -48,7 +48,7 @@ class RunWriter:
         write_run_file(self._file, checkpoint)
 
     def update_scalars(self, profile: Profile) -> None:
-        """Brings TensorBoard's scalars up to date.
+        """Writes TensorBoard's scalars of the steps since the last call.
 
         Raises:
             OSError: they cannot be written.
@@ -59,14 +59,14 @@ class RunWriter:
         self._scalars.update(profile)
 
     def finish(self, run: RecordedRun, pids: Iterable[int]) -> RecordedRun:
-        """Writes the finished run, also for TensorBoard, and removes the rings it was made from.
+        """Writes the finished run, also for TensorBoard, and removes the rings that it was made from.
 
         Args:
-            run: the run.
+            run: the finished run.
             pids: the processes whose rings were read.
 
         Returns:
-            The run, with a warning if something could not be written.
+            The finished run, with a warning if something could not be written.
         """
         try:
             finish_run(self._file, run.profile, pids)
@@ -78,7 +78,7 @@ class RunWriter:
                 f"The run could not be written completely to {self._file.folder} "
                 f"({error.strerror or error})."
             )
-        except (PipeprofError, ValueError) as error:  # there is no room for months in a trace
+        except (PipeprofError, ValueError) as error:  # a trace has no room for months
             problem = f"TensorBoard's files could not be written: {error}"
         else:
             return run

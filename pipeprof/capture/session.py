@@ -1,7 +1,7 @@
-"""`profile` and the `Session` that it returns: all that a user calls around a training.
+"""`profile` and the `Session` that it returns: what a user calls around a training.
 
-Whatever goes wrong in here after the training has begun becomes a sentence in the report, never an
-exception in the training. How it is recorded stands in `pipeprof.capture.active_recording`.
+A failure after the training has begun becomes a warning in the report, never an exception in the training.
+`pipeprof.capture.active_recording` does the recording.
 """
 
 import os
@@ -30,7 +30,7 @@ _current: "Session | None" = None
 
 
 def active() -> "Session | None":
-    """The profile that is on, if one is."""
+    """The profile that is on, or None."""
     return _current
 
 
@@ -46,28 +46,28 @@ def profile(
 ) -> "Session":
     """Profiles a training: whether it waits for its data, and why.
 
-    Use it as a context manager and train on what it gives back::
+    Use it as a context manager and train on its ``dataset``::
 
         with pipeprof.profile(train_ds, logdir="logs/run1") as prof:
             model.fit(prof.dataset, epochs=2)
         print(prof.report())
 
     Args:
-        dataset: what the training is fed with: a generator or generator function, a Keras
-            ``Sequence`` or ``PyDataset``, a ``tf.data.Dataset``, arrays, or any iterable of batches.
-            Without it, everything that starts inside is watched as far as it can be seen.
+        dataset: what feeds the training: a generator or generator function, a Keras ``Sequence`` or
+            ``PyDataset``, a ``tf.data.Dataset``, arrays, or any iterable of batches. Without it,
+            pipeprof records the training loops that start inside as far as it can observe them.
         logdir: TensorBoard's log folder; the run is written below it.
-        name: name of the run; the date and time without one.
+        name: name of the run; None for the date and time.
         warmup: steps at the begin of each loop that are left out of the verdict.
-        sample_hz: how often a second the CPU time of all threads is read; 0 for never.
-        stacks: whether py-spy looks at the training and its workers in some short windows: which
-            lines the time goes to, and which threads hold the GIL.
-        trace_steps: how many steps each of two windows of TensorFlow's profiler traces after the
-            warm-up, for XProf and for what a GPU does in each step; 0 for none. These steps take
-            longer, and turning the profiler off takes up to some seconds between two steps.
+        sample_hz: how many times a second the CPU time of all threads is read; 0 for never.
+        stacks: whether py-spy samples the training and its workers in a few short windows, to find the
+            lines that the time goes to and the threads that hold the GIL.
+        trace_steps: how many steps TensorFlow's profiler traces in each of two windows after the
+            warm-up, for XProf and to see what a GPU does in each step; 0 for none. These steps take
+            longer, and turning the profiler off may take some seconds between two steps.
 
     Raises:
-        UsageError: an argument makes no sense, or, on entering, another profile is on.
+        UsageError: an argument is out of range, or, on entering, another profile is on.
     """
     settings = Settings(
         logdir=Path(logdir).absolute(),
@@ -81,10 +81,10 @@ def profile(
 
 
 class Session:
-    """A profile: on between entering and leaving it; `profile` makes it.
+    """A profile, made by `profile`. It is on from entering to leaving it.
 
     Attributes:
-        make_way: called when another profile is to begin; ends this one if nobody else will.
+        make_way: called when another profile is to begin; it may end this one.
     """
 
     def __init__(self, dataset: Any, settings: Settings) -> None:
@@ -103,8 +103,8 @@ class Session:
         """Turns the profile on.
 
         Raises:
-            UsageError: another one is on, this one was on before, the dataset is none, or this is no
-                Linux.
+            UsageError: another profile is on, this one was on before, the dataset is of no kind that
+                can feed a training, or the system is not Linux.
         """
         global _current
         if platform.system() != "Linux":
@@ -142,7 +142,7 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Turns it off, and writes the run."""
+        """Turns the profile off and writes the run."""
         global _current
         _current = None
         try:
@@ -165,10 +165,10 @@ class Session:
 
     @property
     def dataset(self) -> Any:
-        """What to train on: the same kind of object as was given to `profile`.
+        """The dataset to train on: an object of the kind that was given to `profile`.
 
         Raises:
-            UsageError: none was given, or the profile is not on yet.
+            UsageError: no dataset was given, or the profile is not on yet.
         """
         dataset = self._inside().probes.dataset
         if dataset is None:
@@ -179,7 +179,7 @@ class Session:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Marks one training step of a hand-written loop; needed only where it is not seen by itself."""
+        """Marks one training step of a hand-written loop, where pipeprof cannot see the steps itself."""
         context = self._inside().context
         if not context.marks_steps():  # the profile is over, or a framework's own loop runs
             yield
@@ -197,14 +197,14 @@ class Session:
         return self._recording.folder if self._recording is not None else None
 
     def show_while_on(self, every_s: float, show: Callable[[Profile], None]) -> None:
-        """Hands out what is recorded so far, again and again, while the profile is on.
+        """Passes the recording so far to a function, again and again, while the profile is on.
 
-        To be called before entering. What it costs is not paid by the training's thread, but by the
-        same processors: where a call takes long, there are fewer of them.
+        Call it before entering. The calls run in one of pipeprof's threads, on the training's processors;
+        calls that take long come less often.
 
         Args:
-            every_s: how often.
-            show: called in a thread of pipeprof's own.
+            every_s: seconds between two calls.
+            show: called with the recording so far.
         """
         self._views.append(View(every_s, show))
 
@@ -222,11 +222,11 @@ class Session:
         self.__exit__(None, None, None)
 
     def warn(self, sentence: str) -> None:
-        """Adds a sentence to what a reader of the report must know."""
+        """Adds a sentence to the run's warnings."""
         self._inside().recorder.warn(sentence)
 
     def join_fit(self, model: Any, data: Any) -> None:
-        """Takes up a Keras ``fit`` that has begun already; for `pipeprof.Callback`."""
+        """Begins to record a Keras ``fit`` that is running already; for `pipeprof.Callback`."""
         self._inside().probes.join_fit(model, data)
 
     def _inside(self) -> ActiveRecording:
@@ -243,7 +243,7 @@ class Session:
         """The recording.
 
         Raises:
-            UsageError: the profile is still on, or never was.
+            UsageError: the profile is still on, or was never on.
         """
         return self._over().profile
 
@@ -256,13 +256,13 @@ class Session:
         """The verdict in words and tables.
 
         Args:
-            width: columns to use; those of the terminal without it.
+            width: columns to use; None for those of the terminal.
             color: whether to use ANSI colours.
         """
         return self._over().report(width, color)
 
     def _repr_html_(self) -> str | None:
-        """The report as a page, for notebooks; they show the plain text while the profile is on."""
+        """The report as a page for notebooks, or None while the profile is on."""
         return self._run._repr_html_() if self._run is not None else None
 
     def _over(self) -> RecordedRun:
@@ -274,5 +274,5 @@ class Session:
 
 
 def _is_error(error: BaseException | None) -> TypeGuard[BaseException]:
-    """Whether an exception says that something went wrong; ``sys.exit()`` does not."""
+    """Whether an exception is a failure; that of ``sys.exit()`` is not."""
     return error is not None and not (isinstance(error, SystemExit) and not error.code)

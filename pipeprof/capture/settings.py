@@ -1,4 +1,4 @@
-"""How a training is to be profiled: what the user of `pipeprof.profile` chooses."""
+"""The options of a profile, with their defaults and limits."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ class Settings:
     """The arguments of `pipeprof.profile`, which documents them, and whether it was that.
 
     Raises:
-        UsageError: a value makes no sense.
+        UsageError: a value is out of range.
     """
 
     logdir: Path

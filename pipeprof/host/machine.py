@@ -51,7 +51,7 @@ def core_count() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def let_look(pid: int) -> None:
+def allow_ptrace(pid: int) -> None:
     """Permits a process and its children to read this one's memory, where the kernel restricts it (Yama).
 
     py-spy runs as a child of the process that it reads; Yama permits only a parent to read its child.

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 import pipeprof
-from pipeprof.host.machine import core_count, let_look, loaded_versions
+from pipeprof.host.machine import allow_ptrace, core_count, loaded_versions
 
 
 def test_cores_are_those_that_may_be_used():
@@ -19,7 +19,7 @@ def test_no_library_is_opened_to_let_another_process_look(monkeypatch: pytest.Mo
     # Forked children call it, and die of that where another thread was opening one.
     opened: list[object] = []
     monkeypatch.setattr(ctypes, "CDLL", opened.append)
-    let_look(os.getpid())
+    allow_ptrace(os.getpid())
     assert opened == []
 
 

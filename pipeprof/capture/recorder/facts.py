@@ -1,7 +1,7 @@
-"""What the things are that events are about: frozen values, from the probe to the freeze.
+"""Facts: frozen values that describe the subjects of events (stages, lanes, loops, gauges, …).
 
-A process gives each of them a number in its name log. Where one refers to another of the same
-process (a stage to the stage that asks it for data), it holds that one's number.
+Each process numbers its subjects in its name log. A subject that refers to another one of its process (a
+stage to the stage that asks it for data) has the number of the other.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class StageFacts(Tagged):
     """A stage of an input pipeline; most attributes as in `pipeprof.recording.stage.Stage`.
 
     Attributes:
-        place: where in which pipeline it runs, for stages that a framework made.
+        place: identifies its position in its pipeline, for a stage that a framework made.
         parent: number of the stage that asks it for data.
     """
 
@@ -53,11 +53,11 @@ class LaneFacts(Tagged):
     """A thread or a process.
 
     Attributes:
-        name: a person's name for it.
-        role: what it is there for.
+        name: name to show to a reader.
+        role: what it does in the training.
         kind: what it is.
-        ring: number of its ring, where that tells threads of one name apart.
-        pid: its process, where that is another than the one that recorded this.
+        ring: number of its ring, where that distinguishes threads of one name.
+        pid: its process, or None for the process that recorded these facts.
     """
 
     tag: ClassVar[str] = "lane"
@@ -104,7 +104,7 @@ class LoopFacts(Tagged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopUpdate(Tagged):
-    """What became known of a loop after it began; None leaves what was known before."""
+    """Facts about a loop that became known after it began; None leaves the earlier value."""
 
     tag: ClassVar[str] = "loop update"
     kind: LoopKind | None = None
@@ -116,7 +116,7 @@ class LoopUpdate(Tagged):
 
 
 class StageLevel(Enum):
-    """Which gauge of a stage it is."""
+    """The levels of a stage that are recorded."""
 
     PARALLELISM = "parallelism"
     BUFFER = "buffer"
@@ -124,7 +124,7 @@ class StageLevel(Enum):
 
 
 class LoopLevel(Enum):
-    """Which gauge of a loop's input it is."""
+    """The levels of a loop's input that are recorded."""
 
     QUEUE = "queue"
     HEAD_OF_LINE = "head_of_line"
@@ -132,7 +132,7 @@ class LoopLevel(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageGauge(Tagged):
-    """A gauge of a stage, given by its number."""
+    """A level of a stage, over time; ``stage`` is the number of the stage."""
 
     tag: ClassVar[str] = "stage gauge"
     level: StageLevel
@@ -141,7 +141,7 @@ class StageGauge(Tagged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopGauge(Tagged):
-    """A gauge of a loop's input; the loop is given by its number."""
+    """A level of a loop's input, over time; ``loop`` is the number of the loop."""
 
     tag: ClassVar[str] = "loop gauge"
     level: LoopLevel
@@ -150,7 +150,7 @@ class LoopGauge(Tagged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunGauge(Tagged):
-    """A gauge of the whole run, by its name in `Profile.gauges`."""
+    """A level of the whole run, over time; ``name`` is its name in `Profile.gauges`."""
 
     tag: ClassVar[str] = "run gauge"
     name: str
@@ -158,7 +158,7 @@ class RunGauge(Tagged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceGauge(Tagged):
-    """A gauge of a device; ``kind``, ``device`` (its name) and ``model`` as in `Device`."""
+    """A level of a device, over time; ``kind``, ``device`` (its name) and ``model`` as in `Device`."""
 
     tag: ClassVar[str] = "device gauge"
     level: DeviceLevel
@@ -198,7 +198,7 @@ class StackFacts(Tagged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceWindowFacts(Tagged):
-    """A trace window that was kept, given after it has ended; attributes as in `TraceWindow`.
+    """A trace window whose trace was kept, recorded when it has ended; attributes as in `TraceWindow`.
 
     Attributes:
         loop: number of its loop.
@@ -215,7 +215,7 @@ class TraceWindowFacts(Tagged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarningFacts(Tagged):
-    """A sentence that a reader of the run must know."""
+    """A warning of the run: a sentence that a reader must know."""
 
     tag: ClassVar[str] = "warning"
     text: str
@@ -231,7 +231,7 @@ class SignalFacts(Tagged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostCallFacts(Tagged):
-    """What the host called; attributes as in `pipeprof.recording.account.HostCall`."""
+    """A function that the host called; attributes as in `pipeprof.recording.account.HostCall`."""
 
     tag: ClassVar[str] = "host call"
     part: Part
@@ -241,7 +241,7 @@ class HostCallFacts(Tagged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceFacts(Tagged):
-    """Where the training thread was met; attributes as in `pipeprof.recording.account.HostSample`."""
+    """Code in which the training thread was sampled; attributes as in `HostSample` of the account."""
 
     tag: ClassVar[str] = "place"
     function: str

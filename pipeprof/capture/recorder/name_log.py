@@ -1,9 +1,9 @@
-"""Numbers for the things that events are about, and a log of what those things are.
+"""Numbers the subjects of events, and logs the facts about each.
 
-A process gives every stage, lane, loop and gauge that it records a small number and appends one line
-of JSON about it to its log, at once and unbuffered: with the rings that is all that is needed to
-understand a recording whose process died. Later facts about a thing are appended the same way. JSON
-is known here only; the log of another process may hold anything, so every type is checked.
+A process gives every stage, lane, loop and gauge that it records a small number and appends one line of
+JSON with its facts to its log, at once and unbuffered. Rings and log together are enough to read a
+recording whose process died. Later facts about a subject are appended in another line. Only this module
+knows the JSON; the log of another process may hold anything, so every type is checked.
 """
 
 import json
@@ -28,11 +28,11 @@ SUFFIX = ".names.jsonl"
 
 # A program that makes names as it runs (``stage(f"file {n}")``) must not fill the memory with them.
 MOST_OF_A_TYPE = 512
-# What all stages and all lanes are that come after those; further things of other types are left out.
+# Facts of all stages and of all lanes beyond that number; subjects of other types are not recorded then.
 FURTHER_STAGES = StageFacts(name="further stages", kind=StageKind.BLOCK)
 FURTHER_LANES = LaneFacts(name="further threads", role=Role.OTHER, kind=LaneKind.FURTHER)
 
-# No log of ours comes near this; what lies behind it was not written by pipeprof.
+# pipeprof's own logs are far smaller: what lies behind this was written by something else.
 _MOST_BYTES = 64 << 20
 
 # Facts hold no arrays.
@@ -40,40 +40,44 @@ _NO_NUMBERS = np.empty(0, np.int64)
 
 
 class NameLog:
-    """Gives out numbers and keeps the log of one process.
+    """Gives numbers to subjects and writes the log of one process.
 
     Args:
-        path: the log file, made when the first line is written; None keeps the log in memory only.
+        path: the log file, made when the first line is written; None for a log in memory only.
+
+    Attributes:
+        lines: number and facts of each line so far.
+        lock: held while the log is changed.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._descriptor: int | None = None
-        # A signal handler or a finaliser may name something while its thread is in here.
+        # Reentrant: a signal handler or finaliser may ask for a number while its thread is in here.
         self.lock = threading.RLock()
         self._numbers: dict[Facts, int] = {}
-        self._met: Counter[type[Facts]] = Counter()
+        self._counts: Counter[type[Facts]] = Counter()
         self._further: dict[type[Facts], int] = {}
         self._last = 0
         self.lines: list[tuple[int, Facts]] = []
 
     def number(self, facts: Facts) -> int:
-        """The number of the thing that these facts describe; equal facts have one number.
+        """The number of the subject with these facts; equal facts have one number.
 
-        After `MOST_OF_A_TYPE` things of a type all further ones have one number, that of
-        `FURTHER_STAGES` or `FURTHER_LANES`; it is 0 for other types.
+        After `MOST_OF_A_TYPE` subjects of a type all further ones share a number, that of
+        `FURTHER_STAGES` or `FURTHER_LANES`, or 0 for other types.
         """
         with self.lock:
             number = self._numbers.get(facts)
-            return self._meet(facts) if number is None else number
+            return self._number_new(facts) if number is None else number
 
-    def _meet(self, facts: Facts) -> int:
+    def _number_new(self, facts: Facts) -> int:
         kind = type(facts)
-        if self._met[kind] == MOST_OF_A_TYPE:
+        if self._counts[kind] == MOST_OF_A_TYPE:
             if kind not in self._further:
                 self._further[kind] = self._number_of_further(facts)
             return self._further[kind]
-        self._met[kind] += 1
+        self._counts[kind] += 1
         number = self._numbers[facts] = self._next()
         self._append(number, facts)
         return number
@@ -92,14 +96,14 @@ class NameLog:
         return number
 
     def new(self, facts: Facts) -> int:
-        """A number of its own, even when something else has the same facts."""
+        """A new number for a subject, even when another subject has equal facts."""
         with self.lock:
             number = self._next()
             self._append(number, facts)
             return number
 
     def add(self, number: int, facts: Facts) -> None:
-        """Adds facts about a thing that has a number already."""
+        """Logs later facts about a subject that has a number."""
         with self.lock:
             self._append(number, facts)
 
@@ -134,14 +138,18 @@ class NameLog:
 
 
 def further_warning(further: StageFacts | LaneFacts) -> WarningFacts:
-    """What a reader must know where there were more stages or lanes than are kept apart."""
+    """The warning that there were more stages or lanes than are recorded one by one."""
     return WarningFacts(
         text=f"More than {MOST_OF_A_TYPE} names were met: what came later is shown as '{further.name}'."
     )
 
 
 class NameLogReader:
-    """Reads a log of another process, or of one that died, line by line as it grows."""
+    """Reads the log of another process, which may still grow or have died, line by line.
+
+    Args:
+        path: the log file.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -149,7 +157,7 @@ class NameLogReader:
         self._rest = b""
 
     def read(self) -> Iterator[tuple[int, Facts]]:
-        """The lines added since the last call; a line that is not one of ours is passed over."""
+        """Number and facts of each line added since the last call; lines that do not fit are skipped."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)

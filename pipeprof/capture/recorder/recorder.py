@@ -1,8 +1,8 @@
-"""The recorder of one process: a ring a thread, and the names of what is recorded.
+"""The recorder of one process: a ring for each thread, and the log of names.
 
-This is the hot path. A probe asks for its thread's `LaneWriter` and calls its ``write``; nothing
-else happens in the user's thread. A process forked from a recording one records for itself, into
-files of its own in the same folder, from its first event on.
+This is the hot path. A probe asks for its thread's `LaneWriter` and calls its ``write``; nothing else
+happens in the user's thread. A process that is forked from a recording one has a recorder of its own, and
+writes files of its own into the run's folder.
 """
 
 import itertools
@@ -26,7 +26,7 @@ from pipeprof.capture.recorder.name_log import NameLog
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.capture.recorder.ring import Write
 from pipeprof.clock import now_ns
-from pipeprof.host.machine import let_look
+from pipeprof.host.machine import allow_ptrace
 from pipeprof.recording.lane import LaneKind, Role
 from pipeprof.recording.source_code import Location
 
@@ -45,12 +45,12 @@ class LaneWriter:
 
     Attributes:
         write: appends a record to the thread's ring.
-        inner_ns: time spent so far in stages called from the one that runs, or `OUTSIDE` any stage.
-        inner_cpu_ns: CPU time of those stages, as far as it was read.
-        block: the innermost ``with stage(...)`` block that is open in the function or generator that
-            runs; it leads to those around it.
+        inner_ns: time so far in stages called from the running one, or `OUTSIDE` where no stage runs.
+        inner_cpu_ns: CPU time of those inner stages, where it was read.
+        block: the innermost open ``with stage(...)`` block of the running function or generator; it
+            refers to the block around it.
         native_id: the system's number of the thread.
-        subject: the number of its lane in the recorder's names.
+        subject: number of its lane in the recorder's name log.
     """
 
     __slots__ = (
@@ -75,7 +75,7 @@ class LaneWriter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OwnRing:
-    """A ring that this process writes, in turn for one thread after another."""
+    """A ring that this process writes; when its thread has ended, another thread may take it over."""
 
     number: int
     memory: mmap.mmap
@@ -86,13 +86,13 @@ class Recorder:
     """Records the events of this process.
 
     Args:
-        folder: the run folder; None records into memory only.
+        folder: the run folder; None to record into memory only.
         capacity: records that each ring holds.
         forked: whether this is a worker process, forked from one that records.
 
     Attributes:
         lanes: the writer of each thread that has recorded, by `threading.get_ident`.
-        serial: tells it from all other recorders of this process, without keeping it alive.
+        serial: number of the recorder, unique in this process.
     """
 
     _serials = itertools.count(1)
@@ -111,13 +111,13 @@ class Recorder:
         self._forked = forked
         self._retired: deque[tuple[int, OwnRing]] = deque()
         self.lock = threading.RLock()
-        self._own = threading.local()  # each thread's lane, and what tells of its end
+        self._own = threading.local()  # each thread's lane, and what notices its end
 
     def lane(self, native_name: str = "native thread") -> LaneWriter:
         """The writer of the calling thread.
 
         Args:
-            native_name: what to call a thread that is not Python's own and has no name.
+            native_name: name for a thread that Python did not start and that has no name.
         """
         try:
             lane: LaneWriter = self._own.lane
@@ -126,13 +126,13 @@ class Recorder:
         return lane
 
     def warn(self, sentence: str) -> None:
-        """Puts a sentence into the run's warnings, once."""
+        """Adds a sentence to the run's warnings, once."""
         self.names.number(WarningFacts(text=sentence))
 
     def retire_lanes(self) -> None:
-        """Takes the rings of ended threads back, so that a run of weeks needs no more of them.
+        """Frees the rings of ended threads for new threads, so that their number stays small.
 
-        Python's own threads tell of their end by themselves.
+        This is for threads that Python did not start; for the others `_ThreadEnd` does it.
         """
         for ident, lane in list(self.lanes.items()):
             if not Path(f"/proc/self/task/{lane.native_id}").exists():
@@ -144,9 +144,9 @@ class Recorder:
             self._retired.append((now_ns() + RETIRED_REST_NS, lane.ring))
 
     def in_child(self) -> "Recorder":
-        """The recorder of a process that was just forked from this one's.
+        """The recorder for the process that was just forked, called in that process.
 
-        This one goes on for the parent alone: whatever still holds it here records for nobody.
+        This recorder stays the parent's: what still refers to it in the forked process records nothing.
         """
         child = Recorder(self.folder, capacity=self._capacity, forked=True)
         for lane in self.lanes.values():
@@ -157,7 +157,7 @@ class Recorder:
         return child
 
     def _find_lane(self, native_name: str) -> LaneWriter:
-        """For a thread that comes to this recorder anew, as one not Python's own does at every call."""
+        """The lane of the calling thread, which is new or, if Python did not start it, calls again."""
         native_id, ident = threading.get_native_id(), get_ident()
         known = self.lanes.get(ident)
         if known is None:
@@ -191,7 +191,7 @@ class Recorder:
             name, kind = _POOL_NUMBER.sub(r"\1", thread.name), kind_of_thread(thread.name)
             return LaneFacts(name=name, role=_role_of(thread), kind=kind, ring=ring)
         comm = thread_comm(native_id)
-        # A thread that was given no name has that of the process.
+        # A thread without a name of its own has that of the process.
         name = native_name if comm == thread_comm(self.pid) else comm
         return LaneFacts(name=name, role=Role.INPUT, ring=ring)
 
@@ -206,7 +206,7 @@ class Recorder:
             return ring
 
     def _make_ring(self, number: int) -> mmap.mmap:
-        # A worker process may outlive the run that it was started in: then it records for nobody.
+        # A worker process may outlive its run and the run's folder: then it records into memory.
         if self.folder is not None and self.folder.exists():
             path = self.folder / f"{self.prefix}.{number}{RING_SUFFIX}"
             try:
@@ -220,7 +220,7 @@ class Recorder:
 
 
 def host_name() -> str:
-    """This machine's name, fit for a file name."""
+    """This machine's name, with other characters than those for file names replaced."""
     plain = "".join(
         c if c.isalnum() or c in "-_" else "-" for c in socket.gethostname().split(".")[0]
     )
@@ -228,17 +228,17 @@ def host_name() -> str:
 
 
 def location_of(code_object: CodeType) -> Location:
-    """Where a function begins."""
+    """File and first line of a function."""
     return Location(relative_file(code_object.co_filename), code_object.co_firstlineno)
 
 
 def location_of_frame(frame: FrameType) -> Location:
-    """The line that a frame is at."""
+    """File and current line of a frame."""
     return Location(relative_file(frame.f_code.co_filename), frame.f_lineno)
 
 
 def relative_file(file: str) -> str:
-    """A file's path as seen from the working folder, if it lies below it."""
+    """A file's path relative to the working folder, or as it is where it lies elsewhere."""
     try:
         return str(Path(file).relative_to(Path.cwd()))
     except (ValueError, OSError):
@@ -246,7 +246,7 @@ def relative_file(file: str) -> str:
 
 
 def thread_comm(native_id: int) -> str:
-    """The name that the system has for a thread of this process, at most 15 characters."""
+    """The system's name of a thread of this process, at most 15 characters."""
     try:
         return Path(f"/proc/self/task/{native_id}/comm").read_text().strip()
     except OSError:
@@ -254,9 +254,10 @@ def thread_comm(native_id: int) -> str:
 
 
 class _ThreadEnd:
-    """Kept among a thread's own things, which go when it ends, so that no later thread gets its lane.
+    """Frees a thread's lane when the thread ends, so that no later thread gets that lane.
 
-    Not for threads that are not Python's own: they seem to end whenever they leave Python.
+    It lies among the thread's local values, which are deleted then. Not for threads that Python did not
+    start: their local values are deleted whenever they leave Python.
     """
 
     __slots__ = ("_ident", "_lane", "_recorder")
@@ -273,7 +274,7 @@ class _ThreadEnd:
 
 
 def _python_thread(native_id: int) -> threading.Thread | None:
-    # Not threading.current_thread(): that would leave a dummy behind for a thread not Python's own.
+    # Not threading.current_thread(): it makes a dummy object for a thread that Python did not start.
     for thread in threading.enumerate():
         if thread.native_id == native_id and not thread.name.startswith("Dummy-"):
             return thread
@@ -281,14 +282,14 @@ def _python_thread(native_id: int) -> threading.Thread | None:
 
 
 def kind_of_thread(python_name: str) -> LaneKind:
-    """What a thread of this process is, by its name to Python."""
+    """The kind of a thread of this process, by Python's name of it."""
     return LaneKind.COLLECTOR if python_name == COLLECTOR_THREAD else LaneKind.THREAD
 
 
 def _role_of(thread: threading.Thread) -> Role:
     if thread.name.startswith(OWN_THREADS):
         return Role.OTHER
-    # What a thread of multiprocessing's pools is, which Keras's workers run in.
+    # The class of threads of multiprocessing's thread pools, in which Keras's workers run.
     of_pool = type(thread).__module__ == "multiprocessing.dummy"
     return Role.WORKER if of_pool else Role.INPUT
 
@@ -308,7 +309,7 @@ def _write_nothing(code: int, start_ns: int, end_ns: int, inner: int, value: int
 
 def _after_fork_in_child() -> None:
     if current is not None:
-        let_look(current.pid)  # whoever looks into the training looks into its workers, too
+        allow_ptrace(current.pid)  # py-spy reads workers too
         activate(current.in_child())
 
 

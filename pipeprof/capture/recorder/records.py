@@ -1,8 +1,7 @@
-"""What a recorded event looks like, in memory and on disk.
+"""The format of a recorded event, in memory and on disk.
 
-Every event is one `RECORD`: two times, two numbers, what kind of event it is and what it is about.
-What the two numbers mean depends on the kind, as `Kind` says. ``subject`` is a number given out by
-`pipeprof.capture.recorder.name_log`.
+Every event is one `RECORD`: two times, two numbers (``inner`` and ``value``), and its kind and subject.
+`Kind` documents what the numbers mean. The subject is a number from `pipeprof.capture.recorder.name_log`.
 """
 
 import struct
@@ -32,7 +31,7 @@ BETWEEN_STEPS = 1 << 8
 
 
 class Kind(IntEnum):
-    """What an event is; its subject, and what ``inner`` and ``value`` hold."""
+    """The kind of an event, with its subject and the meaning of ``inner`` and ``value``."""
 
     THREAD = 1
     """From here on the ring is a lane's (subject). value: its native thread id."""
@@ -40,7 +39,7 @@ class Kind(IntEnum):
     """A stage (subject) worked, called from outside any stage. inner: nanoseconds in stages called
     from within; value: its own CPU nanoseconds, those stages' left out, or `NOT_READ`."""
     NESTED_SPAN = 3
-    """The same, called from within another stage of the same thread."""
+    """As `ROOT_SPAN`, but called from within another stage of its thread."""
     WORK = 4
     """A stage (subject) worked for ``value`` nanoseconds in ``inner`` calls at some time between."""
     WAIT = 5

@@ -1,8 +1,8 @@
 """A ring of fixed-size records in a mapped file: one writer, one reader, no lock.
 
-Writing is one `struct.pack_into` at the next slot. The kernel owns the mapped pages, so what was
-written survives the death of the process. Each record ends with the number of the lap in which it
-was written; by it the reader, in this process or another, now or after a crash, tells new records
+Writing is one `struct.pack_into` at the next slot. The kernel owns the mapped pages, so the records
+survive the death of the process. Each record ends with the number of the lap in which it was written;
+by this number the reader, in this process or another, now or after a crash, tells new records
 from old ones and notices when it was overrun. It knows bytes only, not what they are about.
 
 File: a header of `HEADER` (magic, record size, capacity, process id), then the slots.
@@ -32,11 +32,16 @@ MOST_CAPACITY = 1 << 20
 def create_ring(path: Path, *, pid: int, capacity: int = CAPACITY) -> mmap.mmap:
     """Makes a ring file and maps it.
 
-    The space is reserved at once: on a full disk this fails here, while a write to an unreserved
-    page would kill the process later.
+    Its space is reserved at once, so that a full disk is an error here. A later write to a page without
+    space would kill the process.
+
+    Args:
+        path: the new file.
+        pid: process that writes the ring.
+        capacity: records that it holds.
 
     Raises:
-        OSError: the file cannot be made, or there is no room for it.
+        OSError: the file cannot be made, or the disk is full.
     """
     size = HEADER.size + capacity * RECORD.size
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -53,24 +58,24 @@ def create_ring(path: Path, *, pid: int, capacity: int = CAPACITY) -> mmap.mmap:
 
 
 def anonymous_ring(*, pid: int, capacity: int = CAPACITY) -> mmap.mmap:
-    """A ring in memory only, for when no file can be had."""
+    """A ring in memory, for where no file can be made."""
     ring = mmap.mmap(-1, HEADER.size + capacity * RECORD.size)
     _write_header(ring, capacity, pid)
     return ring
 
 
 def _write_header(ring: mmap.mmap, capacity: int, pid: int) -> None:
-    # The magic comes last: who finds it finds the rest.
+    # The magic comes last: a reader that finds it finds the whole header.
     HEADER.pack_into(ring, 0, bytes(len(MAGIC)), RECORD.size, capacity, pid)
     ring[: len(MAGIC)] = MAGIC
 
 
 def writer(ring: mmap.mmap) -> Write:
-    """The function that appends a record: ``write(code, start_ns, end_ns, inner, value)``.
+    """The function that appends a record to a ring: ``write(code, start_ns, end_ns, inner, value)``.
 
-    It is a closure because that is the fastest thing Python has. It may be interrupted anywhere, by
-    a signal handler that raises or that records something itself: then the record is whole or is
-    overwritten by the next one, and the ring stays in order.
+    It is a closure because that is fastest in Python. A signal handler that raises or records may
+    interrupt it anywhere: the record is then whole, or the next one overwrites it, and the ring stays
+    in order.
     """
     pack = RECORD.pack_into
     size = RECORD.size
@@ -92,19 +97,23 @@ def writer(ring: mmap.mmap) -> Write:
 
 
 class RingReader:
-    """Takes new records out of a ring, in the order in which they were written.
+    """Reads new records from a ring, in the order in which they were written.
 
-    A record that the writer may be overwriting at this moment is given up: of a ring that is full
-    of unread records all but the oldest can be had.
+    A record that the writer may be overwriting is not read: of a ring full of unread records, all but the
+    oldest can be read.
 
     Attributes:
-        position: how many records were written before the one that comes next.
+        position: how many records were written before the next one to read.
         dropped: how many records were overwritten before they were read.
         capacity: how many records the ring holds.
     """
 
     def __init__(self, ring: mmap.mmap, position: int = 0) -> None:
-        """Reads on from ``position``.
+        """Makes a reader.
+
+        Args:
+            ring: the mapped ring.
+            position: how many records to skip, because they were read before.
 
         Raises:
             RunDamaged: these are not the bytes of a ring.
@@ -138,17 +147,17 @@ class RingReader:
             return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), position)
 
     def waits_at_least(self, count: int) -> bool:
-        """Whether so many records, at most the capacity, have not been read yet."""
+        """Whether at least ``count`` records, up to the capacity, are written and not read yet."""
         return self._is_written(self.position + count - 1)
 
     def read(self) -> Records:
-        """All records written since the last call, or all that the ring still holds of them."""
-        # Twice, because what is new may go on behind the border of a lap.
+        """The records written since the last call, without those that were overwritten."""
+        # Twice, because new records may continue in the next lap.
         parts = [part for part in (self._read_lap(), self._read_lap()) if len(part)]
         return np.concatenate(parts) if parts else np.empty(0, RECORD_DTYPE)
 
     def _read_lap(self) -> Records:
-        """What is new, up to the end of the lap."""
+        """The new records up to the end of the lap."""
         self._drop(self._count_lost())
         lap, slot = divmod(self.position, self.capacity)
         end = slot + bisect.bisect_left(
@@ -158,7 +167,7 @@ class RingReader:
         whole = records["lap"] == lap + 1
         if not whole.all():
             records = records[: int(whole.argmin())]
-        # The writer may have come round while the copy was made; it overwrites the oldest first.
+        # The writer may have overwritten records during the copy, the oldest first.
         lost = min(self._count_lost(), len(records))
         self._drop(lost)
         records = records[lost:]
@@ -170,7 +179,7 @@ class RingReader:
         self.dropped += count
 
     def _count_lost(self) -> int:
-        """How many of the records not read yet are overwritten, or may be at this moment."""
+        """How many unread records are overwritten, or may be being overwritten now."""
         if not self._is_written(self.position + self.capacity - 1):
             return 0
         return max(self._count_written() - self.capacity + 1 - self.position, 0)
@@ -180,7 +189,7 @@ class RingReader:
         return int(self._laps[slot]) > lap
 
     def _count_written(self) -> int:
-        """How many records have ever been written, or a moment ago had been."""
+        """How many records have been written until now."""
         laps = self._laps.copy()
         newest = int(laps.max())
         return (newest - 1) * self.capacity + int(np.flatnonzero(laps == newest)[-1]) + 1
