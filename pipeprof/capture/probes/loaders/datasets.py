@@ -1,7 +1,7 @@
-"""Recognises what a user trains on and puts a watch on it, whatever it is.
+"""Recognises the dataset that a user trains on, and makes its work recorded.
 
-Objects are recognised by the names of their classes and modules, the way Keras does it, so no
-framework is imported for looking.
+Objects are recognised by the names of their classes and modules, as Keras does it, so that no framework is
+imported.
 """
 
 import functools
@@ -24,7 +24,11 @@ from pipeprof.capture.probes.python.timed_generators import (
     timed_resume,
     timing_of,
 )
-from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
+from pipeprof.capture.probes.python.timed_subclass import (
+    has_replaced_methods,
+    original_class,
+    replace_methods,
+)
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.errors import UsageError
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
@@ -34,12 +38,12 @@ from pipeprof.recording.stage import StageKind
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A dataset under watch.
+    """A dataset whose work is recorded.
 
     Attributes:
-        dataset: what to train on: the same kind of object as was given.
-        fed_by: what it is, for the loop that it feeds.
-        release: takes the watch away again.
+        dataset: the dataset to train on: an object of the kind that was given.
+        fed_by: facts about it, for the loop that it feeds.
+        release: ends the recording and restores the object.
     """
 
     dataset: Any
@@ -48,7 +52,7 @@ class Watched:
 
 
 def recognise(dataset: Any) -> InputKind | None:
-    """What kind of input an object is, or None when it is none."""
+    """The kind of input of an object, or None where it cannot feed a training."""
     for check, kind in _RECOGNISERS:
         if check(dataset):
             return kind
@@ -56,10 +60,10 @@ def recognise(dataset: Any) -> InputKind | None:
 
 
 def require_dataset(dataset: Any) -> InputKind:
-    """What kind of input an object is.
+    """The kind of input of an object.
 
     Raises:
-        UsageError: nothing can be trained on such an object.
+        UsageError: the object cannot feed a training.
     """
     kind = recognise(dataset)
     if kind is None:
@@ -72,10 +76,10 @@ def require_dataset(dataset: Any) -> InputKind:
 
 
 def watch_dataset(dataset: Any, context: ProbeContext) -> Watched:
-    """Puts a watch on a dataset.
+    """Makes the work of a dataset recorded.
 
     Raises:
-        UsageError: nothing can be trained on such an object.
+        UsageError: the object cannot feed a training.
     """
     kind = require_dataset(dataset)
     match kind:
@@ -138,12 +142,12 @@ def _timed(
     *,
     owned: bool = False,
 ) -> Any:
-    """The source timed: itself where that can be, else a generator in its place."""
-    if is_disguised(source):
+    """The source, timed; where that is not possible, a generator that stands for it."""
+    if has_replaced_methods(source):
         return source
     if not inspect.isgenerator(source):
         try:
-            _disguise_iterable(source, site, fetches, context)
+            _replace_iteration(source, site, fetches, context)
         except Exception:  # a class not written in Python, or not to be derived from
             return timed_generator(site, source, fetches)
         return source
@@ -159,20 +163,20 @@ def _timed(
 def _watch_iterable(dataset: Any, kind: InputKind, context: ProbeContext) -> Watched:
     name = original_class(dataset).__name__
     fed_by = InputFacts(kind=kind, name=name)
-    if is_disguised(dataset):
+    if has_replaced_methods(dataset):
         return Watched(dataset, fed_by, _nothing)
     fetches = HandFetches(context, fed_by)
     method = "__next__" if hasattr(dataset, "__next__") else "__iter__"
     site = site_of_function(getattr(type(dataset), method), StageKind.ITERABLE, name)
     try:
-        return Watched(dataset, fed_by, _disguise_iterable(dataset, site, fetches, context))
+        return Watched(dataset, fed_by, _replace_iteration(dataset, site, fetches, context))
     except Exception:  # a class not written in Python, or not to be derived from
         if method == "__next__":
             return Watched(timed_generator(site, dataset, fetches), fed_by, _nothing)
         return Watched(TimedIterable(dataset, site, fetches), fed_by, _nothing)
 
 
-def _disguise_iterable(
+def _replace_iteration(
     iterable: Any, site: StageSite, fetches: HandFetches, context: ProbeContext
 ) -> Callable[[], None]:
     original: Any = type(iterable)
@@ -186,7 +190,9 @@ def _disguise_iterable(
         return timed_resume(timing, functools.partial(original.__next__, self))
 
     methods = {"__iter__": __iter__, "__next__": __next__}
-    return disguise(iterable, {name: m for name, m in methods.items() if hasattr(original, name)})
+    return replace_methods(
+        iterable, {name: m for name, m in methods.items() if hasattr(original, name)}
+    )
 
 
 class TimedIterable:

@@ -1,4 +1,4 @@
-"""grain's ``DataLoader``, ``MapDataset`` and ``IterDataset``: the user's functions, wherever they run.
+"""Times the user's functions in grain's ``DataLoader``, ``MapDataset`` and ``IterDataset``.
 
 A pipeline of grain's is a graph of nodes that keep the user's functions. grain itself is not
 imported; where it keeps things otherwise than known here, they are not timed, and nothing else changes.
@@ -31,7 +31,7 @@ _METHODS = (
 
 
 def describe(loader: Any) -> InputFacts:
-    """What is recorded of it as an input."""
+    """Facts about a loader as an input."""
     processes = _processes(loader)
     buffers = [
         size
@@ -48,17 +48,17 @@ def describe(loader: Any) -> InputFacts:
 
 
 def works_ahead(loader: Any) -> bool:
-    """Whether the one who iterates waits for workers: grain reads in threads of its own at least."""
+    """Whether the loop waits for workers: always, as grain reads in threads of its own."""
     return True
 
 
 def watch_parts(loader: Any, context: ProbeContext) -> Iterator[Callable[[], None]]:
-    """Times what grain calls of the user's; yields what takes each watch away again."""
+    """Times the user's functions that grain calls; yields, for each, a function that ends the timing."""
     to = Destination(context.recorder.folder, _processes(loader) or None)
     for operation in getattr(loader, "_operations", ()):
         yield from _watch_transformation(operation, to, one_by_one=True)
     for node in _nodes(loader):
-        # What follows on the reading threads is done by the one who iterates.
+        # The thread that iterates does all work after that of the reading threads.
         one_by_one = any(parent.__name__ == "IterDataset" for parent in type(node).__mro__)
         source = getattr(node, "_source", None)
         if source is not None and is_users(type(source)):
@@ -86,7 +86,7 @@ def _watch_transformation(
 
 
 def _nodes(loader: Any) -> Iterator[Any]:
-    """All nodes of its graph, each once."""
+    """All nodes of a loader's graph, each once."""
     seen: set[int] = set()
     left = [getattr(loader, "_dataset", loader)]
     while left:
@@ -95,7 +95,7 @@ def _nodes(loader: Any) -> Iterator[Any]:
             seen.add(id(node))
             yield node
             left.extend(getattr(node, "_parents", ()))
-            # Where it interleaves, as it does over worker processes.
+            # Inputs of nodes that interleave, as over worker processes.
             inputs = getattr(node, "_datasets", ())
             left.extend(inputs if isinstance(inputs, (list, tuple)) else ())
 
@@ -105,14 +105,14 @@ def _processes(loader: Any) -> int:
 
 
 def _threads(loader: Any) -> int | None:
-    """How many threads read; None where grain decides that only when it begins."""
+    """How many threads read; None where grain decides that later."""
     options = [getattr(node, "_read_options", None) for node in _nodes(loader)]
     threads = [getattr(option, "num_threads", None) for option in options]
     return sum(number for number in threads if isinstance(number, int)) if any(options) else None
 
 
 def _public_name(loader: Any) -> str:
-    """The name that its users know its class by: those of the nodes are grain's own."""
+    """The public name of a loader's class; the classes of most nodes are grain's internals."""
     known = ("DataLoader", "MapDataset", "IterDataset")
     return next(
         (f"grain.{c.__name__}" for c in type(loader).__mro__ if c.__name__ in known), "grain"

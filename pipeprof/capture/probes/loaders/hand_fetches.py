@@ -1,4 +1,4 @@
-"""The batches that a hand-written loop takes from one object, reported to the loop tracker."""
+"""Reports to the loop tracker the batches that a hand-written loop takes from one object."""
 
 import itertools
 from typing import Any
@@ -13,8 +13,8 @@ class HandFetches(Fetches):
     """Reports each batch that a hand-written loop takes from one object to the loop tracker.
 
     Args:
-        context: the profile's.
-        fed_by: what the object is.
+        context: what the probes share.
+        fed_by: facts about the object.
     """
 
     _sources = itertools.count(1)
@@ -32,7 +32,7 @@ class HandFetches(Fetches):
             hand.asks(self._source)
 
     def fetched(self, item: Any, start_ns: int, end_ns: int) -> None:
-        """A batch was taken; whether by hand is seen from where."""
+        """A batch was taken, by a hand-written loop or for a framework's."""
         context = self._context
         if context.by_hand():
             shape = context.sight.look(item)
@@ -42,10 +42,10 @@ class HandFetches(Fetches):
             self.note(item)
 
     def note(self, item: Any) -> BatchShape | None:
-        """A batch goes to a framework's loop; gives its shape, None when it has no arrays."""
+        """Counts a batch that goes to a framework's loop; returns its shape, or None without arrays."""
         return self._context.sight.note(item, validation=self._validates)
 
     def exhausted(self, start_ns: int) -> None:
-        """There was no more."""
+        """There was no further batch."""
         if self._context.by_hand():
             self._context.loops.hand.exhausted(self._source, start_ns)

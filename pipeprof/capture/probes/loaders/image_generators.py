@@ -1,7 +1,7 @@
-"""Keras's ``ImageDataGenerator``, of either version: the user's function in it.
+"""Times the user's function in an ``ImageDataGenerator`` of Keras 2 or 3.
 
-What ``flow`` and its kin return is a sequence of Keras's own; the user's part is one function that it
-calls for every image. No framework is imported.
+``flow`` and similar methods return a sequence of Keras's own; the user's part is one function that it calls
+for every image. No framework is imported.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def watch_preprocessing(sequence: Any, context: ProbeContext) -> Callable[[], No
     """Times the ``preprocessing_function`` behind a sequence, if there is one.
 
     Returns:
-        Takes the watch away again.
+        A function that ends the timing.
     """
     generator = getattr(sequence, "image_data_generator", None)
     function = getattr(generator, _ATTRIBUTE, None)

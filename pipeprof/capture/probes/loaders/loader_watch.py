@@ -1,7 +1,7 @@
-"""Loaders of other frameworks that Keras takes: PyTorch's and grain's.
+"""Observes loaders of other frameworks that Keras accepts: PyTorch's and grain's.
 
-The loader stays the user's object. While a profile is on, each batch taken from it is seen, and the
-user's functions in it are timed. It is told apart by the names of classes; no framework is imported.
+The loader stays the user's object. While a profile is on, each batch taken from it is recorded, and the
+user's functions in it are timed. Loaders are recognised by the names of classes; no framework is imported.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,11 @@ from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import site_of_function
 from pipeprof.capture.probes.python.timed_generators import Timing, timed_resume
-from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
+from pipeprof.capture.probes.python.timed_subclass import (
+    has_replaced_methods,
+    original_class,
+    replace_methods,
+)
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.capture.recorder.recorder import OUTSIDE
@@ -28,7 +32,7 @@ Release = Callable[[], None]
 
 
 def describe_loader(loader: Any) -> InputFacts:
-    """What is recorded of it as an input."""
+    """Facts about a loader as an input."""
     try:
         described: InputFacts = _framework(loader).describe(loader)
         return described
@@ -37,12 +41,12 @@ def describe_loader(loader: Any) -> InputFacts:
 
 
 def watch_loader(loader: Any, context: ProbeContext) -> Release:
-    """Sees the batches that are taken from a loader, and times the user's part of their making.
+    """Records the batches that are taken from a loader, and times the user's functions in it.
 
     Returns:
-        Takes the watch away again.
+        A function that ends this.
     """
-    if is_disguised(loader):
+    if has_replaced_methods(loader):
         return lambda: None
     name, warn = original_class(loader).__name__, context.recorder.warn
     releases = ExitStack()
@@ -82,13 +86,13 @@ def _watch_iteration(loader: Any, context: ProbeContext) -> Release:
 
     def __iter__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
         made = original.__iter__(self)
-        if not is_disguised(made):
+        if not has_replaced_methods(made):
             release = _watch_iterator(made, take)
             if getattr(self, "_iterator", None) is made:  # it will be used again
                 releases.callback(release)
         return made
 
-    releases.callback(disguise(loader, {"__iter__": __iter__}))
+    releases.callback(replace_methods(loader, {"__iter__": __iter__}))
     return releases.close
 
 
@@ -99,13 +103,13 @@ def _watch_iterator(iterator: Any, take: Callable[[Callable[[], Any]], Any]) -> 
         return take(lambda: original.__next__(self))
 
     try:
-        return disguise(iterator, {"__next__": __next__})
+        return replace_methods(iterator, {"__next__": __next__})
     except TypeError:  # not written in Python
         return lambda: None
 
 
 def _waited(fetches: HandFetches, advance: Callable[[], Any]) -> Any:
-    """Takes a batch that others make: to wait for it is no stage's work."""
+    """Takes a batch that workers make; waiting for it is no stage's work."""
     recorder = recording.current
     if recorder is None:
         return advance()

@@ -22,7 +22,11 @@ from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.loaders.worker_queues import MOST_READY, POOL
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import Begun, StageSite, site_of_function
-from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
+from pipeprof.capture.probes.python.timed_subclass import (
+    has_replaced_methods,
+    original_class,
+    replace_methods,
+)
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.facts import InputFacts, StageFacts
 from pipeprof.capture.recorder.recorder import OUTSIDE, LaneWriter, Recorder
@@ -66,7 +70,7 @@ def watch_sequence(sequence: Any, context: ProbeContext) -> Callable[[], None]:
     Raises:
         Exception: the class does not allow it (its layout, or what it does when it is derived from).
     """
-    if is_disguised(sequence):
+    if has_replaced_methods(sequence):
         return lambda: None
     transport = Transport(sequence, context)
     original = type(sequence)
@@ -81,7 +85,7 @@ def watch_sequence(sequence: Any, context: ProbeContext) -> Callable[[], None]:
         # `on_epoch_begin`, also while they work.
         begins = transport.ended if hasattr(original, "on_epoch_begin") else None
         members["on_epoch_end"] = timed_epoch_end(original, context, begins)
-    release = disguise(sequence, members, transport.pickled)
+    release = replace_methods(sequence, members, transport.pickled)
 
     def released() -> None:
         release()
@@ -145,13 +149,15 @@ class Arrival:
 
     def __call__(self, sequence: Any) -> None:
         """Begins to record, unless the run is over by now."""
-        if not self.folder.is_dir() or is_disguised(sequence):
+        if not self.folder.is_dir() or has_replaced_methods(sequence):
             return
         if recording.current is None:
             recording.activate(Recorder(self.folder, forked=True))
         original = type(sequence)
         site = _site_of(sequence)
-        disguise(sequence, {"__getitem__": _timed_getitem(original, site, self._deliver, None)})
+        replace_methods(
+            sequence, {"__getitem__": _timed_getitem(original, site, self._deliver, None)}
+        )
 
     def _deliver(
         self, recorder: Recorder, batch: Any, begun: Begun, end_ns: int, index: Any, asker: str

@@ -1,7 +1,7 @@
-"""Functions of the user's that a loader calls, timed where they are called: also in its workers.
+"""Times the user's functions that a loader calls, in its worker processes too.
 
-A function is replaced by a `TimedCall` where the loader keeps it. Pickled, that is the user's function
-again, which is timed where it arrives if that is a worker process of a run that is on.
+A function is replaced by a `TimedCall` where the loader keeps it. Pickling a `TimedCall` pickles the user's
+function; unpickling makes a `TimedCall` again if it happens in a worker process of a run that is on.
 """
 
 import functools
@@ -14,31 +14,35 @@ from typing import Any
 
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import StageSite, site_of_function
-from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised
+from pipeprof.capture.probes.python.timed_subclass import has_replaced_methods, replace_methods
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 from pipeprof.recording.stage import StageKind
 
-# Functions of these are part of the loading itself; those of TensorFlow are the user's choice.
+# Functions of these owners belong to the loader itself; TensorFlow's are there because the user chose them.
 _LOADING = (CodeOwner.KERAS, CodeOwner.TORCH, CodeOwner.GRAIN, CodeOwner.PYTHON)
 _OPERATORS = ("__getitem__", "__getitems__", "__call__")
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """What a worker process that was not forked needs to record for a run.
+    """What a worker process that was not forked needs to know to record for a run.
 
     Attributes:
-        folder: the run folder, or None where nothing is kept on disk.
-        workers: how many such processes there are.
+        folder: the run folder, or None where the run has none.
+        workers: how many worker processes there are, or None.
     """
 
     folder: Path | None
     workers: int | None
 
     def arrive(self) -> bool:
-        """Begins to record here, if it is a worker process of a run that is on."""
+        """Begins to record if this is a worker process of a run that is on.
+
+        Returns:
+            Whether this process records.
+        """
         if recording.current is None:
             in_worker = multiprocessing.parent_process() is not None
             if not in_worker or self.folder is None or not self.folder.is_dir():
@@ -52,9 +56,9 @@ class TimedCall:
 
     Args:
         function: the function.
-        name: what to call it.
-        kind: what it is as a stage.
-        to: where its workers record.
+        name: name of the stage.
+        kind: kind of the stage.
+        to: where worker processes record.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class TimedCall:
         self._to = to
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Calls it."""
+        """Calls the function, timed while a profile is on."""
         return _call(self._site, self._function, args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -88,7 +92,7 @@ def site_of(
     to: Destination,
     kind: StageKind = StageKind.FUNCTION,
 ) -> StageSite:
-    """The site of a function that a loader calls; only a user's own has a line."""
+    """The site of a function that a loader calls; it has a line only for a user's function."""
     site = site_of_function(function, kind, name)
     site.workers = to.workers
     if not is_users(function):
@@ -104,20 +108,20 @@ def time_attribute(
     *,
     one_by_one: bool = False,
 ) -> Callable[[], None]:
-    """Times a function that an object keeps in an attribute, or a method of it.
+    """Times a function that an object keeps in an attribute, or a method of the object.
 
     Args:
         owner: the object.
-        attribute: its attribute.
-        name: what to call the function.
-        to: where its workers record.
-        one_by_one: whether a worker, or who iterates, makes its calls one after another.
+        attribute: name of the attribute or method.
+        name: name of the stage.
+        to: where worker processes record.
+        one_by_one: whether each worker, or the thread that iterates, makes the calls one after another.
 
     Returns:
-        Gives it back.
+        A function that restores the attribute.
 
     Raises:
-        Exception: the object does not allow it.
+        Exception: the attribute cannot be set.
     """
     function = getattr(owner, attribute)
     if isinstance(function, TimedCall):
@@ -139,17 +143,19 @@ def time_attribute(
 
 
 def time_operators(thing: Any, context: ProbeContext, to: Destination) -> Callable[[], None]:
-    """Times what Python calls on an object by itself (``thing[i]``) while a profile is on.
+    """Times the operators of an object (``thing[i]``, ``thing()``) while a profile is on.
 
     Returns:
-        Takes the watch away again.
+        A function that ends the timing.
 
     Raises:
-        Exception: its class does not allow it.
+        Exception: the class of the object does not allow it.
     """
-    if is_disguised(thing):
+    if has_replaced_methods(thing):
         return lambda: None
-    return disguise(thing, _methods(type(thing), to), lambda: _Arrival(to) if context.on else None)
+    return replace_methods(
+        thing, _methods(type(thing), to), lambda: _Arrival(to) if context.on else None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +163,8 @@ class _Arrival:
     to: Destination
 
     def __call__(self, thing: Any) -> None:
-        if self.to.arrive() and not is_disguised(thing):
-            disguise(thing, _methods(type(thing), self.to))
+        if self.to.arrive() and not has_replaced_methods(thing):
+            replace_methods(thing, _methods(type(thing), self.to))
 
 
 def _methods(original: type, to: Destination) -> dict[str, Any]:
@@ -192,7 +198,7 @@ def _call(site: StageSite, function: Callable[..., Any], args: Any, kwargs: Any)
 
 
 def is_users(thing: Any) -> bool:
-    """Whether a function or a class is the user's own and not of a framework."""
+    """Whether a function or a class is the user's, and not a loading framework's or Python's."""
     plain = inspect.unwrap(thing)
     while isinstance(plain, functools.partial):
         plain = plain.func

@@ -1,6 +1,6 @@
-"""`torch.utils.data.DataLoader`: the user's dataset and ``collate_fn``, wherever they run.
+"""Times the user's dataset and ``collate_fn`` of a `torch.utils.data.DataLoader`.
 
-A loader is looked at by the public attributes it has; PyTorch itself is not imported.
+It uses the loader's public attributes; PyTorch itself is not imported.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,11 @@ from pipeprof.capture.probes.loaders.timed_calls import Destination, time_attrib
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import site_of_function
 from pipeprof.capture.probes.python.timed_generators import timed_generator
-from pipeprof.capture.probes.python.timed_subclass import disguise, is_disguised, original_class
+from pipeprof.capture.probes.python.timed_subclass import (
+    has_replaced_methods,
+    original_class,
+    replace_methods,
+)
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 from pipeprof.recording.loop import InputKind
@@ -18,7 +22,7 @@ from pipeprof.recording.stage import StageKind
 
 
 def describe(loader: Any) -> InputFacts:
-    """What is recorded of it as an input."""
+    """Facts about a loader as an input."""
     workers = loader.num_workers
     ahead = workers * (loader.prefetch_factor or 0)
     return InputFacts(
@@ -31,12 +35,12 @@ def describe(loader: Any) -> InputFacts:
 
 
 def works_ahead(loader: Any) -> bool:
-    """Whether the one who iterates waits for workers, instead of doing the work itself."""
+    """Whether the loop waits for workers, instead of doing the work itself."""
     return bool(loader.num_workers > 0)
 
 
 def watch_parts(loader: Any, context: ProbeContext) -> Iterator[Callable[[], None]]:
-    """Times what the loader calls of the user's; yields what takes each watch away again."""
+    """Times the user's code that the loader calls; yields, for each part, a function that ends this."""
     to = Destination(context.recorder.folder, loader.num_workers or None)
     for dataset in _users_datasets(loader.dataset):
         if hasattr(type(dataset), "__iter__"):  # a stream has a __getitem__ too, which only refuses
@@ -47,7 +51,7 @@ def watch_parts(loader: Any, context: ProbeContext) -> Iterator[Callable[[], Non
 
 
 def _users_datasets(dataset: Any) -> Iterator[Any]:
-    """The dataset, or those inside where it only picks from others (``random_split``)."""
+    """The dataset, or the datasets inside it where it only selects from them (``random_split``)."""
     inner = getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]
     if owner_of_module(original_class(dataset).__module__) is not CodeOwner.TORCH or None in inner:
         yield dataset
@@ -58,7 +62,7 @@ def _users_datasets(dataset: Any) -> Iterator[Any]:
 
 def _watch_stream(dataset: Any, to: Destination) -> Callable[[], None]:
     """Times an ``IterableDataset`` sample by sample."""
-    if is_disguised(dataset):
+    if has_replaced_methods(dataset):
         return lambda: None
     original: Any = type(dataset)
     site = site_of_function(original.__iter__, StageKind.FUNCTION, f"{original.__name__}.__iter__")
@@ -67,7 +71,7 @@ def _watch_stream(dataset: Any, to: Destination) -> Callable[[], None]:
     def __iter__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
         return timed_generator(site, iter(original.__iter__(self)), owned=True)
 
-    return disguise(dataset, {"__iter__": __iter__})
+    return replace_methods(dataset, {"__iter__": __iter__})
 
 
 def _name(function: Any) -> str:

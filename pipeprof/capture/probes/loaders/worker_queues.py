@@ -1,8 +1,8 @@
-"""The queue between Keras's workers and the training: what lies ready in it when the training asks.
+"""Reads the queue between Keras's workers and the training: how many batches lie ready.
 
-Keras asks its pool for the batches of an epoch in order and puts what the pool answers at once, results
-that are not there yet, into a queue. This looks at it from outside: it takes nothing out and puts
-nothing in. Keras 2 and 3 name the same things differently; where neither is found, there is no queue.
+Keras asks its pool for the batches of an epoch in order, and puts the pool's pending results into a queue.
+This module only reads the queue. Keras 2 and 3 name its parts differently; where neither version's names
+are found, there is no queue.
 """
 
 import inspect
@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
-# Attribute of a watched sequence's class: the `Pool` that makes its batches.
+# Attribute of a recorded sequence's class: the `Pool` that makes its batches.
 POOL = "_pipeprof_pool"
 
-# More batches than this do not lie ready; Keras's default is 10.
+# The most batches that are counted; Keras's default size is 10.
 MOST_READY = 256
 
 
 class Asked(NamedTuple):
-    """How the queue stood when the training asked for a batch.
+    """The state of the queue when the training asked for a batch.
 
     Attributes:
-        ready: batches that lay ready.
-        next_is_ready: whether the next in order was among them.
+        ready: how many batches lay ready.
+        next_is_ready: whether the next batch in order was among them.
     """
 
     ready: int
@@ -31,14 +31,18 @@ class Asked(NamedTuple):
 
 
 class Pool(Protocol):
-    """What is known of the workers that fill a queue."""
+    """The workers that fill a queue."""
 
     @property
     def ready_ns(self) -> "deque[int]":
-        """When each of the latest batches had been made, latest last."""
+        """When each of the latest batches was finished, the latest last."""
 
     def began(self, start_ns: int, end_ns: int) -> int:
-        """A pass has given its first batch, for which its generator waited that long.
+        """A pass over the sequence has given its first batch.
+
+        Args:
+            start_ns: when Keras's generator began to wait for it.
+            end_ns: when the batch came.
 
         Returns:
             Since when the training has waited for it.
@@ -59,7 +63,7 @@ class WorkerQueue:
         self._ready_ns = pool.ready_ns
 
     def look(self) -> Asked | None:
-        """How it stands now, or None where Keras has it otherwise than known."""
+        """The present state, or None where this version of Keras is not known."""
         with suppress(Exception):
             pending = getattr(self._enqueuer, "future_queue", None) or self._enqueuer.queue
             left_over = getattr(self._enqueuer, "ready_queue", None)
@@ -70,12 +74,12 @@ class WorkerQueue:
         return None
 
     def head_of_line_ns(self, asked: Asked, start_ns: int, end_ns: int) -> int:
-        """How much of a wait there was a later batch that lay ready, but not the next in order.
+        """For how long of a wait a later batch lay ready while the next in order did not.
 
         Args:
-            asked: how the queue stood when the wait began.
+            asked: the state of the queue when the wait began.
             start_ns: begin of the wait.
-            end_ns: when the next batch had come.
+            end_ns: end of the wait, when the next batch came.
         """
         if asked.next_is_ready:
             return 0
@@ -84,7 +88,7 @@ class WorkerQueue:
         now = self.look()
         if now is None or not now.ready:
             return 0
-        # Whatever was made during the wait was taken by nobody yet.
+        # No batch that was finished during the wait has been taken yet.
         return end_ns - min((at for at in self._ready_ns if at > start_ns), default=end_ns)
 
 

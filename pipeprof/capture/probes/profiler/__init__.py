@@ -1,1 +1,1 @@
-"""Trace windows: TensorFlow's profiler, on during some steps of a training, and what its traces hold."""
+"""Trace windows: some steps of a training that TensorFlow's profiler traces, and what reads the traces."""

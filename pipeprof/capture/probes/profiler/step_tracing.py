@@ -1,4 +1,4 @@
-"""Traces steps because the user of a profile asked for it; knows no framework itself."""
+"""Traces steps with TensorFlow's profiler where the user asked for it. Imports no framework itself."""
 
 import importlib
 import sys
@@ -12,19 +12,19 @@ from pipeprof.capture.probes.profiler.step_traces import StepTraces
 from pipeprof.capture.probes.profiler.traced_profile import why_none, with_traces
 from pipeprof.recording.profile import Profile
 
-# How often it is seen to that no single step keeps a window open for too long.
+# How often open windows are checked, so that a long step does not keep one open for too long.
 _LIMIT_S = 1.0
 
 
 class StepTracing:
-    """Takes the trace windows of a profile, and reads them when it is over.
+    """Opens and closes the trace windows of a profile, and reads the traces when the profile is over.
 
     Args:
         context: what the probes share.
         profiles: TensorBoard's folder of profile runs.
         run: name of the run.
         steps: how many steps a window has.
-        backend: returns Keras's backend, once that is known.
+        backend: returns Keras's backend, or None while it is not known.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class StepTracing:
         )
 
     def install(self) -> None:
-        """Starts to trace; TensorFlow must have been imported."""
+        """Begins to plan windows; TensorFlow must have been imported."""
         if not hasattr(sys.modules["tensorflow"], "profiler"):
             return
         module = importlib.import_module(
@@ -59,15 +59,15 @@ class StepTracing:
         self._context.loops.tracer = self._windows
 
     def sampler(self) -> Sampler:
-        """Ends windows that are too long."""
+        """The sampler that ends windows which are open for too long."""
         return Sampler(_LIMIT_S, self._limit)
 
     def add_to(self, profile: Profile) -> Profile:
-        """The recording with what the windows saw, or with the reason why there are none."""
+        """The recording with what the traces hold, or with a warning why there are none."""
         if self._traces.kept:
             return with_traces(profile, self._traces.kept)
         if self._traces.warned or (self._windows is not None and self._windows.guard.failed):
-            return profile  # with the reason
+            return profile  # it has a warning with the reason
         return profile.with_warning(
             why_none(
                 backend=self._other_backend(),
@@ -78,7 +78,7 @@ class StepTracing:
         )
 
     def _other_backend(self) -> str | None:
-        """Keras's backend where it is not TensorFlow, whose profiler sees nothing of it then."""
+        """Keras's backend if it is not TensorFlow; the profiler cannot trace the training then."""
         backend = self._backend()
         return backend if backend != "tensorflow" else None
 

@@ -1,6 +1,7 @@
-"""TensorFlow's profiler, turned on for a moment.
+"""Turns TensorFlow's profiler on for a short time.
 
-A profiler that is on already is the user's and is left alone. Whoever turns it on meanwhile gets it.
+A profiler that is on already belongs to the user and is left alone. When other code turns the profiler on
+meanwhile, it gets the profiler.
 """
 
 import functools
@@ -24,9 +25,9 @@ class ProfilerSession:
 
     Attributes:
         opened_ns: when it was turned on.
-        given_up: whether others have taken the profiler over.
-        anchors: begin and end of each event named `ANCHOR` in it, on our clock.
-        current: the one that is on; a process has one profiler.
+        given_up: whether other code has taken the profiler over.
+        anchors: begin and end of each event named `ANCHOR` in the trace, on the recording's clock.
+        current: the session that is on, or None; a process has one profiler.
     """
 
     current: "ProfilerSession | None" = None
@@ -40,10 +41,10 @@ class ProfilerSession:
 
     @classmethod
     def open(cls, *, devices: bool) -> "ProfilerSession | None":
-        """Turns it on, or returns None where it is on already.
+        """Turns the profiler on; returns None where it is on already.
 
         Args:
-            devices: whether devices are traced too, and all that XProf draws.
+            devices: whether to trace devices too, and everything that XProf draws.
         """
         if cls.current is not None:
             return None
@@ -58,7 +59,7 @@ class ProfilerSession:
         except tf.errors.AlreadyExistsError:
             folder.cleanup()
             if in_use is False:
-                # A server has it: TensorFlow takes our attempt for a profiler that is on from now on.
+                # A server uses it, but after this attempt TensorFlow believes that this profiler is on.
                 tf.profiler.experimental.stop(save=False)
             return None
         except BaseException:
@@ -74,13 +75,14 @@ class ProfilerSession:
         return session
 
     def close(self, *, save: bool = True) -> Path | None:
-        """Turns it off.
+        """Turns the profiler off.
 
         Args:
-            save: whether the trace is wanted.
+            save: whether to write the trace.
 
         Returns:
-            Where the trace lies until `forget`, or None where it is not wanted or others took over.
+            The trace's file, which exists until `forget`; None where it was not written or other code has
+            taken the profiler over.
         """
         if self.given_up:
             return None
@@ -90,11 +92,11 @@ class ProfilerSession:
         return next(Path(self._folder.name).rglob("*.xplane.pb"), None)
 
     def forget(self) -> None:
-        """Removes what it wrote."""
+        """Removes the trace's files."""
         self._folder.cleanup()
 
     def _make_way_for_others(self) -> None:
-        """Whoever turns the profiler on now gets it."""
+        """Makes TensorFlow's ``start`` end this session first."""
         start: Callable[..., Any] = tf.profiler.experimental.start
         for owner in (tf.profiler.experimental, sys.modules.get(start.__module__)):
             if owner is not None and getattr(owner, "start", None) is start:
@@ -117,6 +119,6 @@ class ProfilerSession:
 
 
 def _in_use() -> bool | None:
-    """Whether someone has called ``start``, or None where TensorFlow does not keep it as it does now."""
+    """Whether code has called ``start``, or None where this version of TensorFlow does not show it."""
     module: Any = sys.modules.get(tf.profiler.experimental.start.__module__)
     return module._profiler is not None if hasattr(module, "_profiler") else None

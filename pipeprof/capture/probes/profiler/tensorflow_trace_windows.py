@@ -1,7 +1,7 @@
-"""Trace windows: TensorFlow's profiler is on during some steps of a loop, and off otherwise.
+"""Opens and closes trace windows: TensorFlow's profiler is on during some steps of a loop, else off.
 
-The training pays for turning it on and off, between two steps and as part of none. Which steps are
-traced, and why, is known to the plans (`pipeprof.capture.probes.profiler.trace_plan`).
+Turning it on and off takes time of the training, between two steps and as part of none. Plans decide which
+steps are traced (`pipeprof.capture.probes.profiler.trace_plan`).
 """
 
 import threading
@@ -30,7 +30,7 @@ class _OpenWindow:
         return now_ns() - self.session.opened_ns
 
     def is_over(self, done: int) -> bool:
-        """Whether it ends after so many steps of its loop."""
+        """Whether it ends after ``done`` steps of its loop."""
         return done - self.first_step >= self.plan.steps or self.lasted_ns >= self.plan.longest_ns
 
 
@@ -39,10 +39,10 @@ class TraceWindows:
 
     Args:
         warn: adds a sentence to the run's warnings.
-        plan: plans windows on all loops, or None.
+        plan: plans windows on all loops; None for plans of single loops only.
 
     Attributes:
-        guard: runs all that opens and closes; when that fails there are no more windows.
+        guard: runs the opening and closing; after a failure there are no more windows.
     """
 
     def __init__(self, warn: Callable[[str], None], plan: TracePlan | None = None) -> None:
@@ -54,15 +54,16 @@ class TraceWindows:
         self._closing = threading.Lock()
 
     def plan_also(self, loop: OpenLoop, plan: TracePlan) -> None:
-        """Has a plan of its own for one loop, in place of an earlier one."""
+        """Adds a plan for one loop, in place of an earlier one for this loop."""
         self._plans_of[loop] = plan
 
     # Called by loops (`pipeprof.capture.probes.loops.open_loop.StepTracer`).
 
     def due(self, loop: OpenLoop, done: int) -> bool:
-        """Whether, after so many steps of a loop, a window is to begin or to end.
+        """Whether a window is to begin or to end after ``done`` steps of a loop.
 
-        Not where none can begin: the time from a step to the next is lost whenever it is due.
+        False where no window can begin, because a loop loses the time between two steps whenever this
+        is true.
         """
         window = self._window
         if window is not None:
@@ -70,7 +71,7 @@ class TraceWindows:
         return self._due_plan(loop, done) is not None
 
     def between_steps(self, loop: OpenLoop) -> None:
-        """Opens a window if one is due; the loop has left its steps, which has closed an open one."""
+        """Opens a window if one is due; called after `left`, which has closed an open one."""
         plan = self._due_plan(loop, loop.step)
         if plan is not None:
             self.guard.run(self._open, plan, loop)
@@ -87,18 +88,18 @@ class TraceWindows:
             self._mark.__enter__()
 
     def left(self, loop: OpenLoop) -> None:
-        """A loop has turned to something else than its steps: the window on it is over."""
+        """A loop does something else than steps now: the window on it ends."""
         if self._window is not None and loop is self._window.loop:
             self._end_mark()
             self.guard.run(self._close)
 
     def limit(self) -> None:
-        """Closes a window in the middle of a step that takes too long; called from another thread."""
+        """Closes a window within a step that takes too long; called in another thread."""
         window = self._window
         if window is not None and window.lasted_ns >= 2 * window.plan.longest_ns:
             self.guard.run(self._close)
 
-    # How it is done.
+    # Opening and closing.
 
     def _due_plan(self, loop: OpenLoop, done: int) -> TracePlan | None:
         if self.guard.off or ProfilerSession.current is not None:
@@ -145,7 +146,7 @@ class TraceWindows:
 
 
 def windows_on(loop: OpenLoop, warn: Callable[[str], None]) -> TraceWindows:
-    """The trace windows of a loop; they are made where it has none."""
+    """The trace windows of a loop, made if it has none."""
     windows = loop.tracer
     if not isinstance(windows, TraceWindows):
         windows = loop.tracer = TraceWindows(warn)

@@ -1,4 +1,4 @@
-"""Which steps of a training are to be traced, and what becomes of their traces. Knows no framework."""
+"""The interface of plans, which choose the steps to trace and receive the traces. Knows no framework."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,11 @@ class EndedWindow:
 
     Attributes:
         loop: the loop.
-        first_step: ordinal of the first step in it.
-        step_count: steps in it.
+        first_step: ordinal of its first step.
+        step_count: how many steps it has.
         start_ns: when the profiler was turned on.
-        end_ns: when it was about to be turned off.
-        anchors: begin and end of each event that ties the clock of the trace to ours.
+        end_ns: just before the profiler was turned off.
+        anchors: begin and end of each event that relates the trace's clock to the recording's.
     """
 
     loop: OpenLoop
@@ -29,7 +29,7 @@ class EndedWindow:
 
 
 class TracePlan(Protocol):
-    """Plans trace windows, and is handed what was traced."""
+    """Plans trace windows and receives their traces."""
 
     @property
     def steps(self) -> int:
@@ -37,20 +37,20 @@ class TracePlan(Protocol):
 
     @property
     def longest_ns(self) -> int:
-        """A window ends with the first step that ends after so long."""
+        """A window ends with the first step that ends after this time."""
 
     @property
     def devices(self) -> bool:
-        """Whether devices are traced too, and all that XProf draws; steps are marked for it then."""
+        """Whether to trace devices too, and everything that XProf draws, marked steps included."""
 
     def is_due(self, loop: OpenLoop, done: int) -> bool:
-        """Whether a window is to begin after so many steps of a loop."""
+        """Whether a window is to begin after ``done`` steps of a loop."""
 
     def opening(self, loop: OpenLoop) -> None:
         """The profiler is about to be turned on."""
 
     def refused(self) -> None:
-        """It was on already, so there is no window."""
+        """The profiler was on already, so there is no window."""
 
     def step_began(self, loop: OpenLoop, ordinal: int) -> None:
         """A step in the window has begun."""
@@ -59,7 +59,7 @@ class TracePlan(Protocol):
         """The window has ended; returns whether its trace is wanted."""
 
     def take(self, window: EndedWindow, trace: Path) -> None:
-        """Takes the trace of a window, a file that goes when this returns."""
+        """Receives the trace of a window, a file that is removed when this returns."""
 
     def lost(self) -> None:
-        """The training turned the profiler on for itself, so that the window has no trace."""
+        """The training itself turned the profiler on, so the window has no trace."""

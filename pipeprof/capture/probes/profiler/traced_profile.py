@@ -1,6 +1,6 @@
-"""Adds what the profiler's windows saw to a recording: devices, their steps, and the waits once more.
+"""Adds the traces of trace windows to a recording: devices, their steps, and waits as the traces have them.
 
-Reading a trace takes seconds: this is for the time after the training.
+Reading a trace takes seconds, so this runs after the training.
 """
 
 import functools
@@ -22,9 +22,9 @@ from pipeprof.recording.series import IntArray
 from pipeprof.recording.span import SpanKind, Spans
 from pipeprof.xspace.trace_reader import Trace, TracedDevice, read_trace
 
-# A larger trace is kept for XProf and not read here: reading takes ten times its size in memory.
+# A larger trace is kept for XProf but not read here: reading takes ten times its size in memory.
 MOST_BYTES = 200_000_000
-# In one window; the shortest pauses between them are left out first.
+# For each window; intervals with the shortest pauses between them are joined first.
 MOST_BUSY_SPANS = 1_000
 
 _DEVICE = re.compile(r"/device:(\w+):(\d+)")
@@ -36,7 +36,7 @@ class KeptTrace:
 
     Attributes:
         path: the file, in a folder named as `TraceWindow.run`.
-        anchors: begin and end of each event that ties its clock to ours.
+        anchors: begin and end of each event that relates its clock to the recording's.
     """
 
     path: Path
@@ -44,25 +44,26 @@ class KeptTrace:
 
 
 def with_traces(profile: Profile, traces: Sequence[KeptTrace]) -> Profile:
-    """Adds what the traces of a recording's windows hold.
+    """Adds the traces of a recording's trace windows.
 
     Args:
-        profile: the recording, with its windows as they were recorded.
-        traces: their traces; each is read once, and loops of graphs are taken out of the file.
+        profile: the recording, with its trace windows.
+        traces: the traces of these windows. Each file is read once, and changed so that XProf sees no
+            loops of graphs in it.
 
     Returns:
-        The recording with waits and devices; a warning in it for each trace that cannot be read.
+        The recording with waits and devices, and with a warning for each trace that cannot be read.
     """
     return functools.reduce(_with_what_is_read, traces, profile)
 
 
 def why_none(*, backend: str | None, loaded: bool, tried: bool, warmup: int) -> str:
-    """Why no window was taken, in a sentence.
+    """A sentence with the reason why there is no trace window.
 
     Args:
-        backend: Keras's, where it is another than TensorFlow.
-        loaded: whether TensorFlow was.
-        tried: whether its profiler was turned on.
+        backend: Keras's backend if it is another than TensorFlow, else None.
+        loaded: whether TensorFlow was imported.
+        tried: whether pipeprof tried to turn its profiler on.
         warmup: steps of a loop that count as warm-up.
     """
     if backend is not None:
@@ -81,7 +82,7 @@ def _with_what_is_read(profile: Profile, kept: KeptTrace) -> Profile:
         return _with_trace(profile, kept)
     except (RunDamaged, OSError) as error:
         return profile.with_warning(f"A trace could not be read: {error}")
-    except Exception as error:  # of memory, above all: what was recorded is worth more
+    except Exception as error:  # above all of memory: the recording is worth more than the trace
         kind = type(error).__name__
         return profile.with_warning(f"A trace could not be read ({kind}: {error}).")
 
@@ -120,7 +121,7 @@ def _with_trace(profile: Profile, kept: KeptTrace) -> Profile:
 
 
 def _waits(loop: Loop) -> IntArray:
-    """When a loop waited, as far as that is known: at the begins of its steps."""
+    """The known waits of a loop as intervals, taken as the beginnings of its steps."""
     starts, waits = loop.steps.start_ns, np.maximum(loop.steps.wait_ns, 0)
     return np.column_stack([starts, starts + waits])
 
@@ -130,9 +131,9 @@ def with_devices(profile: Profile, trace: Trace, steps: IntArray, waits: IntArra
 
     Args:
         profile: the recording.
-        trace: the trace, on its clock.
-        steps: rows of begin and end of the traced steps; where there are none, those marked in it.
-        waits: when the training waited, likewise.
+        trace: the trace, on the clock of the recording.
+        steps: the traced steps, as intervals; if empty, those marked in the trace are used.
+        waits: when the training waited, as intervals.
     """
     for traced in trace.devices:
         own = traced.steps if len(traced.steps) else steps if len(steps) else trace.steps
@@ -182,7 +183,7 @@ def _joined(before: DeviceSteps | None, steps: DeviceSteps) -> DeviceSteps:
 
 
 def _lane(profile: Profile, before: Lane | None, name: str, busy: IntArray) -> Lane:
-    """The lane of a device, with what it did in one more window."""
+    """The lane of a device, with its work in one more window added."""
     start_ns = profile.run.start_ns
     sums = (
         BinnedSums(1, start_ns)
@@ -212,7 +213,7 @@ def _pid(profile: Profile) -> int:
 
 
 def _largest(busy: IntArray) -> IntArray:
-    """At most `MOST_BUSY_SPANS` intervals: across the shortest pauses two of them are one."""
+    """Joins intervals across the shortest pauses until there are at most `MOST_BUSY_SPANS`."""
     if len(busy) <= MOST_BUSY_SPANS:
         return busy
     pauses = busy[1:, 0] - busy[:-1, 1]
@@ -221,7 +222,7 @@ def _largest(busy: IntArray) -> IntArray:
 
 
 def _with_spans(spans: Spans, busy: IntArray, lane: int) -> Spans:
-    """The spans with a device's among them, in the order of their ends."""
+    """The spans with the busy intervals of a device added, in the order of their ends."""
     count = len(busy)
     more = {
         "kind": np.full(count, SpanKind.WORK, np.int64),

@@ -1,7 +1,7 @@
-"""The waits of a loop from short trace windows, where nothing else measures them.
+"""Measures the waits of a loop in short trace windows, where nothing else measures them.
 
-That is so where AUTOTUNE is off: tf.data then counts no gaps. Of the steps of a window that was given
-up to others no waits are known.
+That is the case where AUTOTUNE is off, because tf.data then counts no gaps. In a window that other code
+took over, the waits stay unknown.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ from pipeprof.recording.loop import WaitSource
 from pipeprof.recording.series import IntArray
 from pipeprof.xspace.trace_reader import read_trace
 
-# Windows are short, few and ever further apart: each costs its steps time, and about 0.1 s at its end.
-# One that the end of an epoch cuts short is followed by the next at once.
+# Windows are short, few and ever further apart: each makes its steps slower, and takes about 0.1 s at its
+# end. After one that the end of an epoch cut short, the next follows at once.
 STEPS_PER_WINDOW = 12
 LONGEST_WINDOW_NS = 10_000_000_000
 MOST_STEPS = 4 * STEPS_PER_WINDOW
@@ -29,7 +29,7 @@ class WaitTraces:
 
     Args:
         loop: the loop.
-        warmup: steps of it that count as warm-up.
+        warmup: steps of the loop that count as warm-up.
     """
 
     steps = STEPS_PER_WINDOW
@@ -44,7 +44,7 @@ class WaitTraces:
         self._began: list[tuple[int, int]] = []
 
     def is_due(self, loop: OpenLoop, done: int) -> bool:
-        """Whether a window is to begin after so many steps of a loop."""
+        """Whether a window is to begin after ``done`` steps of a loop."""
         return loop is self._loop and self._windows < MOST_WINDOWS and done >= self._next_step
 
     def opening(self, loop: OpenLoop) -> None:
@@ -53,14 +53,14 @@ class WaitTraces:
         self._began = []
 
     def refused(self) -> None:
-        """It was on already: waits are then measured in later steps, or not at all."""
+        """The profiler was on already: waits are measured in later steps, or not at all."""
 
     def step_began(self, loop: OpenLoop, ordinal: int) -> None:
-        """Notes where a step in the window has begun."""
+        """Notes when a step in the window has begun."""
         self._began.append((ordinal, loop.began_ns))
 
     def ended(self, window: EndedWindow) -> bool:
-        """The window has ended; returns whether there are steps in it."""
+        """The window has ended; returns whether it has steps."""
         return window.step_count > 0
 
     def take(self, window: EndedWindow, trace: Path) -> None:
@@ -83,10 +83,10 @@ class WaitTraces:
             loop.gaps(step, (gap_ns,))
 
     def lost(self) -> None:
-        """The training turned the profiler on for itself: the waits of these steps stay unknown."""
+        """The training itself turned the profiler on: the waits of these steps stay unknown."""
 
     def _read(self, trace: Path, window: EndedWindow) -> IntArray | None:
-        """When batches were waited for, or None where that cannot be tied to our clock."""
+        """When the loop waited for batches, as intervals; None where the clocks cannot be related."""
         if trace.stat().st_size > MOST_BYTES:
             self._windows = MOST_WINDOWS
         read = read_trace(trace).on_clock_of(window.anchors)

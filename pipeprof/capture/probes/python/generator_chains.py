@@ -1,8 +1,8 @@
-"""Times the generators inside a generator, each by itself, without wrapping them: Python 3.12 and later.
+"""Times the generators inside a generator one by one, without wrapping them: Python 3.12 and later.
 
-The interpreter reports every resume and every yield of chosen code (``sys.monitoring``); all other
-code runs as fast as ever. A generator's inner ones are known once it has given an element: they are
-what its frame holds, be it in a variable or in a ``for`` that is under way.
+The interpreter reports every resume and every yield of chosen code (``sys.monitoring``); other code does
+not become slower. The inner generators are found when the outer one has given an element: its frame refers
+to them, in a variable or in a running ``for``.
 """
 
 import gc
@@ -30,23 +30,23 @@ _MOST_OBJECTS = 200
 _MOST_CODES = 64
 _MOST_OPEN = 64
 _MOST_ZIPPED = 16
-# Elements between two looks: an epoch may bring other generators.
+# Elements between two searches for inner generators: a new epoch may have other ones.
 _FIRST_LOOKS, _LATER_LOOKS = 16, 256
 
-# The ids that tools of their own may take: 2 is meant for profilers, the others are free for all.
+# Ids that a tool may take: 2 is meant for profilers, the others are for any tool.
 _TOOLS = (2, 3, 4)
 _NAME = "pipeprof"
 _NOT_FOLLOWED = (CodeOwner.PIPEPROF, CodeOwner.KERAS, CodeOwner.TENSORFLOW)
 
-# To time an element costs some 3 us: a generator that gives them faster than this is left alone. That
-# is decided from so many elements, or from this much time in them.
+# Timing an element takes about 3 us, so a generator with faster elements than this is not timed. This is
+# decided after so many elements, or after this much time in them.
 LEAST_NS = 100_000
 _TRIALS = 64
 _TRIAL_NS = 400_000
 
 
 class ChainMonitor:
-    """Follows the generators inside those that are timed, from `install` to `remove`."""
+    """Times the generators inside timed generators, from `install` to `remove`."""
 
     def __init__(self) -> None:
         self._tool: int | None = None
@@ -56,7 +56,7 @@ class ChainMonitor:
         self._looks = 0
 
     def install(self) -> None:
-        """Begins, where the interpreter can and other tools have left room."""
+        """Begins, if the interpreter supports it and other tools have left an id free."""
         if _MONITORING is None:
             return
         free = [tool for tool in _TOOLS if _MONITORING.get_tool(tool) is None]
@@ -75,7 +75,7 @@ class ChainMonitor:
         timed_generators.follow = self._look
 
     def remove(self) -> None:
-        """Ends."""
+        """Ends the timing."""
         timed_generators.follow = None
         if self._tool is None:
             return
@@ -88,7 +88,7 @@ class ChainMonitor:
         self._tool = None
 
     def _look(self, source: _AnyGenerator) -> int:
-        """Follows what is inside a timed generator; how many elements later to look again."""
+        """Follows the generators inside a timed one; returns after how many elements to search again."""
         self._looks += 1
         self._timed.add(source.gi_code)
         for inner in inner_generators(source):
@@ -120,10 +120,10 @@ class ChainMonitor:
         lane = recorder.lanes.get(ident) if recorder is not None else None
         followed = self._followed.get(its_code)
         if lane is None or followed is None or lane.inner_ns < 0:
-            return  # not called for by a generator that is timed
+            return  # no timed generator called it
         opened = self._open.get(ident)
         if opened is None or len(opened) >= _MOST_OPEN:
-            opened = self._open[ident] = []  # what exceptions have left, all the way out of a chain
+            opened = self._open[ident] = []  # drops what exceptions left open
         begun = followed.site.begin(lane) if followed.accepted else None
         opened.append(_Opened(followed, lane, begun, now_ns() if begun is None else 0))
 
@@ -143,7 +143,7 @@ class ChainMonitor:
             ended.followed.site.finish_last(recording.current, ended.lane, ended.begun)
 
     def _close(self, its_code: CodeType) -> "_Opened | None":
-        """What was opened for this code; what was left by an exception inside it is put right."""
+        """Removes and returns the open resume of this code, and ends those that an exception left open."""
         recorder, opened = recording.current, self._open.get(get_ident())
         followed = self._followed.get(its_code)
         if not opened or recorder is None:
@@ -156,7 +156,7 @@ class ChainMonitor:
         return ended
 
     def _try_out(self, followed: "_Followed", its_code: CodeType, took_ns: int) -> None:
-        """Decides whether its elements take so long that timing them costs little."""
+        """Decides whether a generator's elements take long enough to be timed at little cost."""
         followed.tried += 1
         followed.tried_ns += took_ns
         mean_ns = followed.tried_ns / followed.tried
@@ -174,7 +174,7 @@ class ChainMonitor:
 
 @dataclass(slots=True)
 class _Followed:
-    """Code of a generator: its stage, and how its trial went."""
+    """Code of a generator: its stage, and the trial of whether its elements take long enough."""
 
     site: StageSite
     accepted: bool = False
@@ -183,7 +183,7 @@ class _Followed:
 
 
 class _Opened(NamedTuple):
-    """A resume that is under way: recorded since ``begun``, or tried out since ``start_ns``."""
+    """A running resume: recorded since ``begun``, or, during the trial, measured since ``start_ns``."""
 
     followed: _Followed
     lane: LaneWriter
@@ -194,7 +194,7 @@ class _Opened(NamedTuple):
 def inner_generators(source: _AnyGenerator) -> Iterator[_AnyGenerator]:
     """The generators that a suspended generator takes its elements from, directly or through others.
 
-    What stages have been marked on is passed through and left out: it is timed already.
+    Generators of marked stages are searched but not returned: they are timed already.
     """
     seen = {id(source)}
     pending: list[tuple[Any, int]] = [(source, 0)]
@@ -212,7 +212,7 @@ def inner_generators(source: _AnyGenerator) -> Iterator[_AnyGenerator]:
 
 
 def _leads_on(holder: Any, held: Any) -> bool:
-    """Whether elements may come from there: an iterator, or the several that a ``zip`` holds."""
+    """Whether elements may come from ``held``: an iterator, or the tuple of iterators of a ``zip``."""
     if type(held) is tuple:
         return not isinstance(holder, GeneratorType) and len(held) <= _MOST_ZIPPED
     return hasattr(type(held), "__next__")

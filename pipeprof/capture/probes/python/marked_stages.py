@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 
 class Stage:
-    """A named stage; `stage` makes it.
+    """A named stage, made by `stage`.
 
     As a decorator it times every call of a function and every resume of a generator function; as a
-    context manager the block. Free, but for a look at one variable, while no profile is on.
+    context manager it times the block. While no profile is on, it only reads one variable.
     """
 
     __slots__ = ("_sites", "name")
@@ -40,7 +40,7 @@ class Stage:
         """Decorates a function or a generator function.
 
         Raises:
-            UsageError: it is neither.
+            UsageError: the object is neither.
         """
         if isinstance(function, (staticmethod, classmethod)):
             return cast(F, type(function)(self(function.__func__)))
@@ -110,7 +110,7 @@ def stage(name: str, iterable: Iterable[T]) -> Iterator[T]: ...
 def stage(name: str, iterable: Iterable[Any] | None = None) -> Any:
     """Marks a stage of an input pipeline.
 
-    Three ways, all free when no profile is on::
+    Three ways, all of which cost next to nothing while no profile is on::
 
         @pipeprof.stage("decode")          # a function, or a generator function
         def decode(path): ...
@@ -122,14 +122,14 @@ def stage(name: str, iterable: Iterable[Any] | None = None) -> Any:
             ...
 
     Args:
-        name: what to call it in reports.
-        iterable: times every element taken from it.
+        name: the stage's name in reports.
+        iterable: an iterable whose elements are to be timed.
 
     Returns:
         A decorator that is also a context manager, or, given an iterable, an iterator over it.
 
     Raises:
-        UsageError: the name is none.
+        UsageError: the name is not a string.
     """
     if not isinstance(name, str):
         raise UsageError(
@@ -151,7 +151,7 @@ def _timed_function(name: str, function: F) -> F:
     def timed(*args: Any, **kwargs: Any) -> Any:
         recorder = recording.current
         if recorder is None:
-            # A call without keywords costs less when it says so.
+            # A call without ``**kwargs`` is faster.
             return function(*args, **kwargs) if kwargs else function(*args)
         lane = recorder.lane()
         begun = site.begin(lane)

@@ -11,12 +11,12 @@ _MOST_BYTES = 1 << 20
 
 
 def line_text(file: str, line: int) -> str:
-    """What is written at a line, without indentation; empty where it cannot be read."""
+    """The source text of a line, without indentation; empty where it cannot be read."""
     return linecache.getline(file, line).strip()[:_MOST_CHARACTERS]
 
 
 def blocks_around(file: str, line: int) -> tuple[int, ...]:
-    """The lines at which the ``with`` statements around a line begin, innermost first."""
+    """First lines of the ``with`` statements around a line, innermost first."""
     return _blocks(file).get(line, ())
 
 

@@ -1,7 +1,7 @@
-"""Where the work of a stage is recorded: a function, a block or a generator with a name.
+"""Records the work of a stage: of a named function, block or generator.
 
-Own work is recorded apart from that of stages called from within: every thread carries the time spent
-in inner stages so far, and a stage saves and restores it around its work.
+Own work excludes the work of stages called from within. Each thread keeps the time spent in inner stages so
+far; a stage saves this time before its work and restores it afterwards.
 """
 
 import functools
@@ -17,8 +17,8 @@ from pipeprof.clock import now_ns
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import StageKind
 
-# Calls at least this long also have their CPU time read, which costs more than all the rest; once one
-# was, so have some after it, because long and short ones may alternate.
+# CPU time is read only in slow calls, because reading it costs more than all the rest: after a call that
+# took longer than this, in this many next calls, because slow and fast calls may alternate.
 _CPU_FROM_NS = 50_000
 _CPU_CALLS = 32
 
@@ -26,17 +26,24 @@ _MOST_ITEMS = 1 << 62
 
 
 class StageSite:
-    """A place whose work is timed: knows what to call itself and how to record a piece of work.
+    """A timed place in the code; it knows its stage's facts and records its work.
+
+    Args:
+        name: name of the stage.
+        kind: kind of the stage.
+        function: qualified name of the user's function, or None.
+        location: line of that function, or None.
+        workers: processes or threads that it may run in at once, where the user chose that number.
 
     Attributes:
-        slow: how many of the next calls have their CPU time read.
+        slow: in how many of the next calls CPU time is read.
     """
 
     __slots__ = (
         "_called_code",
         "_nested_code",
         "_root_code",
-        "_told",
+        "_serial",
         "_work_code",
         "function",
         "kind",
@@ -60,14 +67,14 @@ class StageSite:
         self.location = location
         self.workers = workers
         self.slow = 0
-        self._told = 0  # the recorder whose numbers these are
+        self._serial = 0  # of the recorder that gave the numbers
         self._root_code = 0
         self._nested_code = 0
         self._work_code = 0
         self._called_code = 0
 
     def facts(self) -> StageFacts:
-        """What is written about it into the name log."""
+        """The stage's facts for the name log."""
         return StageFacts(
             name=self.name,
             kind=self.kind,
@@ -82,10 +89,10 @@ class StageSite:
         self._nested_code = code(Kind.NESTED_SPAN, number)
         self._work_code = code(Kind.WORK, number)
         self._called_code = code(Kind.CALLED, number)
-        self._told = recorder.serial
+        self._serial = recorder.serial
 
     def begin(self, lane: LaneWriter) -> "Begun":
-        """Turns the thread over to this stage; the result goes to `finish`."""
+        """Begins work of this stage in a thread; pass the result to `finish`."""
         cpu_ns = thread_time_ns() if self.slow else NOT_READ
         begun = (lane.inner_ns, lane.inner_cpu_ns, lane.block, cpu_ns, now_ns())
         lane.inner_ns = lane.inner_cpu_ns = 0
@@ -93,18 +100,18 @@ class StageSite:
         return begun
 
     def called(self, recorder: Recorder, lane: LaneWriter, begun: "Begun", item: Any) -> None:
-        """Records that the work begun is on a certain item, for whoever wants to know meanwhile."""
-        if self._told != recorder.serial:
+        """Records which item the work makes that has begun, so that a worker that hangs can be reported."""
+        if self._serial != recorder.serial:
             self._take_number(recorder)
         start_ns = begun[4]
         number = item if type(item) is int and 0 <= item < _MOST_ITEMS else NOT_READ
         lane.write(self._called_code, start_ns, start_ns, 0, number)
 
     def finish(self, recorder: Recorder, lane: LaneWriter, begun: "Begun") -> int:
-        """Records the work since `begin` and gives the thread back; returns when it ended."""
+        """Ends and records the work since `begin`; returns when it ended."""
         end_ns = now_ns()
         outer_ns, outer_cpu_ns, outer_block, cpu_ns, start_ns = begun
-        if self._told != recorder.serial:
+        if self._serial != recorder.serial:
             self._take_number(recorder)
         if lane.block is not None:
             warn_of_open_blocks(recorder, lane.block)
@@ -116,7 +123,7 @@ class StageSite:
             own_cpu_ns = max(whole_cpu_ns - lane.inner_cpu_ns, 0)
             self.slow -= 1
         else:
-            # Too short to be worth a reading: what is short seldom sleeps.
+            # Without a reading, CPU time is taken as the duration: short calls seldom sleep.
             whole_cpu_ns, own_cpu_ns = duration_ns, NOT_READ
         if duration_ns > _CPU_FROM_NS:
             self.slow = _CPU_CALLS
@@ -130,10 +137,10 @@ class StageSite:
         return end_ns
 
     def finish_last(self, recorder: Recorder, lane: LaneWriter, begun: "Begun") -> None:
-        """Like `finish`, for the resume in which a generator ends: work, but no element."""
+        """Ends and records the work of the last resume of a generator, which gives no element."""
         end_ns = now_ns()
         outer_ns, start_ns, inner_ns = begun[0], begun[4], lane.inner_ns
-        if self._told != recorder.serial:
+        if self._serial != recorder.serial:
             self._take_number(recorder)
         leave(recorder, lane, begun)
         if outer_ns >= 0:
@@ -142,14 +149,14 @@ class StageSite:
 
 
 def leave(recorder: Recorder, lane: LaneWriter, begun: "Begun") -> None:
-    """Gives the thread back without a record of the stage."""
+    """Ends the work since `StageSite.begin` without recording it."""
     if lane.block is not None:
         warn_of_open_blocks(recorder, lane.block)
     lane.inner_ns, lane.inner_cpu_ns, lane.block = begun[:3]
 
 
-# What `StageSite.begin` hands to `StageSite.finish`: what the lane held before (time and CPU time of
-# inner stages, innermost open block), CPU time and clock at the begin.
+# From `StageSite.begin` to `StageSite.finish`: the lane's values before (time and CPU time of inner stages,
+# innermost open block), then CPU time and clock at the begin.
 Begun = tuple[int, int, Any, int, int]
 
 
@@ -158,7 +165,7 @@ class _Named(Protocol):
     def name(self) -> str: ...
 
 
-# An open ``with stage(...)`` block: whose it is, and since when.
+# An open ``with stage(...)`` block: its stage, its site, and the result of `StageSite.begin`.
 Block = tuple[_Named, StageSite, Begun]
 
 
@@ -176,7 +183,13 @@ def warn_of_open_blocks(
 
 
 def site_of_function(function: Any, kind: StageKind, name: str | None = None) -> StageSite:
-    """The site of a function: its name and where it begins, as far as it has that."""
+    """The site of a function, with its name and first line as far as these are known.
+
+    Args:
+        function: a function, or another object that can be called.
+        kind: kind of the stage.
+        name: name of the stage; None for the function's name.
+    """
     plain = inspect.unwrap(function)
     while isinstance(plain, functools.partial):
         plain = inspect.unwrap(plain.func)
@@ -189,7 +202,7 @@ def site_of_function(function: Any, kind: StageKind, name: str | None = None) ->
 
 
 def site_of_generator(generator: "GeneratorType[Any, Any, Any]") -> StageSite:
-    """The site of a generator object: its function's name and where that begins."""
+    """The site of a generator object, with the name and first line of its function."""
     return StageSite(
         generator.__name__,
         StageKind.GENERATOR,

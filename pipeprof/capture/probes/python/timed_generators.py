@@ -1,4 +1,4 @@
-"""Generators that time each element of another one, and report it to whoever follows the batches."""
+"""Generators that time each element of another iterator, and report it to a follower of its batches."""
 
 import functools
 from collections.abc import Callable, Generator, Iterator
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Fetches:
-    """Follows the elements of a timed iterator; called by the thread that takes them."""
+    """Follows the elements of a timed iterator; called in the thread that takes them."""
 
     def asks(self) -> None:
         """An element will be taken."""
@@ -21,7 +21,7 @@ class Fetches:
         """An element was taken."""
 
     def exhausted(self, start_ns: int) -> None:
-        """There was no more."""
+        """There was no further element."""
 
 
 class Timing:
@@ -42,15 +42,15 @@ class Timing:
 def timed_generator(
     site: StageSite, source: Iterator[T], fetches: Fetches | None = None, *, owned: bool = False
 ) -> "GeneratorType[T, Any, Any]":
-    """A generator that gives what ``source`` gives and times each resume while a profile is on.
+    """A generator that gives the elements of ``source`` and times each resume while a profile is on.
 
-    It behaves as the generator it stands for: what is sent or thrown into it arrives there.
+    What is sent or thrown into it is passed to ``source``.
 
     Args:
         site: records the work.
         source: a generator, or any iterator.
-        fetches: follows each element.
-        owned: nobody else holds ``source``, so closing the one closes the other.
+        fetches: follows each element; None for nothing.
+        owned: whether no other code refers to ``source``, so that closing this generator closes it.
     """
     timed = cast("GeneratorType[T, Any, Any]", _resumes(Timing(site, fetches), source, owned))
     timed.__name__ = getattr(source, "__name__", site.name)
@@ -59,15 +59,15 @@ def timed_generator(
 
 
 def timing_of(generator: "GeneratorType[Any, Any, Any]") -> Timing | None:
-    """How a generator is timed, or None when it is not, or is over."""
+    """The timing of a generator, or None where it is not timed or has ended."""
     if generator.gi_code is not _resumes.__code__ or generator.gi_frame is None:
         return None
     timing: Timing = generator.gi_frame.f_locals["timing"]
     return timing
 
 
-# Looks for the generators inside one that has just given an element, and says after how many more to
-# look again; set while a profile is on, where the interpreter can time them.
+# Searches for generators inside one that has just given an element, and returns after how many elements to
+# search again. Set while a profile is on, where the interpreter can time inner generators.
 follow: "Callable[[GeneratorType[Any, Any, Any]], int] | None" = None
 
 
@@ -87,10 +87,10 @@ def _resumes(timing: Timing, source: Iterator[T], owned: bool) -> Generator[T, A
         if left <= 0 and follow is not None and is_generator:
             left = follow(source)  # type: ignore[arg-type]  # it is a generator
         try:
-            # Nothing here holds the element while the user works with it.
+            # Nothing here refers to the element while the user works with it.
             sent = yield taken.pop()
         except BaseException as error:
-            # Whoever else holds the source may go on with it.
+            # Other code may still use the source.
             if not is_generator or (isinstance(error, GeneratorExit) and not owned):
                 raise
             resume = functools.partial(source.throw, error)  # type: ignore[attr-defined]

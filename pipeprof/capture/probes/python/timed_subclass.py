@@ -1,7 +1,7 @@
-"""Gives an object a subclass of its own class for a while: it stays the object that the user made.
+"""Replaces methods of one object for a while, by giving it a subclass of its class.
 
-Identity, attributes, ``isinstance`` and pickling stay as they were; only the methods that are asked
-for are others. It knows nothing of what they do.
+Identity, attributes, ``isinstance`` and pickling of the object stay as they were. This module does not know
+what the methods do.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,55 +10,55 @@ from typing import Any
 
 _ORIGINAL = "_pipeprof_original"
 
-# Is called, where an object was sent to, with the object that arrived.
+# Called with an unpickled object, in the process that it was sent to.
 Arrival = Callable[[Any], None]
 
-# Sets the class that an object really has, also where ``__class__`` says something else.
+# Sets the real class of an object, also where its ``__class__`` is overridden.
 _set_class = vars(object)["__class__"].__set__
 
 
 def original_class(thing: Any) -> type:
-    """The user's class, also of an object in disguise."""
+    """The user's class of an object, also where its methods are replaced."""
     original: type = getattr(type(thing), _ORIGINAL, type(thing))
     return original
 
 
-def disguise(
+def replace_methods(
     thing: Any,
     methods: Mapping[str, Any],
     pickled: Callable[[], Arrival | None] = lambda: None,
 ) -> Callable[[], None]:
-    """Replaces methods of one object by others.
+    """Replaces methods of one object.
 
     Args:
         thing: the object.
-        methods: by name, with whatever else its class is to hold.
-        pickled: called when the object is about to be pickled, or copied; what it returns, which can
-            be pickled itself, is called with the object that is unpickled.
+        methods: new methods and other members of its class, by name.
+        pickled: called before the object is pickled or copied. Its result, which must be picklable, is
+            called with the unpickled object; None for nothing.
 
     Returns:
-        Takes them away again.
+        A function that restores the object's class.
 
     Raises:
-        TypeError: the class's layout does not allow it (classes not written in Python).
+        TypeError: the layout of the class does not allow it (classes not written in Python).
     """
     original = type(thing)
-    disguised: type
+    derived: type
 
     def release() -> None:
-        if type(thing) is disguised:
+        if type(thing) is derived:
             _set_class(thing, original)
 
     def __reduce_ex__(self: Any, protocol: Any) -> Any:  # noqa: N807 - it is the method of that name
-        # Pickled, it is the user's again: who unpickles it may not have pipeprof, or have it off.
-        if type(self) is not disguised:
+        # It is pickled with the user's class: pipeprof may be missing or off where it is unpickled.
+        if type(self) is not derived:
             return self.__reduce_ex__(protocol)
         arrival = pickled()
         _set_class(self, original)
         try:
             reduced = self.__reduce_ex__(protocol)
         finally:
-            _set_class(self, disguised)
+            _set_class(self, derived)
         return reduced if arrival is None else _with_arrival(reduced, arrival)
 
     members = {
@@ -71,18 +71,18 @@ def disguise(
         _ORIGINAL: original,
         **methods,
     }
-    disguised = type(original.__name__, (original,), members)
-    _set_class(thing, disguised)
+    derived = type(original.__name__, (original,), members)
+    _set_class(thing, derived)
     return release
 
 
-def is_disguised(thing: Any) -> bool:
+def has_replaced_methods(thing: Any) -> bool:
     """Whether methods of an object are replaced."""
     return hasattr(type(thing), _ORIGINAL)
 
 
 def _with_arrival(reduced: Any, arrival: Arrival) -> Any:
-    """What ``__reduce_ex__`` returned, with something to be called once the object is whole again."""
+    """The result of ``__reduce_ex__``, extended by a call of ``arrival`` with the complete object."""
     if not isinstance(reduced, tuple):
         return reduced
     parts: list[Any] = [*reduced, None, None, None, None]
@@ -90,17 +90,17 @@ def _with_arrival(reduced: Any, arrival: Arrival) -> Any:
     return make, arguments, (state, set_state, arrival), items, pairs, _arrive
 
 
-def _arrive(thing: Any, told: tuple[Any, Any, Arrival]) -> None:
-    state, set_state, arrival = told
+def _arrive(thing: Any, sent: tuple[Any, Any, Arrival]) -> None:
+    state, set_state, arrival = sent
     if state is not None:
         (set_state or _set_state)(thing, state)
-    # Whatever goes wrong, the object itself has arrived.
+    # A failure must not keep the object from arriving.
     with suppress(Exception):
         arrival(thing)
 
 
 def _set_state(thing: Any, state: Any) -> None:
-    """Does what ``pickle`` does with the state of an object that has no way of its own."""
+    """Sets an object's state as ``pickle`` does."""
     own_way = getattr(thing, "__setstate__", None)
     if own_way is not None:
         own_way(state)

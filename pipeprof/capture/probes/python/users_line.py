@@ -1,4 +1,4 @@
-"""Which of the user's lines called, or which function of the user's it is. Knows no framework."""
+"""Finds the user's line behind a call, and the line of a user's function. Knows no framework."""
 
 import functools
 from types import FrameType
@@ -10,7 +10,7 @@ from pipeprof.recording.source_code import Location
 
 
 def users_line(frame: FrameType | None) -> Location | None:
-    """The innermost line of the user's that a frame was called from, itself included; None without any."""
+    """The innermost line of the user's code in a frame and its callers, or None without any."""
     while frame is not None:
         if is_users_file(frame.f_code.co_filename):
             return location_of_frame(frame)
@@ -19,7 +19,7 @@ def users_line(frame: FrameType | None) -> Location | None:
 
 
 def users_function(function: Any) -> Location | None:
-    """Where a function or method begins that the user wrote, or None where a library did."""
+    """File and first line of a function or method of the user's, or None for one of a library."""
     while isinstance(function, functools.partial):
         function = function.func
     code = getattr(getattr(function, "__func__", function), "__code__", None)

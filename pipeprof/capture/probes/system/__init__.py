@@ -1,1 +1,1 @@
-"""What the system reports of the training: threads, processes, memory, disk, network, GPUs."""
+"""Probes of the system: threads, processes, memory, disk, network and GPUs of the training."""

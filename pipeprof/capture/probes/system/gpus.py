@@ -1,7 +1,7 @@
-"""What NVIDIA's driver tells of GPUs (NVML): utilisation, memory, power, clock, and whose use it is.
+"""Reads the levels of GPUs from NVIDIA's driver (NVML): utilisation, memory, power and clock.
 
-Asked about twice a second from the collector's thread. NVML starts no CUDA and changes nothing. What a
-GPU or its driver does not support is left out.
+The collector's thread reads them about twice a second. NVML starts no CUDA and changes nothing. A level
+that a GPU or its driver does not support is left out.
 """
 
 import os
@@ -24,17 +24,21 @@ SAMPLE_S = 0.5
 DRIVER = Path("/proc/driver/nvidia")
 FRAMEWORKS = ("tensorflow", "jax", "torch")
 _US_PER_S = 1_000_000
-# The driver notes processes now and then, and only those that used a GPU: without a note for so long
-# a process has used none.
+# The driver records now and then which processes used a GPU. A process without a record for this long has
+# not used it.
 _IDLE_AFTER_NS = 2_000_000_000
 
 
 def visible_devices(listed: str | None, uuids: Sequence[str]) -> list[int]:
-    """Which GPUs CUDA shows to this process, in its order: the first is the training's ``GPU 0``.
+    """The GPUs that CUDA shows to this process, in CUDA's order: the first is the training's ``GPU 0``.
 
     Args:
-        listed: ``CUDA_VISIBLE_DEVICES``: numbers or beginnings of UUIDs, up to the first that is neither.
-        uuids: those of all GPUs in the order of their bus, which is taken to be CUDA's as well.
+        listed: ``CUDA_VISIBLE_DEVICES``, or None where it is not set: numbers or beginnings of UUIDs; from
+            the first entry that is neither, all are ignored.
+        uuids: UUIDs of all GPUs in the order of their bus, which is taken for CUDA's order too.
+
+    Returns:
+        Indices in ``uuids``.
     """
     if listed is None:
         return list(range(len(uuids)))
@@ -55,8 +59,8 @@ class _Gpu:
     """A GPU that the training can see.
 
     Attributes:
-        asked_us: up to when its processes were asked for.
-        used_ns: when the training's use of it was noted last.
+        asked_us: until when the records of its processes were read.
+        used_ns: when the training was last seen to use it.
     """
 
     name: str
@@ -72,9 +76,9 @@ class GpuSampler:
 
     Args:
         recorder: where to record.
-        children: gives the process ids of the training's child processes.
-        load: gives the module ``pynvml``; for tests.
-        driver: the folder that the kernel shows where there is a driver; for tests.
+        children: returns the ids of the training's child processes.
+        load: returns the module ``pynvml``; for tests.
+        driver: a folder that exists where NVIDIA's driver is loaded; for tests.
     """
 
     def __init__(
@@ -97,9 +101,9 @@ class GpuSampler:
         self._unsupported: set[tuple[str, DeviceLevel]] = set()
 
     def sample(self, now: int) -> None:
-        """Takes one look; the first that finds a framework loaded turns NVML on."""
+        """Records all levels. NVML is turned on when a framework has been imported."""
         if self._given_up or not any(name in sys.modules for name in FRAMEWORKS):
-            return  # a script may still say which devices it is to see
+            return  # a script may still choose its devices
         if self._nvml is None and not self._turn_on():
             return
         pids = {self._pid, *self._children()}
@@ -116,7 +120,7 @@ class GpuSampler:
             self._nvml = None
 
     def _turn_on(self) -> bool:
-        """Whether NVML answers; on a machine that has no NVIDIA driver nothing is missed without."""
+        """Turns NVML on; returns whether it answers. Warns only where NVIDIA's driver is loaded."""
         try:
             nvml = self._load()
         except ImportError:
@@ -151,7 +155,7 @@ class GpuSampler:
             model = _text(nvml.nvmlDeviceGetName(handles[index]))
             yield _Gpu(f"GPU {number}", model, handles[index])
 
-    # One look at one GPU.
+    # Reading one GPU.
 
     def _sample(self, gpu: _Gpu, pids: set[int], now: int) -> None:
         nvml, handle = self._nvml, gpu.handle
@@ -171,7 +175,7 @@ class GpuSampler:
         read: Callable[[], Mapping[DeviceLevel, int]],
         *levels: DeviceLevel,
     ) -> None:
-        """Records what is read; what is not supported is not asked for again."""
+        """Records the levels that ``read`` returns; if they are not supported, never reads them again."""
         nvml = self._nvml
         if gpu.lost or (gpu.name, levels[0]) in self._unsupported:
             return
@@ -185,12 +189,12 @@ class GpuSampler:
                 f"{gpu.name} stopped answering ({error}): later figures are missing."
             )
         except nvml.NVMLError:
-            pass  # nothing to tell this time, as of processes when none ran
+            pass  # no value this time, for example because no process ran
         else:
             for level, value in found.items():
-                self._tell(gpu, level, value, now)
+                self._record(gpu, level, value, now)
 
-    def _tell(self, gpu: _Gpu, level: DeviceLevel, value: int, now: int) -> None:
+    def _record(self, gpu: _Gpu, level: DeviceLevel, value: int, now: int) -> None:
         gauge = self._codes.get((gpu.name, level))
         if gauge is None:
             facts = DeviceGauge(level=level, device=gpu.name, kind="gpu", model=gpu.model)
@@ -205,12 +209,12 @@ def _use(nvml: Any, handle: Any) -> Mapping[DeviceLevel, int]:
 
 
 def _memory(nvml: Any, handle: Any) -> Mapping[DeviceLevel, int]:
-    told = nvml.nvmlDeviceGetMemoryInfo(handle)
-    return {DeviceLevel.MEMORY: int(told.used), DeviceLevel.MEMORY_ROOM: int(told.total)}
+    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    return {DeviceLevel.MEMORY: int(memory.used), DeviceLevel.MEMORY_ROOM: int(memory.total)}
 
 
 def _own_memory(nvml: Any, handle: Any, pids: set[int]) -> Mapping[DeviceLevel, int]:
-    """Nothing where the driver numbers processes in another way, as seen from within a container."""
+    """The memory of the training's processes; empty where the driver's process ids differ (containers)."""
     running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
     own = [process.usedGpuMemory for process in running if process.pid in pids]
     if None in own or (running and not own):
@@ -219,14 +223,14 @@ def _own_memory(nvml: Any, handle: Any, pids: set[int]) -> Mapping[DeviceLevel, 
 
 
 def _own_use(nvml: Any, gpu: _Gpu, pids: set[int], now: int) -> Mapping[DeviceLevel, int]:
-    """The training's part, from what the driver noted of each process since it was asked last."""
+    """The utilisation by the training's processes, from the driver's records since the last reading."""
     samples: Sequence[Any] = ()
-    # The driver tells the time of day, which may have been set back since.
+    # The driver uses the time of day, which may have been set back since.
     asked_us = min(gpu.asked_us, time.time_ns() // 1000)
     with suppress(nvml.NVMLError_NotFound):  # no process used it
         samples = nvml.nvmlDeviceGetProcessUtilization(gpu.handle, asked_us)
     latest_us = max((sample.timeStamp for sample in samples), default=asked_us)
-    # Processes that were not asked for in the last second may be long gone.
+    # Older records may be of processes that have ended.
     fresh = [sample for sample in samples if sample.timeStamp > latest_us - _US_PER_S]
     gpu.asked_us = latest_us
     own = [sample for sample in fresh if sample.pid in pids]
@@ -249,8 +253,8 @@ def _clock(nvml: Any, handle: Any) -> Mapping[DeviceLevel, int]:
     return {DeviceLevel.SM_CLOCK: int(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))}
 
 
-def _text(told: str | bytes) -> str:
-    return told.decode(errors="replace") if isinstance(told, bytes) else told
+def _text(value: str | bytes) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _import_nvml() -> Any:

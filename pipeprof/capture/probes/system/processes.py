@@ -1,4 +1,4 @@
-"""Child processes of the training: which there are, what they are, and what CPU time they used."""
+"""Child processes of the training: their ids, what they are, and the CPU time that they used."""
 
 import os
 from pathlib import Path
@@ -11,17 +11,17 @@ PROC = Path("/proc")
 # A process that does input work.
 WORKER = LaneFacts(name="worker process", role=Role.WORKER, kind=LaneKind.WORKER_PROCESS)
 
-# Nanoseconds on a CPU, and nanoseconds ready to run without being given one.
+# Nanoseconds on a CPU, and nanoseconds ready to run while no CPU was free.
 Spent = tuple[int, int]
 NOTHING: Spent = (0, 0)
 
-# Of the list of a thread's children: that of thousands.
+# Read at most this much of the list of a thread's children: thousands of ids.
 _MOST_BYTES = 1 << 16
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
-# What Python's multiprocessing says on the command lines of processes that it starts anew. The children
-# of a fork server have the same as it has: only what they record tells that they work.
+# Text in the command lines of processes that Python's multiprocessing starts. The children of a fork
+# server have its command line: they are known as workers only when they record.
 _SPAWNED = "from multiprocessing.spawn import"
 _HELPERS = {
     "from multiprocessing.resource_tracker import": "resource tracker",
@@ -30,15 +30,20 @@ _HELPERS = {
 
 
 def describe_process(pid: int, proc: Path = PROC, before: LaneFacts = WORKER) -> LaneFacts:
-    """A process below this one of which no record is known, without its process id.
+    """Facts about a child process that has recorded nothing, without its process id.
 
-    What was forked from this process or spawned by Python's multiprocessing is a worker; a program
-    that the user calls is none, nor is what multiprocessing keeps for itself. What has ended is what
-    it was ``before``, and else was most likely a worker, since Keras makes them anew at each epoch.
+    A process that was forked from this one or spawned by Python's multiprocessing is a worker. A program
+    that the user calls and multiprocessing's own processes are not.
+
+    Args:
+        pid: the process.
+        proc: where the system shows its processes; for tests.
+        before: earlier facts about the process, the result if it has ended. Most likely an ended process
+            was a worker, because Keras starts new ones at each epoch.
     """
     command = _command(pid, proc)
-    for said, name in _HELPERS.items():
-        if said in command:
+    for text, name in _HELPERS.items():
+        if text in command:
             return LaneFacts(name=name, role=Role.OTHER, kind=LaneKind.PROGRAM)
     if not command:
         return before
@@ -61,9 +66,9 @@ def _command(pid: int, proc: Path) -> str:
 
 
 def process_spent(pid: int, proc: Path = PROC) -> Spent | None:
-    """CPU time of a process with all its threads, and how long its main thread stood ready.
+    """CPU time of all threads of a process, and how long its main thread was ready to run without a CPU.
 
-    None when it is gone.
+    None when the process has ended.
     """
     folder = proc / str(pid)
     try:
@@ -79,7 +84,7 @@ def process_spent(pid: int, proc: Path = PROC) -> Spent | None:
 
 
 def children_of(pid: int, proc: Path = PROC) -> set[int]:
-    """All processes below a process, itself left out."""
+    """Ids of the children of a process, of their children, and so on."""
     found: set[int] = set()
     pending = [pid]
     while pending:

@@ -1,7 +1,7 @@
-"""What the whole training uses of its machine: memory, disk, network, and how crowded its CPUs are.
+"""Records the memory, disk and network that the whole training uses, and how busy the CPUs are.
 
-Read from ``/proc`` about once a second, a handful of small files for every process of the training.
-A file that is not there, or may not be read, leaves its level out.
+They are read from ``/proc`` about once a second, from a few small files for each process of the training.
+Where a file is missing or cannot be read, its level is left out.
 """
 
 import os
@@ -20,7 +20,7 @@ PROC = Path("/proc")
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _SECOND_NS = 1_000_000_000
-# What the training may use of memory hardly ever changes.
+# The limit of memory hardly ever changes.
 _ROOM_EVERY_NS = 60 * _SECOND_NS
 _LOOPBACK = "lo"
 
@@ -28,7 +28,7 @@ _LOOPBACK = "lo"
 _IDLE = (3, 4)
 _KNOWN = 8
 
-# Counts that only ever grow, of one thing each.
+# Counters by level; they never decrease.
 _Counts = Mapping[Level, int]
 
 
@@ -37,7 +37,7 @@ class ResourceSampler:
 
     Args:
         recorder: where to record.
-        children: gives the process ids of the training's child processes.
+        children: returns the ids of the training's child processes.
         groups: the control groups of this process.
         proc: where the system shows its processes; for tests.
     """
@@ -57,27 +57,27 @@ class ResourceSampler:
         self._cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
         self._codes: dict[Level, int] = {}
         self._counts: dict[int | str, _Counts] = {}
-        self._parts: dict[Level, tuple[int, int]] = {}
+        self._ratio_counts: dict[Level, tuple[int, int]] = {}
         self._last_ns: int | None = None
         self._room_due_ns = 0
 
     def sample(self, now: int) -> None:
-        """Takes one look; rates and parts are told from the second on."""
+        """Records all levels; rates and ratios from the second call on."""
         pids = {os.getpid(), *self._children()}
         resident = [_resident_bytes(self._proc / str(pid)) for pid in pids]
-        self._tell_memory_room(now)
+        self._record_memory_room(now)
         known = [size for size in resident if size is not None]
         if known:
-            self._tell(Level.MEMORY, sum(known), now)
-        self._tell_rates(self._count(pids), now)
-        self._tell_part(Level.THROTTLED, self._throttled(), now)
-        self._tell_part(Level.MACHINE_CPU, self._machine_cpu(), now)
+            self._record(Level.MEMORY, sum(known), now)
+        self._record_rates(self._count(pids), now)
+        self._record_ratio(Level.THROTTLED, self._throttled(), now)
+        self._record_ratio(Level.MACHINE_CPU, self._machine_cpu(), now)
         self._last_ns = now
 
     def _count(self, pids: Iterable[int]) -> dict[int | str, _Counts]:
-        """What was counted so far, by process; network and disk count for all of them.
+        """The counters so far, by process; those of network and disk for all processes together.
 
-        What a process has read and written passes to its parent when that learns of its end.
+        When a process has ended and its parent waits for it, its disk counters are added to the parent's.
         """
         counts: dict[int | str, _Counts] = {"network": _network_bytes(self._proc / "self")}
         disk: dict[Level, int] = {}
@@ -89,8 +89,8 @@ class ResourceSampler:
                 disk[level] = disk.get(level, 0) + count
         return counts | {"disk": disk}
 
-    def _tell_rates(self, counts: dict[int | str, _Counts], now: int) -> None:
-        """Sums what each process counted since the last look; a new one has counted all its own."""
+    def _record_rates(self, counts: dict[int | str, _Counts], now: int) -> None:
+        """Records the rates since the last call; a new process counts with all that it has counted."""
         before, self._counts = self._counts, counts
         if self._last_ns is None or now <= self._last_ns:
             return
@@ -100,33 +100,41 @@ class ResourceSampler:
                 more = max(count - before.get(key, {}).get(level, 0), 0)
                 since[level] = since.get(level, 0) + more
         for level, more in since.items():
-            self._tell(level, more * _SECOND_NS // (now - self._last_ns), now)
+            self._record(level, more * _SECOND_NS // (now - self._last_ns), now)
 
-    def _tell_part(self, level: Level, count: tuple[int, int] | None, now: int) -> None:
-        """Records the part that grew: of two counts, the first is of those of the second."""
+    def _record_ratio(self, level: Level, count: tuple[int, int] | None, now: int) -> None:
+        """Records a ratio over the time since the last call.
+
+        Args:
+            level: which level it is.
+            count: two counters; the first counts some of what the second counts.
+            now: the time.
+        """
         if count is None:
             return
-        before = self._parts.get(level)
-        self._parts[level] = count
+        before = self._ratio_counts.get(level)
+        self._ratio_counts[level] = count
         if before is not None and count[1] > before[1]:
             part = max(count[0] - before[0], 0) * MILLION // (count[1] - before[1])
-            self._tell(level, min(part, MILLION), now)
+            self._record(level, min(part, MILLION), now)
 
-    def _tell(self, level: Level, value: int, now: int) -> None:
+    def _record(self, level: Level, value: int, now: int) -> None:
         gauge = self._codes.get(level)
         if gauge is None:
             number = self.recorder.names.number(RunGauge(name=level.value))
             gauge = self._codes[level] = code(Kind.GAUGE, number)
         self.recorder.lane().write(gauge, now, now, 0, value)
 
-    def _tell_memory_room(self, now: int) -> None:
+    def _record_memory_room(self, now: int) -> None:
         if now < self._room_due_ns:
             return
         self._room_due_ns = now + _ROOM_EVERY_NS
         whole = _text(self._proc / "meminfo").partition("MemTotal:")[2].split()[:1]
         if whole:
             machine = int(whole[0]) * 1024
-            self._tell(Level.MEMORY_ROOM, min(self._groups.memory_limit() or machine, machine), now)
+            self._record(
+                Level.MEMORY_ROOM, min(self._groups.memory_limit() or machine, machine), now
+            )
 
     def _throttled(self) -> tuple[int, int] | None:
         seen = self._groups.throttling()
@@ -156,13 +164,13 @@ def _disk_bytes(folder: Path) -> _Counts:
 
 
 def own_switches() -> _Counts:
-    """How often this process gave its CPU away, and how often it was taken from it."""
+    """How often the threads of this process gave up their CPU, and how often they had to."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {Level.VOLUNTARY_SWITCHES: used.ru_nvcsw, Level.FORCED_SWITCHES: used.ru_nivcsw}
 
 
 def _switches(folder: Path) -> _Counts:
-    """Those of another process: its main thread's, which is where worker processes work."""
+    """The context switches of another process's main thread, in which worker processes work."""
     counts = _named_numbers(folder / "status")
     levels = (
         (Level.VOLUNTARY_SWITCHES, "voluntary_ctxt_switches"),

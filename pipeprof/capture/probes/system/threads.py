@@ -1,4 +1,4 @@
-"""CPU time of every thread and child process, by role, read from ``/proc`` a few times a second."""
+"""Records the CPU time of every thread and child process, read from ``/proc`` a few times a second."""
 
 import contextlib
 import os
@@ -27,15 +27,16 @@ from pipeprof.recording.lane import Role
 
 SAMPLE_HZ = 10.0
 
-# Children are looked for this often, or so many times the cost apart: every thread may have some.
+# Children are looked for at this interval, or, as every thread may have some, after this many times the
+# cost of the last look.
 _LOOK_FOR_CHILDREN_NS = 1_000_000_000
 CHILDREN_REST = 2000
-# By then all that was recorded of a child that has ended is read, and its lane's number is free.
+# After this time all records of an ended child are read, and another child may have its lane's number.
 _LANE_REST_NS = 10_000_000_000
-# Files kept open, which makes a look cheaper; the training needs descriptors too.
+# At most this many files are kept open, to read them faster; the training needs descriptors too.
 MOST_FILES = 256
 
-# What the system's names of TensorFlow's threads say of them (cut at 15 characters).
+# Roles of threads by the beginnings of their system names (cut at 15 characters).
 _ROLES = (
     ("tf_data", Role.INPUT),
     ("tf_", Role.TRAINING),
@@ -46,7 +47,7 @@ _ROLES = (
 
 @dataclass(slots=True)
 class _Thread:
-    """A thread of this process as it was seen last."""
+    """The last reading of a thread of this process."""
 
     descriptor: int | None
     spent: Spent = NOTHING
@@ -54,13 +55,13 @@ class _Thread:
 
 
 class ThreadSampler:
-    """Records how much CPU each lane used since the last look.
+    """Records how much CPU time each lane used since the last call.
 
-    Threads that record have lanes of their own; others share one by name (``tf_Compute``).
+    Threads that record have lanes of their own; other threads share a lane by name (``tf_Compute``).
 
     Args:
         recorder: where to record.
-        workers: gives the process ids of child processes that are known to record.
+        workers: returns the ids of the child processes that record.
         proc: where the system shows its processes; for tests.
     """
 
@@ -86,7 +87,7 @@ class ThreadSampler:
         self._last_ns: int | None = None
 
     def sample(self, now: int) -> None:
-        """Takes one look; the first only notes how it stands."""
+        """Records the CPU times since the last call; the first call only reads them."""
         used = self._sample_threads()
         process_ns = time.process_time_ns()
         total = process_ns - self._process_ns
@@ -104,11 +105,11 @@ class ThreadSampler:
         self._last_ns = now
 
     def children(self) -> tuple[int, ...]:
-        """The child processes that were alive at the last look."""
+        """Ids of the child processes that were alive at the last call of `sample`."""
         return tuple(self._children)
 
     def close(self) -> None:
-        """Gives the open files back."""
+        """Closes the open files."""
         for tid in list(self._threads):
             self._forget(tid)
 
@@ -122,7 +123,7 @@ class ThreadSampler:
         for tid in self._threads.keys() - alive:
             self._forget(tid)
         for tid in alive:
-            thread = self._threads.get(tid) or self._meet(tid)
+            thread = self._threads.get(tid) or self._open_thread(tid)
             spent = self._read(tid, thread)
             if spent is None:
                 self._forget(tid)  # its number may go to another thread
@@ -135,14 +136,14 @@ class ThreadSampler:
             thread.spent = spent
         return used
 
-    def _meet(self, tid: int) -> _Thread:
+    def _open_thread(self, tid: int) -> _Thread:
         descriptor = None
         if self._files < MOST_FILES:
             with contextlib.suppress(OSError):
                 descriptor = self._open(tid)
                 self._files += 1
         thread = self._threads[tid] = _Thread(descriptor)
-        # A thread born since the last look has used all its time since then.
+        # A thread that began after the last call has used all its CPU time since then.
         if self._last_ns is None:
             thread.spent = self._read(tid, thread) or NOTHING
         return thread
@@ -151,7 +152,7 @@ class ThreadSampler:
         return self.recorder.names.number(describe_thread(tid, python_name))
 
     def _read(self, tid: int, thread: _Thread) -> Spent | None:
-        """What a thread has spent: the first two figures of its ``schedstat``."""
+        """CPU time and waiting time of a thread: the first two numbers of its ``schedstat``."""
         try:
             if thread.descriptor is not None:
                 return _first_numbers(thread.descriptor)
@@ -175,14 +176,14 @@ class ThreadSampler:
     # Child processes.
 
     def _sample_children(self, now: int, recording: Collection[int]) -> dict[int, Spent]:
-        """What each child process spent since it was seen last, or since its start."""
+        """CPU time and waiting time of each child process since its last reading, or since its start."""
         if now >= self._children_due_ns:
             begun_ns = time.thread_time_ns()
             for pid in {*children_of(os.getpid(), self._proc), *recording}:
                 if pid not in self._children and pid not in py_spy.running:
                     spent = process_spent(pid, self._proc) if self._last_ns is None else NOTHING
                     self._children[pid] = spent or NOTHING
-            # Told anew, because a process that was just forked may become another program.
+            # Described again each time: a process that was just forked may become another program.
             self._kinds = {
                 pid: describe_process(pid, self._proc, self._kinds.get(pid, WORKER))
                 for pid in self._children
@@ -201,9 +202,9 @@ class ThreadSampler:
         return used
 
     def _process_lane(self, pid: int, kind: LaneFacts, now: int) -> int:
-        """The number of a child's lane: one of a child that has ended, where there is one.
+        """The number of a child's lane, taken over from an ended child where there is one.
 
-        Workers may be made anew for every epoch, and programs be called for every file.
+        This keeps lanes few: new workers may start at every epoch, and a program may run for every file.
         """
         lane = self._lanes.get(pid)
         if lane is not None and lane[1] == kind:
@@ -239,7 +240,14 @@ def _since(before: Spent, now: Spent) -> Spent:
 
 
 def describe_thread(tid: int, python_name: str | None) -> LaneFacts:
-    """A thread of this process; those whose names differ by a number only are one."""
+    """Facts about a thread of this process that has no lane of its own.
+
+    Threads whose names differ only by a number get equal facts.
+
+    Args:
+        tid: the system's number of the thread.
+        python_name: Python's name of the thread, or None where Python did not start it.
+    """
     if tid == os.getpid():
         return LaneFacts(name="main", role=Role.MAIN)
     if python_name is not None:

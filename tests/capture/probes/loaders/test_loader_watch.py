@@ -20,7 +20,7 @@ from pipeprof.capture.probes.loaders.timed_calls import (
 )
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.marked_stages import stage
-from pipeprof.capture.probes.python.timed_subclass import is_disguised
+from pipeprof.capture.probes.python.timed_subclass import has_replaced_methods
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind
@@ -216,14 +216,14 @@ def test_all_is_given_back(num_workers: int) -> None:
     grains = Loader(graph, [decode])
     with recording_on() as recorder:
         _, release = watched(recorder, loader)
-        assert [is_disguised(one) for one in (loader, samples, loader.dataset)] == [
+        assert [has_replaced_methods(one) for one in (loader, samples, loader.dataset)] == [
             True,
             True,
             False,
         ]
         assert type(loader.collate_fn) is TimedCall
         _, release_graph = watched(recorder, graph)
-        assert is_disguised(source)
+        assert has_replaced_methods(source)
         assert type(graph._map_fn) is TimedCall  # noqa: SLF001 - grain's
         _, release_grains = watched(recorder, grains)
         assert type(decode.map) is TimedCall
@@ -233,7 +233,7 @@ def test_all_is_given_back(num_workers: int) -> None:
         list(loader)
         list(graph)
     assert names(recorder) == []
-    assert not any(map(is_disguised, (loader, samples, graph, source)))
+    assert not any(map(has_replaced_methods, (loader, samples, graph, source)))
     assert loader.collate_fn is collate
     assert graph._map_fn is add_one  # noqa: SLF001 - grain's
     assert vars(decode) == {}

@@ -21,7 +21,7 @@ from pipeprof.capture.probes.loaders.sequences import (
     watch_sequence,
 )
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.python.timed_subclass import disguise
+from pipeprof.capture.probes.python.timed_subclass import replace_methods
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording.lane import Role
@@ -398,7 +398,7 @@ def test_an_object_arrives_whole_whatever_is_done_with_it_there(
     noted, own = Noted(4), OwnState()
     noted.note = "kept"
     for thing in (noted, own):
-        release = disguise(thing, {}, lambda: Arrived(error))
+        release = replace_methods(thing, {}, lambda: Arrived(error))
         other = pickle.loads(pickle.dumps(thing))
         release()
         assert type(other) in (Noted, OwnState)
