@@ -1,6 +1,6 @@
-"""What this machine lets pipeprof see, and how to get the rest.
+"""Checks what pipeprof can record on this machine, and what to install or change for the rest.
 
-Looks at files and at the metadata of packages; loads no framework. Changes nothing.
+It reads files and the metadata of packages. It imports no framework and changes nothing.
 """
 
 import contextlib
@@ -24,15 +24,16 @@ from pipeprof.capture.probes.stacks.py_spy import dump
 from pipeprof.errors import StacksUnavailable
 from pipeprof.host import machine
 from pipeprof.host.cgroups import ControlGroups
+from pipeprof.report.numbers import few_digits, size
 
-MB = 1 << 20
+MIB = 1 << 20
 
 _PYTHONS = ((3, 10), (3, 13))
 _LEAST_TENSORFLOW = (2, 18)
 _LEAST_XPROF = (2, 20)
 _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-rocm", "tf-nightly", "tf-nightly-cpu")
-_LEAST_SHM_BYTES = 1024 * MB
-_LEAST_LOG_BYTES = 200 * MB
+_LEAST_SHM_BYTES = 1024 * MIB
+_LEAST_LOG_BYTES = 200 * MIB
 
 _SHARED_MEMORY = Path("/dev/shm")
 _PTRACE_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
@@ -42,7 +43,7 @@ Versions = Mapping[str, str]
 
 
 class State(Enum):
-    """How something is."""
+    """The result of a check."""
 
     GOOD = "good"
     GAP = "gap"  # pipeprof works, but sees or shows less
@@ -51,13 +52,13 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What was found of one thing.
+    """One check with its result.
 
     Attributes:
-        name: what was looked at.
-        state: how it is.
-        found: what was found, in words.
-        remedy: what to do, or None when nothing needs to be done.
+        name: what was checked.
+        state: the result.
+        found: what was found, in words for the user.
+        remedy: what the user can do, or None when nothing needs to be done.
     """
 
     name: str
@@ -67,10 +68,10 @@ class Check:
 
 
 def examine(logdir: Path) -> tuple[Check, ...]:
-    """Looks at everything that matters to pipeprof on this machine.
+    """Checks everything that pipeprof needs on this machine.
 
     Args:
-        logdir: where runs are to be written.
+        logdir: the folder for runs.
     """
     versions = installed_versions()
     return (
@@ -106,8 +107,8 @@ def check_cores(cores: int, limit: float | None) -> Check:
         return _good("processors", f"{cores}, no limit below that")
     return _gap(
         "processors",
-        f"{cores}, of which this container may use {limit:g} at a time",
-        "set worker counts by the limit; what counts processors itself takes too many",
+        f"{cores}, of which this container may use {few_digits(limit)} at a time",
+        "set worker counts by the limit; programs that count processors start too many",
     )
 
 
@@ -118,7 +119,7 @@ def check_shared_memory(folder: Path) -> Check:
         size_bytes = shutil.disk_usage(folder).total
     except OSError:
         return _gap(name, f"no {folder}", "mount it: loaders with worker processes need it")
-    found = f"{size_bytes / MB:,.0f} MB in {folder}"
+    found = f"{size(size_bytes)} in {folder}"
     if size_bytes < _LEAST_SHM_BYTES:
         return _gap(
             name,
@@ -129,12 +130,12 @@ def check_shared_memory(folder: Path) -> Check:
 
 
 def check_start_method(method: str) -> Check:
-    """How worker processes start: pipeprof follows them in any case."""
+    """How worker processes start; pipeprof records them in any case."""
     return _good("worker processes", f"started by {method}, and recorded")
 
 
 def check_tensorflow(versions: Versions) -> Check:
-    """TensorFlow, by whatever name it is installed."""
+    """TensorFlow, whichever of its packages is installed."""
     name = next((each for each in _TENSORFLOWS if each in versions), None)
     if name is None:
         return _gap("TensorFlow", "not installed", 'pip install "pipeprof[tensorflow]"')
@@ -145,7 +146,7 @@ def check_tensorflow(versions: Versions) -> Check:
 
 
 def check_keras(versions: Versions, backend: str) -> Check:
-    """Keras, and whether the backend it is set to is there."""
+    """Keras, and whether its chosen backend is installed."""
     legacy = f", tf-keras {versions['tf-keras']}" if "tf-keras" in versions else ""
     if "keras" not in versions:
         return _gap("Keras", f"not installed{legacy}", 'pip install "pipeprof[tensorflow]"')
@@ -157,7 +158,7 @@ def check_keras(versions: Versions, backend: str) -> Check:
 
 
 def check_tensorboard(versions: Versions) -> Check:
-    """TensorBoard, and whether it starts beside this setuptools.
+    """TensorBoard, and whether it starts with the installed setuptools.
 
     Up to 2.20 it imports ``pkg_resources``, which setuptools 82 dropped (tensorflow/tensorboard#7064).
     """
@@ -186,11 +187,11 @@ def check_xprof(versions: Versions) -> Check:
 
 
 def check_fit(versions: Versions, needs: Mapping[str, Sequence[str]]) -> Check:
-    """Whether TensorFlow, Keras, TensorBoard and XProf get the versions that they need.
+    """Whether the installed versions fit the requirements of TensorFlow, Keras, TensorBoard and XProf.
 
     Args:
-        versions: what is installed.
-        needs: what each package says that it needs, as package metadata have it.
+        versions: the installed packages.
+        needs: the requirements of each package, as lines of package metadata.
     """
     name = "versions"
     misfits = [
@@ -215,12 +216,12 @@ def check_fit(versions: Versions, needs: Mapping[str, Sequence[str]]) -> Check:
 
 
 def check_stacks(refusal: StacksUnavailable | None, scope: str | None, user: int) -> Check:
-    """Whether py-spy can look into a training that pipeprof runs, and into others (attach).
+    """Whether py-spy can read the stacks of a training that pipeprof runs, and of others (attach).
 
     Args:
-        refusal: why it could not look into a child process; None when it could.
-        scope: the kernel's rule of who may look into whom (Yama), where it has one.
-        user: the number of this user, 0 for root.
+        refusal: why it could not read a child process; None when it could.
+        scope: the kernel's rule of which process may read which (Yama), or None without one.
+        user: the id of this user, 0 for root.
     """
     name = "stacks"
     if refusal is not None:
@@ -240,9 +241,9 @@ def check_gpus(versions: Versions, gpus: int | None, driver: Path) -> Check:
     """Whether the use of NVIDIA GPUs can be read.
 
     Args:
-        versions: what is installed.
-        gpus: how many NVML tells of; None when it cannot be asked.
-        driver: the folder that the kernel shows where there is a driver.
+        versions: the installed packages.
+        gpus: how many GPUs NVML reports; None when NVML does not answer.
+        driver: a folder that exists where NVIDIA's driver is loaded.
     """
     if gpus is not None:
         return _good("GPUs", f"{gpus} by NVML")
@@ -258,18 +259,18 @@ def check_gpus(versions: Versions, gpus: int | None, driver: Path) -> Check:
 
 
 def check_log_folder(folder: Path) -> Check:
-    """Whether runs can be written there."""
+    """Whether runs can be written to a folder."""
     name, remedy = "log folder", "choose another one with --logdir"
     nearest = folder.absolute()
     try:
         while not nearest.exists():
             nearest = nearest.parent
-    except OSError as error:  # it may not even be looked at
+    except OSError as error:  # the path may not be read
         return _broken(name, f"{folder} cannot be written ({error.strerror})", remedy)
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         return _broken(name, f"{folder} cannot be written", remedy)
     free_bytes = shutil.disk_usage(nearest).free
-    found = f"{folder} can be written, {free_bytes / MB:,.0f} MB free"
+    found = f"{folder} can be written, {size(free_bytes)} free"
     return _gap(name, found, remedy) if free_bytes < _LEAST_LOG_BYTES else _good(name, found)
 
 
@@ -285,11 +286,11 @@ def _broken(name: str, found: str, remedy: str) -> Check:
     return Check(name=name, state=State.BROKEN, found=found, remedy=remedy)
 
 
-# What the checks are told
+# Reading the machine
 
 
 def installed_versions() -> Versions:
-    """The versions of all installed packages, by their names in small letters with dashes."""
+    """The versions of all installed packages, by name in lower case with dashes."""
     return {
         _plain_name(about["Name"]): about["Version"]
         for about in (package.metadata for package in importlib.metadata.distributions())
@@ -302,19 +303,19 @@ def _plain_name(package: str) -> str:
 
 
 def _requirements(lines: Sequence[str]) -> Iterator[Requirement]:
-    """What package metadata say that is needed; what says it in a way of its own is passed over."""
+    """The requirements in package metadata; lines that are not valid are skipped."""
     for line in lines:
         with contextlib.suppress(InvalidRequirement):
             yield Requirement(line)
 
 
 def home_folder() -> Path:
-    """As Keras finds it: a user whom the system does not know, in a container, has none."""
+    """The home folder as Keras finds it; it need not exist, as in a container without that user."""
     return Path(os.path.expanduser("~"))  # noqa: PTH111 - pathlib refuses
 
 
 def keras_backend(environment: Mapping[str, str], home: Path) -> str:
-    """The backend that Keras will take: from the environment, its configuration file, or its own."""
+    """The backend that Keras will use: from the environment, its configuration file, or its default."""
     chosen = environment.get("KERAS_BACKEND")
     if not chosen:
         folder = Path(environment.get("KERAS_HOME") or home / ".keras")
@@ -326,7 +327,7 @@ def keras_backend(environment: Mapping[str, str], home: Path) -> str:
 
 
 def needs_of(versions: Versions) -> Mapping[str, Sequence[str]]:
-    """What the packages say that they need whose versions have to fit each other."""
+    """The requirements of the installed packages whose versions must fit each other."""
     packages = (*_TENSORFLOWS, "keras", "tf-keras", "tensorboard", "xprof")
     return {
         package: importlib.metadata.requires(package) or ()
@@ -336,7 +337,7 @@ def needs_of(versions: Versions) -> Mapping[str, Sequence[str]]:
 
 
 def ask_py_spy() -> StacksUnavailable | None:
-    """Lets py-spy look into a child process that waits; None when it could."""
+    """Lets py-spy read the stacks of a child process; returns why it failed, or None when it worked."""
     command = [sys.executable, "-c", "print(flush=True); input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         try:
@@ -351,7 +352,7 @@ def ask_py_spy() -> StacksUnavailable | None:
 
 
 def count_gpus() -> int | None:
-    """How many GPUs NVML tells of; None when it cannot be asked."""
+    """How many GPUs NVML reports; None when NVML does not answer."""
     try:
         import pynvml
 

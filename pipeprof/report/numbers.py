@@ -57,6 +57,11 @@ def rate(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 99.5 else f"{per_s:.1f}"
 
 
+def fixed(number: float, digits: int) -> str:
+    """A number with ``digits`` decimals, as for a column of numbers: ``0.50``."""
+    return f"{number:,.{digits}f}"
+
+
 def size(count_bytes: float) -> str:
     """Bytes in a fitting unit: ``38.5 MB``."""
     value, unit = float(count_bytes), "B"

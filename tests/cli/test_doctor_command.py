@@ -10,7 +10,7 @@ import pytest
 
 from pipeprof import doctor
 from pipeprof.capture.probes.stacks import py_spy
-from pipeprof.doctor import MB, Check, State
+from pipeprof.doctor import MIB, Check, State
 from pipeprof.errors import StacksUnavailable
 from tests.cli.conftest import Command
 
@@ -129,7 +129,7 @@ def test_py_spy_is_tried_on_a_process_of_its_own(
         assert not Path(f"/proc/{child}").exists()
 
 
-@pytest.mark.parametrize(("size_bytes", "state"), [(64 * MB, GAP), (2048 * MB, GOOD)])
+@pytest.mark.parametrize(("size_bytes", "state"), [(64 * MIB, GAP), (2048 * MIB, GOOD)])
 def test_little_shared_memory_is_a_gap(
     monkeypatch: pytest.MonkeyPatch, size_bytes: int, state: State
 ) -> None:
@@ -141,7 +141,7 @@ def test_no_shared_memory_is_a_gap(tmp_path: Path) -> None:
     assert doctor.check_shared_memory(tmp_path / "missing").state is GAP
 
 
-@pytest.mark.parametrize(("free_bytes", "state"), [(10 * MB, GAP), (10_000 * MB, GOOD)])
+@pytest.mark.parametrize(("free_bytes", "state"), [(10 * MIB, GAP), (10_000 * MIB, GOOD)])
 def test_log_folder_needs_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_bytes: int, state: State
 ) -> None:

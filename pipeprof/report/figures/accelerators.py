@@ -9,7 +9,7 @@ from pipeprof.recording.level_names import MILLION, DeviceLevel
 from pipeprof.report.figures.bins import gauge_points, time_axis
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label
 from pipeprof.report.figures.theme import COMPUTE, INPUT, LEGEND, OTHER
-from pipeprof.report.numbers import percent
+from pipeprof.report.numbers import fixed, percent, size
 
 _COLORS = (COMPUTE, *INPUT, OTHER)
 _S = 1e9
@@ -71,11 +71,11 @@ def _line(device: Device, color: str, start_ns: int) -> Json:
 def _row(found: DeviceFinding) -> tuple[str, ...]:
     memory = _UNKNOWN
     if found.memory_bytes is not None and found.memory_room_bytes:
-        memory = f"{found.memory_bytes / 1e9:.3g} of {found.memory_room_bytes / 1e9:.3g} GB"
+        memory = f"{size(found.memory_bytes)} of {size(found.memory_room_bytes)}"
     return (
         found.name if found.model is None else f"{found.name} ({found.model})",
         _UNKNOWN if found.busy_ratio is None else percent(found.busy_ratio),
         _UNKNOWN if found.own_busy_ratio is None else percent(found.own_busy_ratio),
         memory,
-        _UNKNOWN if found.power_w is None else f"{found.power_w:.0f} W",
+        _UNKNOWN if found.power_w is None else f"{fixed(found.power_w, 0)} W",
     )

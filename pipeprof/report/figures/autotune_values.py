@@ -11,7 +11,7 @@ from pipeprof.recording.series import Gauge
 from pipeprof.report.figures.bins import gauge_points, level_axis, time_axis
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label, stacked
 from pipeprof.report.figures.theme import INPUT, LEGEND, WAIT
-from pipeprof.report.numbers import count, size
+from pipeprof.report.numbers import count, few_digits, size
 
 MOST_LINES = 5
 
@@ -143,7 +143,7 @@ def _row(title: str, line: _Line) -> tuple[str, ...]:
     return (
         title,
         line.name,
-        f"{levels[0] * line.scale:.3g}" if len(levels) else "not known",
-        "not known" if line.gauge.last is None else f"{line.gauge.last * line.scale:.3g}",
-        "not known" if most is None else f"{most * line.scale:.3g}",
+        few_digits(levels[0] * line.scale) if len(levels) else "not known",
+        "not known" if line.gauge.last is None else few_digits(line.gauge.last * line.scale),
+        "not known" if most is None else few_digits(most * line.scale),
     )

@@ -12,7 +12,7 @@ from pipeprof.recording.series import Binned, FloatArray, IntArray
 from pipeprof.report.figures.bins import edges, gauge_points, sums_between, time_axis
 from pipeprof.report.figures.figure import Figure, Json, Table, View
 from pipeprof.report.figures.theme import COMPUTE, INPUT, LEGEND, OTHER, UNKNOWN
-from pipeprof.report.numbers import percent
+from pipeprof.report.numbers import amount, fixed, percent
 
 _LEAST_NS = 800_000_000
 _MOST_STRETCHES = 160
@@ -112,7 +112,7 @@ def _caption(findings: Findings, room: float) -> str:
     cpu = findings.cpu
     if cpu.process_ratio is None:
         return "How much of its CPUs the training used is not known."
-    used = f"The training and all its processes used {percent(cpu.process_ratio)} of {room:g} cores"
+    used = f"The training and all its processes used {percent(cpu.process_ratio)} of {amount(room, 'core')}"
     if cpu.machine_ratio is not None:
         used = f"{used}, all programs together {percent(cpu.machine_ratio)} of {cpu.cores}"
     return f"{used}: no core was left." if cpu.saturated else f"{used}."
@@ -169,7 +169,7 @@ def _limit_label(room: float, is_limit: bool) -> Json:
         "y": room,
         "yanchor": "bottom",
         "showarrow": False,
-        "text": f"{room:g} cores{' (limit)' if is_limit else ''}",
+        "text": f"{amount(room, 'core')}{' (limit)' if is_limit else ''}",
         "font": {"size": 11},
         "opacity": 0.75,
     }
@@ -182,8 +182,8 @@ def _table(borders: IntArray, read: dict[str, FloatArray], start_ns: int) -> Tab
         columns=("seconds", *(f"{name}, cores" for name in read)),
         rows=tuple(
             (
-                f"{times_s[part[0]]:.1f} to {times_s[part[-1] + 1]:.1f}",
-                *(f"{values[part].mean():.2f}" for values in read.values()),
+                f"{fixed(times_s[part[0]], 1)} to {fixed(times_s[part[-1] + 1], 1)}",
+                *(fixed(values[part].mean(), 2) for values in read.values()),
             )
             for part in parts
         ),

@@ -10,7 +10,7 @@ from pipeprof.recording.series import FloatArray, Gauge
 from pipeprof.report.figures.bins import gauge_points, level_axis, time_axis
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label
 from pipeprof.report.figures.theme import INPUT, LEGEND, WAIT
-from pipeprof.report.numbers import percent
+from pipeprof.report.numbers import level, percent
 
 MOST_QUEUES = 4
 
@@ -108,7 +108,7 @@ def _row(queue: _Queue) -> tuple[str, ...]:
     empty = float(queue.level.zeros.sum() / readings.sum())
     return (
         queue.name,
-        f"{mean:.1f}" if mean is not None else "not known",
+        level(mean) if mean is not None else "not known",
         str(queue.size) if queue.size else "not known",
         percent(empty),
     )

@@ -2,7 +2,7 @@
 
 from pipeprof.analysis.findings import StageFinding
 from pipeprof.report.figures.figure import label
-from pipeprof.report.numbers import duration, percent
+from pipeprof.report.numbers import duration, few_digits, level, percent
 from pipeprof.report.stage_labels import ran_on, runs_as, where
 
 _MOST_HOT_LINES = 3
@@ -32,14 +32,16 @@ def _may_be_parallel(found: StageFinding) -> bool:
 
 def parallel_calls(found: StageFinding) -> str:
     """How many of its calls run at once; its parallelism is known."""
+    assert found.parallelism is not None
     chosen = " (AUTOTUNE)" if found.autotuned else ""
-    return f"{found.parallelism:.3g} at once{chosen}"
+    return f"{few_digits(found.parallelism)} at once{chosen}"
 
 
 def buffer_fill(found: StageFinding) -> str:
     """How many elements lie ready behind it; its buffer is known."""
+    assert found.buffer_mean is not None
     size = "" if found.buffer_size is None else f" of {found.buffer_size}"
-    return f"{found.buffer_mean:.1f}{size}"
+    return f"{level(found.buffer_mean)}{size}"
 
 
 def explain(found: StageFinding) -> str:
