@@ -1,4 +1,4 @@
-"""The second product: a training that is already running, observed from outside and judged with care.
+"""The second product: a careful verdict on a training that is already running, observed from outside.
 
-Nothing was prepared there and nothing is halted; all it has are samples of stacks and of CPU times.
+The training was not prepared and is not halted. The verdict rests on samples of its stacks and CPU times.
 """

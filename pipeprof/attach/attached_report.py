@@ -1,4 +1,4 @@
-"""What was seen of a training from outside, as text for a terminal and as JSON."""
+"""The report on a training that was observed from outside, as text for a terminal and as JSON."""
 
 import json
 from typing import Any
@@ -41,13 +41,13 @@ _HOW_SURE = ((0.75, "very likely"), (0.6, "likely"), (0.0, "perhaps"))
 def render_attached(
     found: AttachedFindings, *, width: int = 80, color: bool = False, ascii_only: bool = False
 ) -> str:
-    """The report on a training, without a line end after the last line.
+    """The report as text, without a line end after the last line.
 
     Args:
-        found: the verdict and what it rests on.
-        width: columns of the screen; fewer than `LEAST_WIDTH` count as that many.
+        found: the verdict and its evidence.
+        width: columns of the screen, taken as at least `LEAST_WIDTH`.
         color: whether to write ANSI colours.
-        ascii_only: whether the screen shows nothing but ASCII.
+        ascii_only: whether the screen shows only ASCII.
     """
     width = max(width, LEAST_WIDTH)
     why = Text(f"{'Why':{_LABEL_WIDTH}}", "bold")
@@ -131,7 +131,7 @@ def _activities(row: ThreadFinding) -> str:
 
 
 def attached_json(found: AttachedFindings) -> str:
-    """What was found of a training as strict JSON, indented; ratios are 0 to 1."""
+    """The report as strict JSON, indented; ratios are 0 to 1."""
     observation = found.observation
     report: dict[str, Any] = {
         "format": 1,

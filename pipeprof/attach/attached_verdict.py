@@ -1,7 +1,7 @@
-"""A careful verdict on a training that was observed from outside, from samples of its stacks.
+"""Finds a careful verdict on a training that was observed from outside, from samples of its stacks.
 
-Nothing was timed there, so it rests on one thought: of two that hand batches over, the one that never
-rests is the slower. Where even that cannot be seen, the verdict is unknown.
+Nothing was timed, so the verdict follows from one rule: of the maker of batches and the training, the one
+that never rests is the slower. Where that cannot be seen either, the verdict is unknown.
 """
 
 from collections import defaultdict
@@ -40,11 +40,11 @@ from pipeprof.recording.lane import Role
 from pipeprof.recording.python_stacks import Frame, SampledStack
 from pipeprof.recording.source_code import Location
 
-# What makes batches ahead of a training works without a pause from here on; below the other border it
-# rests, because its buffer is full.
+# From the first ratio on, a maker of batches works without a pause; below the second it rests, because its
+# buffer is full.
 NO_PAUSE_FROM, RESTS_BELOW = 0.9, 0.6
 
-# Under this share of its time in a training step or in getting a batch, a thread does not train.
+# A thread trains if it spends at least this share of its time in training steps or getting batches.
 _TRAINS_FROM = 0.3
 _FEW_SAMPLES = 100
 _MOST_LINES = 5
@@ -53,16 +53,16 @@ _LEAST_SHARE = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadFinding:
-    """What a thread, or several of one kind, did.
+    """What a thread, or several threads of one kind, did.
 
     Attributes:
-        name: a person's name for it.
-        role: what it is there for.
-        count: how many these are, or were at once where they come and go.
-        cpu_ratio: CPU time over wall time, all of them together.
-        queued_ratio: the time in which they stood ready without a CPU, over wall time.
+        name: name to show to a reader.
+        role: what they do in the training.
+        count: how many threads; for threads that come and go, how many at once.
+        cpu_ratio: CPU time over wall time, of all of them together.
+        queued_ratio: time in which they were ready to run without a CPU, over wall time.
         gil_ratio: the part of the time in which they held the GIL, or None without Python.
-        activities: what they did, as parts of the time, the largest first; empty without Python.
+        activities: their activities as parts of the time, the largest first; empty without Python.
     """
 
     name: str
@@ -79,12 +79,12 @@ class AttachedFindings:
     """The verdict on a training that was observed from outside.
 
     Attributes:
-        observation: what was seen.
-        bound: what its speed seems to hang on.
+        observation: what was observed.
+        bound: what seems to limit the training's speed.
         confidence: 0 to 1.
-        evidence: what speaks for it.
-        threads: threads and worker processes, what matters most first.
-        hot_lines: lines of the user's code that make batches, as parts of that work.
+        evidence: reasons for the verdict.
+        threads: threads and worker processes, the most important first.
+        hot_lines: lines of the user's code that make batches, with their shares of that work.
     """
 
     observation: Observation
@@ -96,7 +96,7 @@ class AttachedFindings:
 
 
 def find_attached_verdict(observation: Observation) -> AttachedFindings:
-    """Whether a training that was observed seems to wait for its data, and what speaks for that."""
+    """Judges whether an observed training seems to wait for its data, with the evidence."""
     observed = _Observed(observation)
     bound, confidence, evidence = _verdict(observed)
     certain = 1.0 if observed.samples_each >= _FEW_SAMPLES else 0.5
@@ -111,14 +111,14 @@ def find_attached_verdict(observation: Observation) -> AttachedFindings:
 
 
 class _Observed:
-    """An observation in which it is known what each thread was doing.
+    """An observation with the activity of each thread.
 
     Attributes:
-        observation: what was seen.
-        activities: each stack with what its thread was doing.
+        observation: what was observed.
+        activities: each stack with the activity of its thread.
         samples_each: how often the stack of each thread was sampled.
-        trainer: the thread that trains.
-        feeders: threads of TensorFlow from which tf.data calls Python code.
+        trainer: number of the thread that trains.
+        feeders: numbers of TensorFlow's threads in which tf.data calls Python code.
         workers: process and thread of each worker.
     """
 
@@ -140,7 +140,7 @@ class _Observed:
         self.workers = self._find_workers()
 
     def shares(self, chosen: Callable[[SampledStack], bool]) -> dict[Activity, float]:
-        """What the chosen stacks of a process did, as parts of the time."""
+        """The activities of the chosen stacks, as parts of the time."""
         found: dict[Activity, float] = defaultdict(float)
         for stack, activity in self.activities:
             if chosen(stack):
@@ -149,22 +149,23 @@ class _Observed:
 
     @property
     def training(self) -> dict[Activity, float]:
-        """What the thread that trains did."""
+        """The activities of the thread that trains."""
         return self.shares(
             lambda each: (each.pid, each.tid) == (self.observation.pid, self.trainer)
         )
 
     @property
     def feeding(self) -> dict[Activity, float]:
-        """What the threads did that tf.data calls Python code from."""
+        """The activities of the threads in which tf.data calls Python code."""
         return self.shares(
             lambda each: each.pid == self.observation.pid and each.tid in self.feeders
         )
 
     def _find_workers(self) -> set[tuple[int, int]]:
-        """Threads that make batches; one of the training itself must have been seen at it repeatedly.
+        """Process and thread of each thread that makes batches.
 
-        A stack that changes while it is read may mix what was called before with what is called now.
+        A thread of the training's process counts only if it was seen at it in several samples: a stack
+        that changes while it is read may mix earlier and later calls.
         """
         samples: dict[tuple[int, int], int] = defaultdict(int)
         for stack, activity in self.activities:
@@ -197,7 +198,7 @@ def _verdict(observed: _Observed) -> tuple[Bound, float, AttachedEvidence]:
     own, computing = training[Activity.OWN], training[Activity.COMPUTING]
     if computing + getting < COMPUTE_BELOW:
         return Bound.UNKNOWN, 0.0, NoTraining()
-    # What the script does between steps may be the making of batches, or anything else.
+    # Between steps the script may make batches or do anything else.
     bound, confidence = bound_by_wait(own + getting), 0.6 if own > getting else 0.8
     if bound is Bound.COMPUTE:
         return bound, confidence, InTrainingSteps(ratio=computing)
@@ -207,7 +208,12 @@ def _verdict(observed: _Observed) -> tuple[Bound, float, AttachedEvidence]:
 
 
 def _verdict_of_fit(observed: _Observed, asked: float) -> tuple[Bound, float, AttachedEvidence]:
-    """The verdict on Keras' compiled ``fit``; ``asked`` is how much of the time batches were made."""
+    """The verdict on Keras's compiled ``fit``.
+
+    Args:
+        observed: the observation.
+        asked: the part of the time in which batches were made or waited for.
+    """
     feeders = observed.feeders
     if any(is_of_sequence(stack) and stack.tid in feeders for stack, _ in observed.activities):
         # Keras takes these batches one by one, without a buffer between them and the training.
@@ -232,7 +238,7 @@ def _more_evidence(observed: _Observed, bound: Bound) -> Iterable[AttachedEviden
 
 
 def _why_slow(observed: _Observed) -> Iterable[AttachedEvidence]:
-    """What keeps those that make batches off the CPU."""
+    """Evidence of why the makers of batches are slow: no free core, or blocked."""
     makers = [
         row
         for row in _thread_findings(observed)
@@ -263,7 +269,7 @@ def _thread_findings(observed: _Observed) -> Iterable[ThreadFinding]:
 
 
 class _Group(Enum):
-    """Threads of one kind: what to call them, and what they are there for."""
+    """Threads of one kind: their name for a reader, and their role."""
 
     TRAINER = ("main", Role.TRAINING)
     FEEDER = ("TensorFlow thread", Role.INPUT)

@@ -1,4 +1,4 @@
-"""What was seen of a training from outside, in a short while: plain values, no verdict."""
+"""What was observed of a training from outside, in a short time: plain values without a verdict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ class ObservedProcess:
     """A process.
 
     Attributes:
-        pid: its number.
+        pid: its id.
         command: its command line.
-        cpu_ns: CPU time of all its threads while it was watched.
+        cpu_ns: CPU time of all its threads during the observation.
     """
 
     pid: int
@@ -27,11 +27,11 @@ class ObservedThread:
 
     Attributes:
         pid: its process.
-        tid: its number to the system.
-        name: its name to the system, at most 15 characters.
-        cpu_ns: CPU time while it was watched.
-        queued_ns: how long it stood ready then without being given a CPU.
-        lived_ratio: the part of the watch in which it was there.
+        tid: the system's number of it.
+        name: the system's name of it, at most 15 characters.
+        cpu_ns: CPU time during the observation.
+        queued_ns: how long it was ready to run during the observation while no CPU was free.
+        lived_ratio: the part of the observation in which it existed.
     """
 
     pid: int
@@ -44,17 +44,17 @@ class ObservedThread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """A process and its children, watched for a while.
+    """A process and its children, observed for some time.
 
     Attributes:
-        pid: the process that was asked for; it stands first in ``processes``.
+        pid: the observed process; it comes first in ``processes``.
         cores: processors of the machine.
-        duration_ns: how long.
-        processes: the process and all below it.
+        duration_ns: how long it was observed.
+        processes: the process and all processes below it.
         threads: their threads.
-        stacks: what each Python thread was doing, sample by sample; those that waited too.
-        holders: the same of just those threads that held their interpreter's lock.
-        texts: what is written at a line of source code, by file and line.
+        stacks: sampled stacks of all Python threads, waiting ones too.
+        holders: sampled stacks of the threads that held the GIL.
+        texts: source text of lines, by file and line.
     """
 
     pid: int

@@ -1,4 +1,4 @@
-"""A look at a running training from outside: its processes, the CPU of their threads, Python stacks.
+"""Observes a running training from outside: its processes, the CPU time of threads, Python stacks.
 
 The training needs no preparation and is not halted.
 """
@@ -25,14 +25,14 @@ _NS = 1_000_000_000
 
 
 def observe(pid: int, seconds: int) -> Observation:
-    """Watches a process and its children for some seconds.
+    """Observes a process and its children for some seconds.
 
     Args:
         pid: the process.
-        seconds: how long.
+        seconds: how long to observe it.
 
     Raises:
-        StacksUnavailable: there is no such process, it runs no Python, or the system refuses it.
+        StacksUnavailable: there is no such process, it runs no Python, or the system refuses access.
     """
     dump(pid)  # raises at once if anything is wrong
     every = Recording(pid, seconds=seconds, subprocesses=True)
@@ -72,10 +72,10 @@ def observe(pid: int, seconds: int) -> Observation:
 
 
 class _Tree:
-    """A process and all below it, looked at again and again: Keras makes workers anew each epoch.
+    """A process and all processes below it, read again and again, as Keras starts new workers each epoch.
 
     Attributes:
-        commands: the command line of each process that was met.
+        commands: the command line of each process that was seen.
     """
 
     def __init__(self, pid: int) -> None:
@@ -89,14 +89,14 @@ class _Tree:
         self.look()
 
     def look(self) -> None:
-        """Adds what has happened since the last look."""
+        """Reads all threads and adds their CPU time since the last call."""
         self._looks += 1
         for pid in [self._pid, *sorted(children_of(self._pid))]:
             for tid, name, spent in _threads_of(pid):
                 key = pid, tid
                 if key not in self._names:
                     self._names[key] = name
-                    # What is new has worked since the last look; the first only notes how it stands.
+                    # A new thread used all its CPU time since the last call; the first call only reads.
                     self._before[key] = spent if self._looks == 1 else NOTHING
                 self._spent[key] = spent
                 self._seen[key] += 1
@@ -104,7 +104,7 @@ class _Tree:
                     self.commands[pid] = _command(pid)
 
     def threads(self) -> tuple[ObservedThread, ...]:
-        """All threads that were met."""
+        """All threads that were seen."""
         return tuple(
             ObservedThread(
                 pid=key[0],
@@ -119,7 +119,7 @@ class _Tree:
 
 
 def _threads_of(pid: int) -> Iterator[tuple[int, str, Spent]]:
-    """Number, name and what was spent of each thread of a process that may be gone."""
+    """Number, name and CPU time of each thread of a process; nothing if the process has ended."""
     tids: list[str] = []
     with contextlib.suppress(OSError):
         tids = os.listdir(_PROC / str(pid) / "task")  # noqa: PTH208 - names, not paths

@@ -1,4 +1,4 @@
-"""What a thread of a training was doing, by its Python stack alone."""
+"""Classifies the activity of a training's thread by its Python stack."""
 
 from enum import Enum
 
@@ -6,7 +6,7 @@ from pipeprof.recording.python_stacks import Frame, SampledStack
 
 
 class Activity(Enum):
-    """What a thread was activity in a sample."""
+    """What a thread was doing in a sample."""
 
     FITTING = "inside fit"
     COMPUTING = "computing"
@@ -18,13 +18,13 @@ class Activity(Enum):
 
     @property
     def is_input(self) -> bool:
-        """Whether it is a part of getting a batch."""
+        """Whether it belongs to getting a batch."""
         return self in (Activity.WAITING, Activity.LOADING, Activity.FETCHING)
 
 
-# A part of a file's path, the functions in it (any, where there are none), and what they show. The
-# innermost frame that is named here decides; for that frame the first line that fits.
-_MARKS: tuple[tuple[str, tuple[str, ...], Activity], ...] = (
+# Rules: a part of a file's path, functions in that file (all, where none are given), and their activity.
+# The innermost frame that fits a rule decides, by the first rule that it fits.
+_RULES: tuple[tuple[str, tuple[str, ...], Activity], ...] = (
     ("data_adapters/py_dataset_adapter.py", ("get",), Activity.FETCHING),
     ("utils/data_utils.py", ("get",), Activity.FETCHING),
     ("utils/data_utils.py", ("get_index",), Activity.LOADING),
@@ -53,12 +53,12 @@ _SEQUENCES = ("data_adapters/py_dataset_adapter.py", "utils/data_utils.py")
 
 
 def activity_of(stack: SampledStack) -> Activity:
-    """What was being done.
+    """The activity of a sampled stack.
 
-    Inside the ``fit`` of Keras on TensorFlow waiting and computing look the same: both happen
-    in one compiled function (`Activity.FITTING`).
+    Inside ``fit`` of Keras on TensorFlow, waiting and computing cannot be distinguished, because both
+    happen in one compiled function: the activity is `Activity.FITTING`.
     """
-    found = [mark for frame in stack.frames if (mark := _mark(frame)) is not None]
+    found = [known for frame in stack.frames if (known := _activity_of_frame(frame)) is not None]
     if not found:
         return Activity.OWN if any(frame.is_users for frame in stack.frames) else Activity.OTHER
     if found[0] is Activity.COMPUTING and Activity.FITTING in found:
@@ -67,30 +67,30 @@ def activity_of(stack: SampledStack) -> Activity:
 
 
 def innermost_users(stack: SampledStack) -> Frame | None:
-    """The innermost call of the user's code that was made for what is being done, or None."""
+    """The innermost frame of the user's code, or None where a frame that fits a rule lies inside it."""
     for frame in stack.frames:
         if frame.is_users:
             return frame
-        if _mark(frame) is not None:
+        if _activity_of_frame(frame) is not None:
             return None
     return None
 
 
 def feeds_tensorflow(stack: SampledStack) -> bool:
-    """Whether it is Python code that tf.data has called for a batch."""
+    """Whether it is Python code that tf.data called for a batch."""
     return any(part in frame.file for frame in stack.frames for part in _FEEDERS)
 
 
 def is_of_sequence(stack: SampledStack) -> bool:
-    """Whether Keras takes batches from a ``PyDataset`` or ``Sequence`` there."""
+    """Whether Keras takes batches from a ``PyDataset`` or ``Sequence`` in it."""
     return any(part in frame.file for frame in stack.frames for part in _SEQUENCES)
 
 
-def _mark(frame: Frame) -> Activity | None:
+def _activity_of_frame(frame: Frame) -> Activity | None:
     if frame.is_users:
         return None
     name = frame.function.rpartition(".")[2]
-    for part, functions, activity in _MARKS:
+    for part, functions, activity in _RULES:
         if part in frame.file and (not functions or name in functions):
             return activity
     return None
