@@ -1,8 +1,8 @@
 """The one clock of a recording.
 
-``time.perf_counter_ns`` is ``CLOCK_MONOTONIC`` on Linux: all processes of a machine share it, so a
-worker's record and the training's can be laid side by side. Code that needs the time takes a clock
-as an argument; this module only names the real one.
+``time.perf_counter_ns`` is ``CLOCK_MONOTONIC`` on Linux. All processes of a machine share it, so records of
+workers and of the training can be compared. Code that needs the time takes a clock as an argument; this
+module only names the real one.
 """
 
 import time
@@ -16,11 +16,11 @@ now_ns: Clock = time.perf_counter_ns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WallAnchor:
-    """One moment on both clocks, to turn recorded times into dates.
+    """One moment on both clocks, to turn recorded times into the time of day.
 
     Attributes:
         monotonic_ns: the moment on the clock of the recording.
-        unix_ns: the same moment in nanoseconds since 1970, UTC.
+        unix_ns: this moment in nanoseconds since 1970, UTC.
     """
 
     monotonic_ns: int
@@ -32,5 +32,5 @@ class WallAnchor:
         return cls(monotonic_ns=now_ns(), unix_ns=time.time_ns())
 
     def to_unix_ns(self, monotonic_ns: int) -> int:
-        """The date of a recorded time, in nanoseconds since 1970."""
+        """Turns a recorded time into nanoseconds since 1970, UTC."""
         return self.unix_ns + (monotonic_ns - self.monotonic_ns)

@@ -1,7 +1,7 @@
-"""What can go wrong in pipeprof, as one small tree.
+"""The errors that pipeprof raises, as one small tree.
 
     PipeprofError
-    ├── UsageError          the call itself does not make sense (two profiles at once)
+    ├── UsageError          a call that is not possible (two profiles at once)
     ├── StacksUnavailable   the Python stacks of a process cannot be read
     └── RunError            a run folder cannot be read
         ├── RunNotFound     there is no run there
@@ -17,19 +17,19 @@ import re
 
 
 class PipeprofError(Exception):
-    """Anything that pipeprof raises on purpose."""
+    """Base of all errors that pipeprof raises on purpose."""
 
 
 class UsageError(PipeprofError):
-    """A call that cannot be carried out as it stands."""
+    """A call with arguments, or at a time, that are not possible."""
 
 
 class StacksUnavailable(PipeprofError):  # noqa: N818 - the names say what happened, as FileNotFoundError's does not
     """The Python stacks of a process cannot be read.
 
     Attributes:
-        reason: why, in words.
-        remedy: what to do.
+        reason: why, in words for the user.
+        remedy: what the user can do.
     """
 
     def __init__(self, pid: int, reason: str, remedy: str) -> None:
@@ -43,11 +43,11 @@ class RunError(PipeprofError):
 
 
 class RunNotFound(RunError):  # noqa: N818
-    """No run lies where one was expected."""
+    """There is no run where one was expected."""
 
 
 class RunDamaged(RunError):  # noqa: N818
-    """A run's files are incomplete or are not pipeprof's."""
+    """A run's files are incomplete, or something else wrote them."""
 
 
 class RunTooNew(RunError):  # noqa: N818
@@ -64,8 +64,8 @@ _INNER_ERROR = re.compile(r"[A-Za-z_][\w.]*: \S")
 def describe_error(error: BaseException) -> str:
     """Describes any exception, the user's too, in one line: its class and the first line of its text.
 
-    TensorFlow wraps what a generator raises in an exception of its own, whose first line ends with a
-    colon. The line with the user's error, further down, is then added.
+    TensorFlow wraps the exception of a generator in one of its own, whose first line ends with a colon.
+    The later line with the user's error is then added.
     """
     lines = [line.strip() for line in _text_of(error).splitlines() if line.strip()]
     first, *further = lines or [""]

@@ -1,6 +1,6 @@
-"""A recorded run to look at: its recording, what the analysis finds in it, and its report.
+"""A recorded run: its recording, the findings of the analysis, and its report.
 
-It knows all that reads a recording, and nothing of how one is captured.
+It may know everything that reads a recording. It must not know how one is captured.
 """
 
 import functools
@@ -31,10 +31,10 @@ def load(
 
     Args:
         path: a log folder, or the folder of one run.
-        name: the run's name; the latest run of the log folder without one.
+        name: the run's name; None for the latest run of the log folder.
 
     Returns:
-        The run. One that was cut off, or is still being recorded, holds what was recorded so far.
+        The run. One that was cut off, or is still being recorded, is loaded as far as it came.
 
     Raises:
         PipeprofError: there is no such run, or it cannot be read.
@@ -45,7 +45,7 @@ def load(
 
 
 class RecordedRun:
-    """A recorded run. At the end of a notebook's cell it shows itself as a page.
+    """A recorded run. As the last value of a notebook's cell it is shown as a page.
 
     Args:
         profile: the recording.
@@ -69,7 +69,7 @@ class RecordedRun:
         """The report in words and tables.
 
         Args:
-            width: columns to use; those of the terminal without it.
+            width: columns to use; None for those of the terminal.
             color: whether to use ANSI colours.
         """
         from pipeprof.surfaces.terminal import render_report
@@ -78,7 +78,7 @@ class RecordedRun:
         return render_report(self.findings, width=columns, color=color)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as ``pipeprof report --json`` prints it: plain values only."""
+        """The report that ``pipeprof report --json`` prints, as plain values."""
         from pipeprof.surfaces.as_json import to_dict
 
         return to_dict(self.findings)

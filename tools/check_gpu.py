@@ -44,7 +44,7 @@ def main() -> int:
         device = findings.devices[0] if findings.devices else None
         step = findings.main.diagnosis.step_ms if findings.main else None
         if device is None or device.source is not DeviceSource.NVML or step is None:
-            print(f"expected a device that NVML tells of, received {device}.", file=sys.stderr)
+            print(f"expected a device that NVML reports, received {device}.", file=sys.stderr)
             return 1
         ours_ms = _busy(device) * step.mean
         difference = ours_ms / framework_ms - 1
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def train(sleep_s: float, wait: Callable[[], None]) -> tuple[Findings, float]:
-    """What pipeprof says of a training, and how long the framework saw a step's device work last."""
+    """What pipeprof reports about a training, and how long a step's device work took by the framework."""
     hidden = [keras.layers.Dense(WIDTH) for _ in range(4)]
     model = keras.Sequential([*hidden, keras.layers.Dense(1)])
     model.compile("sgd", "mse")

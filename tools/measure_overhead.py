@@ -1,7 +1,7 @@
 """Measures what pipeprof costs on this machine, and prints a table in Markdown.
 
 Every comparison runs in alternating pairs within this one process, and what is printed are medians of
-the pairs' ratios or differences: machines are shared and noisy, single times say nothing.
+the pairs' ratios or differences: machines are shared and noisy, single times mean nothing.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from pipeprof.surfaces.xplane import to_xspace
 Row = tuple[str, str, str]
 LOOPS = 4_000
 
-# What disturbs a shared machine lasts for seconds: many short pairs show more than a few long ones.
+# Disturbances of a shared machine last for seconds: many short pairs are better than a few long ones.
 FIT_STEPS, FIT_PAIRS = 150, 5
 LOOP_PAIRS = 3
 
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def events(logdir: Path, pairs: int) -> list[Row]:
-    """What one event costs, against two bare clock reads; what a stage costs, on and off."""
+    """The cost of one event, against two bare clock reads, and of a stage, with a profile on and off."""
     write = ring.writer(ring.anonymous_ring(pid=os.getpid()))
 
     def bare(index: int) -> int:
@@ -173,7 +173,7 @@ def _each_ns(rounds: int, loops: dict[str, Callable[[], None]]) -> dict[str, flo
 def generator_loop(logdir: Path, pairs: int) -> list[Row]:
     """The slow-down of a plain loop over a generator whose batches take 1 ms to make."""
     matrix = np.random.default_rng(0).random((64, 64))
-    # In one place: where a new one comes to lie decides how fast it is made.
+    # In one array, because the address of a new one decides how fast it is made.
     batch = np.empty_like(matrix)
 
     def multiply() -> None:
@@ -301,7 +301,7 @@ def _slow_down(bare: Callable[[], float], watched: Callable[[], float], pairs: i
     watched()
     ratios = []
     for number in range(pairs):
-        # Each goes first in turn: whatever drifts hits both alike.
+        # They take turns in going first, so that a drift affects both alike.
         if number % 2:
             with_it, without = watched(), bare()
         else:
@@ -312,7 +312,7 @@ def _slow_down(bare: Callable[[], float], watched: Callable[[], float], pairs: i
 
 
 def _where_the_median_lies(ordered: list[float]) -> tuple[float, float]:
-    """Between these two the true median lies nine times out of ten: each pair is as likely above it."""
+    """An interval that holds the true median with 90 % confidence (by the sign test)."""
     count = len(ordered)
     chances = accumulate(math.comb(count, above) / 2**count for above in range(count))
     outside = sum(1 for chance in chances if chance <= 0.05)
@@ -340,7 +340,7 @@ def _repeats_for(action: Callable[[], object], seconds: float) -> int:
 
 
 def many_threads(logdir: Path, pairs: int) -> list[Row]:
-    """What reading the CPU time of 200 threads costs, by the CPU time of the reading thread."""
+    """The cost of reading the CPU time of 200 threads, as CPU time of the reading thread."""
     leave = threading.Event()
     others = [threading.Thread(target=leave.wait, daemon=True) for _ in range(200)]
     for other in others:
@@ -368,7 +368,7 @@ def many_threads(logdir: Path, pairs: int) -> list[Row]:
 
 
 def stacks(logdir: Path, pairs: int) -> list[Row]:
-    """What a window of py-spy costs: to Python code that runs beside it, and in CPU time of its own."""
+    """The cost of a sampling window of py-spy: for Python code beside it, and its own CPU time."""
     numbers = range(2_000_000)
     spent: list[float] = []
 
@@ -394,7 +394,7 @@ def stacks(logdir: Path, pairs: int) -> list[Row]:
 
 
 def inner_generators(logdir: Path, pairs: int) -> list[Row]:
-    """What it costs to time a generator inside a generator, where the interpreter can."""
+    """The cost of timing a generator inside a generator, where the interpreter supports it."""
     name = "timing an element of an inner generator (Python 3.12 and later)"
     if not hasattr(sys, "monitoring"):
         return [(name, "not timed by this Python", "")]

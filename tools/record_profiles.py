@@ -1,4 +1,4 @@
-"""Records the reference runs in profiles/, one folder each, and what the reports say of them.
+"""Records the reference runs in profiles/, one folder each, and the reports on them.
 
 ``--reports`` leaves the recordings as they are and remakes the reports only: that is what to do when
 words or figures of the report have changed on purpose. Review both as a diff.
@@ -34,7 +34,7 @@ WIDTH = 80
 # Enough for a verdict, and few enough for `MOST_BYTES`.
 PHOTOS = 144
 
-# Recorded runs tell of no machine in particular.
+# Recorded runs name no real machine.
 HOST = "workstation"
 
 # Name of the folder, name of the scenario, what to look at there.
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def record(names: list[str]) -> None:
-    """Trains, and keeps what was recorded."""
+    """Trains, and keeps the recorded run."""
     from pipeprof.capture.session import profile
 
     socket.gethostname = lambda: HOST
@@ -84,14 +84,14 @@ def record(names: list[str]) -> None:
 
 
 def copy_gpu_trace() -> None:
-    """No GPU is needed for this one: see tests/data/README.md for where it comes from."""
+    """Makes the run with a GPU from a recorded trace, without a GPU: see tests/data/README.md."""
     folder = PROFILES / "gpu-trace" / "plugins" / "profile" / "bert"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(ROOT / "tests" / "data" / "bert_gpu.xplane.pb", folder / f"{HOST}.xplane.pb")
 
 
 def scenarios() -> Iterator[tuple[str, "Scenario"]]:
-    """What is recorded, by the name of its folder."""
+    """The runs to record, by the name of their folder."""
     from pipeprof.scenarios import planted_scenarios
     from pipeprof.scenarios.images import find_photos
     from pipeprof.scenarios.photos import PhotoSet
@@ -113,12 +113,12 @@ def scenarios() -> Iterator[tuple[str, "Scenario"]]:
 
 
 def findings_of(name: str) -> Findings:
-    """What is said of a recorded run."""
+    """The report on a recorded run."""
     return analyse(read_run(find_run(PROFILES / name, name)))
 
 
 def write_reports(name: str) -> None:
-    """Writes what a person and a program read of it."""
+    """Writes the report as text and as JSON."""
     found = findings_of(name)
     (PROFILES / name / "report.txt").write_text(render_report(found, width=WIDTH) + "\n")
     (PROFILES / name / "report.json").write_text(to_json(found) + "\n")

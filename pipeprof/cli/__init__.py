@@ -1,6 +1,6 @@
-"""The command line: one file per command, each of which calls the library and shows the result.
+"""The command line: one file for each command, which calls the library and shows the result.
 
-What takes long to import is imported inside the commands, so that each pays for itself only.
+Modules that take long to import are imported inside the commands that need them.
 """
 
 import sys
@@ -28,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# What follows the script belongs to the script, options too.
+# Everything after the script's name belongs to the script, options too.
 app.command(context_settings={"allow_interspersed_args": False})(run.run)
 app.command(context_settings={"allow_interspersed_args": False})(ceiling.ceiling)
 app.command()(report.report)
@@ -41,9 +41,9 @@ app.command()(doctor.doctor)
 
 
 def main() -> None:
-    """Runs the command line; what pipeprof raises on purpose becomes one sentence and exit code 2."""
+    """Runs the command line; a `PipeprofError` becomes one sentence on standard error and exit code 2."""
     try:
-        # Calling `app` itself would put typer's hook for exceptions in place of the script's own.
+        # Not `app()`: typer would replace the script's own hook for exceptions.
         get_command(app)(prog_name="pipeprof")
     except PipeprofError as error:
         sys.stderr.write(f"pipeprof: {error}\n")

@@ -1,4 +1,4 @@
-"""``pipeprof attach``: a look at a training that is already running, from outside."""
+"""``pipeprof attach``: a verdict on a training that is already running, observed from outside."""
 
 import sys
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""``pipeprof demo``: the same training fed in every way, side by side."""
+"""``pipeprof demo``: one training with each kind of input, side by side."""
 
 import os
 import shlex
@@ -40,7 +40,7 @@ def demo(
     from pipeprof.cli.program import INTERRUPTED
     from pipeprof.cli.screen import write_side_by_side
 
-    # TensorFlow reports on the machine when it is loaded; nobody asked.
+    # TensorFlow would write messages about the machine when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     named: list[tuple[str, Findings]] = []
     code = 0
@@ -50,7 +50,7 @@ def demo(
         BarColumn(),
         TimeElapsedColumn(),
     )
-    # Seldom redrawn: what is measured here shares the processors with it.
+    # Rarely redrawn, because it shares the processors with the training that is measured.
     with Progress(
         *columns, console=Console(stderr=True), refresh_per_second=2, transient=True
     ) as progress:

@@ -16,14 +16,18 @@ _REMEDIES = {
 
 
 def require_writable(path: Path, option: str) -> None:
-    """Looks whether a file can be written, long before it is, without making it.
+    """Checks early whether a file can be written, without making it.
+
+    Args:
+        path: the file.
+        option: the option that names it, for the error.
 
     Raises:
-        UsageError: as things stand it cannot.
+        UsageError: it cannot be written.
     """
     try:
         problem = _problem_with(path)
-    except OSError as error:  # it may not even be looked at
+    except OSError as error:  # the path may not be read
         problem = error.errno
     if problem is not None:
         raise _not_writable(path, option, os.strerror(problem), "name another one")

@@ -1,4 +1,4 @@
-"""The live view: what a training does right now, below its own output."""
+"""The live view: the state of a training, shown below its own output."""
 
 from collections import deque
 from typing import TextIO
@@ -8,12 +8,12 @@ from pipeprof.recording.profile import Profile
 
 EVERY_S = 0.5
 
-# How far back 'right now' reaches.
+# The live view shows this much of the past.
 _RECENT_NS = 5_000_000_000
 
 
 class LiveView:
-    """Shows one recording after another; called from the thread that collects them.
+    """Shows a recording again and again; called in the collector's thread.
 
     Args:
         stream: a terminal.
@@ -29,7 +29,7 @@ class LiveView:
         self._over = False
 
     def show(self, profile: Profile) -> None:
-        """Shows how it stands; a terminal that is gone is left alone from then on."""
+        """Shows the state of a recording; does nothing once writing to the terminal has failed."""
         from pipeprof.analysis.analyse import analyse
         from pipeprof.analysis.recent import count_totals, describe_recent
         from pipeprof.cli.screen import Screen
@@ -48,7 +48,7 @@ class LiveView:
             self._over = True
 
     def close(self) -> None:
-        """Gives the terminal back."""
+        """Restores the terminal."""
         self._over = True
         try:
             self._area.close()

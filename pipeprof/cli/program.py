@@ -1,6 +1,6 @@
-"""A user's program, run in this process as ``python SCRIPT`` and ``python -m MODULE`` would run it.
+"""Runs a user's program in this process as ``python SCRIPT`` and ``python -m MODULE`` would run it.
 
-Knows nothing of profiling.
+It does not know about profiling.
 """
 
 import builtins
@@ -22,14 +22,13 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run, and the surroundings that Python would give it.
+    """A program, and the environment that Python would give it.
 
     Attributes:
-        load: gives its code; what is wrong with the code is raised here.
+        load: returns its code; raises SyntaxError where the code is not valid.
         argv: its ``sys.argv``.
-        search_first: the folder that stands first on its ``sys.path``.
-        module: what becomes ``__main__``: worker processes that are spawned look there for the file
-            or module to import.
+        search_first: the first folder of its ``sys.path``.
+        module: its ``__main__``, where spawned worker processes find the file or module to import.
     """
 
     load: Callable[[], CodeType]
@@ -38,10 +37,10 @@ class Program:
     module: ModuleType
 
     def run(self) -> None:
-        """Runs it to its end; whatever it raises comes through.
+        """Runs the program to its end; its exceptions are passed on.
 
-        ``__main__`` and ``sys.argv`` stay the program's own afterwards: its exit handlers and threads
-        may still look at them.
+        ``__main__`` and ``sys.argv`` stay the program's own afterwards, because its exit handlers and
+        threads may still use them.
         """
         sys.argv = list(self.argv)
         _search_first(self.search_first)
@@ -50,7 +49,11 @@ class Program:
 
 
 def find_script(script: str, arguments: Sequence[str]) -> Program:
-    """A script and its arguments.
+    """The program of a script.
+
+    Args:
+        script: the script's file.
+        arguments: the script's arguments.
 
     Raises:
         UsageError: there is no such file, or it cannot be read.
@@ -73,10 +76,14 @@ def find_script(script: str, arguments: Sequence[str]) -> Program:
 
 
 def find_module(name: str, arguments: Sequence[str]) -> Program:
-    """A module, or a package's ``__main__``, and its arguments.
+    """The program of a module, or of a package's ``__main__``.
 
     As Python does, this puts the working folder first on the search path, and imports the packages
-    that the module lies in.
+    around the module.
+
+    Args:
+        name: full name of the module.
+        arguments: the program's arguments.
 
     Raises:
         UsageError: there is no such module, or it cannot be run.
@@ -115,7 +122,7 @@ def _find_spec(name: str) -> ModuleSpec | None:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             return None
         raise _not_imported(name, error) from error
-    except Exception as error:  # a package that the module lies in may raise anything
+    except Exception as error:  # the packages around the module may raise any exception
         raise _not_imported(name, error) from error
 
 
@@ -134,7 +141,7 @@ def _main_module(**attributes: Any) -> ModuleType:
 
 
 def _search_first(folder: str) -> None:
-    # In Python's safe mode (-P) the first entry is not a script's folder, and none is wanted there.
+    # In Python's safe mode (-P) no script's folder is put first.
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = folder
 
@@ -157,9 +164,9 @@ def exit_code(error: BaseException | None) -> int:
 
 
 def show_end(error: BaseException | None) -> None:
-    """Writes on standard error what Python would: a traceback, or what ``sys.exit`` was given.
+    """Writes to standard error what Python would: a traceback, or the message of ``sys.exit``.
 
-    Nothing for an interrupt: who pressed Ctrl-C knows.
+    Writes nothing for an interrupt, which the user caused.
     """
     match error:
         case None | KeyboardInterrupt() | SystemExit(code=None | int()):
@@ -172,7 +179,7 @@ def show_end(error: BaseException | None) -> None:
 
 
 def own_traceback(error: BaseException) -> TracebackType | None:
-    """An exception's traceback as it would be without pipeprof: without the frames of its code."""
+    """An exception's traceback without the frames of pipeprof's code, or None without others."""
     links = list(_links(error.__traceback__))
     entered = [link.tb_frame.f_code is _execute.__code__ for link in links]
     if True not in entered:

@@ -15,7 +15,7 @@ def repair(
 ) -> None:
     """Give recorded Keras 3 profiles the step markers without which XProf has no verdict.
 
-    What was recorded stays as it is: a repaired profile is a run of its own beside it.
+    The recorded profile stays as it is: the repaired copy is a run of its own beside it.
     """
     from pipeprof.report.repair_text import describe_repair
     from pipeprof.xspace.step_repair import repair_profiles

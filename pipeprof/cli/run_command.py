@@ -1,4 +1,4 @@
-"""``pipeprof run``: a script, unchanged, inside a profile."""
+"""``pipeprof run``: runs an unchanged script inside a profile."""
 
 import shlex
 import sys
@@ -49,7 +49,7 @@ def run(
         bool, typer.Option("--live", help="Show the training's state below its own output.")
     ] = False,
 ) -> None:
-    """Run a script unchanged and say whether its training waits for its data.
+    """Run a script unchanged and report whether its training waits for its data.
 
     The report goes to standard error once the script has ended; standard output and the exit code are
     the script's own. SIGTERM ends the script as it does without pipeprof.
@@ -68,10 +68,10 @@ def run(
             require_writable(path, option)
     try:
         program.load()
-    except SyntaxError as unreadable:  # nothing of it runs, so there is no run to keep
+    except SyntaxError as unreadable:  # nothing was run, so there is no run to write
         show_end(unreadable)
         sys.exit(exit_code(unreadable))
-    # Made absolute, and the stream kept, because the script may change its folder and its streams.
+    # Absolute paths and the present stream, because the script may change its folder and its streams.
     settings = Settings(
         logdir=logdir.absolute(),
         name=name,

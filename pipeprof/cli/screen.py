@@ -1,4 +1,4 @@
-"""What a stream can show, and reports written to it accordingly."""
+"""Writes reports to a stream in a form that the stream can show."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,12 +14,12 @@ _BEYOND_ASCII = "…·\N{EN DASH}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
-    """What a stream can show; the names are those of the renderers' arguments.
+    """What a stream can show. The attributes are named as the arguments of the renderers.
 
     Attributes:
-        width: its columns.
-        color: whether it shows ANSI colours; not in a pipe, nor where ``NO_COLOR`` is set.
-        ascii_only: whether its encoding knows nothing but ASCII.
+        width: columns.
+        color: whether to write ANSI colours; False for a pipe, and where ``NO_COLOR`` is set.
+        ascii_only: whether its encoding has only ASCII characters.
     """
 
     width: int
@@ -28,7 +28,7 @@ class Screen:
 
     @classmethod
     def of(cls, stream: TextIO) -> "Screen":
-        """What this stream can show."""
+        """The abilities of a stream."""
         console = Console(file=stream)
         return cls(
             width=console.width,
@@ -51,5 +51,5 @@ def write_report(findings: Findings, stream: TextIO) -> None:
 
 
 def write_side_by_side(named: Sequence[tuple[str, Findings]], stream: TextIO) -> None:
-    """Writes several runs as one table."""
+    """Writes a table that compares several runs."""
     stream.write(render_side_by_side(named, **asdict(Screen.of(stream))) + "\n")

@@ -1,4 +1,4 @@
-"""TensorBoard as a child process: started, waited for until it serves, ended by its process id."""
+"""Runs TensorBoard as a child process: starts it, waits until it serves, and ends it."""
 
 import os
 import re
@@ -23,12 +23,12 @@ def tensorboard(logdir: Path, host: str | None, port: int | None) -> Iterator[IO
     """Starts TensorBoard, and ends it with the block.
 
     Args:
-        logdir: the folder it shows.
-        host: the address it listens on; its own choice (this machine only) without one.
-        port: its port; the first free one from 6006 on without one.
+        logdir: the folder that it shows.
+        host: the address that it listens on; None for this machine only.
+        port: its port; None for the first free one from 6006 on.
 
     Yields:
-        what it writes on standard error; it stops when nobody reads that.
+        Its standard error, which must be read: TensorBoard blocks when the pipe is full.
     """
     process = subprocess.Popen(
         [
@@ -57,10 +57,16 @@ def tensorboard(logdir: Path, host: str | None, port: int | None) -> Iterator[IO
 
 
 def read_address(lines: Iterable[str]) -> str:
-    """Reads what TensorBoard prints up to the address that it serves at.
+    """Reads TensorBoard's output until it reports the address that it serves at.
+
+    Args:
+        lines: its standard error.
+
+    Returns:
+        The address.
 
     Raises:
-        PipeprofError: it ended before that.
+        PipeprofError: TensorBoard ended before that.
     """
     latest: deque[str] = deque(maxlen=_LAST_WORDS)
     for line in lines:
@@ -72,14 +78,17 @@ def read_address(lines: Iterable[str]) -> str:
 
 
 def read_to_end(lines: Iterable[str]) -> None:
-    """Reads what TensorBoard prints from then on, each request among it, for as long as it runs.
+    """Reads TensorBoard's further output until it ends.
+
+    Args:
+        lines: its standard error.
 
     Raises:
-        PipeprofError: it ended by itself.
+        PipeprofError: TensorBoard ended by itself.
     """
     latest = deque(lines, maxlen=_LAST_WORDS)
     raise PipeprofError(f"expected TensorBoard to go on, but it ended: {_sentence(latest)}")
 
 
 def _sentence(lines: Iterable[str]) -> str:
-    return " ".join(" ".join(lines).split()) or "it said nothing"
+    return " ".join(" ".join(lines).split()) or "it gave no reason"

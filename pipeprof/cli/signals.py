@@ -1,4 +1,4 @@
-"""How the commands that last answer to Ctrl-C and to a request to end."""
+"""How long-running commands react to Ctrl-C and SIGTERM."""
 
 import ctypes
 import os
@@ -15,9 +15,9 @@ LAST_ACTION_S = 1.8
 
 
 def exit_on_sigterm() -> None:
-    """Makes SIGTERM end the program like ``sys.exit(143)``, so that what it started is ended, too.
+    """Makes SIGTERM end the program like ``sys.exit(143)``, so that its child processes are ended too.
 
-    Processes forked from here die of it at once, as they do without pipeprof.
+    Processes that are forked from this one still die of SIGTERM at once, as without pipeprof.
     """
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         _handle_sigterm(_exit)
@@ -93,11 +93,11 @@ def _exit(number: int, frame: FrameType | None) -> None:
 
 _Handler = Callable[[int, FrameType | None], None]
 
-# What answers to SIGTERM in this process, not in those forked from it.
+# Handles SIGTERM in this process, not in those forked from it.
 _own_handler: _Handler | None = None
 
-# A signal that reaches a new process before it has given the handler up would be lost: the mask of the
-# thread that forks keeps it waiting until then.
+# A signal that reaches a new process before its handler is reset would be lost. So the forking thread
+# blocks the signal until then.
 _held = threading.local()
 
 
@@ -124,7 +124,7 @@ def _forget() -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ignores Ctrl-C and SIGTERM: what goes on in here is short and must be finished."""
+    """Ignores Ctrl-C and SIGTERM inside the block, for short work that must be finished."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:

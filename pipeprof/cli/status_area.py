@@ -1,8 +1,8 @@
-"""Some lines at the bottom of a terminal that stay there while a program writes above them.
+"""Shows lines at the bottom of a terminal that stay there while a program writes above them.
 
-The terminal itself is told to scroll only what lies above, as package managers do for their progress
-bars, so nothing that the program writes has to pass through here. Control sequences: ECMA-48 and
-DECSTBM of the VT100, which every terminal of today knows.
+As package managers do for progress bars, it sets the terminal to scroll only the part above these lines, so
+the program's output need not pass through here. Control sequences: ECMA-48, and DECSTBM of the VT100, which
+all current terminals support.
 """
 
 import os
@@ -19,7 +19,7 @@ _LEAST_ROWS_ABOVE = 6
 
 
 class StatusArea:
-    """The lines and the terminal that they are on.
+    """The lines at the bottom of one terminal.
 
     Args:
         stream: a terminal.
@@ -32,10 +32,10 @@ class StatusArea:
         self._size: os.terminal_size | None = None
 
     def show(self, lines: Sequence[str]) -> None:
-        """Shows these lines; does nothing on a terminal that is too small for them.
+        """Shows lines; does nothing if the terminal is too small.
 
         Raises:
-            OSError: the terminal is gone.
+            OSError: the terminal was closed.
         """
         size = os.get_terminal_size(self._descriptor)
         if size != self._size:
@@ -51,11 +51,11 @@ class StatusArea:
         self._write(f"{_SAVE}{text}{_RESTORE}")
 
     def close(self) -> None:
-        """Takes the lines away and gives the whole terminal back."""
+        """Removes the lines, so that the whole terminal scrolls again."""
         self._release()
 
     def _reserve(self, size: os.terminal_size) -> None:
-        """Makes room by scrolling, and lets only what lies above scroll from now on."""
+        """Makes room by scrolling, and sets only the part above to scroll from now on."""
         above = size.lines - self._height
         down = "\n" * self._height
         self._write(f"{down}\x1b[{self._height}A{_SAVE}\x1b[1;{above}r{_RESTORE}")
@@ -69,7 +69,7 @@ class StatusArea:
         self._size = None
 
     def _write(self, text: str) -> None:
-        # Past the stream's buffer and at once, so that nothing of the program comes between.
+        # Unbuffered and in one piece, so that the program's output cannot come between.
         data = text.encode()
         while data:
             data = data[os.write(self._descriptor, data) :]

@@ -59,19 +59,19 @@ def _logdir_of(run: Path) -> Path:
 
 
 def _complete_exports(runs: Iterable[Path]) -> Iterator[str]:
-    """Exports the runs that have no export, as those cut off; says which could not be."""
+    """Exports the runs without an export, for example those cut off; yields a sentence for each failure."""
     for run in runs:
         if _exported(run):
             continue
         try:
             _export(run)
         except (RunError, UsageError, OSError, ValueError) as error:
-            # ValueError: figures that the formats of others have no room for.
+            # ValueError: figures that do not fit into the other formats.
             yield f"Run {run.name} is not shown: {error}"
 
 
 def _exported(run: Path) -> bool:
-    """Whether an export lies beside a run, and is no older than what it was made from."""
+    """Whether a run has an export that is no older than the run's files."""
     traces = (run.parent.parent / "profile" / run.name).glob("*.xplane.pb")
     exported_ns = max((trace.stat().st_mtime_ns for trace in traces), default=0)
     return exported_ns >= max(file.stat().st_mtime_ns for file in run.glob("*-*.json"))

@@ -1,4 +1,4 @@
-"""The answers that the tab gets, as plain values for JSON; what cannot be read becomes a message."""
+"""Answers requests of the tab with plain values for JSON. A run that cannot be read becomes a message."""
 
 import logging
 from collections import OrderedDict
@@ -38,7 +38,7 @@ class Answers:
         self._summaries: OrderedDict[tuple[str, int], Answer] = OrderedDict()
 
     def runs(self) -> Answer:
-        """All runs, the latest first, without what it takes reading them to know."""
+        """All runs, the latest first, without reading them."""
         found = self._library.runs()
         return {
             "runs": [{"key": run.key, "version": str(run.version)} for run in found],
@@ -47,7 +47,7 @@ class Answers:
         }
 
     def summaries(self, keys: Sequence[str]) -> Answer:
-        """The verdicts of some runs, by key; of those that are there."""
+        """The verdicts of runs, by key; keys without a run are left out."""
         wanted = set(keys[:MOST_SUMMARIES])
         return {run.key: self._summary(run) for run in self._library.runs() if run.key in wanted}
 
@@ -70,7 +70,7 @@ class Answers:
         return _answer_or_message(make, f"The run {key} cannot be shown")
 
     def comparison(self, keys: Sequence[str]) -> Answer:
-        """Several runs beside each other, in the order of the keys."""
+        """A comparison of several runs, in the order of the keys."""
 
         def make() -> Answer:
             if not 2 <= len(keys) <= MOST_RUNS:
@@ -103,7 +103,7 @@ def _answer_or_message(make: Callable[[], Answer], otherwise: str) -> Answer:
         return make()
     except (PipeprofError, OSError) as error:
         return {"html": message(otherwise, str(error)), "figures": []}
-    except Exception as error:  # a damaged run whose values each are sound may lead to anything
+    except Exception as error:  # a damaged run with valid values may cause any error
         _log.exception("pipeprof: %s", otherwise)
         sentence = (
             f"expected values that fit together, found some that do not ({type(error).__name__}): "
@@ -115,7 +115,7 @@ def _answer_or_message(make: Callable[[], Answer], otherwise: str) -> Answer:
 def _summary(run: Shelved) -> Answer:
     try:
         findings = analyse(read_run(run.folder))
-    except Exception:  # whatever it is, choosing the run shows it
+    except Exception:  # the reason is shown when the user opens the run
         return {"bound": "unreadable", "verdict": "UNREADABLE", "gist": ""}
     diagnosis = findings.main.diagnosis if findings.main else None
     bound = diagnosis.bound if diagnosis else Bound.UNKNOWN
@@ -124,7 +124,7 @@ def _summary(run: Shelved) -> Answer:
 
 
 def _trace(key: str, folder: Path) -> Answer | None:
-    """By what XProf knows a trace, or None where there is none, or no XProf to show it."""
+    """Run and host by which XProf opens a trace; None without a trace or without XProf."""
     files = sorted(folder.glob("*.xplane.pb"))
     if not files or find_spec("xprof") is None:
         return None
@@ -132,7 +132,7 @@ def _trace(key: str, folder: Path) -> Answer | None:
 
 
 def _windows(run: Shelved, findings: Findings) -> Iterator[Answer]:
-    """TensorFlow's own traces of some steps, with the time that each is of."""
+    """The traces of a run's trace windows, each with its time range."""
     began_ns = findings.profile.run.start_ns
     for window, name in zip(findings.profile.trace_windows, traced_steps(findings), strict=True):
         folder = run.window(window.run)

@@ -1,4 +1,4 @@
-"""The runs of a log folder as the tab knows them: by keys, and never anything outside the folder."""
+"""Finds the runs of a log folder by keys, and never a folder outside of it."""
 
 import re
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from pipeprof.runs.run_search import is_being_recorded, list_runs
 
 @dataclass(frozen=True, slots=True)
 class Shelved:
-    """A run.
+    """A run in the log folder.
 
     Attributes:
-        key: what it is asked for by: its name, after that of the folder it lies in, if any. XProf
-            names the run's trace in the same way.
+        key: its name, after the path of the folder that it lies in, if any; XProf uses this key for the
+            run's trace.
         folder: its folder, inside the log folder.
-        version: another number whenever its files have changed.
+        version: a number that changes whenever the run's files change.
     """
 
     key: str
@@ -26,22 +26,22 @@ class Shelved:
 
     @property
     def is_recorded_now(self) -> bool:
-        """Whether it is still growing."""
+        """Whether it is still being recorded."""
         return is_being_recorded(self.folder)
 
     @property
     def trace(self) -> Path:
-        """The folder of its trace for XProf, which may not be there."""
+        """The folder of its trace for XProf, which may not exist."""
         return self.folder.parent.parent / "profile" / self.folder.name
 
     def window(self, name: str) -> Path | None:
-        """The folder of a trace of some of its steps, or None where the name is not of one."""
+        """The folder of one of its trace windows, or None for another name."""
         own = re.fullmatch(re.escape(self.folder.name) + r"_window[0-9]{1,3}", name)
         return self.trace.with_name(name) if own else None
 
 
 class Library:
-    """The runs that lie inside one folder; links that lead out of it are passed over.
+    """The runs inside one log folder; links to folders outside are ignored.
 
     Args:
         logdir: TensorBoard's log folder; an empty name is a folder without runs.
@@ -64,10 +64,10 @@ class Library:
         return tuple(reversed(found))
 
     def find(self, key: str) -> Shelved:
-        """The run of a key.
+        """The run with a key.
 
         Raises:
-            RunNotFound: there is none of that key.
+            RunNotFound: there is no such run.
         """
         for run in self.runs():
             if run.key == key:

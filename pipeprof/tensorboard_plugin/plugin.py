@@ -1,6 +1,6 @@
-"""The tab as TensorBoard loads it: its address, its files, and answers as JSON.
+"""The tab as TensorBoard loads it: its paths, its files, and its answers as JSON.
 
-Importing this is cheap: all that reads runs is imported when it is first asked for.
+Importing this is fast: the code that reads runs is imported at the first request.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ class InputPipelinePlugin(base_plugin.TBPlugin):
     """TensorBoard's tab 'Input pipeline'.
 
     Args:
-        context: TensorBoard's; of it, only the log folder is used.
+        context: TensorBoard's context, of which only the log folder is used.
     """
 
     plugin_name = "pipeprof"
@@ -33,7 +33,7 @@ class InputPipelinePlugin(base_plugin.TBPlugin):
         self._had_runs = False
 
     def get_plugin_apps(self) -> Mapping[str, Any]:
-        """What is served, by path; nothing of a request ever becomes a part of a file's name."""
+        """Handlers by path. No part of a request is ever used in a file's name."""
         return {
             "/index.js": _file(lambda: _STATIC / "index.js", "text/javascript"),
             "/tab.css": _file(lambda: _STATIC / "tab.css", "text/css"),

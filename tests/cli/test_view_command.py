@@ -111,10 +111,10 @@ def test_a_run_outside_a_log_folder_is_refused(
 
 
 @pytest.mark.parametrize("read", [read_address, read_to_end])
-def test_the_last_words_of_a_tensorboard_that_ends_are_told(
+def test_the_last_words_of_a_tensorboard_that_ends_are_reported(
     read: Callable[[list[str]], object],
 ) -> None:
     with pytest.raises(PipeprofError, match=r"but it ended: ERROR: port 80 is taken$"):
         read(["Traceback\n", "ERROR:  port 80\tis taken\n"])
-    with pytest.raises(PipeprofError, match=r"but it ended: it said nothing$"):
+    with pytest.raises(PipeprofError, match=r"but it ended: it gave no reason$"):
         read([])

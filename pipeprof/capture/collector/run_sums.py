@@ -29,12 +29,12 @@ class RunSums:
         cpu_sampled: wall time that the readings of ``cpu_used`` cover.
         windows: single intervals.
         held_spans: intervals of input work beside steps that are not settled yet.
-        host_samples: samples of the training thread outside of all loops: rows of place, state, part and
-            count.
-        loose_samples: such samples since the latest training pass; their part is known when the next one
-            begins.
-        recent_samples: the latest of these samples with the times before them: a pass may have begun before it
-            is known.
+        host_samples: samples of the training thread outside of all loops: rows of place, state, part
+            and count.
+        loose_samples: such samples since the latest training pass; their part is known when the next
+            one begins.
+        recent_samples: the latest of these samples, each row with its time first: a pass may have begun
+            before it is known.
     """
 
     start_ns: int
