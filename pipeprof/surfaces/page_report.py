@@ -173,7 +173,7 @@ def _host(findings: Findings) -> Markup | None:
         "section",
         element("h2", "Where the host's time goes"),
         table(HOST_COLUMNS, map(host_cells, rows)),
-        class_="hot-lines host",
+        class_="host-places",
     )
 
 

@@ -30,6 +30,15 @@ def test_the_page_draws_itself_and_names_stay_text(opened: Any) -> None:
     assert opened.evaluate("window.hacked") is None
 
 
+def test_the_account_stands_at_the_top_with_its_table(opened: Any) -> None:
+    account = opened.locator("header [data-figure='account']")
+    assert account.locator(".barlayer path").count() > 0
+    account.locator("summary").click()
+    rows = account.locator("tr").all_inner_texts()
+    assert rows[0].split() == ["part", "what", "where", "calls", "run", "share", "fit"]
+    assert any(row.startswith("wait") for row in rows)
+
+
 def test_windows_are_switched(opened: Any) -> None:
     timeline = opened.locator("[data-figure='timeline']")
     timeline.locator("select").select_option(index=1)

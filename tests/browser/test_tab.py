@@ -92,7 +92,8 @@ def test_runs_are_compared(tab: Any) -> None:
     rows = tab.locator(".compared tr").all_inner_texts()
     assert rows[0].split() == ["slow", "fast"]
     assert rows[1].split() == ["verdict", "INPUT-BOUND", "COMPUTE-BOUND"]
-    tab.locator("[data-figure='compared-steps'] .main-svg").first.wait_for()
+    for figure in ("compared-accounts", "compared-steps"):
+        tab.locator(f"[data-figure='{figure}'] .main-svg").first.wait_for()
 
 
 def test_names_with_markup_stay_text(tab: Any) -> None:
@@ -136,6 +137,8 @@ def test_labels_do_not_overlap(tab: Any, width: int, key: str, name: str | None)
     choose(tab, key, name)
     for figure, texts in (
         ("pipeline", ".annotation-text, .bartext"),
+        ("account", ".legendtext, .ytick text, .bartext"),
+        ("epochs", ".legendtext"),
         ("steps", ".annotation-text, .legendtext"),
         ("timeline", ".view:not([hidden]) :is(.ytick text, .xtick text, .legendtext)"),
     ):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pipeprof.analysis.findings import Findings
 from pipeprof.recording.account import Part
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label, short
-from pipeprof.report.figures.part_bars import stacked_parts
+from pipeprof.report.figures.part_bars import PART_STYLES, stacked_parts
 from pipeprof.report.figures.theme import COMPUTE, INPUT, LEGEND, UNKNOWN, WAIT
 from pipeprof.report.numbers import duration, wait_percent
 from pipeprof.report.part_names import PART_NAMES
@@ -60,6 +60,7 @@ def _accounts(named: Named) -> View:
 def _steps(named: Named) -> View:
     parts: dict[str, tuple[str, list[float]]] = {
         "wait": (WAIT, []),
+        "callbacks": (PART_STYLES[Part.CALLBACKS][0], []),
         "compute": (COMPUTE, []),
         "step, wait not known": (UNKNOWN, []),
     }
@@ -70,8 +71,11 @@ def _steps(named: Named) -> View:
         wait_ms = diagnosis.wait_ms.mean if diagnosis and diagnosis.wait_ms else None
         known = step_ms is not None and wait_ms is not None
         parts["wait"][1].append(wait_ms if known and wait_ms else 0.0)
+        called = diagnosis.callback_ms if diagnosis and known else None
+        callback_ms = called.mean if called else 0.0
+        parts["callbacks"][1].append(callback_ms)
         parts["compute"][1].append(
-            max(step_ms - wait_ms, 0.0) if step_ms and wait_ms is not None else 0.0
+            max(step_ms - wait_ms - callback_ms, 0.0) if step_ms and wait_ms is not None else 0.0
         )
         parts["step, wait not known"][1].append(0.0 if known else step_ms or 0.0)
         rows.append(

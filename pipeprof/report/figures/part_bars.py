@@ -11,6 +11,9 @@ from pipeprof.report.part_names import PART_NAMES, shown_parts
 
 _GREEN, _PURPLE, _OCHRE, _TEAL, _VIOLET = INPUT
 
+# A part that is less of the longest bar has no room for its time.
+_WRITTEN_FROM = 0.06
+
 # Colour and hatching of each part.
 PART_STYLES: dict[Part, tuple[str, str]] = {
     Part.STARTUP: (UNKNOWN, ""),
@@ -42,9 +45,10 @@ def stacked_parts(
         places: where each bar stands on the other axis.
         upright: whether bars stand on the horizontal axis.
         width: how thick a bar is, or None for Plotly's choice.
-        written: whether the time of each part is written into its bar.
+        written: whether the time of each part is written into its bar, where that can be read.
     """
     by_bar = [{each.part: each.ns for each in shown_parts(account)} for _, account in accounts]
+    longest_ns = max((account.wall_ns for _, account in accounts), default=0)
     traces = []
     for part in Part:
         seconds = [round(each.get(part, 0) / 1e9, 4) for each in by_bar]
@@ -61,7 +65,13 @@ def stacked_parts(
             "marker": {
                 "color": color,
                 "line": {"width": 0},
-                "pattern": {"shape": hatching, "fgcolor": "#ffffff", "size": 6, "solidity": 0.25},
+                "pattern": {
+                    "shape": hatching,
+                    "bgcolor": color,
+                    "fgcolor": "#ffffff",
+                    "size": 7,
+                    "solidity": 0.2,
+                },
             },
             "hovertext": [
                 _hover(name, account, part, each.get(part, 0))
@@ -71,14 +81,18 @@ def stacked_parts(
         }
         if width is not None:
             trace["width"] = width
-        if written:
-            trace["text"] = [duration(each.get(part, 0) / 1e6) for each in by_bar]
+        if written and not hatching:  # which would cross the figures out
+            trace["text"] = [_written(each.get(part, 0), longest_ns) for each in by_bar]
             trace["textposition"] = "inside"
             trace["insidetextanchor"] = "middle"
             trace["textangle"] = 0
-            trace["constraintext"] = "none"
         traces.append(trace)
     return tuple(traces)
+
+
+def _written(ns: int, longest_ns: int) -> str:
+    """The time of a part that has room for it in its bar."""
+    return duration(ns / 1e6) if ns >= _WRITTEN_FROM * longest_ns else ""
 
 
 def _hover(name: str, account: Account, part: Part, ns: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeprof.analysis.findings import Findings, LoopFinding
-from pipeprof.recording.loop import Loop
+from pipeprof.recording.loop import LOOP_CHANNELS, Loop
 from pipeprof.recording.series import FloatArray, IntArray
 from pipeprof.report.figures.figure import Figure, Json, Table, View
 from pipeprof.report.figures.theme import COMPUTE, LEGEND, SHADE, UNKNOWN, WAIT
@@ -14,6 +14,8 @@ from pipeprof.report.numbers import count, duration
 MOST_BARS = 360
 MOST_LOOPS = 6
 
+# Callbacks are named from this part of the steps' time on.
+_CALLBACKS_FROM = 0.01
 _FEW = 10
 _MOST_ROWS = 20
 _MOST_EPOCH_LABELS = 10
@@ -69,7 +71,7 @@ def _view(found: LoopFinding, bars: "_Bars", findings: Findings) -> View:
     return View(
         name=_name(found, findings),
         caption=" ".join(_caption(bars, loop, beyond)),
-        traces=tuple(_traces(bars)),
+        traces=tuple(_traces(bars, _rest_of_step(loop))),
         layout={
             "barmode": "stack",
             "bargap": 0.0,
@@ -91,7 +93,7 @@ def _view(found: LoopFinding, bars: "_Bars", findings: Findings) -> View:
 
 
 def _name(found: LoopFinding, findings: Findings) -> str:
-    number = findings.loops.index(found) + 1
+    number = 1 + next(n for n, each in enumerate(findings.loops) if each is found)
     inside = "" if found.loop.parent is None else " (inside another loop)"
     return f"{number}. {found.loop.kind.value}, {count(found.loop.step_count, 'step')}{inside}"
 
@@ -170,7 +172,16 @@ def _caption(bars: _Bars, loop: Loop, beyond: int) -> list[str]:
     return sentences
 
 
-def _traces(bars: _Bars) -> list[Json]:
+def _rest_of_step(loop: Loop) -> str:
+    """What a step is made of besides waiting; how long callbacks took is not known step by step."""
+    step_ns, called_ns = (
+        int(loop.over_time.sums[:, LOOP_CHANNELS.index(name)].sum())
+        for name in ("step_ns", "callback_ns")
+    )
+    return "compute and callbacks" if called_ns >= _CALLBACKS_FROM * step_ns > 0 else "compute"
+
+
+def _traces(bars: _Bars, rest: str) -> list[Json]:
     known = np.isfinite(bars.wait_ms)
     hover = [
         _hover(*each)
@@ -184,7 +195,7 @@ def _traces(bars: _Bars) -> list[Json]:
     ]
     parts = (
         ("wait", WAIT, known, bars.wait_ms),
-        ("compute", COMPUTE, known, bars.compute_ms),
+        (rest, COMPUTE, known, bars.compute_ms),
         ("step, wait not known", UNKNOWN, ~known, bars.step_ms),
     )
     middles = bars.first + (bars.steps - 1) / 2

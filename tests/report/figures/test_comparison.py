@@ -19,6 +19,14 @@ def test_runs_stand_beside_each_other_in_wait_and_compute() -> None:
     assert drawn.layout["yaxis"]["ticktext"] == ["slow ", "fast ", "unseen "]
 
 
+def test_callbacks_are_a_part_of_a_step_of_their_own() -> None:
+    taken = loop(wait_ns=30 * MS, compute_ns=10 * MS, callback_ns=4 * MS)
+    _, figure, *_ = compared([("a", analyse(profile(loops=(taken,))))])
+    drawn = view(figure)
+    assert trace(drawn, "callbacks")["x"] == [4.0]
+    assert trace(drawn, "compute")["x"] == [6.0]
+
+
 def test_stages_of_one_name_stand_together() -> None:
     *_, figure = compared([("a", run(30, decode=20, read=5)), ("b", run(3, decode=2))])
     drawn = view(figure)

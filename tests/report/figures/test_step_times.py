@@ -77,3 +77,15 @@ def test_other_loops_can_be_chosen_and_the_training_comes_first() -> None:
 
 def test_without_loops_there_is_no_picture() -> None:
     assert steps_figure(analyse(profile(loops=()))) is None
+
+
+def test_computing_with_callbacks_is_called_so() -> None:
+    drawn = view(steps_figure(analyse(profile(loops=(loop(callback_ns=2 * MS),)))))
+    assert trace(drawn, "compute and callbacks")["y"][0] == 10.0
+
+
+def test_loops_of_different_lengths_are_numbered() -> None:
+    loops = (loop(steps=50), loop(steps=70))
+    figure = steps_figure(analyse(profile(loops=loops)))
+    assert figure is not None
+    assert [each.name for each in figure.views] == ["2. fit, 70 steps", "1. fit, 50 steps"]
