@@ -9,6 +9,8 @@ from pipeprof.analysis.causes import find_cause
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.evidence import find_evidence
 from pipeprof.analysis.findings import Bottleneck, Diagnosis, FreeInput, Interval, LimitSource
+from pipeprof.analysis.held_up import find_held_up
+from pipeprof.analysis.machine_findings import HeldUp
 from pipeprof.analysis.step_statistics import LoopTimes
 from pipeprof.analysis.verdict import LEAST_STEPS, Measurements, Verdict
 from pipeprof.analysis.verdict_kinds import Bound, Cause
@@ -49,9 +51,10 @@ def diagnose(measured: Measurements) -> Diagnosis:
         samples_per_s=_samples_per_s(loop, times),
         bottleneck=_as_finding(verdict) if verdict.worst else None,
         cause=verdict.cause,
+        held_up=verdict.held_up,
         host=host_places(measured.account),
         ideal_step_ms=verdict.ideal_ms,
-        free_input=_free_input(measured, resamples) if resamples else None,
+        free_input=_free_input(verdict, resamples) if resamples else None,
         evidence=find_evidence(verdict),
         measured_by=loop.waits_by if times.measured else None,
         counted_steps=times.counted,
@@ -89,9 +92,31 @@ def find_verdict(measured: Measurements) -> Verdict:
     if times.rest_ms is not None and step_ms is not None:
         ceiling = _ceiling_of(measured)
         ideal_ms = min(times.rest_ms if ceiling is None else ceiling.mean_ns / 1e6, step_ms)
+    held_up = find_held_up(measured)
+    held_by = _held_by(held_up, bound, times)
+    if held_by is not Cause.NONE:
+        bound, cause = Bound.INPUT, held_by
+        worst = find_bottleneck(measured.costs)
+        if times.step is not None and ideal_ms is not None and _ceiling_of(measured) is None:
+            ideal_ms = max(ideal_ms - held_up.ratio * times.step.mean, 0.0)
     return Verdict(
-        measured=measured, bound=bound, worst=worst, cause=cause, step_ms=step_ms, ideal_ms=ideal_ms
+        measured=measured,
+        bound=bound,
+        worst=worst,
+        cause=cause,
+        step_ms=step_ms,
+        ideal_ms=ideal_ms,
+        held_up=held_up,
+        held_by=held_by,
     )
+
+
+def _held_by(held_up: HeldUp, bound: Bound, times: LoopTimes) -> Cause:
+    """What holds the computing up, where that is enough for a verdict and more than the waiting."""
+    if bound is Bound.UNKNOWN or held_up.ratio < max(INPUT_FROM, deciding_ratio(times) or 0.0):
+        return Cause.NONE
+    by_gil = (held_up.gil_ratio or 0.0) >= (held_up.cpu_queue_ratio or 0.0)
+    return Cause.GIL if by_gil else Cause.CPU_SATURATED
 
 
 def _find_worst(measured: Measurements) -> tuple[StageCost | None, Cause]:
@@ -120,9 +145,9 @@ def _ceiling_of(measured: Measurements) -> Ceiling | None:
     return profile.ceiling if measured.loop is profile.main_loop else None
 
 
-def _free_input(measured: Measurements, resamples: WallResamples) -> FreeInput | None:
-    """The loop without its waits; None where nothing measured them, or nothing is left."""
-    account = measured.account
+def _free_input(verdict: Verdict, resamples: WallResamples) -> FreeInput | None:
+    """The loop without its waits and what else the input holds up; None where that is not known."""
+    measured, account = verdict.measured, verdict.measured.account
     if resamples.wait is None:
         return None
     wall_ns = account.wall_ns
@@ -133,6 +158,9 @@ def _free_input(measured: Measurements, resamples: WallResamples) -> FreeInput |
         # What a step takes beside its waits today, and with input for free.
         known = LimitSource.MEASURED
         saved_ns = measured.loop.step_count * (rest_ms * 1e6 - ceiling.mean_ns)
+    elif verdict.held_by is not Cause.NONE:
+        steps_ns = account.ns(Part.WAIT, Part.COMPUTE, Part.CALLBACKS)
+        saved_ns = verdict.held_up.ratio * steps_ns
     ideal_ns = wall_ns - waits_ns - saved_ns
     if ideal_ns <= 0:
         return None

@@ -8,7 +8,7 @@ from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import CountedTime
 from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.analysis.lane_use import cpu_apart_from_functions
-from pipeprof.analysis.machine_findings import CpuFinding
+from pipeprof.analysis.machine_findings import CpuFinding, HeldUp
 from pipeprof.analysis.step_statistics import LoopTimes
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.loop import Loop
@@ -67,6 +67,8 @@ class Verdict:
         cause: why it is one.
         step_ms: mean step time, epoch starts included where they are the cause; None without steps.
         ideal_ms: step time with input for free, or None.
+        held_up: the part of the steps in which the input's own work held up their computing.
+        held_by: what held it up where that decides the verdict: the GIL, the CPUs, or nothing.
     """
 
     measured: Measurements
@@ -75,6 +77,8 @@ class Verdict:
     cause: Cause
     step_ms: float | None
     ideal_ms: float | None
+    held_up: HeldUp
+    held_by: Cause
 
     @property
     def waits_for_input(self) -> bool:
@@ -88,7 +92,9 @@ class Verdict:
 
     @property
     def crowds_gil(self) -> bool:
-        """Whether a training that does not wait for data may well wait for the GIL."""
+        """Whether a training that waits little for data is held up by the GIL, or may well be."""
+        if self.held_up.gil_ratio is not None:
+            return self.held_by is Cause.GIL
         return self.bound is Bound.COMPUTE and GIL_FROM <= self.beside <= GIL_TO
 
     @property
