@@ -2,8 +2,10 @@
 
 import atexit
 import ctypes
+import functools
 import importlib
 import os
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,6 +23,8 @@ _ASK_FOR_US = 10_000
 _REST_US = 90_000
 # Its thread may not outlive the interpreter, and a crowded machine makes it slow to end.
 _STOP_WITHIN_US = 5_000_000
+_END_WITHIN_S = 0.5
+_LOOK_AGAIN_S = 0.005
 
 
 class Knocker(Protocol):
@@ -43,18 +47,22 @@ class GilSampler:
 
     Args:
         recorder: where to record.
-        make: makes the knocker; for tests.
+        load: imports what makes the knocker; for tests.
     """
 
-    def __init__(self, recorder: Recorder, make: Callable[[], Knocker] | None = None) -> None:
+    def __init__(
+        self, recorder: Recorder, load: Callable[[], Callable[[], Knocker]] | None = None
+    ) -> None:
         self.recorder = recorder
-        self._make = make or _make_knocker
+        self._threads: frozenset[str] = frozenset()
         self._knocker: Knocker | None = None
         self._guard = Guard(
             recorder.warn,
             "Contention for the GIL could not be measured",
             "whether input threads held up the training is not known",
         )
+        # Now, and not in a thread: a process that is forked during an import never ends it.
+        self._make = self._guard.run(load or _load)
 
     def sample(self, now: int) -> None:
         """Records the contention since the last look; the first starts the knocker."""
@@ -70,7 +78,8 @@ class GilSampler:
 
     def _sample(self, now: int) -> None:
         if self._knocker is None:
-            self._start()
+            if self._make is not None:
+                self._start(self._make)
             return
         contention = min(max(self._knocker.contention_metric, 0.0), 1.0)
         self._knocker.reset_contention_metric()
@@ -79,43 +88,53 @@ class GilSampler:
         )
         self.recorder.lane().write(gauge, now, now, 0, round(contention * MILLION))
 
-    def _start(self) -> None:
-        knocker = self._make()
+    def _start(self, make: Callable[[], Knocker]) -> None:
+        before = _threads()
+        knocker = make()
         knocker.start()
+        self._threads = _threads() - before
         self._knocker = knocker
-        _running.append(knocker)
         atexit.register(self._end)
+        _running.append(knocker)
 
     def _end(self) -> None:
         knocker, self._knocker = self._knocker, None
-        if knocker is not None:
-            atexit.unregister(self._end)
-            if knocker not in _running:
-                return  # this process was forked: the thread is its parent's
+        if knocker is not None and knocker in _running:  # else forked: the thread is the parent's
             _running.remove(knocker)
             try:
                 knocker.stop()
             except Exception as error:
                 self._guard.fail(error)
+            atexit.unregister(knocker.stop)  # gilknocker registered it
+            atexit.unregister(self._end)
+            # A thread that asks for the GIL of an interpreter that has ended takes the process down.
+            until_s = time.monotonic() + _END_WITHIN_S
+            while self._threads & _threads() and time.monotonic() < until_s:
+                time.sleep(_LOOK_AGAIN_S)
 
 
-def _make_knocker() -> Knocker:
+def _load() -> Callable[[], Knocker]:
     gilknocker = importlib.import_module("gilknocker")
-    knocker: Knocker = gilknocker.KnockKnock(
+    return functools.partial(
+        gilknocker.KnockKnock,
         polling_interval_micros=_ASK_EVERY_US,
         sampling_interval_micros=_ASK_FOR_US,
         sleeping_interval_micros=_REST_US,
         timeout_micros=_STOP_WITHIN_US,
     )
-    return knocker
+
+
+def _threads() -> frozenset[str]:
+    return frozenset(os.listdir("/proc/self/task"))  # noqa: PTH208 - names are all that is needed
 
 
 _running: list[Knocker] = []
 
 
 def _keep_in_child() -> None:
-    """A forked child has no such thread: a knocker that is deleted there would wait for it in vain."""
+    """A forked child has no such thread: to stop or to delete a knocker there waits for it in vain."""
     for knocker in _running:
+        atexit.unregister(knocker.stop)
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(knocker))
     _running.clear()
 

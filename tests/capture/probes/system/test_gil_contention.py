@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import pytest
 
@@ -48,7 +49,7 @@ def levels(recorder: Recorder) -> list[tuple[str, int]]:
 def test_each_look_records_the_contention_since_the_last_one() -> None:
     recorder = Recorder(None)
     knocker = PlantedKnocker([0.25, 1.5, 0.0])
-    sampler = GilSampler(recorder, lambda: knocker)
+    sampler = GilSampler(recorder, lambda: lambda: knocker)
 
     for second in range(3):
         sampler.sample(second * SECOND)
@@ -63,7 +64,7 @@ def test_each_look_records_the_contention_since_the_last_one() -> None:
 def test_without_gilknocker_the_level_is_unknown_and_the_run_says_so_once() -> None:
     recorder = Recorder(None)
 
-    def missing() -> PlantedKnocker:
+    def missing() -> NoReturn:
         raise ModuleNotFoundError("No module named 'gilknocker'")
 
     sampler = GilSampler(recorder, missing)
@@ -80,7 +81,7 @@ def test_without_gilknocker_the_level_is_unknown_and_the_run_says_so_once() -> N
 def test_a_knocker_that_fails_is_stopped() -> None:
     recorder = Recorder(None)
     knocker = PlantedKnocker([0.5])
-    sampler = GilSampler(recorder, lambda: knocker)
+    sampler = GilSampler(recorder, lambda: lambda: knocker)
     sampler.sample(0)
     knocker.fails = True
 
