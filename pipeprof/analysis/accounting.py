@@ -230,16 +230,19 @@ def _pass_ns(loop: Loop) -> int:
 
 
 def _startup_ns(profile: Profile, index: int) -> int:
-    """From the begin of a loop's first pass to its first step, where its model had not trained before."""
+    """From the begin of a loop's first pass to its first step, where its model had not trained before.
+
+    Of a loop that failed before its first step it is all.
+    """
     loop = profile.loops[index]
     start_ns = loop.account.start_ns
     trained_before = any(
         other.model is not None and other.model == loop.model and other.kind.trains
         for other in profile.loops[:index]
     )
-    if start_ns is None or trained_before or not loop.step_count:
+    if start_ns is None or trained_before:
         return 0
-    return max(loop.start_ns - start_ns, 0)
+    return max(loop.start_ns - start_ns, 0) if loop.step_count else _pass_ns(loop)
 
 
 def _between_passes_ns(profile: Profile, index: int) -> int:
