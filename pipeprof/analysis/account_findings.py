@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pipeprof.recording.account import Part
 from pipeprof.recording.source_code import Location
 
+# What a row is named that holds what a framework, and not the input, takes where epochs begin.
+FRAMEWORK_START = "TensorFlow's start of an epoch"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRow:
@@ -53,3 +56,18 @@ class EpochAccount:
     epoch: int
     steps: int
     account: Account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPlace:
+    """A place that the host's time of a loop went to.
+
+    Attributes:
+        name: the callback's class and method, or the function.
+        location: the user's line, or None.
+        ratio: its part of the loop's wall time, validation left out.
+    """
+
+    name: str
+    location: Location | None
+    ratio: float

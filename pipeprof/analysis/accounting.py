@@ -1,12 +1,17 @@
 """Where the time of a run, a loop or an epoch went: parts that are disjoint and add up to the whole."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.analysis.account_findings import Account, AccountRow, EpochAccount
+from pipeprof.analysis.account_findings import (
+    FRAMEWORK_START,
+    Account,
+    AccountRow,
+    EpochAccount,
+)
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
@@ -27,10 +32,16 @@ _EPOCH = {name: index for index, name in enumerate(EPOCH_COLUMNS)}
 _COMPILATION = {name: index for index, name in enumerate(COMPILATION_COLUMNS)}
 
 
-def loop_account(profile: Profile, index: int) -> Account:
+def loop_account(profile: Profile, index: int, framework_starts: float = 0.0) -> Account:
     """The account of a loop from its first pass's begin to its last one's end.
 
     What other training loops of the top level took of that time is not part of it.
+
+    Args:
+        profile: the recording.
+        index: place of the loop in it.
+        framework_starts: the part of the waits at epoch starts that is the framework's own work, and
+            so no waiting.
     """
     loop = profile.loops[index]
     totals = dict(zip(EPOCH_COLUMNS, loop.account.totals[0].tolist(), strict=True))
@@ -40,29 +51,36 @@ def loop_account(profile: Profile, index: int) -> Account:
     _add_outside(parts, totals, outside_ns, _startup_ns(profile, index))
     between_ns = _between_passes_ns(profile, index)
     parts[Part.OWN_CODE] += between_ns
-    return _account(parts, loop, pass_ns + between_ns)
+    started = _framework_row(parts, framework_starts)
+    return _account(parts, loop, pass_ns + between_ns, started)
 
 
-def epoch_accounts(loop: Loop) -> tuple[EpochAccount, ...]:
-    """The accounts of a loop's epochs, of the first ones and the last."""
+def epoch_accounts(loop: Loop, framework_starts: float = 0.0) -> tuple[EpochAccount, ...]:
+    """The accounts of a loop's epochs, of the first ones and the last; ``framework_starts`` as above."""
     found = []
     for row in loop.account.epochs.tolist():
         totals = dict(zip(EPOCH_COLUMNS, row, strict=True))
         wall_ns = max(totals["end_ns"] - totals["start_ns"], totals["step_ns"])
         parts = _parts_in_steps(loop, totals, epoch=totals["epoch"])
         _add_outside(parts, totals, wall_ns - totals["step_ns"], 0)
+        started = _framework_row(parts, framework_starts)
         found.append(
             EpochAccount(
                 epoch=totals["epoch"],
                 steps=totals["steps"],
-                account=_scaled(parts, wall_ns),
+                account=_scaled(parts, wall_ns, started),
             )
         )
     return tuple(found)
 
 
-def run_account(profile: Profile) -> Account:
-    """The account of the whole run: its loops of the top level, and what lay outside of them."""
+def run_account(profile: Profile, loops: Sequence[Account]) -> Account:
+    """The account of the whole run: its loops of the top level, and what lay outside of them.
+
+    Args:
+        profile: the recording.
+        loops: the accounts of its loops, in their order.
+    """
     run = profile.run
     wall_ns = max(run.end_ns - run.start_ns, 0)
     rows: list[AccountRow] = []
@@ -72,7 +90,7 @@ def run_account(profile: Profile) -> Account:
         if loop.parent is None and loop.kind.trains and _span(loop) is not None
     ]
     for index in trains:
-        rows.extend(loop_account(profile, index).rows)
+        rows.extend(loops[index].rows)
     outside_ns = wall_ns - sum(row.ns for row in rows)
     spans = [span for index in trains if (span := _span(profile.loops[index])) is not None]
     first = min((start for start, _ in spans), default=run.end_ns)
@@ -95,6 +113,7 @@ def run_account(profile: Profile) -> Account:
 def _parts_in_steps(
     loop: Loop, totals: Mapping[str, int], epoch: int | None = None
 ) -> defaultdict[Part, int]:
+    """What the steps went to. A trace is of some steps: the others wait as these do."""
     parts: defaultdict[Part, int] = defaultdict(int)
     compiling = _compiling(loop, totals, epoch)
     plain_ns = totals["step_ns"] - totals["callback_ns"] - totals["compile_step_ns"]
@@ -102,7 +121,14 @@ def _parts_in_steps(
     parts[Part.EPOCH_START] = totals["epoch_start_ns"] + compiling[Part.EPOCH_START]
     parts[Part.WAIT] = totals["wait_ns"] - totals["epoch_start_ns"] + compiling[Part.WAIT]
     parts[Part.COMPILE] = compiling[Part.COMPILE]
-    rest_ns = max(plain_ns - totals["wait_ns"], 0)
+    if loop.waits_by is WaitSource.TRACE and totals["measured_ns"]:
+        unmeasured_ns = plain_ns + totals["callback_ns"] - totals["measured_ns"]
+        inside_ns = totals["wait_ns"] - totals["epoch_start_ns"]
+        more_ns = unmeasured_ns * inside_ns // totals["measured_ns"]
+        parts[Part.WAIT] += min(more_ns, max(plain_ns - totals["wait_ns"], 0))
+    rest_ns = max(
+        plain_ns - totals["epoch_start_ns"] - (parts[Part.WAIT] - compiling[Part.WAIT]), 0
+    )
     if loop.kind.hand_written:
         _add_hand_written(parts, loop, rest_ns, totals["model_ns"])
     else:
@@ -230,19 +256,16 @@ def _pass_ns(loop: Loop) -> int:
 
 
 def _startup_ns(profile: Profile, index: int) -> int:
-    """From the begin of a loop's first pass to its first step, where its model had not trained before.
-
-    Of a loop that failed before its first step it is all.
-    """
+    """From the begin of a loop's first pass to its first step, where its model had not trained before."""
     loop = profile.loops[index]
     start_ns = loop.account.start_ns
     trained_before = any(
         other.model is not None and other.model == loop.model and other.kind.trains
         for other in profile.loops[:index]
     )
-    if start_ns is None or trained_before:
+    if start_ns is None or trained_before or not loop.step_count:
         return 0
-    return max(loop.start_ns - start_ns, 0) if loop.step_count else _pass_ns(loop)
+    return max(loop.start_ns - start_ns, 0)
 
 
 def _between_passes_ns(profile: Profile, index: int) -> int:
@@ -301,8 +324,19 @@ def _beside_training(profile: Profile, first_ns: int, last_ns: int) -> _Beside:
 # Rows.
 
 
-def _account(parts: Mapping[Part, int], loop: Loop, wall_ns: int) -> Account:
-    rows: list[AccountRow] = []
+def _framework_row(parts: dict[Part, int], framework_starts: float) -> tuple[AccountRow, ...]:
+    """Takes the framework's own work out of the waits at epoch starts; gives its row."""
+    ns = round(parts[Part.EPOCH_START] * framework_starts)
+    if not ns:
+        return ()
+    parts[Part.EPOCH_START] -= ns
+    return (AccountRow(part=Part.BETWEEN_EPOCHS, ns=ns, name=FRAMEWORK_START),)
+
+
+def _account(
+    parts: Mapping[Part, int], loop: Loop, wall_ns: int, more: Iterable[AccountRow]
+) -> Account:
+    rows = list(more)
     for part, ns in parts.items():
         named = [
             AccountRow(
@@ -375,8 +409,8 @@ def _with_ns(row: AccountRow, ns: int) -> AccountRow:
     return AccountRow(part=row.part, ns=ns, count=row.count, name=row.name, location=row.location)
 
 
-def _scaled(parts: Mapping[Part, int], wall_ns: int) -> Account:
-    rows = [AccountRow(part=part, ns=ns) for part, ns in parts.items() if ns]
+def _scaled(parts: Mapping[Part, int], wall_ns: int, more: Iterable[AccountRow]) -> Account:
+    rows = [*more, *(AccountRow(part=part, ns=ns) for part, ns in parts.items() if ns)]
     return Account(wall_ns=wall_ns, rows=_in_order(_scaled_rows(rows, wall_ns)))
 
 

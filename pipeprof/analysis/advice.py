@@ -4,10 +4,11 @@ Each rule answers one way in which input can be slow. A rule gives nothing where
 no workers on a CPU without a free core, no threads under the GIL, no gain that is within the noise.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import ceil
 
+from pipeprof.analysis.account_findings import EpochAccount
 from pipeprof.analysis.advice_kinds import (
     Advice,
     Cache,
@@ -29,7 +30,9 @@ from pipeprof.analysis.advice_kinds import (
 from pipeprof.analysis.bottleneck import beneath, predict_step_ms, sharing_with
 from pipeprof.analysis.causes import BLOCKING_BELOW
 from pipeprof.analysis.costs import StageCost
+from pipeprof.analysis.host_advice import host_advice
 from pipeprof.analysis.placement import WORKERS_KEY, Place
+from pipeprof.analysis.unevenness import waits_are_over
 from pipeprof.analysis.verdict import Verdict, cpu_work_ms
 from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.recording.loop import InputKind
@@ -46,19 +49,33 @@ _HELPED_BY_WORKERS = (Cause.SERIAL, Cause.GIL, Cause.CPU, Cause.TOO_FEW_WORKERS)
 _PYTHON_INPUTS = (InputKind.GENERATOR, InputKind.ITERATOR, InputKind.SEQUENCE, InputKind.LOADER)
 
 
-def give_advice(verdict: Verdict) -> tuple[Advice, ...]:
-    """What to do, best first: what is sure to be possible, then what depends, then what is open."""
+def give_advice(verdict: Verdict, epochs: Sequence[EpochAccount]) -> tuple[Advice, ...]:
+    """What to do, best first: about the host where it is dear, then about the input where it is.
+
+    Args:
+        verdict: that of a loop.
+        epochs: the accounts of its epochs; what they wait at the end is still to come.
+    """
+    host = tuple(host_advice(verdict))
+    fed = tuple(_about_input(verdict, epochs))
+    return (*host, *fed) if verdict.host_leads else (*fed, *host)
+
+
+def _about_input(verdict: Verdict, epochs: Sequence[EpochAccount]) -> Iterator[Advice]:
+    """What is sure to be possible, then what depends, then what is open."""
+    if waits_are_over(epochs, verdict.measured.costs):
+        return
     if not verdict.waits_for_input or verdict.worst is None or not verdict.ideal_ms:
-        return (*_longer_epochs(verdict), *_own_gil(verdict), *_autotune(verdict))
+        yield from _longer_epochs(verdict)
+        yield from _own_gil(verdict)
+        yield from _autotune(verdict)
+        return
     rules = (_longer_epochs, _prefetch, _workers, _longer_queue, _parallel_calls, _threads)
     sure = [advice for rule in rules for advice in rule(verdict)]
-    sure.sort(key=lambda advice: advice.predicted_step_ms or 0.0)
-    return (
-        *sure,
-        *_cache(verdict, verdict.worst),
-        *_unpredicted(verdict, verdict.worst),
-        *_autotune(verdict),
-    )
+    yield from sorted(sure, key=lambda advice: advice.predicted_step_ms or 0.0)
+    yield from _cache(verdict, verdict.worst)
+    yield from _unpredicted(verdict, verdict.worst)
+    yield from _autotune(verdict)
 
 
 def _predicted(
@@ -243,6 +260,8 @@ def _cache(verdict: Verdict, worst: StageCost) -> Iterator[Advice]:
     if loop.input.kind is not InputKind.TF_DATA or loop.epochs < 2:
         return
     if verdict.cause is Cause.EPOCH_START:
+        return
+    if any(cost.stage.family is OperatorFamily.CACHE for cost in costs):
         return
     saved = beneath(worst, costs) | {worst.index}
     stages = {cost.index: cost.stage for cost in costs}

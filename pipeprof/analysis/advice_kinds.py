@@ -1,4 +1,4 @@
-"""What can be done about a slow input: one class a kind of advice, with what it needs and no words.
+"""What can be done about a slow input or host: one class a kind of advice, with what it needs and no words.
 
 ``ACTION`` names a kind in one word for programs (``prefetch``); `pipeprof.report.advice_text` and
 `pipeprof.report.advice_code` have the sentence and the code of each kind.
@@ -146,6 +146,39 @@ class TensorflowOps:
     stage: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveLessOften:
+    """Let a checkpoint save once an epoch and not after batches; ``callback`` is its class."""
+
+    ACTION: ClassVar = "save_less_often"
+    callback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheaperCallback:
+    """Call a callback's method less often, or let it do less; ``method`` is its class and method."""
+
+    ACTION: ClassVar = "callbacks"
+    method: str
+    each_batch: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareBeside:
+    """Do the work of a function that runs between epochs before they begin, or beside the training."""
+
+    ACTION: ClassVar = "between_epochs"
+    function: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheaperOwnCode:
+    """Let a function of the loop's own code do less, or run beside the training."""
+
+    ACTION: ClassVar = "own_code"
+    function: str
+
+
 Remedy = (
     LongerEpochs
     | Prefetch
@@ -160,6 +193,10 @@ Remedy = (
     | WaitLess
     | SmallerBatches
     | TensorflowOps
+    | SaveLessOften
+    | CheaperCallback
+    | PrepareBeside
+    | CheaperOwnCode
 )
 
 

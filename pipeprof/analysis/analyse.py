@@ -1,5 +1,7 @@
 """The one way from a `Profile` to its `Findings`."""
 
+from collections.abc import Sequence
+
 from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account
 from pipeprof.analysis.autotune import find_autotune
 from pipeprof.analysis.costs import as_finding, stage_costs
@@ -7,6 +9,7 @@ from pipeprof.analysis.counted_time import counted_times, without_pauses
 from pipeprof.analysis.delivery import describe_delivery
 from pipeprof.analysis.device_use import device_findings
 from pipeprof.analysis.diagnosis import diagnose, find_verdict
+from pipeprof.analysis.epoch_starts import framework_start_ratio
 from pipeprof.analysis.findings import Findings, LoopFinding
 from pipeprof.analysis.hot_lines import hot_lines
 from pipeprof.analysis.lane_use import (
@@ -18,7 +21,7 @@ from pipeprof.analysis.lane_use import (
 from pipeprof.analysis.loop_groups import group_loops
 from pipeprof.analysis.overlap import describe_input
 from pipeprof.analysis.step_statistics import loop_times
-from pipeprof.analysis.verdict import Measurements
+from pipeprof.analysis.verdict import Measurements, Verdict
 from pipeprof.recording.loop import Loop, LoopKind
 from pipeprof.recording.profile import Profile
 
@@ -30,17 +33,18 @@ def analyse(profile: Profile) -> Findings:
     """
     times_counted = counted_times(profile.loops)
     costs = stage_costs(profile, times_counted)
-    loops, verdicts = [], []
+    verdicts, epochs = [], []
     for index, (loop, counted_time, used) in enumerate(
         zip(profile.loops, times_counted, costs, strict=True)
     ):
-        account = loop_account(profile, index)
         times = loop_times(loop)
         fed = describe_input(profile, loop, counted_time, used, times)
+        own_starts = framework_start_ratio(fed.epoch_starts, loop.input.kind)
+        epochs.append(epoch_accounts(loop, own_starts))
         measured = Measurements(
             profile=profile,
             loop=loop,
-            account=account,
+            account=loop_account(profile, index, own_starts),
             counted_time=counted_time,
             times=times,
             costs=used,
@@ -48,16 +52,17 @@ def analyse(profile: Profile) -> Findings:
             fed=fed,
         )
         verdicts.append(find_verdict(measured))
-        loops.append(
-            LoopFinding(
-                loop=loop,
-                index=index,
-                account=account,
-                epochs=epoch_accounts(loop),
-                diagnosis=diagnose(measured),
-                input=fed,
-            )
+    loops = [
+        LoopFinding(
+            loop=verdict.measured.loop,
+            index=index,
+            account=verdict.measured.account,
+            epochs=epochs[index],
+            diagnosis=diagnose(verdict, _validations(verdicts, index), epochs[index]),
+            input=verdict.measured.fed,
         )
+        for index, verdict in enumerate(verdicts)
+    ]
     number = next(
         (number for number, loop in enumerate(profile.loops) if loop is profile.main_loop), None
     )
@@ -68,7 +73,7 @@ def analyse(profile: Profile) -> Findings:
     shown = tuple(found for found in loops if found is main or not _only_looks(found.loop))
     return Findings(
         profile=profile,
-        account=run_account(profile),
+        account=run_account(profile, [found.account for found in loops]),
         loops=shown,
         groups=group_loops(shown, main),
         main=main,
@@ -90,10 +95,16 @@ def analyse(profile: Profile) -> Findings:
     )
 
 
-def _only_looks(loop: Loop) -> bool:
-    """Whether nobody trained in it.
+def _validations(verdicts: Sequence[Verdict], index: int) -> list[Verdict]:
+    """Those of the evaluations inside a loop."""
+    loops = [verdict.measured.loop for verdict in verdicts]
+    return [
+        verdict
+        for verdict, loop in zip(verdicts, loops, strict=True)
+        if loop.parent == index and loop.kind is LoopKind.EVALUATE
+    ]
 
-    It failed before its first step, or somebody took a batch to see what is in it
-    (``for images, labels in ds.take(1)``).
-    """
-    return not loop.step_count or (loop.kind is LoopKind.CUSTOM and loop.step_count == 1)
+
+def _only_looks(loop: Loop) -> bool:
+    """Whether somebody took a batch to see what is in it (``for images, labels in ds.take(1)``)."""
+    return loop.kind is LoopKind.CUSTOM and loop.step_count <= 1

@@ -13,3 +13,19 @@ def bound_by_wait(ratio: float) -> Bound:
     if ratio >= INPUT_FROM:
         return Bound.INPUT
     return Bound.COMPUTE if ratio < COMPUTE_BELOW else Bound.BALANCED
+
+
+def bound_by_shares(wait: float | None, host: float) -> Bound:
+    """What a loop's speed hangs on.
+
+    Args:
+        wait: waiting over its wall time, or None where nothing measured it.
+        host: the host's work over its wall time.
+    """
+    if wait is None:
+        # What was not measured waits for less than the rest.
+        return Bound.HOST if host >= 0.5 else Bound.UNKNOWN
+    if host >= INPUT_FROM and host > wait:
+        return Bound.HOST
+    bound = bound_by_wait(wait)
+    return Bound.BALANCED if bound is Bound.COMPUTE and host >= COMPUTE_BELOW else bound

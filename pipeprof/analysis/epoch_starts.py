@@ -14,7 +14,7 @@ from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.analysis.placement import runs_ahead
 from pipeprof.analysis.references import StageReference
 from pipeprof.analysis.step_statistics import MS
-from pipeprof.recording.loop import Loop, WaitSource
+from pipeprof.recording.loop import InputKind, Loop, WaitSource
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.stage import STAGE_CHANNELS, START_COLUMNS, OperatorFamily, Stage, StageKind
@@ -70,11 +70,16 @@ def _start(loop: Loop, step: int, stages: "_Beginnings") -> EpochStart:
     if more_ms >= _LEAST_MS and wait_ms >= _LEAST_TIMES * (usual_ms or 0.0):
         pass_ = stages.between(int(steps.start_ns[step]), int(steps.end_ns[step]))
         cause = pass_.find_cause(more_ms) if pass_ is not None else None
+        by_arrays = loop.input.kind is InputKind.ARRAYS
         starts_up = steps.ordinal[step] == 0 and _starts_up(loop)
         if cause is None and starts_up:
             cause = _Found(StartCause.TRAINING, None, None, None)
         if cause is None and stages.restarts is not None and loop.input.workers:
             cause = _Found(StartCause.WORKERS, stages.restarts, None, None)
+        if cause is None and (by_arrays or (pass_ is not None and not stages.runs_python)):
+            own_ms = more_ms if pass_ is None or by_arrays else more_ms - pass_.worked_ms()
+            if own_ms >= _EXPLAINED_FROM * more_ms:
+                cause = _Found(StartCause.FRAMEWORK, None, None, own_ms)
     return EpochStart(
         epoch=int(steps.epoch[step]),
         wait_ms=wait_ms,
@@ -94,11 +99,23 @@ class _Found:
     work_ms: float | None
 
 
+def framework_start_ratio(starts: Sequence[EpochStart], kind: InputKind | None) -> float:
+    """The part of all waits at epoch starts that is TensorFlow's own work; arrays have nothing to load."""
+    if kind is InputKind.ARRAYS:
+        return 1.0
+    own = [s.work_ms or 0.0 for s in starts if s.cause is StartCause.FRAMEWORK]
+    whole_ms = sum(start.wait_ms for start in starts if start.cause is not StartCause.TRAINING)
+    return min(sum(own) / whole_ms, 1.0) if whole_ms else 0.0
+
+
 class _Beginnings:
     """What all stages did at the beginnings of passes over the data."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.stages = stages
+        self.runs_python = any(
+            stage.kind.python or stage.family is OperatorFamily.GENERATOR for stage in stages
+        )
         self.restarts = next((s for s in stages if s.kind is StageKind.EPOCH_START), None)
         self._latest = [_latest_rows(stage.starts) for stage in stages]
         self.usual_ns = [
@@ -147,6 +164,10 @@ class _Pass:
         if best is not None and (best.work_ms or 0.0) >= _EXPLAINED_FROM * more_ms:
             return best
         return next((each for each in found if each.work_ms is None), None)
+
+    def worked_ms(self) -> float:
+        """What all stages together worked until the first batch had come, one call after the other."""
+        return sum(float(row[_WORK]) for row in self._rows.values()) / MS
 
     def _surplus(self) -> Iterator[_Found]:
         """Stages that take in more elements than they give, before they give the first."""

@@ -1,7 +1,8 @@
 """What speaks for a verdict or weakens it, the most important first: values without words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from pipeprof.analysis.account_findings import EpochAccount
 from pipeprof.analysis.bottleneck import find_bottleneck
 from pipeprof.analysis.bottleneck_evidence import how_it_works, where_it_ran
 from pipeprof.analysis.epoch_starts import usual_start
@@ -10,7 +11,6 @@ from pipeprof.analysis.evidence_kinds import (
     EpochStartWait,
     Evidence,
     GilBesideTraining,
-    HeldUpByInput,
     InputKeepsUp,
     NoStageSeen,
     NoStepTime,
@@ -19,8 +19,6 @@ from pipeprof.analysis.evidence_kinds import (
     RestartCost,
     SpareCapacity,
     StagesNotCounted,
-    TooFewSteps,
-    TooFewWaits,
     Traffic,
     WaitEvidence,
     WaitsNotMeasured,
@@ -29,38 +27,46 @@ from pipeprof.analysis.evidence_kinds import (
 )
 from pipeprof.analysis.lane_use import resource_finding
 from pipeprof.analysis.references import StageReference
-from pipeprof.analysis.verdict import LEAST_STEPS, Verdict
+from pipeprof.analysis.verdict import Verdict
 from pipeprof.analysis.verdict_caveats import find_caveats
 from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.analysis.wall_evidence import host_time, of_wall_time
+from pipeprof.analysis.wall_evidence_kinds import WaitBesideHost
 from pipeprof.recording.stage import StageKind
 
 # Less than this is what any process reads beside its work.
 _NOTABLE_BYTES_PER_S = 1e6
 
 
-def find_evidence(verdict: Verdict) -> tuple[Evidence, ...]:
-    """All that speaks for a verdict, then what weakens it."""
+def find_evidence(
+    verdict: Verdict, validations: Sequence[Verdict], epochs: Sequence[EpochAccount]
+) -> tuple[Evidence, ...]:
+    """All that speaks for a verdict, then what weakens it.
+
+    Args:
+        verdict: that of a loop.
+        validations: those of the evaluations inside it.
+        epochs: the accounts of its epochs.
+    """
     found: Iterator[Evidence]
     match verdict.bound:
         case Bound.UNKNOWN:
             found = _why_unknown(verdict)
         case Bound.COMPUTE:
             found = _why_compute(verdict)
-        case Bound.INPUT | Bound.BALANCED:
-            found = _why_waiting(verdict)
-    return (*found, *find_caveats(verdict))
+        case Bound.HOST | Bound.INPUT | Bound.BALANCED:
+            found = _why_standing(verdict)
+    more = of_wall_time(verdict, validations, epochs)
+    return (*found, *more, *_warmup_costs(verdict), *find_caveats(verdict))
 
 
 def _why_unknown(verdict: Verdict) -> Iterator[NoVerdictEvidence]:
-    times = verdict.measured.times
-    if times.counted < LEAST_STEPS:
-        yield TooFewSteps(counted=times.counted, needed=LEAST_STEPS)
-    elif not times.measured:
-        yield WaitsNotMeasured()
-    elif times.measured < LEAST_STEPS:
-        yield TooFewWaits(measured=times.measured, needed=LEAST_STEPS)
-    else:
-        yield NoStepTime()
+    measured = verdict.measured
+    timed = verdict.walls is not None and measured.loop.step_count > 0
+    yield WaitsNotMeasured() if timed else NoStepTime()
+
+
+def _warmup_costs(verdict: Verdict) -> Iterator[WarmupCosts]:
     if verdict.measured.costs and not verdict.measured.counted_time.past_warmup:
         yield WarmupCosts()
 
@@ -81,8 +87,19 @@ def _why_compute(verdict: Verdict) -> Iterator[ComputeEvidence]:
         yield GilBesideTraining(busy_ratio=min(verdict.beside, 1.0))
 
 
+def _why_standing(verdict: Verdict) -> Iterator[Evidence]:
+    """What the training stands still for, the dearest first: its host, its input."""
+    if verdict.host_leads:
+        yield from host_time(verdict)
+        if verdict.waits_for_input:
+            yield WaitBesideHost(ratio=verdict.wall_wait)
+    if verdict.waits_for_input:
+        yield from _why_waiting(verdict)
+    if not verdict.host_leads:
+        yield from host_time(verdict)
+
+
 def _why_waiting(verdict: Verdict) -> Iterator[WaitEvidence]:
-    yield from _held_up(verdict)
     epochs = verdict.cause is Cause.EPOCH_START
     if epochs:
         yield from _restart_cost(verdict)
@@ -92,23 +109,13 @@ def _why_waiting(verdict: Verdict) -> Iterator[WaitEvidence]:
         yield from _epoch_starts(verdict)
 
 
-def _held_up(verdict: Verdict) -> Iterator[HeldUpByInput]:
-    step = verdict.measured.times.step
-    if verdict.held_by is not Cause.NONE and step is not None:
-        yield HeldUpByInput(
-            held_ms=verdict.held_up.ratio * step.mean,
-            step_ms=step.mean,
-            gil_ratio=verdict.held_up.gil_ratio,
-            cpu_queue_ratio=verdict.held_up.cpu_queue_ratio,
-        )
-
-
 def _of_bottleneck(verdict: Verdict) -> Iterator[WaitEvidence]:
     worst = verdict.worst
     if worst is None and verdict.measured.loop.input.autotune is False:
         yield StagesNotCounted()
     elif worst is None:
-        yield NoStageSeen()
+        if not verdict.measured.costs:
+            yield NoStageSeen()
     elif worst.stage.kind is not StageKind.EPOCH_START:
         yield how_it_works(verdict, worst)
         yield from where_it_ran(verdict, worst)

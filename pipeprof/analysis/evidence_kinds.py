@@ -9,30 +9,15 @@ from enum import Enum
 
 from pipeprof.analysis.input_findings import EpochStart
 from pipeprof.analysis.references import LaneReference, StageReference
+from pipeprof.analysis.wall_evidence_kinds import WallEvidence
 from pipeprof.recording.run_info import RecordedBy
 
 # Why there is no verdict.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TooFewSteps:
-    """Fewer steps count than a verdict needs."""
-
-    counted: int
-    needed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitsNotMeasured:
     """Nothing measured how long the steps waited for data."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TooFewWaits:
-    """Fewer steps have a measured wait than a verdict needs."""
-
-    measured: int
-    needed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +30,7 @@ class WarmupCosts:
     """The loop never came past its warm-up: costs of stages are those of the warm-up."""
 
 
-NoVerdictEvidence = TooFewSteps | WaitsNotMeasured | TooFewWaits | NoStepTime | WarmupCosts
+NoVerdictEvidence = WaitsNotMeasured | NoStepTime | WarmupCosts
 
 
 # Why a loop is compute-bound.
@@ -79,23 +64,6 @@ ComputeEvidence = InputKeepsUp | SpareCapacity | GilBesideTraining
 
 
 # Why a loop waits for its input.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldUpByInput:
-    """The input's own work holds the training's computing up.
-
-    Attributes:
-        held_ms: what that takes of a step.
-        step_ms: the whole step.
-        gil_ratio: the part of the step in which the training waits for the GIL, or None.
-        cpu_queue_ratio: the part in which it is ready without a CPU because of the input, or None.
-    """
-
-    held_ms: float
-    step_ms: float
-    gil_ratio: float | None
-    cpu_queue_ratio: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,8 +307,7 @@ class WorkersAndTransport:
 
 
 WaitEvidence = (
-    HeldUpByInput
-    | StagesNotCounted
+    StagesNotCounted
     | NoStageSeen
     | EpochStartWait
     | RestartCost
@@ -451,4 +418,4 @@ Caveat = (
     | OpaqueGenerator
 )
 
-Evidence = NoVerdictEvidence | ComputeEvidence | WaitEvidence | Caveat
+Evidence = NoVerdictEvidence | ComputeEvidence | WaitEvidence | WallEvidence | Caveat

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from pipeprof.analysis.account_findings import Account, EpochAccount
+from pipeprof.analysis.account_findings import Account, EpochAccount, HostPlace
 from pipeprof.analysis.advice_kinds import Advice
 from pipeprof.analysis.evidence_kinds import Evidence
 from pipeprof.analysis.input_findings import AutotuneFinding, InputFinding
 from pipeprof.analysis.machine_findings import (
     CpuFinding,
     DeviceFinding,
-    HeldUp,
     LaneFinding,
     OverheadFinding,
     ResourceFinding,
@@ -171,21 +170,6 @@ class FreeInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostPlace:
-    """A place that the host's time of a loop went to.
-
-    Attributes:
-        name: the callback's class and method, or the function.
-        location: the user's line, or None.
-        ratio: its part of the loop's wall time, validation left out.
-    """
-
-    name: str
-    location: Location | None
-    ratio: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """Whether a loop waits for its data, which stage makes it wait, and why.
 
@@ -206,7 +190,6 @@ class Diagnosis:
         cause: why.
         host: what the host's time went to, dearest first.
         ideal_step_ms: step time with input for free, or None.
-        held_up: the part of the steps in which the input's own work held up their computing.
         free_input: what the whole loop would take with input for free, or None.
         evidence: what speaks for all this or weakens it.
         measured_by: what measured the waits, or None.
@@ -227,7 +210,6 @@ class Diagnosis:
     samples_per_s: float | None
     bottleneck: Bottleneck | None
     cause: Cause
-    held_up: HeldUp
     host: tuple[HostPlace, ...]
     ideal_step_ms: float | None
     free_input: FreeInput | None

@@ -137,6 +137,8 @@ class StartCause(Enum):
     """Keras ends its workers with each epoch and starts others for the next."""
     TRAINING = "training_start"
     """The very first step: tracing and compiling count as waiting there."""
+    FRAMEWORK = "framework_start"
+    """TensorFlow itself starts the epoch: nothing of the input explains the wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

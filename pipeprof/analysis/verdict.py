@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 
 from pipeprof.analysis.account_findings import Account
+from pipeprof.analysis.bounds import COMPUTE_BELOW
 from pipeprof.analysis.causes import GIL_FROM, GIL_TO, CauseContext, load_beside_training
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import CountedTime
 from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.analysis.lane_use import cpu_apart_from_functions
-from pipeprof.analysis.machine_findings import CpuFinding, HeldUp
+from pipeprof.analysis.machine_findings import CpuFinding
 from pipeprof.analysis.step_statistics import LoopTimes
 from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.analysis.wall_shares import WallResamples
+from pipeprof.recording.account import Part
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
-
-# Fewer counted steps than this make no verdict.
-LEAST_STEPS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,27 +63,47 @@ class Verdict:
     Attributes:
         measured: what was measured.
         bound: what the loop's speed hangs on.
+        walls: the shares of the wall time, drawn again; None without any time.
         worst: the bottleneck, or None.
-        cause: why it is one.
+        cause: why the input is slow.
         step_ms: mean step time, epoch starts included where they are the cause; None without steps.
         ideal_ms: step time with input for free, or None.
-        held_up: the part of the steps in which the input's own work held up their computing.
-        held_by: what held it up where that decides the verdict: the GIL, the CPUs, or nothing.
     """
 
     measured: Measurements
     bound: Bound
+    walls: WallResamples | None
     worst: StageCost | None
     cause: Cause
     step_ms: float | None
     ideal_ms: float | None
-    held_up: HeldUp
-    held_by: Cause
 
     @property
     def waits_for_input(self) -> bool:
         """Whether the wait is worth a cause."""
-        return self.bound in (Bound.INPUT, Bound.BALANCED)
+        return self.wall_wait >= COMPUTE_BELOW
+
+    @property
+    def wall_wait(self) -> float:
+        """Waiting over the loop's wall time; 0 where nothing measured it."""
+        return (self.walls.wait or 0.0) if self.walls else 0.0
+
+    @property
+    def wall_host(self) -> float:
+        """The host's work over the loop's wall time."""
+        return self.walls.host if self.walls else 0.0
+
+    @property
+    def host_leads(self) -> bool:
+        """Whether the host is what the loop stands still for, before its input."""
+        return self.wall_host >= COMPUTE_BELOW and self.wall_host > self.wall_wait
+
+    @property
+    def host_cause(self) -> Cause:
+        """What most of the host's time goes to."""
+        account = self.measured.account
+        own_ns = account.ns(Part.BETWEEN_EPOCHS, Part.OWN_CODE)
+        return Cause.CALLBACK if account.ns(Part.CALLBACKS) >= own_ns else Cause.OWN_CODE
 
     @property
     def beside(self) -> float:
@@ -92,9 +112,7 @@ class Verdict:
 
     @property
     def crowds_gil(self) -> bool:
-        """Whether a training that waits little for data is held up by the GIL, or may well be."""
-        if self.held_up.gil_ratio is not None:
-            return self.held_by is Cause.GIL
+        """Whether a training that does not wait for data may well wait for the GIL."""
         return self.bound is Bound.COMPUTE and GIL_FROM <= self.beside <= GIL_TO
 
     @property

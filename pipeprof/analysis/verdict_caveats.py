@@ -56,11 +56,11 @@ def _of_forking(verdict: Verdict) -> Iterator[ForkedWorkers]:
 
 def _of_bottleneck(verdict: Verdict) -> Iterator[Caveat]:
     wait, worst = verdict.measured.times.wait, verdict.worst
-    if not verdict.waits_for_input or wait is None or worst is None:
+    if not verdict.waits_for_input or wait is None or not verdict.measured.costs:
         return
     if verdict.cause is not Cause.EPOCH_START and verdict.input_ms < _EXPLAINED_FROM * wait.mean:
         yield UnseenInput(seen_ms=verdict.input_ms, wait_ms=wait.mean)
-    if verdict.cause is Cause.BLOCKING and worst.cpu_ratio is None:
+    if worst is not None and verdict.cause is Cause.BLOCKING and worst.cpu_ratio is None:
         yield CpuTimeBounded()
 
 
@@ -71,7 +71,7 @@ def _of_waits(verdict: Verdict) -> Iterator[Caveat]:
         if times.wait is not None and times.compute is not None and times.step is not None:
             yield WaitsOfTracedSteps(
                 steps=times.measured,
-                traced_step_ms=times.wait.mean + times.compute.mean,
+                traced_step_ms=times.wait.mean + (times.rest_ms or 0.0),
                 step_ms=times.step.mean,
             )
     elif verdict.bound is not Bound.UNKNOWN and times.measured < _NEARLY_ALL * times.counted:

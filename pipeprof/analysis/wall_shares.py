@@ -5,19 +5,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.analysis.account_findings import Account
-from pipeprof.analysis.findings import HostPlace, Interval, WallShares
-from pipeprof.recording.account import EPOCH_COLUMNS, Part
+from pipeprof.analysis.account_findings import FRAMEWORK_START, Account, HostPlace
+from pipeprof.analysis.bounds import bound_by_shares
+from pipeprof.analysis.findings import Interval, WallShares
+from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.recording.account import COMPILATION_COLUMNS, EPOCH_COLUMNS, Part
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop
 from pipeprof.recording.series import FloatArray, IntArray
 
 WAIT_PARTS = (Part.EPOCH_START, Part.WAIT)
 HOST_PARTS = (Part.CALLBACKS, Part.BETWEEN_EPOCHS, Part.OWN_CODE)
 
-# Neighbouring steps are alike: so many of them are drawn together.
+# Neighbouring steps are alike: so many of them are drawn together, fewer where there are few steps.
 _BLOCK_STEPS = 10
 _RESAMPLES = 200
 _SEED = 11
+# A place that takes less of the wall time is none that the host's time went to.
+_PLACE_FROM = 0.002
 # The middle 90 % of the resamples are the interval.
 _LOW, _HIGH = 0.05, 0.95
 
@@ -49,17 +53,47 @@ class WallResamples:
             host_interval=_interval(self.hosts),
         )
 
+    @property
+    def bound(self) -> Bound:
+        """What the loop's speed hangs on."""
+        return bound_by_shares(self.wait, self.host)
+
+    @property
+    def agreement(self) -> float:
+        """The part of the resamples in which that is the same."""
+        known = self.wait is not None
+        drawn = zip(self.waits.tolist(), self.hosts.tolist(), strict=True)
+        bounds = [bound_by_shares(wait if known else None, host) for wait, host in drawn]
+        return bounds.count(self.bound) / len(bounds)
+
 
 def _interval(drawn: FloatArray) -> Interval:
     low, high = np.quantile(drawn, (_LOW, _HIGH)).tolist()
     return Interval(low=low, high=high)
 
 
-def wall_resamples(loop: Loop, account: Account, *, waits_known: bool) -> WallResamples | None:
+def waits_known(loop: Loop) -> bool:
+    """Whether anything measured how long the loop waited: a clock, or samples of what it did."""
+    account = loop.account
+    measured_ns = account.totals[0, EPOCH_COLUMNS.index("measured_ns")]
+    blocked = (account.compilations[:, COMPILATION_COLUMNS.index("wait_ns")] >= 0).any()
+    return bool((loop.waits_by is not None and (measured_ns > 0 or blocked)) or account.samples)
+
+
+def measured_ratio(loop: Loop) -> float:
+    """The part of its steps' time whose waiting was measured; samples are of all of it."""
+    totals = dict(zip(EPOCH_COLUMNS, loop.account.totals[0].tolist(), strict=True))
+    plain_ns = totals["step_ns"] - totals["compile_step_ns"]
+    if loop.account.samples or plain_ns <= 0:
+        return 1.0
+    return float(min(totals["measured_ns"] / plain_ns, 1.0))
+
+
+def wall_resamples(loop: Loop, account: Account) -> WallResamples | None:
     """The ratios of a loop, drawn again from blocks of its steps and from its epochs; None without time.
 
     Blocks are of neighbouring steps; each epoch's first step, and what an epoch has outside of its
-    steps, are blocks of their own. All else is the same in each resample.
+    steps, are blocks of their own. All else, compiling too, is the same in each resample.
     """
     wall_ns = account.wall_ns - account.ns(Part.VALIDATION)
     if wall_ns <= 0:
@@ -73,7 +107,7 @@ def wall_resamples(loop: Loop, account: Account, *, waits_known: bool) -> WallRe
             drawn += (blocks[chosen].sum(axis=1) - blocks.sum(axis=0)) * weight
     lasted = np.maximum(wall_ns + drawn[:, 2], 1.0)
     return WallResamples(
-        wait=min(wait, 1.0) if waits_known else None,
+        wait=min(wait, 1.0) if waits_known(loop) else None,
         host=min(host, 1.0),
         waits=np.clip((wait * wall_ns + drawn[:, 0]) / lasted, 0.0, 1.0),
         hosts=np.clip((host * wall_ns + drawn[:, 1]) / lasted, 0.0, 1.0),
@@ -88,12 +122,15 @@ def _blocks(loop: Loop, account: Account) -> Iterator[tuple[FloatArray, float]]:
     root of how many there are to one that was kept.
     """
     steps = loop.steps
-    if len(steps):
-        first = steps.first_of_epoch()
-        each = _of_steps(loop, account)
+    compiled = loop.account.compilations[:, COMPILATION_COLUMNS.index("ordinal")]
+    plain = ~np.isin(steps.ordinal, compiled)
+    if plain.any():
+        first = steps.first_of_epoch()[plain]
+        each = _of_steps(loop, account)[plain]
         yield each[first], _weight(loop.epochs, int(first.sum()))
         inside = each[~first]
-        starts = np.arange(0, len(inside), _BLOCK_STEPS)
+        length = min(max(len(inside) // _BLOCK_STEPS, 1), _BLOCK_STEPS)
+        starts = np.arange(0, len(inside), length)
         if len(inside):
             weight = _weight(loop.step_count - loop.epochs, len(inside))
             yield np.add.reduceat(inside, starts, axis=0), weight
@@ -113,11 +150,16 @@ def _of_steps(loop: Loop, account: Account) -> FloatArray:
     """
     steps = loop.steps
     lasted = (steps.end_ns - steps.start_ns).astype(np.float64)
-    waited = np.where(steps.measured, steps.wait_ns, 0)
+    waited = np.where(steps.measured, steps.wait_ns, 0).astype(np.float64)
     called = np.minimum(_callbacks_of(steps.end_ns, loop), lasted - waited)
     own_ns, computed_ns = account.ns(Part.OWN_CODE), account.ns(Part.COMPUTE)
     own_ratio = own_ns / (own_ns + computed_ns) if loop.kind.hand_written and own_ns else 0.0
     host = called + own_ratio * (lasted - waited - called)
+    framework_ns = sum(row.ns for row in account.rows if row.name == FRAMEWORK_START)
+    if framework_ns:
+        own = steps.first_of_epoch() * waited * framework_ns
+        own /= framework_ns + account.ns(Part.EPOCH_START)
+        waited, host = waited - own, host + own
     each: FloatArray = np.column_stack([waited, host, lasted])
     return each
 
@@ -150,5 +192,5 @@ def host_places(account: Account) -> tuple[HostPlace, ...]:
     return tuple(
         HostPlace(name=row.name or "", location=row.location, ratio=min(row.ns / wall_ns, 1.0))
         for row in sorted(named, key=lambda row: -row.ns)
-        if wall_ns > 0
+        if wall_ns > 0 and row.ns >= _PLACE_FROM * wall_ns
     )

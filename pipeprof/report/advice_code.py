@@ -2,6 +2,8 @@
 
 from pipeprof.analysis.advice_kinds import (
     Cache,
+    CheaperCallback,
+    CheaperOwnCode,
     FedBy,
     LessWork,
     LongerEpochs,
@@ -10,7 +12,9 @@ from pipeprof.analysis.advice_kinds import (
     OwnProcesses,
     ParallelCalls,
     Prefetch,
+    PrepareBeside,
     Remedy,
+    SaveLessOften,
     SmallerBatches,
     SwitchAutotuneOn,
     TensorflowOps,
@@ -53,6 +57,12 @@ def remedy_code(remedy: Remedy) -> str | None:  # noqa: C901 - one case a kind
             )
         case SmallerBatches():
             return "return images.astype('uint8'), labels\n# in the model: keras.layers.Rescaling(1 / 255)"
+        case SaveLessOften():
+            return f"keras.callbacks.{remedy.callback}(…, save_freq='epoch')"
+        case CheaperCallback(each_batch=True):
+            return "if batch % 100 == 0: …"
+        case CheaperCallback() | PrepareBeside() | CheaperOwnCode():
+            return None
         case LessWork() | WaitLess() | TensorflowOps():
             return None
 

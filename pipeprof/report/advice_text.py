@@ -3,6 +3,8 @@
 from pipeprof.analysis.advice_kinds import (
     Advice,
     Cache,
+    CheaperCallback,
+    CheaperOwnCode,
     LessWork,
     LongerEpochs,
     LongerQueue,
@@ -10,7 +12,9 @@ from pipeprof.analysis.advice_kinds import (
     OwnProcesses,
     ParallelCalls,
     Prefetch,
+    PrepareBeside,
     Remedy,
+    SaveLessOften,
     SmallerBatches,
     SwitchAutotuneOn,
     TensorflowOps,
@@ -93,6 +97,23 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
             return "Send less data: send small types and convert them in the model."
         case TensorflowOps():
             return f"Write {remedy.stage} with TensorFlow operations, which run without the GIL."
+        case SaveLessOften():
+            return f"Let {remedy.callback} save once an epoch and not after batches."
+        case CheaperCallback():
+            often = "every few batches" if remedy.each_batch else "every few epochs"
+            return (
+                f"Let {remedy.method} do less, or run it {often} only: the training waits for it."
+            )
+        case PrepareBeside():
+            return (
+                f"Do the work of {remedy.function} before the training, or in a thread beside it: "
+                "the training waits for it between epochs."
+            )
+        case CheaperOwnCode():
+            return (
+                f"Make {remedy.function} cheaper, or run it beside the training: "
+                "the training waits for it."
+            )
 
 
 def _cache(remedy: Cache) -> str:

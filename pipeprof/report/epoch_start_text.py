@@ -50,5 +50,7 @@ def start_cause(start: EpochStart) -> str:
             return "its workers start again"
         case StartCause.TRAINING:
             return "the training itself starts up"
+        case StartCause.FRAMEWORK:
+            return "TensorFlow itself starts the epoch"
         case None:
             return "the cause was not seen"

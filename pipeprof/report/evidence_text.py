@@ -9,22 +9,24 @@ from pipeprof.analysis.evidence_kinds import (
     NoStepTime,
     NoVerdictEvidence,
     SpareCapacity,
-    TooFewSteps,
-    TooFewWaits,
     WaitEvidence,
     WaitsNotMeasured,
     WarmupCosts,
 )
+from pipeprof.analysis.wall_evidence_kinds import WallEvidence
 from pipeprof.report.caveat_text import caveat_sentence
-from pipeprof.report.numbers import count, duration, percent, rate
+from pipeprof.report.numbers import duration, percent, rate
 from pipeprof.report.stage_labels import label_of
 from pipeprof.report.wait_text import wait_sentence
+from pipeprof.report.wall_text import wall_sentence
 
 
 def evidence_sentence(found: Evidence) -> str:
     """A piece of evidence in one sentence or a few short ones."""
     if isinstance(found, WaitEvidence):
         return wait_sentence(found)
+    if isinstance(found, WallEvidence):
+        return wall_sentence(found)
     if isinstance(found, Caveat):
         return caveat_sentence(found)
     if isinstance(found, ComputeEvidence):
@@ -34,18 +36,8 @@ def evidence_sentence(found: Evidence) -> str:
 
 def _no_verdict_sentence(found: NoVerdictEvidence) -> str:
     match found:
-        case TooFewSteps():
-            return (
-                f"Only {count(found.counted, 'step')} after warm-up and epoch starts: "
-                f"a verdict needs at least {found.needed}."
-            )
         case WaitsNotMeasured():
             return "pipeprof could not measure how long the steps waited for data."
-        case TooFewWaits():
-            return (
-                f"Waits were measured in only {count(found.measured, 'step')}: "
-                f"a verdict needs at least {found.needed}."
-            )
         case NoStepTime():
             return "The steps took no time that could be measured."
         case WarmupCosts():

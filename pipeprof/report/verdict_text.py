@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pipeprof.analysis.bounds import COMPUTE_BELOW
 from pipeprof.analysis.evidence_kinds import Caveat, SharedCores
 from pipeprof.analysis.findings import Diagnosis, Findings, HotLine, LimitSource
 from pipeprof.analysis.verdict_kinds import Bound
@@ -35,11 +36,9 @@ _HOW_TO_COUNT = {
 
 def why_unknown(diagnosis: Diagnosis) -> str:
     """Why there is no verdict."""
-    if diagnosis.step_ms is None:
-        return "no step came after the warm-up"
-    if diagnosis.measured_by is None:
-        return "pipeprof could not measure how long the steps waited for data"
-    return "too few steps for a verdict"
+    if diagnosis.wall is None:
+        return "no step was recorded"
+    return "pipeprof could not measure how long the steps waited for data"
 
 
 def speed(diagnosis: Diagnosis) -> Iterator[str]:
@@ -67,7 +66,8 @@ def _step_parts(diagnosis: Diagnosis, step_ms: float) -> str:
 def with_free_input(diagnosis: Diagnosis) -> str | None:
     """What the training would reach if batches cost nothing, where that is less than it takes."""
     free = diagnosis.free_input
-    if diagnosis.bound not in _GAINING or free is None:
+    waits = diagnosis.wall is not None and (diagnosis.wall.wait_ratio or 0.0) >= COMPUTE_BELOW
+    if diagnosis.bound not in _GAINING or not waits or free is None:
         return None
     measured = free.known is LimitSource.MEASURED
     estimated = any(isinstance(each, SharedCores) for each in diagnosis.evidence)
@@ -113,9 +113,7 @@ def how_to_see(findings: Findings) -> str | None:
     diagnosis, run = findings.main.diagnosis if findings.main else None, findings.profile.run
     if diagnosis is not None and diagnosis.bound is not Bound.UNKNOWN:
         return None
-    too_few = diagnosis is not None and (
-        diagnosis.step_ms is None or diagnosis.measured_by is not None
-    )
+    too_few = diagnosis is not None and (diagnosis.wall is None or diagnosis.step_ms is None)
     if run.error is not None and (diagnosis is None or too_few):
         return None  # what failed as it began is to be mended first: the exception is in the report
     return (_HOW_TO_COUNT if too_few else _HOW_TO_WATCH)[run.recorded_by]

@@ -96,7 +96,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One training with one kind of input.
+    """One training, told apart from others by how it is fed.
 
     Attributes:
         name: short, for the command line and for the names of runs.

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
+from pipeprof.analysis.account_findings import HostPlace
 from pipeprof.analysis.advice_kinds import Advice
 from pipeprof.analysis.findings import (
     Bottleneck,
     DeliveryFinding,
     Diagnosis,
     Findings,
-    HostPlace,
     HotLine,
     LoopFinding,
     LoopGroup,
@@ -26,7 +26,6 @@ from pipeprof.analysis.input_findings import AutotuneFinding, EpochStart, InputF
 from pipeprof.analysis.machine_findings import (
     CpuFinding,
     DeviceFinding,
-    HeldUp,
     LaneFinding,
     OverheadFinding,
     ResourceFinding,
@@ -60,7 +59,6 @@ _NO_DIAGNOSIS = Diagnosis(
     samples_per_s=None,
     bottleneck=None,
     cause=Cause.NONE,
-    held_up=HeldUp(gil_ratio=None, cpu_queue_ratio=None),
     host=(),
     ideal_step_ms=None,
     free_input=None,
@@ -199,10 +197,6 @@ def _diagnosis(found: Diagnosis) -> dict[str, Any]:
         "samples_per_s": number(found.samples_per_s),
         "bottleneck": _bottleneck(found.bottleneck) if found.bottleneck else None,
         "cause": found.cause.value,
-        "held_up": {
-            "gil_ratio": number(found.held_up.gil_ratio),
-            "cpu_queue_ratio": number(found.held_up.cpu_queue_ratio),
-        },
         "host": [_host(place) for place in found.host],
         "ideal_step_ms": number(found.ideal_step_ms),
         "ideal_wall_s": number(free.wall_s) if free else None,

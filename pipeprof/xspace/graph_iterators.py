@@ -111,7 +111,7 @@ class _Reader:
         self._work_of_call: defaultdict[int, int] = defaultdict(int)
 
     def read_line(self, line: Any, names: dict[int, str], ids: set[int]) -> None:
-        """Reads the events of one thread; their times show which lie in one another."""
+        """Reads the events of one thread; those that lie in one another are told by their times."""
         base_ns = line.timestamp_ns
         opened: list[_Open] = []
         events = sorted(line.events, key=lambda event: (event.offset_ps, -event.duration_ps))

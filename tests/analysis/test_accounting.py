@@ -19,6 +19,7 @@ from pipeprof.recording.account import (
     Part,
 )
 from pipeprof.recording.loop import Loop, LoopKind, WaitSource
+from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.source_code import Location
 from tests.builders import MS, SECOND, START_NS, loop, profile, run_info
@@ -37,6 +38,12 @@ def compilation(**values: int) -> IntArray:
 def account_of(taken: Loop, **changes: object) -> Account:
     changed = replace(taken, account=replace(taken.account, **changes))  # type: ignore[arg-type]
     return loop_account(profile(loops=(changed,)), 0)
+
+
+def whole_account(recorded: Profile) -> Account:
+    return run_account(
+        recorded, [loop_account(recorded, index) for index in range(len(recorded.loops))]
+    )
 
 
 def parts(account: Account) -> dict[Part, int]:
@@ -279,7 +286,7 @@ def test_a_run_is_startup_its_trainings_what_lies_between_and_shutdown():
     evaluate = replace(passes((310, 340)), kind=LoopKind.EVALUATE)
     predict = replace(passes((20, 30)), kind=LoopKind.PREDICT, location=TRAIN)
     run = run_info(end_ns=START_NS + 400 * MS)
-    account = run_account(profile(loops=(first, second, evaluate, predict), run=run))
+    account = whole_account(profile(loops=(first, second, evaluate, predict), run=run))
     assert account.wall_ns == 400 * MS
     assert parts(account) == {
         Part.STARTUP: 90 * MS,
@@ -291,19 +298,9 @@ def test_a_run_is_startup_its_trainings_what_lies_between_and_shutdown():
     assert ("predict", TRAIN) in [(each.name, each.location) for each in account.rows]
 
 
-def test_a_fit_that_failed_before_its_first_step_is_all_startup():
-    account = LoopAccount(
-        pass_count=1, pass_ns=(30 * MS, 0, 0, 0), start_ns=START_NS, end_ns=START_NS + 30 * MS
-    )
-    failed = replace(loop(steps=0), account=account, model=1)
-    assert parts(loop_account(profile(loops=(failed,)), 0)) == {Part.STARTUP: 30 * MS}
-    again = profile(loops=(replace(passes((0, 10)), model=1), failed))
-    assert parts(loop_account(again, 1)) == {Part.BETWEEN_EPOCHS: 30 * MS}
-
-
 def test_a_run_without_a_training_is_all_startup():
     run = run_info(end_ns=START_NS + 400 * MS)
-    assert parts(run_account(profile(loops=(), run=run))) == {Part.STARTUP: 400 * MS}
+    assert parts(whole_account(profile(loops=(), run=run))) == {Part.STARTUP: 400 * MS}
 
 
 def test_epochs_have_accounts_of_their_own():
@@ -337,7 +334,7 @@ def test_every_account_adds_up_to_its_whole(
     )
     whole = profile(loops=(taken,), run=run_info(end_ns=taken.end_ns + after))
     for account in (
-        run_account(whole),
+        whole_account(whole),
         loop_account(whole, 0),
         *(epoch.account for epoch in epoch_accounts(taken)),
     ):

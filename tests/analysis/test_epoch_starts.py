@@ -5,9 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from pipeprof.analysis.epoch_starts import epoch_starts
+from pipeprof.analysis.account_findings import FRAMEWORK_START
+from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.epoch_starts import epoch_starts, framework_start_ratio
 from pipeprof.analysis.input_findings import EpochStart, StartCause
-from pipeprof.recording.loop import Loop, WaitSource
+from pipeprof.recording.account import Part
+from pipeprof.recording.loop import Input, InputKind, Loop, WaitSource
 from pipeprof.recording.stage import Stage, StageKind
 from pipeprof.report.epoch_start_text import describe_starts
 from tests.builders import DECODE, MS, loop, profile, stage
@@ -119,14 +122,19 @@ def test_a_shuffle_that_filled_fast_once_is_no_cause_of_long_waits_elsewhere() -
 def test_one_epoch_that_begins_far_later_than_the_others_is_told() -> None:
     during = fit(first_ms=(500, 2000, 4))
     starts = starts_of(during, *filled(during)[:1])
-    assert describe_starts(starts) == "each epoch begins with 4.0 ms of waiting; epoch 2 with 2.0 s"
+    assert describe_starts(starts) == (
+        "each epoch begins with 4.0 ms of waiting: TensorFlow itself starts the epoch; "
+        "epoch 2 with 2.0 s"
+    )
 
 
 def test_a_shuffle_that_fills_at_once_is_no_cause_of_a_long_wait() -> None:
     during = fit()
     batch, shuffle, _ = filled(during)
     quick = tf_stage("decode", during, calls=999 + BATCH, work_ms=2, cost_us=2, parent=1)
-    assert causes(starts_of(during, batch, shuffle, quick))[1:] == [(None, None, None)] * 2
+    starts = starts_of(during, batch, shuffle, quick)
+    assert causes(starts)[1:] == [(StartCause.FRAMEWORK, None, None)] * 2
+    assert framework_start_ratio(starts, InputKind.TF_DATA) > 0.9
 
 
 def test_nothing_is_explained_where_the_first_batch_comes_like_the_others() -> None:
@@ -171,6 +179,23 @@ def test_a_stage_whose_first_elements_are_dear_is_why(inputs: int, cause: StartC
     # With two calls at once they last half as long: too short for such a wait.
     twice = tf_stage("decode", during, calls=BATCH, work_ms=380, cost_us=10, parallelism=2)
     assert starts_of(during, twice, *[below] * inputs)[1].cause is None
+    twice = tf_stage("decode", during, calls=BATCH, work_ms=190, cost_us=10, parallelism=2)
+    start = starts_of(during, twice, *[below] * inputs)[1]
+    assert (start.cause, start.work_ms) == (StartCause.FRAMEWORK, pytest.approx(309, abs=1))
+    # Python is not read as closely: what it does at first may well be the user's.
+    python = tf_stage("from_generator", during, calls=BATCH, work_ms=0)
+    assert starts_of(during, twice, python)[1].cause is None
+
+
+def test_arrays_have_nothing_to_wait_for_where_epochs_begin() -> None:
+    arrays = Input(kind=InputKind.ARRAYS, name="ndarray")
+    fed = loop(steps=20, epochs=2, wait_ns=[500 * MS, *[0] * 9] * 2, fed_by=arrays)
+    found = analyse(profile(loops=(fed,)))
+    assert found.main is not None
+    assert found.main.account.ns(Part.WAIT, Part.EPOCH_START) == 0
+    assert found.main.account.ns(Part.BETWEEN_EPOCHS) == 1000 * MS
+    assert found.main.diagnosis.host[0].name == FRAMEWORK_START
+    assert [each.account.ns(Part.BETWEEN_EPOCHS) for each in found.main.epochs] == [500 * MS] * 2
 
 
 def test_what_the_very_first_step_waits_may_be_the_training_that_starts() -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeprof.analysis.account_findings import Account, AccountRow
+from pipeprof.analysis.account_findings import Account, AccountRow, HostPlace
 from pipeprof.analysis.accounting import loop_account
-from pipeprof.analysis.findings import HostPlace, WallShares
+from pipeprof.analysis.findings import WallShares
 from pipeprof.analysis.wall_shares import host_places, wall_resamples
 from pipeprof.recording.account import Part
 from pipeprof.recording.loop import Loop
@@ -17,7 +17,7 @@ from tests.builders import MS, SECOND, cut_short, loop, profile
 
 
 def shares(taken: Loop) -> WallShares:
-    found = wall_resamples(taken, loop_account(profile(loops=(taken,)), 0), waits_known=True)
+    found = wall_resamples(taken, loop_account(profile(loops=(taken,)), 0))
     assert found is not None
     return found.shares()
 
@@ -63,7 +63,7 @@ def test_callbacks_and_pauses_between_epochs_are_the_hosts():
 def test_a_loop_without_time_has_no_shares():
     taken = loop(steps=0)
     account = loop_account(profile(loops=(taken,)), 0)
-    assert wall_resamples(taken, account, waits_known=True) is None
+    assert wall_resamples(taken, account) is None
 
 
 def test_resampling_takes_the_same_draws_each_time():
@@ -77,7 +77,7 @@ def test_resampling_many_steps_takes_no_time_worth_naming():
     taken = loop(steps=20_000, epochs=100)
     account = loop_account(profile(loops=(taken,)), 0)
     began = time.process_time()
-    wall_resamples(taken, account, waits_known=True)
+    wall_resamples(taken, account)
     assert time.process_time() - began < 0.2
 
 

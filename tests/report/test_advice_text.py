@@ -6,6 +6,8 @@ import pytest
 
 from pipeprof.analysis.advice_kinds import (
     Cache,
+    CheaperCallback,
+    CheaperOwnCode,
     FedBy,
     LessWork,
     LongerEpochs,
@@ -14,7 +16,9 @@ from pipeprof.analysis.advice_kinds import (
     OwnProcesses,
     ParallelCalls,
     Prefetch,
+    PrepareBeside,
     Remedy,
+    SaveLessOften,
     SmallerBatches,
     SwitchAutotuneOn,
     TensorflowOps,
@@ -139,6 +143,33 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
     (
         TensorflowOps(stage="decode"),
         "Write decode with TensorFlow operations, which run without the GIL.",
+        None,
+    ),
+    (
+        SaveLessOften(callback="ModelCheckpoint"),
+        "Let ModelCheckpoint save once an epoch and not after batches.",
+        "keras.callbacks.ModelCheckpoint(…, save_freq='epoch')",
+    ),
+    (
+        CheaperCallback(method="Board.on_train_batch_end", each_batch=True),
+        "Let Board.on_train_batch_end do less, or run it every few batches only: the training waits "
+        "for it.",
+        "if batch % 100 == 0: …",
+    ),
+    (
+        CheaperCallback(method="Board.on_epoch_end", each_batch=False),
+        "Let Board.on_epoch_end do less, or run it every few epochs only: the training waits for it.",
+        None,
+    ),
+    (
+        PrepareBeside(function="Images.on_epoch_end"),
+        "Do the work of Images.on_epoch_end before the training, or in a thread beside it: "
+        "the training waits for it between epochs.",
+        None,
+    ),
+    (
+        CheaperOwnCode(function="Agent.act"),
+        "Make Agent.act cheaper, or run it beside the training: the training waits for it.",
         None,
     ),
 )

@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 
+from pipeprof.analysis.account_findings import HostPlace
 from pipeprof.analysis.evidence_kinds import (
     BlockingWork,
     BottleneckAtWork,
@@ -19,7 +20,6 @@ from pipeprof.analysis.evidence_kinds import (
     ForkedWorkers,
     GilBesideTraining,
     GilWork,
-    HeldUpByInput,
     InputKeepsUp,
     NoStageSeen,
     NoStepTime,
@@ -36,8 +36,6 @@ from pipeprof.analysis.evidence_kinds import (
     SpareCapacity,
     StagesNotCounted,
     ThrottledWork,
-    TooFewSteps,
-    TooFewWaits,
     Traffic,
     TransportWork,
     UnseenInput,
@@ -51,6 +49,15 @@ from pipeprof.analysis.evidence_kinds import (
 )
 from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.analysis.references import LaneReference, StageReference
+from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.wall_evidence_kinds import (
+    EpochsApart,
+    FewSteps,
+    HostTime,
+    UnevenWaits,
+    ValidationTime,
+    WaitBesideHost,
+)
 from pipeprof.recording.lane import Role
 from pipeprof.recording.run_info import RecordedBy
 from pipeprof.recording.source_code import Location
@@ -87,14 +94,66 @@ FILLS = EpochStart(
 CONTRADICTION = ContradictingWaits(steps=3, measured_ms=20.0, traced_ms=15.0, way_unmeasured=False)
 
 SENTENCES: tuple[tuple[Evidence, str], ...] = (
-    (
-        TooFewSteps(counted=7, needed=10),
-        "Only 7 steps after warm-up and epoch starts: a verdict needs at least 10.",
-    ),
     (WaitsNotMeasured(), "pipeprof could not measure how long the steps waited for data."),
     (
-        TooFewWaits(measured=1, needed=10),
-        "Waits were measured in only 1 step: a verdict needs at least 10.",
+        HostTime(
+            ratio=0.79,
+            callbacks_ratio=0.77,
+            between_ratio=0.02,
+            own_code_ratio=0.0,
+            places=(
+                HostPlace(name="ModelCheckpoint.on_train_batch_end", location=None, ratio=0.48),
+                HostPlace(name="Board.on_epoch_end", location=Location("a/train.py", 9), ratio=0.2),
+                HostPlace(name="<module>", location=Location("a/train.py", 40), ratio=0.02),
+            ),
+        ),
+        "Of the time 77 % passes in callbacks and 2.0 % between epochs: "
+        "ModelCheckpoint.on_train_batch_end 48 %, Board.on_epoch_end (train.py:9) 20 %, "
+        "train.py:40 2.0 %.",
+    ),
+    (
+        HostTime(ratio=0.2, callbacks_ratio=0.0, between_ratio=0.0, own_code_ratio=0.2, places=()),
+        "Of the time 20 % passes in the training's own code.",
+    ),
+    (WaitBesideHost(ratio=0.12), "Waiting for data takes 12 % of the time as well."),
+    (
+        FewSteps(steps=4, low=0.4, high=0.8),
+        "Only 4 steps: 40 % to 80 % of the time waits for data.",
+    ),
+    (FewSteps(steps=1, low=0.4, high=0.4), "Only 1 step: 40 % of the time waits for data."),
+    (
+        EpochsApart(
+            epochs=(0,),
+            ratio=0.75,
+            others_ratio=0.01,
+            filled_cache=StageReference(name="cache", location=Location("train.py", 7)),
+        ),
+        "Epoch 1 waits 75 % of the time, the others 1.0 %: cache (train.py:7) is being filled.",
+    ),
+    (
+        EpochsApart(epochs=(2, 5), ratio=0.5, others_ratio=0.0, filled_cache=None),
+        "Epochs 3 and 6 wait 50 % of the time, the others 0 %.",
+    ),
+    (
+        EpochsApart(epochs=(0, 1, 2, 8), ratio=0.5, others_ratio=0.2, filled_cache=None),
+        "Epochs 1, 2, 3 and 1 other wait 50 % of the time, the others 20 %.",
+    ),
+    (
+        UnevenWaits(share=0.96, wait_ms=1_000.0, period=50),
+        "Every 50th step waits 1.0 s: the longest waits hold 96 % of all waiting.",
+    ),
+    (
+        UnevenWaits(share=0.6, wait_ms=80.0, period=None),
+        "The longest 5 % of waits, 80.0 ms and the like, hold 60 % of all waiting.",
+    ),
+    (
+        ValidationTime(ratio=0.5, bound=Bound.INPUT, wait_ratio=0.8, bottleneck=DECODE),
+        "Validation takes 50 % of the training's time: 80 % of it waits for data, "
+        "for decode (train.py:41).",
+    ),
+    (
+        ValidationTime(ratio=0.25, bound=Bound.COMPUTE, wait_ratio=0.0, bottleneck=None),
+        "Validation takes 25 % of the training's time: it computes.",
     ),
     (NoStepTime(), "The steps took no time that could be measured."),
     (WarmupCosts(), "The costs of the stages are those of the warm-up."),
@@ -111,17 +170,6 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
         GilBesideTraining(busy_ratio=0.9),
         "Input threads in the training's process compute 90 % of the time. While they hold the GIL, "
         "the training waits for it; that counts as compute.",
-    ),
-    (
-        HeldUpByInput(held_ms=22.5, step_ms=30.0, gil_ratio=0.6, cpu_queue_ratio=0.15),
-        "The input's own work slows the training's computing down, by about 22.5 ms of 30.0 ms per "
-        "step: 60 % of the time it waits for the GIL, which input threads hold, and 15 % of the time "
-        "it is ready to run, but input work has the CPU cores.",
-    ),
-    (
-        HeldUpByInput(held_ms=9.0, step_ms=30.0, gil_ratio=None, cpu_queue_ratio=0.3),
-        "The input's own work slows the training's computing down, by about 9.0 ms of 30.0 ms per "
-        "step: 30 % of the time it is ready to run, but input work has the CPU cores.",
     ),
     (
         StagesNotCounted(),

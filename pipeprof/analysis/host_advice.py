@@ -1,0 +1,54 @@
+"""What to do about a host that lets the training stand still: callbacks, work between epochs, own code."""
+
+from collections.abc import Iterator
+
+from pipeprof.analysis.account_findings import FRAMEWORK_START, AccountRow
+from pipeprof.analysis.advice_kinds import (
+    Advice,
+    CheaperCallback,
+    CheaperOwnCode,
+    PrepareBeside,
+    Remedy,
+    SaveLessOften,
+)
+from pipeprof.analysis.bounds import COMPUTE_BELOW
+from pipeprof.analysis.verdict import Verdict
+from pipeprof.analysis.wall_shares import HOST_PARTS
+from pipeprof.recording.account import Part
+
+_MOST = 3
+
+_CHECKPOINTS = ("ModelCheckpoint", "BackupAndRestore")
+
+
+def host_advice(verdict: Verdict) -> Iterator[Advice]:
+    """What to do about the dearest places of the host, dearest first."""
+    if verdict.walls is None:
+        return
+    account, wall_ns = verdict.measured.account, verdict.walls.wall_ns
+    rows = [row for row in account.rows if row.part in HOST_PARTS and _is_the_users(row)]
+    dear = [row for row in rows if row.ns >= COMPUTE_BELOW * wall_ns]
+    for row in sorted(dear, key=lambda row: -row.ns)[:_MOST]:
+        yield Advice(remedy=_remedy(row), predicted_step_ms=None, predicted_speedup=None)
+
+
+def _is_the_users(row: AccountRow) -> bool:
+    if row.name is None or row.name == FRAMEWORK_START:
+        return False
+    # What a module's own line is met at between epochs is the call of ``fit`` itself.
+    return row.part is not Part.BETWEEN_EPOCHS or not row.name.startswith("<")
+
+
+def _remedy(row: AccountRow) -> Remedy:
+    name = row.name or ""
+    owner, _, method = name.rpartition(".")
+    each_batch = "batch" in method
+    if row.part is Part.CALLBACKS:
+        if each_batch and owner in _CHECKPOINTS:
+            return SaveLessOften(callback=owner)
+        return CheaperCallback(method=name, each_batch=each_batch)
+    if row.part is Part.BETWEEN_EPOCHS:
+        return PrepareBeside(function=name)
+    if name.startswith("<") and row.location is not None:
+        name = f"the code at {row.location.short}"
+    return CheaperOwnCode(function=name)

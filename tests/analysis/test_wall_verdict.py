@@ -1,0 +1,227 @@
+"""Verdicts from the wall time: planted hosts, epochs, long waits and validation, beside their opposites."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeprof.analysis.advice_kinds import Cache, CheaperCallback, PrepareBeside, SaveLessOften
+from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.bounds import bound_by_shares
+from pipeprof.analysis.evidence_kinds import NoStageSeen, UnseenInput, WaitsNotMeasured
+from pipeprof.analysis.findings import Diagnosis
+from pipeprof.analysis.references import StageReference
+from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.analysis.wall_evidence_kinds import (
+    EpochsApart,
+    HostTime,
+    UnevenWaits,
+    ValidationTime,
+    WaitBesideHost,
+)
+from pipeprof.recording.account import EPOCH_COLUMNS, HostCall, HostSample, HostState, Part
+from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind
+from pipeprof.recording.source_code import Location
+from pipeprof.recording.stage import Stage, StageKind
+from tests.builders import MS, SECOND, loop, profile, stage, those
+
+TF_DATA = Input(kind=InputKind.TF_DATA, name="PrefetchDataset")
+REBUILD = Location("train.py", 32)
+
+
+def verdict(taken: Loop, *stages: Stage) -> Diagnosis:
+    recorded = profile(loops=(taken,), stages=stages)
+    assert recorded.check() == ()
+    main = analyse(recorded).main
+    assert main is not None
+    return main.diagnosis
+
+
+@pytest.mark.parametrize(
+    ("wait", "host", "bound"),
+    [
+        (0.0, 0.0, Bound.COMPUTE),
+        (0.04, 0.04, Bound.COMPUTE),
+        (0.04, 0.05, Bound.BALANCED),
+        (0.05, 0.0, Bound.BALANCED),
+        (0.19, 0.19, Bound.BALANCED),
+        (0.20, 0.20, Bound.INPUT),
+        (0.20, 0.21, Bound.HOST),
+        (0.04, 0.20, Bound.HOST),
+        (0.90, 0.05, Bound.INPUT),
+        (None, 0.49, Bound.UNKNOWN),
+        (None, 0.50, Bound.HOST),
+    ],
+)
+def test_the_larger_of_waiting_and_host_decides(
+    wait: float | None, host: float, bound: Bound
+) -> None:
+    assert bound_by_shares(wait, host) is bound
+
+
+# The host
+
+
+def calling(name: str, total_ns: int, taken: Loop, part: Part = Part.CALLBACKS) -> Loop:
+    call = HostCall(part=part, name=name, location=REBUILD, calls=100, total_ns=total_ns)
+    return replace(taken, account=replace(taken.account, calls=(call,)))
+
+
+def test_callbacks_that_take_most_of_the_steps_make_a_training_host_bound() -> None:
+    fit = loop(wait_ns=0, compute_ns=60 * MS, callback_ns=50 * MS)
+    said = verdict(calling("ModelCheckpoint.on_train_batch_end", 5 * SECOND, fit), stage())
+    assert (said.bound, said.cause, said.bottleneck) == (Bound.HOST, Cause.CALLBACK, None)
+    [found] = those(HostTime, said.evidence)
+    assert found.ratio == found.callbacks_ratio == pytest.approx(5 / 6)
+    assert [place.name for place in found.places] == ["ModelCheckpoint.on_train_batch_end"]
+    assert [advice.remedy for advice in said.advice] == [SaveLessOften(callback="ModelCheckpoint")]
+    assert said.step_ms is not None
+    assert said.callback_ms is not None
+    assert said.compute_ms is not None
+    assert (said.step_ms.mean, said.callback_ms.mean, said.compute_ms.mean) == (60, 50, 10)
+
+
+def test_a_cheap_callback_changes_nothing() -> None:
+    fit = loop(wait_ns=0, compute_ns=60 * MS, callback_ns=MS)
+    said = verdict(calling("Board.on_train_batch_end", 100 * MS, fit))
+    assert (said.bound, said.cause, said.advice) == (Bound.COMPUTE, Cause.NONE, ())
+    assert those(HostTime, said.evidence) == []
+
+
+def test_another_callback_is_to_do_less() -> None:
+    fit = loop(wait_ns=0, compute_ns=60 * MS, callback_ns=50 * MS)
+    said = verdict(calling("Board.on_train_batch_end", 5 * SECOND, fit))
+    method = "Board.on_train_batch_end"
+    assert [each.remedy for each in said.advice] == [
+        CheaperCallback(method=method, each_batch=True)
+    ]
+
+
+def test_work_between_epochs_makes_a_training_host_bound() -> None:
+    fit = loop(wait_ns=0, compute_ns=10 * MS, epochs=2, pause_ns=SECOND)
+    said = verdict(calling("Images.on_epoch_end", SECOND, fit, Part.BETWEEN_EPOCHS))
+    assert (said.bound, said.cause) == (Bound.HOST, Cause.OWN_CODE)
+    assert [(place.name, place.location) for place in said.host] == [
+        ("Images.on_epoch_end", REBUILD)
+    ]
+    assert [each.remedy for each in said.advice] == [PrepareBeside(function="Images.on_epoch_end")]
+
+
+def test_what_comes_second_is_named_too() -> None:
+    waits = loop(wait_ns=10 * MS, compute_ns=30 * MS, callback_ns=20 * MS)
+    said = verdict(waits, stage(cost_ns=38 * MS))
+    assert (said.bound, said.cause) == (Bound.HOST, Cause.CALLBACK)
+    assert those(WaitBesideHost, said.evidence) == [WaitBesideHost(ratio=0.25)]
+    assert said.bottleneck is not None
+    opposite = loop(wait_ns=20 * MS, compute_ns=30 * MS, callback_ns=5 * MS)
+    said = verdict(opposite, stage(cost_ns=48 * MS))
+    assert (said.bound, said.cause) == (Bound.INPUT, Cause.SERIAL)
+    assert [each.ratio for each in those(HostTime, said.evidence)] == [pytest.approx(0.1)]
+
+
+def test_samples_alone_tell_waiting_from_own_code() -> None:
+    by_hand = loop(LoopKind.CUSTOM, wait_ns=None, compute_ns=20 * MS)
+    unknown = verdict(by_hand)
+    assert unknown.bound is Bound.UNKNOWN
+    assert unknown.evidence[0] == WaitsNotMeasured()
+
+    def met(state: HostState, samples: int) -> HostSample:
+        return HostSample(
+            function="act",
+            location=REBUILD,
+            part=Part.OWN_CODE,
+            state=state,
+            detail=None,
+            samples=samples,
+        )
+
+    samples = (met(HostState.OWN_CODE, 8), met(HostState.FRAMEWORK, 2))
+    said = verdict(replace(by_hand, account=replace(by_hand.account, samples=samples)))
+    assert (said.bound, said.cause, said.host[0].name) == (Bound.HOST, Cause.OWN_CODE, "act")
+
+
+# The bottleneck
+
+
+def test_a_stage_that_explains_nothing_is_no_bottleneck() -> None:
+    fit = loop(wait_ns=30 * MS, compute_ns=2 * MS, fed_by=TF_DATA)
+    tiny = stage("prefetch", StageKind.TF_DATA, cost_ns=MS // 10, lanes={}, location=None)
+    said = verdict(fit, tiny)
+    assert (said.bound, said.bottleneck, said.cause) == (Bound.INPUT, None, Cause.NONE)
+    assert [each.seen_ms for each in those(UnseenInput, said.evidence)] == [pytest.approx(0.1)]
+    assert those(NoStageSeen, said.evidence) == []
+    named = verdict(fit, stage("prefetch", StageKind.TF_DATA, cost_ns=31 * MS, lanes={}))
+    assert named.bottleneck is not None
+
+
+# Epochs and single waits
+
+
+def cached(first_ms: int, later_ms: int) -> Diagnosis:
+    waits = [first_ms * MS] * 25 + [later_ms * MS] * 75
+    fit = loop(steps=100, wait_ns=waits, compute_ns=10 * MS, epochs=4, fed_by=TF_DATA)
+    during = {"during": fit, "lanes": {}}
+    return verdict(
+        fit,
+        stage("cache", StageKind.TF_DATA, cost_ns=MS // 100, location=None, **during),
+        stage("decode", StageKind.TF_DATA, cost_ns=30 * MS, parent=0, **during),
+    )
+
+
+def test_a_cache_that_fills_makes_the_first_epoch_wait_and_nothing_is_advised() -> None:
+    said = cached(40, 0)
+    [apart] = those(EpochsApart, said.evidence)
+    assert (apart.epochs, apart.ratio, apart.others_ratio) == ((0,), pytest.approx(0.8), 0.0)
+    assert apart.filled_cache == StageReference(name="cache")
+    assert said.advice == ()
+
+
+def test_where_every_epoch_waits_none_is_apart_and_no_second_cache_is_advised() -> None:
+    said = cached(40, 40)
+    assert those(EpochsApart, said.evidence) == []
+    assert said.advice != ()
+    assert those(Cache, [each.remedy for each in said.advice]) == []
+
+
+@pytest.mark.parametrize("every", [50, None])
+def test_few_long_waits_are_told_with_their_period(every: int | None) -> None:
+    at = range(30, 400, 50) if every else (31, 40, 77, 180, 222, 300, 390)
+    waits = [1000 * MS if step in at else MS // 10 for step in range(400)]
+    [found] = those(UnevenWaits, verdict(loop(steps=400, wait_ns=waits)).evidence)
+    assert found.share > 0.99
+    assert (found.wait_ms, found.period) == (1000.0, every)
+
+
+def test_even_waits_are_not_uneven() -> None:
+    assert those(UnevenWaits, verdict(loop(steps=400)).evidence) == []
+
+
+# Validation
+
+
+def validated(steps: int) -> Diagnosis:
+    fit = loop(steps=100, wait_ns=0, compute_ns=10 * MS, epochs=2, pause_ns=steps * 30 * MS)
+    evaluate = loop(
+        LoopKind.EVALUATE,
+        steps=steps,
+        parent=0,
+        start_ns=fit.start_ns + 500 * MS,
+    )
+    totals = fit.account.totals.copy()
+    totals[0, EPOCH_COLUMNS.index("validation_ns")] = evaluate.end_ns - evaluate.start_ns
+    fit = replace(fit, account=replace(fit.account, totals=totals))
+    decode = stage("decode", cost_ns=28 * MS, during=evaluate)
+    main = analyse(profile(loops=(fit, evaluate), stages=(decode,))).main
+    assert main is not None
+    return main.diagnosis
+
+
+def test_a_long_validation_has_its_verdict_in_that_of_the_training() -> None:
+    [found] = those(ValidationTime, validated(50).evidence)
+    assert found.ratio == pytest.approx(0.6)
+    assert (found.bound, found.wait_ratio) == (Bound.INPUT, pytest.approx(2 / 3))
+    assert found.bottleneck is not None
+    assert found.bottleneck.name == "decode"
+
+
+def test_a_short_validation_is_no_evidence() -> None:
+    assert those(ValidationTime, validated(5).evidence) == []
