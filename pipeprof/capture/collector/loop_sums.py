@@ -33,6 +33,9 @@ HELD_AT_MOST = 4096
 # Latest settled steps, and waits, that input work is still compared with.
 LINE_AT_MOST = 8192
 
+# By so much a gap and its step differ where nothing but the clocks does.
+_JITTER_NS = 2_000_000
+
 COLUMNS = ("ordinal", "epoch", "start_ns", "end_ns", "wait_ns", "batches")
 _ORDINAL, _EPOCH, _START, _END, _WAIT, _BATCHES = range(len(COLUMNS))
 _NO_ROWS: IntArray = np.empty((0, len(COLUMNS)), np.int64)
@@ -57,6 +60,7 @@ class LoopSums:
         steady_ns: begin of the first settled step after the warm-up.
         held: the steps that are not settled; columns of `COLUMNS`.
         gaps: nanoseconds in which a step did not wait, by its ordinal.
+        overdrawn_ns: by how much gaps were longer than their steps, less what later waits gave for it.
         own_waits: intervals in which the loop itself was blocked.
         generator_waits: intervals in which a ``from_generator`` was blocked.
         account: its time beyond the single steps.
@@ -83,6 +87,7 @@ class LoopSums:
     steady_ns: int | None = None
     held: IntArray = field(default_factory=lambda: _NO_ROWS)
     gaps: dict[int, int] = field(default_factory=dict)
+    overdrawn_ns: int = 0
     own_waits: IntArray = field(default_factory=no_intervals)
     generator_waits: IntArray = field(default_factory=no_intervals)
     account: AccountSums = field(default_factory=AccountSums)
@@ -208,16 +213,25 @@ class LoopSums:
         durations = rows[:, _END] - rows[:, _START]
         match self.waits_by:
             case WaitSource.GAP_TIMES | WaitSource.TRACE:
-                gaps = np.array(
-                    [self.gaps.get(o, -1) for o in rows[:, _ORDINAL].tolist()], np.int64
-                )
-                waits: IntArray = np.where(gaps < 0, UNKNOWN_NS, np.maximum(durations - gaps, 0))
-                return waits
+                gaps = [self.gaps.get(ordinal) for ordinal in rows[:, _ORDINAL].tolist()]
+                left = zip(durations.tolist(), gaps, strict=True)
+                waits = [UNKNOWN_NS if gap is None else self._wait_of(ns - gap) for ns, gap in left]
+                return np.array(waits, np.int64)
             case None:
                 return np.full(len(rows), UNKNOWN_NS, np.int64)
             case _:
                 starts, ends = rows[:, _START], rows[:, _END]
                 return time_inside(near(self._waits, rows[:, [_START, _END]]), starts, ends)
+
+    def _wait_of(self, left_ns: int) -> int:
+        """A step's wait from what its gap leaves of it.
+
+        Two clocks take the two, so what is left of a step that did not wait is more than nothing about
+        as often as less. Less is taken from the next waits: in a sum it cancels.
+        """
+        wait_ns = left_ns + self.overdrawn_ns
+        self.overdrawn_ns = min(wait_ns, 0) if left_ns >= -_JITTER_NS else 0
+        return max(wait_ns, 0)
 
     def _drop_gaps(self) -> None:
         """Removes the gaps of settled steps, and the oldest gaps of steps that never came."""

@@ -103,6 +103,25 @@ def test_a_steps_wait_is_what_its_gap_leaves(told_by: WaitSource):
     assert waits(sums) == [6, 10, 0, UNKNOWN_NS]
 
 
+def test_what_cancels_in_a_sum_is_no_waiting():
+    sums = loop_sums(WaitSource.GAP_TIMES)
+    sums.add_steps(steps(0, 6))
+    gaps = {0: 13, 1: 7, 2: 8, 3: 13, 4: 4, 5: 10}
+    for ordinal, gap_ns in gaps.items():  # it is carried from one settling to the next
+        add_gaps(sums, {ordinal: gap_ns})
+        sums.settle(until_ns=0)
+    assert waits(sums) == [0, 0, 2, 0, 3, 0]
+    assert sum(waits(sums)) == sum(10 - gap_ns for gap_ns in gaps.values())
+
+
+def test_a_gap_that_does_not_belong_to_its_step_takes_nothing_from_others():
+    sums = loop_sums(WaitSource.GAP_TIMES)
+    sums.add_steps(steps(0, 2, length=10_000_000))
+    add_gaps(sums, {0: 15_000_000, 1: 4_000_000})
+    sums.settle()
+    assert waits(sums) == [0, 6_000_000]
+
+
 def test_gaps_of_one_step_add_up():
     sums = loop_sums(WaitSource.GAP_TIMES)
     sums.add_steps(steps(0, 1, batches=2))

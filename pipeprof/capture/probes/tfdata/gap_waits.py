@@ -1,11 +1,16 @@
 """The waits of a loop from the gaps of the iterator that feeds it: whose batch each gap follows."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.tfdata.iterators import TrackedIterator
-from pipeprof.capture.probes.tfdata.model_snapshots import GAP_WINDOW
+from pipeprof.capture.probes.tfdata.model_snapshots import GAP_WINDOW, LONGEST_GAP_NS
+
+# TensorFlow reads the clock a little later than pipeprof does.
+_CLOCK_SLACK_NS = 100_000_000
+# A gap that tf.data did not count is used only where the step waited for at most this part of its time.
+_MOST_WAIT_RATIO = 0.2
 
 
 class FollowedLoop:
@@ -41,6 +46,9 @@ class FollowedLoop:
         self._batches_of: dict[int, int] = {}
         self._pause_after: dict[int, int] = {}
         self._left_after: dict[int, int] = {}
+        self._batch_began_ns: deque[int] = deque(maxlen=2 * GAP_WINDOW)
+        self._long_gaps: dict[int, int] = {}
+        self._steps_unread = self._latest_ns = self._ready = 0
         self._ended_ns = 0
 
     def step_ended(
@@ -59,6 +67,9 @@ class FollowedLoop:
         self._epoch_batches += batches
         self.latest_batches = self._batches_of[step] = batches
         self.batch_steps.extend([step] * min(batches, 2 * GAP_WINDOW))
+        self._batch_began_ns.extend([began_ns] * min(batches, 2 * GAP_WINDOW))
+        self._steps_unread += 1
+        self._latest_ns = ended_ns - began_ns
 
     def begin_counting(self, iterator: TrackedIterator | None) -> None:
         """The iterator that feeds the loop was found, by the batches since the last reading."""
@@ -66,12 +77,35 @@ class FollowedLoop:
         self.elements = 0
         self._epoch_batches = self.batches
 
-    def tell_gaps(self, loop: OpenLoop, gaps_us: tuple[int, ...], *, at_most: bool) -> None:
+    def model_read(self, step: int, ready: int, work_ns: int) -> None:
+        """The model was read at the end of a step; bounds what a step may have waited that took long.
+
+        Where its gap is not counted, at least `LONGEST_GAP_NS` of the step were no waiting. It did not
+        wait where its batches lay ready before, and otherwise for no longer than the stages worked.
+
+        Args:
+            step: the latest step.
+            ready: batches that lie ready now.
+            work_ns: what all stages together worked since the reading before.
+        """
+        if self._steps_unread == 1 and self._latest_ns > LONGEST_GAP_NS:
+            waited_ns = 0 if self._ready >= self.latest_batches else work_ns
+            waited_ns = min(waited_ns, self._latest_ns - LONGEST_GAP_NS)
+            if waited_ns <= _MOST_WAIT_RATIO * self._latest_ns:
+                self._long_gaps[step] = self._latest_ns - waited_ns
+        self._ready = ready
+        self._steps_unread = 0
+
+    def tell_gaps(
+        self, loop: OpenLoop, gaps_us: tuple[int, ...], fetches: int, now: int, *, at_most: bool
+    ) -> None:
         """Tells the loop the gaps of its steps that are complete.
 
         Args:
             loop: the loop.
             gaps_us: what was read of its iterator since the last reading.
+            fetches: how many batches it gave since then; its very first, which follows no gap, left out.
+            now: when it was read.
             at_most: whether the latest step may have taken fewer batches than it said.
         """
         missing = self._missing_batches() if at_most else 0
@@ -80,17 +114,31 @@ class FollowedLoop:
         # A gap ends as the next fetch begins. So the latest batch has none yet, unless the loop
         # went on and found that there is no more; then each try has added one.
         tries = (missing > 0) + loop.fetching
-        batches, gaps = reversed(self.batch_steps), reversed(gaps_us)
-        for _ in range(1 - tries):
-            next(batches, None)
-        for _ in range(tries - 1):
-            next(gaps, None)
-        for step, gap_us in zip(batches, gaps, strict=False):
+        first, surplus = max(1 - tries, 0), max(tries - 1, 0)
+        steps = list(reversed(self.batch_steps))[first:]
+        counted = list(reversed(gaps_us))[surplus:]
+        holes = min(fetches + min(tries, 1), GAP_WINDOW - surplus) - len(counted)
+        gaps = _with_holes(counted, holes, self._spans(now)[first:] if holes > 0 else ())
+        for step, gap_us in zip(steps, gaps, strict=False):
             # The last batch of a step comes first; what the loop did outside of any step follows it.
             outside_ns = self._left_after.pop(step, 0) if step is not None else 0
-            self._add_gap(step, max(gap_us * 1000 - outside_ns, 0))
+            if gap_us is not None:
+                # Less than nothing where the clocks differ a little: that cancels with other steps.
+                self._add_gap(step, gap_us * 1000 - outside_ns)
+            elif step in self._long_gaps:
+                self._add_gap(step, self._long_gaps.pop(step))
         for step, gap_ns in self._complete_gaps():
             loop.gaps(step, (gap_ns,))
+
+    def _spans(self, now: int) -> list[int]:
+        """For each of the latest batches, from its step's begin to the next one's; latest first."""
+        spans = []
+        next_ns = end_ns = now
+        for began_ns in reversed(self._batch_began_ns):
+            if began_ns != end_ns:
+                next_ns, end_ns = end_ns, began_ns
+            spans.append(next_ns - began_ns)
+        return spans
 
     def _missing_batches(self) -> int:
         """How many batches fewer than Keras said the latest step took; corrects it."""
@@ -103,6 +151,7 @@ class FollowedLoop:
             self._batches_of[self.batch_steps[-1]] = self.latest_batches
         for _ in range(missing):
             self.batch_steps.pop()
+            self._batch_began_ns.pop()
         return missing
 
     def _add_gap(self, step: int | None, gap_ns: int) -> None:
@@ -138,6 +187,34 @@ class FollowedLoop:
         self.iterator = None
         self.in_epoch = False
         self._left_after.clear()
+        self._long_gaps.clear()
+        self._steps_unread = self._ready = 0
         self.elements = self._epoch_batches = self.latest_batches = 0
         if self.batch_steps:
             self.batch_steps[-1] = None
+
+
+def _with_holes(counted_us: list[int], holes: int, spans_ns: Sequence[int]) -> Sequence[int | None]:
+    """Gaps with None where tf.data did not count one, because it was over `LONGEST_GAP_NS`.
+
+    Args:
+        counted_us: the gaps that were counted, latest first.
+        holes: how many are missing.
+        spans_ns: the time that each gap can have had, latest first.
+
+    Returns:
+        The gaps, latest first; none where it is not clear which are missing.
+    """
+    fits = [
+        index
+        for index, span_ns in enumerate(spans_ns[: len(counted_us) + holes])
+        if span_ns > LONGEST_GAP_NS - _CLOCK_SLACK_NS
+    ]
+    if not fits:
+        return counted_us  # none was that long: what is missing are the oldest
+    if len(fits) != holes:
+        return ()
+    gaps: list[int | None] = [*counted_us]
+    for index in fits:
+        gaps.insert(index, None)
+    return gaps

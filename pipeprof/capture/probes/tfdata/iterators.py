@@ -53,6 +53,8 @@ class TrackedIterator:
         self.not_ready: tuple[int, int] | None = None
         self.elements = 0
         self.new_elements = 0
+        # What all stages together worked between the latest two readings, where those lie far apart.
+        self.new_work_ns = 0
         self.taken = 0
         self.taken_in_python = False
         self.elsewhere = False

@@ -20,7 +20,6 @@ from pipeprof.capture.probes.tfdata.iterators import (
 from pipeprof.capture.probes.tfdata.model_reader import ModelReader
 from pipeprof.capture.probes.tfdata.model_snapshots import (
     GAP_WINDOW,
-    ModelSnapshot,
     ready_batches,
 )
 from pipeprof.capture.recorder.facts import LoopGauge, LoopLevel, LoopUpdate
@@ -110,13 +109,17 @@ class LoopFollower:
             feeding.loop = loop
             followed.elements += feeding.new_elements
             loop.set_waits_by(WaitSource.GAP_TIMES)
-            followed.tell_gaps(loop, gaps[feeding], at_most=at_most)
+            ready = ready_batches(feeding.snapshot) if feeding.snapshot is not None else None
+            followed.model_read(loop.step, ready or 0, feeding.new_work_ns)
+            fetches = feeding.new_elements - (feeding.elements == feeding.new_elements)
+            followed.tell_gaps(loop, gaps[feeding], fetches, now, at_most=at_most)
             if followed.estimating:
                 self._context.recorder.warn(
                     f"Some steps took more batches at once than tf.data remembers ({GAP_WINDOW}): "
                     "their waits are estimated from their last batches."
                 )
-            self._tell_queue(loop, feeding.snapshot, now)
+            if ready is not None:
+                self._tell_queue(loop, ready, now)
         elif all(tracked.has_model is False for tracked in candidates):
             self._follow_without_model(loop, followed, candidates)
         followed.batches = 0
@@ -159,10 +162,8 @@ class LoopFollower:
             default=None,
         )
 
-    def _tell_queue(self, loop: OpenLoop, snapshot: ModelSnapshot | None, now: int) -> None:
-        ready = ready_batches(snapshot) if snapshot is not None else None
-        if ready is not None:
-            recorder = self._context.recorder
-            facts = LoopGauge(level=LoopLevel.QUEUE, loop=loop.number)
-            gauge = code(Kind.GAUGE, recorder.names.number(facts))
-            recorder.lane().write(gauge, now, now, 0, ready)
+    def _tell_queue(self, loop: OpenLoop, ready: int, now: int) -> None:
+        recorder = self._context.recorder
+        facts = LoopGauge(level=LoopLevel.QUEUE, loop=loop.number)
+        gauge = code(Kind.GAUGE, recorder.names.number(facts))
+        recorder.lane().write(gauge, now, now, 0, ready)

@@ -3,12 +3,15 @@
 import weakref
 from typing import Any
 
+from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata.autotune_model import read_model
 from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
 from pipeprof.capture.probes.tfdata.iterators import TrackedIterator
 from pipeprof.capture.probes.tfdata.model_snapshots import (
+    LONGEST_GAP_NS,
     ModelSnapshot,
+    differences,
     first_batch_lies_ready,
     new_gaps,
 )
@@ -32,14 +35,26 @@ class ModelReader:
     def __init__(self, context: ProbeContext, generators: GeneratorTime) -> None:
         self._context = context
         self._generators = generators
+        self._guard = Guard(
+            context.recorder.warn,
+            "A reading of tf.data's model failed",
+            "waits and stages of that time may be missing",
+            retries=True,
+        )
         self._stages: weakref.WeakKeyDictionary[Any, dict[str, PipelineStages]] = (
             weakref.WeakKeyDictionary()
         )
 
     def read(self, tracked: TrackedIterator, now: int) -> tuple[int, ...]:
-        """Reads one model and records its stages' work; returns the gaps that are new."""
+        """Reads one model and records its stages' work; returns the gaps that are new.
+
+        A reading that fails gives none; the next one reads what it left.
+        """
+        tracked.new_elements = tracked.new_work_ns = 0
+        return self._guard.run(self._read, tracked, now) or ()
+
+    def _read(self, tracked: TrackedIterator, now: int) -> tuple[int, ...]:
         iterator = tracked.iterator()
-        tracked.new_elements = 0
         if iterator is None or tracked.has_model is False:
             return ()
         snapshot = read_model(iterator, tracked.snapshot)
@@ -57,6 +72,9 @@ class ModelReader:
         gaps = new_gaps(
             before.gap_times_us if before else (), snapshot.gap_times_us, tracked.new_elements
         )
+        if now - tracked.read_ns > LONGEST_GAP_NS:
+            work = differences(before, snapshot).values()
+            tracked.new_work_ns = sum(done.processing_time_ns for done in work)
         if tracked.new_elements:
             self._record_work(tracked, snapshot, now)
         tracked.snapshot = snapshot

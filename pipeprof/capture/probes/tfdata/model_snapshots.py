@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 # AUTOTUNE's model keeps this many gaps and forgets the oldest.
 GAP_WINDOW = 100
+# It does not count gaps over this.
+LONGEST_GAP_NS = 10_000_000_000
 
 
 class NodeCounters(NamedTuple):

@@ -1,9 +1,10 @@
 """Each gap that tf.data tells goes to the step whose batch it follows."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from pipeprof.capture.probes.tfdata.gap_waits import FollowedLoop
-from tests.builders import MS, US
+from tests.builders import MS, SECOND, US
 
 
 class ToldLoop:
@@ -31,7 +32,8 @@ def follow(
     for step, gaps_us in enumerate(readings):
         began_ns = step * MS + pause_ns * (step > 0)
         followed.step_ended(step, batches, began_ns, (step + 1) * MS, began_ns - outside_ns)
-        followed.tell_gaps(loop, gaps_us, at_most=False)
+        fetches = batches - (step == 0)
+        followed.tell_gaps(loop, gaps_us, fetches, (step + 1) * MS, at_most=False)
     assert followed.estimating == (batches > 100)
     told: dict[int, int] = loop.told
     return told
@@ -58,3 +60,106 @@ def test_a_step_of_more_batches_than_gaps_are_kept_of_is_told_from_its_last_ones
 def test_what_a_loop_did_between_two_steps_is_no_gap_of_either() -> None:
     readings = [(1, 2), (503, 10, 20), (530, 100, 200)]
     assert follow(readings, batches=3, outside_ns=500 * US) == {0: 6 * US, 1: 60 * US}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of one batch and a reading at its end, of all gaps over 10 s that tf.data counts none.
+
+    Attributes:
+        wait_ns: how long it waits for its batch.
+        busy_ns: what it takes then.
+        pause_ns: what comes between it and the next one.
+        read: whether the model is read at its end.
+        ready: batches that lie ready then.
+        work_ns: what the stages worked in it.
+    """
+
+    wait_ns: int
+    busy_ns: int
+    pause_ns: int = 0
+    read: bool = True
+    ready: int = 0
+    work_ns: int = 0
+
+
+def waits_of(*steps: Step, jitter_us: int = 0) -> dict[int, int]:
+    """The wait of each step as its gap leaves it, in milliseconds."""
+    loop: Any = ToldLoop()
+    followed = FollowedLoop(0, 0)
+    durations = {}
+    counted: list[int] = []
+    now = before = unread = work_ns = 0
+    last_fetched: int | None = None
+    for number, step in enumerate(steps):
+        began = now
+        if last_fetched is not None:
+            gap_us = (began - last_fetched) // US
+            counted += [gap_us + jitter_us] if gap_us <= 10_000_000 else []
+            unread += 1
+        last_fetched = began + step.wait_ns
+        now = last_fetched + step.busy_ns
+        durations[number] = now - began
+        work_ns += step.work_ns
+        followed.step_ended(number, 1, began, now, before)
+        before = now
+        if step.read:
+            followed.model_read(number, step.ready, work_ns)
+            followed.tell_gaps(loop, tuple(counted), unread, now, at_most=False)
+            counted, unread, work_ns = [], 0, 0
+        now += step.pause_ns
+    return {step: (durations[step] - gap_ns) // MS for step, gap_ns in loop.told.items()}
+
+
+def unread(wait_ns: int, busy_ns: int) -> Step:
+    return Step(wait_ns, busy_ns, read=False)
+
+
+LAST = Step(0, 5 * MS)
+
+
+def test_a_gap_that_is_not_counted_shifts_no_other() -> None:
+    steps = [unread(n * MS, 20 * MS) for n in range(1, 4)]
+    long = unread(4 * MS, 30 * SECOND)
+    more = [unread(n * MS, 20 * MS) for n in range(5, 8)]
+    assert waits_of(*steps, long, *more, LAST) == {0: 1, 1: 2, 2: 3, 4: 5, 5: 6, 6: 7}
+
+
+def test_a_pause_between_two_steps_shifts_no_other() -> None:
+    paused = Step(2 * MS, 20 * MS, pause_ns=12 * SECOND, read=False)
+    found = waits_of(unread(1 * MS, 20 * MS), paused, unread(3 * MS, 20 * MS), LAST)
+    assert found == {0: 1, 2: 3}
+
+
+def test_where_it_is_not_clear_which_gap_is_missing_the_reading_tells_nothing() -> None:
+    # One waits and one computes for so long; only the latter's gap is missing.
+    steps = (unread(MS, MS), unread(11 * SECOND, MS), unread(MS, 11 * SECOND), Step(0, MS))
+    assert waits_of(*steps, *[Step(2 * MS, MS)] * 2) == {3: 0, 4: 2}
+
+
+def test_a_shortage_without_a_long_step_is_one_of_the_oldest() -> None:
+    loop: Any = ToldLoop()
+    followed = FollowedLoop(0, 0)
+    for step in range(4):
+        followed.step_ended(step, 1, step * MS, (step + 1) * MS, step * MS)
+    followed.tell_gaps(loop, (20, 30), 3, 4 * MS, at_most=False)
+    assert loop.told == {1: 20 * US, 2: 30 * US}
+
+
+def test_steps_that_all_take_longer_than_a_gap_can_be_computed() -> None:
+    ready = Step(0, 40 * SECOND, ready=2, work_ns=30 * SECOND)
+    # Not before the second step it is known that a batch lay ready.
+    assert waits_of(*[ready] * 4) == {1: 0, 2: 0}
+
+
+def test_a_step_of_such_a_length_waited_no_longer_than_the_stages_worked() -> None:
+    slow_to_feed = Step(SECOND, 14 * SECOND, work_ns=SECOND)
+    assert waits_of(*[slow_to_feed] * 3) == {0: 1000, 1: 1000}
+
+
+def test_where_such_a_step_may_have_waited_long_its_wait_is_not_known() -> None:
+    assert waits_of(*[Step(20 * SECOND, 11 * SECOND, work_ns=20 * SECOND)] * 3) == {}
+
+
+def test_a_gap_that_is_longer_than_its_step_stays_so() -> None:
+    assert waits_of(*[Step(0, 5 * MS)] * 3, jitter_us=2_000) == {0: -2, 1: -2}
