@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from pipeprof.capture.passed_frames import pass_over
+
 _MISSING = object()
 
 
@@ -24,7 +26,11 @@ class Patches:
         self._undo: list[tuple[Any, str, Any]] = []
 
     def replace(self, owner: Any, name: str, value: Any) -> None:
-        """Sets ``owner.name``; `undo` deletes it where ``owner`` had only inherited the attribute."""
+        """Sets ``owner.name``; `undo` deletes it where ``owner`` had only inherited the attribute.
+
+        Warnings pass over a function that is set so: they name who called it.
+        """
+        pass_over(value)
         before = vars(owner).get(name, _MISSING)
         setattr(owner, name, value)
         self._undo.append((owner, name, before))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeprof.capture.passed_frames import pass_over
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import StageSite, site_of_function
 from pipeprof.capture.probes.python.timed_subclass import has_replaced_methods, replace_methods
@@ -182,6 +183,7 @@ def _timed_method(method: Callable[..., Any], name: str, to: Destination) -> Cal
     def timed(*args: Any, **kwargs: Any) -> Any:
         return _call(site, method, args, kwargs)
 
+    pass_over(timed)
     return timed
 
 

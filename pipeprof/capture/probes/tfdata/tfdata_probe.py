@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from pipeprof.capture.guard import Guard
+from pipeprof.capture.passed_frames import name_callers
 from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata import from_generator as tfdata_generators
@@ -73,6 +74,7 @@ class TfDataProbe:
     def install(self) -> None:
         """Starts to see; TensorFlow must have been imported."""
         tfdata_generators.current = self._generators
+        tf.get_logger().addFilter(name_callers)
         dataset = tf.data.Dataset
         for iterable in (dataset, *_subclasses(tf.distribute.DistributedDataset)):
             if "__iter__" in vars(iterable):
@@ -126,6 +128,7 @@ class TfDataProbe:
     def remove(self) -> None:
         """Reads once more, then gives everything back."""
         tfdata_generators.current = None
+        tf.get_logger().removeFilter(name_callers)
         for tracked in self._iterators.alive():
             self._guard.run(self._reader.read, tracked, now_ns())
         self._iterators.clear()
