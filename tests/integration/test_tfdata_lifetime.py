@@ -130,3 +130,24 @@ def test_iterators_give_their_memory_back_while_the_profile_is_on(tmp_path: Path
             pass_over()
             gc.collect()
         assert resident_mb() - before_mb < 240
+
+
+def test_a_reading_that_fails_is_one_warning_and_the_next_reads_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeprof.capture.probes.tfdata import model_reader
+
+    real, calls = model_reader.read_model, itertools.count()
+
+    def fails_at_times(*arguments: Any) -> Any:
+        if next(calls) in (1, 2):
+            raise RuntimeError("no counters")
+        return real(*arguments)
+
+    monkeypatch.setattr(model_reader, "read_model", fails_at_times)
+    with pipeprof.profile(logdir=tmp_path, sample_hz=0, warmup=0) as prof:
+        train(numbers().repeat(10))
+    (warning,) = prof.result.run.warnings
+    assert warning.startswith("A reading of tf.data's model failed (RuntimeError: no counters)")
+    (loop,) = prof.result.loops
+    assert loop.wait_times.count > loop.step_count / 2

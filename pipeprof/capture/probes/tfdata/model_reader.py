@@ -96,6 +96,9 @@ class ModelReader:
 
     def read_early(self, tracked: TrackedIterator, iterator: Any, now: int) -> None:
         """Reads one whose first batch is still to come; called from another thread."""
+        self._guard.run(self._read_early, tracked, iterator, now)
+
+    def _read_early(self, tracked: TrackedIterator, iterator: Any, now: int) -> None:
         loop = tracked.loop
         epoch = loop.epoch_in_first_step if loop is not None else None
         snapshot = read_model(iterator)

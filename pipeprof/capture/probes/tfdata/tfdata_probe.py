@@ -130,7 +130,7 @@ class TfDataProbe:
         tfdata_generators.current = None
         tf.get_logger().removeFilter(name_callers)
         for tracked in self._iterators.alive():
-            self._guard.run(self._reader.read, tracked, now_ns())
+            self._reader.read(tracked, now_ns())
         self._iterators.clear()
         self.loops.close()
         self._guard.run(self.in_graphs.close)
@@ -143,7 +143,7 @@ class TfDataProbe:
             iterator = tracked.iterator()
             late = now - tracked.made_ns >= EARLY_READINGS_FROM_NS
             if iterator is not None and tracked.awaits_first and late:
-                self._guard.run(self._reader.read_early, tracked, iterator, now)
+                self._reader.read_early(tracked, iterator, now)
 
     def awaits_first_batch(self) -> bool:
         """Whether a loop of a framework may wait for the first batch of an iterator just now."""
