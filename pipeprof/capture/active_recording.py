@@ -36,8 +36,8 @@ from pipeprof.runs.log_folder import PROFILES, create_run_folder, new_run_name
 # How often a pipeline is read while its first batch has not come yet.
 _FIRST_BATCHES_S = 0.1
 
-# Showing a recording while it is made may cost a twentieth of a core.
-_VIEW_REST = 20
+# Showing a recording while it is made may cost 0.5 % of a core.
+_VIEW_REST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +188,7 @@ class ActiveRecording:
             yield Sampler(view.every_s, functools.partial(self._show, view), _VIEW_REST)
 
     def _show(self, view: View, now: int) -> None:
-        self._collector.drain()
-        view.show(self._profile(self._run_info(now)))
+        view.show(self._profile(self._run_info(now), nested=False))
 
     def _update_scalars(self, now: int) -> None:
         has_steps = any(loop.step_count for loop in self._accumulator.registry.loops)
