@@ -12,6 +12,7 @@ from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind
 from pipeprof.recording.account import PART_CODES, Part, PassContext
 from pipeprof.recording.intervals import no_intervals
 from pipeprof.recording.lane import Role
+from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.series import IntArray
 
 _TRAINING = (Role.MAIN, Role.TRAINING)
@@ -116,7 +117,8 @@ class HostTime:
             self._recent_input[lane] = left[-_MOST_RECENT:]
 
     def _add_validation(self, loop: LoopSums, context: int, length_ns: int) -> None:
-        if loop.parent is not None and context == PassContext.BETWEEN_STEPS:
+        validates = loop.facts.kind is LoopKind.EVALUATE and context == PassContext.BETWEEN_STEPS
+        if loop.parent is not None and validates:
             self._loops[loop.parent].account.add_validation(length_ns)
 
     def _note_begin(self, loop: LoopSums, start_ns: int, context: int) -> None:

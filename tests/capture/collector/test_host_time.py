@@ -92,6 +92,16 @@ def test_an_evaluation_between_the_steps_is_validation_and_in_a_callback_the_cal
     assert total(fit.account, "validation_ns") == 7
 
 
+def test_a_prediction_between_the_steps_is_no_validation():
+    predict = LoopFacts(kind=LoopKind.PREDICT, start_ns=START_NS, parent=FIT)
+    context = PassContext.BETWEEN_STEPS
+    collected = accumulator(*LINES, (24, predict))
+    passes = (began(0), began(10, 24, context), ended(10, 17, 24, context), ended(0, 40))
+    collected.add(PID, 0, records(thread(MAIN), *passes))
+    fit, *_ = profile_of(collected).loops
+    assert total(fit.account, "validation_ns") == 0
+
+
 def test_batches_that_are_taken_before_the_first_step_are_the_inputs_start():
     # Keras takes a generator's first batches before it says that a fit begins.
     fit, *_ = collect(
