@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pipeprof.analysis.account_findings import EpochAccount
 from pipeprof.analysis.advice import give_advice
 from pipeprof.analysis.bottleneck import find_bottleneck, needed_ms
-from pipeprof.analysis.bounds import COMPUTE_BELOW
+from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM
 from pipeprof.analysis.causes import find_cause
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.evidence import find_evidence
@@ -72,7 +72,8 @@ def find_verdict(measured: Measurements) -> Verdict:
     times = measured.times
     walls = wall_resamples(measured.loop, measured.account)
     worst, cause = None, Cause.NONE
-    if walls is not None and (walls.wait or 0.0) >= COMPUTE_BELOW:
+    least = INPUT_FROM if walls and walls.bound is Bound.HOST else COMPUTE_BELOW
+    if walls is not None and (walls.wait or 0.0) >= least:
         worst, cause = _find_worst(measured)
     step_ms = times.step_ms_with_epoch_starts if cause is Cause.EPOCH_START else None
     if step_ms is None and times.step is not None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pipeprof.analysis.account_findings import EpochAccount
 from pipeprof.analysis.bottleneck import find_bottleneck
 from pipeprof.analysis.bottleneck_evidence import how_it_works, where_it_ran
+from pipeprof.analysis.bounds import COMPUTE_BELOW
 from pipeprof.analysis.epoch_starts import usual_start
 from pipeprof.analysis.evidence_kinds import (
     ComputeEvidence,
@@ -91,7 +92,7 @@ def _why_standing(verdict: Verdict) -> Iterator[Evidence]:
     """What the training stands still for, the dearest first: its host, its input."""
     if verdict.host_leads:
         yield from host_time(verdict)
-        if verdict.waits_for_input:
+        if verdict.wall_wait >= COMPUTE_BELOW:
             yield WaitBesideHost(ratio=verdict.wall_wait)
     if verdict.waits_for_input:
         yield from _why_waiting(verdict)

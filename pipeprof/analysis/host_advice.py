@@ -1,6 +1,6 @@
 """What to do about a host that lets the training stand still: callbacks, work between epochs, own code."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.account_findings import FRAMEWORK_START, AccountRow
 from pipeprof.analysis.advice_kinds import (
@@ -28,14 +28,22 @@ def host_advice(verdict: Verdict) -> Iterator[Advice]:
     account, wall_ns = verdict.measured.account, verdict.walls.wall_ns
     rows = [row for row in account.rows if row.part in HOST_PARTS and _is_the_users(row)]
     dear = [row for row in rows if row.ns >= COMPUTE_BELOW * wall_ns]
-    for row in sorted(dear, key=lambda row: -row.ns)[:_MOST]:
+    for row in _one_a_line(sorted(dear, key=lambda row: -row.ns))[:_MOST]:
         yield Advice(remedy=_remedy(row), predicted_step_ms=None, predicted_speedup=None)
+
+
+def _one_a_line(rows: Sequence[AccountRow]) -> list[AccountRow]:
+    """The dearest row of each line, and those whose line is not known."""
+    lines = {str(row.location): row for row in reversed(rows) if row.location is not None}
+    return [row for row in rows if row.location is None or lines[str(row.location)] is row]
 
 
 def _is_the_users(row: AccountRow) -> bool:
     if row.name is None or row.name == FRAMEWORK_START:
         return False
-    # What a module's own line is met at between epochs is the call of ``fit`` itself.
+    # What is met at the line that calls ``fit`` is Keras's own work around the training.
+    if row.name == "Model.fit":
+        return False
     return row.part is not Part.BETWEEN_EPOCHS or not row.name.startswith("<")
 
 

@@ -41,7 +41,7 @@ def epochs_apart(
     if not apart.any() or apart.sum() > max(_MOST_APART * len(ratios), 1):
         return None
     cache = next((cost for cost in costs if cost.stage.family is OperatorFamily.CACHE), None)
-    fills = cache is not None and bool(apart[0])
+    fills = bool(apart[0]) and apart.sum() == 1
     return EpochsApart(
         epochs=tuple(epoch.epoch for epoch, far in zip(epochs, apart, strict=True) if far),
         ratio=_together([e for e, far in zip(epochs, apart, strict=True) if far]),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeprof.analysis.account_findings import Account
-from pipeprof.analysis.bounds import COMPUTE_BELOW
+from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM
 from pipeprof.analysis.causes import GIL_FROM, GIL_TO, CauseContext, load_beside_training
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import CountedTime
@@ -80,8 +80,8 @@ class Verdict:
 
     @property
     def waits_for_input(self) -> bool:
-        """Whether the wait is worth a cause."""
-        return self.wall_wait >= COMPUTE_BELOW
+        """Whether the wait is worth a cause; behind a host that holds the loop up, only a long one is."""
+        return self.wall_wait >= (INPUT_FROM if self.bound is Bound.HOST else COMPUTE_BELOW)
 
     @property
     def wall_wait(self) -> float:

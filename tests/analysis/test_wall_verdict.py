@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from pipeprof.analysis.advice_kinds import Cache, CheaperCallback, PrepareBeside, SaveLessOften
+from pipeprof.analysis.advice_kinds import (
+    Cache,
+    CheaperCallback,
+    CheaperOwnCode,
+    PrepareBeside,
+    SaveLessOften,
+)
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.bounds import bound_by_shares
 from pipeprof.analysis.evidence_kinds import NoStageSeen, UnseenInput, WaitsNotMeasured
@@ -112,6 +118,10 @@ def test_what_comes_second_is_named_too() -> None:
     assert (said.bound, said.cause) == (Bound.HOST, Cause.CALLBACK)
     assert those(WaitBesideHost, said.evidence) == [WaitBesideHost(ratio=0.25)]
     assert said.bottleneck is not None
+    little = loop(wait_ns=5 * MS, compute_ns=30 * MS, callback_ns=20 * MS)
+    said = verdict(little, stage(cost_ns=38 * MS))
+    assert those(WaitBesideHost, said.evidence) == [WaitBesideHost(ratio=pytest.approx(1 / 7))]
+    assert (said.bound, said.bottleneck) == (Bound.HOST, None)
     opposite = loop(wait_ns=20 * MS, compute_ns=30 * MS, callback_ns=5 * MS)
     said = verdict(opposite, stage(cost_ns=48 * MS))
     assert (said.bound, said.cause) == (Bound.INPUT, Cause.SERIAL)
@@ -137,6 +147,32 @@ def test_samples_alone_tell_waiting_from_own_code() -> None:
     samples = (met(HostState.OWN_CODE, 8), met(HostState.FRAMEWORK, 2))
     said = verdict(replace(by_hand, account=replace(by_hand.account, samples=samples)))
     assert (said.bound, said.cause, said.host[0].name) == (Bound.HOST, Cause.OWN_CODE, "act")
+
+
+def test_own_code_gets_one_advice_a_line_and_none_on_the_call_of_fit() -> None:
+    by_hand = loop(LoopKind.CUSTOM, wait_ns=0, compute_ns=20 * MS)
+
+    def met(function: str, line: int, samples: int) -> HostSample:
+        return HostSample(
+            function=function,
+            location=Location("train.py", line),
+            part=Part.OWN_CODE,
+            state=HostState.OWN_CODE,
+            detail=None,
+            samples=samples,
+        )
+
+    samples = (
+        met("act", 7, 5),
+        met("<module>", 7, 3),
+        met("<lambda>", 9, 2),
+        met("Model.fit", 4, 4),
+    )
+    said = verdict(replace(by_hand, account=replace(by_hand.account, samples=samples)))
+    assert [each.remedy for each in said.advice] == [
+        CheaperOwnCode(function="act"),
+        CheaperOwnCode(function="the code at train.py:9"),
+    ]
 
 
 # The bottleneck
