@@ -15,12 +15,14 @@ def bound_by_wait(ratio: float) -> Bound:
     return Bound.COMPUTE if ratio < COMPUTE_BELOW else Bound.BALANCED
 
 
-def bound_by_shares(wait: float | None, host: float) -> Bound:
+def bound_by_shares(wait: float | None, host: float, framework: float = 0.0) -> Bound:
     """What a loop's speed hangs on.
 
     Args:
         wait: waiting over its wall time, or None where nothing measured it.
         host: the host's work over its wall time.
+        framework: the part of that which is the framework's own, between epochs: a little of it is
+            in every training, and nobody's to change.
     """
     if wait is None:
         # What was not measured waits for less than the rest.
@@ -28,4 +30,5 @@ def bound_by_shares(wait: float | None, host: float) -> Bound:
     if host >= INPUT_FROM and host > wait:
         return Bound.HOST
     bound = bound_by_wait(wait)
-    return Bound.BALANCED if bound is Bound.COMPUTE and host >= COMPUTE_BELOW else bound
+    balanced = bound is Bound.COMPUTE and host - framework >= COMPUTE_BELOW
+    return Bound.BALANCED if balanced else bound

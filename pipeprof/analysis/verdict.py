@@ -96,7 +96,12 @@ class Verdict:
     @property
     def host_leads(self) -> bool:
         """Whether the host is what the loop stands still for, before its input."""
-        return self.wall_host >= COMPUTE_BELOW and self.wall_host > self.wall_wait
+        if self.bound is not Bound.BALANCED or self.walls is None:
+            return self.bound is Bound.HOST
+        return (
+            self.walls.host - self.walls.framework >= COMPUTE_BELOW
+            and self.wall_host > self.wall_wait
+        )
 
     @property
     def host_cause(self) -> Cause:

@@ -33,6 +33,7 @@ class WallResamples:
     Attributes:
         wait: waiting, as measured; None when nothing measured it.
         host: the host's work, as measured.
+        framework: the framework's own part of it, between epochs.
         waits: the same of each resample.
         hosts: the same of each resample.
         wall_ns: the wall time, validation left out.
@@ -40,6 +41,7 @@ class WallResamples:
 
     wait: float | None
     host: float
+    framework: float
     waits: FloatArray
     hosts: FloatArray
     wall_ns: int
@@ -56,14 +58,16 @@ class WallResamples:
     @property
     def bound(self) -> Bound:
         """What the loop's speed hangs on."""
-        return bound_by_shares(self.wait, self.host)
+        return bound_by_shares(self.wait, self.host, self.framework)
 
     @property
     def agreement(self) -> float:
         """The part of the resamples in which that is the same."""
         known = self.wait is not None
         drawn = zip(self.waits.tolist(), self.hosts.tolist(), strict=True)
-        bounds = [bound_by_shares(wait if known else None, host) for wait, host in drawn]
+        bounds = [
+            bound_by_shares(wait if known else None, host, self.framework) for wait, host in drawn
+        ]
         return bounds.count(self.bound) / len(bounds)
 
 
@@ -109,9 +113,19 @@ def wall_resamples(loop: Loop, account: Account) -> WallResamples | None:
     return WallResamples(
         wait=min(wait, 1.0) if waits_known(loop) else None,
         host=min(host, 1.0),
+        framework=min(_framework_ns(account) / wall_ns, host),
         waits=np.clip((wait * wall_ns + drawn[:, 0]) / lasted, 0.0, 1.0),
         hosts=np.clip((host * wall_ns + drawn[:, 1]) / lasted, 0.0, 1.0),
         wall_ns=wall_ns,
+    )
+
+
+def _framework_ns(account: Account) -> int:
+    """What passes between epochs in no place that has a name, or in the framework's own."""
+    return sum(
+        row.ns
+        for row in account.rows
+        if row.part is Part.BETWEEN_EPOCHS and row.name in (None, FRAMEWORK_START)
     )
 
 
