@@ -1,7 +1,8 @@
-"""What the iterators of tf.data that a graph itself makes did during a trace of TensorFlow's profiler.
+"""What iterators of tf.data without a model did during a trace of TensorFlow's profiler.
 
-TensorFlow keeps no model of them that could be read (``for x in dataset`` inside a ``tf.function``). Their
-events in a trace are named by their place: ``ReduceIterator::Root::Prefetch::Scan::Map``.
+TensorFlow keeps no model that could be read of those that a graph makes (``for x in dataset`` inside a
+``tf.function``), and of the one behind the devices of a distribution strategy. Their events in a trace are
+named by their place: ``ReduceIterator::Root::Prefetch::Scan::Map``.
 """
 
 import re
@@ -21,7 +22,10 @@ from pipeprof.xspace.trace_reader import ANCHOR
 
 IteratorPath = tuple[str, ...]
 
-_ITERATOR = "ReduceIterator::"
+_OF_GRAPHS = "ReduceIterator::"
+_OF_STRATEGIES = "Iterator::"
+# The threads of the iterator that several devices take elements from; others have iterators of their own.
+_DISTRIBUTING = "tf_data_multi_device_iterator"
 _PRODUCE = re.compile(r"(?:ParallelMap|MapAndBatch|ParallelInterleave\w*)Produce$")
 _RUN = re.compile(r"InstantiatedCapturedFunction::RunAsync")
 _WORK = "ExecutorState::Process"
@@ -62,24 +66,49 @@ class GraphIterators:
         spans = self.places[path].spans if path in self.places else []
         return in_order(np.array(spans, np.int64).reshape(-1, 2))
 
+    def plus(self, other: "GraphIterators") -> "GraphIterators":
+        """Elements and work of both traces together; times stay those of this one."""
+        places = dict(self.places)
+        for path, more in other.places.items():
+            known = places.get(path, TracedIterator())
+            places[path] = TracedIterator(
+                elements=known.elements + more.elements,
+                work_ns=known.work_ns + more.work_ns,
+                spans=known.spans,
+            )
+        return GraphIterators(places=places, anchors=self.anchors)
+
 
 def read_graph_iterators(path: Path) -> GraphIterators:
-    """Reads an XSpace file.
+    """Reads what the iterators that graphs make did, from an XSpace file.
 
     Raises:
         RunDamaged: it is no XSpace, or cut short.
         OSError: it cannot be read.
     """
+    return _read_file(path, _Reader(_OF_GRAPHS))
+
+
+def read_distributed_iterators(path: Path) -> GraphIterators:
+    """Reads what the iterators behind the devices of a strategy did, from an XSpace file.
+
+    Raises:
+        RunDamaged: it is no XSpace, or cut short.
+        OSError: it cannot be read.
+    """
+    return _read_file(path, _Reader(_OF_STRATEGIES, threads=_DISTRIBUTING))
+
+
+def _read_file(path: Path, reader: "_Reader") -> GraphIterators:
     try:
         planes = PackedSpace(path.read_bytes()).planes
         host = next((plane for plane in planes if plane.name == HOST_PLANE), None)
-        return _read(host)
+        return _read(host, reader)
     except (DecodeError, IndexError, ValueError) as error:
         raise RunDamaged(f"expected a whole trace (XSpace) in {path}: {error}") from error
 
 
-def _read(host: PackedPlane | None) -> GraphIterators:
-    reader = _Reader()
+def _read(host: PackedPlane | None, reader: "_Reader") -> GraphIterators:
     if host is not None:
         names = host.kind_names
         ids = host.stats("id")
@@ -104,7 +133,16 @@ class _Open:
 
 
 class _Reader:
-    def __init__(self) -> None:
+    """Reads the threads of a trace.
+
+    Args:
+        prefix: how the names of the iterators' events begin.
+        threads: how the names of the threads begin that have such events.
+    """
+
+    def __init__(self, prefix: str, threads: str = "") -> None:
+        self._prefix = prefix
+        self._threads = threads
         self.places: defaultdict[IteratorPath, TracedIterator] = defaultdict(TracedIterator)
         self.anchors: list[tuple[int, int]] = []
         self._place_of_call: dict[int, IteratorPath] = {}
@@ -114,6 +152,7 @@ class _Reader:
         """Reads the events of one thread; those that lie in one another are told by their times."""
         base_ns = line.timestamp_ns
         opened: list[_Open] = []
+        iterates = line.name.startswith(self._threads)
         events = sorted(line.events, key=lambda event: (event.offset_ps, -event.duration_ps))
         for event in events:
             name = names.get(event.metadata_id, "")
@@ -125,7 +164,9 @@ class _Reader:
                 self.anchors.append((start_ns, end_ns))
             elif name == _WORK:
                 self._work_of_call[_id_of(event, ids)] += end_ns - start_ns
-            elif name.startswith(_ITERATOR):
+            elif not iterates:
+                continue
+            elif name.startswith(self._prefix):
                 path = tuple(re.sub(r"\[\d+\]", "[]", name).split("::")[1:])
                 self._note_input(opened, path)
                 opened.append(_Open(start_ns, end_ns, name, path))
@@ -149,7 +190,7 @@ class _Reader:
         length_ns = ended.end_ns - ended.start_ns
         if opened:
             opened[-1].inside_ns += length_ns
-        if ended.path is None or not ended.name.startswith(_ITERATOR):
+        if ended.path is None or not ended.name.startswith(self._prefix):
             return
         place = self.places[ended.path]
         place.elements += 1

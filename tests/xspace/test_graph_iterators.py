@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from pipeprof.errors import RunDamaged
-from pipeprof.xspace.graph_iterators import GraphIterators, read_graph_iterators
+from pipeprof.xspace.graph_iterators import (
+    GraphIterators,
+    read_distributed_iterators,
+    read_graph_iterators,
+)
 from pipeprof.xspace.trace_reader import ANCHOR
 from pipeprof.xspace.xplane_schema import XSpace
 from tests.xspace.test_trace_reader import add_plane
@@ -92,6 +96,31 @@ def test_inputs_that_a_stage_opens_are_one_place(tmp_path: Path) -> None:
         others=[("Iterator::Root::Map", 0, 9)],
     )
     assert found(read(space, tmp_path)) == {"Root::Scan::FlatMap[]::Map": (2, 22)}
+
+
+def test_behind_a_strategy_only_what_devices_share_is_read(tmp_path: Path) -> None:
+    space = XSpace()
+    host = add_plane(
+        space,
+        "/host:CPU",
+        shared=[
+            ("Iterator::Root::Map", 0, 9),
+            ("Iterator::Root::Map::Range", 1, 3),
+            ("InstantiatedCapturedFunction::RunAsync", 4, 5),
+        ],
+        of_a_device=[(ANCHOR, 0, 1), ("Iterator::Root::Prefetch::Generator", 1, 30)],
+        working=[("ExecutorState::Process", 10, 14)],
+    )
+    host.lines[0].name = "tf_data_multi_device_iterator_resource/7"
+    host.stat_metadata[1].name = "id"
+    for event in (host.lines[0].events[2], host.lines[2].events[0]):
+        event.stats.add(metadata_id=1, int64_value=5)
+    file = tmp_path / "host.xplane.pb"
+    file.write_bytes(space.SerializeToString())
+    traced = read_distributed_iterators(file)
+    assert found(traced) == {"Root::Map": (1, 11), "Root::Map::Range": (1, 2)}
+    assert traced.anchors.tolist() == [[0, MS]]
+    assert found(traced.plus(traced)) == {"Root::Map": (2, 22), "Root::Map::Range": (2, 4)}
 
 
 def test_a_trace_without_a_host_has_none(tmp_path: Path) -> None:
