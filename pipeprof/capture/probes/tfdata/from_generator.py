@@ -39,6 +39,11 @@ class GeneratorTime:
         self._levels: dict[int, tuple[int, ...]] = {}
         self._feeds: dict[OpenLoop, Feed] = {}
 
+    @property
+    def spent_ns(self) -> int:
+        """Time spent inside so far."""
+        return self._spent_ns
+
     def take_ns(self) -> int:
         """Time spent inside since the last call."""
         spent_ns, self._taken_ns = self._spent_ns - self._taken_ns, self._spent_ns

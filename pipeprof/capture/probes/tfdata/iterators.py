@@ -5,6 +5,7 @@ import weakref
 from typing import Any
 
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.capture.probes.tfdata.distributed_stages import DistributedStages
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot
 from pipeprof.capture.probes.tfdata.running_stages import IteratorStages
 from pipeprof.clock import now_ns
@@ -45,7 +46,12 @@ class TrackedIterator:
         # Without autotune there is none; to ask all the same makes TensorFlow write a warning.
         self.has_model: bool | None = None if _autotunes(dataset) else False
         self.snapshot: ModelSnapshot | None = None
-        self.stages: IteratorStages | None = None
+        self.stages: IteratorStages | DistributedStages | None = None
+        # Where it feeds a device for a strategy: what the user gave to that, and to how many devices.
+        self.behind: weakref.ref[Any] | None = None
+        self.devices = 1
+        # Where it is a strategy's: those that feed its devices.
+        self.feeding: tuple[TrackedIterator, ...] = ()
         # The latest reading while its first batch was still to come, and when.
         self.early: tuple[ModelSnapshot, int] | None = None
         self.first_was_ready = False

@@ -5,7 +5,12 @@ from typing import Any
 
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.capture.probes.profiler.tensorflow_trace_windows import windows_on
 from pipeprof.capture.probes.tfdata.autotune_model import read_model
+from pipeprof.capture.probes.tfdata.distributed_stages import (
+    DistributedPipeline,
+    DistributedStages,
+)
 from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
 from pipeprof.capture.probes.tfdata.iterators import TrackedIterator
 from pipeprof.capture.probes.tfdata.model_snapshots import (
@@ -16,6 +21,7 @@ from pipeprof.capture.probes.tfdata.model_snapshots import (
     new_gaps,
 )
 from pipeprof.capture.probes.tfdata.running_stages import IteratorStages, PipelineStages
+from pipeprof.capture.probes.tfdata.stage_traces import StageTraces
 from pipeprof.capture.probes.tfdata.transformations import Pipeline
 from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
 from pipeprof.recording.loop import InputKind
@@ -44,6 +50,16 @@ class ModelReader:
         self._stages: weakref.WeakKeyDictionary[Any, dict[str, PipelineStages]] = (
             weakref.WeakKeyDictionary()
         )
+        self._behind: weakref.WeakKeyDictionary[Any, dict[str, DistributedPipeline]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._distributed: list[DistributedPipeline] = []
+
+    def close(self) -> None:
+        """Records what still waited for a trace, at the end of the profile."""
+        for pipeline in self._distributed:
+            pipeline.give_up()
+        self._distributed.clear()
 
     def read(self, tracked: TrackedIterator, now: int) -> tuple[int, ...]:
         """Reads one model and records its stages' work; returns the gaps that are new.
@@ -84,7 +100,7 @@ class ModelReader:
     def _record_work(self, tracked: TrackedIterator, snapshot: ModelSnapshot, now: int) -> None:
         began_ns = tracked.made_ns if tracked.stages is None else None
         if tracked.stages is None:
-            tracked.stages = IteratorStages(self.stages_of(tracked))
+            tracked.stages = self._stages_behind(tracked)
             early, then = tracked.early or (snapshot, now)
             if not early.nodes.keys() <= snapshot.nodes.keys():
                 # Inputs that have ended since are in no later reading.
@@ -133,12 +149,42 @@ class ModelReader:
         if place not in known:
             alike = next(iter(known.values()), None)
             pipeline = alike.pipeline if alike else describe_pipeline(dataset)
-            stages = known[place] = PipelineStages(self._context, pipeline, place)
-            fed_by = tracked.loop.fed_by if tracked.loop is not None else None
-            users_own = fed_by is not None and fed_by.kind is InputKind.TF_DATA
-            if stages.distributed and users_own:
-                self._context.recorder.warn(
-                    "Behind a tf.distribute strategy TensorFlow tells nothing of the pipeline's "
-                    "stages: only the wait for all of them together is known."
-                )
+            known[place] = PipelineStages(self._context, pipeline, place)
         return known[place]
+
+    def _stages_behind(self, tracked: TrackedIterator) -> IteratorStages | DistributedStages:
+        stages, loop = self.stages_of(tracked), tracked.loop
+        of_device = IteratorStages(stages)
+        fed_by = loop.fed_by if loop is not None else None
+        users_own = fed_by is not None and fed_by.kind is InputKind.TF_DATA
+        if loop is None or not stages.distributed or not users_own:
+            return of_device
+        dataset = tracked.behind() if tracked.behind is not None else None
+        if dataset is None:
+            self._warn_unknown()
+            return of_device
+        pipeline = self._distributed_pipeline(dataset, tracked)
+        if pipeline.plan_for(loop):
+            traces = StageTraces(
+                loop,
+                pipeline,
+                warmup=self._context.warmup,
+                generators_ns=lambda: self._generators.spent_ns,
+            )
+            windows_on(loop, self._context.recorder.warn).plan_also(loop, traces)
+        return DistributedStages(pipeline, of_device)
+
+    def _distributed_pipeline(self, dataset: Any, tracked: TrackedIterator) -> DistributedPipeline:
+        known, place = self._behind.setdefault(dataset, {}), tracked.place()
+        if place not in known:
+            stages = PipelineStages(self._context, describe_pipeline(dataset), place)
+            known[place] = DistributedPipeline(stages, tracked.devices, self._warn_unknown)
+            self._distributed.append(known[place])
+        return known[place]
+
+    def _warn_unknown(self) -> None:
+        self._context.recorder.warn(
+            "Behind a tf.distribute strategy the stages of a pipeline are seen only in short traces, "
+            "and none could be taken: only the wait for all of them together is known. To see the stages, "
+            f"train for more than {self._context.warmup} steps, with no other profiler on."
+        )

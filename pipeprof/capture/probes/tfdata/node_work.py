@@ -39,6 +39,8 @@ class WorkTally:
         snapshot: ModelSnapshot,
         identities: Mapping[int, StageIdentity],
         python_ns: int = 0,
+        *,
+        complete: bool = False,
     ) -> dict[str, NodeWork]:
         """What was done since the reading before, by the paths of stages.
 
@@ -46,6 +48,7 @@ class WorkTally:
             snapshot: the reading.
             identities: what its nodes are.
             python_ns: time in generators since then, which is counted elsewhere.
+            complete: whether nothing that was done can be missing from the reading.
         """
         before = self._before
         self._before = snapshot
@@ -74,7 +77,8 @@ class WorkTally:
             if python_ns:
                 self._without_python(going_on, python_ns)
             self._seen.learn_going_on(going_on)
-        self._lost.add_to(work, self._paths[snapshot.output], ended, self._nodes_of(snapshot))
+        if not complete:
+            self._lost.add_to(work, self._paths[snapshot.output], ended, self._nodes_of(snapshot))
         return work
 
     def _differences(

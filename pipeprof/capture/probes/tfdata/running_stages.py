@@ -140,6 +140,8 @@ class IteratorStages:
         start_ns: int,
         end_ns: int,
         began_ns: int | None = None,
+        *,
+        estimated: bool = False,
     ) -> None:
         """Records what each stage did since the reading before, or since the iterator was made.
 
@@ -149,6 +151,7 @@ class IteratorStages:
             start_ns: when the reading before was taken, or the iterator made.
             end_ns: when this one was.
             began_ns: when the iterator was made, if its first batches are just being taken.
+            estimated: whether the reading was scaled from a trace of a part of the time.
         """
         stages = self._stages
         if stages.told_by_another:
@@ -157,15 +160,15 @@ class IteratorStages:
             self._identities = align(stages.pipeline, snapshot, self._identities)
             stages.meet(self._identities, snapshot)
             self._prepare(snapshot)
-        work = self._tally.count(snapshot, self._identities, python_ns)
+        work = self._tally.count(snapshot, self._identities, python_ns, complete=estimated)
         write = stages.recorder.lane().write
         for number, done in self._by_stage(work).items():
             spent_ns = done.processing_time_ns
             if done.elements or spent_ns:
                 write(code(Kind.WORK, number), start_ns, end_ns, done.elements, spent_ns)
-            if done.estimated_ns:
-                estimated = code(Kind.ESTIMATED_WORK, number)
-                write(estimated, start_ns, end_ns, 0, done.estimated_ns)
+            estimated_ns = spent_ns if estimated else done.estimated_ns
+            if estimated_ns:
+                write(code(Kind.ESTIMATED_WORK, number), start_ns, end_ns, 0, estimated_ns)
             if done.bytes_produced or done.bytes_consumed:
                 taken = done.bytes_consumed
                 write(code(Kind.BYTES, number), end_ns, end_ns, taken, done.bytes_produced)

@@ -8,6 +8,7 @@ that nobody notices (facts: a reading costs some 50 µs, and holds the last 100 
 
 import functools
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -21,6 +22,7 @@ from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata import from_generator as tfdata_generators
 from pipeprof.capture.probes.tfdata.dataset_origins import note_origin
 from pipeprof.capture.probes.tfdata.datasets_in_graphs import DatasetsInGraphs
+from pipeprof.capture.probes.tfdata.distributed_stages import per_device_iterators, users_dataset
 from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
 from pipeprof.capture.probes.tfdata.iterators import IteratorRegistry, TrackedIterator
 from pipeprof.capture.probes.tfdata.loop_follower import LoopFollower
@@ -131,6 +133,7 @@ class TfDataProbe:
         tf.get_logger().removeFilter(name_callers)
         for tracked in self._iterators.alive():
             self._reader.read(tracked, now_ns())
+        self._guard.run(self._reader.close)
         self._iterators.clear()
         self.loops.close()
         self._guard.run(self.in_graphs.close)
@@ -165,6 +168,18 @@ class TfDataProbe:
         tracked = TrackedIterator(dataset, iterator, loop)
         tracked.elsewhere = self._context.framework_elsewhere
         self._iterators.add(tracked)
+        self._link_to_devices(tracked, dataset, iterator)
+
+    def _link_to_devices(self, tracked: TrackedIterator, dataset: Any, iterator: Any) -> None:
+        """An iterator of a strategy has one for each device, which were made with it."""
+        users = users_dataset(dataset)
+        if users is None:
+            return
+        for of_device, devices in per_device_iterators(iterator):
+            feeding = self._iterators.find(of_device)
+            if feeding is not None:
+                feeding.behind, feeding.devices = weakref.ref(users), devices
+                tracked.feeding += (feeding,)
 
     def _watch_class(self, iterator_class: type) -> None:
         """Sees batches that are taken by hand, one ``next()`` at a time."""
@@ -211,6 +226,15 @@ class TfDataProbe:
         tracked.taken += 1
         if tracked.taken in (1, context.warmup) or tracked.is_due(end_ns):
             self._reader.read(tracked, end_ns)
+            self._read_feeding(tracked, end_ns)
+
+    def _read_feeding(self, tracked: TrackedIterator, now: int) -> None:
+        """Reads what feeds the devices of a strategy, once it is known for which loop."""
+        loop = self._context.loops.hand.loop
+        for feeding in tracked.feeding if loop is not None else ():
+            feeding.loop = loop
+            self._reader.read(feeding, now)
+        tracked.read_ns = now
 
     def _taken_in_python(self, iterator: Any) -> None:
         """Someone's Python code takes it: it lies behind what a framework's loop is fed with."""
@@ -222,6 +246,7 @@ class TfDataProbe:
         tracked = self._iterators.find(iterator)
         if tracked is not None:
             self._reader.read(tracked, start_ns)
+            self._read_feeding(tracked, start_ns)
             self._context.loops.hand.exhausted(tracked.source, start_ns)
 
 
