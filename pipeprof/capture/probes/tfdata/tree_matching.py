@@ -23,6 +23,9 @@ _ADDED = 1
 _UNEXPECTED = 12
 _GIVEN_UP = 10
 
+# What tf.data adds by itself; where several devices share a batch, it divides that between them.
+_ADDED_FAMILIES = frozenset({"prefetch", "rebatch"})
+
 # Running nodes that do the work of two written ones, the outer first.
 _FUSIONS = {"mapandbatch": ("batch", "map"), "shuffleandrepeat": ("repeat", "shuffle")}
 
@@ -125,7 +128,7 @@ class TreeMatcher:
         if together:
             paired = Plan(1, [_Own(node_id, together)])
             best = _cheaper(best, self._branch(paired, node_id, together[-1]))
-        added = family_of(node.name) == "prefetch"
+        added = family_of(node.name) in _ADDED_FAMILIES
         serves = written.path if self._unpacks(node, written) else None
         own_cost = _ADDED if added or serves else _UNEXPECTED
         if len(node.inputs) == 1 and own_cost < best.cost:

@@ -70,8 +70,9 @@ def test_a_fused_node_is_the_map_and_says_what_else_it_does() -> None:
     )
 
 
-def test_an_added_prefetch_is_said_to_be_added() -> None:
-    model = running((2, "Prefetch", (3,)), (3, "BatchV2", (4,)), (4, "Range", ()))
+@pytest.mark.parametrize("added", ["Prefetch", "Rebatch", "RebatchV2", "LegacyRebatch"])
+def test_what_tf_data_adds_is_said_to_be_added(added: str) -> None:
+    model = running((2, added, (3,)), (3, "BatchV2", (4,)), (4, "Range", ()))
     identities = align(Pipeline(output=written("batch", written("range"))), model)
     assert (identities[2].owner, identities[2].remark) == (StageOwner.TF_DATA, None)
     assert identities[2].written == ""
