@@ -44,6 +44,17 @@ class Account:
         """The time of some parts together."""
         return sum(row.ns for row in self.rows if row.part in parts)
 
+    @property
+    def training_ns(self) -> int:
+        """The time that a longer training would have more of: without validation, start-up, compiling."""
+        return self.wall_ns - self.ns(Part.VALIDATION, Part.STARTUP, Part.COMPILE)
+
+    @property
+    def wait_ratio(self) -> float | None:
+        """The part of that which waits for data; None of nothing."""
+        waits_ns = self.ns(Part.EPOCH_START, Part.WAIT)
+        return waits_ns / self.training_ns if self.training_ns > 0 else None
+
     def ratio(self, *parts: Part) -> float:
         """The same over the whole; 0 of nothing."""
         return self.ns(*parts) / self.wall_ns if self.wall_ns else 0.0
@@ -65,7 +76,7 @@ class HostPlace:
     Attributes:
         name: the callback's class and method, or the function.
         location: the user's line, or None.
-        ratio: its part of the loop's wall time, validation left out.
+        ratio: its part of the training's time.
     """
 
     name: str

@@ -133,7 +133,7 @@ def _free_input(measured: Measurements, resamples: WallResamples) -> FreeInput |
     account = measured.account
     if resamples.wait is None:
         return None
-    wall_ns = account.wall_ns
+    wall_ns = account.training_ns
     waits_ns = account.ns(*WAIT_PARTS)
     ceiling, rest_ms = _ceiling_of(measured), measured.times.rest_ms
     known, saved_ns = LimitSource.ESTIMATED, 0.0

@@ -128,7 +128,7 @@ class Bottleneck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WallShares:
-    """What a loop's wall time, validation left out, went to beside computing.
+    """What a loop's time went to beside computing; without validation, start-up and compiling.
 
     Attributes:
         wait_ratio: waiting for data, that at the starts of epochs included; None when nothing measured it.

@@ -9,8 +9,6 @@ from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.references import StageReference
 from pipeprof.analysis.wall_evidence_kinds import EpochsApart, UnevenWaits
-from pipeprof.analysis.wall_shares import WAIT_PARTS
-from pipeprof.recording.account import Part
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.stage import OperatorFamily
@@ -62,8 +60,7 @@ def waits_are_over(epochs: Sequence[EpochAccount], costs: Sequence[StageCost]) -
 
 def _wait_ratio(account: Account) -> float:
     """Waiting over the time that every epoch has: without validation and compiling."""
-    whole_ns = account.wall_ns - account.ns(Part.VALIDATION, Part.COMPILE)
-    return account.ns(*WAIT_PARTS) / whole_ns if whole_ns > 0 else 0.0
+    return account.wait_ratio or 0.0
 
 
 def _together(epochs: Sequence[EpochAccount]) -> float:

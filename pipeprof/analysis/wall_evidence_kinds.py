@@ -15,7 +15,7 @@ class HostTime:
     """The host works while the training stands still.
 
     Attributes:
-        ratio: its part of the wall time, validation left out.
+        ratio: its part of the training's time.
         callbacks_ratio: callbacks.
         between_ratio: what passes between epochs, callbacks left out.
         own_code_ratio: the training's own code.

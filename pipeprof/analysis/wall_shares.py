@@ -28,7 +28,7 @@ _LOW, _HIGH = 0.05, 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WallResamples:
-    """Ratios to the wall time, validation left out, as measured and as drawn again.
+    """Ratios to the training's time (`Account.training_ns`), as measured and as drawn again.
 
     Attributes:
         wait: waiting, as measured; None when nothing measured it.
@@ -36,7 +36,7 @@ class WallResamples:
         framework: the framework's own part of it, between epochs.
         waits: the same of each resample.
         hosts: the same of each resample.
-        wall_ns: the wall time, validation left out.
+        wall_ns: that time.
     """
 
     wait: float | None
@@ -99,7 +99,7 @@ def wall_resamples(loop: Loop, account: Account) -> WallResamples | None:
     Blocks are of neighbouring steps; each epoch's first step, and what an epoch has outside of its
     steps, are blocks of their own. All else, compiling too, is the same in each resample.
     """
-    wall_ns = account.wall_ns - account.ns(Part.VALIDATION)
+    wall_ns = account.training_ns
     if wall_ns <= 0:
         return None
     wait, host = account.ns(*WAIT_PARTS) / wall_ns, account.ns(*HOST_PARTS) / wall_ns
@@ -201,7 +201,7 @@ def _of_epochs(epochs: IntArray) -> FloatArray:
 
 def host_places(account: Account) -> tuple[HostPlace, ...]:
     """What has a name of the host's time, dearest first."""
-    wall_ns = account.wall_ns - account.ns(Part.VALIDATION)
+    wall_ns = account.training_ns
     named = [row for row in account.rows if row.part in HOST_PARTS and row.name is not None]
     return tuple(
         HostPlace(name=row.name or "", location=row.location, ratio=min(row.ns / wall_ns, 1.0))

@@ -67,12 +67,13 @@ def _host(account: Account) -> str:
 def training_time(main: LoopFinding) -> str:
     """``10.3 s of training = wait 8.2 (epoch starts 8.0) + compute 2.0 + callbacks 0.1``."""
     account = main.account
-    whole_ns = account.wall_ns - account.ns(Part.VALIDATION)
-    known = {each.part: each.ns for each in shown_parts(account, Part.VALIDATION)}
+    whole_ns = account.training_ns
+    left_out = (Part.VALIDATION, Part.STARTUP, Part.COMPILE)
+    known = {each.part: each.ns for each in shown_parts(account, *left_out)}
     waits_ns, starts_ns = account.ns(*WAIT_PARTS), account.ns(Part.EPOCH_START)
     folded_ns = sum(account.ns(part) for part in WAIT_PARTS if part not in known)
     known[Part.OTHER] = known.get(Part.OTHER, 0) - folded_ns
-    order = (Part.COMPUTE, *HOST_PARTS, Part.COMPILE, Part.STARTUP, Part.OTHER)
+    order = (Part.COMPUTE, *HOST_PARTS, Part.OTHER)
     whole_ms = whole_ns / 1e6
     nothing, waits, starts = parts(whole_ms, 0.0, waits_ns / 1e6, starts_ns / 1e6)
     at_starts = f" (epoch starts {starts})" if starts != nothing else ""
@@ -131,15 +132,14 @@ def _are_alike(one: EpochAccount, other: EpochAccount) -> bool:
 
 
 def wait_ratio(account: Account) -> float:
-    """The part of an account, validation left out, that waits for data."""
-    whole_ns = account.wall_ns - account.ns(Part.VALIDATION)
-    return account.ns(*WAIT_PARTS) / whole_ns if whole_ns > 0 else 0.0
+    """The part of the training's time in an account that waits for data."""
+    return account.wait_ratio or 0.0
 
 
 def _described(group: Sequence[EpochAccount]) -> str:
     first, last = group[0].epoch + 1, group[-1].epoch + 1
     mean_ms = sum(each.account.wall_ns for each in group) / len(group) / 1e6
-    whole_ns = sum(each.account.wall_ns - each.account.ns(Part.VALIDATION) for each in group)
+    whole_ns = sum(each.account.training_ns for each in group)
     waits_ns = sum(each.account.ns(*WAIT_PARTS) for each in group)
     which = f"{first:,}" if first == last else f"{first:,} to {last:,}"
     each = "" if first == last else " each"

@@ -23,7 +23,7 @@ class LoopRow:
         calls: how many calls, or stretches of a hand-written loop.
         steps: how many steps.
         wall_ns: its time.
-        waits: the part of its time, validation left out, that waits for data.
+        waits: the part of its training time that waits for data.
         host: the part of it that is the host's.
         verdict: its verdict.
     """

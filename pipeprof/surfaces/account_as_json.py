@@ -3,7 +3,6 @@
 from typing import Any
 
 from pipeprof.analysis.account_findings import Account, AccountRow, EpochAccount
-from pipeprof.recording.account import Part
 from pipeprof.surfaces.json_values import number
 
 
@@ -37,5 +36,4 @@ def epoch_dict(found: EpochAccount) -> dict[str, Any]:
 
 
 def _wait_ratio(account: Account) -> float | None:
-    whole_ns = account.wall_ns - account.ns(Part.VALIDATION)
-    return account.ns(Part.EPOCH_START, Part.WAIT) / whole_ns if whole_ns > 0 else None
+    return account.wait_ratio

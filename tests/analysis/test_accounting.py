@@ -354,3 +354,17 @@ def test_batches_taken_before_the_first_step_are_the_start_of_an_epoch():
         Part.COMPUTE: 100 * MS,
         Part.BETWEEN_EPOCHS: 20 * MS,
     }
+
+
+def test_the_trainings_time_is_without_validation_start_up_and_compiling():
+    rows = (
+        AccountRow(part=Part.STARTUP, ns=100),
+        AccountRow(part=Part.COMPILE, ns=200),
+        AccountRow(part=Part.EPOCH_START, ns=10),
+        AccountRow(part=Part.WAIT, ns=20),
+        AccountRow(part=Part.COMPUTE, ns=70),
+        AccountRow(part=Part.VALIDATION, ns=50),
+    )
+    account = Account(wall_ns=450, rows=rows)
+    assert (account.training_ns, account.wait_ratio) == (100, 0.3)
+    assert Account(wall_ns=0, rows=()).wait_ratio is None
