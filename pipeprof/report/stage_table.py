@@ -38,7 +38,7 @@ def stage_table(
     table = column_table(_stage_columns(rows, slowest), width)
     notes = _running_lines([found.stage for found in rows], width - INDENT)
     if any(found.estimated_ratio >= ESTIMATED_FROM for found in rows):
-        notes.append("about: in part estimated, where tf.data had dropped what it had counted")
+        notes.append("about: in part estimated, where tf.data kept no count of it")
     left_out = by_cost[MOST_STAGES:]
     folded = ((left_out, ""), (minor, f" ({added_by(minor)})"))
     notes[:0] = [_in_a_line(stages, whose) for stages, whose in folded if stages]
