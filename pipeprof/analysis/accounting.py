@@ -142,7 +142,7 @@ def _add_hand_written(
 ) -> None:
     """What a hand-written loop did besides waiting at its iterator.
 
-    Calls that train are the model's. The rest is what the samples say that it was: waiting, or the loop's
+    Calls that train are the model's. The rest is what the samples show: waiting, or the loop's
     own code, which other calls of a framework (``predict``) belong to, unless no call that trains was
     seen; these calls then train. Without samples the rest is own code beside calls that train, and
     computing where none was seen.

@@ -1,4 +1,4 @@
-"""What a loop's whole wall time says beside its verdict: host, epochs, uneven waits, validation."""
+"""What a loop's whole wall time shows beside its verdict: host, epochs, uneven waits, validation."""
 
 from collections.abc import Iterator, Sequence
 

@@ -63,7 +63,7 @@ def distinct_names(stages: Sequence[Stage]) -> tuple[str, ...]:
     return tuple(names)
 
 
-# From this part of a stage's cost on it is worth saying that it was estimated.
+# From this part of a stage's cost on the report states that it was estimated.
 ESTIMATED_FROM = 0.1
 
 
@@ -103,7 +103,7 @@ def added_by(stages: Sequence[StageFinding]) -> str:
 def as_it_runs(stage: Stage) -> str | None:
     """``decode (map → batch) as MapAndBatch``: what tf.data made of what was written, or None.
 
-    That a transformation runs as itself is not worth saying.
+    A transformation that runs as itself has none.
     """
     if not stage.written or not stage.runs_as:
         return None

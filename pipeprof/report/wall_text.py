@@ -1,4 +1,4 @@
-"""What a loop's whole wall time says, in sentences: its host, its epochs, long waits, validation."""
+"""What a loop's whole wall time shows, in sentences: its host, its epochs, long waits, validation."""
 
 from pipeprof.analysis.account_findings import HostPlace
 from pipeprof.analysis.verdict_kinds import Bound

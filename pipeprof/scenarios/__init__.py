@@ -17,12 +17,12 @@ __all__ = ["Scenario", "Truth", "Workload", "demo_scenarios", "planted_scenarios
 def demo_scenarios(
     data: Path | None = None, *, on_progress: Callable[[int, int], None] | None = None
 ) -> tuple[Scenario, ...]:
-    """The same photographs fed to the same model in every way that Keras offers.
+    """One model trained on one set of photographs in every way that Keras offers.
 
     Args:
         data: a folder of one's own JPEG or PNG files, a subfolder for each class if there are any; without
             it photographs are made, once, in the user's cache folder.
-        on_progress: told how many of how many photographs have been made.
+        on_progress: called with how many of how many photographs have been made.
 
     Raises:
         UsageError: if there are no photographs, or no TensorFlow or Pillow.

@@ -19,7 +19,7 @@ def tfdata_scenario(photos: PhotoSet) -> Scenario:
 
 
 def untuned_scenario(photos: PhotoSet) -> Scenario:
-    """The same pipeline as many a script has it: one call at a time, and nothing ahead."""
+    """The pipeline as many scripts write it: one call at a time, without prefetch."""
     return Scenario(
         name="tf.data-untuned",
         title="tf.data, one call at a time",

@@ -96,7 +96,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One training, told apart from others by how it is fed.
+    """One training, distinguished from others by how it is fed.
 
     Attributes:
         name: short, for the command line and for the names of runs.

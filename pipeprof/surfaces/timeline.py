@@ -305,7 +305,7 @@ def _gauges(findings: Findings) -> Iterator[tuple[str, Gauge | None]]:
 def cores_used(cpu: Cpu) -> tuple[IntArray, FloatArray]:
     """The middles of stretches of time in which the CPU was read, and how many cores were used.
 
-    CPU time and the time it was read for may fall into neighbouring bins, so that single bins say
+    CPU time and the time it was read for may fall into neighbouring bins, so that single bins mean
     nothing: a stretch is many of them.
     """
     borders = _stretches(cpu)

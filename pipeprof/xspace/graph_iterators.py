@@ -149,7 +149,7 @@ class _Reader:
         self._work_of_call: defaultdict[int, int] = defaultdict(int)
 
     def read_line(self, line: Any, names: dict[int, str], ids: set[int]) -> None:
-        """Reads the events of one thread; those that lie in one another are told by their times."""
+        """Reads the events of one thread; those that lie in one another are ordered by their times."""
         base_ns = line.timestamp_ns
         opened: list[_Open] = []
         iterates = line.name.startswith(self._threads)

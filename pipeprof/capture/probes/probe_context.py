@@ -22,7 +22,7 @@ class ProbeContext:
         recorder: where to record.
         loops: the loops that are open.
         sight: looks at batches.
-        origins: tells which work made a batch.
+        origins: knows which work made a batch.
         warmup: steps of each loop that count as warm-up.
         given: what the dataset given to the profile is, for loops whose own feed was not seen.
         in_framework: whether a framework's own loop (``fit``) runs, so that a batch taken is its.

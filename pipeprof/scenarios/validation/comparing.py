@@ -48,7 +48,7 @@ NOTHING = _Nothing()
 def compare(
     report: Report, truth: Truth, planted: Planted, *, ceiling_ms: float | None = None
 ) -> tuple[Check, ...]:
-    """What the report has to say of a planted training, and whether it does.
+    """What the report has to state of a planted training, and whether it does.
 
     Args:
         report: of one run, as `--json` writes it.
@@ -200,7 +200,7 @@ def _waits(report: Report, truth: Truth) -> Iterator[Check]:
 def _training_s(report: Report, truth: Truth) -> float:
     """The loop's time by the script's clock, without validation and what started and was compiled.
 
-    No clock of the script's shows the latter: it is what the report says.
+    No clock of the script's shows the latter: it is what the report has.
     """
     account = look_up(main_loop(report), "account")
     parts = account["parts"] if account else ()

@@ -30,7 +30,7 @@ class StageCost:
     Attributes:
         stage: the name of the function that does it.
         truth: the key of the truth, in ms per step.
-        copies: how many copies of the stage there are, where the report has to say it.
+        copies: how many copies of the stage there are, where the report has to state it.
     """
 
     stage: str
@@ -103,7 +103,7 @@ class Planted:
         bottleneck_line: text that stands in the line at which the bottleneck has to be placed, where a
             library made it.
         no_bottleneck: none must be named.
-        shares: beyond those that the names of the truth's keys say (`comparing.SHARES`).
+        shares: beyond those that the names of the truth's keys give (`comparing.SHARES`).
         costs: of stages.
         named: what the report has to name.
         loops: that the report has to have.

@@ -1,4 +1,4 @@
-"""One thing that a report has to say, and whether it does."""
+"""One thing that a report has to state, and whether it does."""
 
 import enum
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Check:
         what: is compared: `bound`, `cost of decode`, `share of callbacks`, …
         outcome: of the comparison.
         expected: what is true.
-        found: what the report says; None where it says nothing.
+        found: what the report has; None where it has nothing.
         error: of numbers, in the unit of their tolerance: a ratio of the true value for costs, times and
             limits, a difference for shares.
     """

@@ -65,7 +65,7 @@ def render_tables(results: Sequence[Result]) -> str:
 
 
 def _confusion(what: str, checks: Iterable[Check]) -> str:
-    """Rows: what is true; columns: what the reports say."""
+    """Rows: what is true; columns: what the reports have."""
     pairs: Counter[tuple[str, str]] = Counter()
     for check in checks:
         if check.what == what and isinstance(check.expected, tuple):

@@ -203,7 +203,7 @@ class KerasSteps:
         running.samples.add(batches, logs)
         running.batch = None
         if self.listener is not None and not self.waits_seen:
-            # Only of a known number of batches does Keras say what the last step may take.
+            # Keras gives the most that the last step may take only where the number of batches is known.
             at_most = batches > 1 and not running.batches_known
             self.listener.step_ended(running.loop, now, batches, at_most=at_most)
         running.loop.trace_if_due()

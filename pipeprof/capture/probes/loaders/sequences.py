@@ -2,7 +2,7 @@
 
 The object the user made stays the one that Keras gets. While a profile is on its class is a subclass
 that times ``__getitem__``: in the main process, in worker threads, and in worker processes, whose
-batches also tell how long their way to the training took. It knows no framework; the objects are
+batches also record how long their way to the training took. It knows no framework; the objects are
 recognised elsewhere.
 """
 
@@ -120,7 +120,7 @@ def _timed_getitem(
             site.finish(recorder, lane, begun)
             # An interrupt of the whole training is no fault of the batch.
             if lane.native_id != main_id and isinstance(error, Exception):
-                _tell_failure(recorder, lane, index, error)
+                _warn_of_failure(recorder, lane, index, error)
             raise
         end_ns = site.finish(recorder, lane, begun)
         asker = sys._getframe(1).f_globals.get("__name__", "")
@@ -129,7 +129,7 @@ def _timed_getitem(
     return __getitem__
 
 
-def _tell_failure(recorder: Recorder, lane: LaneWriter, index: Any, error: Exception) -> None:
+def _warn_of_failure(recorder: Recorder, lane: LaneWriter, index: Any, error: Exception) -> None:
     own = lane.native_id == recorder.pid
     who = f"worker process {recorder.pid}" if own else f"thread {lane.native_id}"
     recorder.warn(f"Batch {index!r:.20} failed in {who}: {describe_error(error):.200}")

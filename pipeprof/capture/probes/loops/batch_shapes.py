@@ -1,6 +1,6 @@
-"""What a batch looks like: how many samples, how many bytes, which shapes.
+"""The shapes, samples and bytes of batches.
 
-It reads the outside of a batch only (shapes and types), so its cost does not grow with the data.
+Only shapes and types of the arrays are read, so the cost does not grow with the data.
 """
 
 import math
@@ -19,12 +19,12 @@ from pipeprof.clock import now_ns
 
 @dataclass(frozen=True, slots=True)
 class BatchShape:
-    """The outside of a batch.
+    """The shapes of a batch, as one record names them.
 
     Attributes:
         number: its number in the recorder's names.
         samples: length of the first array's first axis, or None without one.
-        size_bytes: bytes of all arrays together, 0 where the shapes do not tell.
+        size_bytes: bytes of all arrays together, 0 where a shape is not known.
     """
 
     number: int
@@ -33,7 +33,7 @@ class BatchShape:
 
 
 class BatchSight:
-    """Looks at batches, and knows again those of a shape that came before."""
+    """Reads the shapes of batches and records each new combination of shapes once."""
 
     MOST_SHAPES = 256
 
@@ -110,7 +110,7 @@ def count_samples(data: Any) -> int | None:
 
 
 def size_of(data: Any) -> int:
-    """Bytes of all arrays in some data, 0 where their shapes do not tell."""
+    """Bytes of all arrays in some data, 0 where a shape is not known."""
     try:
         return int(sum(math.prod(shape) * _item_bytes(dtype) for dtype, shape in leaves_of(data)))
     except Exception:

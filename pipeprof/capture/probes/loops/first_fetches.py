@@ -14,7 +14,7 @@ _MOST_FIRST = 16
 
 
 class Fetch(NamedTuple):
-    """A batch taken by hand; ``is_gone`` says whether nobody holds its iterator any more."""
+    """A batch taken by hand; ``is_gone`` returns whether nobody holds its iterator any more."""
 
     source: int
     fed_by: InputFacts

@@ -49,7 +49,7 @@ class HandLoop:
         guard: what its methods run under, for they are called from the user's own code.
         fetching: whether a batch is being taken.
         model_works: whether ``train_on_batch`` is running.
-        function_runs: says whether a function that trains is running; asked from another thread.
+        function_runs: returns whether a function that trains is running; asked from another thread.
     """
 
     def __init__(self, loops: LoopStack, guard: Guard, clock: Clock) -> None:
@@ -121,12 +121,12 @@ class HandLoop:
         """A batch was taken by hand from an iterator.
 
         Args:
-            source: tells which object it iterates.
+            source: identifies the object that it iterates.
             fed_by: what that object is.
             start_ns: when the batch was asked for.
             end_ns: when it had come.
             shape: its outside, or None where nobody looked.
-            is_gone: says whether nobody holds the iterator any more.
+            is_gone: returns whether nobody holds the iterator any more.
         """
         self.fetching = False
         loop = self.loop or self._begin_with(source)

@@ -45,10 +45,10 @@ class HostSampler:
 
     Args:
         recorder: where to record.
-        moment: says what a sample taken now belongs to, or None where none is needed.
+        moment: returns what a sample taken now belongs to, or None where none is needed.
         thread: gives the training thread, as `threading.get_ident` does.
         frames: gives the innermost frame of each thread.
-        clock: tells the time.
+        clock: returns the time in ns.
 
     Attributes:
         cpu_ns: CPU time that its thread has used.
@@ -180,7 +180,7 @@ class HostSampler:
 
 
 def sleeps(thread: int, recorder: Recorder) -> bool:
-    """Whether the system says that a thread does not run.
+    """Whether the system reports that a thread does not run.
 
     Args:
         thread: the thread, as `threading.get_ident` gives it.

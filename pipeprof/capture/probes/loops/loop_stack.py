@@ -20,7 +20,7 @@ _Likeness: TypeAlias = "tuple[LoopKind, int, LoopSource | None, InputKind | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopSource:
-    """What tells calls of ``fit`` that belong together from others.
+    """What calls of ``fit`` that belong together have in common.
 
     Attributes:
         model: number of the model.
@@ -36,7 +36,7 @@ class LoopStack:
 
     Args:
         recorder: where to record.
-        clock: tells the time; for tests.
+        clock: returns the time in ns; for tests.
 
     Attributes:
         current: the innermost open loop, or None.
@@ -77,7 +77,7 @@ class LoopStack:
         Args:
             kind: what loop it is.
             fed_by: what it is fed with, or None.
-            fetches_first: whether it asks for the batch before it says that the step begins.
+            fetches_first: whether it asks for the batch before it reports that the step begins.
             start_ns: when it began; now without it.
             beside: whether it is no part of the loop that is open.
             source: the model and the user's line, where they are known.

@@ -15,7 +15,7 @@ class LoopTracker(LoopStack):
 
     Args:
         recorder: where to record.
-        clock: tells the time; for tests.
+        clock: returns the time in ns; for tests.
 
     Attributes:
         hand: follows hand-written loops.

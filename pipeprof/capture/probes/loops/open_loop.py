@@ -44,8 +44,8 @@ class OpenLoop:
         number: its number in the recorder's names.
         step: ordinal of the step that is next or runs.
         epoch_began_ns: when the pass over the data that runs began.
-        fetches_first: whether it asks for the batch before it says that the step begins.
-        waits_by: what tells its waits, once that is known.
+        fetches_first: whether it asks for the batch before it reports that the step begins.
+        waits_by: what measures its waits, once that is known.
         fed_by: what it is fed with, or None.
         closed_ns: where its latest step that is over ended.
         tracer: traces some of its steps, or None.
@@ -153,7 +153,7 @@ class OpenLoop:
         self._recorder.lane().write(number, now, now, epoch, 0)
 
     def begin_step(self, now: int) -> None:
-        """The loop says that a step begins."""
+        """Records that a step begins now."""
         if self._begin_ns is None:
             self._begin_ns = now
         elif self.fetches_first:
@@ -166,7 +166,7 @@ class OpenLoop:
             self.tracer.step_begins(self, self.step)
 
     def end_step(self, now: int, batches: int = 1) -> None:
-        """The loop says that a step has ended."""
+        """Records that the step has ended now, and how many batches it took."""
         self._end_ns = now
         self._batches = batches
         self._in_step = False
@@ -182,7 +182,7 @@ class OpenLoop:
         self._in_step = True
 
     def leave_steps(self) -> None:
-        """The loop turns to something else: its last step ended where it said so."""
+        """The loop turns to something else: its last step ended at the latest `end_step`."""
         if not self.fetches_first and self._batches_taken():
             self._close(self._end_ns)
         self._begin_ns = None
@@ -219,7 +219,7 @@ class OpenLoop:
         self._lane.write(self._taken_code, start_ns, now, 0, 0)
 
     def gaps(self, first_step: int, gaps_ns: tuple[int, ...]) -> None:
-        """A framework tells, step by step, how long the loop was not waiting."""
+        """Records what a framework measured for each step: how long the loop was not waiting, in ns."""
         for offset, gap_ns in enumerate(gaps_ns):
             self._lane.write(self._gap_code, 0, 0, first_step + offset, gap_ns)
 
@@ -283,7 +283,7 @@ class OpenLoop:
         self._recorder.names.add(self.number, facts)
 
     def set_waits_by(self, source: WaitSource) -> None:
-        """Says what measures the waits of this loop; said once, the first word stays."""
+        """Records what measures the waits of this loop; only the first call counts."""
         if self.waits_by is None:
             self.waits_by = source
             self.update(LoopUpdate(waits_by=source))
@@ -310,7 +310,7 @@ class OpenLoop:
 
     @property
     def ended_ns(self) -> int:
-        """When its latest step ended, as far as it said."""
+        """When its latest step ended, as the loop reported it."""
         return self._end_ns
 
     @property
@@ -319,7 +319,7 @@ class OpenLoop:
         return self._begin_ns is not None and not self._batches_taken()
 
     def correct_batches(self, batches: int) -> None:
-        """The step that ended last took fewer batches than it said."""
+        """Corrects how many batches the step that ended last took."""
         self._batches = batches
 
     def _batches_taken(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-# What is compared of the arguments of two calls, and said of their difference.
+# So many arguments of two calls are compared, and so many of their differences described.
 _MOST_SHAPES = 64
 _MOST_CHANGES = 3
 

@@ -40,7 +40,7 @@ class StepTraces:
         steps: how many steps the next window has.
         kept: the traces so far.
         tried: how often pipeprof tried to turn the profiler on.
-        warned: whether a window failed and a warning says why.
+        warned: whether a window failed, for which there is a warning.
     """
 
     devices = True

@@ -103,7 +103,7 @@ class PlaceReader:
 
         Args:
             innermost: its innermost frame.
-            sleeps: says whether the system shows the thread as one that does not run.
+            sleeps: returns whether the system shows the thread as one that does not run.
 
         Returns:
             None where none of its frames is the user's.

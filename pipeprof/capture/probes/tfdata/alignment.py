@@ -21,7 +21,7 @@ FIRST_PASS = "first pass, fills it"
 LATER_PASSES = "later passes, read it"
 
 
-# Remarks that only say whose something is.
+# Remarks that only name whose something is.
 _OWNERS: Mapping[str | None, StageOwner] = {
     BY_KERAS: StageOwner.KERAS,
     BY_TF_DATA: StageOwner.TF_DATA,

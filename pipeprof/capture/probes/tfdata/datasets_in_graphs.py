@@ -197,7 +197,7 @@ class DatasetsInGraphs:
         window: "_Window",
         span: tuple[int, int],
     ) -> tuple[int, int] | None:
-        """The same from a trace of the call, or of its first seconds; records the stages' work."""
+        """The stages from a trace of the call, or of its first seconds; records the stages' work."""
         top, ahead_ns = find_input(traced), window.ahead_ns(traced)
         if top is None or ahead_ns is None or followed.stages is None:
             return None

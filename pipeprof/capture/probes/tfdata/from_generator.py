@@ -83,7 +83,7 @@ class GeneratorTime:
         """One of Keras's own begins to hand batches to the loop that runs.
 
         Returns:
-            Is to be told of each batch; None where elements are not that loop's batches.
+            Is handed each batch; None where elements are not that loop's batches.
         """
         loop = self._context.loops.current if self._context.in_framework else None
         fed_by = loop.fed_by if loop is not None else None

@@ -106,7 +106,7 @@ class FollowedLoop:
             gaps_us: what was read of its iterator since the last reading.
             fetches: how many batches it gave since then; its very first, which follows no gap, left out.
             now: when it was read.
-            at_most: whether the latest step may have taken fewer batches than it said.
+            at_most: whether the latest step may have taken fewer batches than it reported.
         """
         missing = self._missing_batches() if at_most else 0
         if missing:
@@ -141,7 +141,7 @@ class FollowedLoop:
         return spans
 
     def _missing_batches(self) -> int:
-        """How many batches fewer than Keras said the latest step took; corrects it."""
+        """How many batches fewer than Keras reported the latest step took; corrects the step."""
         missing = max(self._epoch_batches - self.elements, 0)
         if missing >= self.latest_batches:
             return 0

@@ -28,7 +28,7 @@ def find_input(traced: GraphIterators) -> IteratorPath | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopShare:
-    """What a trace of a part of a call says of the whole call.
+    """What a trace of a part of a call shows of the whole call.
 
     Attributes:
         elements: how many elements the loop took.
@@ -73,7 +73,7 @@ def snapshot_of(traced: GraphIterators, top: IteratorPath, scale: float) -> Mode
     """The pipeline below a place as a reading of a model: work and elements since its iterator began.
 
     Args:
-        traced: what a trace says.
+        traced: what a trace recorded.
         top: the place that the loop takes its elements from.
         scale: by what the work and the elements of the trace are multiplied.
     """

@@ -80,7 +80,7 @@ class TrackedIterator:
         return now - self.read_ns >= rest_between_readings(now - self.made_ns)
 
     def place(self) -> str:
-        """What tells its stages from those of a like pipeline that feeds another kind of loop."""
+        """What distinguishes its stages from those of a like pipeline that feeds another kind of loop."""
         return self.loop.kind.value if self.loop is not None else "custom"
 
 

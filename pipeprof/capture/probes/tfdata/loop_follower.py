@@ -92,13 +92,13 @@ class LoopFollower:
             followed.leave_epoch()
 
     def _follow(self, loop: OpenLoop, followed: FollowedLoop, now: int, *, at_most: bool) -> None:
-        """Reads the iterators of a loop; the one that feeds it also tells its waits.
+        """Reads the iterators of a loop; the one that feeds it also measures its waits.
 
         Args:
             loop: the loop.
             followed: what is known of it.
             now: when.
-            at_most: whether its latest step may have taken fewer batches than it said.
+            at_most: whether its latest step may have taken fewer batches than it reported.
         """
         candidates = [t for t in self._iterators.alive() if t.loop in (loop, None)]
         gaps = {tracked: self._reader.read(tracked, now) for tracked in candidates}
@@ -128,7 +128,7 @@ class LoopFollower:
     def _follow_without_model(
         self, loop: OpenLoop, followed: FollowedLoop, candidates: list[TrackedIterator]
     ) -> None:
-        """Nothing is counted of what feeds a loop: something else must tell its waits."""
+        """Nothing is counted of what feeds a loop: something else must measure its waits."""
         users_own = loop.fed_by is not None and loop.fed_by.kind is InputKind.TF_DATA
         if candidates and users_own:
             loop.update(LoopUpdate(autotune=False))
@@ -154,7 +154,7 @@ class LoopFollower:
         self, candidates: list[TrackedIterator], followed: FollowedLoop
     ) -> TrackedIterator | None:
         """The iterator that gave as many batches as the loop took, or the least more."""
-        # The last step of an epoch may have taken fewer batches than Keras says.
+        # The last step of an epoch may have taken fewer batches than Keras reports.
         taken = followed.batches - followed.latest_batches + 1
         return min(
             (t for t in candidates if t.has_model and t.new_elements >= taken > 0),

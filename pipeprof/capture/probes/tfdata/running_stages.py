@@ -27,7 +27,7 @@ class PipelineStages:
     Args:
         context: the profile's.
         pipeline: the dataset as it was written.
-        place: what tells the stages from those of a like dataset elsewhere.
+        place: what distinguishes the stages from those of a like dataset elsewhere.
     """
 
     def __init__(self, context: ProbeContext, pipeline: Pipeline, place: str) -> None:
@@ -44,7 +44,7 @@ class PipelineStages:
             self.recorder.warn(pipeline.problem)
         written = pipeline.output.all() if pipeline.output is not None else ()
         remarks = {one.remark for one in written}
-        # Several devices wait for one pipeline at the same time: the first tells it for all.
+        # Several devices wait for one pipeline at the same time: the first records it for all.
         self.told_by_another = ANOTHER_DEVICE in remarks
         self.distributed = BEHIND_STRATEGY in remarks
 

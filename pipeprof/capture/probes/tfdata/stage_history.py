@@ -104,7 +104,7 @@ class SeenStages:
             for below in stage.inputs:
                 yield [below], 1.0
         elif family_of(stage.name) == "directedinterleave":
-            yield stage.inputs[:1], 1.0  # says which of the others is next
+            yield stage.inputs[:1], 1.0  # decides which of the others is next
             yield stage.inputs[1:], 1.0
         else:
             yield stage.inputs, stage.ratio or self._learned_ratio(path, stage.inputs)

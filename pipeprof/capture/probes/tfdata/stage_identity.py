@@ -31,7 +31,7 @@ class StageIdentity:
         written: what was written for it (``map → batch``); empty for what nobody wrote.
         owner: who wrote it or added it.
         remark: what a reader should know of it, or None.
-        buffer_size: elements that it was told to keep to choose from, or None.
+        buffer_size: elements that it was configured to keep to choose from, or None.
     """
 
     path: str

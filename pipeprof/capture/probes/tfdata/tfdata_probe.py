@@ -44,7 +44,7 @@ class TfDataProbe:
     Attributes:
         loops: follows the loops of a framework that take these batches.
         in_graphs: follows the functions that iterate a dataset inside a graph.
-        iterated_in_graph: is told of each dataset or iterator that a graph iterates.
+        iterated_in_graph: is handed each dataset or iterator that a graph iterates.
     """
 
     def __init__(self, context: ProbeContext) -> None:

@@ -61,7 +61,7 @@ def describe_pipeline(dataset: Any) -> Pipeline:
     """Describes a dataset.
 
     Runs none of its functions, takes no element, and keeps no reference to it. Never raises: what
-    cannot be seen is left out, and `Pipeline.problem` says why.
+    cannot be seen is left out, and `Pipeline.problem` has the reason.
     """
     try:
         return Pipeline(output=_Reader().pipeline(dataset))

@@ -36,7 +36,7 @@ class FitClock:
         return sum(self.after_last)
 
     def truth(self, in_step_s=0.0):
-        """What a report should say; ``in_step_s`` is what other callbacks did within steps, in all."""
+        """What a report should have; ``in_step_s`` is what other callbacks did within steps, in all."""
         arrived = self.arrived.numpy()[: len(self.begun)]
         epochs, waits, steps = -1, [], []
         for i, is_first in enumerate(self.first):

@@ -54,7 +54,7 @@ class LoopClock:
         self._begin, self._is_first = self._end, False
 
     def truth(self):
-        """What a report should say of this loop."""
+        """What a report should have for this loop."""
         return summary(self._waits, self._steps, self._first) | {
             "epochs": self.epochs,
             "loop_s": self._end - self._began,
