@@ -17,8 +17,8 @@ from pipeprof.capture.collector.checkpoint import take
 from pipeprof.capture.collector.collector import Collector, Progress, Sampler
 from pipeprof.capture.collector.freezing import freeze_profile
 from pipeprof.capture.probe_set import ProbeSet
-from pipeprof.capture.probes.loops.host_moments import moment_of
 from pipeprof.capture.probes.loops.host_sampler import HostSampler
+from pipeprof.capture.probes.loops.sampling_needs import find_sampling_need
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.profiler.step_tracing import StepTracing
 from pipeprof.capture.recorder import recorder, ring
@@ -89,7 +89,7 @@ class ActiveRecording:
         self.probes = ProbeSet(self.context, dataset, self._tracing)
         self._host = HostSampler(
             self.recorder,
-            lambda: moment_of(self.context.loops),
+            lambda: find_sampling_need(self.context.loops),
             lambda: self.context.training_thread,
         )
         self._accumulator = Accumulator.begin(start_ns=self._start_ns, warmup=settings.warmup)

@@ -74,7 +74,7 @@ class AccountSums:
         compilations: rows of `COMPILATION_COLUMNS`.
         compile_steps: how many such steps there were.
         calls: the host's calls, by the index of what was called.
-        samples: how often the training thread was met: rows of place, state, part, samples.
+        samples: how often the training thread was sampled: rows of place, state, part, samples.
         held_calls: calls whose steps are not settled yet, as intervals.
         held_input: work of the input on the training thread, likewise.
         held_models: work of the model whose steps are not settled yet, as intervals.
@@ -128,7 +128,7 @@ class AccountSums:
         self.open_pass = (at_ns, context)
 
     def end_pass(self, start_ns: int, end_ns: int, context: int) -> None:
-        """It has ended."""
+        """Adds a pass that ended: its begin, its end and the value of its `PassContext`."""
         if self.start_ns is None:
             self.start_ns = start_ns
         self.end_ns = max(self.end_ns or end_ns, end_ns)
@@ -152,7 +152,7 @@ class AccountSums:
         row[_COLUMN["start_ns"]] = row[_COLUMN["end_ns"]] = at_ns
 
     def end_epoch(self, epoch: int, start_ns: int, end_ns: int) -> None:
-        """It has ended, its callbacks included."""
+        """An epoch of this loop has ended, its callbacks included."""
         row = self._row(epoch)
         row[_COLUMN["start_ns"]], row[_COLUMN["end_ns"]] = start_ns, end_ns
         self.epoch = NO_EPOCH
@@ -208,7 +208,7 @@ class AccountSums:
         self._add_to_epochs(np.array([self.epoch]), "validation_ns", np.array([length_ns]))
 
     def add_samples(self, rows: IntArray) -> None:
-        """The training thread was met so many times: rows of place, state, part and samples."""
+        """Adds samples of the training thread: rows of place, state, part and count."""
         self.samples = merged_samples(self.samples, rows)
 
     def count_steps(
@@ -304,7 +304,7 @@ class AccountSums:
                 self._row(epoch)[index] += total
 
     def _row(self, epoch: int) -> IntArray:
-        """The row of an epoch, made where there is none; of one that is not kept a row of nobody's."""
+        """The row of an epoch, made where there is none; one to throw away where the epoch is not kept."""
         numbers = self.epochs[:, _COLUMN["epoch"]]
         at = int(np.searchsorted(numbers, epoch))
         if at == len(numbers) or numbers[at] != epoch:
@@ -330,7 +330,7 @@ class AccountSums:
         Args:
             until_ns: when a pass and an epoch that are still open end.
             calls: what calls of the host's are, by their index.
-            places: where the training thread was met, by their index.
+            places: where the training thread was sampled, by their index.
             reasons: why something in the run was compiled, by their index.
         """
         pass_ns, passes, end_ns = list(self.pass_ns), self.passes, self.end_ns

@@ -284,7 +284,7 @@ class Accumulator:
             self.registry.lanes[lane].add_seen(int(start_ns[mine].min()), int(end_ns[mine].max()))
 
     def _keep_spans(self, kinds: IntArray, events: Events) -> None:
-        """Passes the records that are intervals on to `RunSums.windows`."""
+        """Passes the records that are intervals on to `RunSums.spans`."""
         span_kinds = _SPAN_KIND[kinds]
         waits = span_kinds == SpanKind.WAIT
         work = span_kinds == SpanKind.WORK
@@ -299,7 +299,7 @@ class Accumulator:
             events["end_ns"],
             np.where(work, events["inner"], 0),
         )
-        self.sums.windows.add(columns[kept])
+        self.sums.spans.add(columns[kept])
 
     def settle(self, until_ns: int | None = None) -> None:
         """Counts the steps whose waits are known, and the input work that ran beside them.

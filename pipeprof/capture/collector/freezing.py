@@ -56,7 +56,7 @@ def freeze_profile(
         nested: whether to infer from intervals which stage called which; this takes most of the time.
     """
     registry = sums.registry
-    spans = sums.windows.freeze()
+    spans = sums.spans.freeze()
     parents: Parents = [stage.parent for stage in registry.stages]
     if nested:
         parents = infer_parents(spans, parents)

@@ -62,7 +62,7 @@ class HostTime:
         self._sums = sums
         # Passes and samples come from rings that are read one after the other.
         self._begun: list[_Begun] = []
-        self._met: list[IntArray] = []
+        self._outside_samples: list[IntArray] = []
         self._passes: list[_Pass] = []
         # Work of the input by lane, of which no pass is known yet: a pass may have begun before it.
         self._recent_input: dict[int, IntArray] = {}
@@ -144,27 +144,27 @@ class HostTime:
         )
 
     def settle(self) -> None:
-        """Gives the samples outside of all loops that lie before the begins of passes to what they are."""
+        """Assigns samples outside of all loops to the pass that began after them, or to the run."""
         sums = self._sums
-        met = np.concatenate([sums.recent_samples, *self._met])
+        sampled = np.concatenate([sums.recent_samples, *self._outside_samples])
         for begun in sorted(self._begun, key=lambda begun: begun.start_ns):
-            before = met[:, 0] < begun.start_ns
-            rows = merged_samples(sums.loose_samples, met[before, 1:])
-            sums.loose_samples, met = no_samples(), met[~before]
+            before = sampled[:, 0] < begun.start_ns
+            rows = merged_samples(sums.loose_samples, sampled[before, 1:])
+            sums.loose_samples, sampled = no_samples(), sampled[~before]
             if begun.goes_on:
                 begun.account.add_samples(_of_part(rows, Part.OWN_CODE))
             else:
                 sums.host_samples = merged_samples(sums.host_samples, _of_part(rows, begun.before))
             # A hand-written loop shows itself some steps after its begin.
-            inside = met[:, 0] < begun.account.latest_end_ns(begun.start_ns)
-            begun.account.add_samples(_of_part(met[inside, 1:], Part.OWN_CODE))
-            met = met[~inside]
-        if len(met):
-            recent = met[:, 0] >= met[-1, 0] - _RECENT_NS
-            sums.loose_samples = merged_samples(sums.loose_samples, met[~recent, 1:])
-            met = met[recent]
-        sums.recent_samples = met
-        self._begun, self._met = [], []
+            inside = sampled[:, 0] < begun.account.latest_end_ns(begun.start_ns)
+            begun.account.add_samples(_of_part(sampled[inside, 1:], Part.OWN_CODE))
+            sampled = sampled[~inside]
+        if len(sampled):
+            recent = sampled[:, 0] >= sampled[-1, 0] - _RECENT_NS
+            sums.loose_samples = merged_samples(sums.loose_samples, sampled[~recent, 1:])
+            sampled = sampled[recent]
+        sums.recent_samples = sampled
+        self._begun, self._outside_samples = [], []
 
     def add_calls(self, events: Events) -> None:
         """Adds calls of the host's to the loops they were made in."""
@@ -216,7 +216,7 @@ class HostTime:
         for index in sorted(set(loops.tolist())):
             rows = table[loops == index]
             if index < 0:
-                self._met.append(rows)
+                self._outside_samples.append(rows)
             else:
                 self._loops[index].account.add_samples(rows[:, 1:])
 

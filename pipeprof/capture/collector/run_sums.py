@@ -7,7 +7,7 @@ import numpy as np
 from pipeprof.capture.collector.account_sums import no_samples
 from pipeprof.capture.collector.growing_series import BinnedSums
 from pipeprof.capture.collector.registry import Registry
-from pipeprof.capture.collector.span_windows import SpanWindows
+from pipeprof.capture.collector.span_keeping import SpanKeeper
 from pipeprof.recording.intervals import no_intervals
 from pipeprof.recording.lane import LANE_CPU_CHANNELS
 from pipeprof.recording.series import IntArray
@@ -27,7 +27,7 @@ class RunSums:
         lane_cpu: the channels of `LANE_CPU_CHANNELS`, a row a lane.
         cpu_used: CPU time of the whole process tree.
         cpu_sampled: wall time that the readings of ``cpu_used`` cover.
-        windows: single intervals.
+        spans: single intervals, some of them left out.
         held_spans: intervals of input work beside steps that are not settled yet.
         host_samples: samples of the training thread outside of all loops: rows of place, state, part
             and count.
@@ -45,7 +45,7 @@ class RunSums:
     lane_cpu: BinnedSums
     cpu_used: BinnedSums
     cpu_sampled: BinnedSums
-    windows: SpanWindows
+    spans: SpanKeeper
     held_spans: IntArray
     host_samples: IntArray = field(default_factory=no_samples)
     loose_samples: IntArray = field(default_factory=no_samples)
@@ -85,7 +85,7 @@ class RunSums:
             lane_cpu=BinnedSums(len(LANE_CPU_CHANNELS), start_ns, rows=0),
             cpu_used=BinnedSums(1, start_ns),
             cpu_sampled=BinnedSums(1, start_ns),
-            windows=SpanWindows(),
+            spans=SpanKeeper(),
             held_spans=no_intervals(),
         )
 

@@ -11,7 +11,7 @@ from pipeprof.recording.span import Spans
 FIRST = 6_000
 LAST = 12_000
 BETWEEN = 1_000
-WINDOWS_FROM = 4 * FIRST
+BETWEEN_FROM = 4 * FIRST
 
 COLUMNS = ("kind", "subject", "lane", "start_ns", "end_ns", "inner_ns")
 _NUMBER = len(COLUMNS)
@@ -19,11 +19,11 @@ _NUMBER = len(COLUMNS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptSpans:
-    """What `SpanWindows` holds.
+    """What `SpanKeeper` holds.
 
     Attributes:
         seen: how many intervals there were.
-        early: the first and those of the windows; columns as in `COLUMNS`, then their numbers.
+        early: the first and those in between; columns as in `COLUMNS`, then their numbers.
         late: the last; columns as in `COLUMNS`.
     """
 
@@ -32,8 +32,8 @@ class KeptSpans:
     late: IntArray
 
 
-class SpanWindows:
-    """Keeps windows of intervals in bounded memory.
+class SpanKeeper:
+    """Keeps some intervals of a run in bounded memory.
 
     The first `FIRST` and the last `LAST` intervals stay; whenever the run has doubled in number of
     intervals, the next `BETWEEN` stay too.
@@ -67,18 +67,18 @@ class SpanWindows:
         return KeptSpans(seen=self._seen, early=early, late=self._late.rows())
 
     @classmethod
-    def resume(cls, kept: KeptSpans) -> "SpanWindows":
+    def resume(cls, kept: KeptSpans) -> "SpanKeeper":
         """Goes on from a state."""
-        windows = cls()
-        windows._seen = kept.seen
-        windows._early = [kept.early]
-        windows._late.add(kept.late)
-        return windows
+        keeper = cls()
+        keeper._seen = kept.seen
+        keeper._early = [kept.early]
+        keeper._late.add(kept.late)
+        return keeper
 
 
 def _stays(numbers: IntArray) -> BoolArray:
-    """Which intervals are among the first or in a window, by their number in the run."""
-    _, exponents = np.frexp(numbers // WINDOWS_FROM)
-    begins = WINDOWS_FROM << np.maximum(exponents.astype(np.int64) - 1, 0)
+    """Which intervals are among the first or in between, by their number in the run."""
+    _, exponents = np.frexp(numbers // BETWEEN_FROM)
+    begins = BETWEEN_FROM << np.maximum(exponents.astype(np.int64) - 1, 0)
     stays: BoolArray = (numbers < FIRST) | (numbers - begins < BETWEEN) & (numbers >= begins)
     return stays

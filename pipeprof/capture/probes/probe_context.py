@@ -7,7 +7,7 @@ from typing import Any
 from weakref import WeakSet
 
 from pipeprof.capture.probes.loops.batch_origins import BatchOrigins
-from pipeprof.capture.probes.loops.batch_shapes import BatchSight
+from pipeprof.capture.probes.loops.batch_shapes import BatchInspector
 from pipeprof.capture.probes.loops.loop_tracker import LoopTracker
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.facts import InputFacts
@@ -21,7 +21,7 @@ class ProbeContext:
     Attributes:
         recorder: where to record.
         loops: the loops that are open.
-        sight: looks at batches.
+        inspector: reads the shapes of batches.
         origins: knows which work made a batch.
         warmup: steps of each loop that count as warm-up.
         given: what the dataset given to the profile is, for loops whose own feed was not seen.
@@ -35,7 +35,7 @@ class ProbeContext:
         self.warmup = warmup
         self.given: InputFacts | None = None
         self.loops = LoopTracker(recorder)
-        self.sight = BatchSight(recorder)
+        self.inspector = BatchInspector(recorder)
         self.origins = BatchOrigins()
         self.timed: WeakSet[Any] = WeakSet()
         self.validating = False

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof.capture.collector import loop_sums as steps
-from pipeprof.capture.collector import span_windows as windows
+from pipeprof.capture.collector import span_keeping as windows
 from pipeprof.capture.collector.growing_series import BINS
 from pipeprof.capture.collector.subject_sums import FIRST_STARTS, LAST_STARTS
 from pipeprof.capture.recorder.facts import (

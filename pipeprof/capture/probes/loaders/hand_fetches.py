@@ -35,7 +35,7 @@ class HandFetches(Fetches):
         """A batch was taken, by a hand-written loop or for a framework's."""
         context = self._context
         if context.by_hand():
-            shape = context.sight.look(item)
+            shape = context.inspector.look(item)
             context.loops.hand.fetched(self._source, self._fed_by, start_ns, end_ns, shape)
         elif context.on:
             context.origins.made(item, start_ns)
@@ -43,7 +43,7 @@ class HandFetches(Fetches):
 
     def note(self, item: Any) -> BatchShape | None:
         """Counts a batch that goes to a framework's loop; returns its shape, or None without arrays."""
-        return self._context.sight.note(item, validation=self._validates)
+        return self._context.inspector.note(item, validation=self._validates)
 
     def exhausted(self, start_ns: int) -> None:
         """There was no further batch."""

@@ -90,8 +90,8 @@ def _first_key(keys: list[Any]) -> Any:
     return min(keys) if all(type(key) is str for key in keys) else keys[0]
 
 
-class Feed:
-    """The origins of the batches that were handed to a loop's pipeline and that no step took yet.
+class PendingBatches:
+    """The origins of batches that were handed to a loop's pipeline and that no step has taken yet.
 
     The pipeline keeps their order. One iterator feeds an epoch, or several of them; where a second one
     begins in the same epoch it is not known which of them the steps take from.

@@ -32,7 +32,7 @@ class BatchShape:
     size_bytes: int
 
 
-class BatchSight:
+class BatchInspector:
     """Reads the shapes of batches and records each new combination of shapes once."""
 
     MOST_SHAPES = 256

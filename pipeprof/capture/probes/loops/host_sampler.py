@@ -15,8 +15,8 @@ from types import FrameType
 
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.loops.feeders import Feeders
-from pipeprof.capture.probes.loops.host_moments import HostMoment
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.capture.probes.loops.sampling_needs import SamplingNeed
 from pipeprof.capture.probes.python.thread_places import PlaceReader
 from pipeprof.capture.recorder.facts import PlaceFacts
 from pipeprof.capture.recorder.recorder import OWN_THREADS, Recorder
@@ -34,18 +34,18 @@ _LOOKS_A_READING = 16
 _MOST_COST_RATIO = 0.0025
 # Samples that wait for the end of the step in which they were taken.
 _MOST_HELD = 4096
-# Who feeds is looked for so often, while the training thread is met waiting.
+# Who feeds is looked for so often, while the training thread is sampled waiting.
 _FEEDERS_EVERY_NS = 250_000_000
 
 _Sample = tuple[int, int, int]  # when, number of the place, value
 
 
 class HostSampler:
-    """Records where the training thread is met.
+    """Records at which lines of the user's code the training thread is, at random times.
 
     Args:
         recorder: where to record.
-        moment: returns what a sample taken now belongs to, or None where none is needed.
+        need: returns what a sample that is taken now belongs to, or None where none is needed.
         thread: gives the training thread, as `threading.get_ident` does.
         frames: gives the innermost frame of each thread.
         clock: returns the time in ns.
@@ -57,7 +57,7 @@ class HostSampler:
     def __init__(
         self,
         recorder: Recorder,
-        moment: Callable[[], HostMoment | None],
+        need: Callable[[], SamplingNeed | None],
         thread: Callable[[], int],
         *,
         frames: Callable[[], Mapping[int, FrameType]] = sys._current_frames,
@@ -65,7 +65,7 @@ class HostSampler:
     ) -> None:
         self.recorder = recorder
         self.cpu_ns = 0
-        self._moment = moment
+        self._need = need
         self._thread = thread
         self._frames = frames
         self._clock = clock
@@ -118,13 +118,13 @@ class HostSampler:
 
     def sample(self) -> None:
         """Takes a sample, where one is needed."""
-        moment = self._moment()
-        if moment is None:
+        need = self._need()
+        if need is None:
             self._needless += 1
             return
         self._needless = 0
         if self._held:
-            self._settle(moment.loop)
+            self._settle(need.loop)
         thread, frames = self._thread(), self._frames()
         if thread not in frames:
             return
@@ -136,22 +136,22 @@ class HostSampler:
             return
         facts = PlaceFacts(function=place.function, location=place.location, detail=place.detail)
         now = self._clock()
-        self._add(moment, now, facts, place.state)
-        if place.state is HostState.WAITING and moment.by_hand and now >= self._feeders_due_ns:
+        self._add(need, now, facts, place.state)
+        if place.state is HostState.WAITING and need.by_hand and now >= self._feeders_due_ns:
             self._feeders_due_ns = now + _FEEDERS_EVERY_NS
             for feeding in self._feeders.find(frames, thread, place.location):
-                self._add(moment, now, feeding, HostState.FEEDING)
+                self._add(need, now, feeding, HostState.FEEDING)
 
-    def _add(self, moment: HostMoment, now: int, place: PlaceFacts, state: HostState) -> None:
-        value = int(state) + (0 if moment.in_step else BETWEEN_STEPS)
+    def _add(self, need: SamplingNeed, now: int, place: PlaceFacts, state: HostState) -> None:
+        value = int(state) + (0 if need.in_step else BETWEEN_STEPS)
         sample = now, self.recorder.names.number(place), value
-        if not moment.by_hand:
-            self._write(sample, moment.loop)
+        if not need.by_hand:
+            self._write(sample, need.loop)
         elif len(self._held) < _MOST_HELD:
-            self._held_for = moment.loop
+            self._held_for = need.loop
             self._held.append(sample)
         else:
-            self._write(sample, moment.loop)
+            self._write(sample, need.loop)
 
     def _settle(self, loop: OpenLoop | None) -> None:
         """Records the samples whose loop has taken a step since; of a loop that is over they are nobody's.

@@ -1,6 +1,6 @@
-"""Whether the training thread's time is to be sampled at the moment, and for which loop.
+"""Whether the training thread has to be sampled now, and for which loop.
 
-It is where no clock shows what the thread does: between loops, between the epochs of a framework's
+It has to be where no clock shows what the thread does: between loops, between the epochs of a framework's
 loop, and in a hand-written loop. Asked from another thread, so what it reads may change meanwhile.
 """
 
@@ -12,8 +12,8 @@ from pipeprof.recording.loop import LoopKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostMoment:
-    """A moment at which the training thread is to be sampled.
+class SamplingNeed:
+    """What the time of the training thread belongs to while it has to be sampled.
 
     Attributes:
         loop: the loop that its time belongs to, or None outside of all.
@@ -26,11 +26,11 @@ class HostMoment:
     in_step: bool = False
 
 
-_OUTSIDE = HostMoment()
+_OUTSIDE = SamplingNeed()
 
 
-def moment_of(loops: LoopTracker) -> HostMoment | None:
-    """What a sample taken now belongs to, or None where none is needed."""
+def find_sampling_need(loops: LoopTracker) -> SamplingNeed | None:
+    """What a sample that is taken now belongs to, or None where none is needed."""
     open_loops = loops.open_loops
     if not open_loops:
         return None if loops.hand.is_timed else _OUTSIDE
@@ -38,7 +38,7 @@ def moment_of(loops: LoopTracker) -> HostMoment | None:
     if outermost.kind.hand_written:
         if loops.hand.is_timed or any(loop.kind is not LoopKind.PREDICT for loop in inner):
             return None
-        return HostMoment(loop=outermost, by_hand=True, in_step=outermost.taking)
+        return SamplingNeed(loop=outermost, by_hand=True, in_step=outermost.taking)
     if outermost.kind is not LoopKind.FIT or inner or outermost.taking or outermost.in_callback:
         return None
-    return HostMoment(loop=outermost)
+    return SamplingNeed(loop=outermost)

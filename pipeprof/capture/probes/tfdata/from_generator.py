@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeprof.capture.probes.loaders.worker_queues import WorkerQueue, find_queue
-from pipeprof.capture.probes.loops.batch_origins import Feed
+from pipeprof.capture.probes.loops.batch_origins import PendingBatches
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import site_of_function
@@ -37,7 +37,7 @@ class GeneratorTime:
         self._taken_ns = 0
         self.waits = 0
         self._levels: dict[int, tuple[int, ...]] = {}
-        self._feeds: dict[OpenLoop, Feed] = {}
+        self._pending: dict[OpenLoop, PendingBatches] = {}
 
     @property
     def spent_ns(self) -> int:
@@ -89,20 +89,20 @@ class GeneratorTime:
         fed_by = loop.fed_by if loop is not None else None
         if loop is None or fed_by is None or fed_by.kind is InputKind.TF_DATA:
             return None
-        feed = self._feeds.setdefault(loop, Feed())
-        waiting, origins = feed.begin(), self._context.origins
-        return lambda batch: feed.hand(waiting, origins.take(batch))
+        pending = self._pending.setdefault(loop, PendingBatches())
+        waiting, origins = pending.begin(), self._context.origins
+        return lambda batch: pending.hand(waiting, origins.take(batch))
 
     def taken(self, loop: OpenLoop, batches: int, now: int) -> None:
         """A step of a loop, which ends now, took so many batches."""
-        if loop in self._feeds:
-            for start_ns in self._feeds[loop].take(batches):
+        if loop in self._pending:
+            for start_ns in self._pending[loop].take(batches):
                 loop.took(start_ns, now)
 
     def epoch_ended(self, loop: OpenLoop) -> None:
         """An epoch of a loop is over."""
-        if loop in self._feeds:
-            self._feeds[loop].end_epoch()
+        if loop in self._pending:
+            self._pending[loop].end_epoch()
 
     def _levels_of(self, recorder: Recorder, loop: OpenLoop) -> tuple[int, ...]:
         levels = self._levels.get(loop.number)

@@ -96,10 +96,10 @@ class FollowedLoop:
         self._ready = ready
         self._steps_unread = 0
 
-    def tell_gaps(
+    def record_gaps(
         self, loop: OpenLoop, gaps_us: tuple[int, ...], fetches: int, now: int, *, at_most: bool
     ) -> None:
-        """Tells the loop the gaps of its steps that are complete.
+        """Hands the loop the gaps of its steps that are complete, to record them.
 
         Args:
             loop: the loop.

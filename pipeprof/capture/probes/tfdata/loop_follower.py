@@ -112,14 +112,14 @@ class LoopFollower:
             ready = ready_batches(feeding.snapshot) if feeding.snapshot is not None else None
             followed.model_read(loop.step, ready or 0, feeding.new_work_ns)
             fetches = feeding.new_elements - (feeding.elements == feeding.new_elements)
-            followed.tell_gaps(loop, gaps[feeding], fetches, now, at_most=at_most)
+            followed.record_gaps(loop, gaps[feeding], fetches, now, at_most=at_most)
             if followed.estimating:
                 self._context.recorder.warn(
                     f"Some steps took more batches at once than tf.data remembers ({GAP_WINDOW}): "
                     "their waits are estimated from their last batches."
                 )
             if ready is not None:
-                self._tell_queue(loop, ready, now)
+                self._record_queue(loop, ready, now)
         elif all(tracked.has_model is False for tracked in candidates):
             self._follow_without_model(loop, followed, candidates)
         followed.batches = 0
@@ -162,7 +162,7 @@ class LoopFollower:
             default=None,
         )
 
-    def _tell_queue(self, loop: OpenLoop, ready: int, now: int) -> None:
+    def _record_queue(self, loop: OpenLoop, ready: int, now: int) -> None:
         recorder = self._context.recorder
         facts = LoopGauge(level=LoopLevel.QUEUE, loop=loop.number)
         gauge = code(Kind.GAUGE, recorder.names.number(facts))

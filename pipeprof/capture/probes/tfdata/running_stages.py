@@ -45,7 +45,7 @@ class PipelineStages:
         written = pipeline.output.all() if pipeline.output is not None else ()
         remarks = {one.remark for one in written}
         # Several devices wait for one pipeline at the same time: the first records it for all.
-        self.told_by_another = ANOTHER_DEVICE in remarks
+        self.recorded_by_another = ANOTHER_DEVICE in remarks
         self.distributed = BEHIND_STRATEGY in remarks
 
     def meet(self, identities: Mapping[int, StageIdentity], snapshot: ModelSnapshot) -> None:
@@ -154,7 +154,7 @@ class IteratorStages:
             estimated: whether the reading was scaled from a trace of a part of the time.
         """
         stages = self._stages
-        if stages.told_by_another:
+        if stages.recorded_by_another:
             return
         if snapshot.nodes.keys() != self._identities.keys():
             self._identities = align(stages.pipeline, snapshot, self._identities)

@@ -220,7 +220,7 @@ class TfDataProbe:
         tracked = self._iterators.find(iterator)
         if tracked is None:
             return
-        shape = context.sight.look(batch)
+        shape = context.inspector.look(batch)
         fed_by = InputFacts(kind=InputKind.TF_DATA, name=tracked.name)
         context.loops.hand.fetched(tracked.source, fed_by, start_ns, end_ns, shape, tracked.is_gone)
         tracked.taken += 1

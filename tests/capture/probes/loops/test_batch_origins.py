@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeprof.capture.probes.loops.batch_origins import BatchOrigins, Feed
+from pipeprof.capture.probes.loops.batch_origins import BatchOrigins, PendingBatches
 from tests.memory import made_with_bytes
 
 
@@ -142,54 +142,54 @@ def test_of_many_threads_that_share_an_array_none_is_named() -> None:
 
 
 def test_steps_take_batches_in_the_order_in_which_they_were_handed_on() -> None:
-    feed = Feed()
-    waiting = feed.begin()
+    pending = PendingBatches()
+    waiting = pending.begin()
     for start_ns in (10, None, 30, 40):
-        feed.hand(waiting, start_ns)
-    assert feed.take(1) == [10]
-    assert feed.take(2) == [30]  # where the second came from is not known
-    assert feed.take(5) == [40]
+        pending.hand(waiting, start_ns)
+    assert pending.take(1) == [10]
+    assert pending.take(2) == [30]  # where the second came from is not known
+    assert pending.take(5) == [40]
 
 
 def test_what_an_epoch_left_over_is_not_taken_by_the_next() -> None:
-    feed = Feed()
-    before = feed.begin()
-    feed.hand(before, 10)
-    feed.end_epoch()
-    after = feed.begin()
-    feed.hand(before, 20)  # it still runs
-    feed.hand(after, 30)
-    assert feed.take(2) == [30]
+    pending = PendingBatches()
+    before = pending.begin()
+    pending.hand(before, 10)
+    pending.end_epoch()
+    after = pending.begin()
+    pending.hand(before, 20)  # it still runs
+    pending.hand(after, 30)
+    assert pending.take(2) == [30]
 
 
 def test_an_iterator_may_go_on_over_epochs() -> None:
-    feed = Feed()
-    waiting = feed.begin()
-    feed.hand(waiting, 10)
-    feed.end_epoch()
-    assert feed.take(1) == [10]
+    pending = PendingBatches()
+    waiting = pending.begin()
+    pending.hand(waiting, 10)
+    pending.end_epoch()
+    assert pending.take(1) == [10]
 
 
 def test_which_of_two_iterators_feeds_an_epoch_is_not_guessed() -> None:
-    feed = Feed()
-    feed.begin()
-    second = feed.begin()
-    feed.hand(second, 10)
-    assert feed.take(1) == []
-    feed.end_epoch()
-    feed.hand(second, 20)
-    assert feed.take(1) == []
-    feed.hand(feed.begin(), 30)
-    assert feed.take(1) == [30]
+    pending = PendingBatches()
+    pending.begin()
+    second = pending.begin()
+    pending.hand(second, 10)
+    assert pending.take(1) == []
+    pending.end_epoch()
+    pending.hand(second, 20)
+    assert pending.take(1) == []
+    pending.hand(pending.begin(), 30)
+    assert pending.take(1) == [30]
 
 
 def test_an_iterator_that_begins_while_a_step_takes_its_batch_is_no_error() -> None:
-    feed = Feed()
+    pending = PendingBatches()
 
     class Waiting(deque[int | None]):
         def __len__(self) -> int:
-            feed.begin()  # as another thread may at this moment
+            pending.begin()  # as another thread may at this moment
             return super().__len__()
 
-    feed.waiting = Waiting([7])
-    feed.take(1)
+    pending.waiting = Waiting([7])
+    pending.take(1)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeprof.capture.probes.loops.batch_shapes import BatchSight
+from pipeprof.capture.probes.loops.batch_shapes import BatchInspector
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
 from tests.capture.probes.recorded import events, facts_of, warnings_of
@@ -24,12 +24,12 @@ class Ragged:
 
 def test_a_batch_is_known_by_its_shapes_wherever_they_lie() -> None:
     recorder = Recorder(None)
-    sight = BatchSight(recorder)
-    shape = sight.look(({"a": X, "b": [X, X]}, X[:, 0]))
+    inspector = BatchInspector(recorder)
+    shape = inspector.look(({"a": X, "b": [X, X]}, X[:, 0]))
     assert shape is not None
     assert (shape.samples, shape.size_bytes) == (4, 4 * 7 * 4)
-    assert sight.look(({"a": X + 1, "b": [X, X]}, X[:, 1])) is shape
-    assert sight.look(3) is None
+    assert inspector.look(({"a": X + 1, "b": [X, X]}, X[:, 1])) is shape
+    assert inspector.look(3) is None
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def test_of_a_ragged_batch_the_samples_are_known_at_the_most(
     batch: Any, samples: int | None
 ) -> None:
     recorder = Recorder(None)
-    sight = BatchSight(recorder)
-    shape = sight.note(batch)
+    inspector = BatchInspector(recorder)
+    shape = inspector.note(batch)
     assert shape is not None
     assert (shape.number, shape.samples, shape.size_bytes) == (0, samples, 0)
-    assert sight.look(X) is not None
+    assert inspector.look(X) is not None
     assert warnings_of(recorder) == []
 
 
@@ -56,17 +56,17 @@ def test_a_batch_that_cannot_be_looked_at_is_said_once() -> None:
             raise RuntimeError("lost")
 
     recorder = Recorder(None)
-    sight = BatchSight(recorder)
-    assert [sight.look(batch) for batch in (Broken(), Broken(), X)] == [None] * 3
+    inspector = BatchInspector(recorder)
+    assert [inspector.look(batch) for batch in (Broken(), Broken(), X)] == [None] * 3
     (warning,) = warnings_of(recorder)
     assert "RuntimeError: lost" in warning
 
 
 def test_batches_of_the_validation_are_told_from_those_of_the_training() -> None:
     recorder = Recorder(None)
-    sight = BatchSight(recorder)
+    inspector = BatchInspector(recorder)
     for validation in (False, True, True):
-        sight.note(X, validation=validation)
+        inspector.note(X, validation=validation)
     facts = facts_of(recorder)
     noted = [facts[event.number].validation for event in events(recorder, Kind.BATCH)]
     assert noted == [False, True, True]
@@ -74,8 +74,10 @@ def test_batches_of_the_validation_are_told_from_those_of_the_training() -> None
 
 def test_shapes_without_end_are_counted_no_more() -> None:
     recorder = Recorder(None)
-    sight = BatchSight(recorder)
-    shapes = [sight.look(np.zeros((4, n), np.int8)) for n in range(BatchSight.MOST_SHAPES + 5)]
+    inspector = BatchInspector(recorder)
+    shapes = [
+        inspector.look(np.zeros((4, n), np.int8)) for n in range(BatchInspector.MOST_SHAPES + 5)
+    ]
     numbers = [shape.number for shape in shapes if shape is not None]
     assert numbers[-5:] == [0] * 5
     assert 0 not in numbers[:-5]

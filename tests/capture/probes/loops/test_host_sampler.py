@@ -5,9 +5,9 @@ from types import CodeType, FrameType
 from typing import cast
 
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
-from pipeprof.capture.probes.loops.host_moments import HostMoment, moment_of
 from pipeprof.capture.probes.loops.host_sampler import HostSampler
 from pipeprof.capture.probes.loops.loop_tracker import LoopTracker
+from pipeprof.capture.probes.loops.sampling_needs import SamplingNeed, find_sampling_need
 from pipeprof.capture.recorder.facts import InputFacts, PlaceFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind
@@ -29,7 +29,7 @@ class Sampled:
         self.frames: dict[int, FrameType] = {}
         self.sampler = HostSampler(
             self.recorder,
-            lambda: moment_of(self.loops),
+            lambda: find_sampling_need(self.loops),
             threading.get_ident,
             frames=lambda: self.frames,
             clock=lambda: self.now,
@@ -169,7 +169,7 @@ def test_who_feeds_is_met_while_the_training_waits_and_not_at_every_sample() -> 
     training.train_on_batch()
     training.sampler = HostSampler(
         training.recorder,
-        lambda: moment_of(training.loops),
+        lambda: find_sampling_need(training.loops),
         lambda: waiting.ident or 0,
         frames=lambda: {
             thread.ident or 0: sys._current_frames()[thread.ident or 0]
@@ -202,7 +202,7 @@ class Returned:
 def test_a_frame_that_is_gone_is_passed_over() -> None:
     recorder = Recorder(None)
     frames = {7: cast(FrameType, Returned())}
-    HostSampler(recorder, HostMoment, lambda: 7, frames=lambda: frames).sample()
+    HostSampler(recorder, SamplingNeed, lambda: 7, frames=lambda: frames).sample()
     assert events(recorder, Kind.HOST_SAMPLE) == []
 
 
@@ -210,7 +210,7 @@ def test_its_thread_goes_on_after_a_failure_that_is_warned_of_once() -> None:
     recorder = Recorder(None)
     asked = threading.Semaphore(0)
 
-    def fails() -> HostMoment | None:
+    def fails() -> SamplingNeed | None:
         asked.release()
         raise RuntimeError("no moment")
 
@@ -225,5 +225,5 @@ def test_its_thread_goes_on_after_a_failure_that_is_warned_of_once() -> None:
 
 def test_a_thread_that_is_gone_is_met_nowhere() -> None:
     recorder = Recorder(None)
-    HostSampler(recorder, HostMoment, lambda: 0, frames=dict).sample()
+    HostSampler(recorder, SamplingNeed, lambda: 0, frames=dict).sample()
     assert events(recorder, Kind.HOST_SAMPLE) == []

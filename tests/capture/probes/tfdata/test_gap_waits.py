@@ -1,4 +1,4 @@
-"""Each gap that tf.data tells goes to the step whose batch it follows."""
+"""Each gap that tf.data reports goes to the step whose batch it follows."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +33,7 @@ def follow(
         began_ns = step * MS + pause_ns * (step > 0)
         followed.step_ended(step, batches, began_ns, (step + 1) * MS, began_ns - outside_ns)
         fetches = batches - (step == 0)
-        followed.tell_gaps(loop, gaps_us, fetches, (step + 1) * MS, at_most=False)
+        followed.record_gaps(loop, gaps_us, fetches, (step + 1) * MS, at_most=False)
     assert followed.estimating == (batches > 100)
     told: dict[int, int] = loop.told
     return told
@@ -105,7 +105,7 @@ def waits_of(*steps: Step, jitter_us: int = 0) -> dict[int, int]:
         before = now
         if step.read:
             followed.model_read(number, step.ready, work_ns)
-            followed.tell_gaps(loop, tuple(counted), unread, now, at_most=False)
+            followed.record_gaps(loop, tuple(counted), unread, now, at_most=False)
             counted, unread, work_ns = [], 0, 0
         now += step.pause_ns
     return {step: (durations[step] - gap_ns) // MS for step, gap_ns in loop.told.items()}
@@ -142,7 +142,7 @@ def test_a_shortage_without_a_long_step_is_one_of_the_oldest() -> None:
     followed = FollowedLoop(0, 0)
     for step in range(4):
         followed.step_ended(step, 1, step * MS, (step + 1) * MS, step * MS)
-    followed.tell_gaps(loop, (20, 30), 3, 4 * MS, at_most=False)
+    followed.record_gaps(loop, (20, 30), 3, 4 * MS, at_most=False)
     assert loop.told == {1: 20 * US, 2: 30 * US}
 
 
