@@ -51,12 +51,12 @@ class Account:
 
     @property
     def wait_ratio(self) -> float | None:
-        """The part of that which waits for data; None of nothing."""
+        """The part of `training_ns` in which the training waits for data; None where `training_ns` is 0."""
         waits_ns = self.ns(Part.EPOCH_START, Part.WAIT)
         return waits_ns / self.training_ns if self.training_ns > 0 else None
 
     def ratio(self, *parts: Part) -> float:
-        """The same over the whole; 0 of nothing."""
+        """The time of some parts together as a part of the whole time; 0 where the whole is 0."""
         return self.ns(*parts) / self.wall_ns if self.wall_ns else 0.0
 
 

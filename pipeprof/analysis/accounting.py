@@ -363,7 +363,7 @@ def _row_of(call: HostCall) -> AccountRow:
 
 
 def _sampled(part: Part, ns: int, samples: Iterable[HostSample]) -> list[AccountRow]:
-    """A part by the places at which the training thread was met in it; waiting by whom it waited for."""
+    """A part by the places of the training thread's samples in it; waiting by whom it waited for."""
     if part is Part.WAIT:
         mine = [s for s in samples if s.state is HostState.FEEDING]
     else:

@@ -52,7 +52,7 @@ class HotLine:
         function: the function that it belongs to.
         text: what is written there, or empty where that could not be read.
         share: of the stage's own time, work and waiting alike.
-        samples: how often it was met.
+        samples: how often it was sampled.
     """
 
     location: Location

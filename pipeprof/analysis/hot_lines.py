@@ -15,7 +15,7 @@ _MOST_LINES = 8
 
 
 def hot_lines(profile: Profile) -> Mapping[int, tuple[HotLine, ...]]:
-    """For each stage that was met often enough, the lines that its time goes to, dearest first.
+    """For each stage that was sampled often enough, the lines that its time goes to, dearest first.
 
     A sample counts for the innermost stage on its stack, and there for the innermost line of the
     user's code: what a library does counts for the line that calls it. Python functions that tf.data

@@ -141,16 +141,16 @@ class HostCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSample:
-    """A place of the user's code at which the training thread was met between its steps.
+    """A place of the user's code at which the training thread was sampled between its steps.
 
     Attributes:
         function: its name, with its class where that is known.
         location: the line.
-        part: what the stretch belonged to in which it was met.
+        part: what the stretch belonged to in which it was sampled.
         state: what it was doing there.
         detail: what it waited in or called (``Queue.get``), who was at work there (``thread loader``),
             or None.
-        samples: how often it was met.
+        samples: how often it was sampled.
     """
 
     function: str
@@ -177,7 +177,7 @@ class LoopAccount:
         compile_steps: how many such steps there were.
         reasons: why something was traced again, in the user's shapes, by the number in that column.
         calls: the host's calls.
-        samples: where the training thread was met in it.
+        samples: where the training thread was sampled in it.
     """
 
     pass_count: int = 0

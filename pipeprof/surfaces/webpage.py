@@ -44,7 +44,7 @@ def render_page(findings: Findings) -> str:
 
 
 def render_in_notebook(findings: Findings) -> str:
-    """The same for a notebook's cell: a frame, so that neither's styles reach the other."""
+    """The page for a notebook's cell, in a frame: styles of page and notebook do not reach each other."""
     page = html.escape(render_page(findings))
     style = f"width:100%;height:{_NOTEBOOK_HEIGHT_PX}px;border:0"
     return f'<iframe srcdoc="{page}" style="{style}" title="pipeprof"></iframe>'

@@ -63,7 +63,7 @@ class Kind(IntEnum):
     PROCESS_CPU = 13
     """All processes of the training used ``value`` nanoseconds of CPU between start and end."""
     STACK = 14
-    """A stack of the user's code (subject) was met in ``value`` samples between start and end."""
+    """A stack of the user's code (subject) was sampled in ``value`` samples between start and end."""
     GIL = 15
     """A lane (subject) held the GIL in ``value`` of ``inner`` samples between start and end."""
     EPOCH_START = 16
@@ -97,8 +97,8 @@ class Kind(IntEnum):
     MODEL = 26
     """The model of a hand-written loop (subject) worked from start to end."""
     HOST_SAMPLE = 27
-    """The training thread was met at a place (subject) at start. inner: number of the loop, 0 outside of
-    all; value: what it was doing, a `HostState` value, plus `BETWEEN_STEPS` outside of the loop's steps."""
+    """A sample of the training thread at a place (subject) at start. inner: number of the loop, 0 outside
+    of all; value: its `HostState` value, plus `BETWEEN_STEPS` outside of the loop's steps."""
     FIRST_READY = 28
     """The first batch of epoch number ``inner`` of a loop (subject) lay ready at start."""
     ESTIMATED_WORK = 29
