@@ -377,6 +377,8 @@ def _sampled(part: Part, ns: int, samples: Iterable[HostSample]) -> list[Account
         by_place[_place_name(sample), sample.location.file].append(sample)
     named = []
     for (name, _), its in by_place.items():
+        if part is Part.BETWEEN_EPOCHS and all(s.state is HostState.FRAMEWORK for s in its):
+            continue  # what a framework does there of its own is no place of the user's
         share = sum(sample.samples for sample in its) / count
         if share >= _NAMED_FROM:
             line = max(its, key=lambda sample: sample.samples).location
@@ -397,9 +399,7 @@ def _with_rest(part: Part, ns: int, named: list[AccountRow]) -> list[AccountRow]
     """The dearest places of a part, and a row for what is left of it."""
     named = sorted(named, key=lambda row: -row.ns)[:_MOST_NAMED]
     named_ns = sum(row.ns for row in named)
-    if (
-        named_ns > ns
-    ):  # the clocks of places and of the part differ by what lies between their readings
+    if named_ns > ns:  # their clocks differ by what lies between the readings
         named = [_with_ns(row, row.ns * ns // named_ns) for row in named]
     rest_ns = ns - sum(row.ns for row in named)
     return [*named, AccountRow(part=part, ns=rest_ns)] if rest_ns else named

@@ -368,3 +368,16 @@ def test_the_trainings_time_is_without_validation_start_up_and_compiling():
     account = Account(wall_ns=450, rows=rows)
     assert (account.training_ns, account.wait_ratio) == (100, 0.3)
     assert Account(wall_ns=0, rows=()).wait_ratio is None
+
+
+def test_what_a_framework_does_between_epochs_of_its_own_has_no_name():
+    taken = loop(steps=10, wait_ns=0, compute_ns=10 * MS)
+    met = (
+        sample("rebuild", part=Part.BETWEEN_EPOCHS, samples=3),
+        sample("<module>", part=Part.BETWEEN_EPOCHS, state=HostState.FRAMEWORK, samples=1),
+    )
+    account = account_of(
+        taken, pass_ns=(140 * MS, 0, 0, 0), totals=row(step_ns=100 * MS), samples=met
+    )
+    between = [(r.name, r.ns) for r in account.rows if r.part is Part.BETWEEN_EPOCHS]
+    assert between == [("rebuild", 30 * MS), (None, 10 * MS)]
