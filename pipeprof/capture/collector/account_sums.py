@@ -76,7 +76,7 @@ class AccountSums:
         calls: the host's calls, by the index of what was called.
         samples: how often the training thread was sampled: rows of place, state, part, samples.
         held_calls: calls whose steps are not settled yet, as intervals.
-        held_input: work of the input on the training thread, likewise.
+        held_input: work of the input on the training thread whose steps are not settled yet, as intervals.
         held_models: work of the model whose steps are not settled yet, as intervals.
         held_compiles: compiling whose step is not settled yet: rows of begin, end, end of tracing, reason.
         ready: when the first batch of an epoch lay ready, by epoch.

@@ -38,33 +38,33 @@ class FirstFetches:
             self._fetches.append(fetch)
 
     def is_a_look(self, source: int) -> bool:
-        """Whether a source that is over now gave one batch at most: then that one was looked at."""
+        """Whether a source that is over now gave at most one batch, which then was only looked at."""
         single = sum(fetch.source == source for fetch in self._fetches) < 2
         if single:
             self._single.add(source)
         return single
 
     def look(self) -> None:
-        """What was taken so far was only looked at."""
+        """Marks all batches taken so far as only looked at."""
         self._only_looked_at = len(self._fetches)
 
     def forget(self) -> None:
-        """A loop has begun."""
+        """Forgets the batches: a loop has begun."""
         self._fetches, self._only_looked_at = [], 0
 
     @property
     def possible(self) -> list[Fetch]:
-        """Those that may be a loop's first."""
+        """The batches that may be a loop's first."""
         return self._fetches[self._only_looked_at :]
 
     @property
     def held(self) -> Fetch | None:
-        """The first of them whose iterator may give more."""
+        """The first of the possible batches whose iterator may give more, or None."""
         return next(
             (f for f in self.possible if not f.is_gone() and f.source not in self._single), None
         )
 
     def since(self, source: int) -> list[Fetch]:
-        """Those from a source's first one on; what lies before was only looked at."""
+        """The batches from the first one of a source on; empty without one. Earlier ones were looked at."""
         sources = [fetch.source for fetch in self._fetches]
         return self._fetches[sources.index(source) :] if source in sources else []

@@ -21,7 +21,7 @@ from pipeprof.clock import now_ns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionTrace:
-    """That a call traced, for which it ran the user's Python code.
+    """A call that traced its function: it ran the user's Python code.
 
     Attributes:
         traced_ns: when the last function inside had been traced, or 0 where there was none.

@@ -36,7 +36,7 @@ class GeneratorTime:
         self._spent_ns = 0
         self._taken_ns = 0
         self.waits = 0
-        self._levels: dict[int, tuple[int, ...]] = {}
+        self._gauges: dict[int, tuple[int, ...]] = {}
         self._pending: dict[OpenLoop, PendingBatches] = {}
 
     @property
@@ -60,18 +60,18 @@ class GeneratorTime:
 
         Args:
             recorder: where to record.
-            ready: how many lay ready.
-            head_of_line_ns: how long it waited for the next in order while a later one lay ready.
+            ready: how many batches lay ready.
+            head_of_line_ns: how long the training waited for the next batch while a later one lay ready.
             now: when the batch had come.
         """
         loop = self._context.loops.current
         if loop is None:
             return
         write = recorder.lane().write
-        for level, value in zip(
-            self._levels_of(recorder, loop), (ready, head_of_line_ns), strict=True
+        for gauge, value in zip(
+            self._gauges_of(recorder, loop), (ready, head_of_line_ns), strict=True
         ):
-            write(level, now, now, 0, value)
+            write(gauge, now, now, 0, value)
 
     def asks(self, now: int) -> None:
         """A generator is asked for its first element: what TensorFlow prepares before is done."""
@@ -104,17 +104,17 @@ class GeneratorTime:
         if loop in self._pending:
             self._pending[loop].end_epoch()
 
-    def _levels_of(self, recorder: Recorder, loop: OpenLoop) -> tuple[int, ...]:
-        levels = self._levels.get(loop.number)
-        if levels is None:
-            levels = self._levels[loop.number] = tuple(
+    def _gauges_of(self, recorder: Recorder, loop: OpenLoop) -> tuple[int, ...]:
+        gauges = self._gauges.get(loop.number)
+        if gauges is None:
+            gauges = self._gauges[loop.number] = tuple(
                 code(
                     Kind.GAUGE,
                     recorder.names.number(LoopGauge(level=level, loop=loop.number)),
                 )
                 for level in (LoopLevel.QUEUE, LoopLevel.HEAD_OF_LINE)
             )
-        return levels
+        return gauges
 
     def timed(self, generator: Any) -> Any:
         """The callable that `from_generator` gets instead; anything that is none goes through."""

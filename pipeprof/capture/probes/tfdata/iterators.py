@@ -104,7 +104,7 @@ class IteratorRegistry:
         return next((t for t in self._tracked if t.iterator() is iterator), None)
 
     def alive(self) -> list[TrackedIterator]:
-        """Those that are still there, oldest first."""
+        """The iterators that still exist, oldest first."""
         return [t for t in self._tracked if t.iterator() is not None]
 
     def clear(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pipeprof.capture.probes.tfdata.model_snapshots import NodeCounters, NodeWork, opens_inputs
-from pipeprof.capture.probes.tfdata.stage_history import NOTHING, SeenStages
+from pipeprof.capture.probes.tfdata.stage_history import NOTHING, StageHistories
 from pipeprof.capture.probes.tfdata.stage_identity import LATER
 
 # What counts as buffered in them are not elements on their way.
@@ -40,7 +40,7 @@ class LostWork:
         sizes: of what is concatenated, by the paths of the parts, where that is known.
     """
 
-    def __init__(self, seen: SeenStages, sizes: Mapping[str, PartSize]) -> None:
+    def __init__(self, seen: StageHistories, sizes: Mapping[str, PartSize]) -> None:
         self._seen = seen
         self._sizes = sizes
         self._done: defaultdict[str, NodeWork] = defaultdict(lambda: NOTHING)

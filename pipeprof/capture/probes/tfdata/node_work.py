@@ -15,7 +15,7 @@ from pipeprof.capture.probes.tfdata.model_snapshots import (
     NodeWork,
     differences,
 )
-from pipeprof.capture.probes.tfdata.stage_history import SeenStages
+from pipeprof.capture.probes.tfdata.stage_history import StageHistories
 from pipeprof.capture.probes.tfdata.stage_identity import StageIdentity
 
 
@@ -27,7 +27,7 @@ class WorkTally:
         sizes: of what is concatenated, by the paths of the parts, where that is known.
     """
 
-    def __init__(self, seen: SeenStages, sizes: Mapping[str, PartSize]) -> None:
+    def __init__(self, seen: StageHistories, sizes: Mapping[str, PartSize]) -> None:
         self._seen = seen
         self._lost = LostWork(seen, sizes)
         self._before: ModelSnapshot | None = None

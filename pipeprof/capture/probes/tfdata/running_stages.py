@@ -9,7 +9,7 @@ from pipeprof.capture.probes.tfdata.alignment import align
 from pipeprof.capture.probes.tfdata.lost_work import PartSize
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot, NodeCounters, NodeWork
 from pipeprof.capture.probes.tfdata.node_work import WorkTally
-from pipeprof.capture.probes.tfdata.stage_history import NOTHING, SeenStages
+from pipeprof.capture.probes.tfdata.stage_history import NOTHING, StageHistories
 from pipeprof.capture.probes.tfdata.stage_identity import (
     StageIdentity,
     is_parallel,
@@ -33,7 +33,7 @@ class PipelineStages:
     def __init__(self, context: ProbeContext, pipeline: Pipeline, place: str) -> None:
         self.recorder = context.recorder
         self.pipeline = pipeline
-        self.seen = SeenStages()
+        self.seen = StageHistories()
         self.sizes = dict(_part_sizes(pipeline))
         self._place = f"{place} {zlib.crc32(repr(pipeline.output).encode()):08x}"
         self._identities: dict[str, StageIdentity] = {}

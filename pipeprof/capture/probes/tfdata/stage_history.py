@@ -16,7 +16,7 @@ NOTHING = NodeWork(0, 0, 0, 0)
 
 
 @dataclass(slots=True)
-class _Seen:
+class _StageHistory:
     """What is known of one stage, from all iterators.
 
     Attributes:
@@ -39,24 +39,24 @@ class _Seen:
     element_bytes: float = 0.0
 
 
-class SeenStages:
-    """What was seen of the stages of one dataset, in all of its iterators."""
+class StageHistories:
+    """What is known of the stages of one dataset, from all of its iterators."""
 
     def __init__(self) -> None:
-        self._stages: dict[str, _Seen] = {}
+        self._stages: dict[str, _StageHistory] = {}
 
-    def __getitem__(self, path: str) -> _Seen:
+    def __getitem__(self, path: str) -> _StageHistory:
         return self._stages[path]
 
     def learn_structure(
         self, snapshot: ModelSnapshot, identities: Mapping[int, StageIdentity]
     ) -> None:
-        """Notes who asks whom for data."""
+        """Adds from which stages each stage of a reading takes its data."""
         for node_id, identity in identities.items():
             node = snapshot.nodes[node_id]
             stage = self._stages.get(identity.path)
             if stage is None:
-                stage = self._stages[identity.path] = _Seen(node.name, node.ratio)
+                stage = self._stages[identity.path] = _StageHistory(node.name, node.ratio)
             above = self._stages.get(identity.parent or "")
             if above is not None and identity.path not in above.inputs:
                 above.inputs.append(identity.path)
@@ -66,7 +66,7 @@ class SeenStages:
                 self._stages[identities[lasting].path].lasting = True
 
     def learn_work(self, work: Mapping[str, NodeWork]) -> None:
-        """Notes what was counted."""
+        """Adds the work that was counted, by the paths of stages."""
         for path, done in work.items():
             stage = self._stages[path]
             each = done.bytes_produced / done.elements if done.elements else stage.element_bytes
@@ -75,7 +75,7 @@ class SeenStages:
             stage.work = stage.work.plus(done)
 
     def learn_going_on(self, work: Mapping[str, NodeWork]) -> None:
-        """Notes what was counted of nodes that had been there before."""
+        """Adds the work that was counted of nodes that were in an earlier reading, too."""
         for path, done in work.items():
             self._stages[path].going_on = self._stages[path].going_on.plus(done)
 

@@ -60,7 +60,7 @@ class StageTraces:
         self._before_ns = self._generators_ns()
 
     def refused(self) -> None:
-        """It was on already: a later window is tried."""
+        """The profiler was on already: a later window is tried."""
         self._next_step = 2 * self._loop.step
 
     def step_began(self, loop: OpenLoop, ordinal: int) -> None:

@@ -62,7 +62,7 @@ class Transformation:
         return self.label or (function if function.isidentifier() else self.name)
 
     def all(self) -> Iterator["Transformation"]:
-        """It and all that it takes its elements from."""
+        """This transformation and all those that it takes its elements from, directly or not."""
         pending: list[Transformation] = [self]
         while pending:
             one = pending.pop()

@@ -5,7 +5,7 @@ import pytest
 from pipeprof.capture.probes.tfdata.lost_work import PartSize
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot, NodeCounters, NodeWork
 from pipeprof.capture.probes.tfdata.node_work import WorkTally
-from pipeprof.capture.probes.tfdata.stage_history import SeenStages
+from pipeprof.capture.probes.tfdata.stage_history import StageHistories
 from pipeprof.capture.probes.tfdata.stage_identity import LATER, StageIdentity
 from pipeprof.recording.stage import StageKind
 
@@ -64,7 +64,7 @@ def identities(model: ModelSnapshot, paths: dict[int, str]) -> dict[int, StageId
 class Readings:
     """Counts the readings of one iterator, whose nodes are named by their paths."""
 
-    def __init__(self, seen: SeenStages, sizes: dict[str, PartSize] | None = None) -> None:
+    def __init__(self, seen: StageHistories, sizes: dict[str, PartSize] | None = None) -> None:
         self._tally = WorkTally(seen, sizes or {})
 
     def read(self, paths: dict[int, str], *nodes: NodeCounters) -> dict[str, int]:
@@ -78,7 +78,7 @@ class Readings:
 
 
 def test_nodes_that_run_on_did_what_their_counters_grew_by() -> None:
-    iterator, paths = Readings(SeenStages()), {1: "root", 2: "map"}
+    iterator, paths = Readings(StageHistories()), {1: "root", 2: "map"}
     assert iterator.read(paths, node(1, "Root", 2, elements=10), node(2, "Map", elements=12)) == {
         "root": 10,
         "map": 12,
@@ -88,7 +88,7 @@ def test_nodes_that_run_on_did_what_their_counters_grew_by() -> None:
 
 
 def test_what_ended_with_its_pass_is_known_from_what_was_taken_of_it() -> None:
-    iterator = Readings(SeenStages())
+    iterator = Readings(StageHistories())
     paths = {1: "root", 2: "batch", 3: "shuffle", 4: "map"}
     batch = node(2, "BatchV2", 3, elements=2, ratio=4)
     shuffle, mapped = node(3, "Shuffle", 4, elements=8, buffered=3), node(4, "Map", elements=11)
@@ -100,7 +100,7 @@ def test_what_ended_with_its_pass_is_known_from_what_was_taken_of_it() -> None:
 
 
 def test_an_epoch_that_was_over_before_it_was_read_costs_what_others_did() -> None:
-    seen, paths = SeenStages(), {1: "root", 2: "batch", 3: "map"}
+    seen, paths = StageHistories(), {1: "root", 2: "batch", 3: "map"}
     batch = node(2, "BatchV2", 3, elements=2, ratio=4)
     root = node(1, "Root", 2, elements=2, taken=2)
     Readings(seen).read(paths, root, batch, node(3, "Map", elements=8))
@@ -109,7 +109,7 @@ def test_an_epoch_that_was_over_before_it_was_read_costs_what_others_did() -> No
 
 
 def test_what_it_costs_to_begin_is_not_estimated_for_what_went_on() -> None:
-    seen, paths = SeenStages(), {1: "root", 2: "batch", 3: "files"}
+    seen, paths = StageHistories(), {1: "root", 2: "batch", 3: "files"}
     readings = WorkTally(seen, {})
     for batches, begin_ns in ((1, 9_000), (2, 9_000)):
         root = node(1, "Root", 2, elements=batches)
@@ -124,7 +124,7 @@ def test_what_it_costs_to_begin_is_not_estimated_for_what_went_on() -> None:
 
 
 def test_where_nothing_like_it_was_seen_nothing_is_guessed() -> None:
-    ended = Readings(SeenStages()).read(
+    ended = Readings(StageHistories()).read(
         {1: "root", 2: "batch"},
         node(1, "Root", 2, elements=3),
         node(2, "BatchV2", elements=3, ratio=4),
@@ -133,7 +133,7 @@ def test_where_nothing_like_it_was_seen_nothing_is_guessed() -> None:
 
 
 def test_inputs_of_an_interleave_that_came_and_went_are_counted() -> None:
-    iterator = Readings(SeenStages())
+    iterator = Readings(StageHistories())
     paths = {1: "root", 2: "interleave", 3: "files", 4: "inner/", 5: "inner/"}
     root = node(1, "Root", 2, elements=8)
     opened = node(2, "Interleave", 3, 4, elements=8, ratio=0)
@@ -150,7 +150,7 @@ def test_inputs_of_an_interleave_that_came_and_went_are_counted() -> None:
 
 
 def test_elements_in_the_buffer_of_an_interleave_are_not_lost() -> None:
-    iterator = Readings(SeenStages())
+    iterator = Readings(StageHistories())
     paths = {1: "root", 2: "interleave", 3: "files", 4: "inner/", 5: "inner/"}
     for elements, buffered, made, inner in ((8, 5, 13, 4), (13, 2, 2, 5)):
         root = node(1, "Root", 2, elements=elements)
@@ -163,7 +163,7 @@ def test_elements_in_the_buffer_of_an_interleave_are_not_lost() -> None:
 
 
 def test_both_inputs_of_a_zip_gave_as_much_as_it() -> None:
-    iterator = Readings(SeenStages())
+    iterator = Readings(StageHistories())
     paths = {1: "root", 2: "repeat", 3: "zip", 4: "x", 5: "y", 6: "zip", 7: "x", 8: "y"}
     zipped = node(3, "Zip", 4, 5, elements=4, taken=8)
     first = (node(1, "Root", 2, elements=4), node(2, "ForeverRepeat", 3, elements=4), zipped)
@@ -175,7 +175,7 @@ def test_both_inputs_of_a_zip_gave_as_much_as_it() -> None:
 
 
 def test_passes_that_read_a_cache_are_not_work_of_what_fills_it() -> None:
-    iterator = Readings(SeenStages())
+    iterator = Readings(StageHistories())
     paths = {1: "root", 2: "repeat", 3: "cache", 4: "fill", 5: "map"}
     root, repeat = node(1, "Root", 2, elements=6), node(2, "ForeverRepeat", 3, elements=6)
     cache = node(3, "MemoryCache", 4, elements=6)
@@ -193,7 +193,7 @@ def test_passes_that_read_a_cache_are_not_work_of_what_fills_it() -> None:
 
 def test_what_is_concatenated_ends_part_by_part() -> None:
     sizes = dict.fromkeys("ab", PartSize(10, 0.5, ("a", "b")))
-    iterator = Readings(SeenStages(), sizes)
+    iterator = Readings(StageHistories(), sizes)
     paths = {1: "root", 2: "both", 3: "a", 4: "b"}
     root, both = node(1, "Root", 2, elements=4), node(2, "Concatenate", 3, elements=4)
     iterator.read(paths, root, both, node(3, "Map", elements=4))
@@ -203,7 +203,7 @@ def test_what_is_concatenated_ends_part_by_part() -> None:
 
 
 def test_a_part_that_was_never_seen_is_not_taken_for_the_one_that_was() -> None:
-    iterator = Readings(SeenStages(), dict.fromkeys("ab", PartSize(10, 0.5, ("a", "b"))))
+    iterator = Readings(StageHistories(), dict.fromkeys("ab", PartSize(10, 0.5, ("a", "b"))))
     made = 0
     for first, given in ((3, 4), (5, 44), (7, 84)):  # two passes between readings
         paths = {1: "root", 2: "repeat", first: "both", first + 1: "a"}
@@ -218,6 +218,6 @@ def test_a_part_that_was_never_seen_is_not_taken_for_the_one_that_was() -> None:
 
 def test_time_in_python_generators_is_taken_off_their_nodes() -> None:
     model = snapshot(node(1, "Root", 2, elements=4), node(2, "Generator", elements=4))
-    tally = WorkTally(SeenStages(), {})
+    tally = WorkTally(StageHistories(), {})
     work = tally.count(model, identities(model, {1: "root", 2: "made"}), python_ns=300)
     assert work["made"] == NodeWork(4, 4 * ELEMENT_NS - 300, 4 * ELEMENT_BYTES, 4 * ELEMENT_BYTES)
