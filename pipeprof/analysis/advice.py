@@ -219,7 +219,7 @@ def _can_call_in_parallel(cost: StageCost) -> bool:
 
 
 def _with_parallel_calls(verdict: Verdict, worst: StageCost, calls: int) -> tuple[StageCost, ...]:
-    """It gets threads of its own, and what it asks for data runs ahead with it."""
+    """The costs of all stages once one has parallel calls: it and what feeds it run ahead of the loop."""
     own = Place(key=("calls", (worst.index,)), parallelism=float(calls), ahead=True)
     behind = Place(key=("behind", (worst.index,)), parallelism=1.0, ahead=True)
     below = beneath(worst, verdict.measured.costs)

@@ -96,7 +96,7 @@ def analyse(profile: Profile) -> Findings:
 
 
 def _validations(verdicts: Sequence[Verdict], index: int) -> list[Verdict]:
-    """Those of the evaluations inside a loop."""
+    """The verdicts on the evaluations inside a loop, which is given by its index."""
     loops = [verdict.measured.loop for verdict in verdicts]
     return [
         verdict

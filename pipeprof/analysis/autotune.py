@@ -43,8 +43,8 @@ _BOUNDLESS = 1 << 31
 def find_autotune(verdict: Verdict) -> AutotuneFinding | None:
     """AUTOTUNE's part in a loop, or None for a loop that tf.data did not feed."""
     measured = verdict.measured
-    levels = measured.profile.gauges
-    budget = levels.get(TfDataLevel.CPU_BUDGET.value)
+    gauges = measured.profile.gauges
+    budget = gauges.get(TfDataLevel.CPU_BUDGET.value)
     switched_off = measured.loop.input.autotune is False
     if (budget is None and not switched_off) or not (measured.costs or switched_off):
         return None
@@ -52,8 +52,8 @@ def find_autotune(verdict: Verdict) -> AutotuneFinding | None:
         cost.stage.autotuned or cost.stage.buffer_autotuned for cost in measured.costs
     ):
         return None
-    ram_budget = levels.get(TfDataLevel.RAM_BUDGET.value)
-    buffered = levels.get(TfDataLevel.BUFFERED.value)
+    ram_budget = gauges.get(TfDataLevel.RAM_BUDGET.value)
+    buffered = gauges.get(TfDataLevel.BUFFERED.value)
     return AutotuneFinding(
         enabled=not switched_off,
         cpu_budget=budget.last if budget is not None and not switched_off else None,

@@ -38,7 +38,7 @@ def diagnose(
 
     Args:
         verdict: what follows from the loop's measurements.
-        validations: the same of the evaluations inside it.
+        validations: what follows from the measurements of the evaluations inside the loop.
         epochs: the accounts of its epochs.
     """
     measured, walls = verdict.measured, verdict.walls
@@ -173,7 +173,7 @@ def _as_finding(verdict: Verdict) -> Bottleneck | None:
 
 
 def _confidence(verdict: Verdict) -> float:
-    """How often the same verdict comes from steps drawn again, times what was measured and not lost."""
+    """The part of the resamples of steps that give this verdict, times the measured and the kept part."""
     if verdict.bound is Bound.UNKNOWN or verdict.walls is None:
         return 0.0
     overhead = verdict.measured.profile.overhead

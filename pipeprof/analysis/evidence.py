@@ -162,7 +162,7 @@ def _of_workers(verdict: Verdict) -> Iterator[WaitEvidence]:
 
 
 def _traffic(verdict: Verdict) -> Iterator[Traffic]:
-    """What was read from outside while a stage waited for something: it may be that."""
+    """What the training read from disk and network, where a stage may have waited for that."""
     resources = resource_finding(verdict.measured.profile, verdict.measured.counted_time)
     disk = _if_notable(resources.disk_read_bytes_per_s)
     network = _if_notable(resources.received_bytes_per_s)

@@ -124,7 +124,7 @@ class CallKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockingWork:
-    """It waits for something other than a CPU.
+    """The stage waits for something other than a CPU.
 
     Attributes:
         cpu_ratio: its CPU time over its wall time.
@@ -137,14 +137,14 @@ class BlockingWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportWork:
-    """It is the way of batches from worker processes; ``batch_bytes`` is the size of one, or None."""
+    """The stage brings batches from worker processes; ``batch_bytes`` is the size of a batch, or None."""
 
     batch_bytes: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottledWork:
-    """The container's limit of so many cores stopped it in a part of the scheduling periods."""
+    """The container's limit, in cores, stopped the training in a part of the scheduling periods."""
 
     limit: float
     throttled_ratio: float
@@ -152,7 +152,7 @@ class ThrottledWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedWork:
-    """It was ready to run while all CPUs were taken, for a part of its time."""
+    """The stage was ready to run while all CPUs were taken, for a part of its time."""
 
     queued_ratio: float
 
@@ -174,7 +174,7 @@ class SaturatedWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GilWork:
-    """Its threads take turns at the GIL.
+    """The threads of the stage take turns at the GIL.
 
     Attributes:
         held_ratio: the part of the time in which one of them held it, or None.
@@ -187,7 +187,7 @@ class GilWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreFreeWork:
-    """It computes while a core is free."""
+    """The stage computes while a core is free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +199,7 @@ class OutOfOrderWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SerialWork:
-    """It makes one call after the other.
+    """The stage makes one call after the other.
 
     Attributes:
         python: whether it is Python code, under the GIL.
@@ -212,12 +212,12 @@ class SerialWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowestInsideEpochs:
-    """It is the slowest stage inside the epochs, whose starts are the cause."""
+    """The stage is the slowest one inside the epochs; the starts of the epochs are the cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComputingWork:
-    """It computes and uses all the CPU that it may; ``cpu_known`` as in `SerialWork`."""
+    """The stage computes and uses all the CPU that it may; ``cpu_known`` as in `SerialWork`."""
 
     cpu_known: bool
 

@@ -134,7 +134,7 @@ class WallShares:
         wait_ratio: waiting for data, that at the starts of epochs included; None when nothing measured it.
         wait_interval: where that ratio would lie in another run of the same training, or None.
         host_ratio: callbacks, what happens between epochs, and the loop's own code.
-        host_interval: the same as for waiting.
+        host_interval: where `host_ratio` would lie in another run of the same training.
     """
 
     wait_ratio: float | None
@@ -177,9 +177,9 @@ class Diagnosis:
         bound: what its speed hangs on.
         confidence: 0 to 1.
         wait_ratio: waiting over step time, or None when nothing measured the wait.
-        whole_wait_ratio: the same with the first step of each epoch, which decides where epochs'
-            beginnings wait longer than all that is inside the epochs.
-        wall: the same over the loop's wall time, with the host's part beside it; None without steps.
+        whole_wait_ratio: waiting over step time with the first step of each epoch, which decides where
+            epochs' beginnings wait longer than all that is inside the epochs.
+        wall: waiting, and the host's part, over the loop's wall time; None without steps.
         step_ms: durations of the steps, or None without counted steps.
         whole_step_ms: the mean of them and of the first steps of epochs, or None.
         wait_ms: their waits, or None.
@@ -248,7 +248,7 @@ class Grouping(Enum):
     MODELS = "models"
     """One line trains several models (cross-validation): a row a model."""
     FOLDED = "folded"
-    """They cost little, and are shown by their number and cost together."""
+    """Loops that cost little; their number and their cost together are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

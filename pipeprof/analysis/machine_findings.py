@@ -65,7 +65,7 @@ class ResourceFinding:
 
     Attributes:
         memory_bytes: resident in all its processes, on average.
-        most_memory_bytes: the same, at most.
+        most_memory_bytes: the most that was resident in all its processes.
         disk_read_bytes_per_s: fetched from storage.
         disk_written_bytes_per_s: sent to storage.
         received_bytes_per_s: received over the network, by all that share it with the training.

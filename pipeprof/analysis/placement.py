@@ -33,7 +33,7 @@ class Place:
     """Where a stage runs.
 
     Attributes:
-        key: the same for stages that take turns there.
+        key: identifies the place; stages that take turns there have equal keys.
         parallelism: how many calls may run there at once.
         ahead: whether it works beside the loop and not within the loop's wait.
         parallelism_known: whether the framework, the user or the lanes give the parallelism.

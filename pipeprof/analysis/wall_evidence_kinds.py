@@ -52,7 +52,7 @@ class EpochsApart:
     Attributes:
         epochs: their numbers, from 0.
         ratio: the part of their time that they wait.
-        others_ratio: the same of the others.
+        others_ratio: the part of the other epochs' time that those wait.
         filled_cache: the cache that is filled in them, or None.
     """
 

@@ -34,9 +34,9 @@ class WallResamples:
         wait: waiting, as measured; None when nothing measured it.
         host: the host's work, as measured.
         framework: the framework's own part of it, between epochs.
-        waits: the same of each resample.
-        hosts: the same of each resample.
-        wall_ns: that time.
+        waits: waiting in each resample.
+        hosts: the host's work in each resample.
+        wall_ns: the training's time.
     """
 
     wait: float | None
@@ -62,7 +62,7 @@ class WallResamples:
 
     @property
     def agreement(self) -> float:
-        """The part of the resamples in which that is the same."""
+        """The part of the resamples that have the same `bound`."""
         known = self.wait is not None
         drawn = zip(self.waits.tolist(), self.hosts.tolist(), strict=True)
         bounds = [

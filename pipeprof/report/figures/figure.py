@@ -30,7 +30,7 @@ class View:
         caption: what is to be seen, in a sentence or two of plain text.
         traces: Plotly's traces.
         layout: Plotly's layout, without colours of the page (`theme.TEMPLATES` has them).
-        table: the same as text.
+        table: what the picture shows, as text.
         start_ms: where a stretch of time that is shown begins, from the run's start, or None.
         end_ms: where it ends, or None.
     """

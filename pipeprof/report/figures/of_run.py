@@ -26,6 +26,6 @@ _KINDS = (
 
 
 def figures_of(findings: Findings) -> tuple[Figure, ...]:
-    """Those that have something to show."""
+    """The figures of a run that have something to show."""
     made = (make(findings) for make in _KINDS)
     return tuple(figure for figure in made if figure is not None)
