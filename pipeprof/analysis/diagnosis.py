@@ -173,7 +173,7 @@ def _as_finding(verdict: Verdict) -> Bottleneck | None:
 
 
 def _confidence(verdict: Verdict) -> float:
-    """The part of the resamples of steps that give this verdict, times the measured and the kept part."""
+    """Resamples with this verdict, steps with measured waits, records kept: the product of these parts."""
     if verdict.bound is Bound.UNKNOWN or verdict.walls is None:
         return 0.0
     overhead = verdict.measured.profile.overhead

@@ -22,16 +22,16 @@ if TYPE_CHECKING:  # it loads TensorFlow
 
 
 class StepListener(Protocol):
-    """Whoever wants to know of steps besides the tracker (the probe of tf.data)."""
+    """Receives the steps of Keras's loops, besides the tracker; the probe of tf.data is one."""
 
     def loop_opened(self, loop: OpenLoop) -> None:
         """A framework's loop begins."""
 
     def step_ended(self, loop: OpenLoop, now: int, batches: int, *, at_most: bool) -> None:
-        """A step of it has ended, which took so many batches, or at most so many."""
+        """A step of a loop has ended, which took so many batches, or at most so many."""
 
     def epoch_ended(self, loop: OpenLoop) -> None:
-        """Its steps are over for this epoch."""
+        """The steps of a loop's epoch are over."""
 
 
 class KerasSteps:
@@ -90,7 +90,7 @@ class KerasSteps:
         self._calls.append(FitCall(source, now_ns()))
 
     def call_ended(self) -> None:
-        """The innermost such call has ended."""
+        """The innermost call of ``fit`` or its kin has ended."""
         self._calls.pop()
 
     def join(self, model: Any) -> None:
@@ -227,7 +227,7 @@ class FitCall(NamedTuple):
 
 
 class _Models:
-    """Numbers for models, each its own for as long as anybody holds it; a number is never used twice."""
+    """Gives each model a number for as long as the model exists; no number is used twice."""
 
     def __init__(self) -> None:
         self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()

@@ -27,7 +27,7 @@ class _Origin:
 
 
 class BatchOrigins:
-    """Where the batches come from that were made and not yet handed on.
+    """When the work began on each batch that was made and not yet handed on.
 
     Called from any thread. It has no lock, which a process forked just then would find taken: each
     step is one operation on a dictionary.
@@ -70,7 +70,7 @@ class BatchOrigins:
 
 
 def _first_part(batch: Any) -> Any:
-    """None where it lies too deep; nothing that the user's own kinds of containers define is called."""
+    """The first array of a batch, or None where it lies too deep. Calls no code of user's containers."""
     for _ in range(_DEEPEST):
         if isinstance(batch, tuple) and tuple.__len__(batch):
             batch = tuple.__getitem__(batch, 0)
@@ -103,21 +103,21 @@ class PendingBatches:
         self._lost = False
 
     def begin(self) -> "deque[int | None]":
-        """An iterator begins: what was left over of the one before is nobody's."""
+        """Begins the batches of a new iterator; those of the one before that no step took are forgotten."""
         self._lost = self._begun_in_epoch
         self._begun_in_epoch = True
         self.waiting = deque()
         return self.waiting
 
     def hand(self, waiting: "deque[int | None]", start_ns: int | None) -> None:
-        """An iterator handed a batch on."""
+        """Adds a batch that an iterator handed on."""
         if len(waiting) < _MOST_WAITING:
             waiting.append(start_ns)
         else:
             self._lost = True
 
     def take(self, batches: int) -> list[int]:
-        """A step took so many: their origins, as far as these are known."""
+        """Removes the batches that a step took; returns when the work on each began, where it is known."""
         waiting = self.waiting  # an iterator may begin meanwhile, in a thread of its own
         taken = [waiting.popleft() for _ in range(min(batches, len(waiting)))]
         return [] if self._lost else [start_ns for start_ns in taken if start_ns is not None]

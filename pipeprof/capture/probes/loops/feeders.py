@@ -1,4 +1,4 @@
-"""Who makes what the training thread waits for: other threads and processes, with their functions.
+"""Finds the threads and processes that make what the training thread waits for, with their functions.
 
 Knows no framework. A thread that is itself blocked, or has no code of the user's, feeds nobody.
 """
@@ -66,7 +66,7 @@ class Feeders:
 
 
 def _sleeps() -> bool:
-    """A name alone decides for other threads: ``lock.acquire`` at a user's own line is waiting."""
+    """True: in other threads, each call named like ``lock.acquire`` counts as waiting."""
     return True
 
 

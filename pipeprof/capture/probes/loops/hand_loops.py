@@ -350,7 +350,7 @@ class HandLoop:
         self._away_ns = None
 
     def _adopt(self, fetch: Fetch) -> None:
-        """The source of a loop that began with ``prof.step()`` shows itself."""
+        """Takes the source of a fetch as that of a loop that began with ``prof.step()``."""
         assert self.loop is not None
         self._source = fetch.source
         self._stepped.add(fetch.source)
@@ -359,7 +359,7 @@ class HandLoop:
         self._take(fetch.start_ns, fetch.end_ns, fetch.shape)
 
     def _take(self, start_ns: int, end_ns: int, shape: BatchShape | None) -> None:
-        """A batch of the loop's own source."""
+        """Adds a batch of the loop's own source."""
         loop = self.loop
         assert loop is not None
         if self._sign is not _Sign.STEP:
@@ -378,13 +378,13 @@ class HandLoop:
         loop.wait(start_ns, end_ns, shape)
 
     def _pass_over_strange(self) -> None:
-        """A batch of another source was only a part of the step."""
+        """Counts a batch of another source, if there is one, as part of the step."""
         if self._strange is not None and self.loop is not None:
             self.loop.wait(self._strange.start_ns, self._strange.end_ns)
         self._strange = None
 
     def _move_to(self, fetch: Fetch) -> OpenLoop:
-        """The loop on a fetch's source begins with it, or goes on."""
+        """Begins the loop on the source of a fetch, or goes on with it."""
         self._strange = None
         self._end_at(fetch.start_ns)
         known = self._by_source.get(fetch.source)
@@ -408,6 +408,6 @@ class HandLoop:
         return loop
 
     def _add_early_calls(self, loop: OpenLoop) -> None:
-        """Counts the calls back that came before the loop showed itself."""
+        """Adds the calls that came before the loop was recognised."""
         for call in self._early.take():
             self._add_call(loop, call)

@@ -154,7 +154,7 @@ class HostSampler:
             self._write(sample, need.loop)
 
     def _settle(self, loop: OpenLoop | None) -> None:
-        """Records the samples whose loop has taken a step since; of a loop that is over they are nobody's.
+        """Records the samples whose loop has taken a step since; once it has ended, the rest have no loop.
 
         What follows on a hand-written loop's last step looks as if it were in the next one.
         """

@@ -91,14 +91,14 @@ class OpenLoop:
         self._taken_code = code(Kind.TAKEN, number)
 
     def begin_pass(self, now: int, context: PassContext) -> None:
-        """A pass of the loop begins, in the calling thread: a call of ``fit``, for instance."""
+        """Begins a pass of the loop, such as a call of ``fit``, in the calling thread."""
         self._lane = self._recorder.lane()
         self.thread = threading.get_ident()
         self._pass_began_ns, self._context = now, context
         self._lane.write(code(Kind.PASS_BEGAN, self.number), now, now, context, 0)
 
     def end_pass(self, now: int) -> None:
-        """The pass is over, and with it the epoch; a hand-written loop's was over with its last step."""
+        """Ends the pass and its epoch; those of a hand-written loop end with its last step."""
         if self._pass_began_ns is None:
             return
         if self.kind.hand_written:
@@ -114,7 +114,7 @@ class OpenLoop:
         self._pass_began_ns = None
 
     def open_epoch(self, now: int) -> None:
-        """An epoch begins, before anybody asks for its first batch."""
+        """Begins an epoch, before its first batch is asked for."""
         self.end_epoch(now)
         self._epoch += 1
         self._epoch_began_ns = self._latest_epoch_ns = now
@@ -122,12 +122,12 @@ class OpenLoop:
         self._lane.write(code(Kind.EPOCH_BEGAN, self.number), now, now, self._epoch, 0)
 
     def go_on_with_epoch(self) -> None:
-        """The epoch that the latest pass broke off goes on."""
+        """Goes on with the epoch in which the latest pass ended."""
         began_ns = self._epoch_began_ns = self._latest_epoch_ns
         self._lane.write(code(Kind.EPOCH_BEGAN, self.number), began_ns, began_ns, self._epoch, 0)
 
     def end_epoch(self, now: int) -> None:
-        """The epoch that is open, if one is, is over with all that belongs to it."""
+        """Ends the open epoch, if there is one, with all that belongs to it."""
         if self._epoch_began_ns is not None:
             began_ns, self._epoch_began_ns = self._epoch_began_ns, None
             number = code(Kind.EPOCH_ENDED, self.number)
@@ -144,11 +144,11 @@ class OpenLoop:
 
     @property
     def epoch_in_first_step(self) -> int | None:
-        """The number of its epoch while the first step of that has not ended, else None."""
+        """The number of the open epoch until its first step has ended, then None."""
         return self._epoch if self.fetching and self.step == self._epoch_step else None
 
     def first_ready(self, epoch: int, now: int) -> None:
-        """The first batch of an epoch lies ready; from any thread."""
+        """Records that the first batch of an epoch lies ready; may be called from any thread."""
         number = code(Kind.FIRST_READY, self.number)
         self._recorder.lane().write(number, now, now, epoch, 0)
 
@@ -197,7 +197,7 @@ class OpenLoop:
             self.tracer.between_steps(self)
 
     def pause(self) -> None:
-        """Another loop begins inside: part of the step that runs, if one does, else of none."""
+        """Another loop begins inside. It is part of the step that runs, if one does."""
         if not self._in_step:
             self.leave_steps()
 
@@ -207,7 +207,7 @@ class OpenLoop:
             self._begin_ns = self._end_ns = now
 
     def wait(self, start_ns: int, end_ns: int, shape: BatchShape | None = None) -> None:
-        """The loop was blocked for a batch, whose outside may have been looked at."""
+        """Records that the loop was blocked for a batch, with the batch's shape where it is known."""
         if shape is None:
             self._lane.write(self._wait_code, start_ns, end_ns, 0, NOT_READ)
         else:
@@ -215,7 +215,7 @@ class OpenLoop:
             self._lane.write(self._wait_code, start_ns, end_ns, shape.number, samples)
 
     def took(self, start_ns: int, now: int) -> None:
-        """The step that runs or ends now took a batch; the work that made it began at ``start_ns``."""
+        """Records that the step took a batch; the work that made the batch began at ``start_ns``."""
         self._lane.write(self._taken_code, start_ns, now, 0, 0)
 
     def gaps(self, first_step: int, gaps_ns: tuple[int, ...]) -> None:
@@ -224,21 +224,21 @@ class OpenLoop:
             self._lane.write(self._gap_code, 0, 0, first_step + offset, gap_ns)
 
     def samples(self, count: int) -> None:
-        """The loop took some samples."""
+        """Records that the loop took so many samples."""
         now = now_ns()
         self._lane.write(self._samples_code, now, now, 0, count)
 
     def host_call(self, call: int, start_ns: int, end_ns: int) -> None:
-        """The thread of the loop ran something of the host's, given by its code in records."""
+        """Records a call of the host's in the loop's thread; ``call`` is its code in records."""
         epoch = self._epoch if self._epoch_began_ns is not None else NO_EPOCH
         self._lane.write(call, start_ns, end_ns, self.number, epoch)
 
     def model_worked(self, start_ns: int, end_ns: int) -> None:
-        """A call that trains has run."""
+        """Records a call that trains."""
         self._lane.write(code(Kind.MODEL, self.number), start_ns, end_ns, 0, 0)
 
     def compiled(self, start_ns: int, end_ns: int, traced_ns: int, reason: str | None) -> None:
-        """A call of the loop's traced or compiled a function.
+        """Records that a call of the loop traced or compiled a function.
 
         Args:
             start_ns: begin of the call.
@@ -254,7 +254,7 @@ class OpenLoop:
         self._lane.write(code(Kind.COMPILE, self.number), start_ns, end_ns, traced_ns, why)
 
     def compiled_for(self, batch: Any, start_ns: int, end_ns: int) -> None:
-        """Something was compiled for a batch, in the step that runs.
+        """Records that something was compiled for a batch, in the step that runs.
 
         Args:
             batch: the batch, or None where it is not known.
@@ -267,13 +267,13 @@ class OpenLoop:
         self.compiled(start_ns, end_ns, 0, changed)
 
     def asks_generator(self, now: int) -> None:
-        """A generator is asked for its first element; called by any thread."""
+        """Notes that a generator is asked for its first element; may be called from any thread."""
         if self.asked_ns < self.began_ns:
             self.asked_ns = now
 
     @property
     def context(self) -> PassContext:
-        """What a loop runs inside that begins now within this one."""
+        """The context of a loop that begins now inside this one."""
         if self.in_callback:
             return PassContext.IN_CALLBACK
         return PassContext.IN_STEP if self._in_step else PassContext.BETWEEN_STEPS
@@ -305,7 +305,7 @@ class OpenLoop:
 
     @property
     def began_ns(self) -> int:
-        """When its present step began; where it has none, when its latest ended."""
+        """When the step that runs began; without one, when the latest step ended."""
         return self._end_ns if self._begin_ns is None else self._begin_ns
 
     @property
@@ -315,7 +315,7 @@ class OpenLoop:
 
     @property
     def fetching(self) -> bool:
-        """Whether a step has begun and not ended: where batches are fetched first in a step."""
+        """Whether a step has begun and not ended, so that batches are fetched in it."""
         return self._begin_ns is not None and not self._batches_taken()
 
     def correct_batches(self, batches: int) -> None:

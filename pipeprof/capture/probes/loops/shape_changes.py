@@ -1,4 +1,4 @@
-"""In what the shapes differ that a function was traced with, in the user's words. Knows no framework."""
+"""Describes how the shapes changed that a function was traced with. Knows no framework."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -18,7 +18,7 @@ def shapes_of(arrays: Iterable[tuple[Any, Any]]) -> Shapes:
 
 
 def describe_changes(before: Shapes, now: Shapes) -> str | None:
-    """What is different now, or None where nothing is."""
+    """The shapes that changed (``float32 (16, 8) → float32 (7, 8)``), or None where none did."""
     if len(before) != len(now):
         return f"{len(before)} → {len(now)} tensors"
     changed = [(old, new) for old, new in zip(before, now, strict=True) if old != new]

@@ -34,7 +34,7 @@ class TrainingCall:
     reason: str | None = None
 
     def record_compiling(self, loop: OpenLoop) -> None:
-        """Records that something was compiled in it, if it was, for the loop that called."""
+        """Records for the loop that made this call that something was compiled in it, if it was."""
         if self.compiled:
             loop.compiled(self.start_ns, self.end_ns, self.traced_ns, self.reason)
 
@@ -62,7 +62,7 @@ class EarlyCalls:
         return call.trains and self._counts[call.function] >= _CALLS_OF_A_LOOP
 
     def take(self) -> list[TrainingCall]:
-        """The calls, which are forgotten; those before the first one that trains are left out."""
+        """Returns the calls from the first one that trains on, and forgets all."""
         calls = self._calls
         first = next((at for at, call in enumerate(calls) if call.trains), 0)
         self.clear()

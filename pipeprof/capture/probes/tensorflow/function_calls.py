@@ -33,7 +33,7 @@ class FunctionTrace:
 
 
 class FunctionListener(Protocol):
-    """Whoever wants to know of calls."""
+    """Receives calls of functions."""
 
     def function_called(
         self, function: Any, start_ns: int, end_ns: int, trace: FunctionTrace | None
@@ -42,7 +42,7 @@ class FunctionListener(Protocol):
 
 
 class DatasetCalls(Protocol):
-    """Whoever follows the functions that iterate a dataset: their calls are reported to nobody else."""
+    """Receives calls of functions that iterate a dataset; no `FunctionListener` receives these."""
 
     def call_begins(self, function: Any) -> None:
         """A function that is known to iterate a dataset is called."""
@@ -122,7 +122,7 @@ class FunctionCalls:
         self._patches.replace(tf.GradientTape, "gradient", watched_gradient)
 
     def trains(self, function: Any) -> bool:
-        """Whether a function may train: it was never traced without that a gradient was taken in it."""
+        """Whether a function may train: in each of its traces a gradient was taken."""
         return function not in self._predicts
 
     def remove(self) -> None:
@@ -162,7 +162,7 @@ class FunctionCalls:
             outer.iterated = dataset
 
     def _reason(self, shapes: dict[Any, Shapes]) -> str | None:
-        """What has changed in the shapes that some functions were traced with, by function."""
+        """Finds what changed in the shapes that functions were traced with, by function."""
         reason = None
         for function, now in shapes.items():
             before = self._shapes.get(function)

@@ -118,7 +118,7 @@ def _kind(working: Transformation) -> StageKind:
 
 
 def _only_reads(model: Model, node_id: int) -> bool:
-    """Whether it is a cache that is full: it asks nobody any more."""
+    """Whether a node is a full cache, which asks for no more data."""
     node = model.nodes[node_id]
     if family_of(node.name) != "cache" or len(node.inputs) != 1:
         return False

@@ -36,7 +36,7 @@ _FUNCTIONAL = frozenset({"map", "filter", "flatmap", "interleave"})
 def make_transformation(
     family: str, path: str, label: str | None, inputs: tuple[Transformation, ...]
 ) -> Transformation:
-    """Makes the transformation of a family, under the name that one writes."""
+    """Makes the transformation of a family, named as it is written in code."""
     by_keras = any(source.remark == BY_KERAS for source in inputs)
     ragged = family == "batch" and any(source.remark == PART_OF_RAGGED_BATCH for source in inputs)
     return Transformation(

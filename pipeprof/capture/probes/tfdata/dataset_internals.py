@@ -30,7 +30,7 @@ def unwrapped(dataset: Any) -> Any:
 
 
 def positive_number(number: Any) -> int | None:
-    """The number in a tensor of one, or None where that is unknown or stands for an endless dataset."""
+    """The number in a scalar tensor, or None where it is unknown or stands for an endless dataset."""
     value = tf.get_static_value(number)
     return int(value) if value is not None and value > 0 else None
 

@@ -238,14 +238,14 @@ class _Window:
         self._stopping = threading.Lock()
 
     def stop(self) -> None:
-        """Turns it off, once; from any thread."""
+        """Turns the profiler off, once; may be called from any thread."""
         with self._stopping:
             if not self.closed_ns:
                 self.closed_ns = now_ns()
                 self._trace = self._session.close()
 
     def close(self) -> GraphIterators | None:
-        """Turns it off and reads what it saw, or None where others have taken the profiler over."""
+        """Turns the profiler off and reads its trace; None where others have taken the profiler over."""
         self.stop()
         try:
             trace = self._trace

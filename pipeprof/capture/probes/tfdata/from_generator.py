@@ -50,7 +50,7 @@ class GeneratorTime:
         return spent_ns
 
     def waited(self, recorder: Recorder, start_ns: int, end_ns: int, *, of_keras: bool) -> None:
-        """Someone was blocked for an element of a generator, which Keras or the user made."""
+        """Records a wait for an element of a generator, which Keras (``of_keras``) or the user made."""
         self._spent_ns += end_ns - start_ns
         self.waits += 1
         recorder.lane().write(code(Kind.GENERATOR_WAIT, 0), start_ns, end_ns, 0, of_keras)
@@ -100,7 +100,7 @@ class GeneratorTime:
                 loop.took(start_ns, now)
 
     def epoch_ended(self, loop: OpenLoop) -> None:
-        """An epoch of a loop is over."""
+        """Ends an epoch of a loop."""
         if loop in self._pending:
             self._pending[loop].end_epoch()
 
@@ -117,7 +117,7 @@ class GeneratorTime:
         return gauges
 
     def timed(self, generator: Any) -> Any:
-        """The callable that `from_generator` gets instead; anything that is none goes through."""
+        """A timed callable for `from_generator`; what is not callable is returned as it is."""
         if not callable(generator):
             return generator
         ours = owner_of_module(getattr(generator, "__module__", None)) in _FRAMEWORKS

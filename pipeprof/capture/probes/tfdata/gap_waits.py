@@ -155,7 +155,7 @@ class FollowedLoop:
         return missing
 
     def _add_gap(self, step: int | None, gap_ns: int) -> None:
-        """What the loop did after one batch of a step took so long."""
+        """Adds how long the loop worked after one batch of a step."""
         if step in self._batches_of:
             self._gaps.setdefault(step, []).append(gap_ns)
 

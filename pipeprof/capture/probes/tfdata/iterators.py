@@ -30,7 +30,7 @@ _READINGS_AN_AGE = 8
 
 
 def rest_between_readings(age_ns: int) -> int:
-    """How long to wait for the next reading of an iterator that is so old."""
+    """The time until the next reading of an iterator of some age."""
     return min(max(age_ns // _READINGS_AN_AGE, _SHORTEST_REST_NS), _LONGEST_REST_NS)
 
 
