@@ -7,6 +7,9 @@ from pipeprof.recording.source_code import Location
 
 # What a row is named that holds what a framework, and not the input, takes where epochs begin.
 FRAMEWORK_START = "TensorFlow's start of an epoch"
+# What a row is named that holds what a framework does between epochs of its own.
+FRAMEWORK_BETWEEN = "Keras's own work"
+FRAMEWORK_NAMES = (FRAMEWORK_START, FRAMEWORK_BETWEEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeprof.analysis.account_findings import (
+    FRAMEWORK_BETWEEN,
     FRAMEWORK_START,
     Account,
     AccountRow,
@@ -374,14 +375,16 @@ def _sampled(part: Part, ns: int, samples: Iterable[HostSample]) -> list[Account
         return [AccountRow(part=part, ns=ns)] if ns else []
     by_place: dict[tuple[str, str], list[HostSample]] = defaultdict(list)
     for sample in mine:
-        by_place[_place_name(sample), sample.location.file].append(sample)
+        name = _place_name(sample)
+        if part is Part.BETWEEN_EPOCHS and sample.state is HostState.FRAMEWORK:
+            name = FRAMEWORK_BETWEEN  # it is no place of the user's that calls ``fit``
+        by_place[name, sample.location.file].append(sample)
     named = []
     for (name, _), its in by_place.items():
-        if part is Part.BETWEEN_EPOCHS and all(s.state is HostState.FRAMEWORK for s in its):
-            continue  # what a framework does there of its own is no place of the user's
         share = sum(sample.samples for sample in its) / count
         if share >= _NAMED_FROM:
-            line = max(its, key=lambda sample: sample.samples).location
+            busiest = max(its, key=lambda sample: sample.samples)
+            line = busiest.location if name != FRAMEWORK_BETWEEN else None
             named.append(AccountRow(part=part, ns=int(ns * share), name=name, location=line))
     return _with_rest(part, ns, named)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipeprof.analysis.account_findings import FRAMEWORK_START, AccountRow
+from pipeprof.analysis.account_findings import FRAMEWORK_NAMES, AccountRow
 from pipeprof.analysis.advice_kinds import (
     Advice,
     CheaperCallback,
@@ -39,7 +39,7 @@ def _one_a_line(rows: Sequence[AccountRow]) -> list[AccountRow]:
 
 
 def _is_the_users(row: AccountRow) -> bool:
-    if row.name is None or row.name == FRAMEWORK_START:
+    if row.name is None or row.name in FRAMEWORK_NAMES:
         return False
     # What is met at the line that calls ``fit`` is Keras's own work around the training.
     if row.name == "Model.fit":

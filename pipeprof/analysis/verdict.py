@@ -99,7 +99,7 @@ class Verdict:
         if self.bound is not Bound.BALANCED or self.walls is None:
             return self.bound is Bound.HOST
         return (
-            self.walls.host - self.walls.framework >= COMPUTE_BELOW
+            self.walls.host - self.walls.framework - self.walls.unnamed >= COMPUTE_BELOW
             and self.wall_host > self.wall_wait
         )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.analysis.account_findings import FRAMEWORK_START, Account, HostPlace
+from pipeprof.analysis.account_findings import FRAMEWORK_NAMES, FRAMEWORK_START, Account, HostPlace
 from pipeprof.analysis.bounds import bound_by_shares
 from pipeprof.analysis.findings import Interval, WallShares
 from pipeprof.analysis.verdict_kinds import Bound
@@ -34,6 +34,7 @@ class WallResamples:
         wait: waiting, as measured; None when nothing measured it.
         host: the host's work, as measured.
         framework: the framework's own part of it, between epochs.
+        unnamed: the part of it, between epochs, that has no name.
         waits: waiting in each resample.
         hosts: the host's work in each resample.
         wall_ns: the training's time.
@@ -42,6 +43,7 @@ class WallResamples:
     wait: float | None
     host: float
     framework: float
+    unnamed: float
     waits: FloatArray
     hosts: FloatArray
     wall_ns: int
@@ -58,7 +60,7 @@ class WallResamples:
     @property
     def bound(self) -> Bound:
         """What the loop's speed hangs on."""
-        return bound_by_shares(self.wait, self.host, self.framework)
+        return bound_by_shares(self.wait, self.host, self.framework, self.unnamed)
 
     @property
     def agreement(self) -> float:
@@ -66,7 +68,8 @@ class WallResamples:
         known = self.wait is not None
         drawn = zip(self.waits.tolist(), self.hosts.tolist(), strict=True)
         bounds = [
-            bound_by_shares(wait if known else None, host, self.framework) for wait, host in drawn
+            bound_by_shares(wait if known else None, host, self.framework, self.unnamed)
+            for wait, host in drawn
         ]
         return bounds.count(self.bound) / len(bounds)
 
@@ -113,19 +116,18 @@ def wall_resamples(loop: Loop, account: Account) -> WallResamples | None:
     return WallResamples(
         wait=min(wait, 1.0) if waits_known(loop) else None,
         host=min(host, 1.0),
-        framework=min(_framework_ns(account) / wall_ns, host),
+        framework=min(_between_ns(account, *FRAMEWORK_NAMES) / wall_ns, host),
+        unnamed=min(_between_ns(account, None) / wall_ns, host),
         waits=np.clip((wait * wall_ns + drawn[:, 0]) / lasted, 0.0, 1.0),
         hosts=np.clip((host * wall_ns + drawn[:, 1]) / lasted, 0.0, 1.0),
         wall_ns=wall_ns,
     )
 
 
-def _framework_ns(account: Account) -> int:
-    """What passes between epochs in no place that has a name, or in the framework's own."""
+def _between_ns(account: Account, *names: str | None) -> int:
+    """What passes between epochs in rows of certain names."""
     return sum(
-        row.ns
-        for row in account.rows
-        if row.part is Part.BETWEEN_EPOCHS and row.name in (None, FRAMEWORK_START)
+        row.ns for row in account.rows if row.part is Part.BETWEEN_EPOCHS and row.name in names
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeprof.analysis.account_findings import Account, AccountRow
+from pipeprof.analysis.account_findings import FRAMEWORK_BETWEEN, Account, AccountRow
 from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
@@ -370,7 +370,7 @@ def test_the_trainings_time_is_without_validation_start_up_and_compiling():
     assert Account(wall_ns=0, rows=()).wait_ratio is None
 
 
-def test_what_a_framework_does_between_epochs_of_its_own_has_no_name():
+def test_what_a_framework_does_between_epochs_of_its_own_is_no_place_of_the_users():
     taken = loop(steps=10, wait_ns=0, compute_ns=10 * MS)
     met = (
         sample("rebuild", part=Part.BETWEEN_EPOCHS, samples=3),
@@ -380,4 +380,4 @@ def test_what_a_framework_does_between_epochs_of_its_own_has_no_name():
         taken, pass_ns=(140 * MS, 0, 0, 0), totals=row(step_ns=100 * MS), samples=met
     )
     between = [(r.name, r.ns) for r in account.rows if r.part is Part.BETWEEN_EPOCHS]
-    assert between == [("rebuild", 30 * MS), (None, 10 * MS)]
+    assert between == [("rebuild", 30 * MS), (FRAMEWORK_BETWEEN, 10 * MS)]

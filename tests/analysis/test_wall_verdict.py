@@ -67,7 +67,8 @@ def test_the_larger_of_waiting_and_host_decides(
 def test_a_little_of_the_frameworks_own_work_between_epochs_makes_no_verdict() -> None:
     assert bound_by_shares(0.0, 0.15, framework=0.11) is Bound.COMPUTE
     assert bound_by_shares(0.0, 0.15, framework=0.09) is Bound.BALANCED
-    assert bound_by_shares(0.0, 0.25, framework=0.25) is Bound.HOST
+    assert bound_by_shares(0.0, 0.25, framework=0.25) is Bound.COMPUTE
+    assert bound_by_shares(0.0, 0.50, framework=0.25) is Bound.HOST
 
 
 # The host
