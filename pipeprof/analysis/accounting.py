@@ -242,7 +242,7 @@ def _add_outside(
 
 
 def _span(loop: Loop) -> tuple[int, int] | None:
-    """When its passes began and ended, or its steps where no pass was recorded."""
+    """When the passes of a loop began and ended, or its steps where no pass was recorded."""
     account = loop.account
     if account.start_ns is not None and account.end_ns is not None:
         return account.start_ns, account.end_ns
@@ -257,7 +257,7 @@ def _pass_ns(loop: Loop) -> int:
 
 
 def _startup_ns(profile: Profile, index: int) -> int:
-    """From the begin of a loop's first pass to its first step, where its model had not trained before."""
+    """The time from a loop's first pass to its first step; 0 where its model had trained before."""
     loop = profile.loops[index]
     start_ns = loop.account.start_ns
     trained_before = any(

@@ -235,7 +235,7 @@ def _with_parallel_calls(verdict: Verdict, worst: StageCost, calls: int) -> tupl
 
 
 def _threads(verdict: Verdict) -> Iterator[Advice]:
-    """Threads need no transport; Python that computes takes turns in them."""
+    """Advises threads in place of processes: they need no transport, but take turns at the GIL."""
     worst = verdict.worst
     if worst is None or verdict.cause is not Cause.TRANSPORT:
         return

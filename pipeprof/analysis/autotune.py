@@ -103,7 +103,7 @@ def _points(steps: IntArray, levels: IntArray) -> tuple[tuple[int, int], ...]:
 
 
 def _settled_after(loop: Loop, gauge: Gauge) -> int | None:
-    """Within how many steps of its epoch it came to the level that it kept; None where it did not.
+    """The steps of an epoch within which a gauge came to the level that it kept; None where it did not.
 
     Every pass over the data may have an iterator of its own, for which AUTOTUNE begins anew: the
     slowest of them counts.

@@ -94,7 +94,7 @@ class StageCost:
 def stage_costs(
     profile: Profile, counted_times: Sequence[CountedTime]
 ) -> tuple[tuple[StageCost, ...], ...]:
-    """For each loop the stages that worked for it, dearest first."""
+    """The stages that worked for each loop, dearest first."""
     sums = tuple(
         tuple(counted_time.sums(stage.work) for stage in profile.stages)
         for counted_time in counted_times
@@ -216,7 +216,7 @@ def _steps_fed(
     worked: Mapping[int, FloatArray],
     index: int,
 ) -> float:
-    """For how many steps a stage worked in the counted time.
+    """The number of steps that a stage worked for in the counted time.
 
     The calls of what gives one element a batch show it: it may have worked ahead before the counted
     time began, or for steps after it, which matters in a short run. Otherwise it is the steps themselves.
@@ -253,7 +253,7 @@ def _cpu_ratio(sums: FloatArray) -> float | None:
 def _queued_ratio(
     profile: Profile, counted_time: CountedTime, stage: Stage, cpu_ratio: float | None
 ) -> float:
-    """Of the time that its lanes were busy, how much they stood in the queue for a CPU.
+    """The part of the time that its lanes were busy in which they stood in the queue for a CPU.
 
     A thread or process that does other work queues for that too (a worker that is starting, for example):
     what it queued is split as its CPU time is. What the stage was on a CPU, it was not in the queue.

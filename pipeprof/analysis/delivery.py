@@ -23,7 +23,7 @@ def describe_delivery(loop: Loop, deliveries: Sequence[Signature]) -> DeliveryFi
 
 
 def _to_loops_like(loop: Loop, deliveries: Sequence[Signature]) -> Sequence[Signature]:
-    """Without the batches of the validation, where the loop trains, and only those where it does not.
+    """The batches of training where the loop trains, and those of validation where it does not.
 
     A dataset given to the profile itself may have fed loops of both kinds, and describes neither.
     """

@@ -136,7 +136,7 @@ class _Beginnings:
 
 
 def _latest_rows(starts: IntArray) -> IntArray:
-    """Of several readings of one beginning, the last."""
+    """The last of several readings of one beginning, for each beginning."""
     latest: IntArray = starts[np.diff(starts[:, _BEGAN], append=-1) != 0]
     return latest
 
@@ -246,5 +246,5 @@ def usual_start(starts: Sequence[EpochStart]) -> EpochStart | None:
 
 
 def later_starts(starts: Sequence[EpochStart]) -> Sequence[EpochStart]:
-    """All but the first of several: that one also waits for what starts up in the training."""
+    """All but the first of several beginnings, which also waits for what starts up in the training."""
     return [start for start in starts if start.epoch > 0] or starts

@@ -192,7 +192,7 @@ class CoreFreeWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfOrderWork:
-    """In a part of the waiting a later batch was ready, but not the next in order."""
+    """A later batch was ready in a part of the waiting, but not the next one in order."""
 
     late_ratio: float
 

@@ -164,7 +164,7 @@ class Places:
         return Place(key=key, parallelism=float(parallelism), ahead=ahead)
 
     def _busy_lanes(self, stage: Stage) -> tuple[int, ...]:
-        """Where it runs, most work first: lanes that lived while the loop ran, strays left out."""
+        """The lanes that did most of a stage's work and lived while the loop ran, the busiest first."""
         alive = {
             number: work_ns
             for number, work_ns in stage.lanes.items()

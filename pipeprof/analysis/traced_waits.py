@@ -39,7 +39,7 @@ def contradicting_waits(measured: Measurements) -> ContradictingWaits | None:
 
 
 def _pairs(window: TraceWindow, loop: Loop) -> IntArray:
-    """Of the steps in a window: the wait as it was measured, and as it was traced."""
+    """The measured and the traced wait of the steps in a window."""
     steps = loop.steps
     if not len(steps):
         return _NO_PAIRS

@@ -38,7 +38,7 @@ class WaitBesideHost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FewSteps:
-    """So few steps were measured that the waiting lies somewhere in an interval."""
+    """Few steps were measured: the waiting is only known within an interval."""
 
     steps: int
     low: float

@@ -160,7 +160,7 @@ def _weight(all_: int, kept: int) -> float:
 
 
 def _of_steps(loop: Loop, account: Account) -> FloatArray:
-    """Of each kept step: its wait, the host's part of it as far as that is known, its duration.
+    """The wait, the host's part as far as it is known, and the duration of each kept step.
 
     Callbacks are known by time bin; of a hand-written loop, its own code as a part of all computing.
     """
@@ -193,7 +193,7 @@ def _callbacks_of(ends_ns: IntArray, loop: Loop) -> FloatArray:
 
 
 def _of_epochs(epochs: IntArray) -> FloatArray:
-    """Of each kept epoch what it had outside of its steps, validation left out: all of it the host's."""
+    """The host's time of each kept epoch outside of its steps, validation left out."""
     column = {name: epochs[:, index] for index, name in enumerate(EPOCH_COLUMNS)}
     outside = column["end_ns"] - column["start_ns"] - column["step_ns"] - column["validation_ns"]
     host = np.maximum(outside, 0).astype(np.float64)

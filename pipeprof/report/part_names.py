@@ -32,7 +32,7 @@ class ShownPart:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of a part for readers."""
         return PART_NAMES[self.part]
 
 

@@ -134,7 +134,7 @@ class _Trace:
             self.events.append(event | {"args": {"value": level}})
 
     def pids(self) -> Iterator[int]:
-        """All processes that something was drawn for."""
+        """The processes that something was drawn for."""
         yield from dict.fromkeys(event["pid"] for event in self.events)
 
 

@@ -24,7 +24,7 @@ _BETWEEN = " · "
 
 
 def details(findings: Findings, figures: Sequence[Figure]) -> Markup:
-    """All that is not the verdict and not a picture."""
+    """The part of the page beside verdict and pictures: tables and details."""
     main = findings.main
     fed = _BETWEEN.join(input_pieces(main)) if main else ""
     return element(
@@ -53,7 +53,7 @@ def details(findings: Findings, figures: Sequence[Figure]) -> Markup:
 
 
 def _loops(findings: Findings) -> Markup | None:
-    """All loops of the run, where the main one is not alone."""
+    """A table of the run's loops; nothing where there is only the main one."""
     rows = loop_rows(findings, MOST_LOOPS)
     if not rows:
         return None

@@ -194,7 +194,7 @@ def batch_paths(profile: Profile) -> Iterator[BatchPath]:
 
 
 def _made(spans: Spans, starts_ns: IntArray) -> dict[int, tuple[int | None, int]]:
-    """By begin, the lane and the last moment of the outermost work that began then.
+    """The lane and the end of the outermost work that began at a time, by that time.
 
     The lane is None where several lanes began work at that very nanosecond.
     """
@@ -265,17 +265,17 @@ def mean_work(findings: Findings) -> Iterator[MeanWork]:
 
 
 def levels_over_time(findings: Findings) -> Iterator[tuple[str, list[int], list[float]]]:
-    """All levels of the run: name, times and values. What was not read has no value.
+    """The gauges of the run: name, times and values. Times that were not read have no value.
 
-    Viewers take levels of one name for one: of stages named alike, the later ones are numbered.
+    Viewers merge gauges of one name, so those of stages with one name are numbered from the second on.
     """
-    met: Counter[str] = Counter()
+    shown: Counter[str] = Counter()
     for name, gauge in _gauges(findings):
         if gauge is not None:
             times_ns, levels = gauge.points()
             if len(times_ns):
-                met[name] += 1
-                number = f" ({met[name]})" if met[name] > 1 else ""
+                shown[name] += 1
+                number = f" ({shown[name]})" if shown[name] > 1 else ""
                 yield name + number, times_ns.tolist(), levels.tolist()
     profile = findings.profile
     times_ns, cores = cores_used(profile.cpu)

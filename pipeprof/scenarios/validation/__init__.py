@@ -31,5 +31,5 @@ _KNOWN = (
 
 
 def planted_trainings() -> tuple[Planted, ...]:
-    """All of them, by kind."""
+    """All planted trainings, by kind."""
     return tuple(chain.from_iterable(known.PLANTED for known in _KNOWN))

@@ -144,5 +144,5 @@ class Planted:
 
     @property
     def script(self) -> Path:
-        """Where it stands."""
+        """The path of the script."""
         return SCRIPTS / f"{self.name}.py"

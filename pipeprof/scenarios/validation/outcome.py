@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 class Outcome(enum.Enum):
-    """Of one comparison."""
+    """The result of one comparison."""
 
     RIGHT = "right"
     WRONG = "wrong"
