@@ -2,7 +2,7 @@
 
 Writing is one `struct.pack_into` at the next slot. The kernel owns the mapped pages, so the records
 survive the death of the process. Each record ends with the number of the lap in which it was written;
-by this number the reader, in this process or another, now or after a crash, tells new records
+by this number the reader, in this process or another, now or after a crash, knows new records
 from old ones and notices when it was overrun. It knows bytes only, not what they are about.
 
 File: a header of `HEADER` (magic, record size, capacity, process id), then the slots.
