@@ -9,15 +9,22 @@ from pipeprof.recording.stage import Stage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageReference:
-    """A stage; ``location`` is its line, or None."""
+    """A stage.
+
+    Attributes:
+        name: its name.
+        location: its line, or None.
+        made_by: the library's function that made it for the user's line, or None.
+    """
 
     name: str
     location: Location | None = None
+    made_by: str | None = None
 
     @classmethod
     def of(cls, stage: Stage) -> "StageReference":
         """The reference to a recorded stage."""
-        return cls(name=stage.name, location=stage.location)
+        return cls(name=stage.name, location=stage.location, made_by=stage.made_by)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

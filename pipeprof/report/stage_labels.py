@@ -17,8 +17,13 @@ _VERSION = re.compile(r"V\d+$")
 
 
 def label_of(stage: StageReference) -> str:
-    """``decode (train.py:41)``: a stage's name with its line, where it has one."""
-    return f"{stage.name} ({stage.location.short})" if stage.location else stage.name
+    """``decode (train.py:41)``: a stage's name with its line, where it has one.
+
+    Of what a library made for that line its function is said, too: ``map of
+    image_dataset_from_directory (train.py:5)``.
+    """
+    name = f"{stage.name} of {stage.made_by}" if stage.made_by else stage.name
+    return f"{name} ({stage.location.short})" if stage.location else name
 
 
 def ran_on(lanes: tuple[str, ...]) -> str | None:

@@ -1,6 +1,14 @@
 from dataclasses import replace
 
-from pipeprof.report.stage_labels import distinct_names, input_place, ran_on, stage_cost
+from pipeprof.analysis.references import StageReference
+from pipeprof.recording.source_code import Location
+from pipeprof.report.stage_labels import (
+    distinct_names,
+    input_place,
+    label_of,
+    ran_on,
+    stage_cost,
+)
 from tests.builders import input_finding, stage, stage_finding
 
 
@@ -23,3 +31,10 @@ def test_a_cost_that_is_in_part_estimated_says_so() -> None:
     assert stage_cost(stage_finding(cost_ms=15.2)) == "15.2 ms"
     assert stage_cost(replace(stage_finding(cost_ms=15.2), estimated_ratio=0.4)) == "about 15.2 ms"
     assert stage_cost(replace(stage_finding(cost_ms=15.2), estimated_ratio=0.04)) == "15.2 ms"
+
+
+def test_a_stage_that_a_library_made_is_said_to_be_of_its_function() -> None:
+    line = Location("train.py", 5)
+    assert label_of(StageReference(name="decode", location=line)) == "decode (train.py:5)"
+    made = StageReference(name="map", location=line, made_by="image_dataset_from_directory")
+    assert label_of(made) == "map of image_dataset_from_directory (train.py:5)"
