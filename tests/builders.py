@@ -43,6 +43,7 @@ from pipeprof.analysis.input_findings import (
 from pipeprof.analysis.loop_groups import group_loops
 from pipeprof.analysis.machine_findings import (
     CpuFinding,
+    HeldUp,
     LaneFinding,
     OverheadFinding,
     ResourceFinding,
@@ -56,7 +57,7 @@ from pipeprof.clock import WallAnchor
 from pipeprof.recording.account import HostFunction, LoopAccount, Part, PassContext
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device, DeviceSteps, TraceWindow
-from pipeprof.recording.lane import Cpu, GilSamples, Lane, Role
+from pipeprof.recording.lane import Cpu, GilSamples, Lane, LaneKind, Role
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import (
     LOOP_CHANNELS,
@@ -368,6 +369,7 @@ def lane(
     cpu_ns: int | None = None,
     queued_ns: int = 0,
     gil: GilSamples | None = None,
+    kind: LaneKind = LaneKind.THREAD,
     during: Loop | None = None,
 ) -> Lane:
     """A thread, worker or device that is evenly busy while a loop runs."""
@@ -383,6 +385,7 @@ def lane(
         first_ns=start_ns,
         last_ns=end_ns,
         gil=gil,
+        kind=kind,
     )
 
 
@@ -644,6 +647,7 @@ def diagnosis(
     callback_ms: float = 0.0,
     host_ratio: float = 0.0,
     host: tuple[HostPlace, ...] = (),
+    held_up: HeldUp | None = None,
     step_ms: Spread | None = None,
     confidence: float = 0.95,
     samples_per_s: float | None = 1_066.7,
@@ -663,6 +667,7 @@ def diagnosis(
         callback_ms: what callbacks took of each step.
         host_ratio: the host's part of the wall time; all else is waiting and computing as in the steps.
         host: what that went to.
+        held_up: the part of the steps in which the input's work held up their computing.
         step_ms: durations of the steps, where they are not simply the sum of both.
         confidence: 0 to 1.
         samples_per_s: samples a second.
@@ -697,6 +702,7 @@ def diagnosis(
         samples_per_s=samples_per_s,
         bottleneck=slowest,
         cause=cause,
+        held_up=held_up or HeldUp(gil_ratio=None, cpu_queue_ratio=None),
         host=host,
         ideal_step_ms=compute_ms + callback_ms if measured else None,
         free_input=FreeInput(

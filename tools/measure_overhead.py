@@ -28,13 +28,17 @@ import numpy as np
 
 import pipeprof
 from pipeprof.analysis.findings import Findings
+from pipeprof.capture.probes.keras.callback_calls import CallbackCalls
+from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python import generator_chains
 from pipeprof.capture.probes.stacks.py_spy import Recording
 from pipeprof.capture.probes.system.threads import SAMPLE_HZ
 from pipeprof.capture.recorder import ring
+from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.session import profile
 from pipeprof.clock import now_ns
 from pipeprof.host import machine
+from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.span import SpanKind, Spans
 from pipeprof.surfaces.chrome import to_chrome
 from pipeprof.surfaces.xplane import to_xspace
@@ -111,6 +115,40 @@ def events(logdir: Path, pairs: int) -> list[Row]:
             f"{on['staged'] - on['bare']:.0f} ns",
             "",
         ),
+    ]
+
+
+def callbacks(logdir: Path, pairs: int) -> list[Row]:
+    """What it costs to time one call of a Keras callback's method."""
+
+    class Cheap:
+        def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+            pass
+
+    def loop(callback: Cheap) -> Callable[[], None]:
+        def call() -> None:
+            for index in range(LOOPS):
+                callback.on_train_batch_end(index, logs=None)
+
+        return call
+
+    bare, timed = Cheap(), Cheap()
+    context = ProbeContext(Recorder(None), warmup=0)
+    calls = CallbackCalls(context)
+    context.loops.open(LoopKind.FIT)
+    calls.time([timed])
+    costs = [
+        (_cpu_seconds(loop(timed)) - _cpu_seconds(loop(bare))) / LOOPS * 1e9
+        for _ in range(pairs * 9)
+    ]
+    calls.release()
+    context.loops.close_all()
+    return [
+        (
+            "a call of a Keras callback's method, profile on",
+            f"{statistics.median(costs):.0f} ns",
+            "1,000 ns",
+        )
     ]
 
 
@@ -527,6 +565,7 @@ def traces(logdir: Path, pairs: int) -> list[Row]:
 
 MEASUREMENTS: dict[str, Callable[[Path, int], list[Row]]] = {
     "events": events,
+    "callbacks": callbacks,
     "generator": generator_loop,
     "tfdata": tfdata_fit,
     "workers": workers_fit,

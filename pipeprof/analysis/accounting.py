@@ -257,16 +257,19 @@ def _pass_ns(loop: Loop) -> int:
 
 
 def _startup_ns(profile: Profile, index: int) -> int:
-    """The time from a loop's first pass to its first step; 0 where its model had trained before."""
+    """The time from a loop's first pass to its first step; 0 where its model had trained before.
+
+    Of a loop that failed before its first step it is all.
+    """
     loop = profile.loops[index]
     start_ns = loop.account.start_ns
     trained_before = any(
         other.model is not None and other.model == loop.model and other.kind.trains
         for other in profile.loops[:index]
     )
-    if start_ns is None or trained_before or not loop.step_count:
+    if start_ns is None or trained_before:
         return 0
-    return max(loop.start_ns - start_ns, 0)
+    return max(loop.start_ns - start_ns, 0) if loop.step_count else _pass_ns(loop)
 
 
 def _between_passes_ns(profile: Profile, index: int) -> int:

@@ -106,5 +106,9 @@ def _validations(verdicts: Sequence[Verdict], index: int) -> list[Verdict]:
 
 
 def _only_looks(loop: Loop) -> bool:
-    """Whether somebody took a batch to see what is in it (``for images, labels in ds.take(1)``)."""
-    return loop.kind is LoopKind.CUSTOM and loop.step_count <= 1
+    """Whether nobody trained in it.
+
+    It failed before its first step, or somebody took a batch to see what is in it
+    (``for images, labels in ds.take(1)``).
+    """
+    return not loop.step_count or (loop.kind is LoopKind.CUSTOM and loop.step_count == 1)

@@ -5,6 +5,7 @@ their costs over its parallelism for each step. What runs ahead of the loop runs
 slowest place sets the pace; what runs in the loop's own wait comes on top.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -41,7 +42,7 @@ def predict_step_ms(costs: Iterable[StageCost], ideal_ms: float, cpu_ms: float) 
     places = _by_place(costs).values()
     beside = [_needed_ms(sharing) for sharing in places if sharing[0].place.ahead]
     within = [_needed_ms(sharing) for sharing in places if not sharing[0].place.ahead]
-    return max(ideal_ms, cpu_ms, *beside, 0.0) + sum(within)
+    return max(ideal_ms, cpu_ms, *beside, 0.0) + math.fsum(within)
 
 
 def sharing_with(chosen: StageCost, costs: Iterable[StageCost]) -> tuple[StageCost, ...]:
@@ -81,5 +82,7 @@ def _by_place(costs: Iterable[StageCost]) -> dict[Key, list[StageCost]]:
 
 
 def _needed_ms(sharing: Sequence[StageCost]) -> float:
-    """What a place needs for one step."""
-    return sum(cost.cost_ms for cost in sharing) / max(cost.place.parallelism for cost in sharing)
+    """What a place needs for one step, to the last digit the same in any order of the stages."""
+    return math.fsum(cost.cost_ms for cost in sharing) / max(
+        cost.place.parallelism for cost in sharing
+    )

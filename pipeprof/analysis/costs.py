@@ -1,5 +1,6 @@
 """What each stage did for a loop in its counted time: a `StageCost` each, together with its place."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -174,7 +175,7 @@ def _costs_of_loop(
     profile: Profile, loop: Loop, counted_time: CountedTime, worked: Mapping[int, FloatArray]
 ) -> tuple[StageCost, ...]:
     places = Places(profile=profile, loop=loop, counted_time=counted_time)
-    at_work: dict[Key, float] = defaultdict(float)
+    at_work: dict[Key, list[float]] = defaultdict(list)
     at_steps = without_pauses(counted_time, loop)
     length_ns = max(at_steps.length_ns, 1)
     under_way = {
@@ -182,12 +183,13 @@ def _costs_of_loop(
         for index in worked
     }
     for index, calls in under_way.items():
-        at_work[places.of(index).key] += calls
+        at_work[places.of(index).key].append(calls)
     costs = [
         StageCost(
             index=index,
             stage=profile.stages[index],
-            place=_at_least(places.of(index), at_work[places.of(index).key]),
+            # The same to the last digit in any order of the stages.
+            place=_at_least(places.of(index), math.fsum(at_work[places.of(index).key])),
             cost_ms=float(sums[WORK]) / _steps_fed(profile, loop, counted_time, worked, index) / MS,
             calls=round(float(sums[CALLS])),
             taken=_taken(profile.stages, worked, index),

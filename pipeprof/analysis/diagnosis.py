@@ -10,6 +10,8 @@ from pipeprof.analysis.causes import find_cause
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.evidence import find_evidence
 from pipeprof.analysis.findings import Bottleneck, Diagnosis, FreeInput, Interval, LimitSource
+from pipeprof.analysis.held_up import find_held_up
+from pipeprof.analysis.machine_findings import HeldUp
 from pipeprof.analysis.step_statistics import MS
 from pipeprof.analysis.verdict import Measurements, Verdict
 from pipeprof.analysis.verdict_kinds import Bound, Cause
@@ -20,6 +22,7 @@ from pipeprof.analysis.wall_shares import (
     measured_ratio,
     wall_resamples,
 )
+from pipeprof.recording.account import Part
 from pipeprof.recording.ceiling import Ceiling
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.stage import StageKind
@@ -57,9 +60,10 @@ def diagnose(
         samples_per_s=_samples_per_s(loop, walls) if walls else None,
         bottleneck=_as_finding(verdict),
         cause=verdict.host_cause if verdict.host_leads else verdict.cause,
+        held_up=verdict.held_up,
         host=host_places(measured.account),
         ideal_step_ms=verdict.ideal_ms,
-        free_input=_free_input(measured, walls) if walls else None,
+        free_input=_free_input(verdict, walls) if walls else None,
         evidence=find_evidence(verdict, validations, epochs),
         measured_by=loop.waits_by if walls and walls.wait is not None else None,
         counted_steps=times.counted,
@@ -71,8 +75,9 @@ def find_verdict(measured: Measurements) -> Verdict:
     """What follows from the measurements before there are words for it."""
     times = measured.times
     walls = wall_resamples(measured.loop, measured.account)
+    bound = walls.bound if walls else Bound.UNKNOWN
     worst, cause = None, Cause.NONE
-    least = INPUT_FROM if walls and walls.bound is Bound.HOST else COMPUTE_BELOW
+    least = INPUT_FROM if bound is Bound.HOST else COMPUTE_BELOW
     if walls is not None and (walls.wait or 0.0) >= least:
         worst, cause = _find_worst(measured)
     step_ms = times.step_ms_with_epoch_starts if cause is Cause.EPOCH_START else None
@@ -82,15 +87,35 @@ def find_verdict(measured: Measurements) -> Verdict:
     if times.rest_ms is not None and step_ms is not None:
         ceiling = _ceiling_of(measured)
         ideal_ms = min(times.rest_ms if ceiling is None else ceiling.mean_ns / 1e6, step_ms)
+    held_up = find_held_up(measured)
+    held_by = _held_by(held_up, bound, walls)
+    if held_by is not Cause.NONE:
+        bound, cause = Bound.INPUT, held_by
+        worst = find_bottleneck(measured.costs)
+        if times.step is not None and ideal_ms is not None and _ceiling_of(measured) is None:
+            ideal_ms = max(ideal_ms - held_up.ratio * times.step.mean, 0.0)
     return Verdict(
         measured=measured,
-        bound=walls.bound if walls else Bound.UNKNOWN,
+        bound=bound,
         walls=walls,
         worst=worst,
         cause=cause,
         step_ms=step_ms,
         ideal_ms=ideal_ms,
+        held_up=held_up,
+        held_by=held_by,
     )
+
+
+def _held_by(held_up: HeldUp, bound: Bound, walls: WallResamples | None) -> Cause:
+    """What holds the computing up, where that is enough for a verdict and more than all else."""
+    if walls is None or bound is Bound.UNKNOWN:
+        return Cause.NONE
+    host = walls.host if bound is Bound.HOST else 0.0
+    if held_up.ratio < max(INPUT_FROM, walls.wait or 0.0, host):
+        return Cause.NONE
+    by_gil = (held_up.gil_ratio or 0.0) >= (held_up.cpu_queue_ratio or 0.0)
+    return Cause.GIL if by_gil else Cause.CPU_SATURATED
 
 
 def _find_worst(measured: Measurements) -> tuple[StageCost | None, Cause]:
@@ -128,9 +153,9 @@ def _ceiling_of(measured: Measurements) -> Ceiling | None:
     return profile.ceiling if measured.loop is profile.main_loop else None
 
 
-def _free_input(measured: Measurements, resamples: WallResamples) -> FreeInput | None:
-    """The loop without its waits; None where nothing measured them, or nothing is left."""
-    account = measured.account
+def _free_input(verdict: Verdict, resamples: WallResamples) -> FreeInput | None:
+    """The loop without its waits and what else the input holds up; None where that is not known."""
+    measured, account = verdict.measured, verdict.measured.account
     if resamples.wait is None:
         return None
     wall_ns = account.training_ns
@@ -141,6 +166,9 @@ def _free_input(measured: Measurements, resamples: WallResamples) -> FreeInput |
         # What a step takes beside its waits today, and with input for free.
         known = LimitSource.MEASURED
         saved_ns = measured.loop.step_count * (rest_ms * 1e6 - ceiling.mean_ns)
+    elif verdict.held_by is not Cause.NONE:
+        steps_ns = account.ns(Part.WAIT, Part.COMPUTE, Part.CALLBACKS)
+        saved_ns = verdict.held_up.ratio * steps_ns
     ideal_ns = wall_ns - waits_ns - saved_ns
     if ideal_ns <= 0:
         return None

@@ -12,6 +12,7 @@ from pipeprof.analysis.evidence_kinds import (
     EpochStartWait,
     Evidence,
     GilBesideTraining,
+    HeldUpByInput,
     InputKeepsUp,
     NoStageSeen,
     NoStepTime,
@@ -101,6 +102,7 @@ def _why_standing(verdict: Verdict) -> Iterator[Evidence]:
 
 
 def _why_waiting(verdict: Verdict) -> Iterator[WaitEvidence]:
+    yield from _held_up(verdict)
     epochs = verdict.cause is Cause.EPOCH_START
     if epochs:
         yield from _restart_cost(verdict)
@@ -108,6 +110,17 @@ def _why_waiting(verdict: Verdict) -> Iterator[WaitEvidence]:
     yield from _of_bottleneck(verdict)
     if not epochs:
         yield from _epoch_starts(verdict)
+
+
+def _held_up(verdict: Verdict) -> Iterator[HeldUpByInput]:
+    step = verdict.measured.times.step
+    if verdict.held_by is not Cause.NONE and step is not None:
+        yield HeldUpByInput(
+            held_ms=verdict.held_up.ratio * step.mean,
+            step_ms=step.mean,
+            gil_ratio=verdict.held_up.gil_ratio,
+            cpu_queue_ratio=verdict.held_up.cpu_queue_ratio,
+        )
 
 
 def _of_bottleneck(verdict: Verdict) -> Iterator[WaitEvidence]:

@@ -67,6 +67,23 @@ ComputeEvidence = InputKeepsUp | SpareCapacity | GilBesideTraining
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldUpByInput:
+    """The input's own work holds the training's computing up.
+
+    Attributes:
+        held_ms: what that takes of a step.
+        step_ms: the whole step.
+        gil_ratio: the part of the step in which the training waits for the GIL, or None.
+        cpu_queue_ratio: the part in which it is ready without a CPU because of the input, or None.
+    """
+
+    held_ms: float
+    step_ms: float
+    gil_ratio: float | None
+    cpu_queue_ratio: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StagesNotCounted:
     """AUTOTUNE is off, and tf.data counts no work of its stages."""
 
@@ -307,7 +324,8 @@ class WorkersAndTransport:
 
 
 WaitEvidence = (
-    StagesNotCounted
+    HeldUpByInput
+    | StagesNotCounted
     | NoStageSeen
     | EpochStartWait
     | RestartCost

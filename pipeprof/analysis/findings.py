@@ -15,6 +15,7 @@ from pipeprof.analysis.input_findings import AutotuneFinding, InputFinding
 from pipeprof.analysis.machine_findings import (
     CpuFinding,
     DeviceFinding,
+    HeldUp,
     LaneFinding,
     OverheadFinding,
     ResourceFinding,
@@ -190,6 +191,7 @@ class Diagnosis:
         cause: why.
         host: what the host's time went to, dearest first.
         ideal_step_ms: step time with input for free, or None.
+        held_up: the part of the steps in which the input's own work held up their computing.
         free_input: what the whole loop would take with input for free, or None.
         evidence: what speaks for all this or weakens it.
         measured_by: what measured the waits, or None.
@@ -210,6 +212,7 @@ class Diagnosis:
     samples_per_s: float | None
     bottleneck: Bottleneck | None
     cause: Cause
+    held_up: HeldUp
     host: tuple[HostPlace, ...]
     ideal_step_ms: float | None
     free_input: FreeInput | None

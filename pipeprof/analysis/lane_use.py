@@ -88,7 +88,7 @@ def cpu_apart_from_functions(profile: Profile, loop: Loop, counted_time: Counted
     TensorFlow runs those in threads of its own, never in the one that asks for the batch; and
     pipeprof's own thread runs none either.
     """
-    covered_ns = _sampled_ns(profile.cpu, counted_time)
+    covered_ns = sampled_ns(profile.cpu, counted_time)
     if covered_ns <= 0:
         return 0.0
     apart_ns = sum(
@@ -103,13 +103,13 @@ def _process_ratio(cpu: Cpu, counted_time: CountedTime | None) -> float | None:
     room = min(cpu.cores, cpu.limit) if cpu.limit is not None else cpu.cores
     if counted_time is None or cpu.used is None or room <= 0:
         return None
-    covered_ns = _sampled_ns(cpu, counted_time)
+    covered_ns = sampled_ns(cpu, counted_time)
     if covered_ns <= 0:
         return None
     return min(float(counted_time.sums(cpu.used)[0]) / covered_ns / room, 1.0)
 
 
-def _sampled_ns(cpu: Cpu, counted_time: CountedTime) -> float:
+def sampled_ns(cpu: Cpu, counted_time: CountedTime) -> float:
     """How much of the time was looked at."""
     return (
         float(counted_time.sums(cpu.sampled)[0])

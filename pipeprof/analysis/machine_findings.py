@@ -60,6 +60,24 @@ class CpuFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldUp:
+    """The part of the steps in which the input's own work held up the training's computing.
+
+    Attributes:
+        gil_ratio: the training's thread waited for the GIL, which input threads held; None: not known.
+        cpu_queue_ratio: its threads stood ready while input work had the CPUs; None: not known.
+    """
+
+    gil_ratio: float | None
+    cpu_queue_ratio: float | None
+
+    @property
+    def ratio(self) -> float:
+        """Both together, as far as they are known."""
+        return min((self.gil_ratio or 0.0) + (self.cpu_queue_ratio or 0.0), 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceFinding:
     """Memory, disk and network of the whole training while the main loop ran; None: not measured.
 

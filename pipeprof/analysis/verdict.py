@@ -9,7 +9,7 @@ from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import CountedTime
 from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.analysis.lane_use import cpu_apart_from_functions
-from pipeprof.analysis.machine_findings import CpuFinding
+from pipeprof.analysis.machine_findings import CpuFinding, HeldUp
 from pipeprof.analysis.step_statistics import LoopTimes
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.analysis.wall_shares import WallResamples
@@ -68,6 +68,8 @@ class Verdict:
         cause: why the input is slow.
         step_ms: mean step time, epoch starts included where they are the cause; None without steps.
         ideal_ms: step time with input for free, or None.
+        held_up: the part of the steps in which the input's own work held up their computing.
+        held_by: what held it up where that decides the verdict: the GIL, the CPUs, or nothing.
     """
 
     measured: Measurements
@@ -77,11 +79,14 @@ class Verdict:
     cause: Cause
     step_ms: float | None
     ideal_ms: float | None
+    held_up: HeldUp
+    held_by: Cause
 
     @property
     def waits_for_input(self) -> bool:
         """Whether the wait is worth a cause; behind a host that holds the loop up, only a long one is."""
-        return self.wall_wait >= (INPUT_FROM if self.bound is Bound.HOST else COMPUTE_BELOW)
+        least = INPUT_FROM if self.bound is Bound.HOST else COMPUTE_BELOW
+        return self.held_by is not Cause.NONE or self.wall_wait >= least
 
     @property
     def wall_wait(self) -> float:
@@ -117,7 +122,9 @@ class Verdict:
 
     @property
     def crowds_gil(self) -> bool:
-        """Whether a training that does not wait for data may well wait for the GIL."""
+        """Whether a training that waits little for data is held up by the GIL, or may well be."""
+        if self.held_up.gil_ratio is not None:
+            return self.held_by is Cause.GIL
         return self.bound is Bound.COMPUTE and GIL_FROM <= self.beside <= GIL_TO
 
     @property

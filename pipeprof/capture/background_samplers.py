@@ -8,6 +8,8 @@ from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.collector import Sampler
 from pipeprof.capture.probes.loaders.worker_watch import LOOK_EVERY_S, WorkerWatch, printer_on
 from pipeprof.capture.probes.stacks.stack_windows import LOOK_S, StackSampler
+from pipeprof.capture.probes.system.gil_contention import SAMPLE_S as GIL_SAMPLE_S
+from pipeprof.capture.probes.system.gil_contention import GilSampler
 from pipeprof.capture.probes.system.gpus import SAMPLE_S as GPU_SAMPLE_S
 from pipeprof.capture.probes.system.gpus import GpuSampler
 from pipeprof.capture.probes.system.resources import SAMPLE_S, ResourceSampler
@@ -50,8 +52,10 @@ class BackgroundSamplers:
         if self._settings.sample_hz:
             every_s = 1 / self._settings.sample_hz
             resources = ResourceSampler(self._recorder, self._threads.children)
+            gil = GilSampler(self._recorder)
             gpus = GpuSampler(self._recorder, self._threads.children)
             yield Sampler(every_s, self._threads.sample)
+            yield Sampler(max(GIL_SAMPLE_S, every_s), gil.sample, finish=gil.finish)
             yield Sampler(max(SAMPLE_S, every_s), resources.sample)
             yield Sampler(max(GPU_SAMPLE_S, every_s), gpus.sample, finish=gpus.finish)
         if self._settings.stacks:

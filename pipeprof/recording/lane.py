@@ -21,6 +21,8 @@ class LaneKind(Enum):
     """What a lane is."""
 
     THREAD = "thread"
+    NATIVE = "native thread"
+    """A thread that a library (TensorFlow's operations, BLAS) made and gave no name."""
     COLLECTOR = "collector"
     """The thread of pipeprof that reads the records."""
     WORKER_PROCESS = "worker process"

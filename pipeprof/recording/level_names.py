@@ -30,6 +30,8 @@ class Level(Enum):
     """Scheduling periods in which the container's limit on CPU stopped its processes."""
     MACHINE_CPU = "machine's CPU in use, per million"
     """Of the processors that this process may run on; by any process."""
+    GIL_CONTENTION = "contention for the GIL, per million"
+    """How much of the time a thread of this process that asks for the GIL stands waiting for it."""
 
 
 class TfDataLevel(Enum):

@@ -10,6 +10,7 @@ from pipeprof.analysis.evidence_kinds import (
     CoreFreeWork,
     EpochStartWait,
     GilWork,
+    HeldUpByInput,
     NoStageSeen,
     OneBatchAtATime,
     OutOfOrderWork,
@@ -37,6 +38,9 @@ from pipeprof.report.stage_labels import label_of
 # A place that works this much of the time works without a pause.
 _NO_PAUSE_FROM = 0.9
 
+# Holding up for less than this is not worth a word.
+_SOME_HELD_FROM = 0.01
+
 # An overlap below this is none.
 _SOME_OVERLAP_FROM = 0.005
 
@@ -46,6 +50,8 @@ _CPU_UNKNOWN = " Its own CPU time was not measured."
 def wait_sentence(found: WaitEvidence) -> str:  # noqa: C901 - one case a kind
     """The sentence of a piece of evidence for waiting."""
     match found:
+        case HeldUpByInput():
+            return _held_up(found)
         case StagesNotCounted():
             return (
                 "AUTOTUNE is switched off, so tf.data does not measure the work of its stages and "
@@ -81,6 +87,21 @@ def wait_sentence(found: WaitEvidence) -> str:  # noqa: C901 - one case a kind
                 f"Worker processes take {duration(found.work_ms)} of work per step off the training's "
                 f"process; the transport of their batches takes {duration(found.transport_ms)}."
             )
+
+
+def _held_up(found: HeldUpByInput) -> str:
+    causes = [
+        f"{percent(ratio)} of the time {cause}"
+        for ratio, cause in (
+            (found.gil_ratio, "it waits for the GIL, which input threads hold"),
+            (found.cpu_queue_ratio, "it is ready to run, but input work has the CPU cores"),
+        )
+        if ratio is not None and ratio >= _SOME_HELD_FROM
+    ]
+    return (
+        f"The input's own work slows the training's computing down, by about "
+        f"{duration(found.held_ms)} of {duration(found.step_ms)} per step: {', and '.join(causes)}."
+    )
 
 
 def _epoch_start(found: EpochStartWait) -> str:

@@ -52,6 +52,7 @@ def _recover(file: RunFile, checkpoint: Checkpoint) -> Profile:
         accumulator.sums,
         run=replace(
             checkpoint.run,
+            end_ns=max(checkpoint.run.end_ns, accumulator.latest_ns),
             complete=alive,
             warnings=warnings,
             ended_by=accumulator.registry.ended_by,

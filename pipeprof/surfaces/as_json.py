@@ -26,6 +26,7 @@ from pipeprof.analysis.input_findings import AutotuneFinding, EpochStart, InputF
 from pipeprof.analysis.machine_findings import (
     CpuFinding,
     DeviceFinding,
+    HeldUp,
     LaneFinding,
     OverheadFinding,
     ResourceFinding,
@@ -59,6 +60,7 @@ _NO_DIAGNOSIS = Diagnosis(
     samples_per_s=None,
     bottleneck=None,
     cause=Cause.NONE,
+    held_up=HeldUp(gil_ratio=None, cpu_queue_ratio=None),
     host=(),
     ideal_step_ms=None,
     free_input=None,
@@ -197,6 +199,10 @@ def _diagnosis(found: Diagnosis) -> dict[str, Any]:
         "samples_per_s": number(found.samples_per_s),
         "bottleneck": _bottleneck(found.bottleneck) if found.bottleneck else None,
         "cause": found.cause.value,
+        "held_up": {
+            "gil_ratio": number(found.held_up.gil_ratio),
+            "cpu_queue_ratio": number(found.held_up.cpu_queue_ratio),
+        },
         "host": [_host(place) for place in found.host],
         "ideal_step_ms": number(found.ideal_step_ms),
         "ideal_wall_s": number(free.wall_s) if free else None,

@@ -298,6 +298,16 @@ def test_a_run_is_startup_its_trainings_what_lies_between_and_shutdown():
     assert ("predict", TRAIN) in [(each.name, each.location) for each in account.rows]
 
 
+def test_a_fit_that_failed_before_its_first_step_is_all_startup():
+    account = LoopAccount(
+        pass_count=1, pass_ns=(30 * MS, 0, 0, 0), start_ns=START_NS, end_ns=START_NS + 30 * MS
+    )
+    failed = replace(loop(steps=0), account=account, model=1)
+    assert parts(loop_account(profile(loops=(failed,)), 0)) == {Part.STARTUP: 30 * MS}
+    again = profile(loops=(replace(passes((0, 10)), model=1), failed))
+    assert parts(loop_account(again, 1)) == {Part.BETWEEN_EPOCHS: 30 * MS}
+
+
 def test_a_run_without_a_training_is_all_startup():
     run = run_info(end_ns=START_NS + 400 * MS)
     assert parts(whole_account(profile(loops=(), run=run))) == {Part.STARTUP: 400 * MS}

@@ -1220,3 +1220,17 @@ def test_a_measured_limit_takes_the_place_of_the_estimate() -> None:
     assert limited.free_input.known is LimitSource.MEASURED
     assert limited.free_input.wall_s == pytest.approx(0.5)
     assert limited.free_input.speedup == pytest.approx(10)
+
+
+def test_figures_of_stages_at_one_place_do_not_depend_on_their_order() -> None:
+    fit = loop()
+    # Added up as they come, these give another last digit in another order.
+    costs_ns = {"a": 56_069_151, "b": 24_535_739, "c": 38_327_763}
+    stages = [stage(name, cost_ns=cost_ns, during=fit) for name, cost_ns in costs_ns.items()]
+    one, other = (
+        analyse(profile(loops=(fit,), stages=tuple(order))) for order in (stages, stages[::-1])
+    )
+    assert [each.parallelism for each in one.stages] == [each.parallelism for each in other.stages]
+    assert one.main is not None
+    assert other.main is not None
+    assert one.main.diagnosis.evidence == other.main.diagnosis.evidence

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from pipeprof.analysis.account_findings import Account, AccountRow, EpochAccount
+from pipeprof.analysis.evidence_kinds import HeldUpByInput
 from pipeprof.analysis.findings import LoopFinding
+from pipeprof.analysis.machine_findings import HeldUp
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.recording.account import Part
 from pipeprof.report.account_text import epoch_pieces, headline, time_pieces, training_time
@@ -70,6 +72,21 @@ def test_the_headline_names_what_most_time_goes_to_and_what_comes_second(
     found: LoopFinding, said: str
 ) -> None:
     assert headline(found) == said
+
+
+def test_the_headline_of_a_training_that_its_input_holds_up_begins_with_that() -> None:
+    found = main(Bound.INPUT, 0.01, 0.1, wait=0.1, compute=8.9, callbacks=1)
+    held = HeldUpByInput(held_ms=17.0, step_ms=30.0, gil_ratio=0.47, cpu_queue_ratio=0.09)
+    said = replace(
+        found.diagnosis,
+        evidence=(held,),
+        held_up=HeldUp(gil_ratio=0.47, cpu_queue_ratio=0.09),
+    )
+
+    assert headline(replace(found, diagnosis=said)) == (
+        "the input's own work takes 56 % of each step from the training, "
+        "1.0 % of the training's time waits for data, 10 % goes into callbacks"
+    )
 
 
 def test_a_trainings_time_is_what_it_was_made_of() -> None:

@@ -20,6 +20,7 @@ from pipeprof.analysis.evidence_kinds import (
     ForkedWorkers,
     GilBesideTraining,
     GilWork,
+    HeldUpByInput,
     InputKeepsUp,
     NoStageSeen,
     NoStepTime,
@@ -170,6 +171,17 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
         GilBesideTraining(busy_ratio=0.9),
         "Input threads in the training's process compute 90 % of the time. While they hold the GIL, "
         "the training waits for it; that counts as compute.",
+    ),
+    (
+        HeldUpByInput(held_ms=22.5, step_ms=30.0, gil_ratio=0.6, cpu_queue_ratio=0.15),
+        "The input's own work slows the training's computing down, by about 22.5 ms of 30.0 ms per "
+        "step: 60 % of the time it waits for the GIL, which input threads hold, and 15 % of the time "
+        "it is ready to run, but input work has the CPU cores.",
+    ),
+    (
+        HeldUpByInput(held_ms=9.0, step_ms=30.0, gil_ratio=None, cpu_queue_ratio=0.3),
+        "The input's own work slows the training's computing down, by about 9.0 ms of 30.0 ms per "
+        "step: 30 % of the time it is ready to run, but input work has the CPU cores.",
     ),
     (
         StagesNotCounted(),

@@ -36,7 +36,7 @@ def test_a_run_that_was_cut_off_is_read_from_checkpoint_and_rings(tmp_path: Path
     begun = take(
         empty,
         {},
-        run=builders.run_info(complete=False),
+        run=builders.run_info(complete=False, end_ns=builders.START_NS + 10),
         cores=2,
         cpu_limit=None,
         overhead=builders.profile().overhead,
@@ -45,6 +45,7 @@ def test_a_run_that_was_cut_off_is_read_from_checkpoint_and_rings(tmp_path: Path
     for _ in range(2):  # reading changes nothing
         read = read_run(tmp_path)
         assert not read.run.complete
+        assert read.run.end_ns >= builders.START_NS + 300  # the thread itself began at another time
         assert read.loops[0].sample_count == 96
         assert read.loops[0].steps.wait_ns.tolist() == [40, 40, 40]
 

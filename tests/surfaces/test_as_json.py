@@ -12,7 +12,12 @@ from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.evidence_kinds import WaitsNotMeasured
 from pipeprof.analysis.findings import DeliveryFinding, HotLine
 from pipeprof.analysis.input_findings import AutotuneOff, EpochStart, StartCause
-from pipeprof.analysis.machine_findings import CpuFinding, OverheadFinding, ResourceFinding
+from pipeprof.analysis.machine_findings import (
+    CpuFinding,
+    HeldUp,
+    OverheadFinding,
+    ResourceFinding,
+)
 from pipeprof.analysis.references import StageReference
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.clock import WallAnchor
@@ -63,6 +68,7 @@ def test_a_whole_report():
         host=(HostPlace(name="Board.on_epoch_end", location=Location("train.py", 41), ratio=0.08),),
         slowest=bottleneck("decode", cost_ms=19.5, share=0.96),
         cause=Cause.GIL,
+        held_up=HeldUp(gil_ratio=0.3, cpu_queue_ratio=None),
         evidence=(NOT_MEASURED,),
         advice=(
             advice(verified=Verified(step_ms=12.5, speedup=2.4)),
@@ -168,6 +174,7 @@ def test_a_whole_report():
             "share": 0.96,
         },
         "cause": "gil",
+        "held_up": {"gil_ratio": 0.3, "cpu_queue_ratio": None},
         "host": [{"name": "Board.on_epoch_end", "location": "train.py:41", "ratio": 0.08}],
         "ideal_step_ms": 13.0,
         "ideal_wall_s": 1.3,

@@ -50,12 +50,14 @@ class Accumulator:
 
     Attributes:
         open_calls: the open call of each worker, by process and ring.
+        latest_ns: end of the latest of the records that it was given.
     """
 
     def __init__(self, sums: RunSums, ring_lane: Mapping[RingKey, int] | None = None) -> None:
         self.sums = sums
         self.ring_lane = dict(ring_lane or {})
         self.open_calls: dict[RingKey, OpenCall] = {}
+        self.latest_ns = 0
         self._account = HostTime(sums)
 
     @classmethod
@@ -92,6 +94,7 @@ class Accumulator:
         if not len(records):
             return
         self.sums.event_count += len(records)
+        self.latest_ns = max(self.latest_ns, int(records["end_ns"].max()))
         kinds = (records["code"] >> KIND_SHIFT).astype(np.int64)
         numbers = (records["code"] & SUBJECT_MASK).astype(np.int64)
         targets = self.registry.translate(pid, numbers)

@@ -23,7 +23,7 @@ from pipeprof.capture.probes.system.processes import (
 from pipeprof.capture.recorder.facts import LaneFacts
 from pipeprof.capture.recorder.recorder import Recorder, kind_of_thread, thread_comm
 from pipeprof.capture.recorder.records import Kind, code
-from pipeprof.recording.lane import Role
+from pipeprof.recording.lane import LaneKind, Role
 
 SAMPLE_HZ = 10.0
 
@@ -254,5 +254,7 @@ def describe_thread(tid: int, python_name: str | None) -> LaneFacts:
         name = re.sub(r"\d+", "N", python_name)
         return LaneFacts(name=name, role=Role.OTHER, kind=kind_of_thread(python_name))
     name = thread_comm(tid)
+    if name == thread_comm(os.getpid()):
+        return LaneFacts(name=name, role=Role.OTHER, kind=LaneKind.NATIVE)
     role = next((role for prefix, role in _ROLES if name.startswith(prefix)), Role.OTHER)
     return LaneFacts(name=re.sub(r"\d+", "N", name), role=role)

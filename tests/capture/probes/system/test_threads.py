@@ -15,7 +15,7 @@ from pipeprof.capture.probes.system.threads import ThreadSampler
 from pipeprof.capture.recorder import name_log as names
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
-from pipeprof.recording.lane import Role
+from pipeprof.recording.lane import LaneKind, Role
 from tests.capture.probes.recorded import Event, events
 
 SECOND = 1_000_000_000
@@ -111,8 +111,15 @@ def test_time_in_the_queue_for_a_cpu_is_told_apart(
 def test_threads_of_one_name_share_a_lane_by_role(
     system: FakeSystem, sampler: ThreadSampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    comms = {11: "tf_Compute", 12: "tf_Compute", 13: "tf_data_private", 14: "tf_numa_-1_Eige"}
-    monkeypatch.setattr(threads, "thread_comm", comms.__getitem__)
+    comms = {
+        11: "tf_Compute",
+        12: "tf_Compute",
+        13: "tf_data_private",
+        14: "tf_numa_-1_Eige",
+        15: "python",  # what Eigen's threads are called: as the thread that made them
+    }
+    main = {os.getpid(): "python"}
+    monkeypatch.setattr(threads, "thread_comm", (comms | main).__getitem__)
     for tid in comms:
         system.thread(tid, spent_ms=100)
     sampler.sample(1 * SECOND)
@@ -120,11 +127,14 @@ def test_threads_of_one_name_share_a_lane_by_role(
         system.thread(tid, spent_ms=100 + tid)
     sampler.sample(2 * SECOND)
 
+    kinds = {e.name: e.subject.kind for e in recorded(sampler)}
+    assert [name for name, kind in kinds.items() if kind is LaneKind.NATIVE] == ["python"]
     lanes = {e.name: (e.subject.role, e.value // MS) for e in recorded(sampler)}
     assert lanes == {
         "tf_Compute": (Role.TRAINING, 23),
         "tf_data_private": (Role.INPUT, 13),
         "tf_numa_-N_Eige": (Role.TRAINING, 14),
+        "python": (Role.OTHER, 15),
     }
 
 
