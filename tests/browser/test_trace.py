@@ -44,8 +44,7 @@ def with_batches(work: Spans, ends_ns: list[int]) -> Spans:
     """Each step takes the batch whose making began with it."""
     kept = zip(work.kind, work.subject, work.start_ns, work.end_ns, work.lane, strict=True)
     singles = [
-        Span(SpanKind(kind + 1), subject, start, end, lane)
-        for kind, subject, start, end, lane in kept
+        Span(SpanKind(kind), subject, start, end, lane) for kind, subject, start, end, lane in kept
     ]
     made = sorted(one.start_ns for one in singles if one.kind is SpanKind.WORK)
     taken = [Span(SpanKind.BATCH, 0, start, end) for start, end in zip(made, ends_ns, strict=True)]

@@ -124,7 +124,7 @@ def test_batches_that_are_made_in_time_lie_ready(tmp_path: Path) -> None:
     assert prof.findings.main is not None
     fed = prof.findings.main.input
 
-    assert prof.findings.main.diagnosis.bound is Bound.COMPUTE
+    assert prof.findings.main.diagnosis.bound is Bound.HOST
     assert fed.queue_mean is not None
     assert fed.queue_mean > 3
     assert fed.queue_empty_ratio == 0
