@@ -41,6 +41,9 @@ from pipeprof.recording.stage import OperatorFamily, Stage, StageKind
 # A prediction must promise at least this to be worth a change.
 _LEAST_GAIN = 1.03
 
+# Beside the best change, one that saves less than this share of what that saves is not worth the lines.
+_LEAST_SHARE_OF_BEST = 0.2
+
 # Calls that only wait cost no core; more of them at once than this is nobody's first step.
 MOST_WAITING_AT_ONCE = 16
 
@@ -72,7 +75,7 @@ def _about_input(verdict: Verdict, epochs: Sequence[EpochAccount]) -> Iterator[A
         return
     rules = (_longer_epochs, _prefetch, _workers, _longer_queue, _parallel_calls, _threads)
     sure = [advice for rule in rules for advice in rule(verdict)]
-    yield from sorted(sure, key=lambda advice: advice.predicted_step_ms or 0.0)
+    yield from _comparable(sure, verdict.step_ms or 0.0)
     yield from _cache(verdict, verdict.worst)
     yield from _unpredicted(verdict, verdict.worst)
     yield from _autotune(verdict)
@@ -93,6 +96,14 @@ def _predicted(
 def _worthwhile(now_ms: float, remedy: Remedy, step_ms: float) -> Iterator[Advice]:
     if step_ms > 0 and now_ms / step_ms >= _LEAST_GAIN:
         yield Advice(remedy=remedy, predicted_step_ms=step_ms, predicted_speedup=now_ms / step_ms)
+
+
+def _comparable(sure: Iterable[Advice], now_ms: float) -> list[Advice]:
+    """Best first, without those that save next to nothing beside the best."""
+    best_first = sorted(sure, key=lambda advice: advice.predicted_step_ms or 0.0)
+    saved_ms = [now_ms - (advice.predicted_step_ms or now_ms) for advice in best_first]
+    least_ms = _LEAST_SHARE_OF_BEST * max(saved_ms, default=0.0)
+    return [advice for advice, saved in zip(best_first, saved_ms, strict=True) if saved >= least_ms]
 
 
 def _open(remedy: Remedy) -> Advice:
