@@ -52,11 +52,11 @@ class _Threads:
         return self._sums([self._training])
 
     def python(self) -> tuple[float, float]:
-        """The same of the other Python threads of that process."""
+        """What the other Python threads of that process were on a CPU and ready without one."""
         return self._sums(self._python)
 
     def native(self) -> tuple[float, float]:
-        """The same of the threads that compute for TensorFlow, for the training and for tf.data."""
+        """What TensorFlow's threads were so, those of the training and of tf.data."""
         return self._sums(self._native)
 
     def input_cpu(self, native_queued: float) -> float:
