@@ -99,8 +99,9 @@ class WorkerWatch:
         """Reports worker processes that still run after the training, or that nobody has joined."""
         states = {pid: _state_of(pid) for pid in sorted(pids)}
         until_s = time.monotonic() + _FAREWELL_S
-        while _living(states) and time.monotonic() < until_s:
-            time.sleep(_FAREWELL_S / 10)  # a pool that was just closed is about to end
+        while any(states.values()) and time.monotonic() < until_s:
+            # A pool that was just closed is about to end, and a thread of it joins what ended.
+            time.sleep(_FAREWELL_S / 10)
             states = {pid: _state_of(pid) for pid in states}
         zombies = [str(pid) for pid, state in states.items() if state == "Z"]
         if _living(states):

@@ -171,6 +171,18 @@ def test_zombies_are_told() -> None:
     ]
 
 
+def test_workers_that_a_thread_of_their_pool_is_about_to_join_are_no_zombies() -> None:
+    looked = Looked()
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    joins = threading.Timer(0.1, process.wait)
+    joins.start()
+    looked.watch.look_for_left_behind({process.pid, PID})
+    joins.join()
+
+    assert looked.said == []
+
+
 def test_what_is_told_goes_past_the_streams_buffer_and_a_closed_one_is_no_trouble(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
