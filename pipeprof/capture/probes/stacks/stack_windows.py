@@ -70,11 +70,14 @@ class StackSampler:
         self._due_ns: int | None = None
         self._patience_ns: int | None = None
         self._recorded: set[int] = set()
+        self._lanes: dict[int, int] = {}
+        self._names: dict[int, str] = {}
         self._seen = self._given_up = False
 
     def sample(self, now: int) -> None:
         """Begins or ends a window if one is due."""
         if self._running is not None:
+            self._note_threads()
             if all(recording.done for recording in self._running):
                 self._end_window(now)
         elif self._pauses_s and self._is_due(now):
@@ -116,6 +119,7 @@ class StackSampler:
             self._give_up(error)
         else:
             self._running = every, holding
+            self._note_threads()
 
     def _end_window(self, now: int) -> None:
         assert self._running is not None
@@ -134,6 +138,8 @@ class StackSampler:
         self._record_gil(stacks, holders, now)
         if self._pauses_s:
             self._due_ns = now + self._pauses_s[0] * _NS
+        self._lanes.clear()
+        self._names.clear()
 
     def _give_up(self, error: StacksUnavailable) -> None:
         self._pauses_s.clear()
@@ -167,11 +173,13 @@ class StackSampler:
         taken: dict[int, int] = defaultdict(int)
         for (pid, _), samples in seen.items():
             taken[pid] = max(taken[pid], samples)
-        own = {lane.native_id: lane.subject for lane in list(self.recorder.lanes.values())}
+        self._note_threads()
         lanes: dict[int, tuple[int, int]] = {}
         for pid, tid in seen.keys() | held.keys():
             if taken[pid]:
-                lane = (own.get(tid) if pid == os.getpid() else None) or self._lane(pid, tid)
+                lane = (self._lanes.get(tid) if pid == os.getpid() else None) or self._lane(
+                    pid, tid
+                )
                 before, _ = lanes.get(lane, (0, 0))
                 lanes[lane] = before + held.get((pid, tid), 0), taken[pid]
         write = self.recorder.lane().write
@@ -180,14 +188,17 @@ class StackSampler:
 
     def _lane(self, pid: int, tid: int) -> int:
         if pid == os.getpid():
-            facts = describe_thread(tid, self._python_names().get(tid))
+            facts = describe_thread(tid, self._names.get(tid))
         else:
             facts = replace(WORKER if pid in self._workers() else describe_process(pid), pid=pid)
         return self.recorder.names.number(facts)
 
-    @staticmethod
-    def _python_names() -> dict[int, str]:
-        return {thread.native_id or 0: thread.name for thread in threading.enumerate()}
+    def _note_threads(self) -> None:
+        """Keeps whose each thread id is: py-spy may write its samples after a thread has ended."""
+        self._lanes.update(
+            {lane.native_id: lane.subject for lane in list(self.recorder.lanes.values())}
+        )
+        self._names.update({each.native_id or 0: each.name for each in threading.enumerate()})
 
 
 def _is_shown(frame: Frame, stage_files: Collection[str]) -> bool:

@@ -1,6 +1,7 @@
 """Windows of samples: when they are, and what is recorded of them."""
 
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,25 @@ def test_the_gil_is_recorded_by_lane_over_all_samples() -> None:
         ("thread", None): (40, 100),
         ("worker process", WORKER): (80, 80),
     }
+
+
+def test_a_thread_that_has_ended_before_py_spy_is_still_known() -> None:
+    begun, over = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: (begun.set(), over.wait()), name="feeder")
+    thread.start()
+    begun.wait()
+    tid = thread.native_id
+    assert tid is not None
+    looks = Looks((seen(tid, 100, THREADING),), (seen(tid, 40, THREADING),))
+    tried = sampler(looks)
+    tried.sample(SECOND)
+    over.set()
+    thread.join()
+    looks.end()
+    tried.sample(2 * SECOND)
+
+    [event] = events(tried.recorder, Kind.GIL)
+    assert (event.name, event.value, event.inner) == ("feeder", 40, 100)
 
 
 def test_a_window_is_cut_short_at_the_end() -> None:
