@@ -314,15 +314,15 @@ from pipeprof.analysis.accounting import loop_account
 from pipeprof.recording.account import Part
 
 took = dict.fromkeys(("Slow.on_train_batch_end", "Slow.on_epoch_end"), 0.0)
-firsts = []
+compiling = []  # of the first epoch's first step, and of its last, whose batch is short
 
 class Slow(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         self.began = time.monotonic()
     def on_train_batch_end(self, batch, logs=None):
         start = time.monotonic()
-        if batch == 0:
-            firsts.append(start - self.began)
+        if batch in (0, 9) and len(compiling) < 2:
+            compiling.append(start - self.began)
         time.sleep(0.01)
         took["Slow.on_train_batch_end"] += time.monotonic() - start
     def on_epoch_end(self, epoch, logs=None):
@@ -353,7 +353,7 @@ other = plain.fit(x, y, batch_size=16, epochs=3, verbose=0, callbacks=[Slow()])
 loop, beside = prof.result.loops
 account = loop_account(prof.result, 0)
 found = {
-    "wall": wall, "truth": seconds, "first": firsts[0],
+    "wall": wall, "truth": seconds, "compiling": compiling,
     "calls": {call.name: call.total_ns / 1e9 for call in loop.account.calls},
     "beside": [call.name for call in beside.account.calls],
     "callbacks": account.ns(Part.CALLBACKS) / 1e9,
@@ -399,7 +399,6 @@ def test_on_jax_a_callback_that_keras_calls_in_another_thread_holds_up_nobody(on
 
 def test_on_jax_the_first_step_and_the_short_batch_are_compiled(on_jax: Any) -> None:
     assert on_jax["compile_steps"] == 2
-    assert abs(on_jax["compile"] - on_jax["first"]) < on_jax["first"]
-    assert on_jax["compile"] > 0.5 * on_jax["first"]
+    assert abs(on_jax["compile"] - sum(on_jax["compiling"])) < 0.2 * sum(on_jax["compiling"])
     [reason] = on_jax["reasons"]
     assert reason == "float32 (16, 4) → float32 (6, 4); float32 (16, 1) → float32 (6, 1)"
