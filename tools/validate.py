@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from pipeprof.errors import PipeprofError
 from pipeprof.host import machine
 from pipeprof.scenarios.validation import Planted, planted_trainings
 from pipeprof.scenarios.validation.comparing import compare
+from pipeprof.scenarios.validation.document import conditions_text, render_document
+from pipeprof.scenarios.validation.kept_runs import KeptRun, read_runs, write_runs
 from pipeprof.scenarios.validation.planted_runs import run_alone, run_watched
 from pipeprof.scenarios.validation.tables import Result, line_of, render_tables
 
@@ -47,15 +49,14 @@ def main() -> int:
         for planted in chosen:
             print(f"{planted.name}: {json.dumps(run_alone(planted))}", flush=True)
         return 0
-    results = []
-    for number in range(1, options.rounds + 1):
-        with_load = number == options.rounds > 1
-        for result in _run_round(chosen, number, ceilings=options.ceilings, with_load=with_load):
-            print(f"{number}/{options.rounds} {line_of(result)}", flush=True)
-            results.append(result)
-    print(f"\n{render_tables(results)}\n{_conditions()}")
-    if options.json is not None:
-        options.json.write_text(json.dumps([_plain(result) for result in results], indent=1))
+    try:
+        runs = _run_all(chosen, options)
+    except PipeprofError as error:
+        sys.exit(str(error))
+    results = [_compare(run) for run in runs]
+    print(f"\n{render_tables(results)}\n\n{conditions_text(runs)}")
+    if options.markdown is not None:
+        options.markdown.write_text(render_document(planted_trainings(), runs, results))
     return 0 if all(result.is_right for result in results) else 1
 
 
@@ -66,12 +67,21 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="only those that the tests run")
     parser.add_argument("--rounds", type=int, default=1, help="the last of several has other load")
     parser.add_argument("--ceilings", action="store_true", help="measure steps with input for free")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all comparisons, for programs")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="keep each finished run with its report and truth"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the runs in that file, and leave them out"
+    )
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the page of results")
     parser.add_argument("--list", action="store_true", help="print what there is, and run nothing")
     parser.add_argument(
         "--alone", action="store_true", help="run without pipeprof, and print the truth"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.resume and options.json is None:
+        parser.error("--resume needs --json FILE, the file to go on from")
+    return options
 
 
 def _choose(names: Sequence[str], kind: str | None, *, quick: bool) -> list[Planted]:
@@ -87,22 +97,44 @@ def _choose(names: Sequence[str], kind: str | None, *, quick: bool) -> list[Plan
     return chosen
 
 
-def _run_round(
-    chosen: Sequence[Planted], number: int, *, ceilings: bool, with_load: bool
-) -> Iterator[Result]:
-    for planted in chosen:
-        with _other_load() if with_load else contextlib.nullcontext():
-            yield _validate(planted, number, measure_ceiling=ceilings and planted.ceiling)
+def _run_all(chosen: Sequence[Planted], options: argparse.Namespace) -> list[KeptRun]:
+    """Runs what is not kept already; returns the runs of those that were chosen."""
+    kept = {
+        (run.name, run.round): run for run in (read_runs(options.json) if options.resume else ())
+    }
+    wanted = [(planted, number) for number in range(1, options.rounds + 1) for planted in chosen]
+    for planted, number in wanted:
+        key = (planted.name, number)
+        if key not in kept or kept[key].failure is not None:
+            kept[key] = _run(
+                planted,
+                number,
+                measure_ceiling=options.ceilings and planted.ceiling,
+                with_load=number == options.rounds > 1,
+            )
+            if options.json is not None:
+                write_runs(kept.values(), options.json)
+        print(f"{number}/{options.rounds} {line_of(_compare(kept[key]))}", flush=True)
+    return [kept[planted.name, number] for planted, number in wanted]
 
 
-def _validate(planted: Planted, number: int, *, measure_ceiling: bool) -> Result:
-    try:
-        ceiling_ms = run_alone(planted, "--free-input")["step_ms"] if measure_ceiling else None
-        watched = run_watched(planted)
-    except (PipeprofError, subprocess.TimeoutExpired, OSError) as error:
-        return Result(name=planted.name, round=number, failure=str(error))
-    checks = compare(watched.report, watched.truth, planted, ceiling_ms=ceiling_ms)
-    return Result(name=planted.name, round=number, checks=checks)
+def _run(planted: Planted, number: int, *, measure_ceiling: bool, with_load: bool) -> KeptRun:
+    run = KeptRun(name=planted.name, round=number, conditions=_conditions(), with_load=with_load)
+    with _other_load() if with_load else contextlib.nullcontext():
+        try:
+            ceiling_ms = run_alone(planted, "--free-input")["step_ms"] if measure_ceiling else None
+            watched = run_watched(planted)
+        except (PipeprofError, subprocess.TimeoutExpired, OSError) as error:
+            return replace(run, failure=str(error))
+    return replace(run, report=watched.report, truth=watched.truth, ceiling_ms=ceiling_ms)
+
+
+def _compare(run: KeptRun) -> Result:
+    [planted] = _choose([run.name], None, quick=False)
+    if run.report is None or run.truth is None:
+        return Result(name=run.name, round=run.round, failure=run.failure)
+    checks = compare(run.report, run.truth, planted, ceiling_ms=run.ceiling_ms)
+    return Result(name=run.name, round=run.round, checks=checks)
 
 
 @contextlib.contextmanager
@@ -118,23 +150,23 @@ def _other_load() -> Iterator[None]:
             busy.terminate()
 
 
-def _plain(result: Result) -> dict[str, object]:
-    checks = [asdict(check) | {"outcome": check.outcome.value} for check in result.checks]
-    return {
-        "name": result.name,
-        "round": result.round,
-        "failure": result.failure,
-        "checks": checks,
-    }
-
-
 def _conditions() -> str:
     packages = ("tensorflow", "keras", "tf-keras", "jax", "numpy")
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     return (
         f"{versions}; Python {platform.python_version()}, {platform.system()} "
-        f"{platform.machine()}, {machine.core_count()} cores, load {os.getloadavg()[0]:.1f}."
+        f"{platform.machine()}, {_processor()}, {machine.core_count()} cores"
     )
+
+
+def _processor() -> str:
+    """Its model's name, where the system has one."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "unknown processor")
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def test_a_key_that_is_not_there_is_missing() -> None:
         "account",
         "share of wait",
         "share of epoch_start",
-        "Dashboard in host",
+        "name of Dashboard in host",
         "waiting of epochs",
         "held up by its input",
     }  # fmt: skip
@@ -182,7 +182,7 @@ def test_what_the_host_does_is_named_and_has_its_share(
     assert {check.outcome for what, check in found.items() if "Dashboard" in what} == {RIGHT}
     assert len([what for what in found if "Dashboard" in what]) == 3
     other = checks(report(host=[]), {"posting_s": 4.1, "loop_s": 10.0}, named=(named,))
-    assert other["Dashboard in host"].outcome is WRONG
+    assert other["name of Dashboard in host"].outcome is WRONG
 
 
 def test_a_stage_costs_what_it_took_within_a_tenth() -> None:

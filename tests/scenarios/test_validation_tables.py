@@ -30,7 +30,8 @@ def test_the_tables_count_what_was_taken_for_what() -> None:
             Result(name="posts", round=1, checks=(WRONG,)),
         ]
     )
-    assert text.splitlines()[:5] == [
+    assert text.startswith("0 of 2 trainings right in all points.\n")
+    assert text.splitlines()[2:7] == [
         "| bound: true \\ found | compute | host | input |",
         "|---|---|---|---|",
         "| compute | · | · | · |",
@@ -38,7 +39,7 @@ def test_the_tables_count_what_was_taken_for_what() -> None:
         "| input | · | · | 1 |",
     ]
     assert "| costs | 1 | 0 | 0 | 20.0 % | 20.0 % | 20.0 % |" in text
-    assert text.endswith("0 of 2 trainings right in all points.")
+    assert "| bound | 2 | 1 |" in text
 
 
 def test_a_training_is_right_if_it_is_in_each_round() -> None:
@@ -48,4 +49,14 @@ def test_a_training_is_right_if_it_is_in_each_round() -> None:
         Result(name="posts", round=1, checks=(RIGHT,)),
         Result(name="posts", round=2, checks=(RIGHT,)),
     ]
-    assert render_tables(results).endswith("1 of 2 trainings right in all points and all rounds.")
+    text = render_tables(results)
+    assert text.startswith("1 of 2 trainings right in all points and all rounds.\n")
+
+
+def test_a_check_counts_in_the_row_that_it_fits_best() -> None:
+    line = check("line of bottleneck", Outcome.RIGHT, ("read",), "train.py:3")
+    of_host = check("line of name of Dashboard in host", Outcome.WRONG, "Dashboard", "train.py:9")
+    text = render_tables([Result(name="reads", round=1, checks=(line, of_host))])
+    assert "| its line | 1 | 1 |" in text
+    assert "| its lines | 1 | 0 |" in text
+    assert "| bottleneck, or that there is none | 0 | 0 |" in text

@@ -226,7 +226,7 @@ def _ratio_between(key: str, report: Report, low: float, high: float) -> Check:
 def _between(what: str, found: float | None, low: float, high: float) -> Check:
     right = found is not None and low - SHARE_TOLERANCE <= found <= high + SHARE_TOLERANCE
     error = None if found is None else max(low - found, found - high, 0.0)
-    expected = low if low == high else (low, high)
+    expected = low if low == high else f"{low:.3g} to {high:.3g}"
     return Check(what=what, outcome=_outcome(right), expected=expected, found=found, error=error)
 
 
@@ -313,7 +313,7 @@ def _epoch_starts(report: Report, truth: Truth) -> Iterator[Check]:
 
 def _named(report: Report, truth: Truth, script: Path, named: Named) -> Iterator[Check]:
     where = "host" if named.part is None else named.part
-    what = f"{named.name} in {where}"
+    what = f"name of {named.name} in {where}"
     entries = _entries(report, named)
     if entries is NOTHING:
         yield _missing(what, named.name)

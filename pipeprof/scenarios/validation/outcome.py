@@ -35,7 +35,17 @@ class Check:
         """What differs, for the line of a scenario."""
         if self.outcome is Outcome.MISSING:
             return f"{self.what}: missing"
-        return f"{self.what}: {_short(self.found)}, true is {_short(self.expected)}"
+        return f"{self.what}: {self.found_text}, true is {self.expected_text}"
+
+    @property
+    def expected_text(self) -> str:
+        """What is true, in short."""
+        return _short(self.expected)
+
+    @property
+    def found_text(self) -> str:
+        """What the report has, in short."""
+        return _short(self.found)
 
 
 def _short(value: object) -> str:

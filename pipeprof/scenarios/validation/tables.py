@@ -17,6 +17,25 @@ NUMBERS = (
 )
 
 
+# What the names of the other checks begin with.
+NAMES = (
+    ("bound", "bound"),
+    ("cause", "cause"),
+    ("bottleneck", "bottleneck, or that there is none"),
+    ("line of bottleneck", "its line"),
+    ("kind of bottleneck", "its kind, where it is no function"),
+    ("name of ", "names of what the host does"),
+    ("line of ", "its lines"),
+    ("loops of ", "loops"),
+    ("steps of ", "steps"),
+    ("epochs of ", "epochs"),
+    ("account", "accounts that add up"),
+    ("held up", "held up by its input, or not"),
+    ("advice", "advice"),
+    ("remark", "remarks"),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """One run of a planted training.
@@ -61,7 +80,7 @@ def render_tables(results: Sequence[Result]) -> str:
     """All tables of a validation."""
     checks = [check for result in results for check in result.checks]
     blocks = [_confusion(what, checks) for what in ("bound", "cause")]
-    return "\n\n".join([*blocks, _errors(checks), _sum(results)])
+    return "\n\n".join([_sum(results), *blocks, _names(checks), _errors(checks)])
 
 
 def _confusion(what: str, checks: Iterable[Check]) -> str:
@@ -74,11 +93,26 @@ def _confusion(what: str, checks: Iterable[Check]) -> str:
             pairs[found if is_right else str(check.expected[0]), found] += 1
     names = sorted({name for pair in pairs for name in pair})
     rows = ([row, *(str(pairs[row, column] or "·") for column in names)] for row in names)
-    return _table([f"{what}: true \\ found", *names], rows)
+    return markdown_table([f"{what}: true \\ found", *names], rows)
+
+
+def _names(checks: Sequence[Check]) -> str:
+    """How often what is no number was right; a check counts in the row of its longest beginning."""
+    rows = []
+    for prefix, what in NAMES:
+        of_kind = [check for check in checks if _row_of(check) == prefix]
+        right = sum(check.outcome is Outcome.RIGHT for check in of_kind)
+        rows.append([what, str(len(of_kind)), str(right)])
+    return markdown_table(["what", "compared", "right"], rows)
+
+
+def _row_of(check: Check) -> str | None:
+    fitting = [prefix for prefix, _ in NAMES if check.what.startswith(prefix)]
+    return max(fitting, key=len, default=None)
 
 
 def _errors(checks: Sequence[Check]) -> str:
-    return _table(
+    return markdown_table(
         ["what", "compared", "right", "missing", "median error", "90 % within", "largest"],
         (_error_row(prefix, what, unit, checks) for prefix, what, unit in NUMBERS),
     )
@@ -106,7 +140,9 @@ def _sum(results: Sequence[Result]) -> str:
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+
     def lines() -> Iterator[str]:
         yield f"| {' | '.join(head)} |"
         yield f"|{'---|' * len(head)}"
