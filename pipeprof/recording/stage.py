@@ -48,12 +48,14 @@ class OperatorFamily(Enum):
 
     BATCH = "batch"
     CACHE = "cache"
+    FILTER = "filter"
     FLAT_MAP = "flat map"
     GENERATOR = "generator"
     INTERLEAVE = "interleave"
     MAP = "map"
     MAP_AND_BATCH = "map and batch"
     PREFETCH = "prefetch"
+    READ = "read"
     SHUFFLE = "shuffle"
     SKIP = "skip"
     WINDOW = "window"
@@ -77,6 +79,17 @@ class OperatorFamily(Enum):
             OperatorFamily.MAP_AND_BATCH,
             OperatorFamily.WINDOW,
         )
+
+
+class FunctionTrait(Enum):
+    """What a function given to tf.data does that decides what may be changed around it."""
+
+    RANDOM = "random"
+    """It draws random numbers: its result for an element changes from epoch to epoch."""
+    PARSES_ONE_RECORD = "parses one record"
+    """It parses one serialised example, and nothing in it is bound to one element."""
+    CHEAPER_IN_BATCHES = "cheaper in batches"
+    """It works on text or looks up in tables, and nothing in it is bound to one element."""
 
 
 # Columns of `Stage.starts`: when its iterator was made and when the row was read; the calls and the work
@@ -108,6 +121,7 @@ class Stage:
         remark: what a reader should know about it, or None.
         written: how it was written in a tf.data pipeline (``map → batch``), or None.
         runs_as: the operator that tf.data runs for it (``MapAndBatch``), or None.
+        traits: of its function, where tf.data runs it.
         takes: how many elements it takes for each one that it gives, where that number is fixed.
         work: over time, the channels of `STAGE_CHANNELS`.
         lanes: nanoseconds of own work, by index in `Profile.lanes`.
@@ -136,6 +150,7 @@ class Stage:
     remark: str | None = None
     written: str | None = None
     runs_as: str | None = None
+    traits: tuple[FunctionTrait, ...] = ()
     takes: float | None = None
     work: Binned
     lanes: Mapping[int, int] = field(default_factory=dict)

@@ -125,6 +125,7 @@ def _freeze_stage(sums: RunSums, index: int, parent: int | None, gauges: Gauges)
         remark=facts.remark,
         written=facts.written,
         runs_as=facts.runs_as,
+        traits=facts.traits,
         takes=facts.takes,
         work=sums.stage_work.freeze(index),
         lanes=dict(stage.lanes),

@@ -14,7 +14,7 @@ from pipeprof.recording.lane import LaneKind, Role
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
 from pipeprof.recording.source_code import CodeLine, Location
-from pipeprof.recording.stage import OperatorFamily, StageKind, StageOwner
+from pipeprof.recording.stage import FunctionTrait, OperatorFamily, StageKind, StageOwner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,7 @@ class StageFacts(Tagged):
     remark: str | None = None
     written: str | None = None
     runs_as: str | None = None
+    traits: tuple[FunctionTrait, ...] = ()
     takes: float | None = None
     most_parallelism: int | None = None
     autotuned: bool | None = None

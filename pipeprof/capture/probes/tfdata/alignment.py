@@ -103,6 +103,7 @@ def _identify(match: Match, model: Model, asked_by: StageIdentity) -> StageIdent
         location=working.location,
         made_at=working.made_at,
         made_by=working.made_by,
+        traits=tuple(dict.fromkeys(trait for part in match.written for trait in part.traits)),
         running=running,
         written=" → ".join(part.name for part in reversed(match.written)),
         owner=_OWNERS.get(working.remark, StageOwner.USER),

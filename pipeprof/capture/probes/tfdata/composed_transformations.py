@@ -6,6 +6,7 @@ from pipeprof.capture.probes.tfdata.dataset_origins import DatasetOrigin
 from pipeprof.capture.probes.tfdata.mapped_functions import Function
 from pipeprof.capture.probes.tfdata.transformations import BY_KERAS, BY_TF_DATA, Transformation
 from pipeprof.recording.code_owner import is_users_file
+from pipeprof.recording.stage import FunctionTrait
 
 _NAMES = {
     "assertcardinality": "assert_cardinality",
@@ -55,8 +56,14 @@ def hidden(path: str, remark: str) -> Transformation:
     return Transformation(name="dataset", family="", path=path, remark=remark)
 
 
-def with_function(written: Transformation, function: Function, python: bool) -> Transformation:
-    """Adds the function of a transformation, and whether that is Python code."""
+def with_function(
+    written: Transformation,
+    function: Function,
+    *,
+    python: bool,
+    traits: tuple[FunctionTrait, ...],
+) -> Transformation:
+    """Adds the function of a transformation, whether that is Python code, and what it does."""
     mapped = written.family in _FUNCTIONAL
     return replace(
         written,
@@ -64,6 +71,7 @@ def with_function(written: Transformation, function: Function, python: bool) -> 
         location=function.location,
         remark=function.remark if mapped or function.remark != BY_TF_DATA else None,
         python=python,
+        traits=traits,
     )
 
 

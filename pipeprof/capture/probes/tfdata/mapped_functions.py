@@ -35,7 +35,7 @@ FEEDS_KERAS = (
     "/tf_keras/src/engine/",
 )
 GENERATED = "__autograph_generated_file"
-_PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
+PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def describe_function(function: Any) -> Function:
         return Function(name=name)
     described = _function(name, code.co_filename, code.co_firstlineno)
     if described.remark == BY_TF_DATA:
-        for value in _closure(function).values():
+        for value in closure_of(function).values():
             inside = getattr(unwrap(value), "__code__", None)
             if inside is not None and not inside.co_filename.startswith(_TENSORFLOW):
                 return describe_function(value)
@@ -84,9 +84,7 @@ def describe_traced(graph: Any) -> Function:
     of the first operation in it.
     """
     operations = (
-        operation
-        for called in _called_graphs(graph, set())
-        for operation in called.get_operations()
+        operation for called in called_graphs(graph) for operation in called.get_operations()
     )
     for operation in operations:
         frames = list(operation.traceback)
@@ -157,13 +155,15 @@ def unwrap(function: Any) -> Any:
 def runs_python(graph: Any) -> bool:
     """Whether a graph calls back into Python (``numpy_function``, ``py_function``)."""
     return any(
-        operation.type in _PYTHON_OPS
-        for called in _called_graphs(graph, set())
+        operation.type in PYTHON_OPS
+        for called in called_graphs(graph)
         for operation in called.get_operations()
     )
 
 
-def _called_graphs(graph: Any, seen: set[str]) -> Iterator[Any]:
+def called_graphs(graph: Any, seen: set[str] | None = None) -> Iterator[Any]:
+    """A graph and those of the functions that it calls, each once; not those of datasets made in it."""
+    seen = set() if seen is None else seen
     yield graph
     for operation in graph.get_operations():
         if "Dataset" in operation.type:
@@ -173,7 +173,7 @@ def _called_graphs(graph: Any, seen: set[str]) -> Iterator[Any]:
                 seen.add(name)
                 called = function_graph(graph, name)
                 if called is not None:
-                    yield from _called_graphs(called, seen)
+                    yield from called_graphs(called, seen)
 
 
 def called_functions(operation: Any) -> dict[str, str]:
@@ -198,25 +198,36 @@ def describe_generator(graph: Any) -> Function:
         graph: that of the function that fetches the next element.
     """
     for operation in graph.get_operations():
-        if operation.type in _PYTHON_OPS:
-            function = script_ops._py_funcs.get(operation.get_attr("token").decode())
-            state = _closure(unwrap(getattr(function, "_func", function))).get("generator_state")
-            if state is not None:
-                return _below_keras(state._generator)
+        if operation.type in PYTHON_OPS:
+            generator = generator_of(python_of(operation))
+            if generator is not None:
+                return _below_keras(generator)
     return Function()
+
+
+def python_of(operation: Any) -> Any:
+    """The Python function that an operation calls."""
+    function = script_ops._py_funcs.get(operation.get_attr("token").decode())
+    return getattr(function, "_func", function)
+
+
+def generator_of(function: Any) -> Any:
+    """The generator function behind what ``from_generator`` has called for each element, or None."""
+    state = closure_of(unwrap(function)).get("generator_state")
+    return None if state is None else state._generator
 
 
 def _below_keras(generator: Any) -> Function:
     """Names what the user gave Keras, where Keras made the generator function around it."""
     if hasattr(generator, TIMED_BY_PIPEPROF):
         return Function()  # the user's function is a stage of its own
-    adapter: Any = getattr(generator, "__self__", None) or _closure(unwrap(generator)).get("self")
+    adapter: Any = getattr(generator, "__self__", None) or closure_of(unwrap(generator)).get("self")
     if owner_of_module(type(adapter).__module__) is not CodeOwner.KERAS:
         return describe_function(generator)
     if hasattr(adapter, "py_dataset"):
         function = describe_function(type(adapter.py_dataset).__getitem__)
         return replace(function, remark=WRAPPED_BY_KERAS)
-    given = _closure(getattr(adapter, "generator", None)).get("generator")
+    given = closure_of(getattr(adapter, "generator", None)).get("generator")
     code = getattr(given, "gi_code", None)
     if given is None or code is None or code.co_filename == timed_generators.__file__:
         return Function(remark=BY_KERAS)
@@ -224,7 +235,8 @@ def _below_keras(generator: Any) -> Function:
     return replace(function, remark=WRAPPED_BY_KERAS)
 
 
-def _closure(function: Any) -> dict[str, Any]:
+def closure_of(function: Any) -> dict[str, Any]:
+    """The variables that a function has of the functions around it, by name."""
     code = getattr(function, "__code__", None)
     cells = getattr(function, "__closure__", None)
     if code is None or cells is None:

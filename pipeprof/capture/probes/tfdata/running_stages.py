@@ -108,6 +108,7 @@ class PipelineStages:
             remark=identity.remark,
             written=identity.written or None,
             runs_as=identity.running,
+            traits=identity.traits,
             takes=node.ratio or None,
             most_parallelism=node.most_parallelism if chosen else None,
             autotuned=bool(node.tunable) if chosen else None,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeprof.recording.source_code import Location
-from pipeprof.recording.stage import OperatorFamily, StageKind, StageOwner
+from pipeprof.recording.stage import FunctionTrait, OperatorFamily, StageKind, StageOwner
 
 ROOT_PATH = "root"
 # Behind the path of a cache: its passes after the first, which only read what that one has kept.
@@ -30,6 +30,7 @@ class StageIdentity:
         running: name of what runs (``MapAndBatch``).
         written: what was written for it (``map → batch``); empty for what nobody wrote.
         owner: who wrote it or added it.
+        traits: of the functions that run there.
         remark: what a reader should know of it, or None.
         buffer_size: elements that it was configured to keep to choose from, or None.
     """
@@ -46,6 +47,7 @@ class StageIdentity:
     running: str
     written: str = ""
     owner: StageOwner = StageOwner.USER
+    traits: tuple[FunctionTrait, ...] = ()
     remark: str | None = None
     buffer_size: int | None = None
 
@@ -55,6 +57,7 @@ _FAMILIES = (
     ("generator", OperatorFamily.GENERATOR),
     ("shuffle", OperatorFamily.SHUFFLE),
     ("cache", OperatorFamily.CACHE),
+    ("filter", OperatorFamily.FILTER),
     ("skip", OperatorFamily.SKIP),
     ("prefetch", OperatorFamily.PREFETCH),
     ("interleave", OperatorFamily.INTERLEAVE),
@@ -63,6 +66,10 @@ _FAMILIES = (
     ("map", OperatorFamily.MAP),
     ("batch", OperatorFamily.BATCH),
     ("window", OperatorFamily.WINDOW),
+    ("tfrecord", OperatorFamily.READ),
+    ("textline", OperatorFamily.READ),
+    ("fixedlengthrecord", OperatorFamily.READ),
+    ("csv", OperatorFamily.READ),
 )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeprof.recording.source_code import Location
+from pipeprof.recording.stage import FunctionTrait
 
 BY_KERAS = "added by Keras"
 BY_TF_DATA = "added by tf.data"
@@ -27,6 +28,7 @@ class Transformation:
         made_at: the user's line that put it into the pipeline, or None where that is not known.
         made_by: name of the function of a library that the line called for it, or None.
         python: whether its work is Python code, which holds the GIL.
+        traits: of its function.
         remark: who added it, if not the user, or None.
         noop: whether it changes nothing, so that tf.data drops it.
         part_of: path of the transformation that it only serves, or None.
@@ -46,6 +48,7 @@ class Transformation:
     made_at: Location | None = None
     made_by: str | None = None
     python: bool = False
+    traits: tuple[FunctionTrait, ...] = ()
     remark: str | None = None
     noop: bool = False
     part_of: str | None = None

@@ -31,6 +31,7 @@ from pipeprof.capture.probes.tfdata.dataset_internals import (
     unwrapped,
 )
 from pipeprof.capture.probes.tfdata.dataset_origins import origin_of, origin_of_operation
+from pipeprof.capture.probes.tfdata.function_traits import traits_of_graphs
 from pipeprof.capture.probes.tfdata.mapped_functions import (
     WRAPPED_BY_KERAS,
     Function,
@@ -138,7 +139,8 @@ class _Reader:
     ) -> Transformation:
         self._arrays = self._arrays or function.in_array_adapter
         python = any(runs_python(graph) for graph in graphs)
-        written = with_function(written, function, python)
+        traits = traits_of_graphs(graphs)
+        written = with_function(written, function, python=python, traits=traits)
         if written.family in _OPENING:
             for graph in graphs:
                 if graph.outputs and graph.outputs[0].dtype == tf.variant:
@@ -192,4 +194,9 @@ class _Reader:
 
 def _generator(written: Transformation, next_graph: Any) -> Transformation:
     function = describe_generator(next_graph)
-    return with_function(written, function, runs_python(next_graph))
+    return with_function(
+        written,
+        function,
+        python=runs_python(next_graph),
+        traits=traits_of_graphs([next_graph]),
+    )
