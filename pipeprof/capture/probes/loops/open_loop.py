@@ -181,6 +181,29 @@ class OpenLoop:
         self._begin_ns = self._end_ns = now
         self._in_step = True
 
+    def turn_to(self, start_ns: int, end_ns: int, shape: BatchShape | None) -> None:
+        """`turn`, and `wait` for the batch that it turns to, in one call."""
+        begin_ns = self._begin_ns
+        if begin_ns is None:
+            self.turn(start_ns)
+        else:
+            if start_ns > begin_ns:
+                epoch = self._epoch
+                position = epoch << 32 | 1 if epoch > 0 else 1
+                self._lane.write(self._step_code, begin_ns, start_ns, self.step, position)
+                self.closed_ns = start_ns
+                self.step += 1
+            self._batches = 1
+            self._begin_ns = self._end_ns = start_ns
+            self._in_step = True
+        if shape is None:
+            self._lane.write(self._wait_code, start_ns, end_ns, 0, NOT_READ)
+        else:
+            samples = shape.samples
+            if samples is None:
+                samples = NOT_READ
+            self._lane.write(self._wait_code, start_ns, end_ns, shape.number, samples)
+
     def leave_steps(self) -> None:
         """The loop turns to something else: its last step ended at the latest `end_step`."""
         if not self.fetches_first and self._batches_taken():
