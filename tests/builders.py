@@ -54,7 +54,13 @@ from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins
 from pipeprof.capture.probes.tfdata.stage_identity import is_parallel, operator_family
 from pipeprof.capture.recorder.facts import HostCallFacts
 from pipeprof.clock import WallAnchor
-from pipeprof.recording.account import HostFunction, LoopAccount, Part, PassContext
+from pipeprof.recording.account import (
+    PART_CODES,
+    HostFunction,
+    LoopAccount,
+    Part,
+    PassContext,
+)
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device, DeviceSteps, TraceWindow
 from pipeprof.recording.lane import Cpu, GilSamples, Lane, LaneKind, Role
@@ -242,7 +248,8 @@ def _account(
     sums = AccountSums()
     if len(begins):
         sums.begin_pass(int(begins[0]), PassContext.TOP)
-        calls = np.column_stack([ends - called, ends, 0 * ends, epoch, 0 * ends + 1])
+        part = PART_CODES[Part.CALLBACKS]
+        calls = np.column_stack([ends - called, ends, 0 * ends, epoch, 0 * ends + part])
         sums.add_calls(calls[called > 0])
         first = np.diff(epoch, prepend=-1) > 0
         sums.count_steps(np.column_stack([begins, ends]), np.arange(len(ends)), epoch, waits, first)

@@ -16,7 +16,6 @@ from pipeprof.analysis.account_findings import (
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
-    HostCall,
     HostSample,
     HostState,
     Part,
@@ -358,12 +357,6 @@ def _account(
         else:
             rows.extend(_sampled(part, ns, loop.account.samples))
     return Account(wall_ns=wall_ns, rows=_in_order(_scaled_rows(rows, wall_ns)))
-
-
-def _row_of(call: HostCall) -> AccountRow:
-    return AccountRow(
-        part=call.part, ns=call.total_ns, count=call.calls, name=call.name, location=call.location
-    )
 
 
 def _sampled(part: Part, ns: int, samples: Iterable[HostSample]) -> list[AccountRow]:

@@ -10,12 +10,14 @@ from pipeprof.capture.recorder.facts import HostCallFacts, PlaceFacts
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
+    PART_CODES,
     PART_OF_CODE,
     PASS_COLUMNS,
     HostCall,
     HostSample,
     HostState,
     LoopAccount,
+    Part,
     PassContext,
     no_compilations,
     no_epochs,
@@ -163,7 +165,7 @@ class AccountSums:
         """Adds calls of the host's.
 
         Args:
-            table: rows of begin, end, index of what was called, epoch, and whether it is a callback.
+            table: rows of begin, end, index of what was called, epoch, and the code of its part.
         """
         spans = table[:, :2]
         self.held_calls = in_order(self.held_calls, spans)[-MOST_HELD:]
@@ -174,10 +176,13 @@ class AccountSums:
             sums.calls += int(mine.sum())
             sums.total_ns += int(lengths[mine].sum())
         # All of it is taken to lie outside of steps until the steps are known that it lies in.
-        callbacks = table[:, 4] != 0
+        callbacks, inputs = (
+            table[:, 4] == PART_CODES[part] for part in (Part.CALLBACKS, Part.EPOCH_START)
+        )
         for column, chosen in (
             ("outside_callback_ns", callbacks),
-            ("outside_call_ns", ~callbacks),
+            ("outside_input_ns", inputs),
+            ("outside_call_ns", ~callbacks & ~inputs),
         ):
             self._add_to_epochs(table[chosen, 3], column, lengths[chosen])
 

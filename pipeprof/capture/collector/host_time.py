@@ -169,8 +169,8 @@ class HostTime:
     def add_calls(self, events: Events) -> None:
         """Adds calls of the host's to the loops they were made in."""
         loops = self._sums.registry.translate(events.pid, events["inner"])
-        callbacks = np.array(
-            [call.part is Part.CALLBACKS for call in self._sums.registry.host_calls], bool
+        parts = np.array(
+            [PART_CODES[call.part] for call in self._sums.registry.host_calls], np.int64
         )
         for index in sorted(set(loops[loops >= 0].tolist())):
             its = events.only(loops == index)
@@ -180,7 +180,7 @@ class HostTime:
                     its["end_ns"],
                     its.targets,
                     its["value"],
-                    callbacks[its.targets].astype(np.int64),
+                    parts[its.targets],
                 )
             )
 

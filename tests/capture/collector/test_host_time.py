@@ -23,7 +23,7 @@ from tests.streams import (
     wait,
 )
 
-EVALUATE, AGAIN, CALLBACK, PLACE = 20, 21, 22, 23
+EVALUATE, AGAIN, CALLBACK, PLACE, POOL = 20, 21, 22, 23, 25
 LINES = (
     *NAMES,
     (
@@ -35,6 +35,7 @@ LINES = (
     (AGAIN, LoopFacts(kind=LoopKind.FIT, start_ns=START_NS, waits_by=WaitSource.ITERATOR)),
     (CALLBACK, HostCallFacts(part=Part.CALLBACKS, name="Dashboard.on_epoch_end")),
     (PLACE, PlaceFacts(function="load", location=Location("train.py", 3))),
+    (POOL, HostCallFacts(part=Part.EPOCH_START, name="end of the pool of workers")),
 )
 
 
@@ -108,6 +109,18 @@ def test_batches_that_are_taken_before_the_first_step_are_the_inputs_start():
         span(READ, 2, 6), began(1), wait(10, 12), step(0, 10, 20), span(READ, 12, 14), ended(1, 30)
     ).loops
     assert total(fit.account, "outside_input_ns") == 4 + 2 - 2
+
+
+def test_the_end_of_a_pool_of_workers_is_the_inputs():
+    fit, *_ = collect(
+        began(0),
+        wait(0, 4),
+        step(0, 0, 10),
+        row(Kind.HOST_CALL, POOL, 10, 17, FIT, -1),
+        ended(0, 30),
+    ).loops
+    assert total(fit.account, "outside_input_ns") == 7
+    assert total(fit.account, "outside_callback_ns") == total(fit.account, "outside_call_ns") == 0
 
 
 def test_work_before_a_pass_or_on_other_threads_is_none_of_its():

@@ -10,14 +10,17 @@ from typing import Any, Protocol
 
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape, leaves_of
 from pipeprof.capture.probes.loops.shape_changes import Shapes, describe_changes, shapes_of
-from pipeprof.capture.recorder.facts import InputFacts, LoopUpdate, ReasonFacts
+from pipeprof.capture.recorder.facts import HostCallFacts, InputFacts, LoopUpdate, ReasonFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.clock import now_ns
-from pipeprof.recording.account import PassContext
+from pipeprof.recording.account import Part, PassContext
 from pipeprof.recording.loop import LoopKind, WaitSource
 
 NO_EPOCH = -1
+
+# The training waits for its input where a pool of workers ends.
+_POOL_END = HostCallFacts(part=Part.EPOCH_START, name="end of the pool of workers")
 
 
 class StepTracer(Protocol):
@@ -48,6 +51,7 @@ class OpenLoop:
         waits_by: what measures its waits, once that is known.
         fed_by: what it is fed with, or None.
         closed_ns: where its latest step that is over ended.
+        called_ns: where the latest call of the host's in it ended.
         tracer: traces some of its steps, or None.
         thread: ident of the thread that it runs in.
         asked_ns: when a generator was first asked for an element in the step that runs, as far as seen.
@@ -70,6 +74,7 @@ class OpenLoop:
         self.waits_by: WaitSource | None = None
         self.fed_by: InputFacts | None = None
         self.closed_ns = 0
+        self.called_ns = 0
         self.tracer: StepTracer | None = None
         self._recorder = recorder
         self._lane = recorder.lane()
@@ -255,6 +260,13 @@ class OpenLoop:
         """Records a call of the host's in the loop's thread; ``call`` is its code in records."""
         epoch = self._epoch if self._epoch_began_ns is not None else NO_EPOCH
         self._lane.write(call, start_ns, end_ns, self.number, epoch)
+        self.called_ns = end_ns
+
+    def pool_ended(self, start_ns: int, end_ns: int) -> None:
+        """Records that the pool of workers which fed an epoch was taken down."""
+        self.host_call(
+            code(Kind.HOST_CALL, self._recorder.names.number(_POOL_END)), start_ns, end_ns
+        )
 
     def model_worked(self, start_ns: int, end_ns: int) -> None:
         """Records a call that trains."""
