@@ -216,6 +216,20 @@ class AccountSums:
         """Adds samples of the training thread: rows of place, state, part and count."""
         self.samples = merged_samples(self.samples, rows)
 
+    def add_early_samples(self, rows: IntArray, part: Part) -> None:
+        """Adds samples from before the first step of a pass of a framework's loop.
+
+        Args:
+            rows: time, place, state, part and count.
+            part: what they belong to where no work of the input ran.
+        """
+        spans = self.held_input
+        at = np.searchsorted(spans[:, 0], rows[:, 0], "right") - 1
+        by_input = (at >= 0) & (rows[:, 0] < spans[at, 1]) if len(spans) else at >= 0
+        moved: IntArray = rows[:, 1:].copy()
+        moved[:, 2] = np.where(by_input, PART_CODES[Part.EPOCH_START], PART_CODES[part])
+        self.add_samples(moved)
+
     def count_steps(
         self,
         steps: IntArray,

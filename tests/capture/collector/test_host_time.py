@@ -14,6 +14,7 @@ from tests.streams import (
     NAMES,
     READ,
     accumulator,
+    loop_line,
     profile_of,
     records,
     row,
@@ -23,7 +24,7 @@ from tests.streams import (
     wait,
 )
 
-EVALUATE, AGAIN, CALLBACK, PLACE, POOL = 20, 21, 22, 23, 25
+EVALUATE, AGAIN, CALLBACK, PLACE, POOL, BY_HAND = 20, 21, 22, 23, 25, 26
 LINES = (
     *NAMES,
     (
@@ -165,11 +166,33 @@ def test_a_pass_in_another_context_than_there_is_counts_as_one_of_the_top():
 
 
 def test_samples_before_a_hand_written_loop_showed_itself_are_its_own():
-    collected = accumulator(*LINES)
+    collected = accumulator(*LINES, loop_line(BY_HAND, LoopKind.CUSTOM))
     collected.add(PID, 0, records(thread(MAIN), sampled(1), sampled(4)))
     collected.settle()
-    collected.add(PID, 0, records(began(3), ended(3, 9), sampled(10)))
+    collected.add(PID, 0, records(began(3, BY_HAND), ended(3, 9, BY_HAND), sampled(10)))
     collected.settle()
     profile = profile_of(collected)
-    assert [(s.part, s.samples) for s in profile.loops[0].account.samples] == [(Part.OWN_CODE, 1)]
+    [found] = profile.loops[-1].account.samples
+    assert (found.part, found.samples) == (Part.OWN_CODE, 1)
     assert {s.part: s.samples for s in profile.host_samples} == {Part.STARTUP: 1, Part.SHUTDOWN: 1}
+
+
+def test_samples_before_the_first_step_of_a_fit_are_start_up_or_its_inputs_start():
+    fit, *_ = collect(
+        sampled(2),
+        sampled(4),
+        span(READ, 3, 6),
+        began(1),
+        step(0, 10, 20),
+        ended(1, 30),
+        sampled(32),
+        sampled(35),
+        began(34),
+        ended(34, 40),
+    ).loops
+    assert {(s.part, s.samples) for s in fit.account.samples} == {
+        (Part.STARTUP, 1),
+        (Part.EPOCH_START, 1),
+        (Part.OWN_CODE, 1),
+        (Part.BETWEEN_EPOCHS, 1),
+    }
