@@ -9,6 +9,7 @@ Everything has a default, so a test names only what it is about. The default loo
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from itertools import chain
 from typing import TypeVar
 
@@ -241,6 +242,12 @@ def loop(
     )
 
 
+@cache
+def default_loop() -> Loop:
+    """The loop that a recording has unless told, built once: it is what most tests look at."""
+    return loop()
+
+
 def _account(
     begins: IntArray, ends: IntArray, epoch: IntArray, waits: IntArray, called: IntArray
 ) -> LoopAccount:
@@ -327,7 +334,7 @@ def stage(
         starts: rows of `START_COLUMNS`, its work at the beginnings of epochs.
         buffer_autotuned: whether the framework chooses how many may.
     """
-    during = during or loop()
+    during = during or default_loop()
     work_ns = cost_ns * during.step_count
     totals = (
         during.step_count if calls is None else calls,
@@ -380,7 +387,7 @@ def lane(
     during: Loop | None = None,
 ) -> Lane:
     """A thread, worker or device that is evenly busy while a loop runs."""
-    during = during or loop()
+    during = during or default_loop()
     start_ns, end_ns = during.start_ns, during.end_ns
     return Lane(
         name=name,
@@ -563,7 +570,7 @@ def profile(
     host_functions: tuple[HostFunction, ...] = (),
 ) -> Profile:
     """A recording of the default loop on one lane, unless told; it lasts as long as its loops."""
-    chosen = (loop(),) if loops is None else loops
+    chosen = (default_loop(),) if loops is None else loops
     end_ns = max((each.end_ns for each in chosen), default=START_NS) + SECOND
     return Profile(
         run=run or run_info(end_ns=end_ns),
@@ -766,7 +773,7 @@ def loop_finding(
     taken: Loop | None = None, said: Diagnosis | None = None, fed: InputFinding | None = None
 ) -> LoopFinding:
     """A loop with what is said of it; in `findings` it gets its place."""
-    chosen = taken or loop()
+    chosen = taken or default_loop()
     return LoopFinding(
         loop=chosen,
         index=0,
