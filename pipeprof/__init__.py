@@ -11,8 +11,18 @@ if TYPE_CHECKING:
     from pipeprof.capture.ceiling_run import ceiling
     from pipeprof.capture.session import profile
     from pipeprof.recorded_run import load
+    from pipeprof.tuning.tune import tune
 
-__all__ = ["Callback", "PipeprofError", "__version__", "ceiling", "load", "profile", "stage"]
+__all__ = [
+    "Callback",
+    "PipeprofError",
+    "__version__",
+    "ceiling",
+    "load",
+    "profile",
+    "stage",
+    "tune",
+]
 
 __version__ = "0.1.0"
 
@@ -22,6 +32,7 @@ _LATER = {
     "ceiling": "pipeprof.capture.ceiling_run",
     "load": "pipeprof.recorded_run",
     "profile": "pipeprof.capture.session",
+    "tune": "pipeprof.tuning.tune",
 }
 
 

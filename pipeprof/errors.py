@@ -3,6 +3,7 @@
     PipeprofError
     ├── UsageError          a call that is not possible (two profiles at once)
     ├── StacksUnavailable   the Python stacks of a process cannot be read
+    ├── TuningRefused       an input pipeline cannot be changed, or not so
     └── RunError            a run folder cannot be read
         ├── RunNotFound     there is no run there
         ├── RunDamaged      there is one, but not as pipeprof writes it
@@ -36,6 +37,10 @@ class StacksUnavailable(PipeprofError):  # noqa: N818 - the names say what happe
         super().__init__(f"cannot read the Python stacks of process {pid}: {reason}; {remedy}.")
         self.reason = reason
         self.remedy = remedy
+
+
+class TuningRefused(PipeprofError):  # noqa: N818
+    """An input pipeline that cannot be changed, or a change that it does not take."""
 
 
 class RunError(PipeprofError):

@@ -17,6 +17,7 @@ from pipeprof.cli import export_command as export
 from pipeprof.cli import repair_command as repair
 from pipeprof.cli import report_command as report
 from pipeprof.cli import run_command as run
+from pipeprof.cli import tune_command as tune
 from pipeprof.cli import view_command as view
 from pipeprof.errors import PipeprofError
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 # Everything after the script's name belongs to the script, options too.
 app.command(context_settings={"allow_interspersed_args": False})(run.run)
 app.command(context_settings={"allow_interspersed_args": False})(ceiling.ceiling)
+app.command()(tune.tune)
 app.command()(report.report)
 app.command()(export.export)
 app.command()(view.view)

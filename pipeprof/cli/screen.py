@@ -7,6 +7,7 @@ from typing import TextIO
 from rich.console import Console
 
 from pipeprof.analysis.findings import Findings
+from pipeprof.recording.tuning_outcome import Outcome
 from pipeprof.surfaces.terminal import render_report, render_side_by_side
 
 _BEYOND_ASCII = "…·\N{EN DASH}"
@@ -53,3 +54,10 @@ def write_report(findings: Findings, stream: TextIO) -> None:
 def write_side_by_side(named: Sequence[tuple[str, Findings]], stream: TextIO) -> None:
     """Writes a table that compares several runs."""
     stream.write(render_side_by_side(named, **asdict(Screen.of(stream))) + "\n")
+
+
+def write_tuning(outcome: Outcome, stream: TextIO) -> None:
+    """Writes what tuning found."""
+    from pipeprof.surfaces.tuning_screen import render_tuning
+
+    stream.write(render_tuning(outcome, **asdict(Screen.of(stream))) + "\n")

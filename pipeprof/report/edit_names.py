@@ -1,0 +1,80 @@
+"""What changes of an input pipeline are called."""
+
+import re
+from collections.abc import Sequence
+
+from pipeprof.recording.pipeline_edits import (
+    AUTOTUNE,
+    BackgroundThread,
+    BatchFirst,
+    CacheBehind,
+    DropCache,
+    Edit,
+    FilterFirst,
+    ParallelCalls,
+    Prefetch,
+    PrivateThreads,
+    ShardedProcesses,
+    ShuffleBehind,
+    ShuffleFirst,
+    SwitchAutotuneOn,
+    Workers,
+)
+from pipeprof.recording.tuning_outcome import Description, Place
+from pipeprof.report.numbers import count
+
+_CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_AROUND = re.compile(r"^(Parallel|Legacy)?(\w+?)(Dataset)(V\d+)?$")
+
+
+def transformation(op: str) -> str:
+    """How one writes an operation of a graph: ``flat_map`` for ``FlatMapDataset``."""
+    found = _AROUND.match(op)
+    return _CAPITALS.sub("_", found[2] if found else op).lower()
+
+
+def change_name(edits: Sequence[Edit], described: Description) -> str:
+    """A change in a few words."""
+    places = {place.node: place for place in described.places}
+    return ", ".join(_name(edit, places) for edit in edits)
+
+
+def _name(edit: Edit, places: dict[str, Place]) -> str:  # noqa: C901 - one case a kind
+    match edit:
+        case ParallelCalls():
+            calls = "AUTOTUNE" if edit.calls == AUTOTUNE else str(edit.calls)
+            return f"{_place(edit.node, places)} with {calls} parallel calls"
+        case Prefetch():
+            return "prefetch at the end"
+        case CacheBehind():
+            return f"cache behind {_place(edit.node, places)}"
+        case DropCache():
+            return "without today's cache"
+        case ShuffleFirst():
+            return f"shuffle before {_place(edit.node, places)}"
+        case ShuffleBehind():
+            return f"shuffle behind {_place(edit.node, places)}"
+        case FilterFirst():
+            return f"{_place(edit.filter, places)} before {_place(edit.node, places)}"
+        case BatchFirst():
+            return f"batch before {_place(edit.node, places)}"
+        case SwitchAutotuneOn():
+            return "AUTOTUNE on"
+        case PrivateThreads():
+            return f"{count(edit.threads, 'thread')} for tf.data alone"
+        case Workers(workers=1, processes=False):
+            return "no workers"
+        case Workers():
+            return count(edit.workers, "worker process" if edit.processes else "worker thread")
+        case BackgroundThread():
+            return "generator in a background thread"
+        case ShardedProcesses():
+            return f"generator in {count(edit.processes, 'process')}"
+
+
+def _place(node: str, places: dict[str, Place]) -> str:
+    place = places.get(node)
+    if place is None:
+        return node
+    function = (place.function or "").rpartition(".")[2]
+    return function if function.isidentifier() else transformation(place.op)

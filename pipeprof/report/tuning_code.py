@@ -1,0 +1,129 @@
+"""The code to write for the changes that tuning kept; readers fill in what is left open as an ellipsis."""
+
+from collections.abc import Iterator, Sequence
+
+from pipeprof.recording.pipeline_edits import (
+    AUTOTUNE,
+    BackgroundThread,
+    BatchFirst,
+    CacheBehind,
+    DropCache,
+    Edit,
+    FilterFirst,
+    ParallelCalls,
+    Prefetch,
+    PrivateThreads,
+    ShardedProcesses,
+    ShuffleBehind,
+    ShuffleFirst,
+    SwitchAutotuneOn,
+    Workers,
+)
+from pipeprof.recording.tuning_outcome import Description, Place
+from pipeprof.report.edit_names import transformation
+
+_BACKGROUND = """\
+def ahead(batches, most=4):
+    ready = queue.Queue(most)
+    def run():
+        for batch in batches:
+            ready.put(batch)
+        ready.put(None)
+    threading.Thread(target=run, daemon=True).start()
+    while (batch := ready.get()) is not None:
+        yield batch"""
+
+
+def code_of(described: Description, edits: Sequence[Edit]) -> str:
+    """Lines of Python, one part for each change, with the place that it changes as a comment."""
+    places = {place.node: place for place in described.places}
+    return "\n".join(line for edit in edits for line in _code_of(edit, described, places))
+
+
+def _code_of(  # noqa: C901 - one case a kind
+    edit: Edit, described: Description, places: dict[str, Place]
+) -> Iterator[str]:
+    match edit:
+        case ParallelCalls():
+            place = places.get(edit.node)
+            calls = "tf.data.AUTOTUNE" if edit.calls == AUTOTUNE else str(edit.calls)
+            if place is not None and place.op == "FlatMapDataset":
+                options = f"cycle_length=1, num_parallel_calls={calls}"
+                yield f".interleave({_function(place)}, {options})  # instead of flat_map{_at(place)}"
+            else:
+                yield f".{_method(place)}({_function(place)}, num_parallel_calls={calls}){_comment(place)}"
+        case Prefetch():
+            yield ".prefetch(tf.data.AUTOTUNE)  # at the end of the pipeline"
+        case CacheBehind():
+            yield f".cache()  # right after {_named(places.get(edit.node))}"
+        case DropCache():
+            yield "# take the .cache() away that stands there today"
+        case ShuffleFirst():
+            yield f".shuffle(…).map({_function(places.get(edit.node))}, …)  # shuffle first, then map"
+        case ShuffleBehind():
+            yield f".map({_function(places.get(edit.node))}, …).shuffle(…)  # shuffle behind the map"
+        case FilterFirst():
+            kept = _function(places.get(edit.filter))
+            yield f".filter({kept}).map({_function(places.get(edit.node))}, …)  # filter first, then map"
+        case BatchFirst():
+            yield f".batch(…).map({_function(places.get(edit.node))}, …)  # the map gets whole batches"
+        case SwitchAutotuneOn():
+            yield from _option("autotune.enabled", "True")
+        case PrivateThreads():
+            yield from _option("threading.private_threadpool_size", str(edit.threads))
+        case Workers():
+            arguments = f"workers={edit.workers}, use_multiprocessing={edit.processes}"
+            yield f"{described.name}(…, {arguments}, max_queue_size={edit.queue})"
+        case BackgroundThread():
+            yield "import queue, threading"
+            yield from _BACKGROUND.splitlines()
+            yield f"batches = ahead({described.name}())"
+        case ShardedProcesses():
+            yield from _sharded(described.name, edit.processes)
+
+
+def _sharded(function: str, processes: int) -> Iterator[str]:
+    yield "def put_shard(shard, ready):"
+    yield f"    for batch in {function}(shard=shard):"
+    yield "        ready.put(batch)"
+    yield "processes = multiprocessing.get_context('spawn')"
+    yield f"queues = [processes.Queue(4) for _ in range({processes})]"
+    yield "for index, ready in enumerate(queues):"
+    yield f"    shard = (index, {processes})"
+    yield "    processes.Process(target=put_shard, args=(shard, ready), daemon=True).start()"
+    yield "batches = (ready.get() for ready in itertools.cycle(queues))"
+
+
+def _option(name: str, value: str) -> Iterator[str]:
+    yield "options = tf.data.Options()"
+    yield f"options.{name} = {value}"
+    yield "dataset = dataset.with_options(options)"
+
+
+def _function(place: Place | None) -> str:
+    if place is None or place.function is None:
+        return "…"
+    name = place.function.rpartition(".")[2]
+    return name if name.isidentifier() else "…"
+
+
+def _method(place: Place | None) -> str:
+    return transformation(place.op) if place is not None else "map"
+
+
+def _named(place: Place | None) -> str:
+    if place is None:
+        return "that transformation"
+    function = _function(place)
+    return f".{transformation(place.op)}({'…' if function == '…' else function})"
+
+
+def _comment(place: Place | None) -> str:
+    at = _at(place)
+    return f"  #{at}" if at else ""
+
+
+def _at(place: Place | None) -> str:
+    if place is None or place.file is None:
+        return ""
+    return f" {place.file.rpartition('/')[2]}:{place.line}"

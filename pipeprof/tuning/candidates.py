@@ -1,0 +1,180 @@
+"""What could be changed about an input, from its description. Pure; what a change gives, trials show."""
+
+from collections.abc import Iterator, Sequence
+
+from pipeprof.recording.loop import InputKind
+from pipeprof.recording.pipeline_edits import (
+    AUTOTUNE,
+    BackgroundThread,
+    BatchFirst,
+    CacheBehind,
+    DropCache,
+    Edit,
+    FilterFirst,
+    ParallelCalls,
+    Prefetch,
+    PrivateThreads,
+    ShardedProcesses,
+    ShuffleBehind,
+    ShuffleFirst,
+    SwitchAutotuneOn,
+    Workers,
+)
+from pipeprof.recording.tuning_outcome import Change, Description, Place
+
+# A cache may take this part of the memory that is free.
+_CACHE_OF_FREE = 0.5
+
+# Calls at once of a function that mostly waits: no core is needed for them.
+_WAITING_CALLS = 16
+_THREADS = (4, 16)
+
+
+def candidates(described: Description) -> tuple[Change, ...]:
+    """Changes to try, those first that most often help."""
+    match described.kind:
+        case InputKind.TF_DATA:
+            return tuple(_of_tfdata(described))
+        case InputKind.SEQUENCE:
+            return tuple(_of_sequence(described))
+        case InputKind.GENERATOR:
+            return tuple(_of_generator(described))
+        case _:
+            return ()
+
+
+def merged(today: Change, change: Change) -> Change:
+    """Both changes; the later one where they set the same thing."""
+    replaced = {_what(edit) for edit in change}
+    return (*(edit for edit in today if _what(edit) not in replaced), *change)
+
+
+def _what(edit: Edit) -> tuple[object, ...]:
+    """What an edit sets: two edits of one thing exclude each other."""
+    match edit:
+        case ParallelCalls():
+            return ParallelCalls, edit.node
+        case CacheBehind():
+            return (CacheBehind,)
+        case ShuffleFirst() | ShuffleBehind():
+            return ShuffleFirst, edit.shuffle
+        case FilterFirst():
+            return FilterFirst, edit.filter
+        case BatchFirst():
+            return BatchFirst, edit.batch
+        case _:
+            return (type(edit),)
+
+
+def _of_tfdata(described: Description) -> Iterator[Change]:
+    places = {place.node: place for place in described.places}
+    if described.autotunes is False:
+        yield (SwitchAutotuneOn(),)
+    serial = [place for place in described.places if _can_be_parallel(place)]
+    yield from ((ParallelCalls(node=place.node, calls=AUTOTUNE),) for place in serial)
+    yield from _caches(described, places)
+    for place in described.places:
+        yield from _orders(place, places)
+    mapping = [place for place in described.places if "MapDataset" in place.op and place.function]
+    yield from ((ParallelCalls(node=place.node, calls=_WAITING_CALLS),) for place in mapping)
+    if described.places and not described.places[-1].op.startswith("Prefetch"):
+        yield (Prefetch(),)
+    if mapping:
+        yield (PrivateThreads(threads=max(described.cores, 2)),)
+
+
+def _can_be_parallel(place: Place) -> bool:
+    serial = place.op in ("MapDataset", "InterleaveDataset", "FlatMapDataset")
+    return serial or (place.calls is not None and place.calls != AUTOTUNE)
+
+
+def _orders(place: Place, places: dict[str, Place]) -> Iterator[Change]:
+    """Exchanges of a transformation with the map that it stands on."""
+    below = places.get(place.inputs[0]) if place.inputs else None
+    if below is None or below.op not in ("MapDataset", "ParallelMapDatasetV2"):
+        return
+    if place.op.startswith("Shuffle"):
+        yield (ShuffleFirst(shuffle=place.node, node=below.node),)
+    elif place.op == "FilterDataset":
+        yield (FilterFirst(filter=place.node, node=below.node),)
+    elif place.op.startswith("Batch"):
+        yield (BatchFirst(batch=place.node, node=below.node),)
+
+
+def _caches(described: Description, places: dict[str, Place]) -> Iterator[Change]:
+    """Caches of what is made anew for each epoch: as late as possible first."""
+    old = [place for place in described.places if place.op.startswith("Cache")]
+    found = []
+    for place in reversed(described.places):
+        moved = _without_shuffle(place, places)
+        if moved is None or not _fits(place, described) or place.op.startswith("Cache"):
+            continue
+        if not any(one.function for one in _below(place, places)):
+            continue  # nothing of the user's is saved
+        if old and any(one.node == old[0].node for one in _above(place, places)):
+            continue  # what there is already saves more
+        drops = tuple(DropCache(node=one.node) for one in old)
+        found.append((*moved, *drops, CacheBehind(node=place.node)))
+    yield from found[:2]
+
+
+def _fits(place: Place, described: Description) -> bool:
+    if place.elements is None or place.element_bytes is None:
+        return False
+    return place.elements * place.element_bytes <= _CACHE_OF_FREE * described.free_bytes
+
+
+def _without_shuffle(place: Place, places: dict[str, Place]) -> Change | None:
+    """What has to be moved so that nothing random lies below a cache here; None where that cannot be."""
+    below = list(_below(place, places))
+    shuffles = [one for one in below if one.op.startswith("Shuffle")]
+    repeats = any(one.op.startswith("Repeat") for one in below)
+    if place.random or repeats or len(shuffles) > 1:
+        return None
+    if not shuffles:
+        return ()
+    directly = place.inputs[:1] == (shuffles[0].node,) and "MapDataset" in place.op
+    return (ShuffleBehind(shuffle=shuffles[0].node, node=place.node),) if directly else None
+
+
+def _below(place: Place, places: dict[str, Place]) -> Iterator[Place]:
+    pending = [place.node]
+    while pending:
+        one = places[pending.pop()]
+        yield one
+        pending += [name for name in one.inputs if name in places]
+
+
+def _above(place: Place, places: dict[str, Place]) -> Iterator[Place]:
+    names = {place.node}
+    for other in places.values():
+        if names & set(other.inputs):
+            names.add(other.node)
+            yield other
+
+
+def _of_sequence(described: Description) -> Iterator[Change]:
+    today = Workers(
+        workers=described.workers or 1,
+        processes=described.processes,
+        queue=described.queue or 10,
+    )
+    threads = [Workers(workers=count, processes=False) for count in _THREADS]
+    processes = [
+        Workers(workers=count, processes=True)
+        for count in sorted({max(described.cores, 2), 2 * described.cores, 16})
+    ]
+    alone = [Workers(workers=1, processes=False)]
+    more = [*threads, *processes] if not described.processes else [*alone, *processes, *threads]
+    yield from ((one,) for one in _different(more, today))
+
+
+def _different(more: Sequence[Workers], today: Workers) -> Iterator[Workers]:
+    return (one for one in more if (one.workers, one.processes) != (today.workers, today.processes))
+
+
+def _of_generator(described: Description) -> Iterator[Change]:
+    yield (BackgroundThread(),)
+    if described.takes_shard:
+        yield (ShardedProcesses(processes=max(described.cores, 2)),)
+        yield (ShardedProcesses(processes=2 * max(described.cores, 2)),)

@@ -1,0 +1,52 @@
+"""A Sequence or PyDataset that is tuned: by the workers that load it."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pipeprof.errors import TuningRefused
+from pipeprof.recording.pipeline_edits import Edit, Workers
+
+_SETTINGS = ("workers", "use_multiprocessing", "max_queue_size")
+
+
+def loads_by_itself(sequence: Any) -> bool:
+    """Whether the object itself says how it is loaded, as in Keras 3; in Keras 2 ``fit`` is told."""
+    return hasattr(sequence, "use_multiprocessing")
+
+
+def workers_of(sequence: Any) -> Workers:
+    """How the sequence is loaded today."""
+    if not loads_by_itself(sequence):
+        return Workers(workers=1, processes=False)
+    return Workers(
+        workers=sequence.workers,
+        processes=bool(sequence.use_multiprocessing),
+        queue=sequence.max_queue_size,
+    )
+
+
+@contextlib.contextmanager
+def loaded_by(sequence: Any, edits: Sequence[Edit]) -> Iterator[dict[str, Any]]:
+    """Sets the workers of a sequence for a while; gives what ``fit`` has to be told beside.
+
+    Raises:
+        TuningRefused: an edit is not one of a sequence.
+    """
+    chosen = workers_of(sequence)
+    for edit in edits:
+        if not isinstance(edit, Workers):
+            raise TuningRefused(f"a Sequence cannot be changed by {edit.ACTION}.")
+        chosen = edit
+    values = dict(zip(_SETTINGS, (chosen.workers, chosen.processes, chosen.queue), strict=True))
+    if not loads_by_itself(sequence):
+        yield values if edits else {}
+        return
+    before = {name: getattr(sequence, name) for name in _SETTINGS}
+    try:
+        for name, value in values.items():
+            setattr(sequence, name, value)
+        yield {}
+    finally:
+        for name, value in before.items():
+            setattr(sequence, name, value)

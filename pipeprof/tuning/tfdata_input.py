@@ -1,0 +1,295 @@
+"""A tf.data pipeline that is tuned: what it consists of, and the pipelines that edits make of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from pipeprof.clock import now_ns
+from pipeprof.errors import TuningRefused
+from pipeprof.recording.pipeline_edits import (
+    BatchFirst,
+    CacheBehind,
+    Edit,
+    Prefetch,
+    PrivateThreads,
+    SwitchAutotuneOn,
+)
+from pipeprof.tuning.dataset_graph import dataset_from, graph_of, variant_from
+from pipeprof.tuning.graph_edits import (
+    MAPS,
+    SHUFFLES,
+    Node,
+    bound_below,
+    edit_graph,
+    edit_order,
+    nodes_of,
+    without_shuffles,
+)
+
+# Operations by which a function gives other results each time.
+_RANDOM = (
+    "Random",
+    "Multinomial",
+    "StatefulStandard",
+    "StatefulUniform",
+    "StatefulTruncated",
+    "Rng",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """The first elements that a transformation gives.
+
+    Attributes:
+        elements: how many there are in a pass, or None where that is not known.
+        element_bytes: bytes of one, on average.
+        repeats: whether two passes gave equal elements.
+    """
+
+    elements: int | None
+    element_bytes: float
+    repeats: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """The Python code of a transformation.
+
+    Attributes:
+        function: name of the user's function.
+        file: its file.
+        line: its first line.
+    """
+
+    function: str
+    file: str
+    line: int
+
+
+class TfDataInput:
+    """A dataset and its graph.
+
+    Args:
+        dataset: a ``tf.data.Dataset``.
+
+    Raises:
+        TuningRefused: TensorFlow cannot serialise it.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self._graph = graph_of(dataset)
+        self._unshuffled = without_shuffles(self._graph)
+        self._python = {
+            _text(wrapper.function.name): (one, wrapper)
+            for one in _all_datasets(dataset)
+            if (wrapper := getattr(one, "_map_func", None)) is not None
+        }
+        self.nodes = nodes_of(self._graph)
+
+    @property
+    def autotunes(self) -> bool:
+        """Whether tf.data tunes what is set to AUTOTUNE."""
+        return self._dataset.options().autotune.enabled is not False
+
+    def written(self, node: Node) -> Written | None:
+        """The Python function of a transformation, or None where there is none to be seen."""
+        found = self._python.get(node.function or "")
+        code = getattr(getattr(found[1], "_func", None), "__code__", None) if found else None
+        if code is None:
+            return None
+        function = getattr(found[1]._func, "__qualname__", code.co_name) if found else code.co_name
+        return Written(function=function, file=code.co_filename, line=code.co_firstlineno)
+
+    def is_random(self, node: Node) -> bool:
+        """Whether the function of a transformation draws random numbers, as far as its operations tell."""
+        pending, seen = [node.function], set()
+        functions = {function.signature.name: function for function in self._graph.library.function}
+        while pending:
+            name = pending.pop()
+            if name is None or name in seen or name not in functions:
+                continue
+            seen.add(name)
+            for inner in functions[name].node_def:
+                if any(word in inner.op for word in _RANDOM) and not inner.op.startswith(
+                    "Stateless"
+                ):
+                    return True
+                pending += [value.func.name for value in inner.attr.values() if value.func.name]
+                pending += [
+                    listed.name for value in inner.attr.values() for listed in value.list.func
+                ]
+        return False
+
+    def below(self, node: Node) -> Iterator[Node]:
+        """A transformation and all those that it takes its elements from."""
+        by_name = {one.name: one for one in self.nodes}
+        pending = [node.name]
+        while pending:
+            one = by_name[pending.pop()]
+            yield one
+            pending += one.inputs
+
+    def batch_size(self, node: Node) -> int | None:
+        """How many elements a batch has, or None for other transformations."""
+        return bound_below(self._graph, node.name)
+
+    def probe(self, node: Node, most: int, within_ns: int) -> Probe:
+        """Takes the first elements of a transformation, twice and without any shuffling."""
+        part = self._part(node)
+        cardinality = int(part.cardinality())
+        passes = []
+        for _ in range(2):
+            start_ns, taken = now_ns(), []
+            for element in part.take(most):
+                taken.append(list(tf.nest.flatten(element)))
+                if now_ns() - start_ns > within_ns:
+                    break
+            passes.append(taken)
+        common = min(map(len, passes))
+        sizes = [sum(_bytes_of(leaf) for leaf in leaves) for leaves in passes[0]]
+        return Probe(
+            elements=cardinality if cardinality >= 0 else None,
+            element_bytes=sum(sizes) / len(sizes) if sizes else 0.0,
+            repeats=common > 0
+            and all(
+                _equal(*pair) for pair in zip(*(taken[:common] for taken in passes), strict=True)
+            ),
+        )
+
+    def edited(self, edits: Sequence[Edit], trial_elements: int | None = None) -> Any:
+        """The dataset with changes.
+
+        Args:
+            edits: the changes, in any order.
+            trial_elements: of a cached transformation only so many elements are taken, so that a
+                short trial comes to the passes that read the cache.
+
+        Raises:
+            TuningRefused: the pipeline does not take them.
+        """
+        graph, above = self._graph, []
+        batched: tuple[BatchFirst, ...] = ()
+        for edit in sorted(edits, key=edit_order):
+            match edit:
+                case Prefetch() | SwitchAutotuneOn() | PrivateThreads():
+                    above.append(edit)
+                case BatchFirst():
+                    batched = (*batched, edit)
+                case CacheBehind() if trial_elements is not None:
+                    graph = edit_graph(graph, edit, trial_elements)
+                case _:
+                    graph = edit_graph(graph, edit)
+        for edit in batched:
+            graph = self._batched_first(graph, edit)
+        dataset = self._dataset if not edits else dataset_from(graph, self._dataset)
+        for edit in above:
+            dataset = _above(dataset, edit)
+        return dataset
+
+    def _part(self, node: Node) -> Any:
+        """The pipeline up to a transformation, unshuffled, as a dataset of flat elements."""
+        if node.op in SHUFFLES:
+            node = next(one for one in self.nodes if one.name == node.inputs[0])
+            return self._part(node)
+        own = next(one for one in self._graph.node if one.name == node.name)
+        spec = tuple(
+            tf.TensorSpec(shape, tf.as_dtype(dtype))
+            for shape, dtype in zip(
+                (tf.TensorShape(shape) for shape in own.attr["output_shapes"].list.shape),
+                own.attr["output_types"].list.type,
+                strict=True,
+            )
+        )
+        variant, holder = variant_from(self._unshuffled, node.name)
+        part = tf.data.experimental.from_variant(variant, spec)
+        part.pipeprof_graph = holder
+        return part
+
+    def _batched_first(self, graph: Any, edit: BatchFirst) -> Any:
+        """Traces a map's function anew, for batches: its graph is made for single elements."""
+        node = next(one for one in self.nodes if one.name == edit.node)
+        found = self._python.get(node.function or "")
+        if found is None:
+            raise TuningRefused(
+                "the map's function cannot be seen: it cannot be traced for batches."
+            )
+        written, wrapper = found
+        source = written._inputs()[0]
+        size = self.batch_size(next(one for one in self.nodes if one.name == edit.batch))
+        if size is None:
+            raise TuningRefused("the size of the batches is not a constant.")
+        batches = source.batch(size, drop_remainder=_drops_remainder(graph, edit.batch))
+        try:
+            mapped = batches.map(wrapper._func)
+        except Exception as error:  # whatever a function of the user's raises
+            raise TuningRefused("the map's function does not take batches.") from error
+        return _with_batched_map(graph, edit, graph_of(mapped))
+
+
+def _with_batched_map(graph: Any, edit: BatchFirst, traced: Any) -> Any:
+    """Exchanges a map and the batch behind it, with the map's function for batches out of another graph."""
+    changed = edit_graph(graph, edit)
+    donor = [node for node in traced.node if node.op in MAPS][-1]
+    node = next(one for one in changed.node if one.name == edit.node)
+    if len(donor.attr["Targuments"].list.type) != len(node.attr["Targuments"].list.type):
+        raise TuningRefused(
+            "the map's function captures other tensors when it is traced for batches."
+        )
+    node.attr["f"].func.name = donor.attr["f"].func.name
+    for attribute in ("output_types", "output_shapes"):
+        node.attr[attribute].CopyFrom(donor.attr[attribute])
+    known = {function.signature.name for function in changed.library.function}
+    changed.library.function.extend(
+        function for function in traced.library.function if function.signature.name not in known
+    )
+    return changed
+
+
+def _above(dataset: Any, edit: Edit) -> Any:
+    options = tf.data.Options()
+    match edit:
+        case Prefetch():
+            return dataset.prefetch(tf.data.AUTOTUNE)
+        case SwitchAutotuneOn():
+            options.autotune.enabled = True
+        case PrivateThreads():
+            options.threading.private_threadpool_size = edit.threads
+    return dataset.with_options(options)
+
+
+def _all_datasets(dataset: Any) -> Iterator[Any]:
+    pending = [dataset]
+    while pending:
+        one = pending.pop()
+        yield one
+        pending += one._inputs()
+
+
+def _drops_remainder(graph: Any, name: str) -> bool:
+    node = next(one for one in graph.node if one.name == name)
+    by_name = {one.name: one for one in graph.node}
+    given = by_name.get(node.input[-1])
+    return bool(
+        given is not None and given.op == "Const" and tf.make_ndarray(given.attr["value"].tensor)
+    )
+
+
+def _bytes_of(leaf: Any) -> int:
+    if leaf.dtype == tf.string:
+        return int(tf.reduce_sum(tf.strings.length(leaf)))
+    return int(tf.size(leaf)) * int(leaf.dtype.size)
+
+
+def _equal(one: list[Any], other: list[Any]) -> bool:
+    return len(one) == len(other) and all(
+        left.shape == right.shape and bool((left.numpy() == right.numpy()).all())
+        for left, right in zip(one, other, strict=True)
+    )
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)

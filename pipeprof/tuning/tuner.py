@@ -1,0 +1,254 @@
+"""The search: which changes make an input faster, by trials in turns with what is best so far.
+
+Knows no framework and no process: the trials are those of a bench. Time is an argument.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from pipeprof.errors import PipeprofError, TuningRefused, UsageError
+from pipeprof.recording.pipeline_edits import CacheBehind, Edit
+from pipeprof.recording.tuning_outcome import Change, Description, Outcome, Steps, Trial
+from pipeprof.tuning.candidates import candidates, merged
+from pipeprof.tuning.consuming import Limits
+
+# What a change has to gain to be kept, and how near to input for free nothing more is tried.
+_LEAST_GAIN = 1.03
+_NEAR_CEILING = 1.05
+
+# Trials in turns, until the difference is certain: this many pairs at the most.
+_MOST_PAIRS = 4
+_CERTAIN = 2.0  # standard errors
+_BLOCKS = 5
+_LEAST_SPREAD = 0.01
+
+# Room in the budget that a trial needs beside what is measured: it begins, and warms up.
+_SHARE_OF_BUDGET = 0.04
+_SHORTEST_NS, _LONGEST_NS = 400_000_000, 4_000_000_000
+
+
+class Bench(Protocol):
+    """Where trials run."""
+
+    def describe(self) -> Description:
+        """What the input consists of."""
+
+    def trial(self, edits: Sequence[Edit], limits: Limits) -> Steps:
+        """Consumes the input with changes."""
+
+    def ceiling(self, limits: Limits) -> Steps | None:
+        """Trains with input for free; None without a model."""
+
+    def compare(self, edits: Sequence[Edit]) -> str | None:
+        """What is delivered differently with these changes, or None."""
+
+
+class Tuner:
+    """Looks for the changes that make an input fastest.
+
+    Args:
+        bench: where trials run.
+        budget_ns: how long it may take.
+        now_ns: the time.
+        predict: the step time to expect of changes, in nanoseconds, or None where that is not known.
+        on_described: called with what the input is.
+        on_progress: called with what is tried next, and with each trial.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        budget_ns: int,
+        now_ns: Callable[[], int],
+        predict: Callable[[Change], float | None] = lambda change: None,
+        on_described: Callable[[Description], None] = lambda described: None,
+        on_progress: Callable[[Change | Trial], None] = lambda event: None,
+    ) -> None:
+        self._bench = bench
+        self._budget_ns = budget_ns
+        self._now_ns = now_ns
+        self._predict = predict
+        self._on_described = on_described
+        self._on_progress = on_progress
+        self._start_ns = now_ns()
+        self._took_ns: list[int] = []
+        self._trials: list[Trial] = []
+
+    def run(self) -> Outcome:
+        """Measures today's input, tries changes, and measures what is best.
+
+        Raises:
+            UsageError: the budget is too small for two trials.
+            TuningRefused: today's input cannot be measured.
+        """
+        described = self._bench.describe()
+        self._on_described(described)
+        ceiling = self._bench.ceiling(self._limits(()))
+        today = self._timed((), self._limits(()))
+        if self._left_ns < 2 * self._typical_ns:
+            needed_s = (self._now_ns() - self._start_ns + 2 * self._typical_ns) / 1e9
+            raise UsageError(
+                f"expected a budget for two trials or more, received {self._budget_ns / 1e9:.0f} s: "
+                f"this input needs at least {math.ceil(needed_s)} s."
+            )
+        best: Change = ()
+        best_ns = today.mean_ns
+        stopped = False
+        try:
+            best, best_ns, stopped = self._search(described, best_ns, ceiling)
+        except KeyboardInterrupt:
+            best, best_ns = self._kept(best_ns)
+            stopped = True
+        today_ns, last = today.mean_ns, None
+        if not stopped:
+            today_ns, best_ns = self._proof(best, today_ns, best_ns)
+            if ceiling is not None and self._left_ns > self._typical_ns:
+                last = self._bench.ceiling(self._limits(()))
+        return Outcome(
+            described=described,
+            today_ns=today_ns,
+            ceiling_ns=ceiling.mean_ns if ceiling else None,
+            last_ceiling_ns=last.mean_ns if last else None,
+            best=best,
+            best_ns=best_ns,
+            trials=tuple(self._trials),
+            stopped=stopped,
+        )
+
+    def _search(
+        self, described: Description, best_ns: float, ceiling: Steps | None
+    ) -> tuple[Change, float, bool]:
+        best: Change = ()
+        pending = self._in_order(candidates(described))
+        while pending:
+            if ceiling is not None and best_ns <= _NEAR_CEILING * ceiling.mean_ns:
+                return best, best_ns, False
+            if self._left_ns < 2 * self._typical_ns:
+                return best, best_ns, True
+            change = pending.pop(0)
+            trial = self._try(best, change)
+            self._trials.append(trial)
+            self._on_progress(trial)
+            if trial.kept and trial.step_ns is not None:
+                best, best_ns = merged(best, change), trial.step_ns
+        return best, best_ns, False
+
+    def _proof(self, best: Change, today_ns: float, best_ns: float) -> tuple[float, float]:
+        """Today's step time and the best one, measured once more in turns where there is time."""
+        if not best or self._left_ns < 2 * self._typical_ns:
+            return today_ns, best_ns
+        try:
+            return (
+                self._timed((), self._limits(())).mean_ns,
+                self._timed(best, self._limits(best)).mean_ns,
+            )
+        except TuningRefused:
+            return today_ns, best_ns
+
+    def _in_order(self, changes: Sequence[Change]) -> list[Change]:
+        """The most promising first; those of which nothing is known in their own order behind."""
+        expected = [(self._predict(change), change) for change in changes]
+        known = sorted(
+            (pair for pair in expected if pair[0] is not None), key=lambda pair: pair[0] or 0.0
+        )
+        return [change for _, change in known] + [
+            change for value, change in expected if value is None
+        ]
+
+    def _kept(self, best_ns: float) -> tuple[Change, float]:
+        best: Change = ()
+        for trial in self._trials:
+            if trial.kept and trial.step_ns is not None:
+                best, best_ns = merged(best, trial.change), trial.step_ns
+        return best, best_ns
+
+    @property
+    def _left_ns(self) -> int:
+        return self._budget_ns - (self._now_ns() - self._start_ns)
+
+    @property
+    def _typical_ns(self) -> float:
+        """How long a trial takes, its beginning included."""
+        return statistics.median(self._took_ns)
+
+    def _limits(self, edits: Sequence[Edit]) -> Limits:
+        measured_ns = int(min(max(_SHARE_OF_BUDGET * self._budget_ns, _SHORTEST_NS), _LONGEST_NS))
+        fills_cache = any(isinstance(edit, CacheBehind) for edit in edits)
+        return Limits(
+            measured_ns=measured_ns,
+            epochs=1 if fills_cache else 0,
+            latest_ns=max(int(0.25 * self._budget_ns), 2 * measured_ns),
+        )
+
+    def _timed(self, edits: Sequence[Edit], limits: Limits) -> Steps:
+        start_ns = self._now_ns()
+        steps = self._bench.trial(edits, limits)
+        self._took_ns.append(self._now_ns() - start_ns)
+        return steps
+
+    def _try(self, best: Change, change: Change) -> Trial:
+        """One change on top of what is best, in turns with that until the difference is certain."""
+        self._on_progress(change)
+        whole = merged(best, change)
+        blank = Trial(change=change, predicted_ns=self._predict(change))
+        try:
+            differs = self._bench.compare(whole)
+            if differs is not None:
+                return replace(blank, refused=differs)
+            return self._measure(best, whole, blank)
+        except TuningRefused as refused:
+            return replace(blank, refused=str(refused))
+        except PipeprofError as error:
+            return replace(blank, refused=str(error))
+
+    def _measure(self, best: Change, whole: Change, blank: Trial) -> Trial:
+        pairs: list[tuple[Steps, Steps]] = []
+        trial = blank
+        for _ in range(_MOST_PAIRS):
+            changed = self._timed(whole, self._limits(whole))
+            pairs.append((self._timed(best, self._limits(best)), changed))
+            trial = _compared(pairs, blank)
+            certain = (
+                trial.low is not None
+                and trial.high is not None
+                and (trial.low > _LEAST_GAIN or trial.high < _LEAST_GAIN)
+            )
+            if certain or self._left_ns < 2 * self._typical_ns:
+                break
+        return replace(
+            trial,
+            kept=trial.low is not None and trial.low > 1.0 and (trial.speedup or 0) >= _LEAST_GAIN,
+        )
+
+
+def _compared(pairs: Sequence[tuple[Steps, Steps]], blank: Trial) -> Trial:
+    """How many times as fast, with an interval from the pairs and from how uneven the steps are."""
+    logs = [math.log(best.mean_ns / changed.mean_ns) for best, changed in pairs]
+    within = math.fsum(_variance(best) + _variance(changed) for best, changed in pairs)
+    error = math.sqrt(max(within / len(pairs) ** 2, _LEAST_SPREAD**2 / len(pairs)))
+    if len(logs) > 1:
+        error = max(error, statistics.stdev(logs) / math.sqrt(len(logs)))
+    middle = statistics.fmean(logs)
+    return replace(
+        blank,
+        against_ns=statistics.fmean(best.mean_ns for best, _ in pairs),
+        step_ns=statistics.fmean(changed.mean_ns for _, changed in pairs),
+        speedup=math.exp(middle),
+        low=math.exp(middle - _CERTAIN * error),
+        high=math.exp(middle + _CERTAIN * error),
+    )
+
+
+def _variance(steps: Steps) -> float:
+    """Of the logarithm of a trial's mean step: from the means of blocks, because neighbours are alike."""
+    size = max(len(steps.step_ns) // _BLOCKS, 1)
+    blocks = [
+        statistics.fmean(steps.step_ns[start : start + size])
+        for start in range(0, len(steps.step_ns) - size + 1, size)
+    ]
+    if len(blocks) < 2:
+        return 0.0
+    return statistics.variance(blocks) / (len(blocks) * steps.mean_ns**2)

@@ -1,0 +1,215 @@
+"""Where trials run: consumes the user's input, as it is or changed, in this process."""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import psutil
+
+from pipeprof.capture.free_input import repeated
+from pipeprof.errors import TuningRefused
+from pipeprof.host import machine
+from pipeprof.recording.loop import InputKind
+from pipeprof.recording.pipeline_edits import CacheBehind, Edit
+from pipeprof.recording.tuning_outcome import Description, Place, Steps
+from pipeprof.tuning.consuming import (
+    Limits,
+    first_batches,
+    model_that_only_takes,
+    take_from,
+    train_on,
+)
+from pipeprof.tuning.generator_input import edited_generator
+from pipeprof.tuning.sameness import Delivered, delivered_by, difference
+from pipeprof.tuning.sequence_input import loaded_by, workers_of
+from pipeprof.tuning.subject import Subject
+
+# Batches whose content is compared, and how long they may take.
+_COMPARED_BATCHES, _COMPARED_NS = 64, 2_000_000_000
+_PROBED_ELEMENTS, _PROBED_NS = 16, 150_000_000
+_KEPT_BATCHES = 8
+# A cached pass in a trial has so many elements, where a pass of all would take too long.
+_TRIAL_BATCHES = 12
+
+
+class Workbench:
+    """Runs trials with one input.
+
+    Args:
+        subject: what is tuned.
+        name: ``MODULE:FUNCTION`` of what makes it, or None.
+    """
+
+    def __init__(self, subject: Subject, name: str | None = None) -> None:
+        self._subject = subject
+        self._name = name
+        self._tfdata = None
+        if subject.kind is InputKind.TF_DATA:
+            from pipeprof.tuning.tfdata_input import TfDataInput
+
+            self._tfdata = TfDataInput(subject.dataset)
+        self._weights = _weights_of(subject.model)
+        self._today: tuple[Delivered, Delivered] | None = None
+
+    def describe(self) -> Description:
+        """What the input consists of."""
+        subject = self._subject
+        workers = workers_of(subject.dataset) if subject.kind is InputKind.SEQUENCE else None
+        return Description(
+            kind=subject.kind,
+            name=getattr(subject.dataset, "__name__", type(subject.dataset).__name__),
+            has_model=subject.model is not None,
+            places=tuple(self._places()),
+            autotunes=self._tfdata.autotunes if self._tfdata else None,
+            workers=workers.workers if workers else None,
+            processes=workers.processes if workers else False,
+            queue=workers.queue if workers else None,
+            takes_shard=subject.takes_shard,
+            cores=machine.core_count(),
+            free_bytes=psutil.virtual_memory().available,
+        )
+
+    def trial(self, edits: Sequence[Edit], limits: Limits) -> Steps:
+        """Consumes the input with changes.
+
+        Raises:
+            TuningRefused: the input does not take them, or gives too little to measure.
+        """
+        with self._feed(edits) as (feed, fresh, told):
+            if self._subject.model is None and self._subject.kind is not InputKind.SEQUENCE:
+                return Steps(step_ns=take_from(fresh, limits))
+            model = self._subject.model or model_that_only_takes()
+            try:
+                return Steps(step_ns=train_on(feed, model, limits, **told))
+            finally:
+                _put_back(self._subject.model, self._weights)
+
+    def ceiling(self, limits: Limits) -> Steps | None:
+        """Trains the model with input for free; None without a model."""
+        model = self._subject.model
+        if model is None:
+            return None
+        with self._feed(()) as (_, fresh, _told):
+            batches = list(first_batches(fresh(), _KEPT_BATCHES, 10 * _COMPARED_NS))
+        if not batches:
+            raise TuningRefused("expected an input with batches, received one without any.")
+        backend = getattr(__import__("keras").config, "backend", lambda: "tensorflow")()
+        try:
+            return Steps(step_ns=train_on(repeated(batches, backend), model, limits))
+        finally:
+            _put_back(model, self._weights)
+
+    def compare(self, edits: Sequence[Edit]) -> str | None:
+        """What the input delivers differently with these changes, or None where nothing shows that."""
+        if self._today is None:
+            self._today = self._delivered(()), self._delivered(())
+        return difference(*self._today, self._delivered(edits))
+
+    def best(self, edits: Sequence[Edit]) -> Any:
+        """The input with changes, to train with."""
+        if self._tfdata is not None:
+            return self._tfdata.edited(edits)
+        if self._subject.kind is InputKind.GENERATOR:
+            return edited_generator(self._subject.fresh, self._name, edits)
+        stack = contextlib.ExitStack()  # the workers stay as they are set
+        stack.enter_context(loaded_by(self._subject.dataset, edits))
+        stack.pop_all()
+        return self._subject.dataset
+
+    def _delivered(self, edits: Sequence[Edit]) -> Delivered:
+        with self._feed(edits, whole=True) as (_, fresh, _told):
+            batches = iter(fresh())
+            taken = list(first_batches(batches, _COMPARED_BATCHES, _COMPARED_NS))
+            whole = next(batches, _NOTHING) is _NOTHING
+        return delivered_by(taken, self._flatten(), whole=whole)
+
+    def _flatten(self) -> Callable[[Any], list[Any]]:
+        if self._tfdata is not None:
+            import tensorflow as tf
+
+            return lambda batch: [leaf.numpy() for leaf in tf.nest.flatten(batch)]
+        return lambda batch: list(_leaves(batch))
+
+    @contextlib.contextmanager
+    def _feed(
+        self, edits: Sequence[Edit], *, whole: bool = False
+    ) -> Iterator[tuple[Any, Callable[[], Any], dict[str, Any]]]:
+        """The changed input, a function that gives its batches from the beginning, and arguments of fit."""
+        subject = self._subject
+        if self._tfdata is not None:
+            elements = None if whole else self._trial_elements(edits)
+            dataset = self._tfdata.edited(edits, elements)
+            yield dataset, lambda: dataset, {}
+        elif subject.kind is InputKind.SEQUENCE:
+            with loaded_by(subject.dataset, edits) as told:
+                yield subject.dataset, lambda: _items_of(subject.dataset), told
+        else:
+            running: list[Iterator[Any]] = []
+
+            def fresh() -> Iterator[Any]:
+                running.append(edited_generator(subject.fresh, self._name, edits))
+                return running[-1]
+
+            try:
+                yield (fresh() if not whole else None), fresh, {}
+            finally:
+                for one in running:
+                    # One that Keras still runs in another thread ends there.
+                    with contextlib.suppress(ValueError, AttributeError):
+                        one.close()  # type: ignore[attr-defined]
+
+    def _places(self) -> Iterator[Place]:
+        if self._tfdata is None:
+            return
+        for node in self._tfdata.nodes:
+            written = self._tfdata.written(node)
+            probe = self._tfdata.probe(node, _PROBED_ELEMENTS, _PROBED_NS)
+            yield Place(
+                node=node.name,
+                op=node.op,
+                inputs=node.inputs,
+                calls=node.calls,
+                function=written.function if written else None,
+                file=written.file if written else None,
+                line=written.line if written else None,
+                random=self._tfdata.is_random(node) or not probe.repeats,
+                elements=probe.elements,
+                element_bytes=probe.element_bytes,
+            )
+
+    def _trial_elements(self, edits: Sequence[Edit]) -> int | None:
+        """How many elements a cache is filled with in a trial: some batches' worth of the place."""
+        cached = [edit for edit in edits if isinstance(edit, CacheBehind)]
+        if not cached or self._tfdata is None:
+            return None
+        sizes = [self._tfdata.batch_size(node) for node in self._tfdata.nodes]
+        size = max((size for size in sizes if size), default=1)
+        node = next(node for node in self._tfdata.nodes if node.name == cached[0].node)
+        behind_batch = any(self._tfdata.batch_size(other) for other in self._tfdata.below(node))
+        return _TRIAL_BATCHES if behind_batch else _TRIAL_BATCHES * size
+
+
+_NOTHING = object()
+
+
+def _items_of(sequence: Any) -> Iterator[Any]:
+    return (sequence[index] for index in range(len(sequence)))
+
+
+def _leaves(batch: Any) -> Iterator[Any]:
+    if isinstance(batch, dict):
+        batch = batch.values()
+    if isinstance(batch, (tuple, list)) or type(batch).__name__ == "dict_values":
+        yield from itertools.chain.from_iterable(map(_leaves, batch))
+    elif batch is not None:
+        yield batch
+
+
+def _weights_of(model: Any) -> list[Any] | None:
+    return model.get_weights() if model is not None and getattr(model, "built", False) else None
+
+
+def _put_back(model: Any, weights: list[Any] | None) -> None:
+    if model is not None and weights is not None:
+        model.set_weights(weights)
