@@ -70,7 +70,16 @@ def test_making_a_page_imports_no_plotly(loaded: dict[str, set[str]]) -> None:
 
 
 def test_these_names_are_promised_and_no_others() -> None:
-    promised = {"Callback", "ceiling", "PipeprofError", "__version__", "load", "profile", "stage"}
+    promised = {
+        "Callback",
+        "ceiling",
+        "PipeprofError",
+        "__version__",
+        "load",
+        "profile",
+        "stage",
+        "tune",
+    }
     assert set(pipeprof.__all__) == promised
     # `Callback` comes with Keras, which tests/integration/test_callback.py loads.
     assert all(hasattr(pipeprof, name) for name in promised - {"Callback"})

@@ -23,7 +23,7 @@ def tune(
         ),
     ],
     budget: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How long it may take.")
+        float, typer.Option(metavar="SECONDS", help="How long all trials together may take.")
     ] = _BUDGET_S,
 ) -> None:
     """Try changes of an input pipeline in short trials, and show what makes it faster.

@@ -22,8 +22,7 @@ from pipeprof.recording.pipeline_edits import Edit, edit_from_dict, edit_to_dict
 from pipeprof.recording.tuning_outcome import Description, Steps, described, plain
 from pipeprof.tuning.consuming import Limits
 
-# Beside what a trial may measure: it begins, traces functions, starts workers.
-_BESIDE_TRIAL_S = 30.0
+BESIDE_TRIAL_S = 30.0
 _TO_BEGIN_S = 300.0
 _END_S = 5.0
 _KEPT_OUTPUT = 4000
@@ -34,12 +33,14 @@ class ProcessBench:
 
     Args:
         name: ``MODULE:FUNCTION`` of what is tuned.
-        most_s: how long one trial may take at the most.
+        most_s: how long one trial may measure at the most.
+        beside_s: how long it may take beside that: it begins, traces functions, starts workers.
     """
 
-    def __init__(self, name: str, most_s: float) -> None:
+    def __init__(self, name: str, most_s: float, beside_s: float = BESIDE_TRIAL_S) -> None:
         self._name = name
         self._most_s = most_s
+        self._beside_s = beside_s
         self._process: subprocess.Popen[bytes] | None = None
         self._answers = -1
         self._questions = -1
@@ -78,11 +79,11 @@ class ProcessBench:
 
     def compare(self, edits: Sequence[Edit]) -> str | None:
         """What is delivered differently with these changes, or None."""
-        answer = self._ask(_question("compare", edits, Limits()), self._most_s + _BESIDE_TRIAL_S)
+        answer = self._ask(_question("compare", edits, Limits()), self._most_s + self._beside_s)
         return None if answer is None else str(answer)
 
     def _seconds(self, limits: Limits) -> float:
-        return min(limits.latest_ns / 1e9, self._most_s) + _BESIDE_TRIAL_S
+        return min(limits.latest_ns / 1e9, self._most_s) + self._beside_s
 
     def _ask(self, question: dict[str, Any], within_s: float) -> Any:
         until = time.monotonic() + within_s

@@ -148,6 +148,17 @@ def edit_graph(graph: Any, edit: Edit, trial_elements: int | None = None) -> Any
     return _in_order(changed)
 
 
+def types_of(node: Any) -> Any:
+    """The types of a transformation's elements; some sources keep them under another name."""
+    return node.attr["output_types" if "output_types" in node.attr else "Toutput_types"]
+
+
+def copy_spec(to: Any, node: Any) -> None:
+    """Gives a transformation the element types and shapes of another."""
+    to.attr["output_types"].CopyFrom(types_of(node))
+    to.attr["output_shapes"].CopyFrom(node.attr["output_shapes"])
+
+
 def _parallel_calls(graph: Any, name: str, calls: int) -> None:
     node = _find(graph, name)
     if node.op in (PARALLEL_MAP, *INTERLEAVES[1:]):
@@ -192,8 +203,7 @@ def _cache_behind(graph: Any, name: str, elements: int | None) -> None:
         take.name, take.op = f"trial_of/{name}", "TakeDataset"
         _retarget(graph, name, take.name, but=take.name)
         take.input.extend([name, _constant(graph, np.int64(elements))])
-        for attribute in ("output_types", "output_shapes"):
-            take.attr[attribute].CopyFrom(node.attr[attribute])
+        copy_spec(take, node)
         node = take
     name = node.name
     cache = graph.node.add()
@@ -203,8 +213,7 @@ def _cache_behind(graph: Any, name: str, elements: int | None) -> None:
     memory.name, memory.op = f"memory_behind/{name}", "DummyMemoryCache"
     _retarget(graph, name, cache.name, but=cache.name)
     cache.input.extend([name, _constant(graph, b""), memory.name])
-    for attribute in ("output_types", "output_shapes"):
-        cache.attr[attribute].CopyFrom(node.attr[attribute])
+    copy_spec(cache, node)
 
 
 def _bypass(graph: Any, name: str) -> None:
@@ -221,8 +230,7 @@ def _exchange(graph: Any, upper: str, lower: str) -> None:
     source = _plain(below.input)[0]
     _retarget(graph, upper, lower)
     above.input[0], below.input[0] = source, upper
-    for attribute in ("output_types", "output_shapes"):
-        above.attr[attribute].CopyFrom(_find(graph, source).attr[attribute])
+    copy_spec(above, _find(graph, source))
 
 
 def _shuffle_behind(graph: Any, shuffle: str, mapped: str) -> None:
@@ -232,8 +240,7 @@ def _shuffle_behind(graph: Any, shuffle: str, mapped: str) -> None:
     source = _plain(below.input)[0]
     _retarget(graph, mapped, shuffle)
     below.input[0], above.input[0] = mapped, source
-    for attribute in ("output_types", "output_shapes"):
-        below.attr[attribute].CopyFrom(above.attr[attribute])
+    copy_spec(below, above)
 
 
 def _filter_first(graph: Any, name: str, mapped: str) -> None:

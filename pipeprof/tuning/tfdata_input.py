@@ -22,9 +22,11 @@ from pipeprof.tuning.graph_edits import (
     SHUFFLES,
     Node,
     bound_below,
+    copy_spec,
     edit_graph,
     edit_order,
     nodes_of,
+    types_of,
     without_shuffles,
 )
 
@@ -200,7 +202,7 @@ class TfDataInput:
             tf.TensorSpec(shape, tf.as_dtype(dtype))
             for shape, dtype in zip(
                 (tf.TensorShape(shape) for shape in own.attr["output_shapes"].list.shape),
-                own.attr["output_types"].list.type,
+                types_of(own).list.type,
                 strict=True,
             )
         )
@@ -240,8 +242,7 @@ def _with_batched_map(graph: Any, edit: BatchFirst, traced: Any) -> Any:
             "the map's function captures other tensors when it is traced for batches."
         )
     node.attr["f"].func.name = donor.attr["f"].func.name
-    for attribute in ("output_types", "output_shapes"):
-        node.attr[attribute].CopyFrom(donor.attr[attribute])
+    copy_spec(node, donor)
     known = {function.signature.name for function in changed.library.function}
     changed.library.function.extend(
         function for function in traced.library.function if function.signature.name not in known

@@ -47,7 +47,7 @@ def tune(make: Callable[..., Any], budget: float = BUDGET_S) -> Tuned:
         make: returns a dataset (tf.data, Sequence or PyDataset, generator) or (model, dataset). It is
             called more than once, and must make the same each time. Where it stands in a module that
             can be imported, trials run in a process of their own, and one that hangs is ended.
-        budget: seconds that it may take.
+        budget: seconds that all trials together may take.
 
     Raises:
         UsageError: the function makes nothing that can be tuned, or the budget is too small.

@@ -51,7 +51,7 @@ class Tuner:
 
     Args:
         bench: where trials run.
-        budget_ns: how long it may take.
+        budget_ns: how long all trials together may take.
         now_ns: the time.
         predict: the step time to expect of changes, in nanoseconds, or None where that is not known.
         on_described: called with what the input is.
@@ -86,6 +86,7 @@ class Tuner:
         """
         described = self._bench.describe()
         self._on_described(described)
+        self._start_ns = self._now_ns()  # what starts the other process is not of the budget
         ceiling = self._bench.ceiling(self._limits(()))
         today = self._timed((), self._limits(()))
         if self._left_ns < 2 * self._typical_ns:

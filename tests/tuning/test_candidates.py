@@ -1,0 +1,179 @@
+"""What could be changed, from descriptions of inputs."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeprof.errors import UsageError
+from pipeprof.recording.loop import InputKind
+from pipeprof.recording.pipeline_edits import (
+    AUTOTUNE,
+    BackgroundThread,
+    BatchFirst,
+    CacheBehind,
+    DropCache,
+    Edit,
+    FilterFirst,
+    ParallelCalls,
+    Prefetch,
+    ShardedProcesses,
+    ShuffleBehind,
+    ShuffleFirst,
+    SwitchAutotuneOn,
+    Workers,
+    edit_from_dict,
+    edit_to_dict,
+)
+from pipeprof.recording.tuning_outcome import Description, Place, described, plain
+from pipeprof.tuning.candidates import candidates, merged
+
+
+def place(op: str, *inputs: str, **more: object) -> Place:
+    values: dict[str, object] = {"calls": None, "elements": 100, "element_bytes": 1000.0}
+    return Place(node=op, op=op, inputs=inputs, **(values | more))  # type: ignore[arg-type]
+
+
+def tfdata(*places: Place, **more: object) -> Description:
+    values: dict[str, object] = {"autotunes": True, "cores": 2, "free_bytes": 1 << 30}
+    return Description(
+        kind=InputKind.TF_DATA,
+        name="dataset",
+        has_model=True,
+        places=places,
+        **(values | more),  # type: ignore[arg-type]
+    )
+
+
+RANGE = place("RangeDataset")
+MAP = place("MapDataset", "RangeDataset", function="decode")
+BATCH = place("BatchDatasetV2", "MapDataset")
+
+
+def edits_of(description: Description) -> set[Edit]:
+    return {edit for change in candidates(description) for edit in change}
+
+
+def test_a_serial_map_is_made_parallel_and_a_parallel_one_that_is_tuned_is_not() -> None:
+    assert ParallelCalls(node="MapDataset", calls=AUTOTUNE) in edits_of(tfdata(RANGE, MAP))
+    tuned = place("ParallelMapDatasetV2", "RangeDataset", calls=AUTOTUNE, function="decode")
+    assert ParallelCalls(node=tuned.node, calls=AUTOTUNE) not in edits_of(tfdata(RANGE, tuned))
+
+
+def test_a_pinned_parallelism_is_given_to_autotune() -> None:
+    pinned = place("ParallelMapDatasetV2", "RangeDataset", calls=2, function="decode")
+    assert ParallelCalls(node=pinned.node, calls=AUTOTUNE) in edits_of(tfdata(RANGE, pinned))
+
+
+@pytest.mark.parametrize("op", ["InterleaveDataset", "FlatMapDataset"])
+def test_files_are_read_in_parallel(op: str) -> None:
+    files = place(op, "RangeDataset", function="read")
+    assert ParallelCalls(node=op, calls=AUTOTUNE) in edits_of(tfdata(RANGE, files))
+
+
+def test_prefetch_comes_to_the_end_once() -> None:
+    assert Prefetch() in edits_of(tfdata(RANGE, MAP, BATCH))
+    ahead = place("PrefetchDataset", "BatchDatasetV2")
+    assert Prefetch() not in edits_of(tfdata(RANGE, MAP, BATCH, ahead))
+
+
+def test_autotune_is_switched_on_where_it_is_off() -> None:
+    assert SwitchAutotuneOn() in edits_of(tfdata(RANGE, MAP, autotunes=False))
+    assert SwitchAutotuneOn() not in edits_of(tfdata(RANGE, MAP))
+
+
+def test_a_cache_stands_behind_what_is_dear_and_fits() -> None:
+    assert CacheBehind(node="MapDataset") in edits_of(tfdata(RANGE, MAP))
+    assert not _caches(tfdata(RANGE, replace(MAP, element_bytes=1e8)))
+    assert not _caches(tfdata(RANGE, replace(MAP, elements=None)))
+    assert not _caches(tfdata(RANGE))  # nothing of the user's is saved
+
+
+def test_what_is_random_is_not_cached_but_what_it_takes_may_be() -> None:
+    random = place(
+        "ParallelMapDatasetV2", "MapDataset", calls=AUTOTUNE, function="augment", random=True
+    )
+    assert _caches(tfdata(RANGE, MAP, random)) == {"MapDataset"}
+    assert not _caches(tfdata(RANGE, replace(MAP, random=True)))
+
+
+def test_a_cache_behind_a_shuffle_moves_the_shuffle_behind_it() -> None:
+    shuffle = place("ShuffleDatasetV3", "RangeDataset")
+    mapped = place("MapDataset", "ShuffleDatasetV3", function="decode")
+    changes = candidates(tfdata(RANGE, shuffle, mapped))
+    moved = ShuffleBehind(shuffle=shuffle.node, node=mapped.node)
+    assert (moved, CacheBehind(node=mapped.node)) in changes
+    assert (CacheBehind(node=mapped.node),) not in changes
+
+
+def test_a_cache_that_is_there_moves_later_or_stays() -> None:
+    cache = place("CacheDatasetV2", "RangeDataset")
+    behind = place("MapDataset", "CacheDatasetV2", function="decode")
+    changes = candidates(tfdata(RANGE, cache, behind))
+    assert (DropCache(node=cache.node), CacheBehind(node=behind.node)) in changes
+    late = place("CacheDatasetV2", "MapDataset")
+    assert not _caches(tfdata(RANGE, MAP, late))
+
+
+def test_neighbours_that_can_change_places_do() -> None:
+    shuffle = place("ShuffleDatasetV3", "MapDataset")
+    selects = place("FilterDataset", "MapDataset", function="keep")
+    for above, edit in (
+        (shuffle, ShuffleFirst(shuffle=shuffle.node, node=MAP.node)),
+        (selects, FilterFirst(filter=selects.node, node=MAP.node)),
+        (BATCH, BatchFirst(batch=BATCH.node, node=MAP.node)),
+    ):
+        assert edit in edits_of(tfdata(RANGE, MAP, above))
+
+
+def test_a_sequence_gets_threads_and_processes_other_than_todays() -> None:
+    sequence = Description(
+        kind=InputKind.SEQUENCE,
+        name="Photos",
+        has_model=True,
+        workers=4,
+        cores=2,
+        free_bytes=1 << 30,
+    )
+    tried = {edit for change in candidates(sequence) for edit in change}
+    assert {(e.workers, e.processes) for e in tried if isinstance(e, Workers)} == {
+        (16, False),
+        (2, True),
+        (4, True),
+        (16, True),
+    }
+    pool = candidates(replace(sequence, processes=True, workers=16))
+    assert pool[0] == (Workers(workers=1, processes=False),)
+
+
+def test_a_generator_is_sharded_only_where_its_function_takes_a_shard() -> None:
+    generator = Description(
+        kind=InputKind.GENERATOR, name="batches", has_model=False, cores=4, free_bytes=1 << 30
+    )
+    assert candidates(generator) == ((BackgroundThread(),),)
+    sharded = candidates(replace(generator, takes_shard=True))
+    assert (ShardedProcesses(processes=4),) in sharded
+
+
+def test_a_later_change_takes_the_place_of_an_earlier_one_of_the_same_thing() -> None:
+    first = (ParallelCalls(node="map", calls=AUTOTUNE), Prefetch())
+    assert merged(first, (ParallelCalls(node="map", calls=16),)) == (
+        Prefetch(),
+        ParallelCalls(node="map", calls=16),
+    )
+
+
+def test_changes_and_descriptions_survive_the_way_to_another_process() -> None:
+    description = tfdata(RANGE, MAP, BATCH)
+    assert described(plain(description)) == description
+    for change in candidates(description):
+        assert tuple(edit_from_dict(edit_to_dict(edit)) for edit in change) == change
+
+
+@pytest.mark.parametrize("document", [{}, {"action": "paint"}, {"action": "cache", "place": "x"}])
+def test_a_document_that_is_no_change_is_refused(document: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="expected a change of a pipeline"):
+        edit_from_dict(document)
+
+
+def _caches(description: Description) -> set[str]:
+    return {edit.node for edit in edits_of(description) if isinstance(edit, CacheBehind)}
