@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
@@ -56,8 +57,10 @@ def write_side_by_side(named: Sequence[tuple[str, Findings]], stream: TextIO) ->
     stream.write(render_side_by_side(named, **asdict(Screen.of(stream))) + "\n")
 
 
-def write_tuning(outcome: Outcome, stream: TextIO) -> None:
-    """Writes what tuning found."""
+def write_tuning(outcome: Outcome, stream: TextIO, script: Path | None) -> None:
+    """Writes what tuning found; the changes of a script as a diff, where its lines are plain enough."""
     from pipeprof.surfaces.tuning_screen import render_tuning
 
-    stream.write(render_tuning(outcome, **asdict(Screen.of(stream))) + "\n")
+    source = None if script is None else script.read_text(errors="replace")
+    text = render_tuning(outcome, source=source, file=str(script), **asdict(Screen.of(stream)))
+    stream.write(text + "\n")

@@ -1,7 +1,9 @@
 """``pipeprof tune``: tries changes of an input, and shows what each of them gained."""
 
+import json as json_module
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,60 +11,102 @@ import typer
 from pipeprof.errors import UsageError
 
 if TYPE_CHECKING:
-    from pipeprof.recording.tuning_outcome import Change, Description, Trial
+    from pipeprof.recording.tuning_outcome import Change, Description, Outcome, Trial
 
 _BUDGET_S = 60.0
 
 
 def tune(
     function: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="MODULE:FUNCTION",
             help="Returns a dataset, or (model, dataset); for example train:make_dataset.",
         ),
-    ],
+    ] = None,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="ARGS", help="With --script: its own arguments.")
+    ] = None,
+    script: Annotated[
+        Path | None,
+        typer.Option(metavar="SCRIPT", help="Tune the first training of a script, unchanged."),
+    ] = None,
     budget: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long all trials together may take.")
     ] = _BUDGET_S,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the result there as JSON, too.")
+    ] = None,
 ) -> None:
     """Try changes of an input pipeline in short trials, and show what makes it faster.
 
-    The user's code stays as it is; the changes that helped are printed as code to write. A change that
-    delivers other batches is not kept.
+    The user's code stays as it is; the changes that helped are printed as code to write, or as a diff of
+    the script. A change that delivers other batches is not kept.
     """
-    if budget <= 0:
-        raise UsageError(f"expected a budget in seconds, received {budget:g}.")
+    from pipeprof.cli.files import require_writable
+    from pipeprof.cli.program import find_script
     from pipeprof.cli.screen import write_tuning
-    from pipeprof.tuning.bench_process import ProcessBench
+    from pipeprof.cli.script_trials import of_script
+    from pipeprof.tuning.bench_process import ProcessBench, of_function
     from pipeprof.tuning.tuner import Tuner
 
-    with ProcessBench(function, budget) as bench:
-        sys.stderr.write(f"pipeprof looks at {function} …\n")
-        progress = _Progress()
-        tuner = Tuner(
+    if budget <= 0:
+        raise UsageError(f"expected a budget in seconds, received {budget:g}.")
+    if json is not None:
+        require_writable(json, "--json")
+    given = [part for part in (function, *(arguments or ())) if part is not None]
+    if script is None:
+        if len(given) != 1:
+            raise UsageError(
+                "expected one MODULE:FUNCTION that returns a dataset, or --script SCRIPT, received "
+                f"{' '.join(given) or 'neither'}."
+            )
+        serves = of_function(given[0])
+    else:
+        find_script(str(script), given)
+        serves = of_script(str(script), tuple(given))
+    progress = _Progress()
+    with ProcessBench(serves, budget) as bench:
+        sys.stderr.write(f"pipeprof looks at {script or given[0]} …\n")
+        outcome = Tuner(
             bench,
             int(budget * 1e9),
             time.monotonic_ns,
-            on_progress=progress.show,
             on_described=progress.start,
-        )
-        outcome = tuner.run()
+            on_progress=progress.show,
+        ).run()
     sys.stderr.write("\n")
-    write_tuning(outcome, sys.stdout)
+    write_tuning(outcome, sys.stdout, script)
+    if json is not None:
+        _write_json(outcome, json)
+
+
+def _write_json(outcome: "Outcome", file: Path) -> None:
+    from pipeprof.cli.files import write_text
+    from pipeprof.surfaces.tuning_as_json import tuning_to_dict
+
+    write_text(f"{json_module.dumps(tuning_to_dict(outcome), indent=1)}\n", file, "--json")
 
 
 class _Progress:
     """A line on standard error for each trial."""
 
+    def __init__(self) -> None:
+        self._described: Description | None = None
+
     def start(self, described: "Description") -> None:
+        """Notes what is tuned."""
         self._described = described
 
     def show(self, event: "Change | Trial") -> None:
+        """Shows what is tried, or what it gave."""
         from pipeprof.report.edit_names import change_name
         from pipeprof.report.tuning_text import describe_trial
 
+        if self._described is None:
+            return
         if isinstance(event, tuple):
             sys.stderr.write(f"  {change_name(event, self._described)} …\n")
         else:
             sys.stderr.write(f"    {describe_trial(event, self._described)}\n")
+        sys.stderr.flush()

@@ -37,6 +37,14 @@ def ahead(batches, most=4):
 def code_of(described: Description, edits: Sequence[Edit]) -> str:
     """Lines of Python, one part for each change, with the place that it changes as a comment."""
     places = {place.node: place for place in described.places}
+    moved = {edit.node for edit in edits if isinstance(edit, ShuffleBehind)}
+    cached = {edit.node for edit in edits if isinstance(edit, CacheBehind)}
+    edits = [edit for edit in edits if not (isinstance(edit, CacheBehind) and edit.node in moved)]
+    if moved & cached:
+        [node] = moved & cached
+        line = f".map({_function(places.get(node))}, …).cache().shuffle(…)  # cache, then shuffle"
+        kept = [edit for edit in edits if not isinstance(edit, ShuffleBehind)]
+        return "\n".join((line, *code_of(described, kept).splitlines()))
     return "\n".join(line for edit in edits for line in _code_of(edit, described, places))
 
 

@@ -3,39 +3,53 @@
 Returns text and never prints.
 """
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pipeprof.recording.tuning_outcome import Outcome
 from pipeprof.report.plain_text import sentence
 from pipeprof.report.text_layout import Column, cells, code, column_table, indented, labelled, page
 from pipeprof.report.tuning_code import code_of
+from pipeprof.report.tuning_patch import write_patch
 from pipeprof.report.tuning_text import HEADER, describe_outcome, trial_rows
 
 LEAST_WIDTH = 40
 
 
 def render_tuning(
-    outcome: Outcome, *, width: int = 80, color: bool = False, ascii_only: bool = False
+    outcome: Outcome,
+    *,
+    source: str | None = None,
+    file: str = "",
+    width: int = 80,
+    color: bool = False,
+    ascii_only: bool = False,
 ) -> str:
     """The result of tuning, without a line end after its last line.
 
     Args:
         outcome: what was found.
+        source: the text of the script that was tuned, to write the changes as a diff of it; or None.
+        file: the script's name.
         width: columns of the screen; fewer than `LEAST_WIDTH` count as that many.
         color: whether to write ANSI colours.
         ascii_only: whether the screen shows nothing but ASCII.
     """
     width = max(width, LEAST_WIDTH)
-    sections: list[RenderableType] = [
-        indented(Text(sentence(line), "bold" if number == 0 else ""))
-        for number, line in enumerate(describe_outcome(outcome))
-    ]
+    lines = enumerate(describe_outcome(outcome))
+    summary = [Text(sentence(line), "bold" if number == 0 else "") for number, line in lines]
+    sections: list[RenderableType] = [indented(Group(*summary))]
     if outcome.trials:
-        sections += [Text(), indented(_table(outcome, width - 2))]
-    if outcome.best:
-        lines = (code(line) for line in code_of(outcome.described, outcome.best).splitlines())
-        sections += [Text(), labelled(Text("Write", "bold"), lines)]
+        sections.append(indented(_table(outcome, width - 2)))
+    left = outcome.best
+    if source is not None and outcome.best:
+        patch = write_patch(source, file, outcome.described, outcome.best)
+        left = patch.left
+        if patch.diff:
+            sections.append(Group(*(code(line) for line in patch.diff.splitlines())))
+    if left:
+        written = code_of(outcome.described, left).splitlines()
+        sections.append(labelled(Text("Write", "bold"), [code(line) for line in written]))
     return page(sections, width=width, color=color, ascii_only=ascii_only)
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,16 @@ class ProcessBench:
     """Runs trials in another process, which is begun again where one of them ends it.
 
     Args:
-        name: ``MODULE:FUNCTION`` of what is tuned.
+        serves: what comes behind ``python`` to begin the process: a module that calls `serve`; its last
+            two arguments are the numbers of the pipes.
         most_s: how long one trial may measure at the most.
         beside_s: how long it may take beside that: it begins, traces functions, starts workers.
     """
 
-    def __init__(self, name: str, most_s: float, beside_s: float = BESIDE_TRIAL_S) -> None:
-        self._name = name
+    def __init__(
+        self, serves: Sequence[str], most_s: float, beside_s: float = BESIDE_TRIAL_S
+    ) -> None:
+        self._serves = tuple(serves)
         self._most_s = most_s
         self._beside_s = beside_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -116,14 +119,8 @@ class ProcessBench:
         self._rest = b""
         self._output.seek(0)
         self._output.truncate()
-        command = [
-            sys.executable,
-            "-m",
-            __name__,
-            self._name,
-            str(their_questions),
-            str(their_answers),
-        ]
+        pipes = (str(their_questions), str(their_answers))
+        command = [sys.executable, *self._serves, *pipes]
         paths = os.pathsep.join([str(Path.cwd()), *filter(None, sys.path)])
         self._process = subprocess.Popen(
             command,
@@ -189,18 +186,25 @@ def _question(what: str, edits: Sequence[Edit], limits: Limits) -> dict[str, Any
     return {"do": what, "edits": [edit_to_dict(edit) for edit in edits], "limits": asdict(limits)}
 
 
-def main() -> None:
-    """Answers questions about one input until there are no more."""
-    name, questions, answers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    from pipeprof.tuning.subject import find_function, make_subject
-    from pipeprof.tuning.workbench import Workbench
+def of_function(name: str) -> tuple[str, ...]:
+    """What begins the process for the input that ``MODULE:FUNCTION`` makes."""
+    return ("-m", __name__, name)
 
-    bench: Workbench | None = None
+
+def serve(make_bench: Callable[[], Any], questions: int, answers: int) -> None:
+    """Answers questions about one input until there are no more.
+
+    Args:
+        make_bench: makes the bench, which is a `pipeprof.tuning.workbench.Workbench`; called once.
+        questions: number of the pipe to read from.
+        answers: number of the pipe to write to.
+    """
+    bench: Any = None
     with os.fdopen(questions) as asked, os.fdopen(answers, "w", buffering=1) as told:
         for line in asked:
             with _told(told):
                 if bench is None:
-                    bench = Workbench(make_subject(find_function(name)), name)
+                    bench = make_bench()
                 told.write(json.dumps({"gave": _answer(bench, json.loads(line))}) + "\n")
 
 
@@ -231,6 +235,15 @@ def _answer(bench: Any, question: dict[str, Any]) -> Any:
         case "compare":
             return bench.compare(edits)
     raise AssertionError
+
+
+def main() -> None:
+    """Serves the input of a function."""
+    from pipeprof.tuning.subject import find_function, make_subject
+    from pipeprof.tuning.workbench import Workbench
+
+    name, questions, answers = sys.argv[1:]
+    serve(lambda: Workbench(make_subject(find_function(name)), name), int(questions), int(answers))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import numpy as np
 # A mean that lies farther from another than so many standard errors is another one.
 _STANDARD_ERRORS = 5.0
 
+_Means = Sequence[tuple[float, ...]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
@@ -21,16 +23,14 @@ class Delivered:
         samples: a digest for each sample, in order.
         batch_sizes: samples of each batch.
         kinds: dtype and shape without the first axis, of each array of a batch.
-        means: of each array that has numbers, over all samples.
-        errors: standard errors of those means.
+        means: of each array of each sample, 0 for what has no numbers.
         whole: whether this is a whole pass over the data.
     """
 
     samples: tuple[bytes, ...]
     batch_sizes: tuple[int, ...]
     kinds: tuple[str, ...]
-    means: tuple[float, ...]
-    errors: tuple[float, ...]
+    means: tuple[tuple[float, ...], ...]
     whole: bool
 
 
@@ -55,14 +55,11 @@ def delivered_by(batches: Iterable[Any], flatten: Any, *, whole: bool = False) -
             parts = [array[index] if array.ndim else array for array in arrays]
             digests.append(_digest(parts))
             per_sample.append([_mean_of(part) for part in parts])
-    values = np.array(per_sample, float).reshape(len(per_sample), -1)
-    count = max(len(values), 1)
     return Delivered(
         samples=tuple(digests),
         batch_sizes=tuple(sizes),
         kinds=kinds,
-        means=tuple(values.mean(axis=0)) if len(values) else (),
-        errors=tuple(values.std(axis=0) / math.sqrt(count)) if len(values) else (),
+        means=tuple(map(tuple, per_sample)),
         whole=whole,
     )
 
@@ -90,7 +87,7 @@ def difference(one: Delivered, again: Delivered, other: Delivered) -> str | None
         if _equal_sets(one.samples, other.samples):
             return None
         return "a pass has other samples"
-    return _other_distribution(one, again, other)
+    return _other_distribution(one.means[:least], again.means[:least], other.means[:least])
 
 
 def _equal_sets(one: Sequence[bytes], other: Sequence[bytes]) -> bool:
@@ -101,13 +98,22 @@ def _other_order(one: Sequence[bytes], other: Sequence[bytes]) -> str:
     return "its samples have another order" if _equal_sets(one, other) else "it has other samples"
 
 
-def _other_distribution(one: Delivered, again: Delivered, other: Delivered) -> str | None:
-    for index, (mean, error) in enumerate(zip(other.means, other.errors, strict=True)):
-        middle = (one.means[index] + again.means[index]) / 2
-        own = math.hypot(one.errors[index], again.errors[index]) / 2
-        if abs(mean - middle) > _STANDARD_ERRORS * math.hypot(own, error):
-            return f"array {index + 1} has other values (mean {mean:.4g} and not {middle:.4g})"
-    return None
+def _other_distribution(one: _Means, again: _Means, other: _Means) -> str | None:
+    """Compares the means of each array, over as many samples of each input."""
+    today, changed = np.array([*one, *again], float), np.array(other, float)
+    if not len(changed):
+        return None
+    errors = np.hypot(_error_of(today), _error_of(changed))
+    apart = np.abs(today.mean(axis=0) - changed.mean(axis=0)) > _STANDARD_ERRORS * errors
+    if not apart.any():
+        return None
+    index = int(apart.argmax())
+    means = changed[:, index].mean(), today[:, index].mean()
+    return f"array {index + 1} has other values (mean {means[0]:.4g} and not {means[1]:.4g})"
+
+
+def _error_of(values: Any) -> Any:
+    return values.std(axis=0) / math.sqrt(len(values))
 
 
 def _digest(parts: Sequence[Any]) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeprof.errors import UsageError
 from pipeprof.recording.tuning_outcome import Outcome, Trial
-from pipeprof.tuning.bench_process import ProcessBench
+from pipeprof.tuning.bench_process import ProcessBench, of_function
 from pipeprof.tuning.subject import find_function, make_subject
 from pipeprof.tuning.tuner import Bench, Tuner
 from pipeprof.tuning.workbench import Workbench
@@ -71,7 +71,7 @@ def _bench(make: Callable[..., Any], name: str | None, budget: float) -> Iterato
     if name is None:
         yield Workbench(make_subject(make))
         return
-    with ProcessBench(name, budget) as bench:
+    with ProcessBench(of_function(name), budget) as bench:
         yield bench
 
 

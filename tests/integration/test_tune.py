@@ -1,5 +1,6 @@
 """Tuning real inputs: what is kept, and what happens to trials that go wrong."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import pipeprof
 from pipeprof.errors import TuningRefused, UsageError
 from pipeprof.recording.pipeline_edits import CacheBehind, ParallelCalls, Workers
-from pipeprof.tuning.bench_process import ProcessBench
+from pipeprof.tuning.bench_process import ProcessBench, of_function
 from pipeprof.tuning.consuming import Limits
 
 INPUTS = """
@@ -41,7 +42,7 @@ def well_made():
 
 class Rows(keras.utils.PyDataset):
     def __len__(self):
-        return 12
+        return 60
     def __getitem__(self, index):
         time.sleep(0.08)
         return np.full((4, 8), index, np.float32), np.zeros(4, np.float32)
@@ -100,6 +101,19 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+SCRIPT = """
+import sys
+from feeds_to_tune import model, read
+import tensorflow as tf
+
+assert sys.argv[1:] == ["--epochs", "3"]
+ds = tf.data.Dataset.range(48).shuffle(8).map(read)
+ds = ds.batch(4)
+model().fit(ds, epochs=3, verbose=0)
+open("after.txt", "w").close()
+"""
+
+
 @pytest.fixture(autouse=True)
 def _among_them(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(inputs)
@@ -128,6 +142,24 @@ def test_a_slow_map_becomes_many_times_as_fast(inputs: Path) -> None:
     assert "feeds_to_tune.py" in ran.stdout or ".cache()" in ran.stdout
 
 
+def test_an_unchanged_script_gets_a_diff_of_its_own_lines(inputs: Path) -> None:
+    (inputs / "train.py").write_text(SCRIPT)
+    command = [sys.executable, "-m", "pipeprof", "tune", "--budget", "12", "--json", "found.json"]
+    ran = subprocess.run(
+        [*command, "--script", "train.py", "--", "--epochs", "3"],
+        cwd=inputs,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads((inputs / "found.json").read_text())
+    assert found["speedup"] > 1.5
+    assert found["ceiling_step_ms"] < found["today_step_ms"]
+    assert "-ds = tf.data.Dataset.range(48).shuffle(8).map(read)\n+ds = " in ran.stdout
+    assert not (inputs / "after.txt").exists()
+
+
 def test_the_best_dataset_comes_back_and_delivers_the_same(inputs: Path) -> None:
     make = function("photos")
     tuned = pipeprof.tune(make, budget=12)
@@ -145,7 +177,8 @@ def test_a_well_made_pipeline_is_not_made_slower(inputs: Path) -> None:
 
 
 def test_a_sequence_gets_workers(inputs: Path) -> None:
-    tuned = pipeprof.tune(function("rows"), budget=12)
+    tuned = pipeprof.tune(function("rows"), budget=20)
+    assert len(tuned.outcome.best) == 1, tuned.trials
     [workers] = tuned.outcome.best
     assert isinstance(workers, Workers)
     assert tuned.best.workers == workers.workers > 1
@@ -163,7 +196,8 @@ def test_a_trial_that_goes_wrong_says_why_and_the_next_one_runs(
     inputs: Path, name: str, reason: str
 ) -> None:
     limits = Limits(measured_ns=200_000_000, warmup_ns=0, latest_ns=4_000_000_000)
-    with ProcessBench(f"feeds_to_tune:{name}", most_s=4.0, beside_s=6.0) as bench:
+    serves = of_function(f"feeds_to_tune:{name}")
+    with ProcessBench(serves, most_s=4.0, beside_s=6.0) as bench:
         bench.describe()
         with pytest.raises(TuningRefused, match=reason):
             bench.trial([Workers(workers=2, processes=False)], limits)
