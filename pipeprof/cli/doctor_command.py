@@ -8,7 +8,7 @@ from pipeprof.cli.options import LogdirOption
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
 if TYPE_CHECKING:
-    from pipeprof.doctor import Check
+    from pipeprof.cli.machine_checks import Check
 
 
 def doctor(
@@ -16,7 +16,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Say what this machine lets pipeprof see, and how to get the rest."""
-    from pipeprof.doctor import examine
+    from pipeprof.cli.machine_checks import examine
 
     checks = examine(logdir)
     if as_json:
@@ -34,7 +34,7 @@ def _show(checks: "tuple[Check, ...]") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pipeprof.doctor import State
+    from pipeprof.cli.machine_checks import State
 
     styles = {State.GOOD: "green", State.GAP: "yellow", State.BROKEN: "bold red"}
     table = Table.grid(padding=(0, 2))

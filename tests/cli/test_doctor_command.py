@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeprof import doctor
 from pipeprof.capture.probes.stacks import py_spy
-from pipeprof.doctor import MIB, Check, State
+from pipeprof.cli import machine_checks as doctor
+from pipeprof.cli.machine_checks import MIB, Check, State
 from pipeprof.errors import StacksUnavailable
 from tests.cli.conftest import Command
 

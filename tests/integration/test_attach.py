@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeprof.doctor import ask_py_spy
+from pipeprof.cli.machine_checks import ask_py_spy
 
 pytestmark = [
     pytest.mark.integration,

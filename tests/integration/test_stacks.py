@@ -13,7 +13,7 @@ import tensorflow as tf
 import pipeprof
 from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.verdict_kinds import Cause
-from pipeprof.doctor import ask_py_spy
+from pipeprof.cli.machine_checks import ask_py_spy
 from pipeprof.recording.stage import StageKind
 
 pytestmark = [
