@@ -31,6 +31,21 @@ def find_bottleneck(costs: Iterable[StageCost]) -> StageCost | None:
     return max(slowest, key=lambda cost: (cost.cost_ms, cost.order))
 
 
+def dearest_on_cpu(costs: Iterable[StageCost], *, python: bool) -> StageCost | None:
+    """The stage that most CPU time goes to, as far as it is known; None without any.
+
+    Args:
+        costs: the stages.
+        python: whether only Python code counts.
+    """
+    computing = [
+        (cost.cost_ms * (1.0 if cost.cpu_ratio is None else cost.cpu_ratio), cost.order, cost)
+        for cost in costs
+        if cost.stage.kind is not StageKind.EPOCH_START and (cost.stage.kind.python or not python)
+    ]
+    return max(computing, key=lambda each: each[:2])[2] if computing else None
+
+
 def predict_step_ms(costs: Iterable[StageCost], ideal_ms: float, cpu_ms: float) -> float:
     """The step time of these stages: max(compute, slowest place, CPU work over cores).
 

@@ -27,6 +27,12 @@ def has_accelerator(profile: Profile, counted_time: CountedTime | None) -> bool:
     return any((_own_use(device) or 0.0) >= USED_FROM for device in found)
 
 
+def busiest_ratio(profile: Profile, counted_time: CountedTime | None) -> float | None:
+    """The part of the time in which the training kept its busiest device busy; None if not measured."""
+    uses = [_own_use(device) for device in device_findings(profile, counted_time)]
+    return max((use for use in uses if use is not None), default=None)
+
+
 def _own_use(device: DeviceFinding) -> float | None:
     traced = device.source is DeviceSource.TRACE
     return device.busy_ratio if traced or device.own_busy_ratio is None else device.own_busy_ratio

@@ -4,25 +4,26 @@ from collections.abc import Sequence
 
 from pipeprof.analysis.account_findings import EpochAccount
 from pipeprof.analysis.advice import give_advice
-from pipeprof.analysis.bottleneck import find_bottleneck, needed_ms
+from pipeprof.analysis.bottleneck import dearest_on_cpu, find_bottleneck, needed_ms
 from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM
 from pipeprof.analysis.causes import find_cause
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.evidence import find_evidence
 from pipeprof.analysis.findings import Bottleneck, Diagnosis, FreeInput, Interval, LimitSource
 from pipeprof.analysis.held_up import find_held_up
+from pipeprof.analysis.ideal_step import find_ideal_step
 from pipeprof.analysis.machine_findings import HeldUp
 from pipeprof.analysis.step_statistics import MS
 from pipeprof.analysis.verdict import Measurements, Verdict
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.analysis.wall_shares import (
+    STEP_PARTS,
     WAIT_PARTS,
     WallResamples,
     host_places,
     measured_ratio,
     wall_resamples,
 )
-from pipeprof.recording.account import Part
 from pipeprof.recording.ceiling import Ceiling
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.stage import StageKind
@@ -63,6 +64,7 @@ def diagnose(
         held_up=verdict.held_up,
         host=host_places(measured.account),
         ideal_step_ms=verdict.ideal_ms,
+        ideal_step_interval=verdict.ideal.interval if verdict.ideal else None,
         free_input=_free_input(verdict, walls) if walls else None,
         evidence=find_evidence(verdict, validations, epochs),
         measured_by=loop.waits_by if walls and walls.wait is not None else None,
@@ -74,26 +76,19 @@ def diagnose(
 def find_verdict(measured: Measurements) -> Verdict:
     """What follows from the measurements before there are words for it."""
     times = measured.times
-    walls = wall_resamples(measured.loop, measured.account)
+    held_up = find_held_up(measured)
+    walls = wall_resamples(measured.loop, measured.account, held=_held_share(held_up, measured))
     bound = walls.bound if walls else Bound.UNKNOWN
+    held_by = _held_by(held_up, bound, walls)
     worst, cause = None, Cause.NONE
     least = INPUT_FROM if bound is Bound.HOST else COMPUTE_BELOW
-    if walls is not None and (walls.wait or 0.0) >= least:
+    if held_by is not Cause.NONE:
+        worst, cause = dearest_on_cpu(measured.costs, python=held_by is Cause.GIL), held_by
+    elif walls is not None and (walls.wait or 0.0) >= least:
         worst, cause = _find_worst(measured)
     step_ms = times.step_ms_with_epoch_starts if cause is Cause.EPOCH_START else None
     if step_ms is None and times.step is not None:
         step_ms = times.step.mean
-    ideal_ms = None
-    if times.rest_ms is not None and step_ms is not None:
-        ceiling = _ceiling_of(measured)
-        ideal_ms = min(times.rest_ms if ceiling is None else ceiling.mean_ns / 1e6, step_ms)
-    held_up = find_held_up(measured)
-    held_by = _held_by(held_up, bound, walls)
-    if held_by is not Cause.NONE:
-        bound, cause = Bound.INPUT, held_by
-        worst = find_bottleneck(measured.costs)
-        if times.step is not None and ideal_ms is not None and _ceiling_of(measured) is None:
-            ideal_ms = max(ideal_ms - held_up.ratio * times.step.mean, 0.0)
     return Verdict(
         measured=measured,
         bound=bound,
@@ -101,18 +96,24 @@ def find_verdict(measured: Measurements) -> Verdict:
         worst=worst,
         cause=cause,
         step_ms=step_ms,
-        ideal_ms=ideal_ms,
+        ideal=find_ideal_step(measured, step_ms, held_up, _ceiling_of(measured)),
         held_up=held_up,
         held_by=held_by,
     )
 
 
+def _held_share(held_up: HeldUp, measured: Measurements) -> float:
+    """What the input's work takes from the training's computing, over the training's wall time."""
+    account = measured.account
+    wall_ns = account.training_ns
+    return held_up.counted_ratio * account.ns(*STEP_PARTS) / wall_ns if wall_ns > 0 else 0.0
+
+
 def _held_by(held_up: HeldUp, bound: Bound, walls: WallResamples | None) -> Cause:
-    """What holds the computing up, where that is enough for a verdict and more than all else."""
-    if walls is None or bound is Bound.UNKNOWN:
+    """What holds the computing up, where that is more than what the training waits."""
+    if walls is None or bound not in (Bound.INPUT, Bound.BALANCED):
         return Cause.NONE
-    host = walls.host if bound is Bound.HOST else 0.0
-    if held_up.ratio < max(INPUT_FROM, walls.wait or 0.0, host):
+    if not walls.held or walls.held < (walls.wait or 0.0):
         return Cause.NONE
     by_gil = (held_up.gil_ratio or 0.0) >= (held_up.cpu_queue_ratio or 0.0)
     return Cause.GIL if by_gil else Cause.CPU_SATURATED
@@ -156,27 +157,28 @@ def _ceiling_of(measured: Measurements) -> Ceiling | None:
 def _free_input(verdict: Verdict, resamples: WallResamples) -> FreeInput | None:
     """The loop without its waits and what else the input holds up; None where that is not known."""
     measured, account = verdict.measured, verdict.measured.account
-    if resamples.wait is None:
+    shares = resamples.shares().wait_interval
+    if resamples.wait is None or shares is None:
         return None
+    ideal, rest_ms = verdict.ideal, measured.times.rest_ms
+    if ideal is not None and rest_ms is not None:
+        # What a step takes beside its waits today, less what it takes with input for free.
+        saved_ns, most_ns, least_ns = (
+            measured.loop.step_count * (rest_ms - ms) * MS
+            for ms in (ideal.ms, ideal.interval.low, ideal.interval.high)
+        )
+        known = ideal.known
+    else:
+        steps_ns = account.ns(*STEP_PARTS)
+        saved_ns = verdict.held_up.counted_ratio * steps_ns
+        most_ns, least_ns = verdict.held_up.most_ratio * steps_ns, 0.0
+        known = LimitSource.ESTIMATED
     wall_ns = account.training_ns
-    waits_ns = account.ns(*WAIT_PARTS)
-    ceiling, rest_ms = _ceiling_of(measured), measured.times.rest_ms
-    known, saved_ns = LimitSource.ESTIMATED, 0.0
-    if ceiling is not None and rest_ms is not None:
-        # What a step takes beside its waits today, and with input for free.
-        known = LimitSource.MEASURED
-        saved_ns = measured.loop.step_count * (rest_ms * 1e6 - ceiling.mean_ns)
-    elif verdict.held_by is not Cause.NONE:
-        steps_ns = account.ns(Part.WAIT, Part.COMPUTE, Part.CALLBACKS)
-        saved_ns = verdict.held_up.ratio * steps_ns
-    ideal_ns = wall_ns - waits_ns - saved_ns
+    ideal_ns = min(wall_ns - account.ns(*WAIT_PARTS) - saved_ns, wall_ns)
     if ideal_ns <= 0:
         return None
-    shares = resamples.shares().wait_interval
-    low_ns, high_ns = (
-        max(wall_ns - ratio * resamples.wall_ns - saved_ns, 1.0)
-        for ratio in ((shares.high, shares.low) if shares else ())
-    )
+    low_ns = max(wall_ns - shares.high * resamples.wall_ns - most_ns, 1.0)
+    high_ns = min(max(wall_ns - shares.low * resamples.wall_ns - least_ns, 1.0), wall_ns)
     return FreeInput(
         wall_s=ideal_ns / 1e9,
         wall_interval=Interval(low=low_ns / 1e9, high=high_ns / 1e9),

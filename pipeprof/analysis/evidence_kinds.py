@@ -361,9 +361,28 @@ class CpuTimeBounded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedCores:
-    """No accelerator was used: input and training share the cores."""
+    """No accelerator was used: input and training share the cores.
+
+    Attributes:
+        cores: how many there are.
+        idle: accelerators that are there and that the training does not use.
+    """
 
     cores: int
+    idle: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceMayRunAhead:
+    """Steps may return before the device has done their work, and nothing measured how busy it is.
+
+    Attributes:
+        recorded_by: how the user had it recorded.
+        traceable: whether TensorFlow's profiler can measure it.
+    """
+
+    recorded_by: RecordedBy
+    traceable: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -429,6 +448,7 @@ Caveat = (
     | UnseenInput
     | CpuTimeBounded
     | SharedCores
+    | DeviceMayRunAhead
     | WaitsOfSomeSteps
     | WaitsOfTracedSteps
     | ContradictingWaits

@@ -149,6 +149,23 @@ class LimitSource(Enum):
 
     MEASURED = "measured"
     ESTIMATED = "estimated"
+    UPPER_BOUND = "upper_bound"
+    """Steps may return before a device has done their work: the gain is at most what it seems to be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdealStep:
+    """A step with input for free.
+
+    Attributes:
+        ms: how long it takes.
+        interval: where that lies.
+        known: how it is known.
+    """
+
+    ms: float
+    interval: Interval
+    known: LimitSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +208,7 @@ class Diagnosis:
         cause: why.
         host: what the host's time went to, dearest first.
         ideal_step_ms: step time with input for free, or None.
+        ideal_step_interval: where that lies, in milliseconds, or None.
         held_up: the part of the steps in which the input's own work held up their computing.
         free_input: what the whole loop would take with input for free, or None.
         evidence: what speaks for all this or weakens it.
@@ -220,6 +238,7 @@ class Diagnosis:
     measured_by: WaitSource | None
     counted_steps: int
     advice: tuple[Advice, ...]
+    ideal_step_interval: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,15 @@ thread is not waiting for a batch, it is on a CPU, ready without one, or asleep.
 own operations, which then run or stand ready in other threads, or for the GIL.
 """
 
+from dataclasses import replace
+
 from pipeprof.analysis.counted_time import CountedTime, without_pauses
 from pipeprof.analysis.device_use import device_findings, has_accelerator
 from pipeprof.analysis.lane_use import sampled_ns
 from pipeprof.analysis.machine_findings import HeldUp
 from pipeprof.analysis.verdict import Measurements
+from pipeprof.analysis.wall_shares import STEP_PARTS, waits_known
+from pipeprof.recording.account import Part
 from pipeprof.recording.lane import Lane, LaneKind, Role
 from pipeprof.recording.level_names import MILLION, Level
 from pipeprof.recording.stage import StageKind
@@ -59,24 +63,28 @@ class _Threads:
         """What TensorFlow's threads were so, those of the training and of tf.data."""
         return self._sums(self._native)
 
-    def input_cpu(self, native_queued: float) -> float:
-        """Cores' worth of CPU of all the input's work, outside of the thread that trains."""
-        counted = sum(
-            cost.at_work * (1.0 - native_queued)
-            for cost in self._measured.costs
-            if cost.stage.kind is StageKind.TF_DATA and cost.cpu_ratio is None
-        )
+    def input_cpu(self, kept_ratio: float) -> float:
+        """Cores' worth of CPU of all the input's work, outside of the thread that trains.
+
+        Args:
+            kept_ratio: the part of its time that a thread has a CPU which waits for nothing else.
+        """
+        counted = min(self._counted_at_work * kept_ratio, self.native()[0])
         tf_data = max(counted, self._sums(self._of_tf_data)[0])
         return self.python()[0] + self._sums(self._processes)[0] + tf_data
 
     def tf_data_at_work(self) -> float:
         """Threads that were busy for tf.data on average among those that compute for TensorFlow."""
-        at_work = sum(
+        return max(self._counted_at_work - sum(self._sums(self._of_tf_data)), 0.0)
+
+    @property
+    def _counted_at_work(self) -> float:
+        """tf.data's own work whose CPU time was not read, in threads that were at it on average."""
+        return sum(
             cost.at_work
             for cost in self._measured.costs
             if cost.stage.kind is StageKind.TF_DATA and cost.cpu_ratio is None
         )
-        return max(at_work - sum(self._sums(self._of_tf_data)), 0.0)
 
     def _sums(self, lanes: list[Lane]) -> tuple[float, float]:
         on_cpu = queued = 0.0
@@ -89,30 +97,90 @@ class _Threads:
 
 
 def find_held_up(measured: Measurements) -> HeldUp:
-    """The parts of the counted steps in which the input's work held up the training's computing."""
-    nothing = HeldUp(gil_ratio=None, cpu_queue_ratio=None)
-    wait_ratio = measured.times.wait_ratio
+    """The parts of the counted steps in which the input's work held up the training's computing.
+
+    On the same cores: threads that are ready share the cores, so without the input's work the others'
+    time shrinks by its part of the cores; and by no more than what they stood in the queue.
+    """
+    wait_ratio = _wait_ratio(measured)
+    if wait_ratio is None:
+        return HeldUp(gil_ratio=None, cpu_queue_ratio=None)
     counted_time = without_pauses(measured.counted_time, measured.loop)
     covered_ns = sampled_ns(measured.profile.cpu, counted_time)
-    if wait_ratio is None or covered_ns <= 0:
-        return nothing
-    threads = _Threads(measured, counted_time, covered_ns)
-    training = threads.training()
+    threads = _Threads(measured, counted_time, max(covered_ns, 1.0))
+    training = threads.training() if covered_ns > 0 else None
     if training is None:
-        return nothing
-    on_cpu, queued = training
+        at_most = _at_most(measured, 1.0 - wait_ratio, 0.0, 0.0)
+        return HeldUp(gil_ratio=None, cpu_queue_ratio=None, most_ratio=at_most)
+    on_cpu, queued = training[0], min(training[1], 1.0 - wait_ratio)
     asleep = max(1.0 - wait_ratio - on_cpu - queued, 0.0)
     native_cpu, native_queued = threads.native()
     native_ready = max(native_cpu + native_queued - threads.tf_data_at_work(), 0.0)
     gil = _gil(measured, counted_time, asleep - native_ready, sum(threads.python()))
+    operations = max(asleep - (gil or 0.0), 0.0)
+    if gil is None or has_accelerator(measured.profile, counted_time):
+        operations = min(operations, native_ready)
+    operations = min(operations, native_cpu + native_queued, _computing(measured))
     in_queue = native_queued / (native_cpu + native_queued) if native_cpu + native_queued else 0.0
-    operations = min(max(asleep - (gil or 0.0), 0.0), native_ready)
-    stood = min(queued, 1.0 - wait_ratio) + operations * in_queue
-    input_cpu = threads.input_cpu(in_queue)
-    own_cpu = on_cpu + native_ready * (1.0 - in_queue)
-    others = _foreign(measured) + max(own_cpu - 1.0, 0.0)
-    share = input_cpu / (input_cpu + others) if input_cpu else 0.0
-    return HeldUp(gil_ratio=gil, cpu_queue_ratio=min(stood * share, input_cpu))
+    kept_ratio = _kept_ratio(measured, on_cpu + native_cpu, training[1] + native_queued)
+    input_cpu = threads.input_cpu(kept_ratio)
+    by_cores = (on_cpu + queued + operations) * min(input_cpu / measured.context.room, 1.0)
+    held_up = HeldUp(gil_ratio=gil, cpu_queue_ratio=min(by_cores, queued + operations * in_queue))
+    by_gil = min(asleep, sum(threads.python()), _contention(measured, counted_time) or 0.0)
+    at_most = _at_most(measured, max(1.0 - wait_ratio - on_cpu, 0.0), input_cpu, by_gil)
+    return replace(held_up, most_ratio=max(at_most, held_up.ratio))
+
+
+def _at_most(measured: Measurements, busy: float, input_cpu: float, by_gil: float) -> float:
+    """The part of the steps that the input's work held up at most.
+
+    Args:
+        measured: the loop.
+        busy: the part of the steps in which the training's thread neither waits nor has a CPU.
+        input_cpu: cores' worth of CPU of the input, as far as it was read.
+        by_gil: what the training's thread may have waited for the GIL.
+    """
+    at_work = sum(
+        cost.at_work * (1.0 if cost.cpu_ratio is None else cost.cpu_ratio)
+        for cost in measured.costs
+        if cost.place.ahead
+    )
+    room = measured.context.room
+    return min(busy * min(max(at_work, input_cpu) / room, 1.0) + by_gil, busy)
+
+
+def _computing(measured: Measurements) -> float:
+    """The part of the steps in which the model computes and not the loop's own Python code."""
+    steps_ns = measured.account.ns(*STEP_PARTS)
+    return measured.account.ns(Part.COMPUTE) / steps_ns if steps_ns else 1.0
+
+
+def _wait_ratio(measured: Measurements) -> float | None:
+    """The part of the steps that waits; by the account where no clock shows it step by step."""
+    if measured.times.wait_ratio is not None:
+        return measured.times.wait_ratio
+    steps_ns = measured.account.ns(*STEP_PARTS)
+    if not waits_known(measured.loop) or not steps_ns:
+        return None
+    return measured.account.ns(Part.WAIT) / steps_ns
+
+
+def _kept_ratio(measured: Measurements, on_cpu: float, queued: float) -> float:
+    """The part of its time that a thread has a CPU which waits for nothing else.
+
+    The process's threads stand in the queue when they wake up, and when others took their CPU: only the
+    second stops what computes in one piece, as tf.data's counted work does. The switches of the process
+    show how the two compare.
+
+    Args:
+        measured: the loop.
+        on_cpu: what the process's threads had a CPU.
+        queued: what they stood ready without one.
+    """
+    forced, own = measured.cpu.forced_switches_per_s, measured.cpu.voluntary_switches_per_s
+    switches = (forced or 0.0) + (own or 0.0)
+    stopped = queued * (forced or 0.0) / switches if switches else queued
+    return on_cpu / (on_cpu + stopped) if on_cpu else 0.0
 
 
 def _gil(
@@ -129,7 +197,7 @@ def _gil(
         asleep: what the thread slept while no thread computed for it.
         python: threads of Python's beside it that computed or were ready to, on average.
     """
-    contention = counted_time.level(measured.profile.gauges.get(Level.GIL_CONTENTION.value))
+    contention = _contention(measured, counted_time)
     if contention is None:
         return None
     if has_accelerator(measured.profile, counted_time):
@@ -137,16 +205,13 @@ def _gil(
         if busiest is None:
             return None
         asleep -= busiest
-    return max(min(asleep, python, contention / MILLION), 0.0)
+    return max(min(asleep, python, contention), 0.0)
 
 
-def _foreign(measured: Measurements) -> float:
-    """Cores' worth of CPU that other programs used."""
-    cpu = measured.cpu
-    if cpu.machine_ratio is None or cpu.process_ratio is None:
-        return 0.0
-    room = min(cpu.cores, cpu.limit) if cpu.limit is not None else cpu.cores
-    return max(cpu.machine_ratio * cpu.cores - cpu.process_ratio * room, 0.0)
+def _contention(measured: Measurements, counted_time: CountedTime) -> float | None:
+    """The part of the time in which a thread that asks for the GIL waits for it, or None."""
+    read = counted_time.level(measured.profile.gauges.get(Level.GIL_CONTENTION.value))
+    return None if read is None else read / MILLION
 
 
 def _may_compute(lane: Lane) -> bool:

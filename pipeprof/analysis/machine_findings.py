@@ -59,6 +59,10 @@ class CpuFinding:
     forced_switches_per_s: float | None = None
 
 
+# A part of the steps that is less than this is within the error with which it is known.
+HELD_FROM = 0.1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldUp:
     """The part of the steps in which the input's own work held up the training's computing.
@@ -66,15 +70,22 @@ class HeldUp:
     Attributes:
         gil_ratio: the training's thread waited for the GIL, which input threads held; None: not known.
         cpu_queue_ratio: its threads stood ready while input work had the CPUs; None: not known.
+        most_ratio: both together at most.
     """
 
     gil_ratio: float | None
     cpu_queue_ratio: float | None
+    most_ratio: float = 0.0
 
     @property
     def ratio(self) -> float:
         """Both together, as far as they are known."""
         return min((self.gil_ratio or 0.0) + (self.cpu_queue_ratio or 0.0), 1.0)
+
+    @property
+    def counted_ratio(self) -> float:
+        """Both together where that is more than the error of such an estimate, else 0."""
+        return self.ratio if self.ratio >= HELD_FROM else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM
 from pipeprof.analysis.causes import GIL_FROM, GIL_TO, CauseContext, load_beside_training
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import CountedTime
+from pipeprof.analysis.findings import IdealStep
 from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.analysis.lane_use import cpu_apart_from_functions
 from pipeprof.analysis.machine_findings import CpuFinding, HeldUp
@@ -67,7 +68,7 @@ class Verdict:
         worst: the bottleneck, or None.
         cause: why the input is slow.
         step_ms: mean step time, epoch starts included where they are the cause; None without steps.
-        ideal_ms: step time with input for free, or None.
+        ideal: a step with input for free, or None.
         held_up: the part of the steps in which the input's own work held up their computing.
         held_by: what held it up where that decides the verdict: the GIL, the CPUs, or nothing.
     """
@@ -78,9 +79,14 @@ class Verdict:
     worst: StageCost | None
     cause: Cause
     step_ms: float | None
-    ideal_ms: float | None
+    ideal: IdealStep | None
     held_up: HeldUp
     held_by: Cause
+
+    @property
+    def ideal_ms(self) -> float | None:
+        """Step time with input for free, or None."""
+        return self.ideal.ms if self.ideal is not None else None
 
     @property
     def waits_for_input(self) -> bool:

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from pipeprof.analysis.device_use import has_accelerator
+from pipeprof.analysis.device_use import device_findings, has_accelerator
 from pipeprof.analysis.evidence_kinds import (
     Caveat,
     CpuTimeBounded,
+    DeviceMayRunAhead,
     EventsLost,
     ForkedWorkers,
     OpaqueGenerator,
@@ -15,6 +16,7 @@ from pipeprof.analysis.evidence_kinds import (
     WaitsOfSomeSteps,
     WaitsOfTracedSteps,
 )
+from pipeprof.analysis.findings import LimitSource
 from pipeprof.analysis.references import StageReference
 from pipeprof.analysis.traced_waits import contradicting_waits
 from pipeprof.analysis.verdict import Verdict
@@ -36,15 +38,29 @@ def find_caveats(verdict: Verdict) -> Iterator[Caveat]:
     """All that weakens a verdict or a prediction, and dangers that were seen."""
     yield from _of_forking(verdict)
     yield from _of_bottleneck(verdict)
-    if verdict.waits_for_input and not has_accelerator(
-        verdict.measured.profile, verdict.measured.counted_time
-    ):
-        yield SharedCores(cores=verdict.measured.cpu.cores)
+    if verdict.waits_for_input:
+        yield from _of_limit(verdict)
     yield from _of_waits(verdict)
     overhead = verdict.measured.profile.overhead
     if overhead.dropped > 0:
         yield EventsLost(dropped=overhead.dropped, events=overhead.events)
     yield from _of_generator(verdict)
+
+
+def _of_limit(verdict: Verdict) -> Iterator[SharedCores | DeviceMayRunAhead]:
+    """What makes the step with input for free an estimate, or a bound."""
+    measured = verdict.measured
+    profile, ideal = measured.profile, verdict.ideal
+    if ideal is not None and ideal.known is LimitSource.UPPER_BOUND:
+        yield DeviceMayRunAhead(
+            recorded_by=profile.run.recorded_by,
+            traceable="tensorflow" in profile.run.versions and profile.run.backend != "jax",
+        )
+    devices = device_findings(profile, measured.counted_time)
+    known = all(device.busy_ratio is not None for device in devices)
+    if known and not has_accelerator(profile, measured.counted_time):
+        idle = tuple(device.name for device in devices)
+        yield SharedCores(cores=measured.cpu.cores, idle=idle)
 
 
 def _of_forking(verdict: Verdict) -> Iterator[ForkedWorkers]:

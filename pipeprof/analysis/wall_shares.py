@@ -14,6 +14,7 @@ from pipeprof.recording.loop import LOOP_CHANNELS, Loop
 from pipeprof.recording.series import FloatArray, IntArray
 
 WAIT_PARTS = (Part.EPOCH_START, Part.WAIT)
+STEP_PARTS = (Part.WAIT, Part.COMPUTE, Part.CALLBACKS, Part.OWN_CODE)
 HOST_PARTS = (Part.CALLBACKS, Part.BETWEEN_EPOCHS, Part.OWN_CODE)
 
 # Neighbouring steps are alike: so many of them are drawn together, fewer where there are few steps.
@@ -38,6 +39,7 @@ class WallResamples:
         waits: waiting in each resample.
         hosts: the host's work in each resample.
         wall_ns: the training's time.
+        held: what the input's own work takes from the training's computing; it counts as the input's.
     """
 
     wait: float | None
@@ -47,6 +49,7 @@ class WallResamples:
     waits: FloatArray
     hosts: FloatArray
     wall_ns: int
+    held: float = 0.0
 
     def shares(self) -> WallShares:
         """The ratios with their intervals."""
@@ -60,18 +63,19 @@ class WallResamples:
     @property
     def bound(self) -> Bound:
         """What the loop's speed hangs on."""
-        return bound_by_shares(self.wait, self.host, self.framework, self.unnamed)
+        return self._bound(self.wait, self.host)
 
     @property
     def agreement(self) -> float:
         """The part of the resamples that have the same `bound`."""
         known = self.wait is not None
         drawn = zip(self.waits.tolist(), self.hosts.tolist(), strict=True)
-        bounds = [
-            bound_by_shares(wait if known else None, host, self.framework, self.unnamed)
-            for wait, host in drawn
-        ]
+        bounds = [self._bound(wait if known else None, host) for wait, host in drawn]
         return bounds.count(self.bound) / len(bounds)
+
+    def _bound(self, wait: float | None, host: float) -> Bound:
+        input_ = None if wait is None else min(wait + self.held, 1.0)
+        return bound_by_shares(input_, host, self.framework, self.unnamed)
 
 
 def _interval(drawn: FloatArray) -> Interval:
@@ -96,11 +100,16 @@ def measured_ratio(loop: Loop) -> float:
     return float(min(totals["measured_ns"] / plain_ns, 1.0))
 
 
-def wall_resamples(loop: Loop, account: Account) -> WallResamples | None:
+def wall_resamples(loop: Loop, account: Account, *, held: float = 0.0) -> WallResamples | None:
     """The ratios of a loop, drawn again from blocks of its steps and from its epochs; None without time.
 
     Blocks are of neighbouring steps; each epoch's first step, and what an epoch has outside of its
     steps, are blocks of their own. All else, compiling too, is the same in each resample.
+
+    Args:
+        loop: the loop.
+        account: its account.
+        held: as `WallResamples` has it.
     """
     wall_ns = account.training_ns
     if wall_ns <= 0:
@@ -121,6 +130,7 @@ def wall_resamples(loop: Loop, account: Account) -> WallResamples | None:
         waits=np.clip((wait * wall_ns + drawn[:, 0]) / lasted, 0.0, 1.0),
         hosts=np.clip((host * wall_ns + drawn[:, 1]) / lasted, 0.0, 1.0),
         wall_ns=wall_ns,
+        held=held,
     )
 
 
@@ -193,12 +203,11 @@ def _callbacks_of(ends_ns: IntArray, loop: Loop) -> FloatArray:
 
 
 def _of_epochs(epochs: IntArray) -> FloatArray:
-    """The input's and the host's time of each kept epoch outside of its steps, validation left out."""
+    """The host's time of each kept epoch outside of its steps, validation left out."""
     column = {name: epochs[:, index] for index, name in enumerate(EPOCH_COLUMNS)}
     outside = column["end_ns"] - column["start_ns"] - column["step_ns"] - column["validation_ns"]
-    lasted = np.maximum(outside, 0).astype(np.float64)
-    waited = np.clip(column["outside_input_ns"], 0, lasted)
-    each: FloatArray = np.column_stack([waited, lasted - waited, lasted])
+    host = np.maximum(outside, 0).astype(np.float64)
+    each: FloatArray = np.column_stack([np.zeros(len(epochs)), host, host])
     return each
 
 

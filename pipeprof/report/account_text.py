@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from pipeprof.analysis.account_findings import Account, EpochAccount
-from pipeprof.analysis.evidence_kinds import HeldUpByInput
 from pipeprof.analysis.findings import LoopFinding
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.analysis.wall_shares import HOST_PARTS, WAIT_PARTS
@@ -40,9 +39,13 @@ def headline(main: LoopFinding) -> str:
     named = [first.format("of the training's time ")]
     if diagnosis.bound is Bound.COMPUTE and waits:
         named[0] = f"the input keeps up: {named[0]}"
-    if any(isinstance(each, HeldUpByInput) for each in diagnosis.evidence):
-        held = percent(diagnosis.held_up.ratio)
-        named.insert(0, f"the input's own work takes {held} of each step from the training")
+    ratio = diagnosis.held_up.counted_ratio
+    if ratio and diagnosis.bound in (Bound.INPUT, Bound.BALANCED):
+        held = f"the input's own work takes {percent(ratio)} of each step"
+        if ratio >= (wall.wait_ratio or 0.0):
+            named.insert(0, f"{held} from the training")
+        else:
+            named.append(held)
     other = wall.wait_ratio if second is waits else wall.host_ratio
     if second and other is not None and other >= _SECOND_FROM:
         named.append(second.format(""))

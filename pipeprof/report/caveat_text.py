@@ -4,6 +4,7 @@ from pipeprof.analysis.evidence_kinds import (
     Caveat,
     ContradictingWaits,
     CpuTimeBounded,
+    DeviceMayRunAhead,
     EventsLost,
     ForkedWorkers,
     OpaqueGenerator,
@@ -14,9 +15,10 @@ from pipeprof.analysis.evidence_kinds import (
 )
 from pipeprof.recording.run_info import RecordedBy
 from pipeprof.report.numbers import count, duration
+from pipeprof.report.plain_text import shown
 
 
-def caveat_sentence(found: Caveat) -> str:
+def caveat_sentence(found: Caveat) -> str:  # noqa: C901 - one case a kind
     """The sentence of a caveat."""
     match found:
         case ForkedWorkers():
@@ -35,9 +37,20 @@ def caveat_sentence(found: Caveat) -> str:
                 "all processes."
             )
         case SharedCores():
+            seen = (
+                f"The training does not use {' and '.join(map(shown, found.idle))}"
+                if found.idle
+                else "No accelerator was seen"
+            )
             return (
-                f"No accelerator was seen: input and training share {count(found.cores, 'core')}, so "
-                "the step time with input for free is an estimate."
+                f"{seen}: input and training share {count(found.cores, 'core')}, so the step time "
+                "with input for free is an estimate."
+            )
+        case DeviceMayRunAhead():
+            return (
+                "Steps may return before the device has done their work, which then looks like "
+                "waiting for input: the gain with input for free is an upper bound. "
+                f"{_how_to_measure(found)}"
             )
         case WaitsOfSomeSteps():
             return f"Waits were measured in {found.measured:,} of {count(found.counted, 'step')}."
@@ -63,6 +76,15 @@ def caveat_sentence(found: Caveat) -> str:
                 f"pipeprof could not look inside {found.stage.name}. To see its parts, mark them with "
                 f'pipeprof.stage("name"), or sample its lines with {stacks}.{newer}'
             )
+
+
+def _how_to_measure(found: DeviceMayRunAhead) -> str:
+    by_command = found.recorded_by is RecordedBy.COMMAND
+    limit = f"the limit with {'pipeprof ceiling' if by_command else 'pipeprof.ceiling()'}"
+    if not found.traceable:
+        return f"Measure {limit}."
+    trace = "--trace-steps 10" if by_command else "trace_steps=10"
+    return f"Measure how busy the device is with {trace}, or {limit}."
 
 
 def _contradiction(found: ContradictingWaits) -> str:

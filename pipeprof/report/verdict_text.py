@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from pipeprof.analysis.bounds import COMPUTE_BELOW
-from pipeprof.analysis.evidence_kinds import Caveat, SharedCores
-from pipeprof.analysis.findings import Diagnosis, Findings, HotLine, LimitSource
+from pipeprof.analysis.evidence_kinds import Caveat, Evidence, SharedCores
+from pipeprof.analysis.findings import Diagnosis, Findings, FreeInput, HotLine, LimitSource
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.recording.run_info import RecordedBy
 from pipeprof.report.evidence_text import evidence_sentence
@@ -15,6 +15,9 @@ from pipeprof.report.plain_text import sentence
 _SLACK_RATIO = 0.02
 # Callbacks are named as a part of a step from this part of it on.
 _NAMED_FROM = 0.01
+
+# An interval is shown whose ends are as far apart.
+_WIDE_FROM = 1.2
 
 _GAINING = (Bound.INPUT, Bound.BALANCED)
 
@@ -65,15 +68,49 @@ def _step_parts(diagnosis: Diagnosis, step_ms: float) -> str:
 
 def with_free_input(diagnosis: Diagnosis) -> str | None:
     """What the training would reach if batches cost nothing, where that is less than it takes."""
-    free = diagnosis.free_input
-    waits = diagnosis.wall is not None and (diagnosis.wall.wait_ratio or 0.0) >= COMPUTE_BELOW
-    if diagnosis.bound not in _GAINING or not waits or free is None:
+    free, wall = diagnosis.free_input, diagnosis.wall
+    waits = wall is not None and (wall.wait_ratio or 0.0) >= COMPUTE_BELOW
+    if diagnosis.bound not in _GAINING or not (waits or diagnosis.held_up.counted_ratio):
         return None
-    measured = free.known is LimitSource.MEASURED
-    estimated = any(isinstance(each, SharedCores) for each in diagnosis.evidence)
-    about = "measured " if measured else "about " if estimated else ""
-    whole = f"{duration(1e3 * free.wall_s)}, {times(free.speedup)} as fast"
-    return f"with input for free: {about}{whole}"
+    if free is None:
+        return None
+    took, gain = duration(1e3 * free.wall_s), times(free.speedup)
+    match free.known:
+        case LimitSource.MEASURED:
+            step = f" (measured: {duration(diagnosis.ideal_step_ms or 0.0)} a step)"
+            return f"with input for free: {took}, {gain} as fast{step}"
+        case LimitSource.UPPER_BOUND:
+            return f"with input for free: at least {took}, at most {gain} as fast"
+        case LimitSource.ESTIMATED:
+            between = _range(free)
+            unsure = any(map(_weakens_limit, diagnosis.evidence)) and not between
+            about = "about " if unsure else ""
+            return f"with input for free: {about}{took}, {gain} as fast{between}"
+
+
+def _weakens_limit(evidence: Evidence) -> bool:
+    return isinstance(evidence, SharedCores)
+
+
+def _range(free: FreeInput) -> str:
+    """How far off the gain may be, where that is worth a reader's while."""
+    between = free.speedup_interval
+    if between.high < _WIDE_FROM * between.low:
+        return ""
+    low, high = (times(gain).partition(" ")[0] for gain in (between.low, between.high))
+    return f" ({low} to {high})"
+
+
+def gain_with_free_input(free: FreeInput) -> str:
+    """``measured, 4.9 times as fast``."""
+    gain = f"{times(free.speedup)} as fast"
+    match free.known:
+        case LimitSource.MEASURED:
+            return f"measured, {gain}"
+        case LimitSource.UPPER_BOUND:
+            return f"at most {gain}"
+        case LimitSource.ESTIMATED:
+            return f"{gain}{_range(free)}"
 
 
 def reasons(diagnosis: Diagnosis) -> list[str]:

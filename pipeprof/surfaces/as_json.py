@@ -205,6 +205,7 @@ def _diagnosis(found: Diagnosis) -> dict[str, Any]:
         },
         "host": [_host(place) for place in found.host],
         "ideal_step_ms": number(found.ideal_step_ms),
+        "ideal_step_ms_interval": interval(found.ideal_step_interval),
         "ideal_wall_s": number(free.wall_s) if free else None,
         "ideal_wall_s_interval": interval(free.wall_interval) if free else None,
         "speedup_limit": number(free.speedup) if free else None,

@@ -11,12 +11,12 @@ from pipeprof.report.advice_code import remedy_code
 from pipeprof.report.advice_text import describe_advice
 from pipeprof.report.figures.figure import Figure
 from pipeprof.report.host_rows import HOST_COLUMNS, host_rows
-from pipeprof.report.numbers import count, duration, percent, rate, times
+from pipeprof.report.numbers import count, duration, percent, rate
 from pipeprof.report.plain_text import clean, printable
 from pipeprof.report.run_rows import RUN_ROWS
 from pipeprof.report.run_text import heading, troubles
 from pipeprof.report.verdict_names import VERDICTS
-from pipeprof.report.verdict_text import hot_lines, how_to_see, notes, reasons
+from pipeprof.report.verdict_text import gain_with_free_input, hot_lines, how_to_see, notes, reasons
 from pipeprof.surfaces.markup import Markup, element, joined
 from pipeprof.surfaces.page_details import details
 from pipeprof.surfaces.page_figures import figure_places, table
@@ -118,8 +118,8 @@ def _numbers(diagnosis: Diagnosis) -> Iterator[Markup]:
     gains = diagnosis.bound in (Bound.INPUT, Bound.BALANCED)
     free = diagnosis.free_input
     if gains and free is not None:
-        faster = f"{times(free.speedup)} as fast"
-        yield _number("with input for free", duration(1e3 * free.wall_s), faster)
+        took = duration(1e3 * free.wall_s)
+        yield _number("with input for free", took, gain_with_free_input(free))
 
 
 def _number(name: str, value: str, note: str, kind: str | None = None) -> Markup:

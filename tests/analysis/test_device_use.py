@@ -67,7 +67,22 @@ def test_only_without_an_accelerator_is_the_ideal_step_an_estimate(devices, seen
         profile(loops=(fit,), stages=(stage(during=fit),), lanes=(lane(),), devices=devices)
     )
     assert found.main is not None
-    assert (SharedCores(cores=2) in found.main.diagnosis.evidence) is not seen
+    shared = those(SharedCores, found.main.diagnosis.evidence)
+    assert shared == ([] if seen else [SharedCores(cores=2, idle=tuple(d.name for d in devices))])
+
+
+def test_a_device_of_which_nothing_was_measured_may_well_be_used() -> None:
+    fit = loop()
+    found = analyse(
+        profile(
+            loops=(fit,),
+            stages=(stage(during=fit),),
+            lanes=(lane(),),
+            devices=(device(steps=0, levels={}),),
+        )
+    )
+    assert found.main is not None
+    assert those(SharedCores, found.main.diagnosis.evidence) == []
 
 
 def contradictions(

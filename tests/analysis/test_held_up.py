@@ -82,6 +82,7 @@ def diagnosed(
     *lanes: Lane,
     contention: float | None = 0.8,
     machine: float | None = None,
+    switches: tuple[int, int] | None = None,
     stages: Sequence[Stage] | None = None,
     during: Loop = LIGHT,
     devices: tuple[Device, ...] = (),
@@ -93,6 +94,9 @@ def diagnosed(
         gauges[Level.GIL_CONTENTION.value] = gauge(round(contention * 1e6))
     if machine is not None:
         gauges[Level.MACHINE_CPU.value] = gauge(round(machine * 1e6))
+    if switches is not None:
+        gauges[Level.FORCED_SWITCHES.value] = gauge(switches[0])
+        gauges[Level.VOLUNTARY_SWITCHES.value] = gauge(switches[1])
     cpu = Cpu(
         cores=2,
         limit=None,
@@ -145,7 +149,7 @@ def test_the_ideal_of_the_whole_loop_leaves_out_what_holds_it_up() -> None:
             0.3,
         ),  # Python beside a heavy model
         ((main(0.9), feeder(0.05)), 0.8),  # the training's own Python holds the GIL
-        ((main(0.2), feeder(0.9)), 0.1),  # whoever asks for the GIL gets it
+        ((main(0.2), feeder(0.9)), 0.05),  # whoever asks for the GIL gets it
     ],
 )
 def test_what_does_not_keep_the_gil_from_the_training_holds_nothing_up(
@@ -183,8 +187,8 @@ def test_operations_that_stand_in_the_queue_beside_input_work_are_held_up_by_the
 
     found = diagnosed(*lanes, contention=0.0)
 
-    # 0.1 by itself, and 4 of 9 parts of the time in which it sleeps for its operations.
-    assert found.held_up.cpu_queue_ratio == pytest.approx(0.1 + 0.8 * 4 / 9)
+    # All the time it is ready, or its operations are; the input has 0.9 of the 2 cores.
+    assert found.held_up.cpu_queue_ratio == pytest.approx(0.9 / 2)
     assert (found.bound, found.cause) == (Bound.INPUT, Cause.CPU_SATURATED)
 
 
@@ -202,7 +206,67 @@ def test_a_queue_behind_other_programs_is_not_the_inputs() -> None:
 def test_what_is_in_the_queue_is_no_longer_than_the_input_had_a_cpu() -> None:
     found = diagnosed(main(0.1, 0.6), feeder(0.05), operations(0.1, 0.1), contention=0.0)
 
-    assert found.held_up.cpu_queue_ratio == pytest.approx(0.05)
+    assert found.held_up.cpu_queue_ratio == pytest.approx(0.9 * 0.05 / 2)
+
+
+def test_what_stands_in_no_queue_is_not_held_up_however_much_the_input_computes() -> None:
+    found = diagnosed(main(0.1), feeder(0.95), operations(0.8, 0.02), contention=0.0)
+
+    assert found.held_up.cpu_queue_ratio == pytest.approx(0.02)
+    assert found.bound is Bound.COMPUTE
+
+
+def counted(at_work: float) -> Stage:
+    """A function of tf.data's, of which only its work is known, not its CPU time."""
+    return stage(
+        "decode",
+        StageKind.TF_DATA,
+        cost_ns=round(at_work * STEP),
+        cpu_ratio=None,
+        during=LIGHT,
+    )
+
+
+SHARED = (main(0.1, 0.1), operations(0.9, 1.5))
+
+
+def test_counted_work_of_tf_data_has_a_cpu_but_while_another_took_it() -> None:
+    # 1.6 in the queue, a half of it after another took the CPU: what computes has it 1 of 1.8 parts.
+    found = diagnosed(*SHARED, contention=0.0, stages=(counted(0.8),), switches=(500, 500))
+
+    assert found.held_up.cpu_queue_ratio == pytest.approx(0.8 * (1 / 1.8) / 2)
+    assert (found.bound, found.cause) == (Bound.INPUT, Cause.CPU_SATURATED)
+    assert found.bottleneck is not None
+    assert found.bottleneck.stage == "decode"
+    assert found.ideal_step_ms == pytest.approx(30 * (1 - 0.4 / 1.8))
+
+
+def test_a_light_function_of_tf_data_holds_up_next_to_nothing() -> None:
+    found = diagnosed(*SHARED, contention=0.0, stages=(counted(0.05),), switches=(500, 500))
+
+    assert found.held_up.cpu_queue_ratio == pytest.approx(0.05 * (1 / 1.8) / 2)
+    assert (found.bound, found.cause) == (Bound.COMPUTE, Cause.NONE)
+
+
+def test_counted_work_has_no_more_of_the_cores_than_the_threads_that_can_do_it() -> None:
+    lanes = (main(0.1, 0.1), operations(0.2, 0.6))  # much of the work waits for storage
+
+    found = diagnosed(*lanes, contention=0.0, stages=(counted(4.0),), switches=(10, 990))
+
+    assert found.held_up.cpu_queue_ratio == pytest.approx(0.2 / 2)
+
+
+def test_what_is_held_up_and_what_waits_count_together() -> None:
+    waits = loop(wait_ns=STEP * 15 // 100, compute_ns=STEP * 85 // 100, lane=0)
+    lanes = (main(0.1, 0.05, during=waits), feeder(0.4), operations(0.6, 0.4))
+
+    found = diagnosed(*lanes, contention=0.0, during=waits)
+
+    assert found.held_up.cpu_queue_ratio == pytest.approx(0.85 * 0.4 / 2)
+    assert (found.bound, found.cause) == (Bound.INPUT, Cause.CPU_SATURATED)
+    assert found.wall is not None
+    assert found.wall.wait_ratio == pytest.approx(0.15)
+    assert found.ideal_step_ms == pytest.approx(30 * (0.85 - 0.17))
 
 
 def test_waiting_that_is_longer_than_what_is_held_up_keeps_its_cause() -> None:
@@ -212,6 +276,7 @@ def test_waiting_that_is_longer_than_what_is_held_up_keeps_its_cause() -> None:
 
     assert found.held_up.gil_ratio == pytest.approx(0.3)
     assert found.bound is Bound.INPUT
+    assert found.cause is not Cause.GIL
     assert those(HeldUpByInput, found.evidence) == []
 
 

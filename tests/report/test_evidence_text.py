@@ -14,6 +14,7 @@ from pipeprof.analysis.evidence_kinds import (
     ContradictingWaits,
     CoreFreeWork,
     CpuTimeBounded,
+    DeviceMayRunAhead,
     EpochStartWait,
     EventsLost,
     Evidence,
@@ -265,6 +266,29 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
         SharedCores(cores=4),
         "No accelerator was seen: input and training share 4 cores, so the step time with input for "
         "free is an estimate.",
+    ),
+    (
+        SharedCores(cores=2, idle=("GPU 0", "GPU 1")),
+        "The training does not use GPU 0 and GPU 1: input and training share 2 cores, so the step "
+        "time with input for free is an estimate.",
+    ),
+    (
+        DeviceMayRunAhead(recorded_by=RecordedBy.COMMAND, traceable=True),
+        "Steps may return before the device has done their work, which then looks like waiting for "
+        "input: the gain with input for free is an upper bound. Measure how busy the device is with "
+        "--trace-steps 10, or the limit with pipeprof ceiling.",
+    ),
+    (
+        DeviceMayRunAhead(recorded_by=RecordedBy.PYTHON, traceable=True),
+        "Steps may return before the device has done their work, which then looks like waiting for "
+        "input: the gain with input for free is an upper bound. Measure how busy the device is with "
+        "trace_steps=10, or the limit with pipeprof.ceiling().",
+    ),
+    (
+        DeviceMayRunAhead(recorded_by=RecordedBy.COMMAND, traceable=False),
+        "Steps may return before the device has done their work, which then looks like waiting for "
+        "input: the gain with input for free is an upper bound. Measure the limit with pipeprof "
+        "ceiling.",
     ),
     (WaitsOfSomeSteps(measured=17, counted=20), "Waits were measured in 17 of 20 steps."),
     (

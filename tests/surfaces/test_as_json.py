@@ -177,6 +177,7 @@ def test_a_whole_report():
         "held_up": {"gil_ratio": 0.3, "cpu_queue_ratio": None},
         "host": [{"name": "Board.on_epoch_end", "location": "train.py:41", "ratio": 0.08}],
         "ideal_step_ms": 13.0,
+        "ideal_step_ms_interval": [12.0, 14.0],
         "ideal_wall_s": 1.3,
         "ideal_wall_s_interval": [1.3, 1.3],
         "speedup_limit": 2.5385,

@@ -42,14 +42,12 @@ class _Begun:
         start_ns: when.
         account: that of its loop.
         goes_on: whether the loop had passes before: what lies between is its own code.
-        by_hand: whether it is a hand-written loop.
         before: what the time before a loop's first pass was.
     """
 
     start_ns: int
     account: AccountSums
     goes_on: bool
-    by_hand: bool
     before: Part
 
 
@@ -141,7 +139,6 @@ class HostTime:
                 start_ns=start_ns,
                 account=loop.account,
                 goes_on=loop.account.pass_count > 0,
-                by_hand=loop.facts.kind.hand_written,
                 before=Part.OWN_CODE if trained else Part.STARTUP,
             )
         )
@@ -158,13 +155,9 @@ class HostTime:
                 begun.account.add_samples(_of_part(rows, Part.OWN_CODE))
             else:
                 sums.host_samples = merged_samples(sums.host_samples, _of_part(rows, begun.before))
-            # A hand-written loop shows itself some steps after its begin, Keras's after its preparations.
+            # A hand-written loop shows itself some steps after its begin.
             inside = sampled[:, 0] < begun.account.latest_end_ns(begun.start_ns)
-            if begun.by_hand:
-                begun.account.add_samples(_of_part(sampled[inside, 1:], Part.OWN_CODE))
-            else:
-                first = Part.BETWEEN_EPOCHS if begun.goes_on else Part.STARTUP
-                begun.account.add_early_samples(sampled[inside], first)
+            begun.account.add_samples(_of_part(sampled[inside, 1:], Part.OWN_CODE))
             sampled = sampled[~inside]
         if len(sampled):
             recent = sampled[:, 0] >= sampled[-1, 0] - _RECENT_NS
@@ -176,8 +169,8 @@ class HostTime:
     def add_calls(self, events: Events) -> None:
         """Adds calls of the host's to the loops they were made in."""
         loops = self._sums.registry.translate(events.pid, events["inner"])
-        parts = np.array(
-            [PART_CODES[call.part] for call in self._sums.registry.host_calls], np.int64
+        callbacks = np.array(
+            [call.part is Part.CALLBACKS for call in self._sums.registry.host_calls], bool
         )
         for index in sorted(set(loops[loops >= 0].tolist())):
             its = events.only(loops == index)
@@ -187,7 +180,7 @@ class HostTime:
                     its["end_ns"],
                     its.targets,
                     its["value"],
-                    parts[its.targets],
+                    callbacks[its.targets].astype(np.int64),
                 )
             )
 

@@ -37,8 +37,7 @@ class Kind(IntEnum):
     """From here on the ring is a lane's (subject). value: its native thread id."""
     ROOT_SPAN = 2
     """A stage (subject) worked, called from outside any stage. inner: nanoseconds in stages called
-    from within; value: its own CPU nanoseconds, those stages' left out, as `cpu_value` packs them with the
-    number of calls that they stand for, or `NOT_READ`."""
+    from within; value: its own CPU nanoseconds, those stages' left out, or `NOT_READ`."""
     NESTED_SPAN = 3
     """As `ROOT_SPAN`, but called from within another stage of its thread."""
     WORK = 4
@@ -105,21 +104,6 @@ class Kind(IntEnum):
     ESTIMATED_WORK = 29
     """Of the work of a stage (subject) that was recorded between start and end, ``value`` nanoseconds were
     not counted but estimated."""
-
-
-# CPU time of more than 18 minutes in one call is taken as that.
-CPU_BITS = 40
-CPU_MASK = (1 << CPU_BITS) - 1
-
-
-def cpu_value(cpu_ns: int, weight: int) -> int:
-    """What a span records of its CPU time.
-
-    Args:
-        cpu_ns: own CPU time of the call.
-        weight: how many calls of the stage it stands for, at least 1.
-    """
-    return weight - 1 << CPU_BITS | min(cpu_ns, CPU_MASK)
 
 
 def code(kind: Kind, subject: int) -> int:

@@ -4,9 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import tensorflow as tf
 
-from pipeprof.capture.probes.tensorflow.function_calls import FunctionCalls, FunctionTrace
+tf = pytest.importorskip("tensorflow")
+
+from pipeprof.capture.probes.tensorflow.function_calls import (  # noqa: E402
+    FunctionCalls,
+    FunctionTrace,
+)
+
+pytestmark = pytest.mark.integration
 
 
 class Listener:

@@ -1,0 +1,61 @@
+"""What a step takes with input for free: measured, or estimated from what it computes today.
+
+Today's computing has what the input's own work holds up in it, so a step with input for free may be
+shorter. It lacks what a device still does after the step has returned, so it may be longer.
+"""
+
+from pipeprof.analysis.device_use import busiest_ratio
+from pipeprof.analysis.findings import IdealStep, Interval, LimitSource
+from pipeprof.analysis.machine_findings import HeldUp
+from pipeprof.analysis.verdict import Measurements
+from pipeprof.recording.ceiling import Ceiling
+from pipeprof.recording.loop import LoopKind
+
+# Frameworks whose `fit` goes on while the device still computes.
+_ASYNCHRONOUS = ("jax", "torch")
+
+
+def find_ideal_step(
+    measured: Measurements, step_ms: float | None, held_up: HeldUp, ceiling: Ceiling | None
+) -> IdealStep | None:
+    """What a step takes with input for free; None where its computing is not known.
+
+    Args:
+        measured: the loop.
+        step_ms: what a step takes today; no step is ideal that takes longer.
+        held_up: what of that the input's own work holds up.
+        ceiling: the measured limit, or None.
+    """
+    rest_ms, step = measured.times.rest_ms, measured.times.step
+    if rest_ms is None or step is None or step_ms is None:
+        return None
+    if ceiling is not None:
+        ms = min(ceiling.mean_ns / 1e6, step_ms)
+        return IdealStep(ms=ms, interval=Interval(low=ms, high=ms), known=LimitSource.MEASURED)
+    busy = busiest_ratio(measured.profile, measured.counted_time)
+    least_ms = (busy or 0.0) * step.mean
+    high_ms = min(max(rest_ms, least_ms), step_ms)
+    ms = min(max(rest_ms - held_up.counted_ratio * step.mean, least_ms, 0.0), high_ms)
+    low_ms = min(max(rest_ms - held_up.most_ratio * step.mean, least_ms, 0.0), ms)
+    known = LimitSource.ESTIMATED
+    if busy is None and may_run_ahead(measured):
+        known, high_ms = LimitSource.UPPER_BOUND, step_ms
+    return IdealStep(ms=ms, interval=Interval(low=low_ms, high=high_ms), known=known)
+
+
+def may_run_ahead(measured: Measurements) -> bool:
+    """Whether steps may return before a device has done their work, which then hides in the waits.
+
+    Keras on TensorFlow waits for the device after each call of its training function, and
+    `train_on_batch` gives its losses back as numbers.
+    """
+    loop, run = measured.loop, measured.profile.run
+    if not measured.profile.devices and run.backend != "jax" and "jax" not in run.versions:
+        return False  # on CPUs, only JAX computes on after a call has returned
+    match loop.kind:
+        case LoopKind.TRAIN_ON_BATCH:
+            return False
+        case LoopKind.CUSTOM:
+            return True
+        case _:
+            return run.backend in _ASYNCHRONOUS or loop.batch_count > loop.step_count
