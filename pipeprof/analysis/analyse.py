@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account
 from pipeprof.analysis.autotune import find_autotune
+from pipeprof.analysis.consumed import pair_evaluations
 from pipeprof.analysis.costs import as_finding, stage_costs
 from pipeprof.analysis.counted_time import counted_times, without_pauses
 from pipeprof.analysis.delivery import describe_delivery
@@ -89,6 +90,7 @@ def analyse(profile: Profile) -> Findings:
         delivery=None
         if number is None
         else describe_delivery(profile.loops[number], profile.deliveries),
+        evaluations=pair_evaluations(profile.loops, profile.main_loop),
         overhead=overhead_finding(profile),
         autotune=None if number is None else find_autotune(verdicts[number]),
         devices=device_findings(profile, main_time),

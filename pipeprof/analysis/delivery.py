@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from pipeprof.analysis.consumed import describe_consumed
 from pipeprof.analysis.findings import DeliveryFinding
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.loop import Loop
@@ -19,6 +20,7 @@ def describe_delivery(loop: Loop, deliveries: Sequence[Signature]) -> DeliveryFi
         dtypes=commonest.dtypes if commonest else None,
         shapes=commonest.shapes if commonest else None,
         bytes_per_step=_bytes_per_step(loop, seen),
+        consumed=describe_consumed(loop, commonest.dtypes if commonest else None),
     )
 
 

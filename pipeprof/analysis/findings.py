@@ -10,6 +10,7 @@ from enum import Enum
 
 from pipeprof.analysis.account_findings import Account, EpochAccount, HostPlace
 from pipeprof.analysis.advice_kinds import Advice
+from pipeprof.analysis.delivery_findings import ConsumedFinding, EvaluationPair
 from pipeprof.analysis.evidence_kinds import Evidence
 from pipeprof.analysis.input_findings import AutotuneFinding, InputFinding
 from pipeprof.analysis.machine_findings import (
@@ -296,7 +297,10 @@ class LoopGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryFinding:
-    """What was delivered to the main loop; None where no probe saw it."""
+    """What was delivered to the main loop; None where no probe saw it.
+
+    ``consumed`` is the content that its model consumed.
+    """
 
     batches: int
     samples: int | None
@@ -304,6 +308,7 @@ class DeliveryFinding:
     dtypes: tuple[str, ...] | None
     shapes: tuple[tuple[int, ...], ...] | None
     bytes_per_step: float | None
+    consumed: ConsumedFinding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +317,7 @@ class Findings:
 
     ``main`` is the loop the verdict is about, or None without any; ``autotune`` is about its input,
     and None where tf.data's AUTOTUNE had no part in it; ``devices`` are there from the busiest on.
+    ``evaluations`` compare its validation with evaluations by themselves.
     ``account`` is that of the whole run; ``groups`` have all loops, those that cost most first.
     """
 
@@ -328,3 +334,4 @@ class Findings:
     overhead: OverheadFinding
     autotune: AutotuneFinding | None = None
     devices: tuple[DeviceFinding, ...] = ()
+    evaluations: tuple[EvaluationPair, ...] = ()

@@ -84,7 +84,9 @@ class ActiveRecording:
         self._writer = None
         if self.folder is not None:
             self._writer = RunWriter(self.folder, self.recorder.prefix, settings.logdir)
-        self.context = ProbeContext(self.recorder, warmup=settings.warmup)
+        self.context = ProbeContext(
+            self.recorder, warmup=settings.warmup, fingerprint=settings.fingerprint
+        )
         self._tracing = self._make_tracing(settings)
         self.probes = ProbeSet(self.context, dataset, self._tracing)
         self._host = HostSampler(

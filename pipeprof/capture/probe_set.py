@@ -104,6 +104,7 @@ class ProbeSet:
             for probe in self._installed():
                 removing.callback(probe.remove)
             removing.callback(self._context.loops.close_all)
+            removing.callback(self._context.close_deliveries)
             for watch in self._imports:
                 removing.callback(watch.stop)
 

@@ -43,6 +43,7 @@ def profile(
     sample_hz: float = SAMPLE_HZ,
     stacks: bool = False,
     trace_steps: int = 0,
+    fingerprint: bool = False,
 ) -> "Session":
     """Profiles a training: whether it waits for its data, and why.
 
@@ -65,6 +66,8 @@ def profile(
         trace_steps: how many steps TensorFlow's profiler traces in each of two windows after the
             warm-up, for XProf and to see what a GPU does in each step; 0 for none. These steps take
             longer, and turning the profiler off may take some seconds between two steps.
+        fingerprint: whether the content of each batch that the model consumes is hashed, and its loss
+            recorded, to find out whether two trainings did equal work. The report has its cost.
 
     Raises:
         UsageError: an argument is out of range, or, on entering, another profile is on.
@@ -76,6 +79,7 @@ def profile(
         sample_hz=sample_hz,
         stacks=stacks,
         trace_steps=trace_steps,
+        fingerprint=fingerprint,
     )
     return Session(dataset, settings)
 

@@ -25,6 +25,7 @@ class Settings:
     sample_hz: float
     stacks: bool
     trace_steps: int
+    fingerprint: bool = False
     recorded_by: RecordedBy = RecordedBy.PYTHON
 
     def __post_init__(self) -> None:

@@ -39,6 +39,10 @@ def run(
             metavar="N", help="Trace N steps twice with TensorFlow's profiler, for XProf."
         ),
     ] = 0,
+    fingerprint: Annotated[
+        bool,
+        typer.Option("--fingerprint", help="Hash what the model consumes, to compare runs by."),
+    ] = False,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report there as JSON, too.")
     ] = None,
@@ -79,6 +83,7 @@ def run(
         sample_hz=SAMPLE_HZ,
         stacks=stacks,
         trace_steps=trace_steps,
+        fingerprint=fingerprint,
         recorded_by=RecordedBy.COMMAND,
     )
     session = Session(None, settings)

@@ -6,6 +6,7 @@ from enum import Enum
 import numpy as np
 
 from pipeprof.recording.account import LoopAccount
+from pipeprof.recording.delivery import Delivery, TrainedModel
 from pipeprof.recording.series import Binned, BoolArray, Gauge, Histogram, IntArray
 from pipeprof.recording.source_code import Location
 
@@ -178,6 +179,8 @@ class Loop:
         model: number of the model, equal in all loops of one model; None where it is not known.
         location: the user's line that called it, or that of the ``for``; None where it is not known.
         account: its time beyond the single steps.
+        delivery: what its model consumed, or None where that was not recorded.
+        trained_model: its model, or None where it is not known.
     """
 
     kind: LoopKind
@@ -204,6 +207,8 @@ class Loop:
     model: int | None = None
     location: Location | None = None
     account: LoopAccount = field(default_factory=LoopAccount)
+    delivery: Delivery | None = None
+    trained_model: TrainedModel | None = None
 
     @property
     def counted(self) -> BoolArray:

@@ -13,7 +13,6 @@ from pipeprof.analysis.account_findings import HostPlace
 from pipeprof.analysis.advice_kinds import Advice
 from pipeprof.analysis.findings import (
     Bottleneck,
-    DeliveryFinding,
     Diagnosis,
     Findings,
     HotLine,
@@ -42,6 +41,7 @@ from pipeprof.report.evidence_text import evidence_sentence
 from pipeprof.report.run_facts import caveats, started
 from pipeprof.report.stage_labels import remark_of
 from pipeprof.surfaces.account_as_json import account_dict, epoch_dict
+from pipeprof.surfaces.delivery_as_json import delivery_dict
 from pipeprof.surfaces.json_values import interval, number, whole
 
 FORMAT = 2
@@ -115,7 +115,7 @@ def to_dict(findings: Findings) -> dict[str, Any]:
         "device": _device(findings.devices[0] if findings.devices else None),
         "devices": [_device(found) for found in findings.devices],
         "trace_windows": [_trace_window(window) for window in findings.profile.trace_windows],
-        "delivery": _delivery(findings.delivery),
+        "delivery": delivery_dict(findings),
         "overhead": _overhead(findings.overhead),
     }
 
@@ -416,23 +416,6 @@ def _trace_window(window: TraceWindow) -> dict[str, Any]:
         "loop": window.loop,
         "first_step": window.first_step,
         "steps": window.step_count,
-    }
-
-
-def _delivery(found: DeliveryFinding | None) -> dict[str, Any]:
-    sizes = found.batch_sizes if found else None
-    dtypes = found.dtypes if found else None
-    shapes = found.shapes if found else None
-    return {
-        "batches": found.batches if found else None,
-        "samples": found.samples if found else None,
-        "batch_sizes": None if sizes is None else {str(size): n for size, n in sizes.items()},
-        "dtypes": None if dtypes is None else list(dtypes),
-        "shapes": None if shapes is None else [list(shape) for shape in shapes],
-        "bytes_per_step": number(found.bytes_per_step) if found else None,
-        "fingerprint": None,
-        "raw_loss": None,
-        "running_mean_loss": None,
     }
 
 

@@ -17,6 +17,7 @@ from pipeprof.report.account_tables import host_table, loop_table
 from pipeprof.report.account_text import epoch_pieces, headline, time_pieces, training_time
 from pipeprof.report.advice_code import remedy_code
 from pipeprof.report.advice_text import describe_advice
+from pipeprof.report.delivery_text import delivery_sentences
 from pipeprof.report.device_text import devices
 from pipeprof.report.input_text import input_pieces, tuning
 from pipeprof.report.numbers import percent
@@ -89,6 +90,7 @@ def render_report(
         host_table(findings, width),
         _notes(main.diagnosis) if main else None,
         _input(main, width) if main else None,
+        _delivery(findings),
         _tuning(findings.autotune),
         _devices(findings),
         _traces(findings),
@@ -219,6 +221,11 @@ def _advised(advice: Sequence[Advice]) -> Iterator[Text]:
 def _input(main: LoopFinding, width: int) -> RenderableType | None:
     lines = flow(input_pieces(main), width - INDENT - _LABEL_WIDTH - GAP)
     return _section("Input", map(Text, lines)) if lines else None
+
+
+def _delivery(findings: Findings) -> RenderableType | None:
+    sentences = delivery_sentences(findings)
+    return _section("Data", map(Text, map(clean, sentences))) if sentences else None
 
 
 def _tuning(found: AutotuneFinding | None) -> RenderableType | None:

@@ -136,6 +136,8 @@ class Accumulator:
             Kind.MODEL: self._account.add_models,
             Kind.FIRST_READY: self._account.add_first_ready,
             Kind.HOST_SAMPLE: self._account.add_samples,
+            Kind.DELIVERED: self._add_delivered,
+            Kind.LOSS: self._add_losses,
         }
 
     def _follow_call(self, ring: RingKey, kinds: IntArray, events: Events) -> None:
@@ -275,6 +277,19 @@ class Accumulator:
             self.registry.lanes[lane].gil_held += int(its["value"].sum())
             self.registry.lanes[lane].gil_samples += int(its["inner"].sum())
         self._see_lanes(events["start_ns"], events["end_ns"], events.targets)
+
+    def _add_delivered(self, events: Events) -> None:
+        for loop, its in events.each_target():
+            cost_ns = int((its["end_ns"] - its["start_ns"]).sum())
+            epoch, samples = its["value"] >> 32, (its["value"] & 0xFFFFFFFF) - 1
+            self.registry.loops[loop].delivery.add_batches(epoch, samples, its["inner"], cost_ns)
+
+    def _add_losses(self, events: Events) -> None:
+        for loop, its in events.each_target():
+            ordinal, samples = its["inner"] & 0xFFFFFFFF, its["inner"] >> 32
+            self.registry.loops[loop].delivery.add_losses(
+                columns_of(ordinal, samples, its["value"])
+            )
 
     def _count_batches(self, signatures: IntArray) -> None:
         counts = np.bincount(signatures[signatures >= 0])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeprof.capture.collector.account_sums import AccountSums
+from pipeprof.capture.collector.delivery_sums import DeliverySums
 from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins, LatestRows
 from pipeprof.capture.recorder.facts import InputFacts, LoopFacts
 from pipeprof.recording.account import LoopAccount
@@ -64,6 +65,7 @@ class LoopSums:
         own_waits: intervals in which the loop itself was blocked.
         generator_waits: intervals in which a ``from_generator`` was blocked.
         account: its time beyond the single steps.
+        delivery: what its model consumed.
         first: the first settled steps.
         recent: the latest settled steps.
     """
@@ -91,6 +93,7 @@ class LoopSums:
     own_waits: IntArray = field(default_factory=no_intervals)
     generator_waits: IntArray = field(default_factory=no_intervals)
     account: AccountSums = field(default_factory=AccountSums)
+    delivery: DeliverySums = field(default_factory=DeliverySums)
     first: IntArray = field(default_factory=lambda: _NO_ROWS)
     recent: LatestRows = field(default_factory=lambda: LatestRows(LINE_AT_MOST, len(COLUMNS)))
     step_times: HistogramBins = field(default_factory=HistogramBins)
@@ -358,6 +361,8 @@ class LoopSums:
             model=self.facts.model,
             location=self.facts.location,
             account=account or LoopAccount(),
+            delivery=self.delivery.freeze(),
+            trained_model=self.delivery.model,
         )
 
     def _kept(self) -> IntArray:

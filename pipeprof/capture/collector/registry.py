@@ -23,6 +23,8 @@ from pipeprof.capture.collector.subject_sums import (
     StageSums,
 )
 from pipeprof.capture.recorder.facts import (
+    DeliveredFacts,
+    DeliveryUpdate,
     DeviceGauge,
     Facts,
     GaugeFacts,
@@ -144,8 +146,8 @@ class Registry:
                 self._trace_window(numbers, facts)
             case HostCallFacts() | PlaceFacts() | ReasonFacts():
                 numbers.put(number, self._of_host(facts))
-            case WarningFacts() | SignalFacts():
-                self._of_run(facts)
+            case WarningFacts() | SignalFacts() | DeliveredFacts() | DeliveryUpdate():
+                self._learn(numbers, facts)
 
     def forget(self, pid: int) -> None:
         """Forgets a worker process that has ended; the next new one takes its lanes over."""
@@ -156,11 +158,19 @@ class Registry:
         """The index of the subject for each number of a process, or -1."""
         return self._numbers.setdefault(pid, _Numbers()).translate(numbers)
 
-    def _of_run(self, facts: WarningFacts | SignalFacts) -> None:
-        if isinstance(facts, SignalFacts):
-            self.ended_by = facts.name
-        else:
-            self._warn(facts.text)
+    def _learn(
+        self,
+        numbers: _Numbers,
+        facts: WarningFacts | SignalFacts | DeliveredFacts | DeliveryUpdate,
+    ) -> None:
+        """Adds facts that are no subject of records."""
+        match facts:
+            case SignalFacts():
+                self.ended_by = facts.name
+            case WarningFacts():
+                self._warn(facts.text)
+            case DeliveredFacts() | DeliveryUpdate():
+                self.loops[_known(numbers.index_of(facts.loop))].delivery.learn(facts)
 
     def _stage(self, numbers: _Numbers, facts: StageFacts) -> int:
         key = _stage_key(facts)

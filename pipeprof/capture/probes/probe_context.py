@@ -6,6 +6,8 @@ from types import FrameType
 from typing import Any
 from weakref import WeakSet
 
+from pipeprof.capture.probes.delivery.deliveries import Deliveries
+from pipeprof.capture.probes.delivery.hand_deliveries import HandDeliveries
 from pipeprof.capture.probes.loops.batch_origins import BatchOrigins
 from pipeprof.capture.probes.loops.batch_shapes import BatchInspector
 from pipeprof.capture.probes.loops.loop_tracker import LoopTracker
@@ -27,10 +29,13 @@ class ProbeContext:
         given: what the dataset given to the profile is, for loops whose own feed was not seen.
         in_framework: whether a framework's own loop (``fit``) runs, so that a batch taken is its.
         timed: generators and generator functions that are timed already.
+        fingerprint: whether the content of what models consume is recorded.
+        deliveries: records what models consume.
+        by_hand_deliveries: records what hand-written loops give to their models, or None.
         validating: whether what is put under watch now feeds an evaluation.
     """
 
-    def __init__(self, recorder: Recorder, *, warmup: int) -> None:
+    def __init__(self, recorder: Recorder, *, warmup: int, fingerprint: bool = False) -> None:
         self.recorder = recorder
         self.warmup = warmup
         self.given: InputFacts | None = None
@@ -39,10 +44,21 @@ class ProbeContext:
         self.origins = BatchOrigins()
         self.timed: WeakSet[Any] = WeakSet()
         self.validating = False
+        self.fingerprint = fingerprint
+        self.deliveries = Deliveries(recorder)
+        self.by_hand_deliveries = (
+            HandDeliveries(self.deliveries, self.loops.hand) if fingerprint else None
+        )
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
         self._framework_depth = 0
         self._framework_thread = self._thread
+
+    def close_deliveries(self) -> None:
+        """Records what is left of the deliveries, at the end of the profile."""
+        if self.by_hand_deliveries is not None:
+            self.deliveries.guard.run(self.by_hand_deliveries.close)
+        self.deliveries.close()
 
     @property
     def on(self) -> bool:

@@ -10,6 +10,7 @@ from typing import ClassVar, TypeAlias
 
 from pipeprof.recording.account import Part
 from pipeprof.recording.codec import Tagged
+from pipeprof.recording.delivery import DeliveredEpoch, TrainedModel
 from pipeprof.recording.lane import LaneKind, Role
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
@@ -258,6 +259,31 @@ class ReasonFacts(Tagged):
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveredFacts(Tagged):
+    """An epoch that a loop's model has consumed; ``loop`` is the number of the loop."""
+
+    tag: ClassVar[str] = "delivered epoch"
+    loop: int
+    delivered: DeliveredEpoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryUpdate(Tagged):
+    """Facts about what a loop consumes and its model; None leaves the earlier value.
+
+    Attributes:
+        loop: number of the loop.
+        given_dtypes: as of `Delivery`.
+        model: its model.
+    """
+
+    tag: ClassVar[str] = "delivery update"
+    loop: int
+    given_dtypes: tuple[str, ...] | None = None
+    model: TrainedModel | None = None
+
+
 GaugeFacts: TypeAlias = StageGauge | LoopGauge | RunGauge | DeviceGauge
 Facts: TypeAlias = (
     StageFacts
@@ -273,4 +299,6 @@ Facts: TypeAlias = (
     | HostCallFacts
     | PlaceFacts
     | ReasonFacts
+    | DeliveredFacts
+    | DeliveryUpdate
 )

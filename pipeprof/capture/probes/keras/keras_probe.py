@@ -16,6 +16,7 @@ from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.keras.fit_inputs import FitInputs
 from pipeprof.capture.probes.keras.jax_fetches import time_fetches
 from pipeprof.capture.probes.keras.keras_steps import KerasSteps
+from pipeprof.capture.probes.keras.trained_batches import TrainedBatches
 from pipeprof.capture.probes.loops.batch_shapes import count_samples
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.clock import now_ns
@@ -40,6 +41,7 @@ class KerasProbe:
     Attributes:
         backend: Keras's backend, once installed.
         steps: records the steps of its loops.
+        batches: records what ``train_on_batch`` is given.
     """
 
     def __init__(self, package: str, context: ProbeContext) -> None:
@@ -51,6 +53,7 @@ class KerasProbe:
         self._compiling: Any = None
         self._inputs = FitInputs(context)
         self.steps = KerasSteps(context, self._inputs)
+        self.batches = TrainedBatches(context)
 
     def install(self) -> None:
         """Starts to observe; the package must have been imported."""
@@ -70,6 +73,19 @@ class KerasProbe:
                 self._patches.replace(model, name, self._watched_loop(getattr(model, name), kind))
         self._patches.replace(model, "train_on_batch", self._watched_batch(model.train_on_batch))
         self._watch_callbacks(keras.callbacks.CallbackList)
+        if self._context.fingerprint:
+            self._watch_consumed(keras.callbacks.CallbackList)
+
+    def _watch_consumed(self, callback_list: Any) -> None:
+        consumed, context = self.steps.consumed, self._context
+        if self.backend == "tensorflow":
+            module = "pipeprof.capture.probes.tensorflow.tapped_functions"
+            consumed.tapped = importlib.import_module(module).TappedFunctions(
+                seen=consumed.fetched, refused=context.recorder.warn
+            )
+        consumed.seen = self.backend == "tensorflow" or not self.steps.fetches_first
+        for phase in ("train", "test"):
+            self._after(callback_list, f"on_{phase}_batch_end", self.steps.step_over)
 
     def join_fit(self, model: Any, data: Any) -> None:
         """Takes up a ``fit`` that has begun before the probe was installed.
@@ -107,6 +123,7 @@ class KerasProbe:
                 except TypeError:  # the user's mistake, Keras's words
                     steps.guarded(inputs.warn_of_worker_arguments)(kwargs)
                     return original(model, *args, **kwargs)
+                steps.guarded(steps.consumed.called)(bound.arguments)
                 steps.guarded(inputs.watch)(bound, kind)
                 return original(*bound.args, **bound.kwargs)
             finally:
@@ -128,6 +145,7 @@ class KerasProbe:
             if not self._context.by_hand():
                 return original(model, x, *args, **kwargs)
             hand = self._context.loops.hand
+            given = self.batches.given(x, args, kwargs)
             start_ns = now_ns()
             hand.model_works = True
             try:
@@ -135,6 +153,7 @@ class KerasProbe:
             finally:
                 hand.model_works = False
             hand.trained_on_batch(start_ns, now_ns(), count_samples(x))
+            self.batches.trained(model, given, result)
             return result
 
         return train_on_batch

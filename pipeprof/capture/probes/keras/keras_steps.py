@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.keras.callback_calls import CallbackCalls
+from pipeprof.capture.probes.keras.consumed_batches import ConsumedBatches
 from pipeprof.capture.probes.keras.fit_inputs import FitInputs
 from pipeprof.capture.probes.keras.sample_counts import SampleCounter
 from pipeprof.capture.probes.loops.loop_stack import LoopSource
@@ -46,6 +47,7 @@ class KerasSteps:
         listener: is called at steps whose batches are fetched inside the step.
         waits_seen: whether waits are seen here, and not by who listens.
         fetches_first: whether loops fetch a batch before they call that a step begins.
+        consumed: records what the loops' models consume.
     """
 
     def __init__(self, context: ProbeContext, inputs: FitInputs) -> None:
@@ -64,6 +66,7 @@ class KerasSteps:
         self._running: list[_RunningLoop] = []
         self._calls: list[FitCall] = []
         self._callbacks = CallbackCalls(context)
+        self.consumed = ConsumedBatches(context)
 
     @property
     def depth(self) -> int:
@@ -116,6 +119,9 @@ class KerasSteps:
         self._callbacks.time(getattr(callbacks, "callbacks", ()))
         samples = SampleCounter(loop, callbacks, self.model, self._context.recorder.warn)
         self._running.append(_RunningLoop(loop, callbacks, samples, joined=joined))
+        model = getattr(callbacks, "model", None)
+        if model is not None and kind is not LoopKind.PREDICT:
+            self.consumed.loop_began(loop, model)
         if self.waits_seen:
             loop.set_waits_by(WaitSource.ITERATOR)
         elif self.listener is not None:
@@ -136,6 +142,7 @@ class KerasSteps:
         while len(self._running) > depth:
             running = self._running.pop()
             self.guarded(self._leave_steps)(running)
+            self.guarded(self.consumed.loop_ended)(running.loop)
             self._context.loops.close(running.loop)
             if not self._running:
                 self._callbacks.release()
@@ -183,6 +190,7 @@ class KerasSteps:
     def epoch_ends(self, callbacks: Any, epoch: Any, logs: Any = None) -> None:
         """An epoch of the innermost loop has ended."""
         if self._running:
+            self.consumed.epoch_ended()
             self._leave_steps(self._running[-1])
 
     def step_begins(self, callbacks: Any, batch: Any, logs: Any = None) -> None:
@@ -190,6 +198,7 @@ class KerasSteps:
         if self._running:
             running = self._running[-1]
             running.first_batch = int(batch)
+            self.consumed.step_begins()
             running.loop.begin_step(now_ns())
 
     def step_ends(self, callbacks: Any, batch: Any, logs: Any = None) -> None:
@@ -208,12 +217,19 @@ class KerasSteps:
             self.listener.step_ended(running.loop, now, batches, at_most=at_most)
         running.loop.trace_if_due()
 
+    def step_over(self, callbacks: Any, batch: Any, logs: Any = None) -> None:
+        """The callbacks of a step's end are done."""
+        if self._running:
+            self.consumed.step_ended(logs)
+
     def waited(self, batch: Any, start_ns: int, end_ns: int) -> None:
         """The innermost loop waited for a batch that its step fetches itself."""
         if self._running and self._running[-1].loop.fetching:
             loop = self._running[-1].loop
             loop.wait(start_ns, end_ns)
             self._running[-1].batch = batch
+            if self._context.fingerprint:
+                self.consumed.fetched(batch)
             made_ns = self._context.origins.take(batch)
             if made_ns is not None:
                 loop.took(made_ns, end_ns)

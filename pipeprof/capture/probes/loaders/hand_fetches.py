@@ -37,6 +37,8 @@ class HandFetches(Fetches):
         if context.by_hand():
             shape = context.inspector.look(item)
             context.loops.hand.fetched(self._source, self._fed_by, start_ns, end_ns, shape)
+            if context.by_hand_deliveries is not None:
+                context.by_hand_deliveries.fetched(self._source, item)
         elif context.on:
             context.origins.made(item, start_ns)
             self.note(item)
@@ -48,4 +50,6 @@ class HandFetches(Fetches):
     def exhausted(self, start_ns: int) -> None:
         """There was no further batch."""
         if self._context.by_hand():
+            if self._context.by_hand_deliveries is not None:
+                self._context.by_hand_deliveries.exhausted()
             self._context.loops.hand.exhausted(self._source, start_ns)

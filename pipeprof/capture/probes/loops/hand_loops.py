@@ -90,6 +90,16 @@ class HandLoop:
         return self.loop is not None
 
     @property
+    def source(self) -> int | None:
+        """What identifies the object that gives the loop its batches, or None where it is not known."""
+        return self._source
+
+    @property
+    def trains_on_batch(self) -> bool:
+        """Whether the loop that is open has called ``train_on_batch``."""
+        return self._trains_on_batch
+
+    @property
     def is_timed(self) -> bool:
         """Whether what runs now is timed by a clock."""
         return self.fetching or self.model_works or self.function_runs()

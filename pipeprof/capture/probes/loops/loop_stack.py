@@ -110,6 +110,7 @@ class LoopStack:
             )
             number = self._recorder.names.new(facts)
             again = OpenLoop(self._recorder, kind, number, fetches_first=fetches_first)
+            again.model = facts.model
             self._reusable[key] = self._latest[key[:2]] = again
             self._count += 1
             if self._count == MOST_LOOPS:

@@ -41,6 +41,7 @@ class OpenLoop:
 
     Attributes:
         kind: what loop it is.
+        model: number of the model that it trains, or None where it is not known.
         number: its number in the recorder's names.
         step: ordinal of the step that is next or runs.
         epoch_began_ns: when the pass over the data that runs began.
@@ -59,6 +60,7 @@ class OpenLoop:
         self, recorder: Recorder, kind: LoopKind, number: int, *, fetches_first: bool
     ) -> None:
         self.kind = kind
+        self.model: int | None = None
         self.number = number
         self.thread = threading.get_ident()
         self.in_callback = False
@@ -141,6 +143,11 @@ class OpenLoop:
         self._epoch_is_fetched = True
         self._begin_ns = self._end_ns = self.epoch_began_ns = now
         self._epoch_step = self.step
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch that began last, or -1 before the first."""
+        return self._epoch
 
     @property
     def epoch_in_first_step(self) -> int | None:

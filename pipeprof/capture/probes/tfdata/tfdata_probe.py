@@ -223,6 +223,9 @@ class TfDataProbe:
         shape = context.inspector.look(batch)
         fed_by = InputFacts(kind=InputKind.TF_DATA, name=tracked.name)
         context.loops.hand.fetched(tracked.source, fed_by, start_ns, end_ns, shape, tracked.is_gone)
+        if context.by_hand_deliveries is not None:
+            parts = tf.nest.flatten(batch, expand_composites=True)
+            context.by_hand_deliveries.fetched(tracked.source, parts)
         tracked.taken += 1
         if tracked.taken in (1, context.warmup) or tracked.is_due(end_ns):
             self._reader.read(tracked, end_ns)
@@ -247,6 +250,8 @@ class TfDataProbe:
         if tracked is not None:
             self._reader.read(tracked, start_ns)
             self._read_feeding(tracked, start_ns)
+            if self._context.by_hand_deliveries is not None:
+                self._context.by_hand_deliveries.exhausted()
             self._context.loops.hand.exhausted(tracked.source, start_ns)
 
 

@@ -1,0 +1,1 @@
+"""What a loop's model consumes: hashes of batches and samples, where the user asks for them."""
