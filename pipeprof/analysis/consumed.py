@@ -11,7 +11,7 @@ from pipeprof.analysis.delivery_findings import (
     Recurrence,
 )
 from pipeprof.analysis.losses import losses_of
-from pipeprof.recording.delivery import DeliveredEpoch
+from pipeprof.recording.delivered_content import DeliveredEpoch
 from pipeprof.recording.loop import Loop, LoopKind
 
 # A sample that comes back by chance does not make an epoch one that comes back.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pipeprof.analysis.losses import Losses
-from pipeprof.recording.delivery import DeliveredShape, ModeLayer
+from pipeprof.recording.delivered_content import DeliveredShape, ModeLayer
 
 
 class Order(Enum):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeprof.recording.delivery import Delivery
+from pipeprof.recording.delivered_content import Delivery
 from pipeprof.recording.series import IntArray
 
 Floats = npt.NDArray[np.float64]

@@ -6,7 +6,7 @@ from enum import Enum
 import numpy as np
 
 from pipeprof.recording.account import LoopAccount
-from pipeprof.recording.delivery import Delivery, TrainedModel
+from pipeprof.recording.delivered_content import Delivery, TrainedModel
 from pipeprof.recording.series import Binned, BoolArray, Gauge, Histogram, IntArray
 from pipeprof.recording.source_code import Location
 

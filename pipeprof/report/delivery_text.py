@@ -10,7 +10,7 @@ from pipeprof.analysis.delivery_findings import (
     Recurrence,
 )
 from pipeprof.analysis.findings import Findings
-from pipeprof.recording.delivery import ModeKind, ModeLayer
+from pipeprof.recording.delivered_content import ModeKind, ModeLayer
 from pipeprof.report.numbers import count, duration, few_digits, percent, size
 
 _MODES = {

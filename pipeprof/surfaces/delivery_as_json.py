@@ -36,7 +36,7 @@ def delivery_dict(findings: Findings) -> dict[str, Any]:
         else {"ordered": consumed.ordered, "unordered": consumed.unordered},
         **_losses(consumed),
         "consumed": None if consumed is None else _consumed(consumed),
-        "evaluations": [_pair(pair) for pair in findings.evaluations],
+        "evaluations": [_pair(pair) for pair in findings.evaluations] or None,
     }
 
 

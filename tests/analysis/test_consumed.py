@@ -7,7 +7,7 @@ import pytest
 from pipeprof.analysis.consumed import describe_consumed, pair_evaluations
 from pipeprof.analysis.delivery_findings import Conversion, Order, Recurrence
 from pipeprof.analysis.losses import losses_of
-from pipeprof.recording.delivery import (
+from pipeprof.recording.delivered_content import (
     DeliveredEpoch,
     DeliveredShape,
     Delivery,

@@ -410,8 +410,11 @@ def test_a_whole_report():
             "shapes": [[32, 100], [32]],
             "bytes_per_step": 13_056.0,
             "fingerprint": None,
+            "loss_batches": None,
             "raw_loss": None,
             "running_mean_loss": None,
+            "consumed": None,
+            "evaluations": None,
         },
         "overhead": {"probe_ns": 210.5, "events": 1_000, "events_dropped": 3, "ratio": 0.003},
     }

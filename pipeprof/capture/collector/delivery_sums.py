@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeprof.capture.collector.growing_series import LatestRows
 from pipeprof.capture.recorder.facts import DeliveredFacts, DeliveryUpdate
-from pipeprof.recording.delivery import (
+from pipeprof.recording.delivered_content import (
     BATCH_COLUMNS,
     LOSS_COLUMNS,
     DeliveredEpoch,

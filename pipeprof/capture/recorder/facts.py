@@ -10,7 +10,7 @@ from typing import ClassVar, TypeAlias
 
 from pipeprof.recording.account import Part
 from pipeprof.recording.codec import Tagged
-from pipeprof.recording.delivery import DeliveredEpoch, TrainedModel
+from pipeprof.recording.delivered_content import DeliveredEpoch, TrainedModel
 from pipeprof.recording.lane import LaneKind, Role
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import InputKind, LoopKind, WaitSource

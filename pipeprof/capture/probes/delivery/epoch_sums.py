@@ -7,7 +7,7 @@ import xxhash
 
 from pipeprof.capture.probes.delivery.batch_content import BatchContent, Hashes
 from pipeprof.capture.probes.delivery.followed_samples import FollowedSamples
-from pipeprof.recording.delivery import DeliveredEpoch, DeliveredShape
+from pipeprof.recording.delivered_content import DeliveredEpoch, DeliveredShape
 
 MOST_SHAPES = 64
 SHOWN_SHAPES = 8

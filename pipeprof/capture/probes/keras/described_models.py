@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
-from pipeprof.recording.delivery import ModeKind, ModeLayer, TrainedModel
+from pipeprof.recording.delivered_content import ModeKind, ModeLayer, TrainedModel
 
 MOST_MODE_LAYERS = 64
 _MOST_LAYERS = 20_000

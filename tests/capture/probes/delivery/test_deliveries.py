@@ -8,7 +8,7 @@ from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.recorder.facts import DeliveryUpdate, InputFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.ring import RingReader
-from pipeprof.recording.delivery import Delivery, TrainedModel
+from pipeprof.recording.delivered_content import Delivery, TrainedModel
 from pipeprof.recording.loop import LoopKind
 
 X = np.arange(24.0).reshape(12, 2)

@@ -6,7 +6,7 @@ import pytest
 from pipeprof.capture.probes.delivery.batch_content import hash_batch
 from pipeprof.capture.probes.delivery.epoch_sums import EpochSums
 from pipeprof.capture.probes.delivery.followed_samples import FollowedEpoch, FollowedSamples
-from pipeprof.recording.delivery import DeliveredEpoch
+from pipeprof.recording.delivered_content import DeliveredEpoch
 
 X = np.arange(40.0).reshape(20, 2)
 
