@@ -9,6 +9,7 @@ Everything has a default, so a test names only what it is about. The default loo
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from itertools import chain
 from typing import TypeVar
 
@@ -54,7 +55,13 @@ from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins
 from pipeprof.capture.probes.tfdata.stage_identity import is_parallel, operator_family
 from pipeprof.capture.recorder.facts import HostCallFacts
 from pipeprof.clock import WallAnchor
-from pipeprof.recording.account import HostFunction, LoopAccount, Part, PassContext
+from pipeprof.recording.account import (
+    PART_CODES,
+    HostFunction,
+    LoopAccount,
+    Part,
+    PassContext,
+)
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device, DeviceSteps, TraceWindow
 from pipeprof.recording.lane import Cpu, GilSamples, Lane, LaneKind, Role
@@ -235,6 +242,12 @@ def loop(
     )
 
 
+@cache
+def default_loop() -> Loop:
+    """The loop that a recording has unless told, built once: it is what most tests look at."""
+    return loop()
+
+
 def _account(
     begins: IntArray, ends: IntArray, epoch: IntArray, waits: IntArray, called: IntArray
 ) -> LoopAccount:
@@ -242,7 +255,8 @@ def _account(
     sums = AccountSums()
     if len(begins):
         sums.begin_pass(int(begins[0]), PassContext.TOP)
-        calls = np.column_stack([ends - called, ends, 0 * ends, epoch, 0 * ends + 1])
+        part = PART_CODES[Part.CALLBACKS]
+        calls = np.column_stack([ends - called, ends, 0 * ends, epoch, 0 * ends + part])
         sums.add_calls(calls[called > 0])
         first = np.diff(epoch, prepend=-1) > 0
         sums.count_steps(np.column_stack([begins, ends]), np.arange(len(ends)), epoch, waits, first)
@@ -320,7 +334,7 @@ def stage(
         starts: rows of `START_COLUMNS`, its work at the beginnings of epochs.
         buffer_autotuned: whether the framework chooses how many may.
     """
-    during = during or loop()
+    during = during or default_loop()
     work_ns = cost_ns * during.step_count
     totals = (
         during.step_count if calls is None else calls,
@@ -373,7 +387,7 @@ def lane(
     during: Loop | None = None,
 ) -> Lane:
     """A thread, worker or device that is evenly busy while a loop runs."""
-    during = during or loop()
+    during = during or default_loop()
     start_ns, end_ns = during.start_ns, during.end_ns
     return Lane(
         name=name,
@@ -556,7 +570,7 @@ def profile(
     host_functions: tuple[HostFunction, ...] = (),
 ) -> Profile:
     """A recording of the default loop on one lane, unless told; it lasts as long as its loops."""
-    chosen = (loop(),) if loops is None else loops
+    chosen = (default_loop(),) if loops is None else loops
     end_ns = max((each.end_ns for each in chosen), default=START_NS) + SECOND
     return Profile(
         run=run or run_info(end_ns=end_ns),
@@ -764,7 +778,7 @@ def loop_finding(
     taken: Loop | None = None, said: Diagnosis | None = None, fed: InputFinding | None = None
 ) -> LoopFinding:
     """A loop with what is said of it; in `findings` it gets its place."""
-    chosen = taken or loop()
+    chosen = taken or default_loop()
     return LoopFinding(
         loop=chosen,
         index=0,

@@ -10,19 +10,22 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import chain, combinations
 from operator import attrgetter
 from pathlib import Path
 
 import psutil
 import pytest
+from _pytest.mark.expression import Expression
 from hypothesis import settings
 
 import pipeprof
 from pipeprof.capture.probes.system.processes import children_of
 
-# No test asserts a time, and a busy machine is no failure. More examples than these are for those who
-# change what they prove: pytest --hypothesis-profile=thorough.
-settings.register_profile("quick", deadline=None, max_examples=30)
+# No test asserts a time, and a busy machine is no failure. `tools/test --all` tries the full number of
+# examples; --hypothesis-profile=thorough is for those who change what the properties prove.
+settings.register_profile("quick", deadline=None, max_examples=10)
+settings.register_profile("full", deadline=None, max_examples=30)
 settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("quick")
 
@@ -30,6 +33,11 @@ settings.load_profile("quick")
 os.environ |= {"COLUMNS": "80", "NO_COLOR": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 for name in ("FORCE_COLOR", "LINES"):
     os.environ.pop(name, None)
+
+# Where the environment switches compiled files off, every process that a test starts would compile pipeprof
+# anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 HERE = Path(__file__).parent
 PACKAGE = str(Path(pipeprof.__file__).parent)
@@ -47,9 +55,27 @@ PATCHED = (
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves out what trains where nobody asks for it: its import alone loads TensorFlow."""
-    unasked = "not integration" in str(config.getoption("markexpr"))
-    return True if unasked and collection_path == HERE / "integration" else None
+    """Leaves integration/ out where -m chooses nothing in it: its import alone loads TensorFlow."""
+    if collection_path != HERE / "integration" or _may_choose(config.getoption("markexpr")):
+        return None
+    return True
+
+
+def _may_choose(expression: str) -> bool:
+    """Whether an integration test, with whatever other marks, can be meant by -m's expression."""
+    if not expression:
+        return True
+    chosen = Expression.compile(expression)
+    others = chosen.idents() - {"integration"}
+    marks = chain.from_iterable(combinations(others, count) for count in range(len(others) + 1))
+    return any(chosen.evaluate(_Marks({"integration", *some})) for some in marks)
+
+
+class _Marks(frozenset[str]):
+    """The marks of a test, as pytest asks for them."""
+
+    def __call__(self, name: str, /, **_: object) -> bool:
+        return name in self
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -49,8 +49,12 @@ class Account:
 
     @property
     def training_ns(self) -> int:
-        """The time that a longer training would have more of: without validation, start-up, compiling."""
-        return self.wall_ns - self.ns(Part.VALIDATION, Part.STARTUP, Part.COMPILE)
+        """The time that a longer training would have more of.
+
+        It is the whole without validation, start-up, compiling and shut-down.
+        """
+        once = (Part.VALIDATION, Part.STARTUP, Part.COMPILE, Part.SHUTDOWN)
+        return self.wall_ns - self.ns(*once)
 
     @property
     def wait_ratio(self) -> float | None:

@@ -16,7 +16,6 @@ from pipeprof.analysis.account_findings import (
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
-    HostCall,
     HostSample,
     HostState,
     Part,
@@ -49,7 +48,7 @@ def loop_account(profile: Profile, index: int, framework_starts: float = 0.0) ->
     parts = _parts_in_steps(loop, totals)
     pass_ns = _pass_ns(loop)
     outside_ns = max(pass_ns - totals["step_ns"], 0)
-    _add_outside(parts, totals, outside_ns, _startup_ns(profile, index))
+    _add_outside(parts, totals, outside_ns, _startup_ns(profile, index), _shutdown_ns(loop, totals))
     between_ns = _between_passes_ns(profile, index)
     parts[Part.OWN_CODE] += between_ns
     started = _framework_row(parts, framework_starts)
@@ -63,7 +62,7 @@ def epoch_accounts(loop: Loop, framework_starts: float = 0.0) -> tuple[EpochAcco
         totals = dict(zip(EPOCH_COLUMNS, row, strict=True))
         wall_ns = max(totals["end_ns"] - totals["start_ns"], totals["step_ns"])
         parts = _parts_in_steps(loop, totals, epoch=totals["epoch"])
-        _add_outside(parts, totals, wall_ns - totals["step_ns"], 0)
+        _add_outside(parts, totals, wall_ns - totals["step_ns"], 0, 0)
         started = _framework_row(parts, framework_starts)
         found.append(
             EpochAccount(
@@ -226,7 +225,11 @@ def _input_wait_ns(loop: Loop, step: Mapping[str, int]) -> int:
 
 
 def _add_outside(
-    parts: defaultdict[Part, int], totals: Mapping[str, int], outside_ns: int, startup_ns: int
+    parts: defaultdict[Part, int],
+    totals: Mapping[str, int],
+    outside_ns: int,
+    startup_ns: int,
+    shutdown_ns: int,
 ) -> None:
     callbacks_ns = min(max(totals["outside_callback_ns"], 0), outside_ns)
     validation_ns = min(totals["validation_ns"], outside_ns - callbacks_ns)
@@ -237,8 +240,10 @@ def _add_outside(
     parts[Part.CALLBACKS] += callbacks_ns
     parts[Part.VALIDATION] += validation_ns
     parts[Part.EPOCH_START] += input_ns
+    shutdown_ns = min(shutdown_ns, rest_ns - startup_ns)
     parts[Part.STARTUP] += startup_ns
-    parts[Part.BETWEEN_EPOCHS] += rest_ns - startup_ns
+    parts[Part.SHUTDOWN] += shutdown_ns
+    parts[Part.BETWEEN_EPOCHS] += rest_ns - startup_ns - shutdown_ns
 
 
 def _span(loop: Loop) -> tuple[int, int] | None:
@@ -270,6 +275,17 @@ def _startup_ns(profile: Profile, index: int) -> int:
     if start_ns is None or trained_before:
         return 0
     return max(loop.start_ns - start_ns, 0) if loop.step_count else _pass_ns(loop)
+
+
+def _shutdown_ns(loop: Loop, totals: Mapping[str, int]) -> int:
+    """The time from the last epoch's end to the end of a training of one pass, its callbacks left out."""
+    account = loop.account
+    if account.end_ns is None or account.pass_count != 1 or not len(account.epochs):
+        return 0
+    columns = account.epochs[:, [_EPOCH[n] for n in ("end_ns", "outside_callback_ns")]]
+    called_ns = totals["outside_callback_ns"] - int(columns[:, 1].sum())
+    # Of many epochs some are not kept: what is not theirs of the callbacks is not known then.
+    return max(account.end_ns - int(columns[-1, 0]) - max(called_ns, 0), 0)
 
 
 def _between_passes_ns(profile: Profile, index: int) -> int:
@@ -358,12 +374,6 @@ def _account(
         else:
             rows.extend(_sampled(part, ns, loop.account.samples))
     return Account(wall_ns=wall_ns, rows=_in_order(_scaled_rows(rows, wall_ns)))
-
-
-def _row_of(call: HostCall) -> AccountRow:
-    return AccountRow(
-        part=call.part, ns=call.total_ns, count=call.calls, name=call.name, location=call.location
-    )
 
 
 def _sampled(part: Part, ns: int, samples: Iterable[HostSample]) -> list[AccountRow]:

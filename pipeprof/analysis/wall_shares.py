@@ -203,11 +203,12 @@ def _callbacks_of(ends_ns: IntArray, loop: Loop) -> FloatArray:
 
 
 def _of_epochs(epochs: IntArray) -> FloatArray:
-    """The host's time of each kept epoch outside of its steps, validation left out."""
+    """The input's and the host's time of each kept epoch outside of its steps, validation left out."""
     column = {name: epochs[:, index] for index, name in enumerate(EPOCH_COLUMNS)}
     outside = column["end_ns"] - column["start_ns"] - column["step_ns"] - column["validation_ns"]
-    host = np.maximum(outside, 0).astype(np.float64)
-    each: FloatArray = np.column_stack([np.zeros(len(epochs)), host, host])
+    lasted = np.maximum(outside, 0).astype(np.float64)
+    waited = np.clip(column["outside_input_ns"], 0, lasted)
+    each: FloatArray = np.column_stack([waited, lasted - waited, lasted])
     return each
 
 

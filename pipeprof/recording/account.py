@@ -57,8 +57,9 @@ PASS_COLUMNS = ("start_ns", "end_ns", "context")
 # Columns of `LoopAccount.epochs`. What lies in steps: steps, step_ns, the waits that were measured,
 # the part of them before first batches, callbacks, the model's work (hand-written loops). Of steps in
 # which something was compiled: all but the callbacks, and, not counted among the waits, their waits.
-# What lies outside of steps: callbacks, other calls of the host's, validation, and work of the input on
-# the training thread (Keras takes a generator's first batches there, before an epoch's first step).
+# What lies outside of steps: callbacks, other calls of the host's, validation, and what the input takes
+# of the training thread (Keras takes a generator's first batches there, before an epoch's first step,
+# and waits there for workers that end).
 EPOCH_COLUMNS = (
     "epoch",
     "start_ns",
@@ -122,7 +123,9 @@ class HostFunction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostCall:
-    """A method of the host's that the training thread ran: a callback's, a dataset's ``on_epoch_end``.
+    """What the training thread ran for the host: a callback's method, a dataset's ``on_epoch_end``.
+
+    One whose part is `Part.EPOCH_START` is the input's: the end of a pool of workers.
 
     Attributes:
         part: what its time counts as.

@@ -172,7 +172,8 @@ class Stage:
 
 # Columns of `Stage.work`. `work_ns` is own work: time in stages that were called from within is left out.
 # `estimated_ns` is the part of it that was estimated and not measured.
-# CPU time is read in some calls only; `timed_ns` is the wall time of these calls.
+# CPU time is read in some calls only; `cpu_ns` and `timed_ns` are their CPU time and own work, each
+# multiplied by the number of calls that the reading stands for: what is known of the stage is their ratio.
 STAGE_CHANNELS = (
     "calls",
     "work_ns",

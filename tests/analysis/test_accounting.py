@@ -391,3 +391,23 @@ def test_what_a_framework_does_between_epochs_of_its_own_is_no_place_of_the_user
     )
     between = [(r.name, r.ns) for r in account.rows if r.part is Part.BETWEEN_EPOCHS]
     assert between == [("rebuild", 30 * MS), (FRAMEWORK_BETWEEN, 10 * MS)]
+
+
+@pytest.mark.parametrize(("passes_", "part"), [(1, Part.SHUTDOWN), (2, Part.BETWEEN_EPOCHS)])
+def test_what_a_fit_takes_down_after_its_last_epoch_is_shutdown_unless_it_is_called_again(
+    passes_: int, part: Part
+):
+    taken = loop(steps=10, wait_ns=2 * MS, compute_ns=8 * MS)
+    begin, end = taken.start_ns, taken.end_ns
+    account = account_of(
+        taken,
+        end_ns=end + 30 * MS,
+        pass_ns=(end - begin + 30 * MS, 0, 0, 0),
+        pass_count=passes_,
+    )
+    assert parts(account) == {
+        Part.EPOCH_START: 2 * MS,
+        Part.WAIT: 18 * MS,
+        Part.COMPUTE: 80 * MS,
+        part: 30 * MS,
+    }

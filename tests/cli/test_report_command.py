@@ -110,16 +110,21 @@ def test_no_framework_is_loaded(shell: Shell) -> None:
     write_run(RECORDED, shell.folder / DEFAULT_LOGDIR)
     shell.write(
         "watch.py",
-        "import atexit, sys\n"
-        "heavy = ('tensorflow', 'keras', 'tf_keras', 'jax', 'torch', 'plotly', 'tensorboard')\n"
-        "atexit.register(lambda: print('loaded', [name for name in heavy if name in sys.modules]))\n"
+        "import sys\n"
         "from pipeprof.cli import main\n"
-        "main()\n",
+        "heavy = ('tensorflow', 'keras', 'tf_keras', 'jax', 'torch', 'plotly', 'tensorboard')\n"
+        "for option in ([], ['--json'], ['--list']):\n"
+        "    sys.argv = ['pipeprof', 'report', *option]\n"
+        "    try:\n"
+        "        main()\n"
+        "    except SystemExit as ended:\n"
+        "        print('code', ended.code)\n"
+        "print('loaded', [name for name in heavy if name in sys.modules])\n",
     )
-    for option in ((), ("--json",), ("--list",)):
-        outcome = shell.python("watch.py", "report", *option)
-        assert (outcome.code, outcome.err) == (0, "")
-        assert outcome.out.endswith("loaded []\n")
+    outcome = shell.python("watch.py")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.count("code 0\n") == 3
+    assert outcome.out.endswith("loaded []\n")
 
 
 def test_a_reader_that_goes_away_leaves_no_traceback(shell: Shell) -> None:

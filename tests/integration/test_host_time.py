@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -221,6 +221,104 @@ def test_the_end_of_an_epoch_in_the_dataset_is_time_between_epochs(package: Any)
     assert abs(row.ns / 1e9 - sum(took[-row.count :])) <= CLOSE * account.wall_ns / 1e9
     quick = profiled(model(package), *digits(), batch_size=BATCH)
     assert loop_account(quick, 0).ns(Part.BETWEEN_EPOCHS) < account.ns(Part.BETWEEN_EPOCHS) / 2
+
+
+class Ends:
+    """Clocks what passes at the ends of epochs; its ``callback`` belongs first in the list.
+
+    Attributes:
+        seconds: from the last batch on.
+        checking_s: from the first sign of an evaluation on.
+    """
+
+    def __init__(self, package: Any) -> None:
+        self.seconds = self.checking_s = 0.0
+        self.checks: float | None = None
+        outer = self
+
+        class Clock(package.callbacks.Callback):  # type: ignore[misc, name-defined]
+            latest = 0.0
+
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                self.latest = time.monotonic()
+                outer.checks = None
+
+            def on_test_begin(self, logs: Any = None) -> None:
+                outer.begins_to_check()
+
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                now = time.monotonic()
+                outer.seconds += now - self.latest
+                outer.checking_s += now - (outer.checks or now)
+
+        self.callback = Clock()
+
+    def begins_to_check(self) -> None:
+        self.checks = self.checks or time.monotonic()
+
+
+def slow_pairs(
+    package: Any, *, seconds: float, workers: int, asked: Callable[[], None] = lambda: None
+) -> tuple[Any, dict[str, int]]:
+    """Batches that take their time, and what Keras 2 takes on ``fit`` for them."""
+    sequence = package.utils.PyDataset if package is keras else package.utils.Sequence
+    given = {"workers": workers}
+
+    class Pairs(sequence):  # type: ignore[misc, valid-type]
+        def __len__(self) -> int:
+            return BATCHES
+
+        def __getitem__(self, index: int) -> Any:
+            asked()
+            time.sleep(seconds)
+            return batch(index)
+
+    return (Pairs(**given), {}) if package is keras else (Pairs(), given)
+
+
+def test_validation_has_all_its_time_from_its_first_batches_on(package: Any) -> None:
+    ends = Ends(package)
+    pairs, given = slow_pairs(package, seconds=0.03, workers=1, asked=ends.begins_to_check)
+    profile = profiled(
+        model(package),
+        *digits(),
+        batch_size=BATCH,
+        validation_data=pairs,
+        callbacks=[ends.callback],
+        **given,
+    )
+    account = loop_account(profile, 0)
+    truth = ends.checking_s / (account.wall_ns / 1e9)
+    assert truth > 0.4
+    assert abs(account.ratio(Part.VALIDATION) - truth) <= CLOSE
+    validation = loop_account(profile, 1)
+    least_ns = EPOCHS * BATCHES * 0.03e9
+    assert validation.ns(Part.WAIT, Part.EPOCH_START, Part.COMPILE) >= least_ns
+
+
+def test_an_evaluation_in_a_callback_is_the_callbacks_time(package: Any) -> None:
+    pairs, given = slow_pairs(package, seconds=0.01, workers=1)
+    made = model(package)
+
+    class Checks(package.callbacks.Callback):  # type: ignore[misc, name-defined]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            made.evaluate(pairs, verbose=0, **given)
+
+    profile = profiled(made, *digits(), batch_size=BATCH, callbacks=[Checks()])
+    account = loop_account(profile, 0)
+    assert account.ns(Part.VALIDATION) == 0
+    assert account.ns(Part.CALLBACKS) >= EPOCHS * BATCHES * 0.01e9
+
+
+def test_workers_that_end_and_start_anew_are_the_inputs_time(package: Any) -> None:
+    pairs, given = slow_pairs(package, seconds=0.002, workers=2)
+    ends = Ends(package)
+    profile = profiled(model(package), pairs, callbacks=[ends.callback], **given)
+    account = loop_account(profile, 0)
+    # Keras 3 looks for a tenth of a second whether more is to come.
+    assert ends.seconds >= EPOCHS * (0.1 if package is keras else 0.0)
+    assert account.ns(Part.EPOCH_START) / 1e9 >= 0.9 * ends.seconds
+    assert account.ratio(Part.BETWEEN_EPOCHS) <= CLOSE
 
 
 # Compiling.

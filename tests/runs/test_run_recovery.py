@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -120,18 +121,17 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 WRONG: list[Any] = [None, -1, 2**62, "x", [], {}]
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_a_checkpoint_with_anything_changed_is_read_or_refused(tmp_path: Path, wrong: Any):
+def test_a_checkpoint_with_anything_changed_is_read_or_refused(tmp_path: Path):
     file = written(tmp_path, checkpoint(streams.wait(0, 40), streams.step(0, 0, 100)))
     whole = file.path.read_text()
     refused = 0
-    # Each place meets two of the wrong values.
-    for path in places(json.loads(whole))[WRONG.index(wrong) % 3 :: 3]:
+    # Each place meets one of the wrong values, in every run of the tests another.
+    for path in places(json.loads(whole)):
         document: Any = {"top": json.loads(whole)}
         at, last = document, "top"
         for key in path:
             at, last = at[last], key
-        at[last] = wrong
+        at[last] = random.choice(WRONG)
         file.path.write_text(json.dumps(document["top"]))
         try:
             read_run(tmp_path)

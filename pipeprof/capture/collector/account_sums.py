@@ -10,12 +10,14 @@ from pipeprof.capture.recorder.facts import HostCallFacts, PlaceFacts
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
+    PART_CODES,
     PART_OF_CODE,
     PASS_COLUMNS,
     HostCall,
     HostSample,
     HostState,
     LoopAccount,
+    Part,
     PassContext,
     no_compilations,
     no_epochs,
@@ -163,7 +165,7 @@ class AccountSums:
         """Adds calls of the host's.
 
         Args:
-            table: rows of begin, end, index of what was called, epoch, and whether it is a callback.
+            table: rows of begin, end, index of what was called, epoch, and the code of its part.
         """
         spans = table[:, :2]
         self.held_calls = in_order(self.held_calls, spans)[-MOST_HELD:]
@@ -174,10 +176,13 @@ class AccountSums:
             sums.calls += int(mine.sum())
             sums.total_ns += int(lengths[mine].sum())
         # All of it is taken to lie outside of steps until the steps are known that it lies in.
-        callbacks = table[:, 4] != 0
+        callbacks, inputs = (
+            table[:, 4] == PART_CODES[part] for part in (Part.CALLBACKS, Part.EPOCH_START)
+        )
         for column, chosen in (
             ("outside_callback_ns", callbacks),
-            ("outside_call_ns", ~callbacks),
+            ("outside_input_ns", inputs),
+            ("outside_call_ns", ~callbacks & ~inputs),
         ):
             self._add_to_epochs(table[chosen, 3], column, lengths[chosen])
 
@@ -210,6 +215,20 @@ class AccountSums:
     def add_samples(self, rows: IntArray) -> None:
         """Adds samples of the training thread: rows of place, state, part and count."""
         self.samples = merged_samples(self.samples, rows)
+
+    def add_early_samples(self, rows: IntArray, part: Part) -> None:
+        """Adds samples from before the first step of a pass of a framework's loop.
+
+        Args:
+            rows: time, place, state, part and count.
+            part: what they belong to where no work of the input ran.
+        """
+        spans = self.held_input
+        at = np.searchsorted(spans[:, 0], rows[:, 0], "right") - 1
+        by_input = (at >= 0) & (rows[:, 0] < spans[at, 1]) if len(spans) else at >= 0
+        moved: IntArray = rows[:, 1:].copy()
+        moved[:, 2] = np.where(by_input, PART_CODES[Part.EPOCH_START], PART_CODES[part])
+        self.add_samples(moved)
 
     def count_steps(
         self,

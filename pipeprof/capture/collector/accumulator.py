@@ -14,7 +14,14 @@ from pipeprof.capture.collector.registry import Registry
 from pipeprof.capture.collector.run_sums import RunSums
 from pipeprof.capture.collector.stream_events import Events, columns_of
 from pipeprof.capture.recorder.facts import Facts
-from pipeprof.capture.recorder.records import KIND_SHIFT, SUBJECT_MASK, Kind, Records
+from pipeprof.capture.recorder.records import (
+    CPU_BITS,
+    CPU_MASK,
+    KIND_SHIFT,
+    SUBJECT_MASK,
+    Kind,
+    Records,
+)
 from pipeprof.recording.lane import Role
 from pipeprof.recording.series import BoolArray, IntArray
 from pipeprof.recording.span import SpanKind
@@ -172,9 +179,10 @@ class Accumulator:
 
     def _add_spans(self, events: Events) -> None:
         own = np.maximum(events["end_ns"] - events["start_ns"] - events["inner"], 0)
-        timed = events["value"] >= 0
-        cpu = np.where(timed, np.minimum(events["value"], own), 0)
-        work = columns_of(1, own, cpu, np.where(timed, own, 0), 0, 0, 0)
+        value = events["value"]
+        stands_for = np.where(value >= 0, (value >> CPU_BITS) + 1, 0)
+        cpu = np.minimum(value & CPU_MASK, own) * stands_for
+        work = columns_of(1, own, cpu, own * stands_for, 0, 0, 0)
         self.sums.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
         pairs, position = np.unique(
             np.stack([events.targets, events.lanes]), axis=1, return_inverse=True

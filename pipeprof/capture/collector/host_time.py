@@ -42,12 +42,14 @@ class _Begun:
         start_ns: when.
         account: that of its loop.
         goes_on: whether the loop had passes before: what lies between is its own code.
+        by_hand: whether it is a hand-written loop.
         before: what the time before a loop's first pass was.
     """
 
     start_ns: int
     account: AccountSums
     goes_on: bool
+    by_hand: bool
     before: Part
 
 
@@ -139,6 +141,7 @@ class HostTime:
                 start_ns=start_ns,
                 account=loop.account,
                 goes_on=loop.account.pass_count > 0,
+                by_hand=loop.facts.kind.hand_written,
                 before=Part.OWN_CODE if trained else Part.STARTUP,
             )
         )
@@ -155,9 +158,13 @@ class HostTime:
                 begun.account.add_samples(_of_part(rows, Part.OWN_CODE))
             else:
                 sums.host_samples = merged_samples(sums.host_samples, _of_part(rows, begun.before))
-            # A hand-written loop shows itself some steps after its begin.
+            # A hand-written loop shows itself some steps after its begin, Keras's after its preparations.
             inside = sampled[:, 0] < begun.account.latest_end_ns(begun.start_ns)
-            begun.account.add_samples(_of_part(sampled[inside, 1:], Part.OWN_CODE))
+            if begun.by_hand:
+                begun.account.add_samples(_of_part(sampled[inside, 1:], Part.OWN_CODE))
+            else:
+                first = Part.BETWEEN_EPOCHS if begun.goes_on else Part.STARTUP
+                begun.account.add_early_samples(sampled[inside], first)
             sampled = sampled[~inside]
         if len(sampled):
             recent = sampled[:, 0] >= sampled[-1, 0] - _RECENT_NS
@@ -169,8 +176,8 @@ class HostTime:
     def add_calls(self, events: Events) -> None:
         """Adds calls of the host's to the loops they were made in."""
         loops = self._sums.registry.translate(events.pid, events["inner"])
-        callbacks = np.array(
-            [call.part is Part.CALLBACKS for call in self._sums.registry.host_calls], bool
+        parts = np.array(
+            [PART_CODES[call.part] for call in self._sums.registry.host_calls], np.int64
         )
         for index in sorted(set(loops[loops >= 0].tolist())):
             its = events.only(loops == index)
@@ -180,7 +187,7 @@ class HostTime:
                     its["end_ns"],
                     its.targets,
                     its["value"],
-                    callbacks[its.targets].astype(np.int64),
+                    parts[its.targets],
                 )
             )
 

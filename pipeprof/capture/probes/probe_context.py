@@ -90,6 +90,7 @@ class ProbeContext:
                 return False
             self._framework_thread = threading.get_ident()
             self._framework_depth += 1
+            self.loops.hand.steady = None
         return True
 
     def leave_framework_loop(self) -> None:

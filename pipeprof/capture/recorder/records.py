@@ -37,7 +37,8 @@ class Kind(IntEnum):
     """From here on the ring is a lane's (subject). value: its native thread id."""
     ROOT_SPAN = 2
     """A stage (subject) worked, called from outside any stage. inner: nanoseconds in stages called
-    from within; value: its own CPU nanoseconds, those stages' left out, or `NOT_READ`."""
+    from within; value: its own CPU nanoseconds, those stages' left out, as `cpu_value` packs them with the
+    number of calls that they stand for, or `NOT_READ`."""
     NESTED_SPAN = 3
     """As `ROOT_SPAN`, but called from within another stage of its thread."""
     WORK = 4
@@ -110,6 +111,21 @@ class Kind(IntEnum):
     LOSS = 31
     """The loss of a loop (subject) after its batch number ``inner & 0xFFFFFFFF`` was the 64-bit float whose
     bits ``value`` has, a mean over ``inner >> 32`` samples (0 where that is not known)."""
+
+
+# CPU time of more than 18 minutes in one call is taken as that.
+CPU_BITS = 40
+CPU_MASK = (1 << CPU_BITS) - 1
+
+
+def cpu_value(cpu_ns: int, weight: int) -> int:
+    """What a span records of its CPU time.
+
+    Args:
+        cpu_ns: own CPU time of the call.
+        weight: how many calls of the stage it stands for, at least 1.
+    """
+    return weight - 1 << CPU_BITS | min(cpu_ns, CPU_MASK)
 
 
 def code(kind: Kind, subject: int) -> int:

@@ -16,6 +16,7 @@ from pipeprof.capture.recorder.facts import HostCallFacts
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
+    PART_CODES,
     LoopAccount,
     Part,
     PassContext,
@@ -39,9 +40,13 @@ def frozen(sums: AccountSums, until: int = 0) -> LoopAccount:
 
 
 def call(
-    start: int, end: int, of: int = CHECKPOINT, epoch: int = 0, callback: bool = True
+    start: int,
+    end: int,
+    of: int = CHECKPOINT,
+    epoch: int = 0,
+    part: Part = Part.CALLBACKS,
 ) -> IntArray:
-    return np.array([[start, end, of, epoch, callback]], np.int64)
+    return np.array([[start, end, of, epoch, PART_CODES[part]]], np.int64)
 
 
 def count(
@@ -73,7 +78,7 @@ def test_calls_inside_steps_are_told_from_those_between_them():
     sums = AccountSums()
     sums.begin_epoch(0, 0)
     sums.add_calls(
-        np.concatenate([call(6, 9), call(20, 25), call(25, 32, RESAMPLE, callback=False)])
+        np.concatenate([call(6, 9), call(20, 25), call(25, 32, RESAMPLE, part=Part.BETWEEN_EPOCHS)])
     )
     parts = count(sums, (0, 10, 4), (10, 20, 1))
     assert parts.callback_ns.tolist() == [3, 0]

@@ -21,7 +21,7 @@ from pipeprof.capture.recorder.facts import (
     StageGauge,
     StageLevel,
 )
-from pipeprof.capture.recorder.records import Kind
+from pipeprof.capture.recorder.records import Kind, cpu_value
 from pipeprof.recording.account import HostFunction, Part
 from pipeprof.recording.lane import GilSamples, Role
 from pipeprof.recording.loop import InputKind, Loop, LoopKind, WaitSource
@@ -82,6 +82,17 @@ def test_own_work_leaves_out_the_stages_called_from_within():
     assert (decode.function, decode.location) == ("decode", Location("train.py", 41))
     assert (read.lanes, decode.lanes) == ({0: 3 * MS}, {0: 11 * MS})
     assert (read.parent, decode.parent) == (1, None)
+
+
+def test_a_reading_counts_for_all_the_calls_that_it_stands_for():
+    profile = collect(
+        span(READ, 0, 4 * MS, cpu=cpu_value(4 * MS, 1)),
+        span(READ, 4 * MS, 6 * MS, cpu=cpu_value(MS, 3)),
+        span(READ, 6 * MS, 9 * MS),
+    )
+    calls, work, cpu, timed = profile.stages[0].work.total()[:4].tolist()
+    assert (calls, work) == (3, 9 * MS)
+    assert (cpu, timed) == (7 * MS, 10 * MS)
 
 
 def test_cpu_time_is_never_more_than_the_work():

@@ -14,6 +14,7 @@ from tests.streams import (
     NAMES,
     READ,
     accumulator,
+    loop_line,
     profile_of,
     records,
     row,
@@ -23,7 +24,7 @@ from tests.streams import (
     wait,
 )
 
-EVALUATE, AGAIN, CALLBACK, PLACE = 20, 21, 22, 23
+EVALUATE, AGAIN, CALLBACK, PLACE, POOL, BY_HAND = 20, 21, 22, 23, 25, 26
 LINES = (
     *NAMES,
     (
@@ -35,6 +36,7 @@ LINES = (
     (AGAIN, LoopFacts(kind=LoopKind.FIT, start_ns=START_NS, waits_by=WaitSource.ITERATOR)),
     (CALLBACK, HostCallFacts(part=Part.CALLBACKS, name="Dashboard.on_epoch_end")),
     (PLACE, PlaceFacts(function="load", location=Location("train.py", 3))),
+    (POOL, HostCallFacts(part=Part.EPOCH_START, name="end of the pool of workers")),
 )
 
 
@@ -110,6 +112,18 @@ def test_batches_that_are_taken_before_the_first_step_are_the_inputs_start():
     assert total(fit.account, "outside_input_ns") == 4 + 2 - 2
 
 
+def test_the_end_of_a_pool_of_workers_is_the_inputs():
+    fit, *_ = collect(
+        began(0),
+        wait(0, 4),
+        step(0, 0, 10),
+        row(Kind.HOST_CALL, POOL, 10, 17, FIT, -1),
+        ended(0, 30),
+    ).loops
+    assert total(fit.account, "outside_input_ns") == 7
+    assert total(fit.account, "outside_callback_ns") == total(fit.account, "outside_call_ns") == 0
+
+
 def test_work_before_a_pass_or_on_other_threads_is_none_of_its():
     fit, *_ = collect(span(READ, 2, 6), began(7), ended(7, 30), span(READ, 31, 40)).loops
     assert total(fit.account, "outside_input_ns") == 0
@@ -152,11 +166,33 @@ def test_a_pass_in_another_context_than_there_is_counts_as_one_of_the_top():
 
 
 def test_samples_before_a_hand_written_loop_showed_itself_are_its_own():
-    collected = accumulator(*LINES)
+    collected = accumulator(*LINES, loop_line(BY_HAND, LoopKind.CUSTOM))
     collected.add(PID, 0, records(thread(MAIN), sampled(1), sampled(4)))
     collected.settle()
-    collected.add(PID, 0, records(began(3), ended(3, 9), sampled(10)))
+    collected.add(PID, 0, records(began(3, BY_HAND), ended(3, 9, BY_HAND), sampled(10)))
     collected.settle()
     profile = profile_of(collected)
-    assert [(s.part, s.samples) for s in profile.loops[0].account.samples] == [(Part.OWN_CODE, 1)]
+    [found] = profile.loops[-1].account.samples
+    assert (found.part, found.samples) == (Part.OWN_CODE, 1)
     assert {s.part: s.samples for s in profile.host_samples} == {Part.STARTUP: 1, Part.SHUTDOWN: 1}
+
+
+def test_samples_before_the_first_step_of_a_fit_are_start_up_or_its_inputs_start():
+    fit, *_ = collect(
+        sampled(2),
+        sampled(4),
+        span(READ, 3, 6),
+        began(1),
+        step(0, 10, 20),
+        ended(1, 30),
+        sampled(32),
+        sampled(35),
+        began(34),
+        ended(34, 40),
+    ).loops
+    assert {(s.part, s.samples) for s in fit.account.samples} == {
+        (Part.STARTUP, 1),
+        (Part.EPOCH_START, 1),
+        (Part.OWN_CODE, 1),
+        (Part.BETWEEN_EPOCHS, 1),
+    }

@@ -3,8 +3,9 @@
 import itertools
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.keras.callback_calls import CallbackCalls
@@ -16,10 +17,15 @@ from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.users_line import users_line
 from pipeprof.clock import now_ns
+from pipeprof.recording.account import PassContext
 from pipeprof.recording.loop import LoopKind, WaitSource
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from pipeprof.capture.probes.tensorflow.function_calls import FunctionTrace
+
+
+# What takes less than this between two epochs is not the end of a pool of workers.
+_LEAST_POOL_END_NS = 5_000_000
 
 
 class StepListener(Protocol):
@@ -108,17 +114,17 @@ class KerasSteps:
             # Keras resets its metrics for an evaluation, and not for a prediction.
             self._leave_steps(self._running[-1], count=kind is not LoopKind.PREDICT)
         fed_by = self._inputs.current
-        call = self._calls[-1] if self._calls else None
+        call = self._take_call()
         loop = self._context.loops.open(
             kind,
             fed_by=fed_by,
             fetches_first=self.fetches_first,
             source=call.source if call is not None else None,
-            start_ns=call.began_ns if call is not None else None,
+            start_ns=self._begin_of(kind, call),
         )
         self._callbacks.time(getattr(callbacks, "callbacks", ()))
         samples = SampleCounter(loop, callbacks, self.model, self._context.recorder.warn)
-        self._running.append(_RunningLoop(loop, callbacks, samples, joined=joined))
+        self._running.append(_RunningLoop(loop, callbacks, samples, call=call, joined=joined))
         model = getattr(callbacks, "model", None)
         if model is not None and kind is not LoopKind.PREDICT:
             self.consumed.loop_began(loop, model)
@@ -127,21 +133,69 @@ class KerasSteps:
         elif self.listener is not None:
             self.listener.loop_opened(loop)
 
+    def _take_call(self) -> "FitCall | None":
+        """The innermost call, unless a loop that runs is its loop already."""
+        call = self._calls[-1] if self._calls else None
+        while call is not None and self._running and self._running[-1].call is call:
+            if not self._running[-1].over:
+                break
+            self.close_down_to(len(self._running) - 1)
+        return None if any(running.call is call for running in self._running) else call
+
+    def _begin_of(self, kind: LoopKind, call: "FitCall | None") -> int:
+        """When a loop's work began.
+
+        Keras makes the validation's iterator, with its first batches, before it calls ``evaluate`` for
+        the first time in a ``fit``.
+        """
+        began_ns = call.began_ns if call is not None else now_ns()
+        if kind is not LoopKind.EVALUATE or not self._between_epochs or self._running[-1].validated:
+            return began_ns
+        outer = self._running[-1]
+        outer.validated = True
+        # What its steps and its callbacks took is theirs.
+        return max(outer.loop.closed_ns, outer.loop.called_ns) or began_ns
+
+    @property
+    def _between_epochs(self) -> bool:
+        """Whether the innermost loop is a ``fit`` that is neither in a step nor in a callback."""
+        loop = self._running[-1].loop if self._running else None
+        if loop is None or loop.kind is not LoopKind.FIT:
+            return False
+        return loop.context is PassContext.BETWEEN_STEPS
+
     def loop_begun(self, callbacks: Any, logs: Any = None) -> None:
         """The callbacks of a loop's begin are done; an evaluation turns to its first batch."""
         if self._running and self._running[-1].loop.kind is not LoopKind.FIT:
             self._running[-1].loop.begin_epoch(now_ns())
 
     def end(self, callbacks: Any, logs: Any = None) -> None:
-        """A loop has ended."""
-        if self._running and self._running[-1].callbacks is callbacks:
+        """A loop has ended; what its call takes down after that, its iterators, belongs to it."""
+        if not self._running or self._running[-1].callbacks is not callbacks:
+            return
+        running = self._running[-1]
+        validates = running.loop.kind is LoopKind.EVALUATE and len(self._running) > 1
+        if running.call is None and not validates:
+            self.close_down_to(len(self._running) - 1)
+        elif not running.over:
+            running.over = True
+            self._leave_steps(running)
+
+    def _close_validation(self, callbacks: Any) -> None:
+        """Closes an evaluation that is over, where the loop around it goes on."""
+        while len(self._running) > 1 and self._running[-1].over:
+            if self._running[-2].callbacks is not callbacks:
+                break
             self.close_down_to(len(self._running) - 1)
 
     def close_down_to(self, depth: int) -> None:
         """Closes the innermost loops until so many run."""
         while len(self._running) > depth:
             running = self._running.pop()
-            self.guarded(self._leave_steps)(running)
+            if running.over:
+                self.guarded(running.pool_may_have_ended)(now_ns())
+            else:
+                self.guarded(self._leave_steps)(running)
             self.guarded(self.consumed.loop_ended)(running.loop)
             self._context.loops.close(running.loop)
             if not self._running:
@@ -159,7 +213,9 @@ class KerasSteps:
     def epoch_opens(self, callbacks: Any, epoch: Any, logs: Any = None) -> None:
         """An epoch of the innermost loop begins with its callbacks; more of these may have come."""
         if self._running:
-            self._running[-1].loop.open_epoch(now_ns())
+            now = now_ns()
+            self._running[-1].pool_may_have_ended(now)
+            self._running[-1].loop.open_epoch(now)
             self._callbacks.time(getattr(callbacks, "callbacks", ()))
 
     def epoch_begins(self, callbacks: Any, epoch: Any, logs: Any = None) -> None:
@@ -189,6 +245,7 @@ class KerasSteps:
 
     def epoch_ends(self, callbacks: Any, epoch: Any, logs: Any = None) -> None:
         """An epoch of the innermost loop has ended."""
+        self._close_validation(callbacks)
         if self._running:
             self.consumed.epoch_ended()
             self._leave_steps(self._running[-1])
@@ -235,7 +292,8 @@ class KerasSteps:
                 loop.took(made_ns, end_ns)
 
 
-class FitCall(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class FitCall:
     """A call of ``fit`` or its kin: what it belongs to, and when it began."""
 
     source: LoopSource
@@ -270,14 +328,36 @@ class _RunningLoop:
     """A Keras loop that has not ended."""
 
     def __init__(
-        self, loop: OpenLoop, callbacks: Any, samples: SampleCounter, *, joined: bool
+        self,
+        loop: OpenLoop,
+        callbacks: Any,
+        samples: SampleCounter,
+        *,
+        call: FitCall | None,
+        joined: bool,
     ) -> None:
         self.loop = loop
         self.callbacks = callbacks
         self.samples = samples
+        self.call = call  # the call that it is the loop of, where that was seen
         self.joined = joined
+        self.over = False  # whether its last callbacks are done
+        self.validated = False  # whether an evaluation ran between its epochs
         self.first_batch = 0
         self.batch: Any = None  # that of the step that runs, where the step fetches it
+
+    def pool_may_have_ended(self, now: int) -> None:
+        """Records that a pool of workers ended, where one feeds the loop and Keras 2 has just done that.
+
+        Keras 2 takes it down, and the iterator over it, after an epoch's callbacks. Keras 3 does it before
+        them, and here only resets its metrics.
+        """
+        fed_by = self.loop.fed_by
+        if fed_by is None or not ((fed_by.workers or 0) > 1 or fed_by.multiprocessing):
+            return
+        since_ns = max(self.loop.closed_ns, self.loop.called_ns)
+        if self.loop.step and now - since_ns >= _LEAST_POOL_END_NS:
+            self.loop.pool_ended(since_ns, now)
 
     @property
     def batches_known(self) -> bool:

@@ -21,7 +21,6 @@ from pipeprof.capture.probes.python.stage_site import StageSite, site_of_functio
 from pipeprof.capture.probes.python.timed_generators import (
     Timing,
     timed_generator,
-    timed_resume,
     timing_of,
 )
 from pipeprof.capture.probes.python.timed_subclass import (
@@ -187,7 +186,7 @@ def _replace_iteration(
         return self if made is self else _timed(site, made, fetches, context)
 
     def __next__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
-        return timed_resume(timing, functools.partial(original.__next__, self))
+        return timing.take(timing, functools.partial(original.__next__, self))
 
     methods = {"__iter__": __iter__, "__next__": __next__}
     return replace_methods(

@@ -11,10 +11,11 @@ from pipeprof.capture.recorder.facts import HostCallFacts
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.clock import now_ns
 from pipeprof.recording.account import Part
+from pipeprof.recording.loop import LoopKind
 
 
 def timed_epoch_end(
-    original: Any, context: ProbeContext, begins: Callable[[], None] | None
+    original: Any, context: ProbeContext, begins: Callable[[], None]
 ) -> Callable[[Any], Any]:
     """An ``on_epoch_end`` that is timed.
 
@@ -22,7 +23,7 @@ def timed_epoch_end(
         original: the dataset's class.
         context: the profile's; the call belongs to the loop that is open in the calling thread. Keras 2
             also calls it in the thread of its workers' queue, where it holds up nobody.
-        begins: called when it begins, or None.
+        begins: called when it begins in that thread.
     """
     method = original.on_epoch_end
     facts = HostCallFacts(
@@ -31,15 +32,17 @@ def timed_epoch_end(
         location=users_function(method),
     )
     call: int | None = None
+    validates = context.validating
 
     @functools.wraps(method)
     def on_epoch_end(self: Any) -> Any:
         nonlocal call
-        if begins is not None:
-            begins()
         loop = context.loops.current if context.in_framework and context.on else None
         if loop is None or loop.in_callback or loop.thread != threading.get_ident():
             return method(self)
+        if validates and loop.kind is LoopKind.FIT:
+            return method(self)  # Keras prepares the evaluation that comes next
+        begins()
         if call is None:
             call = code(Kind.HOST_CALL, context.recorder.names.number(facts))
         loop.in_callback = True

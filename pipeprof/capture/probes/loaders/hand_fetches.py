@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.python.timed_generators import Fetches
+from pipeprof.capture.probes.python.timed_generators import Fetches, ShortWay
 from pipeprof.capture.recorder.facts import InputFacts
 
 
@@ -42,6 +42,13 @@ class HandFetches(Fetches):
         elif context.on:
             context.origins.made(item, start_ns)
             self.note(item)
+
+    def short_way(self, item: Any) -> ShortWay | None:
+        """As `Fetches.short_way`; None unless a hand-written loop takes batch after batch."""
+        if not self._context.by_hand():
+            return None
+        look = self._context.inspector.look_like(item)
+        return self._context.loops.hand.short_way(self._source, look)
 
     def note(self, item: Any) -> BatchShape | None:
         """Counts a batch that goes to a framework's loop; returns its shape, or None without arrays."""

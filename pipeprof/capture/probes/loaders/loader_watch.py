@@ -14,7 +14,7 @@ from pipeprof.capture.probes.loaders import grain_loaders, torch_loaders
 from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import site_of_function
-from pipeprof.capture.probes.python.timed_generators import Timing, timed_resume
+from pipeprof.capture.probes.python.timed_generators import Timing
 from pipeprof.capture.probes.python.timed_subclass import (
     has_replaced_methods,
     original_class,
@@ -82,7 +82,7 @@ def _watch_iteration(loader: Any, context: ProbeContext) -> Release:
     releases = ExitStack()
 
     def take(advance: Callable[[], Any]) -> Any:
-        return _waited(fetches, advance) if works_ahead else timed_resume(timing, advance)
+        return _waited(fetches, advance) if works_ahead else timing.take(timing, advance)
 
     def __iter__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
         made = original.__iter__(self)

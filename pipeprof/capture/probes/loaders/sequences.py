@@ -81,10 +81,7 @@ def watch_sequence(sequence: Any, context: ProbeContext) -> Callable[[], None]:
         POOL: transport,
     }
     if hasattr(original, "on_epoch_end"):
-        # Keras 3 calls it when it has taken its pool of workers down; Keras 2, whose sequences have no
-        # `on_epoch_begin`, also while they work.
-        begins = transport.ended if hasattr(original, "on_epoch_begin") else None
-        members["on_epoch_end"] = timed_epoch_end(original, context, begins)
+        members["on_epoch_end"] = timed_epoch_end(original, context, transport.ended)
     release = replace_methods(sequence, members, transport.pickled)
 
     def released() -> None:
@@ -258,11 +255,20 @@ class Transport:
         return start_ns
 
     def ended(self) -> None:
-        """A pass is over, and its pool of workers has been taken down."""
+        """A pass is over, and Keras has taken its pool of workers down, if it had one."""
         now = now_ns()
         loop = self.context.loops.current
-        if self.context.on and self.context.in_framework and loop is not None and self._restarts:
-            self._record_restart(0, min(loop.ended_ns, now), now)
+        if (
+            not self._restarts
+            or not self.context.on
+            or not self.context.in_framework
+            or loop is None
+        ):
+            return
+        # Keras 2 takes it down after the epoch's callbacks, Keras 3 before.
+        start_ns = min(max(loop.ended_ns, loop.called_ns), now)
+        self._record_restart(0, start_ns, now)
+        loop.pool_ended(start_ns, now)
 
     def _record_restart(self, calls: int, start_ns: int, end_ns: int) -> None:
         recorder = self.context.recorder

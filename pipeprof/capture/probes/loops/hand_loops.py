@@ -6,6 +6,7 @@ framework that run between. It knows no framework.
 
 from collections.abc import Callable
 from enum import Enum
+from typing import Any
 
 from pipeprof.capture.guard import Guard, guarded
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
@@ -13,6 +14,7 @@ from pipeprof.capture.probes.loops.first_fetches import Fetch, FirstFetches
 from pipeprof.capture.probes.loops.loop_stack import LoopStack
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.loops.training_calls import EarlyCalls, TrainingCall
+from pipeprof.capture.probes.python.timed_generators import ShortWay
 from pipeprof.capture.recorder.facts import InputFacts, LoopUpdate
 from pipeprof.clock import Clock
 from pipeprof.recording.account import PassContext
@@ -48,6 +50,7 @@ class HandLoop:
         given: what the dataset given to the profile is, for loops whose source was not seen.
         guard: what its methods run under, for they are called from the user's own code.
         fetching: whether a batch is being taken.
+        steady: an object while the loop takes batch after batch from its source; None after all else.
         model_works: whether ``train_on_batch`` is running.
         function_runs: returns whether a function that trains is running; asked from another thread.
     """
@@ -56,6 +59,7 @@ class HandLoop:
         self.given: InputFacts | None = None
         self.guard = guard
         self.fetching = False
+        self.steady: object | None = None
         self.model_works = False
         self.function_runs: Callable[[], bool] = _stays
         self._loops = loops
@@ -69,6 +73,7 @@ class HandLoop:
         self._forget()
 
     def _forget(self) -> None:
+        self.steady = None
         self.loop: OpenLoop | None = None
         self._sign: _Sign | None = None
         self._source: int | None = None
@@ -145,6 +150,7 @@ class HandLoop:
                 self._pass_over_strange()
             self._take(start_ns, end_ns, shape)
             return
+        self.steady = None
         fetch = Fetch(source, fed_by, start_ns, end_ns, shape, is_gone)
         if loop is None:
             self._first.add(fetch)
@@ -163,10 +169,51 @@ class HandLoop:
             self._pass_over_strange()
             self._strange = fetch
 
+    def short_way(self, source: int, look: Callable[[Any], BatchShape | None]) -> ShortWay | None:
+        """How the next batches of a source are followed while nothing else happens.
+
+        Args:
+            source: identifies the object that is iterated, as in `fetched`.
+            look: returns the outside of a batch.
+
+        Returns:
+            What does what `asks` and `fetched` do; None while steps are not shown by fetches alone.
+        """
+        loop = self.loop
+        if (
+            loop is None
+            or source != self._source
+            or self._sign is not _Sign.FETCH
+            or self._strange is not None
+            or self._away_ns is not None
+            or self._in_step
+            or loop.tracer is not None
+            or not loop.taking
+        ):
+            return None
+        if self.steady is None:
+            self.steady = object()
+        guard, turn_to = self.guard, loop.turn_to
+
+        def fetched(item: Any, start_ns: int, end_ns: int) -> None:
+            self.fetching = False
+            if guard.off:
+                return
+            try:
+                turn_to(start_ns, end_ns, look(item))
+                self._taken += 1
+                self._fetches += 1
+                self._calls = 0
+                self._trained = False
+            except Exception as error:
+                guard.fail(error)
+
+        return ShortWay(self, self.steady, fetched)
+
     @guarded
     def exhausted(self, source: int, start_ns: int) -> None:
         """The iterator had no more: an epoch is over."""
-        self.fetching = False
+        self.fetching, self.steady = False, None
         if self.loop is None:
             if self._first.is_a_look(source):
                 return
@@ -186,7 +233,7 @@ class HandLoop:
     @guarded
     def step_began(self, now: int) -> None:
         """``with prof.step()`` was entered."""
-        self.fetching = False
+        self.fetching, self.steady = False, None
         loop = self._loop_at(LoopKind.CUSTOM, now)
         self._sign = _Sign.STEP
         self._stepped.add(self._source)
@@ -257,6 +304,7 @@ class HandLoop:
         self._calls += 1
         if self._sign is _Sign.FETCH and self._fetches == 1 and self._calls == _CALLS_ON_A_LOOK:
             self._looked_at, self._source, self._sign = self._source, None, _Sign.CALL
+            self.steady = None
         if self._sign is None:
             self._sign = _Sign.CALL
         if self._sign is _Sign.CALL:
@@ -291,6 +339,7 @@ class HandLoop:
         Which of them shows later. What comes after the training on a batch, and any evaluation, is
         taken to come after the step, unless the step goes on.
         """
+        self.steady = None
         if kind is LoopKind.FIT:
             self._first.look()
             self._early.clear()

@@ -10,14 +10,17 @@ from typing import Any, Protocol
 
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape, leaves_of
 from pipeprof.capture.probes.loops.shape_changes import Shapes, describe_changes, shapes_of
-from pipeprof.capture.recorder.facts import InputFacts, LoopUpdate, ReasonFacts
+from pipeprof.capture.recorder.facts import HostCallFacts, InputFacts, LoopUpdate, ReasonFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.clock import now_ns
-from pipeprof.recording.account import PassContext
+from pipeprof.recording.account import Part, PassContext
 from pipeprof.recording.loop import LoopKind, WaitSource
 
 NO_EPOCH = -1
+
+# The training waits for its input where a pool of workers ends.
+_POOL_END = HostCallFacts(part=Part.EPOCH_START, name="end of the pool of workers")
 
 
 class StepTracer(Protocol):
@@ -49,6 +52,7 @@ class OpenLoop:
         waits_by: what measures its waits, once that is known.
         fed_by: what it is fed with, or None.
         closed_ns: where its latest step that is over ended.
+        called_ns: where the latest call of the host's in it ended.
         tracer: traces some of its steps, or None.
         thread: ident of the thread that it runs in.
         asked_ns: when a generator was first asked for an element in the step that runs, as far as seen.
@@ -72,6 +76,7 @@ class OpenLoop:
         self.waits_by: WaitSource | None = None
         self.fed_by: InputFacts | None = None
         self.closed_ns = 0
+        self.called_ns = 0
         self.tracer: StepTracer | None = None
         self._recorder = recorder
         self._lane = recorder.lane()
@@ -188,6 +193,29 @@ class OpenLoop:
         self._begin_ns = self._end_ns = now
         self._in_step = True
 
+    def turn_to(self, start_ns: int, end_ns: int, shape: BatchShape | None) -> None:
+        """`turn`, and `wait` for the batch that it turns to, in one call."""
+        begin_ns = self._begin_ns
+        if begin_ns is None:
+            self.turn(start_ns)
+        else:
+            if start_ns > begin_ns:
+                epoch = self._epoch
+                position = epoch << 32 | 1 if epoch > 0 else 1
+                self._lane.write(self._step_code, begin_ns, start_ns, self.step, position)
+                self.closed_ns = start_ns
+                self.step += 1
+            self._batches = 1
+            self._begin_ns = self._end_ns = start_ns
+            self._in_step = True
+        if shape is None:
+            self._lane.write(self._wait_code, start_ns, end_ns, 0, NOT_READ)
+        else:
+            samples = shape.samples
+            if samples is None:
+                samples = NOT_READ
+            self._lane.write(self._wait_code, start_ns, end_ns, shape.number, samples)
+
     def leave_steps(self) -> None:
         """The loop turns to something else: its last step ended at the latest `end_step`."""
         if not self.fetches_first and self._batches_taken():
@@ -239,6 +267,13 @@ class OpenLoop:
         """Records a call of the host's in the loop's thread; ``call`` is its code in records."""
         epoch = self._epoch if self._epoch_began_ns is not None else NO_EPOCH
         self._lane.write(call, start_ns, end_ns, self.number, epoch)
+        self.called_ns = end_ns
+
+    def pool_ended(self, start_ns: int, end_ns: int) -> None:
+        """Records that the pool of workers which fed an epoch was taken down."""
+        self.host_call(
+            code(Kind.HOST_CALL, self._recorder.names.number(_POOL_END)), start_ns, end_ns
+        )
 
     def model_worked(self, start_ns: int, end_ns: int) -> None:
         """Records a call that trains."""

@@ -10,17 +10,13 @@ from time import thread_time_ns
 from types import GeneratorType
 from typing import Any, Protocol
 
+from pipeprof.capture.probes.python.cpu_sampling import CpuSampling
 from pipeprof.capture.recorder.facts import StageFacts
 from pipeprof.capture.recorder.recorder import OUTSIDE, LaneWriter, Recorder, location_of
-from pipeprof.capture.recorder.records import NOT_READ, Kind, code
+from pipeprof.capture.recorder.records import NOT_READ, Kind, code, cpu_value
 from pipeprof.clock import now_ns
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import StageKind
-
-# CPU time is read only in slow calls, because reading it costs more than all the rest: after a call that
-# took longer than this, in this many next calls, because slow and fast calls may alternate.
-_CPU_FROM_NS = 50_000
-_CPU_CALLS = 32
 
 _MOST_ITEMS = 1 << 62
 
@@ -36,20 +32,22 @@ class StageSite:
         workers: processes or threads that it may run in at once, where the user chose that number.
 
     Attributes:
-        slow: in how many of the next calls CPU time is read.
+        cpu: chooses the calls in which CPU time is read.
+        root_code: code of a span's record, called from outside any stage; 0 before `number`.
     """
 
     __slots__ = (
         "_called_code",
         "_nested_code",
-        "_root_code",
+        "_owed_ns",
         "_serial",
         "_work_code",
+        "cpu",
         "function",
         "kind",
         "location",
         "name",
-        "slow",
+        "root_code",
         "workers",
     )
 
@@ -66,9 +64,10 @@ class StageSite:
         self.function = function
         self.location = location
         self.workers = workers
-        self.slow = 0
+        self.cpu = CpuSampling()
+        self._owed_ns = 0
         self._serial = 0  # of the recorder that gave the numbers
-        self._root_code = 0
+        self.root_code = 0
         self._nested_code = 0
         self._work_code = 0
         self._called_code = 0
@@ -85,7 +84,7 @@ class StageSite:
 
     def _take_number(self, recorder: Recorder) -> None:
         number = recorder.names.number(self.facts())
-        self._root_code = code(Kind.ROOT_SPAN, number)
+        self.root_code = code(Kind.ROOT_SPAN, number)
         self._nested_code = code(Kind.NESTED_SPAN, number)
         self._work_code = code(Kind.WORK, number)
         self._called_code = code(Kind.CALLED, number)
@@ -93,8 +92,17 @@ class StageSite:
 
     def begin(self, lane: LaneWriter) -> "Begun":
         """Begins work of this stage in a thread; pass the result to `finish`."""
-        cpu_ns = thread_time_ns() if self.slow else NOT_READ
-        begun = (lane.inner_ns, lane.inner_cpu_ns, lane.block, cpu_ns, now_ns())
+        cpu = self.cpu
+        begun: Begun
+        if cpu.left > 0:
+            cpu.left -= 1
+            begun = (lane.inner_ns, lane.inner_cpu_ns, lane.block, None, now_ns())
+        else:
+            before_ns = now_ns()
+            cpu_ns = thread_time_ns()
+            start_ns = now_ns()
+            reading = (cpu_ns, start_ns - before_ns, cpu.weight)
+            begun = (lane.inner_ns, lane.inner_cpu_ns, lane.block, reading, start_ns)
         lane.inner_ns = lane.inner_cpu_ns = 0
         lane.block = None
         return begun
@@ -110,7 +118,7 @@ class StageSite:
     def finish(self, recorder: Recorder, lane: LaneWriter, begun: "Begun") -> int:
         """Ends and records the work since `begin`; returns when it ended."""
         end_ns = now_ns()
-        outer_ns, outer_cpu_ns, outer_block, cpu_ns, start_ns = begun
+        outer_ns, outer_cpu_ns, outer_block, reading, start_ns = begun
         if self._serial != recorder.serial:
             self._take_number(recorder)
         if lane.block is not None:
@@ -118,23 +126,37 @@ class StageSite:
         lane.block = outer_block
         inner_ns = lane.inner_ns
         duration_ns = end_ns - start_ns
-        if cpu_ns != NOT_READ:
-            whole_cpu_ns = thread_time_ns() - cpu_ns
-            own_cpu_ns = max(whole_cpu_ns - lane.inner_cpu_ns, 0)
-            self.slow -= 1
-        else:
-            # Without a reading, CPU time is taken as the duration: short calls seldom sleep.
-            whole_cpu_ns, own_cpu_ns = duration_ns, NOT_READ
-        if duration_ns > _CPU_FROM_NS:
-            self.slow = _CPU_CALLS
+        own_ns = duration_ns - inner_ns
+        own_cpu_ns, value = -1, NOT_READ
+        if reading is not None:
+            own_cpu_ns = self._read(lane, own_ns, end_ns, reading)
+            value = cpu_value(own_cpu_ns, reading[2])
+        elif own_ns > self.cpu.long_ns:
+            self.cpu.ran_long(own_ns)
         if outer_ns < 0:
             lane.inner_ns = OUTSIDE
-            lane.write(self._root_code, start_ns, end_ns, inner_ns, own_cpu_ns)
-        else:
-            lane.inner_ns = outer_ns + duration_ns
-            lane.inner_cpu_ns = outer_cpu_ns + whole_cpu_ns
-            lane.write(self._nested_code, start_ns, end_ns, inner_ns, own_cpu_ns)
+            lane.write(self.root_code, start_ns, end_ns, inner_ns, value)
+            return end_ns
+        if own_cpu_ns < 0:
+            own_cpu_ns = int(own_ns * self.cpu.ratio)
+        lane.inner_ns = outer_ns + duration_ns
+        lane.inner_cpu_ns += outer_cpu_ns + own_cpu_ns
+        lane.write(self._nested_code, start_ns, end_ns, inner_ns, value)
         return end_ns
+
+    def _read(self, lane: LaneWriter, own_ns: int, end_ns: int, begun: tuple[int, int, int]) -> int:
+        """Reads the CPU time of the work that ends; returns its own part."""
+        cpu_ns, cost_ns, _ = begun
+        whole_ns = thread_time_ns() - cpu_ns
+        cost_ns += now_ns() - end_ns
+        # Of each reading about one half lies between the two moments that it reads.
+        whole_ns -= min(cost_ns, self.cpu.cost_ns) >> 1
+        # That of inner stages may be estimated; what that took too much or left over is the next one's.
+        wanted_ns = whole_ns - lane.inner_cpu_ns + self._owed_ns
+        own_cpu_ns = max(min(wanted_ns, own_ns), 0)
+        self._owed_ns = wanted_ns - own_cpu_ns
+        self.cpu.read(own_ns, own_cpu_ns, cost_ns)
+        return own_cpu_ns
 
     def finish_last(self, recorder: Recorder, lane: LaneWriter, begun: "Begun") -> None:
         """Ends and records the work of the last resume of a generator, which gives no element."""
@@ -156,8 +178,9 @@ def leave(recorder: Recorder, lane: LaneWriter, begun: "Begun") -> None:
 
 
 # From `StageSite.begin` to `StageSite.finish`: the lane's values before (time and CPU time of inner stages,
-# innermost open block), then CPU time and clock at the begin.
-Begun = tuple[int, int, Any, int, int]
+# innermost open block), what was read of CPU time or None, and the clock at the begin. What was read is the
+# thread's CPU time, what this cost, and the number of calls that the reading stands for.
+Begun = tuple[int, int, Any, tuple[int, int, int] | None, int]
 
 
 class _Named(Protocol):

@@ -148,6 +148,8 @@ class PlaceReader:
                 return HostState.WAITING, self._name_of(each)
         if not inside and self._calls_what_blocks(frame) and sleeps():
             return HostState.WAITING, called_at(frame)
+        if any(_returns_from_framework(each) for each in inside):
+            return HostState.FRAMEWORK, called_at(frame)
         return HostState.OWN_CODE, None
 
     def _shown(self, file: str) -> str:
@@ -231,6 +233,15 @@ def _is_public_of_framework(frame: FrameType) -> bool:
     if owner_of_module(frame.f_globals.get("__name__")) not in _FRAMEWORKS:
         return False
     return frame.f_code.co_name not in _WRAPPERS
+
+
+def _returns_from_framework(frame: FrameType) -> bool:
+    """Whether it is what a framework's function is wrapped in.
+
+    Where no frame of the function itself is left, what it has made is being taken down.
+    """
+    owner = owner_of_module(frame.f_globals.get("__name__"))
+    return owner in _FRAMEWORKS or owner is CodeOwner.PIPEPROF
 
 
 def _blocks(frame: FrameType, where: Mapping[str, tuple[str, ...]]) -> bool:

@@ -2,13 +2,44 @@
 
 import functools
 from collections.abc import Callable, Generator, Iterator
+from threading import get_ident
 from types import GeneratorType
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
-from pipeprof.capture.probes.python.stage_site import StageSite
+from pipeprof.capture.probes.python.stage_site import Begun, StageSite, warn_of_open_blocks
 from pipeprof.capture.recorder import recorder as recording
+from pipeprof.capture.recorder.recorder import OUTSIDE, LaneWriter, Recorder
+from pipeprof.capture.recorder.records import NOT_READ
+from pipeprof.clock import now_ns
 
 T = TypeVar("T")
+_Take: TypeAlias = "Callable[[Timing, Callable[[], Any]], Any]"
+
+
+class Follower(Protocol):
+    """Follows the batches that a loop takes.
+
+    Attributes:
+        fetching: whether a batch is being taken.
+        steady: stays the same object while nothing but batches of one source comes.
+    """
+
+    fetching: bool
+    steady: object | None
+
+
+class ShortWay(NamedTuple):
+    """How batches are followed while a loop only takes batch after batch from one source.
+
+    Attributes:
+        follower: what follows them.
+        steady: its `Follower.steady` while this may be used.
+        fetched: adds a batch: what it is, when it was asked for, when it had come.
+    """
+
+    follower: Follower
+    steady: object
+    fetched: Callable[[Any, int, int], None]
 
 
 class Fetches:
@@ -23,6 +54,14 @@ class Fetches:
     def exhausted(self, start_ns: int) -> None:
         """There was no further element."""
 
+    def short_way(self, item: Any) -> ShortWay | None:
+        """How the next elements are followed with less work, while nothing else happens.
+
+        Args:
+            item: the latest element.
+        """
+        return None
+
 
 class Timing:
     """How a generator is timed.
@@ -30,13 +69,15 @@ class Timing:
     Attributes:
         site: records the work.
         fetches: follows each element.
+        take: takes one element and times it; called with this object and what gives the element.
     """
 
-    __slots__ = ("fetches", "site")
+    __slots__ = ("fetches", "site", "take")
 
     def __init__(self, site: StageSite, fetches: Fetches | None) -> None:
         self.site = site
         self.fetches = fetches
+        self.take: _Take = timed_resume
 
 
 def timed_generator(
@@ -79,7 +120,7 @@ def _resumes(timing: Timing, source: Iterator[T], owned: bool) -> Generator[T, A
     left = 0
     while True:
         try:
-            taken.append(timed_resume(timing, resume))
+            taken.append(timing.take(timing, resume))
         except StopIteration as stop:
             return stop.value
         resume = advance
@@ -101,7 +142,7 @@ def _resumes(timing: Timing, source: Iterator[T], owned: bool) -> Generator[T, A
 
 
 def timed_resume(timing: Timing, resume: Callable[[], T]) -> T:
-    """Takes one element, timed while a profile is on."""
+    """Takes one element, timed while a profile is on; `Timing.take` may have a shorter way."""
     recorder = recording.current
     if recorder is None:
         return resume()
@@ -112,15 +153,69 @@ def timed_resume(timing: Timing, resume: Callable[[], T]) -> T:
     begun = site.begin(lane)
     try:
         item = resume()
-    except StopIteration:
-        site.finish_last(recorder, lane, begun)
-        if fetches is not None:
-            fetches.exhausted(begun[4])
-        raise
-    except BaseException:
-        site.finish(recorder, lane, begun)
+    except BaseException as error:
+        _failed(timing, recorder, lane, begun, error)
         raise
     end_ns = site.finish(recorder, lane, begun)
     if fetches is not None:
         fetches.fetched(item, begun[4], end_ns)
+        if timing.take is timed_resume and lane.inner_ns == OUTSIDE:
+            way = fetches.short_way(item)
+            if way is not None:
+                timing.take = _shortened(timing, recorder, lane, way)
     return item
+
+
+def _failed(
+    timing: Timing, recorder: Recorder, lane: LaneWriter, begun: Begun, error: BaseException
+) -> None:
+    """Ends the work on an element that did not come."""
+    if not isinstance(error, StopIteration):
+        timing.site.finish(recorder, lane, begun)
+        return
+    timing.site.finish_last(recorder, lane, begun)
+    if timing.fetches is not None:
+        timing.fetches.exhausted(begun[4])
+
+
+def _shortened(timing: Timing, recorder: Recorder, lane: LaneWriter, way: ShortWay) -> "_Take":
+    """Takes an element as `timed_resume` does, with what was decided before; else it calls that.
+
+    It is a closure because that is fastest in Python. ``lane.write`` is looked up each time: in a process
+    that was forked within the work it does nothing.
+    """
+    follower, steady, fetched = way
+    thread = get_ident()
+    cpu, root_code = timing.site.cpu, timing.site.root_code
+
+    def take(timing: Timing, resume: Callable[[], T]) -> T:
+        if follower.steady is not steady or recording.current is not recorder:
+            timing.take = timed_resume
+            return timed_resume(timing, resume)
+        if cpu.left <= 0 or lane.inner_ns >= 0 or get_ident() != thread:
+            return timed_resume(timing, resume)
+        cpu.left -= 1
+        follower.fetching = True
+        lane.inner_ns = lane.inner_cpu_ns = 0
+        start_ns = now_ns()
+        try:
+            item = resume()
+        except BaseException as error:
+            _failed(timing, recorder, lane, (OUTSIDE, 0, None, None, start_ns), error)
+            raise
+        end_ns = now_ns()
+        if lane.block is not None:
+            warn_of_open_blocks(recorder, lane.block)
+            lane.block = None
+        inner_ns, lane.inner_ns = lane.inner_ns, OUTSIDE
+        lane.write(root_code, start_ns, end_ns, inner_ns, NOT_READ)
+        own_ns = end_ns - start_ns - inner_ns
+        if own_ns > cpu.long_ns:
+            cpu.ran_long(own_ns)
+        if follower.steady is steady:
+            fetched(item, start_ns, end_ns)
+        elif timing.fetches is not None:  # something else happened within the work
+            timing.fetches.fetched(item, start_ns, end_ns)
+        return item
+
+    return take

@@ -323,3 +323,78 @@ def test_a_timed_generator_made_by_the_user_keeps_its_own_line() -> None:
         assert timing is not None
         assert timing.site.location is not None
         assert timing.site.location.line == batches.__code__.co_firstlineno
+
+
+# Steady steps.
+
+
+def rows_of(count: int) -> Iterator[Any]:
+    with stage("open"):
+        pass
+    for i in range(count):
+        yield np.full((4, 2), i, np.float32), np.zeros(4)
+
+
+def recorded_steps(context: ProbeContext, recorder: Recorder) -> list[int]:
+    context.loops.close_all()
+    return [event.inner for event in events(recorder, Kind.STEP)]
+
+
+@pytest.mark.parametrize("source", [rows_of, lambda n: rows_of(n), lambda n: Iterator_()])
+def test_a_steady_loop_records_every_step_with_its_wait_and_its_work(source: Any) -> None:
+    recorder = Recorder(None)
+    context = ProbeContext(recorder, warmup=0)
+    with recording_on(recorder):
+        watched = watch_dataset(source(50), context)
+        taken = sum(1 for _ in watched.dataset)
+        assert recorded_steps(context, recorder) == list(range(taken))
+    (facts,) = loops_of(recorder)
+    waits = events(recorder, Kind.WAIT)
+    work = events(recorder, Kind.ROOT_SPAN)
+    assert [(e.start_ns, e.end_ns) for e in waits] == [(e.start_ns, e.end_ns) for e in work]
+    assert [e.value for e in waits] == [4] * taken
+    assert facts.input.kind is recognise(source(1))
+    assert warnings_of(recorder) == []
+
+
+def test_what_happens_inside_a_steady_source_is_seen() -> None:
+    recorder = Recorder(None)
+    context = ProbeContext(recorder, warmup=0)
+
+    def source() -> Iterator[Any]:
+        for i in range(30):
+            if i == 20:
+                context.enter_framework_loop()  # a `predict` makes this batch
+                fit = context.loops.open(LoopKind.PREDICT)
+                context.loops.close(fit)
+                context.leave_framework_loop()
+            if i == 25:
+                raise OSError("disk")
+            with stage("decode"):
+                yield_me = X
+            yield yield_me
+
+    with recording_on(recorder):
+        watched = watch_dataset(source(), context)
+        with pytest.raises(OSError, match="disk"):
+            for _ in watched.dataset:
+                pass
+        assert len(recorded_steps(context, recorder)) == 25
+    assert names(recorder).count("decode") == 25
+    assert names(recorder).count("source") == 26
+    assert warnings_of(recorder) == []
+
+
+def test_a_steady_source_that_another_thread_goes_on_with_is_not_the_loops() -> None:
+    recorder = Recorder(None)
+    context = ProbeContext(recorder, warmup=0)
+    with recording_on(recorder):
+        dataset = watch_dataset(rows_of(40), context).dataset
+        for _ in range(20):
+            next(dataset)
+        thread = threading.Thread(target=lambda: [None for _ in dataset], name="reader")
+        thread.start()
+        thread.join()
+        assert len(recorded_steps(context, recorder)) == 20
+    lanes = [event.lane for event in events(recorder, Kind.ROOT_SPAN) if event.name == "rows_of"]
+    assert lanes == ["main"] * 20 + ["reader"] * 20

@@ -82,3 +82,22 @@ def test_shapes_without_end_are_counted_no_more() -> None:
     assert numbers[-5:] == [0] * 5
     assert 0 not in numbers[:-5]
     assert [shape.size_bytes for shape in shapes[-2:] if shape] == [1036, 1040]
+
+
+@pytest.mark.parametrize(
+    ("first", "others"),
+    [
+        (X, [X + 1, X[:2], X.astype(np.float64), X[:, :1], (X,), [X], 3, None]),
+        ((X, X[:, 0]), [(X, X[:1, 0]), (X[:1], X[:, 0]), [X, X[:, 0]], (X,), (X, 1), X, (X, X, X)]),
+        ([X], [[X], [X, X], (X,), [X.astype(np.int8)]]),
+        (5, [6, "text", X, None]),
+        ({"a": X}, [{"a": X}, {"a": X[:1]}, {"b": X}]),
+        ((X, {"y": X}), [(X, {"y": X[:1]}), (X, X)]),
+    ],
+    ids=repr,
+)
+def test_a_quick_look_sees_what_any_look_does(first: Any, others: list[Any]) -> None:
+    inspector = BatchInspector(Recorder(None))
+    look = inspector.look_like(first)
+    for batch in [first, *others, first]:
+        assert look(batch) == inspector.look(batch)

@@ -58,6 +58,7 @@ PREDICT = (
     (f"{INSTALLED}keras/src/trainer.py", "keras.src.trainer", "TensorFlowTrainer.predict"),
     (f"{INSTALLED}tensorflow/python/eager/function.py", "tensorflow.python.eager.function", "call"),
 )
+PROBE = (f"{INSTALLED}pipeprof/keras_probe.py", "pipeprof.keras_probe", "loop")
 NEXT = (
     f"{INSTALLED}tensorflow/python/iterator_ops.py",
     "tensorflow.python.ops",
@@ -79,6 +80,8 @@ def read(frame: FrameType, *, sleeps: bool = False) -> ThreadPlace | None:
         ((), HostState.OWN_CODE, None),
         ((NUMPY,), HostState.OWN_CODE, None),
         (PREDICT, HostState.FRAMEWORK, "Model.predict"),
+        (PREDICT[:1], HostState.FRAMEWORK, None),  # it has returned, what it made is taken down
+        ((PROBE,), HostState.FRAMEWORK, None),
         ((GENERATED, *PREDICT[2:]), HostState.FRAMEWORK, "call"),
         ((*PREDICT, GET, WAIT), HostState.FRAMEWORK, "Model.predict"),
         ((GET, WAIT), HostState.WAITING, "Queue.get"),

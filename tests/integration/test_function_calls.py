@@ -4,15 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
-tf = pytest.importorskip("tensorflow")
-
-from pipeprof.capture.probes.tensorflow.function_calls import (  # noqa: E402
-    FunctionCalls,
-    FunctionTrace,
-)
-
-pytestmark = pytest.mark.integration
+from pipeprof.capture.probes.tensorflow.function_calls import FunctionCalls, FunctionTrace
 
 
 class Listener:
