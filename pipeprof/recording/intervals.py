@@ -53,26 +53,38 @@ def joined(intervals: IntArray, gap_ns: int = 0) -> IntArray:
 
 
 def near(intervals: IntArray, others: IntArray) -> IntArray:
-    """The intervals that overlap the time from the first begin to the last end of some others."""
+    """The intervals that overlap the time from the first begin to the last end of some others.
+
+    Both are in order.
+    """
     if not len(others):
         return no_intervals()
-    found: IntArray = intervals[
-        (intervals[:, 1] > others[0, 0]) & (intervals[:, 0] < others[-1, 1])
-    ]
-    return found
+    found: IntArray = intervals[: np.searchsorted(intervals[:, 0], others[-1, 1])]
+    last = found[:, 1] > others[0, 0]
+    if last.all():
+        return found
+    first = int(last.argmax())
+    return found[first:] if last[first:].all() else found[last]
 
 
 def intersection(intervals: IntArray, others: IntArray) -> IntArray:
     """The time that lies in intervals of both arrays, without overlap; each array is in order."""
     if not len(intervals) or not len(others):
         return no_intervals()
-    edges = np.unique(np.concatenate([intervals.ravel(), others.ravel()]))
-    pieces = np.column_stack([edges[:-1], edges[1:]])
-    lengths = pieces[:, 1] - pieces[:, 0]
-    inside = (time_inside(intervals, *pieces.T) == lengths) & (
-        time_inside(others, *pieces.T) == lengths
+    (starts, ends), (other_starts, other_ends) = disjoint(intervals).T, disjoint(others).T
+    # Of each interval: the first of the others that ends after its begin, and how many from there on begin
+    # before its end.
+    first = np.searchsorted(other_ends, starts, "right")
+    counts = np.maximum(np.searchsorted(other_starts, ends, "left") - first, 0)
+    of = np.repeat(np.arange(len(starts)), counts)
+    with_other = np.arange(len(of)) + np.repeat(first - (np.cumsum(counts) - counts), counts)
+    pieces = np.column_stack(
+        [
+            np.maximum(starts[of], other_starts[with_other]),
+            np.minimum(ends[of], other_ends[with_other]),
+        ]
     )
-    both: IntArray = pieces[inside]
+    both: IntArray = pieces[pieces[:, 1] > pieces[:, 0]]
     return both
 
 
@@ -99,4 +111,6 @@ def time_inside(intervals: IntArray, start_ns: IntArray, end_ns: IntArray) -> In
         total: IntArray = np.where(index > 0, before[previous] + partial, 0)
         return total
 
+    if len(start_ns) > 1 and (start_ns[1:] == end_ns[:-1]).all():  # steps, one after the other
+        return np.diff(until(np.concatenate([start_ns[:1], end_ns])))
     return until(end_ns) - until(start_ns)

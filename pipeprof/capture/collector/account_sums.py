@@ -150,11 +150,13 @@ class AccountSums:
     def begin_epoch(self, epoch: int, at_ns: int) -> None:
         """An epoch of this loop begins."""
         self.epoch = epoch
+        self.epochs = self.epochs.copy()  # what was stored of it does not change
         row = self._row(epoch)
         row[_COLUMN["start_ns"]] = row[_COLUMN["end_ns"]] = at_ns
 
     def end_epoch(self, epoch: int, start_ns: int, end_ns: int) -> None:
         """An epoch of this loop has ended, its callbacks included."""
+        self.epochs = self.epochs.copy()
         row = self._row(epoch)
         row[_COLUMN["start_ns"]], row[_COLUMN["end_ns"]] = start_ns, end_ns
         self.epoch = NO_EPOCH
@@ -260,21 +262,21 @@ class AccountSums:
             steps, ordinals, epochs, waits, callback_ns, model_ns, first
         )
         plain = ~compiles
-        for column, values in (
-            ("steps", np.ones_like(durations)),
-            ("step_ns", durations),
-            ("measured_ns", np.where(plain & measured, durations, 0)),
-            ("wait_ns", np.where(plain, waited, 0)),
-            ("epoch_start_ns", np.where(plain & first, waited, 0)),
-            ("callback_ns", callback_ns),
-            ("model_ns", np.where(plain, model_ns, 0)),
-            ("compile_step_ns", np.where(compiles, durations - callback_ns, 0)),
-            ("compile_wait_ns", np.where(compiles, waited, 0)),
-            ("outside_callback_ns", -callback_ns),
-            ("outside_input_ns", -input_ns),
-        ):
-            self._add_to_epochs(epochs, column, values)
         if len(steps):
+            self._add_columns(
+                epochs,
+                steps=np.ones_like(durations),
+                step_ns=durations,
+                measured_ns=durations * (plain & measured),
+                wait_ns=waited * plain,
+                epoch_start_ns=waited * (plain & first),
+                callback_ns=callback_ns,
+                model_ns=model_ns * plain,
+                compile_step_ns=(durations - callback_ns) * compiles,
+                compile_wait_ns=waited * compiles,
+                outside_callback_ns=-callback_ns,
+                outside_input_ns=-input_ns,
+            )
             last = int(ends[-1])
             self.held_calls = self.held_calls[self.held_calls[:, 1] > last]
             self.held_input = self.held_input[self.held_input[:, 1] > last]
@@ -312,15 +314,27 @@ class AccountSums:
         return compiles
 
     def _add_to_epochs(self, epochs: IntArray, column: str, values: IntArray) -> None:
-        index = _COLUMN[column]
+        if len(values):
+            self._add_columns(epochs, **{column: values})
+
+    def _add_columns(self, epochs: IntArray, **columns: IntArray) -> None:
+        """Adds some columns of `EPOCH_COLUMNS` to the rows of epochs, and to the totals.
+
+        Args:
+            epochs: the epoch of each value; at least one.
+            columns: the values of each column.
+        """
+        places = [_COLUMN[name] for name in columns]
+        values = np.stack(list(columns.values()))
         self.totals = self.totals.copy()  # what was stored of it does not change
-        self.totals[0, index] += int(values.sum())
-        numbers, of = np.unique(epochs, return_inverse=True)
-        sums = np.zeros(len(numbers), np.int64)
-        np.add.at(sums, of.ravel(), values)
-        for epoch, total in zip(numbers.tolist(), sums.tolist(), strict=True):
+        self.totals[0, places] += values.sum(axis=1)
+        ends = np.flatnonzero(epochs[1:] != epochs[:-1]) + 1
+        begins = np.concatenate([[0], ends])
+        sums = np.add.reduceat(values, begins, axis=1)
+        self.epochs = self.epochs.copy()
+        for position, epoch in enumerate(epochs[begins].tolist()):
             if epoch != NO_EPOCH:
-                self._row(epoch)[index] += total
+                self._row(epoch)[places] += sums[:, position]
 
     def _row(self, epoch: int) -> IntArray:
         """The row of an epoch, made where there is none; one to throw away where the epoch is not kept."""
@@ -333,7 +347,6 @@ class AccountSums:
             row[0, _COLUMN["epoch"]] = epoch
             self.epochs = _first_and_last(self.epochs, row, KEPT)
             at = len(self.epochs) - 1
-        self.epochs = self.epochs.copy()  # what was stored of it does not change
         found: IntArray = self.epochs[at]
         return found
 

@@ -12,12 +12,11 @@ from pipeprof.capture.collector.host_time import HostTime
 from pipeprof.capture.collector.open_calls import OpenCall, follow_call
 from pipeprof.capture.collector.registry import Registry
 from pipeprof.capture.collector.run_sums import RunSums
-from pipeprof.capture.collector.stream_events import Events, columns_of
+from pipeprof.capture.collector.stream_events import Events, columns_of, distinct, kinds_of
 from pipeprof.capture.recorder.facts import Facts
 from pipeprof.capture.recorder.records import (
     CPU_BITS,
     CPU_MASK,
-    KIND_SHIFT,
     SUBJECT_MASK,
     Kind,
     Records,
@@ -43,6 +42,11 @@ _SPAN_KIND[Kind.TAKEN] = SpanKind.BATCH
 _SPAN_KIND[Kind.HOST_CALL] = SpanKind.CALL
 _SPAN_KIND[Kind.COMPILE] = SpanKind.COMPILE
 
+# Records of work of which a part is read where there are too many.
+_IS_WORK: BoolArray = np.zeros(256, bool)
+_IS_WORK[[Kind.ROOT_SPAN, Kind.NESTED_SPAN]] = True
+SAMPLED_ONE_IN = 16
+
 # Shorter calls of the host's are not kept one by one: several of them come with every step, and they
 # would take the place of intervals that can be seen on a timeline.
 _LEAST_CALL_NS = 20_000
@@ -58,6 +62,7 @@ class Accumulator:
     Attributes:
         open_calls: the open call of each worker, by process and ring.
         latest_ns: end of the latest of the records that it was given.
+        rest: called again and again while it works; what it works on stays as it is meanwhile.
     """
 
     def __init__(self, sums: RunSums, ring_lane: Mapping[RingKey, int] | None = None) -> None:
@@ -65,7 +70,10 @@ class Accumulator:
         self.ring_lane = dict(ring_lane or {})
         self.open_calls: dict[RingKey, OpenCall] = {}
         self.latest_ns = 0
+        self.rest: Callable[[], None] = lambda: None
+        self._random = np.random.default_rng(0)
         self._account = HostTime(sums)
+        self._adders = self._make_adders()
 
     @classmethod
     def begin(cls, *, start_ns: int, warmup: int) -> "Accumulator":
@@ -101,24 +109,72 @@ class Accumulator:
         if not len(records):
             return
         self.sums.event_count += len(records)
-        self.latest_ns = max(self.latest_ns, int(records["end_ns"].max()))
-        kinds = (records["code"] >> KIND_SHIFT).astype(np.int64)
-        numbers = (records["code"] & SUBJECT_MASK).astype(np.int64)
-        targets = self.registry.translate(pid, numbers)
-        lanes = self._lanes_of(pid, ring, records, kinds, targets)
-        events = Events(pid, records, targets, lanes)
+        kinds = kinds_of(records)
+        events = self._events_of(pid, ring, records, kinds)
+        self.latest_ns = max(self.latest_ns, int(events.end_ns.max()))
         self._account.add_passes(events, kinds)
-        adders = self._adders()
         for kind in np.flatnonzero(np.bincount(kinds)).tolist():
+            adder = self._adders.get(kind)
+            if adder is None:
+                continue
             chosen = kinds == kind
             if kind not in _SUBJECT_IS_OPTIONAL:
-                chosen &= targets >= 0
-            if kind in adders and chosen.any():
-                adders[kind](events.only(chosen))
+                chosen &= events.targets >= 0
+            positions = np.flatnonzero(chosen)
+            if len(positions):
+                adder(events.at(positions))
+                self.rest()
         self._keep_spans(kinds, events)
         self._follow_call((pid, ring), kinds, events)
+        self.rest()
 
-    def _adders(self) -> Mapping[int, Callable[[Events], None]]:
+    def add_sampled(self, pid: int, ring: int, records: Records) -> int:
+        """Adds records of one ring, of the work of stages only one in `SAMPLED_ONE_IN`.
+
+        That one counts for all of them, so that calls and work of each stage are about right. When single
+        intervals were, and what ran beside what, is not known of the others.
+
+        Args:
+            pid: process that wrote the ring.
+            ring: number of the ring.
+            records: new records, in the order in which they were written.
+
+        Returns:
+            How many records were left out.
+        """
+        of_work = np.flatnonzero(_IS_WORK[kinds_of(records)])
+        in_all = len(of_work) // SAMPLED_ONE_IN * SAMPLED_ONE_IN
+        work = of_work[:in_all].reshape(-1, SAMPLED_ONE_IN)
+        one_by_one = np.ones(len(records), bool)
+        one_by_one[work] = False
+        self.add(pid, ring, records[one_by_one])
+        # Of each so many one at random: stages that take turns are all met.
+        chosen = self._random.integers(0, SAMPLED_ONE_IN, len(work))
+        sampled = records[work[np.arange(len(work)), chosen]]
+        if len(sampled):
+            kinds = kinds_of(sampled)
+            events = self._events_of(pid, ring, sampled, kinds)
+            known = events.targets >= 0
+            self._add_spans(events.at(known), SAMPLED_ONE_IN)
+            self._add_busy(events.at(known & (kinds == Kind.ROOT_SPAN)), SAMPLED_ONE_IN)
+            self.sums.event_count += len(sampled)
+            self.rest()
+        return in_all - len(sampled)
+
+    def _events_of(self, pid: int, ring: int, records: Records, kinds: IntArray) -> Events:
+        numbers = (records["code"] & SUBJECT_MASK).astype(np.int64)
+        targets = self.registry.translate(pid, numbers)
+        return Events(
+            pid=pid,
+            start_ns=np.ascontiguousarray(records["start_ns"]),
+            end_ns=np.ascontiguousarray(records["end_ns"]),
+            inner=np.ascontiguousarray(records["inner"]),
+            value=np.ascontiguousarray(records["value"]),
+            targets=targets,
+            lanes=self._lanes_of(pid, ring, records, kinds, targets),
+        )
+
+    def _make_adders(self) -> Mapping[int, Callable[[Events], None]]:
         """What takes the records of each kind."""
         return {
             Kind.ROOT_SPAN: self._add_root_spans,
@@ -170,73 +226,76 @@ class Accumulator:
     def _add_root_spans(self, events: Events) -> None:
         self._add_spans(events)
         self._account.add_input(events)
-        spans = columns_of(events["start_ns"], events["end_ns"])
+        spans = columns_of(events.start_ns, events.end_ns)
         self.sums.held_spans = np.concatenate([self.sums.held_spans, spans])[-HELD_SPANS:]
-        known = events.only(events.lanes >= 0)
-        start_ns, end_ns = known["start_ns"], known["end_ns"]
-        self.sums.lane_busy.spread(start_ns, end_ns, columns_of(end_ns - start_ns), known.lanes)
+        self._add_busy(events)
+
+    def _add_busy(self, events: Events, times: int = 1) -> None:
+        """Adds the time in which lanes were in stages; each event counts so many times."""
+        known = events if (events.lanes >= 0).all() else events.at(events.lanes >= 0)
+        start_ns, end_ns = known.start_ns, known.end_ns
+        busy = columns_of((end_ns - start_ns) * times)
+        self.sums.lane_busy.spread(start_ns, end_ns, busy, known.lanes)
         self._see_lanes(start_ns, end_ns, known.lanes)
 
-    def _add_spans(self, events: Events) -> None:
-        own = np.maximum(events["end_ns"] - events["start_ns"] - events["inner"], 0)
-        value = events["value"]
+    def _add_spans(self, events: Events, times: int = 1) -> None:
+        """Adds work of stages; each event counts so many times."""
+        own = np.maximum(events.end_ns - events.start_ns - events.inner, 0)
+        value = events.value
         stands_for = np.where(value >= 0, (value >> CPU_BITS) + 1, 0)
         cpu = np.minimum(value & CPU_MASK, own) * stands_for
-        work = columns_of(1, own, cpu, own * stands_for, 0, 0, 0)
-        self.sums.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
-        pairs, position = np.unique(
-            np.stack([events.targets, events.lanes]), axis=1, return_inverse=True
-        )
-        totals = np.zeros(pairs.shape[1], np.int64)
-        np.add.at(totals, position.ravel(), own)
-        calls = np.bincount(position.ravel(), minlength=pairs.shape[1])
-        for stage, lane, own_ns, count in zip(
-            *pairs.tolist(), totals.tolist(), calls.tolist(), strict=True
-        ):
-            if lane >= 0:
-                sums = self.registry.stages[stage]
-                sums.lanes[lane] = sums.lanes.get(lane, 0) + own_ns
-                sums.lane_calls[lane] = sums.lane_calls.get(lane, 0) + count
+        timed = own * stands_for
+        work = columns_of(times, own * times, cpu * times, timed * times, 0, 0, 0)
+        self.sums.stage_work.spread(events.start_ns, events.end_ns, work, events.targets)
+        for stage, its in events.each_target():
+            sums = self.registry.stages[stage]
+            its_own = own if its is events else own[events.targets == stage]
+            for lane in distinct(its.lanes):
+                if lane >= 0:
+                    of_lane = its.lanes == lane
+                    sums.lanes[lane] = sums.lanes.get(lane, 0) + int(its_own[of_lane].sum()) * times
+                    calls = int(np.count_nonzero(of_lane)) * times
+                    sums.lane_calls[lane] = sums.lane_calls.get(lane, 0) + calls
 
     def _add_work(self, events: Events) -> None:
-        work = columns_of(events["inner"], events["value"], 0, 0, 0, 0, 0)
-        self.sums.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
+        work = columns_of(events.inner, events.value, 0, 0, 0, 0, 0)
+        self.sums.stage_work.spread(events.start_ns, events.end_ns, work, events.targets)
 
     def _add_estimated_work(self, events: Events) -> None:
-        work = columns_of(0, 0, 0, 0, 0, 0, events["value"])
-        self.sums.stage_work.spread(events["start_ns"], events["end_ns"], work, events.targets)
+        work = columns_of(0, 0, 0, 0, 0, 0, events.value)
+        self.sums.stage_work.spread(events.start_ns, events.end_ns, work, events.targets)
 
     def _add_starts(self, events: Events) -> None:
         for stage, its in events.each_target():
-            held, calls = its["inner"] >> 32, its["inner"] & 0xFFFFFFFF
-            rows = columns_of(its["start_ns"], its["end_ns"], calls, its["value"], held)
+            held, calls = its.inner >> 32, its.inner & 0xFFFFFFFF
+            rows = columns_of(its.start_ns, its.end_ns, calls, its.value, held)
             self.registry.stages[stage].add_starts(rows)
 
     def _add_waits(self, events: Events) -> None:
-        self._count_batches(self.registry.translate(events.pid, events["inner"]))
+        self._count_batches(self.registry.translate(events.pid, events.inner))
         loops = self.registry.loops
         for index, its in events.each_target():
-            samples = int(np.maximum(its["value"], 0).sum())
+            samples = int(np.maximum(its.value, 0).sum())
             if samples:
                 loops[index].add_samples(samples)
-            loops[index].add_waits(its["start_ns"], its["end_ns"])
+            loops[index].add_waits(its.start_ns, its.end_ns)
 
     def _add_generator_waits(self, events: Events) -> None:
         # Validation runs inside the loop before it, and both may wait for generators.
         for loop in self.registry.loops[-2:]:
-            its = events.only(events["value"] == loop.fed_by_keras)
-            loop.add_generator_waits(its["start_ns"], its["end_ns"])
+            its = events.at(events.value == loop.fed_by_keras)
+            loop.add_generator_waits(its.start_ns, its.end_ns)
 
     def _add_steps(self, events: Events) -> None:
         for index, its in events.each_target():
             loop = self.registry.loops[index]
-            value = its["value"]
+            value = its.value
             loop.add_steps(
                 columns_of(
-                    its["inner"],
+                    its.inner,
                     value >> 32,
-                    its["start_ns"],
-                    its["end_ns"],
+                    its.start_ns,
+                    its.end_ns,
                     -1,
                     value & 0xFFFFFFFF,
                 )
@@ -249,42 +308,42 @@ class Accumulator:
 
     def _add_gaps(self, events: Events) -> None:
         for loop, its in events.each_target():
-            self.registry.loops[loop].add_gaps(its["inner"], its["value"])
+            self.registry.loops[loop].add_gaps(its.inner, its.value)
 
     def _add_levels(self, events: Events) -> None:
         for gauge, its in events.each_target():
-            self.registry.gauges[gauge].bins.add(its["end_ns"], its["value"])
+            self.registry.gauges[gauge].bins.add(its.end_ns, its.value)
 
     def _add_bytes(self, events: Events) -> None:
-        work = columns_of(0, 0, 0, 0, events["value"], events["inner"], 0)
-        self.sums.stage_work.add(events["end_ns"], work, events.targets)
+        work = columns_of(0, 0, 0, 0, events.value, events.inner, 0)
+        self.sums.stage_work.add(events.end_ns, work, events.targets)
 
     def _add_cpu(self, events: Events) -> None:
-        spent = columns_of(events["value"], events["inner"])
-        self.sums.lane_cpu.add(events["end_ns"], spent, events.targets)
-        self._see_lanes(events["start_ns"], events["end_ns"], events.targets)
+        spent = columns_of(events.value, events.inner)
+        self.sums.lane_cpu.add(events.end_ns, spent, events.targets)
+        self._see_lanes(events.start_ns, events.end_ns, events.targets)
 
     def _add_batches(self, events: Events) -> None:
         self._count_batches(events.targets)
 
     def _add_samples(self, events: Events) -> None:
         for loop, its in events.each_target():
-            self.registry.loops[loop].add_samples(int(its["value"].sum()))
+            self.registry.loops[loop].add_samples(int(its.value.sum()))
 
     def _add_process_cpu(self, events: Events) -> None:
-        end_ns = events["end_ns"]
-        self.sums.cpu_used.add(end_ns, columns_of(events["value"]))
-        self.sums.cpu_sampled.add(end_ns, columns_of(end_ns - events["start_ns"]))
+        end_ns = events.end_ns
+        self.sums.cpu_used.add(end_ns, columns_of(events.value))
+        self.sums.cpu_sampled.add(end_ns, columns_of(end_ns - events.start_ns))
 
     def _add_stacks(self, events: Events) -> None:
         for stack, its in events.each_target():
-            self.registry.stacks[stack].samples += int(its["value"].sum())
+            self.registry.stacks[stack].samples += int(its.value.sum())
 
     def _add_gil(self, events: Events) -> None:
         for lane, its in events.each_target():
-            self.registry.lanes[lane].gil_held += int(its["value"].sum())
-            self.registry.lanes[lane].gil_samples += int(its["inner"].sum())
-        self._see_lanes(events["start_ns"], events["end_ns"], events.targets)
+            self.registry.lanes[lane].gil_held += int(its.value.sum())
+            self.registry.lanes[lane].gil_samples += int(its.inner.sum())
+        self._see_lanes(events.start_ns, events.end_ns, events.targets)
 
     def _add_delivered(self, events: Events) -> None:
         for loop, its in events.each_target():
@@ -305,7 +364,7 @@ class Accumulator:
             self.registry.signatures[signature].batches += int(counts[signature])
 
     def _see_lanes(self, start_ns: IntArray, end_ns: IntArray, lanes: IntArray) -> None:
-        for lane in sorted(set(lanes.tolist())):
+        for lane in distinct(lanes):
             mine = lanes == lane
             self.registry.lanes[lane].add_seen(int(start_ns[mine].min()), int(end_ns[mine].max()))
 
@@ -313,19 +372,21 @@ class Accumulator:
         """Passes the records that are intervals on to `RunSums.spans`."""
         span_kinds = _SPAN_KIND[kinds]
         waits = span_kinds == SpanKind.WAIT
-        work = span_kinds == SpanKind.WORK
         kept = (span_kinds > 0) & (events.lanes >= 0) & (waits | (events.targets >= 0))
-        lengths = events["end_ns"] - events["start_ns"]
+        lengths = events.end_ns - events.start_ns
         kept &= (span_kinds != SpanKind.CALL) | (lengths >= _LEAST_CALL_NS)
-        columns = columns_of(
-            span_kinds,
-            np.where(waits, -1, events.targets),
-            events.lanes,
-            events["start_ns"],
-            events["end_ns"],
-            np.where(work, events["inner"], 0),
+        positions = np.flatnonzero(kept)
+        its, kind = events.at(positions), span_kinds[positions]
+        self.sums.spans.add(
+            columns_of(
+                kind,
+                np.where(kind == SpanKind.WAIT, -1, its.targets),
+                its.lanes,
+                its.start_ns,
+                its.end_ns,
+                np.where(kind == SpanKind.WORK, its.inner, 0),
+            )
         )
-        self.sums.spans.add(columns[kept])
 
     def settle(self, until_ns: int | None = None) -> None:
         """Counts the steps whose waits are known, and the input work that ran beside them.
@@ -337,6 +398,7 @@ class Accumulator:
         self._account.settle()
         for loop in self.registry.loops:
             loop.settle(until_ns)
+            self.rest()
         begins_ns = [
             loop.held_from_ns
             for loop in self.registry.loops
@@ -360,3 +422,4 @@ class Accumulator:
             ]
             for loop in self.registry.loops:
                 loop.add_input_work(spans[:, 0], spans[:, 1])
+                self.rest()

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeprof.capture.collector.accumulator import Accumulator
+from pipeprof.capture.collector.accumulator import SAMPLED_ONE_IN, Accumulator
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.recorder.name_log import SUFFIX as NAMES_SUFFIX
 from pipeprof.capture.recorder.name_log import NameLogReader
 from pipeprof.capture.recorder.recorder import COLLECTOR_THREAD, RING_SUFFIX, Recorder, host_name
 from pipeprof.capture.recorder.ring import RingReader
-from pipeprof.clock import now_ns
+from pipeprof.clock import Clock, now_ns
 from pipeprof.errors import RunDamaged
 
 # Reading the rings takes some milliseconds even where little is in them, so they are read rarely, and more
@@ -32,6 +32,13 @@ LEAST_CHECKPOINT_S = 1.0
 URGENT_S = 0.025
 # A sampler rests for this many times the cost of its last call: hundreds of threads are read less often.
 SAMPLER_REST = 500
+
+# More records a second than this are not added up one by one: it would take too much of a core.
+MOST_RECORDS_S = 100_000
+# Python's lock is released after so long, for at least as long as the other figure says: a training that
+# computes in Python waits no longer for it.
+HELD_NS = 500_000
+RELEASED_S = 50e-6
 
 # Process id, number of the ring.
 RingKey = tuple[int, int]
@@ -104,6 +111,10 @@ class RingSet:
         accumulator: receives the records and names.
         host: the machine's name in file names.
         progress: how far the rings were read before; None for not at all.
+
+    Attributes:
+        read: how many records were read.
+        left_out: how many of them were not added up, because there were too many.
     """
 
     def __init__(
@@ -116,6 +127,8 @@ class RingSet:
         self._begins: Positions = dict(progress.positions) if progress else {}
         self._ended: set[int] = set(progress.ended) if progress else set()
         self._dropped = 0
+        self.read = 0
+        self.left_out = 0
 
     @property
     def dropped(self) -> int:
@@ -155,23 +168,42 @@ class RingSet:
         except (OSError, RunDamaged):
             return  # it is just being made, or is no ring: the next call tries again
 
-    def drain(self, add_own_names: Callable[[], None] = lambda: None) -> None:
+    def drain(
+        self, add_own_names: Callable[[], None] = lambda: None, most: int | None = None
+    ) -> None:
         """Reads everything new.
 
         Args:
             add_own_names: adds the new names of this process to the accumulator.
+            most: so many records are added one by one, the latest of each ring; of the work in further ones
+                only samples are. None for all of them.
         """
         batches = [(key, reader.read()) for key, reader in list(self.readers.items())]
         # Names are read after records: the subject of a record is named before the record is written.
         for pid, log in self._logs.items():
             self.accumulator.add_names(pid, log.read())
         add_own_names()
+        count = sum(len(records) for _, records in batches)
+        part = 1.0 if most is None or count <= most else most / count
+        self.read += count
         for (pid, number), records in batches:
-            self.accumulator.add(pid, number, records)
+            sampled = len(records) - int(len(records) * part)
+            if sampled:
+                left_out = self.accumulator.add_sampled(pid, number, records[:sampled])
+                self.left_out += left_out
+            self.accumulator.add(pid, number, records[sampled:])
 
     def filling(self) -> bool:
         """Whether some ring is a quarter full of unread records."""
-        return any(reader.waits_at_least(reader.capacity // 4) for reader in self.readers.values())
+        return self._is_full(1 / 4)
+
+    def must_be_read(self) -> bool:
+        """Whether some ring is half full of unread records."""
+        return self._is_full(1 / 2)
+
+    def _is_full(self, part: float) -> bool:
+        readers = self.readers.values()
+        return any(each.waits_at_least(int(each.capacity * part)) for each in readers)
 
     def beyond(self, positions: Positions) -> float:
         """How many laps were read since some positions, in the ring where most were."""
@@ -203,6 +235,30 @@ class RingSet:
             self._ended.discard(pid)
 
 
+class Rest:
+    """Lets other threads have Python's lock again and again while one works.
+
+    Args:
+        clock: returns the time in ns.
+        sleep: sleeps for some seconds, without the lock.
+    """
+
+    def __init__(self, clock: Clock = now_ns, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._since_ns = 0
+
+    def begin(self) -> None:
+        """The thread begins to work."""
+        self._since_ns = self._clock()
+
+    def __call__(self) -> None:
+        """Between two pieces of work: sleeps, if the thread has worked for `HELD_NS`."""
+        if self._clock() - self._since_ns >= HELD_NS:
+            self._sleep(RELEASED_S)
+            self.begin()
+
+
 class Collector:
     """Runs the thread that reads the rings of a recording.
 
@@ -230,6 +286,9 @@ class Collector:
         )
         self._recorder = recorder
         self._accumulator = accumulator
+        self._rest = Rest()
+        self._most = MOST_RECORDS_S
+        self._drained_ns = now_ns()
         self._samplers = samplers
         self._checkpoint = checkpoint
         self._worker_ended = worker_ended
@@ -252,17 +311,32 @@ class Collector:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._accumulator.rest = lambda: None
         for sampler in self._samplers:
             self._guard.run(self._finish, sampler)
         self._guard.run(self.look_for_workers)
         self._guard.run(self.drain)
         self._guard.run(self._accumulator.settle)
+        if self.rings.left_out:
+            self._recorder.warn(
+                f"At times more than {MOST_RECORDS_S:,} events a second were recorded. Of "
+                f"{self.rings.read:,} events {self.rings.left_out:,} were not read: what stages "
+                f"worked in them is estimated from one in {SAMPLED_ONE_IN}."
+            )
+            self._guard.run(self._new_names)
 
     def drain(self) -> None:
-        """Reads all rings once."""
+        """Reads all rings once; of too many records a part."""
         begin_ns = now_ns()
+        self._rest.begin()
         self._adopt_own_rings()
-        self.rings.drain(self._new_names)
+        # What was not read in one second may be read in the next, but no more than that.
+        since_s = (begin_ns - self._drained_ns) / 1e9
+        self._drained_ns = begin_ns
+        self._most = min(self._most + int(since_s * MOST_RECORDS_S), MOST_RECORDS_S)
+        before = self.rings.read
+        self.rings.drain(self._new_names, self._most)
+        self._most = max(self._most - (self.rings.read - before), 0)
         self._accumulator.settle(begin_ns)
 
     def _adopt_own_rings(self) -> None:
@@ -290,10 +364,15 @@ class Collector:
             tasks.append(Task(LEAST_CHECKPOINT_S, self.write_checkpoint))
         pause_s = min(LOOK_AT_RINGS_S, *(task.every_s for task in tasks))
         urgent: list[Task] = []
-        while not self._stop.wait(min(pause_s, URGENT_S) if urgent else pause_s):
+        fills = False
+        self._accumulator.rest = self._rest
+        while not self._stop.wait(min(pause_s, URGENT_S) if urgent or fills else pause_s):
             now_s = time.monotonic()
             urgent = [task for task in tasks if task.urgent()]
-            if self._is_ring_filling():
+            self._adopt_own_rings()
+            # A drain of many records costs less for each than one of few.
+            fills = self.rings.filling()
+            if fills and self.rings.must_be_read():
                 tasks[0].due_s = now_s
             for task in tasks:
                 if now_s >= task.due_s or task in urgent:
@@ -301,10 +380,6 @@ class Collector:
                     self._guard.run(task.action)
                     task.done(now_s, time.thread_time() - begun_s)
             self.cpu_ns = time.thread_time_ns()
-
-    def _is_ring_filling(self) -> bool:
-        self._adopt_own_rings()
-        return self.rings.filling()
 
     @staticmethod
     def _sample(sampler: Sampler) -> None:

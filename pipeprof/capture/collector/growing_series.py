@@ -5,6 +5,7 @@ when the run becomes longer than all bins, and histograms in logarithmic bins. A
 the same. They do not know what the numbers mean.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ BINS = 512
 FIRST_WIDTH_NS = 4_000_000
 MOST_PIECES = 64
 MOST_LATEST_ROWS = 1 << 16
+# Tables that `LatestRows` keeps one by one, before it makes one of them.
+_MOST_PARTS = 256
 
 _LOWEST, _HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
@@ -115,9 +118,16 @@ class BinnedSums:
         while latest >= self.start_ns + BINS * self.width_ns:
             self._double()
         index = np.maximum((times_ns - self.start_ns) // self.width_ns, 0)
+        index += rows * BINS
+        # What falls into one bin mostly stands together, so sorting is quick.
+        if (index[1:] < index[:-1]).any():
+            order = np.argsort(index, kind="stable")
+            index, values = index[order], values[order]
+        begins = np.concatenate([[0], np.flatnonzero(index[1:] != index[:-1]) + 1])
+        index = index[begins]
         bins = self._sums.reshape(-1, self._sums.shape[2])
-        np.add.at(bins, rows * BINS + index, values)
-        np.maximum.at(self._used, np.broadcast_to(rows, index.shape), index + 1)
+        bins[index] += np.add.reduceat(values, begins, axis=0)
+        np.maximum.at(self._used, index // BINS, index % BINS + 1)
 
     def spread(
         self, start_ns: IntArray, end_ns: IntArray, values: IntArray, rows: IntArray | int = 0
@@ -176,28 +186,33 @@ class LatestRows:
 
     def __init__(self, most: int, columns: int) -> None:
         self._most = most
-        self._table: IntArray = np.empty((0, columns), np.int64)
-        self._end = 0
+        self._parts: deque[IntArray] = deque([np.empty((0, columns), np.int64)])
+        self._count = 0
 
     def add(self, rows: IntArray) -> None:
-        """Adds rows at the end."""
-        rows = rows[-self._most :]
-        if self._end + len(rows) > len(self._table):
-            kept = self.rows()
-            self._table = np.empty((2 * (len(kept) + len(rows)), kept.shape[1]), np.int64)
-            self._table[: len(kept)] = kept
-            self._end = len(kept)
-        self._table[self._end : self._end + len(rows)] = rows
-        self._end += len(rows)
+        """Adds rows at the end; the caller does not change them later."""
+        if not len(rows):
+            return
+        # A part of a larger table would keep all of it.
+        self._parts.append(rows if len(rows) <= self._most else rows[-self._most :].copy())
+        self._count += len(self._parts[-1])
+        while self._count - len(self._parts[0]) >= self._most:
+            self._count -= len(self._parts.popleft())
+        if len(self._parts) > _MOST_PARTS:
+            self.rows()
 
     @property
     def capacity(self) -> int:
         """How many rows its memory has space for."""
-        return len(self._table)
+        return self._count
 
     def rows(self) -> IntArray:
         """The kept rows, oldest first; later calls of `add` do not change them."""
-        return self._table[max(self._end - self._most, 0) : self._end]
+        if len(self._parts) > 1:
+            whole = np.concatenate(self._parts)[-self._most :]
+            self._parts = deque([whole])
+            self._count = len(whole)
+        return self._parts[0]
 
     def state(self) -> StoredRows:
         """All that is needed to continue from here."""

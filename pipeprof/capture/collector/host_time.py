@@ -7,17 +7,19 @@ import numpy as np
 from pipeprof.capture.collector.account_sums import AccountSums, merged_samples, no_samples
 from pipeprof.capture.collector.loop_sums import LoopSums
 from pipeprof.capture.collector.run_sums import RunSums
-from pipeprof.capture.collector.stream_events import Events, columns_of
+from pipeprof.capture.collector.stream_events import Events, columns_of, distinct
 from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind
 from pipeprof.recording.account import PART_CODES, Part, PassContext
 from pipeprof.recording.intervals import no_intervals
 from pipeprof.recording.lane import Role
 from pipeprof.recording.loop import LoopKind
-from pipeprof.recording.series import IntArray
+from pipeprof.recording.series import BoolArray, IntArray
 
 _TRAINING = (Role.MAIN, Role.TRAINING)
 _MOST_RECENT = 1024
 _PASSES = (Kind.PASS_BEGAN, Kind.PASS_ENDED, Kind.EPOCH_BEGAN, Kind.EPOCH_ENDED)
+_IS_OF_PASSES: BoolArray = np.zeros(256, bool)
+_IS_OF_PASSES[[*_PASSES]] = True
 
 
 @dataclass
@@ -76,12 +78,11 @@ class HostTime:
     def add_passes(self, events: Events, kinds: IntArray) -> None:
         """Adds begins and ends of passes and epochs, one after the other: they depend on one another."""
         self._passes = [each for each in self._passes if each.end_ns is None]
-        chosen = np.isin(kinds, _PASSES) & (events.targets >= 0)
-        for at in np.flatnonzero(chosen).tolist():
+        for at in np.flatnonzero(_IS_OF_PASSES[kinds] & (events.targets >= 0)).tolist():
             index = int(events.targets[at])
             loop = self._loops[index]
-            start_ns, end_ns = int(events["start_ns"][at]), int(events["end_ns"][at])
-            inner = int(events["inner"][at])
+            start_ns, end_ns = int(events.start_ns[at]), int(events.end_ns[at])
+            inner = int(events.inner[at])
             match kinds[at]:
                 case Kind.PASS_BEGAN:
                     self._note_begin(loop, start_ns, inner)
@@ -103,12 +104,14 @@ class HostTime:
 
     def add_input(self, events: Events) -> None:
         """Adds work of the input, as far as it ran on the thread of a pass and in its time."""
-        for lane in sorted(set(events.lanes[events.lanes >= 0].tolist())):
+        for lane in distinct(events.lanes):
+            if lane < 0:
+                continue
             passes = [each for each in self._passes if each.lane == lane]
             if not passes and self._sums.registry.lanes[lane].role not in _TRAINING:
                 continue
-            its = events.only(events.lanes == lane)
-            spans = columns_of(its["start_ns"], its["end_ns"])
+            its = events.at(events.lanes == lane)
+            spans = columns_of(its.start_ns, its.end_ns)
             left = np.concatenate([self._recent_input.get(lane, no_intervals()), spans])
             for each in reversed(passes):  # the innermost first
                 inside = left[:, 0] >= each.start_ns
@@ -175,52 +178,54 @@ class HostTime:
 
     def add_calls(self, events: Events) -> None:
         """Adds calls of the host's to the loops they were made in."""
-        loops = self._sums.registry.translate(events.pid, events["inner"])
+        loops = self._sums.registry.translate(events.pid, events.inner)
         parts = np.array(
             [PART_CODES[call.part] for call in self._sums.registry.host_calls], np.int64
         )
-        for index in sorted(set(loops[loops >= 0].tolist())):
-            its = events.only(loops == index)
+        for index in distinct(loops):
+            if index < 0:
+                continue
+            its = events.at(loops == index)
             self._loops[index].account.add_calls(
                 columns_of(
-                    its["start_ns"],
-                    its["end_ns"],
+                    its.start_ns,
+                    its.end_ns,
                     its.targets,
-                    its["value"],
+                    its.value,
                     parts[its.targets],
                 )
             )
 
     def add_compiles(self, events: Events) -> None:
         """Adds calls that traced or compiled."""
-        reasons = self._sums.registry.translate(events.pid, events["value"])
-        for index in sorted(set(events.targets.tolist())):
+        reasons = self._sums.registry.translate(events.pid, events.value)
+        for index in distinct(events.targets):
             chosen = events.targets == index
-            its = events.only(chosen)
+            its = events.at(chosen)
             self._loops[index].account.add_compiles(
-                columns_of(its["start_ns"], its["end_ns"], its["inner"], reasons[chosen])
+                columns_of(its.start_ns, its.end_ns, its.inner, reasons[chosen])
             )
 
     def add_models(self, events: Events) -> None:
         """Adds work of the models of hand-written loops."""
         for index, its in events.each_target():
-            self._loops[index].account.add_models(its["start_ns"], its["end_ns"])
+            self._loops[index].account.add_models(its.start_ns, its.end_ns)
 
     def add_first_ready(self, events: Events) -> None:
         """Adds when the first batches of epochs lay ready."""
         for index, its in events.each_target():
-            for epoch, at_ns in zip(its["inner"].tolist(), its["start_ns"].tolist(), strict=True):
+            for epoch, at_ns in zip(its.inner.tolist(), its.start_ns.tolist(), strict=True):
                 self._loops[index].account.add_first_ready(epoch, at_ns)
 
     def add_samples(self, events: Events) -> None:
         """Adds samples of the training thread."""
-        loops = self._sums.registry.translate(events.pid, events["inner"])
-        between = events["value"] & BETWEEN_STEPS != 0
+        loops = self._sums.registry.translate(events.pid, events.inner)
+        between = events.value & BETWEEN_STEPS != 0
         parts = np.where(between, PART_CODES[Part.BETWEEN_EPOCHS], PART_CODES[Part.OWN_CODE])
-        states = events["value"] & (BETWEEN_STEPS - 1)
+        states = events.value & (BETWEEN_STEPS - 1)
         ones = np.ones(len(loops), np.int64)
-        table = columns_of(events["start_ns"], events.targets, states, parts, ones)
-        for index in sorted(set(loops.tolist())):
+        table = columns_of(events.start_ns, events.targets, states, parts, ones)
+        for index in distinct(loops):
             rows = table[loops == index]
             if index < 0:
                 self._outside_samples.append(rows)

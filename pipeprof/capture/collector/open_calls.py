@@ -43,12 +43,12 @@ def follow_call(
         lane = int(events.lanes[last])
         call = OpenCall(
             stage=int(events.targets[last]),
-            item=int(events["value"][last]),
+            item=int(events.value[last]),
             tid=(tids[lane] if lane >= 0 else None) or events.pid,
-            since_ns=int(events["start_ns"][last]),
+            since_ns=int(events.start_ns[last]),
         )
     if call is None:
         return None
     spans = (kinds == Kind.ROOT_SPAN) | (kinds == Kind.NESTED_SPAN)
-    done = spans & (events.targets == call.stage) & (events["start_ns"] >= call.since_ns)
+    done = spans & (events.targets == call.stage) & (events.start_ns >= call.since_ns)
     return None if done.any() else call

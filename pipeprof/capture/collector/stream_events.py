@@ -5,44 +5,68 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.capture.recorder.records import Records
+from pipeprof.capture.recorder.records import KIND_SHIFT, Records
 from pipeprof.recording.series import BoolArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Records of one process.
+    """Records of one process, a column for each number: all that is done with them is done with columns.
 
     Attributes:
         pid: the process.
-        records: the records, in the order in which they were written.
+        start_ns: when each record's event began.
+        end_ns: when it ended.
+        inner: the number ``inner`` of each.
+        value: the number ``value`` of each.
         targets: index in the registry of the subject of each record, or -1.
         lanes: index in the registry of the lane that wrote each record, or -1.
     """
 
     pid: int
-    records: Records
+    start_ns: IntArray
+    end_ns: IntArray
+    inner: IntArray
+    value: IntArray
     targets: IntArray
     lanes: IntArray
 
-    def __getitem__(self, name: str) -> IntArray:
-        column: IntArray = self.records[name]
-        return column
+    def __len__(self) -> int:
+        return len(self.start_ns)
 
-    def only(self, chosen: BoolArray) -> "Events":
-        """The events for which ``chosen`` is true."""
-        return Events(self.pid, self.records[chosen], self.targets[chosen], self.lanes[chosen])
+    def at(self, chosen: "BoolArray | IntArray | slice") -> "Events":
+        """Some of the events: those for which ``chosen`` is true, or those at its positions."""
+        columns = (self.start_ns, self.end_ns, self.inner, self.value, self.targets, self.lanes)
+        return Events(self.pid, *(column[chosen] for column in columns))
 
     def each_target(self) -> "Iterator[tuple[int, Events]]":
         """The index of each subject, with its events."""
-        for target in sorted(set(self.targets.tolist())):
-            yield target, self.only(self.targets == target)
+        found = distinct(self.targets)
+        for target in found:
+            yield target, self if len(found) == 1 else self.at(self.targets == target)
+
+
+def kinds_of(records: Records) -> IntArray:
+    """The number of each record's kind."""
+    return (records["code"] >> KIND_SHIFT).astype(np.uint8)
+
+
+def distinct(numbers: IntArray) -> list[int]:
+    """The numbers that occur among some indices, in order; none of them is less than -1."""
+    if not len(numbers):
+        return []
+    lowest = int(numbers.min())
+    if lowest == int(numbers.max()):
+        return [lowest]
+    found: list[int] = (np.flatnonzero(np.bincount(numbers + 1)) - 1).tolist()
+    return found
 
 
 def columns_of(*columns: IntArray | int) -> IntArray:
     """A table of columns; a single number fills its column."""
     length = max((len(c) for c in columns if not isinstance(c, int)), default=1)
-    table = np.empty((length, len(columns)), np.int64)
+    # Column by column in memory, because that is how it is written and added up.
+    table: IntArray = np.empty((len(columns), length), np.int64).T
     for position, column in enumerate(columns):
         table[:, position] = column
     return table

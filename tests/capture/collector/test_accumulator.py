@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipeprof.capture.collector import loop_sums as steps
 from pipeprof.capture.collector import span_keeping as windows
+from pipeprof.capture.collector.accumulator import SAMPLED_ONE_IN
 from pipeprof.capture.collector.growing_series import BINS
 from pipeprof.capture.collector.subject_sums import FIRST_STARTS, LAST_STARTS
 from pipeprof.capture.recorder.facts import (
@@ -93,6 +94,33 @@ def test_a_reading_counts_for_all_the_calls_that_it_stands_for():
     calls, work, cpu, timed = profile.stages[0].work.total()[:4].tolist()
     assert (calls, work) == (3, 9 * MS)
     assert (cpu, timed) == (7 * MS, 10 * MS)
+
+
+def test_sampled_work_counts_for_the_work_that_was_left_out():
+    collected = accumulator()
+    collected.add(PID, 0, records(thread(MAIN)))
+    once = records(
+        span(READ, 0, 2 * MS, root=False, cpu=MS),
+        span(DECODE, 0, 5 * MS, inner=2 * MS),
+        wait(0, 5 * MS),
+        step(0, 0, 6 * MS),
+    )
+    rows = np.tile(once, SAMPLED_ONE_IN * 50)
+    rows["inner"][3::4] = np.arange(len(rows) // 4)
+    for name in ("start_ns", "end_ns"):
+        rows[name] += np.repeat(np.arange(len(rows) // 4), 4) * 6 * MS
+    left_out = collected.add_sampled(PID, 0, rows)
+    collected.settle()
+    profile = profile_of(collected)
+    calls = len(rows) // 4
+    assert left_out == 2 * calls - 2 * calls // SAMPLED_ONE_IN
+    assert profile.loops[0].step_count == calls
+    read, decode = (stage.work.total()[:4].tolist() for stage in profile.stages)
+    assert read[0] + decode[0] == 2 * calls
+    assert 0.7 < read[0] / calls < 1.3
+    assert read[1] == read[0] * 2 * MS == 2 * read[2] == read[3]
+    assert decode[1] == decode[0] * 3 * MS
+    assert profile.lanes[0].busy.total()[0] == decode[0] * 5 * MS
 
 
 def test_cpu_time_is_never_more_than_the_work():

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeprof.capture.collector.accumulator import Accumulator
+from pipeprof.capture.collector.accumulator import SAMPLED_ONE_IN, Accumulator
 from pipeprof.capture.collector.collector import (
     Collector,
     Progress,
+    Rest,
     RingSet,
     Sampler,
     Task,
@@ -25,9 +26,11 @@ from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.facts import LoopFacts, StageFacts
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind, code
+from pipeprof.capture.recorder.ring import RingReader
 from pipeprof.recording.loop import LoopKind, WaitSource
 from pipeprof.recording.stage import StageKind
-from tests.builders import START_NS
+from tests.builders import PID, START_NS
+from tests.streams import MAIN, NAMES, READ, records, span, step, thread, wait
 
 HOST = host_name()
 
@@ -131,6 +134,64 @@ def test_a_ring_that_fills_is_noticed(recorder: Recorder, collector: Collector):
     assert not collector.rings.filling()
     work(recorder, "read", 1)
     assert collector.rings.filling()
+
+
+def test_of_too_many_records_the_latest_are_read_and_the_others_sampled(
+    recorder: Recorder, collector: Collector
+):
+    work(recorder, "read", 48)
+    collector.rings.readers[recorder.pid, 0] = RingReader(recorder.rings[0].memory)
+    collector.rings.drain(
+        lambda: collector.rings.accumulator.add_names(recorder.pid, recorder.names.lines), most=17
+    )
+    assert seen(collector)["read"] == 48
+    assert collector.rings.read == 1 + 48
+    assert collector.rings.left_out == SAMPLED_ONE_IN - 1
+
+
+def test_a_training_that_records_too_much_is_told(recorder: Recorder, collector: Collector):
+    collector.rings.left_out = 5
+    collector.stop()
+    (warning,) = collector.rings.accumulator.registry.warnings
+    assert warning.startswith("At times more than 100,000 events a second were recorded.")
+
+
+def test_a_training_that_records_little_is_read_completely(
+    recorder: Recorder, collector: Collector
+):
+    for _ in range(5):
+        work(recorder, "read", 50)
+        collector.drain()
+    collector.stop()
+    assert (seen(collector), collector.rings.left_out) == ({"read": 250}, 0)
+    assert collector.rings.accumulator.registry.warnings == []
+
+
+def test_the_lock_of_python_is_given_up_while_much_is_read() -> None:
+    now = 0
+    slept: list[int] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        slept.append(now)
+        now += round(seconds * 1e9)
+
+    rest = Rest(lambda: now, sleep)
+    rest.begin()
+    for _ in range(10):
+        now += 200_000
+        rest()
+    assert slept == [600_000, 1_250_000, 1_900_000]
+
+
+def test_a_reader_rests_after_each_kind_of_record_and_each_loop() -> None:
+    accumulator = Accumulator.begin(start_ns=START_NS, warmup=0)
+    accumulator.add_names(PID, NAMES)
+    rests: list[int] = []
+    accumulator.rest = lambda: rests.append(accumulator.sums.event_count)
+    accumulator.add(PID, 0, records(thread(MAIN), span(READ, 0, 5), wait(5, 7), step(0, 0, 9)))
+    accumulator.settle()
+    assert len(rests) >= 4
 
 
 def test_work_of_other_processes_is_read_while_they_run(
