@@ -1,12 +1,13 @@
 """Measures what pipeprof costs on this machine, and prints a table in Markdown.
 
 Every comparison runs in alternating pairs within this one process, and what is printed are medians of
-the pairs' ratios or differences: machines are shared and noisy, single times mean nothing.
+the pairs' ratios or differences: machines are shared and noisy, single times mean nothing. Other profilers
+do the same work in the same way.
 """
 
 import argparse
 import contextlib
-import math
+import io
 import os
 import platform
 import resource
@@ -18,17 +19,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one thread that computes is steadier than two
 
 import numpy as np
+from overhead_pairs import Pairs, Times, as_number, as_percent, differences, ratios
+from overhead_peers import installed_peers
 
 import pipeprof
 from pipeprof.analysis.findings import Findings
 from pipeprof.capture.probes.keras.callback_calls import CallbackCalls
+from pipeprof.capture.probes.loops.host_sampler import HostSampler
+from pipeprof.capture.probes.loops.sampling_needs import SamplingNeed
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python import generator_chains
 from pipeprof.capture.probes.stacks.py_spy import Recording
@@ -36,7 +40,7 @@ from pipeprof.capture.probes.system.threads import SAMPLE_HZ
 from pipeprof.capture.recorder import ring
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.session import profile
-from pipeprof.clock import now_ns
+from pipeprof.clock import Clock, now_ns
 from pipeprof.host import machine
 from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.span import SpanKind, Spans
@@ -49,6 +53,7 @@ LOOPS = 4_000
 # Disturbances of a shared machine last for seconds: many short pairs are better than a few long ones.
 FIT_STEPS, FIT_PAIRS = 150, 5
 LOOP_PAIRS = 3
+BATCHES, PIECE_S = 20_000, 12e-6
 
 
 def main() -> None:
@@ -56,54 +61,77 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"any of: {', '.join(MEASUREMENTS)}")
     parser.add_argument("--pairs", type=int, default=9, help="pairs of each slow comparison")
+    parser.add_argument(
+        "--until",
+        action="store_true",
+        help="go on with each `fit` and loop until its interval is one point to each side",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="at most so long for each comparison"
+    )
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="keep the pairs there, and go on")
     options = parser.parse_args()
     rows: list[Row] = []
+    pairs = Pairs(
+        least=options.pairs, until_narrow=options.until, seconds=options.seconds, file=options.keep
+    )
     with tempfile.TemporaryDirectory() as logdir:
         for name in options.names or MEASUREMENTS:
             print(f"measuring {name} …", file=sys.stderr, flush=True)
-            rows += MEASUREMENTS[name](Path(logdir), options.pairs)
+            rows += MEASUREMENTS[name](Path(logdir), pairs)
     print("| what | measured | goal |\n|---|---|---|")
     for row in rows:
         print(f"| {' | '.join(row)} |")
     versions = ", ".join(f"{name} {version}" for name, version in machine.loaded_versions().items())
     load = os.getloadavg()[0]
     print(
-        f"\n{versions}; {platform.system()} {platform.machine()}, {machine.core_count()} cores, "
-        f"load {load:.1f}; medians of at least {options.pairs} alternating pairs, and in parentheses "
+        f"\n{versions}; {platform.system()} {platform.machine()}, {_processor()}, "
+        f"{machine.core_count()} cores, load {load:.1f}; medians of alternating pairs, and in parentheses "
         "where they lie nine times out of ten."
     )
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return "unknown processor"
 
 
 # Single events.
 
 
-def events(logdir: Path, pairs: int) -> list[Row]:
+def events(logdir: Path, pairs: Pairs) -> list[Row]:
     """The cost of one event, against two bare clock reads, and of a stage, with a profile on and off."""
     write = ring.writer(ring.anonymous_ring(pid=os.getpid()))
 
     def bare(index: int) -> int:
         return index
 
+    def plain(*args: int, **kwargs: int) -> int:
+        return bare(*args, **kwargs)
+
     staged = pipeprof.stage("overhead")(bare)
     block = pipeprof.stage("block")
 
-    loops = _loops(write, bare, staged, block)
-    off = _each_ns(pairs * 3, loops)
+    loops = _loops(write, bare, plain, staged, block)
+    off = _each_ns(pairs.least * 9, loops)
     with profile(logdir=logdir, sample_hz=0):
-        on = _each_ns(pairs, {name: loops[name] for name in ("bare", "staged")})
+        on = _each_ns(pairs.least * 3, {name: loops[name] for name in ("bare", "staged")})
     clocks, event = (off[name] - off["empty"] for name in ("clocks", "event"))
     nothing = off["nothing"] - off["empty"]
+    inactive, call = (off[name] - off["empty"] for name in ("staged", "plain"))
     return [
         ("two bare clock reads", f"{clocks:.0f} ns", ""),
         (
             "recording one event, clock reads included",
-            f"{event:.0f} ns, {event / clocks:.1f} times the reads",
-            "300 ns or 3.5 times",
+            f"{event:.0f} ns, {event / clocks:.2f} times the reads",
+            "3.0 times",
         ),
         (
             "a call of a function with `@stage`, no profile on",
-            f"{off['staged'] - off['bare']:.0f} ns",
-            "100 ns",
+            f"{inactive:.0f} ns, {inactive / call:.2f} times that through a plain Python function",
+            "1.2 times",
         ),
         (
             f"`with stage(…)`, no profile on (`with nullcontext()`: {nothing:.0f} ns)",
@@ -118,7 +146,7 @@ def events(logdir: Path, pairs: int) -> list[Row]:
     ]
 
 
-def callbacks(logdir: Path, pairs: int) -> list[Row]:
+def callbacks(logdir: Path, pairs: Pairs) -> list[Row]:
     """What it costs to time one call of a Keras callback's method."""
 
     class Cheap:
@@ -139,7 +167,7 @@ def callbacks(logdir: Path, pairs: int) -> list[Row]:
     calls.time([timed])
     costs = [
         (_cpu_seconds(loop(timed)) - _cpu_seconds(loop(bare))) / LOOPS * 1e9
-        for _ in range(pairs * 9)
+        for _ in range(pairs.least * 9)
     ]
     calls.release()
     context.loops.close_all()
@@ -152,9 +180,59 @@ def callbacks(logdir: Path, pairs: int) -> list[Row]:
     ]
 
 
+def sampler(logdir: Path, pairs: Pairs) -> list[Row]:
+    """What the sampler of the training thread takes beside Python code that it always has to look at."""
+    shares = []
+    for _ in range(max(pairs.least // 3, 1)):
+        looked_at = HostSampler(Recorder(None), SamplingNeed, threading.get_ident)
+        looked_at.start()
+        begin_s = until_s = time.monotonic()
+        while until_s - begin_s < 10.0:
+            sum(range(1000))
+            until_s = time.monotonic()
+        looked_at.stop()
+        shares.append(looked_at.cpu_ns / 1e9 / (until_s - begin_s))
+    return [
+        (
+            "sampling the training thread where no clock shows what it does, of one core",
+            f"{statistics.median(shares):.2%}",
+            "0.3 %",
+        )
+    ]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def live(logdir: Path, pairs: Pairs) -> list[Row]:
+    """What `--live` takes of a core, beside the profile that it shows."""
+    from pipeprof.cli.live import EVERY_S, LiveView
+
+    def share(shown: bool) -> Times:
+        def batches() -> Iterator[np.ndarray]:
+            for _ in range(1_500):
+                time.sleep(0.01)
+                yield np.zeros(1)
+
+        session = profile(batches(), logdir=logdir)
+        if shown:
+            session.show_while_on(EVERY_S, LiveView(_Terminal()).show)
+        with session as prof:
+            begin_s = time.monotonic()
+            cpu_s = _cpu_seconds(lambda: [None for _ in prof.dataset])
+            return (cpu_s / (time.monotonic() - begin_s),)
+
+    found = pairs.compare("live", lambda: share(False), lambda: share(True))
+    shares = differences(found, of=0.01)
+    return [("`--live`, of one core", as_number(shares, "%", 2), "1 %")]
+
+
 def _loops(
     write: ring.Write,
     bare: Callable[[int], int],
+    plain: Callable[[int], int],
     staged: Callable[[int], int],
     block: contextlib.AbstractContextManager[None],
 ) -> dict[str, Callable[[], None]]:
@@ -164,15 +242,16 @@ def _loops(
         for _ in range(LOOPS):
             pass
 
-    def loop_clocks() -> None:
+    # What is called is a local variable everywhere: to look it up is not what is measured.
+    def loop_clocks(clock: Clock = now_ns) -> None:
         for _ in range(LOOPS):
-            now_ns()
-            now_ns()
+            clock()
+            clock()
 
-    def loop_event() -> None:
+    def loop_event(clock: Clock = now_ns, write: ring.Write = write) -> None:
         for _ in range(LOOPS):
-            start = now_ns()
-            write(1, start, now_ns(), 0, 0)
+            start = clock()
+            write(1, start, clock(), 0, 0)
 
     def loop_calls(function: Callable[[int], int]) -> None:
         for index in range(LOOPS):
@@ -188,6 +267,7 @@ def _loops(
         "clocks": loop_clocks,
         "event": loop_event,
         "bare": lambda: loop_calls(bare),
+        "plain": lambda: loop_calls(plain),
         "staged": lambda: loop_calls(staged),
         "block": lambda: loop_blocks(block),
         "nothing": lambda: loop_blocks(nothing),
@@ -195,53 +275,122 @@ def _loops(
 
 
 def _each_ns(rounds: int, loops: dict[str, Callable[[], None]]) -> dict[str, float]:
-    """Median time of one pass of each loop, all of them in turn in every round."""
+    """Time of one pass of each loop, all of them in turn in every round: of rounds without disturbance.
+
+    What others do on the machine only makes a round longer, so that the lower quartile is steadier.
+    """
     times: dict[str, list[float]] = {name: [] for name in loops}
     for _ in range(rounds):
         for name, loop in loops.items():
             start = time.perf_counter_ns()
             loop()
             times[name].append((time.perf_counter_ns() - start) / LOOPS)
-    return {name: statistics.median(part) for name, part in times.items()}
+    return {name: statistics.quantiles(part, n=4)[0] for name, part in times.items()}
 
 
 # Whole loops.
 
 
-def generator_loop(logdir: Path, pairs: int) -> list[Row]:
+def small_batches(logdir: Path, pairs: Pairs) -> list[Row]:
+    """A loop over many small batches from generators in a chain, and the same under other profilers."""
+    piece = _worker(PIECE_S)
+
+    def read() -> Iterator[np.ndarray]:
+        for _ in range(BATCHES):
+            yield piece()
+
+    def decode(rows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        for row in rows:
+            piece()
+            yield row
+
+    def augment(rows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        for row in rows:
+            piece()
+            yield row
+
+    def times(batches: Iterator[np.ndarray]) -> Times:
+        wall_s, thread_s, process_s = time.perf_counter(), time.thread_time(), time.process_time()
+        for _ in batches:
+            pass
+        process_s = time.process_time() - process_s
+        return process_s, time.thread_time() - thread_s, time.perf_counter() - wall_s
+
+    def bare() -> Times:
+        return times(augment(decode(read())))
+
+    def watched() -> Times:
+        with profile(augment(decode(read())), logdir=logdir) as prof:
+            return times(prof.dataset)
+
+    found = pairs.compare("small batches", bare, watched, narrow=True, times=LOOP_PAIRS)
+    each_us = statistics.median(without[1] for without, _ in found) / BATCHES * 1e6
+    what = f"a loop over {BATCHES:,} batches of {each_us:.0f} us from three generators in a chain"
+    per_batch = BATCHES / 1e6
+    rows: list[Row] = [
+        (
+            f"{what}: the user's thread, a batch",
+            as_number(differences(found, 1, of=per_batch), "us"),
+            "6 us",
+        ),
+        ("all threads, a batch", as_number(differences(found, 0, of=per_batch), "us"), "8 us"),
+        ("CPU time of its thread", as_percent(ratios(found, 1)), "25 %"),
+        ("its time", as_percent(ratios(found, 2)), "25 %"),
+    ]
+    for name, peer in installed_peers(tensorflow=False).items():
+        if peer is None:
+            rows.append((f"its time under {name}", "not installed here", ""))
+            continue
+
+        def under(peer: Callable[[], contextlib.AbstractContextManager[None]] = peer) -> Times:
+            with peer():
+                return bare()
+
+        beside = pairs.compare(f"small batches {name}", bare, under)
+        rows.append((f"its time under {name}", as_percent(ratios(beside, 2)), ""))
+    return rows
+
+
+def generator_loop(logdir: Path, pairs: Pairs) -> list[Row]:
     """The slow-down of a plain loop over a generator whose batches take 1 ms to make."""
-    matrix = np.random.default_rng(0).random((64, 64))
+    piece = _worker(1e-3)
+
+    def batches(count: int = 1000) -> Iterator[np.ndarray]:
+        for _ in range(count):
+            yield piece()
+
+    def bare() -> Times:
+        return (_cpu_seconds(lambda: [None for _ in batches()]),)
+
+    def watched() -> Times:
+        with profile(batches(), logdir=logdir) as prof:
+            return (_cpu_seconds(lambda: [None for _ in prof.dataset]),)
+
+    found = pairs.compare("generator", bare, watched, narrow=True, times=LOOP_PAIRS)
+    what = "CPU time of a loop over 1,000 generated batches of 1 ms"
+    return [(what, as_percent(ratios(found)), "1 %")]
+
+
+def _worker(seconds: float) -> Callable[[], np.ndarray]:
+    """A function that computes for about so long, and gives always the same array."""
+    matrix = np.random.default_rng(0).random((48, 48))
     # In one array, because the address of a new one decides how fast it is made.
     batch = np.empty_like(matrix)
 
     def multiply() -> None:
         np.matmul(matrix, matrix, out=batch)
 
-    repeats = _repeats_for(multiply, 1e-3)
+    repeats = _repeats_for(multiply, seconds)
 
-    def batches(count: int = 2000) -> Iterator[np.ndarray]:
-        for _ in range(count):
-            for _ in range(repeats):
-                multiply()
-            yield batch
+    def work() -> np.ndarray:
+        for _ in range(repeats):
+            multiply()
+        return batch
 
-    def bare() -> float:
-        return _cpu_seconds(lambda: [None for _ in batches()])
-
-    def watched() -> float:
-        with profile(batches(), logdir=logdir) as prof:
-            return _cpu_seconds(lambda: [None for _ in prof.dataset])
-
-    return [
-        (
-            "CPU time of a loop over 2,000 generated batches of 1 ms",
-            _slow_down(bare, watched, pairs * LOOP_PAIRS),
-            "1 %",
-        )
-    ]
+    return work
 
 
-def tfdata_fit(logdir: Path, pairs: int) -> list[Row]:
+def tfdata_fit(logdir: Path, pairs: Pairs) -> list[Row]:
     """The slow-down of a `fit` on tf.data, beside TensorFlow's own profiler."""
     import keras
     import tensorflow as tf
@@ -269,35 +418,59 @@ def tfdata_fit(logdir: Path, pairs: int) -> list[Row]:
     )
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 
-    def fit(data: tf.data.Dataset) -> float:
-        return _seconds(lambda: model.fit(data, steps_per_epoch=FIT_STEPS, verbose=0))
+    def fit(data: tf.data.Dataset = dataset) -> Times:
+        return (_seconds(lambda: model.fit(data, steps_per_epoch=FIT_STEPS, verbose=0)),)
 
-    def watched() -> float:
+    def watched() -> Times:
         with profile(dataset, logdir=logdir) as prof:
             return fit(prof.dataset)
 
-    def traced() -> float:
-        with tempfile.TemporaryDirectory() as folder:
-            tf.profiler.experimental.start(folder)
-            try:
-                return fit(dataset)
-            finally:
-                tf.profiler.experimental.stop(save=False)
-
-    fit(dataset)
-    step_ms = fit(dataset) / FIT_STEPS * 1e3
+    fit()
+    found = pairs.compare("tfdata", fit, watched, narrow=True, times=FIT_PAIRS)
+    step_ms = statistics.median(bare[0] for bare, _ in found) / FIT_STEPS * 1e3
     what = f"`fit` on tf.data, {FIT_STEPS} steps of {step_ms:.1f} ms"
-    return [
-        (what, _slow_down(lambda: fit(dataset), watched, pairs * FIT_PAIRS), "1 %"),
-        (
-            f"{what}, under TensorFlow's profiler",
-            _slow_down(lambda: fit(dataset), traced, pairs),
-            "",
-        ),
-    ]
+    rows: list[Row] = [(what, as_percent(ratios(found)), "1 %")]
+    for name, peer in installed_peers(tensorflow=True).items():
+        if peer is None:
+            rows.append((f"the same under {name}", "not installed here", ""))
+            continue
+
+        def under(peer: Callable[[], contextlib.AbstractContextManager[None]] = peer) -> Times:
+            with peer():
+                return fit()
+
+        beside = pairs.compare(f"tfdata {name}", fit, under)
+        rows.append((f"the same under {name}", as_percent(ratios(beside)), ""))
+    return rows
 
 
-def workers_fit(logdir: Path, pairs: int) -> list[Row]:
+def arrays_fit(logdir: Path, pairs: Pairs) -> list[Row]:
+    """The slow-down of a `fit` on arrays."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    size = 64 * FIT_STEPS
+    features = np.random.default_rng(0).random((size, 64), np.float32)
+    labels = np.zeros(size, np.int64)
+    model = keras.Sequential([keras.layers.Dense(1024, "relu") for _ in range(3)])
+    model.add(keras.layers.Dense(2))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+    def fit() -> Times:
+        return (_seconds(lambda: model.fit(features, labels, batch_size=64, verbose=0)),)
+
+    def watched() -> Times:
+        with profile(logdir=logdir):
+            return fit()
+
+    fit()
+    found = pairs.compare("arrays", fit, watched, narrow=True, times=FIT_PAIRS)
+    step_ms = statistics.median(bare[0] for bare, _ in found) / FIT_STEPS * 1e3
+    what = f"`fit` on arrays, {FIT_STEPS} steps of {step_ms:.1f} ms"
+    return [(what, as_percent(ratios(found)), "1 %")]
+
+
+def workers_fit(logdir: Path, pairs: Pairs) -> list[Row]:
     """The slow-down of a `fit` on a PyDataset whose two worker processes send batches of 1 MB."""
     import keras
 
@@ -316,46 +489,17 @@ def workers_fit(logdir: Path, pairs: int) -> list[Row]:
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile("sgd", "mse")
 
-    def bare() -> float:
-        return _seconds(lambda: model.fit(Batches(), verbose=0))
+    def bare() -> Times:
+        return (_seconds(lambda: model.fit(Batches(), verbose=0)),)
 
-    def watched() -> float:
+    def watched() -> Times:
         with profile(Batches(), logdir=logdir) as prof:
-            return _seconds(lambda: model.fit(prof.dataset, verbose=0))
+            return (_seconds(lambda: model.fit(prof.dataset, verbose=0)),)
 
-    bare()
-    step_ms = bare() / FIT_STEPS * 1e3
-    return [
-        (
-            f"`fit` on 2 worker processes, {FIT_STEPS} steps of {step_ms:.1f} ms with 1 MB each",
-            _slow_down(bare, watched, pairs * FIT_PAIRS),
-            "1 %",
-        )
-    ]
-
-
-def _slow_down(bare: Callable[[], float], watched: Callable[[], float], pairs: int) -> str:
-    bare()
-    watched()
-    ratios = []
-    for number in range(pairs):
-        # They take turns in going first, so that a drift affects both alike.
-        if number % 2:
-            with_it, without = watched(), bare()
-        else:
-            without, with_it = bare(), watched()
-        ratios.append(with_it / without - 1)
-    low, high = _where_the_median_lies(sorted(ratios))
-    return f"{statistics.median(ratios):+.1%} ({low:+.1%} to {high:+.1%})"
-
-
-def _where_the_median_lies(ordered: list[float]) -> tuple[float, float]:
-    """An interval that holds the true median with 90 % confidence (by the sign test)."""
-    count = len(ordered)
-    chances = accumulate(math.comb(count, above) / 2**count for above in range(count))
-    outside = sum(1 for chance in chances if chance <= 0.05)
-    lowest = max(outside - 1, 0)
-    return ordered[lowest], ordered[-1 - lowest]
+    found = pairs.compare("workers", bare, watched, narrow=True, times=FIT_PAIRS)
+    step_ms = statistics.median(without[0] for without, _ in found) / FIT_STEPS * 1e3
+    what = f"`fit` on 2 worker processes, {FIT_STEPS} steps of {step_ms:.1f} ms with 1 MB each"
+    return [(what, as_percent(ratios(found)), "1 %")]
 
 
 def _seconds(action: Callable[[], object]) -> float:
@@ -377,7 +521,7 @@ def _repeats_for(action: Callable[[], object], seconds: float) -> int:
     return max(1, round(seconds / taken))
 
 
-def many_threads(logdir: Path, pairs: int) -> list[Row]:
+def many_threads(logdir: Path, pairs: Pairs) -> list[Row]:
     """The cost of reading the CPU time of 200 threads, as CPU time of the reading thread."""
     leave = threading.Event()
     others = [threading.Thread(target=leave.wait, daemon=True) for _ in range(200)]
@@ -391,7 +535,7 @@ def many_threads(logdir: Path, pairs: int) -> list[Row]:
         return overhead.collector_ns / (run.end_ns - run.start_ns)
 
     try:
-        shares = [share(SAMPLE_HZ) - share(0) for _ in range(max(pairs // 3, 3))]
+        shares = [share(SAMPLE_HZ) - share(0) for _ in range(max(pairs.least // 3, 3))]
     finally:
         leave.set()
         for other in others:
@@ -405,15 +549,15 @@ def many_threads(logdir: Path, pairs: int) -> list[Row]:
     ]
 
 
-def stacks(logdir: Path, pairs: int) -> list[Row]:
+def stacks(logdir: Path, pairs: Pairs) -> list[Row]:
     """The cost of a sampling window of py-spy: for Python code beside it, and its own CPU time."""
     numbers = range(2_000_000)
     spent: list[float] = []
 
-    def work() -> float:
-        return _cpu_seconds(lambda: [number * number % 7 for number in numbers])
+    def work() -> Times:
+        return (_cpu_seconds(lambda: [number * number % 7 for number in numbers]),)
 
-    def watched() -> float:
+    def watched() -> Times:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         windows = [Recording(os.getpid(), seconds=2, gil=gil) for gil in (False, True)]
         taken = work()
@@ -423,7 +567,7 @@ def stacks(logdir: Path, pairs: int) -> list[Row]:
         spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         return taken
 
-    slower = _slow_down(work, watched, pairs)
+    slower = as_percent(ratios(pairs.compare("stacks", work, watched)))
     own = f"{statistics.median(spent):.2f} s"
     return [
         ("CPU time of Python code while `--stacks` looks (5 windows of 2 s a run)", slower, ""),
@@ -431,7 +575,7 @@ def stacks(logdir: Path, pairs: int) -> list[Row]:
     ]
 
 
-def inner_generators(logdir: Path, pairs: int) -> list[Row]:
+def inner_generators(logdir: Path, pairs: Pairs) -> list[Row]:
     """The cost of timing a generator inside a generator, where the interpreter supports it."""
     name = "timing an element of an inner generator (Python 3.12 and later)"
     if not hasattr(sys, "monitoring"):
@@ -452,25 +596,111 @@ def inner_generators(logdir: Path, pairs: int) -> list[Row]:
         with profile(batches, logdir=logdir, sample_hz=0) as prof:
             return _cpu_seconds(lambda: [None for _ in prof.dataset])
 
-    def bare() -> float:  # the same work in the generator itself, which is timed anyway
-        return seconds(inner())
+    def bare() -> Times:  # the same work in the generator itself, which is timed anyway
+        return (seconds(inner()),)
 
-    def watched() -> float:
-        return seconds(outer())
+    def watched() -> Times:
+        return (seconds(outer()),)
 
     return [
         (
             f"{name}: the shortest that is timed, {generator_chains.LEAST_NS / 1e3:.0f} us",
-            _slow_down(bare, watched, pairs),
+            as_percent(ratios(pairs.compare("inner generators", bare, watched))),
             "",
         )
     ]
 
 
+# Begin and end of a run.
+
+
+_FIT_PROGRAM = """
+import os, sys, time
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras
+import numpy as np
+features, labels = np.zeros((6400, 64), np.float32), np.zeros(6400)
+model = keras.Sequential([keras.layers.Dense(256, "relu"), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+model.fit(features, labels, batch_size=32, epochs=int(sys.argv[1]), verbose=0)
+"""
+
+_LONG_PROGRAM = """
+import contextlib, sys, time
+import numpy as np
+import pipeprof
+
+def batches():
+    batch = np.zeros((4, 4))
+    for number in range(100_000):
+        if number % 1_000 == 0:
+            time.sleep(0.02)  # the collector keeps up
+        yield batch
+
+prof = pipeprof.profile(batches(), logdir=sys.argv[1]) if len(sys.argv) > 1 else None
+with prof or contextlib.nullcontext():
+    for _ in prof.dataset if prof else batches():
+        pass
+    print(time.monotonic())
+if prof:
+    print(prof.report())
+"""
+
+
+def ends(logdir: Path, pairs: Pairs) -> list[Row]:
+    """What `pipeprof run` takes before a script begins and after it has ended."""
+    program = logdir / "fit.py"
+    program.write_text(_FIT_PROGRAM)
+    long = logdir / "long.py"
+    long.write_text(_LONG_PROGRAM)
+    run = [sys.executable, "-m", "pipeprof", "run", "--logdir", str(logdir)]
+
+    def spent(*command: str) -> Times:
+        before = _spent()
+        wall_s = _seconds(lambda: subprocess.run(command, check=True, capture_output=True))
+        return wall_s, _spent()[0] - before[0]
+
+    def after(*command: str) -> Times:
+        """From where the script ends to where its process does."""
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return (time.monotonic() - float(done.stdout.split()[0]),)
+
+    found = pairs.compare(
+        "ends",
+        lambda: spent(sys.executable, str(program), "20"),
+        lambda: spent(*run, str(program), "20"),
+    )
+    script_s = statistics.median(bare[0] for bare, _ in found)
+    longer = pairs.compare(
+        "end of many steps",
+        lambda: after(sys.executable, str(long)),
+        lambda: after(sys.executable, str(long), str(logdir)),
+    )
+    return [
+        (
+            f"`pipeprof run` of a script of {script_s:.1f} s that trains with Keras, in all",
+            as_number(differences(found), "s", 2),
+            "0.4 s",
+        ),
+        ("CPU time of that", as_number(differences(found, 1), "s", 2), ""),
+        (
+            "end of a run of 10⁵ steps: sums, files, TensorBoard's trace, report",
+            as_number(differences(longer), "s", 2),
+            "1 s",
+        ),
+    ]
+
+
+def _spent() -> Times:
+    """CPU time of all programs that were started and have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (spent.ru_utime + spent.ru_stime,)
+
+
 # Size.
 
 
-def memory(logdir: Path, pairs: int) -> list[Row]:
+def memory(logdir: Path, pairs: Pairs) -> list[Row]:
     """Memory after a million events beyond that after ten thousand, each in a fresh process."""
     few, many = (_rss_after(count, logdir) for count in (10_000, 1_000_000))
     return [
@@ -506,7 +736,7 @@ def _rss_after(events: int, logdir: Path) -> int:
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def report(logdir: Path, pairs: int) -> list[Row]:
+def report(logdir: Path, pairs: Pairs) -> list[Row]:
     """How long `pipeprof report` takes on a run of a hundred thousand steps."""
     with profile(iter(range(100_000)), logdir=logdir, name="long") as prof:
         for number in prof.dataset:
@@ -524,7 +754,7 @@ def report(logdir: Path, pairs: int) -> list[Row]:
     ]
     times = [
         _seconds(lambda: subprocess.run(command, check=True, capture_output=True))
-        for _ in range(pairs)
+        for _ in range(pairs.least)
     ]
     return [
         (
@@ -535,7 +765,7 @@ def report(logdir: Path, pairs: int) -> list[Row]:
     ]
 
 
-def traces(logdir: Path, pairs: int) -> list[Row]:
+def traces(logdir: Path, pairs: Pairs) -> list[Row]:
     """How long it takes to write a trace of a hundred thousand intervals, nested two deep."""
     with profile(iter(range(100)), logdir=logdir, sample_hz=0) as prof:
         for _ in prof.dataset:
@@ -556,22 +786,27 @@ def traces(logdir: Path, pairs: int) -> list[Row]:
     return [
         (
             f"writing a trace of 10⁵ events ({name})",
-            f"{statistics.median(_seconds(lambda: write(findings)) for _ in range(pairs)):.2f} s",  # noqa: B023
+            f"{statistics.median(_seconds(lambda: write(findings)) for _ in range(pairs.least)):.2f} s",  # noqa: B023
             "2 s",
         )
         for name, write in writers.items()
     ]
 
 
-MEASUREMENTS: dict[str, Callable[[Path, int], list[Row]]] = {
+MEASUREMENTS: dict[str, Callable[[Path, Pairs], list[Row]]] = {
     "events": events,
     "callbacks": callbacks,
+    "sampler": sampler,
+    "live": live,
+    "small_batches": small_batches,
     "generator": generator_loop,
     "tfdata": tfdata_fit,
+    "arrays": arrays_fit,
     "workers": workers_fit,
     "threads": many_threads,
     "stacks": stacks,
     "inner_generators": inner_generators,
+    "ends": ends,
     "memory": memory,
     "report": report,
     "traces": traces,

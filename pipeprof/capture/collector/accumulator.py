@@ -347,16 +347,14 @@ class Accumulator:
 
     def _add_delivered(self, events: Events) -> None:
         for loop, its in events.each_target():
-            cost_ns = int((its["end_ns"] - its["start_ns"]).sum())
-            epoch, samples = its["value"] >> 32, (its["value"] & 0xFFFFFFFF) - 1
-            self.registry.loops[loop].delivery.add_batches(epoch, samples, its["inner"], cost_ns)
+            cost_ns = int((its.end_ns - its.start_ns).sum())
+            epoch, samples = its.value >> 32, (its.value & 0xFFFFFFFF) - 1
+            self.registry.loops[loop].delivery.add_batches(epoch, samples, its.inner, cost_ns)
 
     def _add_losses(self, events: Events) -> None:
         for loop, its in events.each_target():
-            ordinal, samples = its["inner"] & 0xFFFFFFFF, its["inner"] >> 32
-            self.registry.loops[loop].delivery.add_losses(
-                columns_of(ordinal, samples, its["value"])
-            )
+            ordinal, samples = its.inner & 0xFFFFFFFF, its.inner >> 32
+            self.registry.loops[loop].delivery.add_losses(columns_of(ordinal, samples, its.value))
 
     def _count_batches(self, signatures: IntArray) -> None:
         counts = np.bincount(signatures[signatures >= 0])
