@@ -711,6 +711,7 @@ def diagnosis(
         whole_step_ms=total_ms,
         step_ms=step_ms or spread(total_ms),
         wait_ms=None if wait_ms is None else spread(wait_ms),
+        mean_wait_ms=wait_ms,
         callback_ms=spread(callback_ms),
         compute_ms=spread(compute_ms) if measured else None,
         samples_per_s=samples_per_s,

@@ -152,7 +152,8 @@ def _add_hand_written(
     parts[Part.COMPUTE] += model_ns
     by_state: dict[HostState, int] = defaultdict(int)
     for sample in loop.account.samples:
-        if sample.part is Part.OWN_CODE and sample.state is not HostState.FEEDING:
+        others = sample.state in (HostState.FEEDING, HostState.BESIDE)
+        if sample.part is Part.OWN_CODE and not others:
             by_state[sample.state] += sample.samples
     sampled = sum(by_state.values())
     if not sampled:

@@ -1,8 +1,9 @@
 """Whether a loop waits for its data, which stage makes it wait, and why: the verdict."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from pipeprof.analysis.account_findings import EpochAccount
+from pipeprof.analysis.account_findings import FRAMEWORK_NAMES, EpochAccount
 from pipeprof.analysis.advice import give_advice
 from pipeprof.analysis.bottleneck import dearest_on_cpu, find_bottleneck, needed_ms
 from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM
@@ -13,6 +14,7 @@ from pipeprof.analysis.findings import Bottleneck, Diagnosis, FreeInput, Interva
 from pipeprof.analysis.held_up import find_held_up
 from pipeprof.analysis.ideal_step import find_ideal_step
 from pipeprof.analysis.machine_findings import HeldUp
+from pipeprof.analysis.own_feeders import cause_of_feeder, find_feeder
 from pipeprof.analysis.step_statistics import MS
 from pipeprof.analysis.verdict import Measurements, Verdict
 from pipeprof.analysis.verdict_kinds import Bound, Cause
@@ -22,10 +24,12 @@ from pipeprof.analysis.wall_shares import (
     WallResamples,
     host_places,
     measured_ratio,
+    waits_known,
     wall_resamples,
 )
+from pipeprof.recording.account import HostState, Part
 from pipeprof.recording.ceiling import Ceiling
-from pipeprof.recording.loop import Loop
+from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.recording.stage import StageKind
 
 # A stage whose pace accounts for this much of all waiting is to blame for it.
@@ -56,6 +60,7 @@ def diagnose(
         step_ms=times.step,
         whole_step_ms=times.step_ms_with_epoch_starts,
         wait_ms=times.wait,
+        mean_wait_ms=times.mean_wait_ms,
         callback_ms=times.callbacks,
         compute_ms=times.compute,
         samples_per_s=_samples_per_s(loop, walls) if walls else None,
@@ -67,7 +72,9 @@ def diagnose(
         ideal_step_interval=verdict.ideal.interval if verdict.ideal else None,
         free_input=_free_input(verdict, walls) if walls else None,
         evidence=find_evidence(verdict, validations, epochs),
-        measured_by=loop.waits_by if walls and walls.wait is not None else None,
+        measured_by=(loop.waits_by or WaitSource.SAMPLES)
+        if walls and walls.wait is not None
+        else None,
         counted_steps=times.counted,
         advice=give_advice(verdict, epochs),
     )
@@ -75,6 +82,7 @@ def diagnose(
 
 def find_verdict(measured: Measurements) -> Verdict:
     """What follows from the measurements before there are words for it."""
+    measured = _with_sampled_waits(measured)
     times = measured.times
     held_up = find_held_up(measured)
     walls = wall_resamples(measured.loop, measured.account, held=_held_share(held_up, measured))
@@ -89,11 +97,18 @@ def find_verdict(measured: Measurements) -> Verdict:
     step_ms = times.step_ms_with_epoch_starts if cause is Cause.EPOCH_START else None
     if step_ms is None and times.step is not None:
         step_ms = times.step.mean
+    feeder = None
+    if worst is None and (cause is not Cause.NONE or (walls and (walls.wait or 0.0) >= least)):
+        beside = (HostState.BESIDE,) if held_by is not Cause.NONE else ()
+        feeder = find_feeder(measured.loop, HostState.FEEDING, *beside)
+        if feeder is not None and held_by is Cause.NONE:
+            cause = cause_of_feeder(feeder, measured.profile, measured.counted_time, measured.loop)
     return Verdict(
         measured=measured,
         bound=bound,
         walls=walls,
         worst=worst,
+        feeder=feeder,
         cause=cause,
         step_ms=step_ms,
         ideal=find_ideal_step(measured, step_ms, held_up, _ceiling_of(measured)),
@@ -102,10 +117,27 @@ def find_verdict(measured: Measurements) -> Verdict:
     )
 
 
+def _with_sampled_waits(measured: Measurements) -> Measurements:
+    """With the mean wait by the account, where no clock shows the wait of each step."""
+    times, account = measured.times, measured.account
+    steps_ns = account.ns(*STEP_PARTS)
+    if times.wait is not None or times.step is None or not steps_ns:
+        return measured
+    if measured.loop.waits_by is not None or not waits_known(measured.loop):
+        return measured
+    ratio = account.ns(Part.WAIT) / steps_ns
+    sampled = replace(times, wait_ratio=ratio, sampled_wait_ms=ratio * times.step.mean)
+    return replace(measured, times=sampled)
+
+
 def _held_share(held_up: HeldUp, measured: Measurements) -> float:
-    """What the input's work takes from the training's computing, over the training's wall time."""
+    """What the input's work takes from the training's computing, over the training's wall time.
+
+    Without what a framework does between epochs of its own, which is nobody's to change.
+    """
     account = measured.account
-    wall_ns = account.training_ns
+    framework_ns = sum(row.ns for row in account.rows if row.name in FRAMEWORK_NAMES)
+    wall_ns = account.training_ns - framework_ns
     return held_up.counted_ratio * account.ns(*STEP_PARTS) / wall_ns if wall_ns > 0 else 0.0
 
 
@@ -189,6 +221,15 @@ def _free_input(verdict: Verdict, resamples: WallResamples) -> FreeInput | None:
 
 
 def _as_finding(verdict: Verdict) -> Bottleneck | None:
+    if verdict.worst is None and verdict.feeder is not None:
+        return Bottleneck(
+            stage=verdict.feeder.function,
+            kind=StageKind.FUNCTION.value,
+            location=verdict.feeder.location,
+            cost_ms=None,
+            share=None,
+            index=None,
+        )
     if verdict.worst is None:
         return None
     stage = verdict.worst.stage

@@ -26,6 +26,7 @@ from pipeprof.analysis.evidence_kinds import (
     WaitsNotMeasured,
     WarmupCosts,
     WorkersAndTransport,
+    WorkOfFeeder,
 )
 from pipeprof.analysis.lane_use import resource_finding
 from pipeprof.analysis.references import StageReference
@@ -75,9 +76,9 @@ def _warmup_costs(verdict: Verdict) -> Iterator[WarmupCosts]:
 
 def _why_compute(verdict: Verdict) -> Iterator[ComputeEvidence]:
     times = verdict.measured.times
-    if times.wait is None or times.step is None:
+    if times.mean_wait_ms is None or times.step is None:
         return
-    yield InputKeepsUp(wait_ms=times.wait.mean, step_ms=times.step.mean)
+    yield InputKeepsUp(wait_ms=times.mean_wait_ms, step_ms=times.step.mean)
     slowest = find_bottleneck(verdict.measured.costs)
     if slowest is not None and slowest.capacity_per_s and times.step.mean:
         yield SpareCapacity(
@@ -125,7 +126,9 @@ def _held_up(verdict: Verdict) -> Iterator[HeldUpByInput]:
 
 def _of_bottleneck(verdict: Verdict) -> Iterator[WaitEvidence]:
     worst = verdict.worst
-    if worst is None and verdict.measured.loop.input.autotune is False:
+    if worst is None and verdict.feeder is not None:
+        yield WorkOfFeeder(feeder=verdict.feeder, waits=verdict.held_by is Cause.NONE)
+    elif worst is None and verdict.measured.loop.input.autotune is False:
         yield StagesNotCounted()
     elif worst is None:
         if not verdict.measured.costs:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pipeprof.analysis.input_findings import EpochStart
+from pipeprof.analysis.own_feeders import Feeder
 from pipeprof.analysis.references import LaneReference, StageReference
 from pipeprof.analysis.wall_evidence_kinds import WallEvidence
 from pipeprof.recording.run_info import RecordedBy
@@ -64,6 +65,19 @@ ComputeEvidence = InputKeepsUp | SpareCapacity | GilBesideTraining
 
 
 # Why a loop waits for its input.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkOfFeeder:
+    """The user's own threads or processes feed the training.
+
+    Attributes:
+        feeder: where they were sampled at work most often.
+        waits: whether the training waits for them, and is not only slowed down.
+    """
+
+    feeder: Feeder
+    waits: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +339,7 @@ class WorkersAndTransport:
 
 WaitEvidence = (
     HeldUpByInput
+    | WorkOfFeeder
     | StagesNotCounted
     | NoStageSeen
     | EpochStartWait

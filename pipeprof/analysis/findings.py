@@ -115,17 +115,17 @@ class Bottleneck:
         stage: its name.
         kind: its kind, as in the report.
         location: its line, or None.
-        cost_ms: its own work per step.
-        share: its own work over all input work.
-        index: its place in `Profile.stages`.
+        cost_ms: its own work per step; None where only samples show that it works.
+        share: its own work over all input work, or None.
+        index: its place in `Profile.stages`; None where it is none of the stages.
     """
 
     stage: str
     kind: str
     location: Location | None
-    cost_ms: float
-    share: float
-    index: int
+    cost_ms: float | None
+    share: float | None
+    index: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +202,7 @@ class Diagnosis:
         step_ms: durations of the steps, or None without counted steps.
         whole_step_ms: the mean of them and of the first steps of epochs, or None.
         wait_ms: their waits, or None.
+        mean_wait_ms: their mean wait, also where samples alone show it, or None.
         callback_ms: what callbacks took of them, or None.
         compute_ms: the rest of them, or None.
         samples_per_s: samples a second over the loop's wall time, or None.
@@ -240,6 +241,7 @@ class Diagnosis:
     counted_steps: int
     advice: tuple[Advice, ...]
     ideal_step_interval: Interval | None = None
+    mean_wait_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from pipeprof.analysis.device_use import device_findings, has_accelerator
 from pipeprof.analysis.lane_use import sampled_ns
 from pipeprof.analysis.machine_findings import HeldUp
 from pipeprof.analysis.verdict import Measurements
-from pipeprof.analysis.wall_shares import STEP_PARTS, waits_known
+from pipeprof.analysis.wall_shares import STEP_PARTS
 from pipeprof.recording.account import Part
 from pipeprof.recording.lane import Lane, LaneKind, Role
 from pipeprof.recording.level_names import MILLION, Level
@@ -102,7 +102,7 @@ def find_held_up(measured: Measurements) -> HeldUp:
     On the same cores: threads that are ready share the cores, so without the input's work the others'
     time shrinks by its part of the cores; and by no more than what they stood in the queue.
     """
-    wait_ratio = _wait_ratio(measured)
+    wait_ratio = measured.times.wait_ratio
     if wait_ratio is None:
         return HeldUp(gil_ratio=None, cpu_queue_ratio=None)
     counted_time = without_pauses(measured.counted_time, measured.loop)
@@ -153,16 +153,6 @@ def _computing(measured: Measurements) -> float:
     """The part of the steps in which the model computes and not the loop's own Python code."""
     steps_ns = measured.account.ns(*STEP_PARTS)
     return measured.account.ns(Part.COMPUTE) / steps_ns if steps_ns else 1.0
-
-
-def _wait_ratio(measured: Measurements) -> float | None:
-    """The part of the steps that waits; by the account where no clock shows it step by step."""
-    if measured.times.wait_ratio is not None:
-        return measured.times.wait_ratio
-    steps_ns = measured.account.ns(*STEP_PARTS)
-    if not waits_known(measured.loop) or not steps_ns:
-        return None
-    return measured.account.ns(Part.WAIT) / steps_ns
 
 
 def _kept_ratio(measured: Measurements, on_cpu: float, queued: float) -> float:

@@ -51,6 +51,8 @@ class LoopTimes:
         compute: duration less wait and callbacks of the measured ones, or None without any.
         wait_ratio: waiting over duration of the measured ones, or None without any.
         epoch_starts: what the first steps of epochs waited.
+        sampled_wait_ms: the mean wait where no clock shows each, but samples of the training's thread
+            do, or the clocks around it leave no time for more.
     """
 
     counted: int
@@ -61,10 +63,18 @@ class LoopTimes:
     compute: Spread | None
     wait_ratio: float | None
     epoch_starts: EpochStartWaits
+    sampled_wait_ms: float | None = None
+
+    @property
+    def mean_wait_ms(self) -> float | None:
+        """What a step waits on average; None if unknown."""
+        return self.wait.mean if self.wait is not None else self.sampled_wait_ms
 
     @property
     def rest_ms(self) -> float | None:
         """What a step takes without its wait, on average: computing and callbacks; None if unknown."""
+        if self.compute is None and self.step is not None and self.sampled_wait_ms is not None:
+            return max(self.step.mean - self.sampled_wait_ms, 0.0)
         if self.compute is None:
             return None
         return self.compute.mean + (self.callbacks.mean if self.callbacks else 0.0)

@@ -11,6 +11,7 @@ from pipeprof.analysis.findings import IdealStep
 from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.analysis.lane_use import cpu_apart_from_functions
 from pipeprof.analysis.machine_findings import CpuFinding, HeldUp
+from pipeprof.analysis.own_feeders import Feeder
 from pipeprof.analysis.step_statistics import LoopTimes
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.analysis.wall_shares import WallResamples
@@ -66,6 +67,7 @@ class Verdict:
         bound: what the loop's speed hangs on.
         walls: the shares of the wall time, drawn again; None without any time.
         worst: the bottleneck, or None.
+        feeder: where the user's own threads were at work instead, if no stage is the bottleneck.
         cause: why the input is slow.
         step_ms: mean step time, epoch starts included where they are the cause; None without steps.
         ideal: a step with input for free, or None.
@@ -77,6 +79,7 @@ class Verdict:
     bound: Bound
     walls: WallResamples | None
     worst: StageCost | None
+    feeder: Feeder | None
     cause: Cause
     step_ms: float | None
     ideal: IdealStep | None

@@ -90,11 +90,17 @@ def _of_waits(verdict: Verdict) -> Iterator[Caveat]:
                 traced_step_ms=times.wait.mean + (times.rest_ms or 0.0),
                 step_ms=times.step.mean,
             )
-    elif verdict.bound is not Bound.UNKNOWN and times.measured < _NEARLY_ALL * times.counted:
+    elif _some_unmeasured(verdict):
         yield WaitsOfSomeSteps(measured=times.measured, counted=times.counted)
     contradiction = contradicting_waits(verdict.measured)
     if contradiction is not None:
         yield contradiction
+
+
+def _some_unmeasured(verdict: Verdict) -> bool:
+    times = verdict.measured.times
+    known = verdict.bound is not Bound.UNKNOWN and times.sampled_wait_ms is None
+    return known and times.measured < _NEARLY_ALL * times.counted
 
 
 def _of_generator(verdict: Verdict) -> Iterator[OpaqueGenerator]:

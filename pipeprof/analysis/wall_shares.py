@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeprof.analysis.account_findings import FRAMEWORK_NAMES, FRAMEWORK_START, Account, HostPlace
-from pipeprof.analysis.bounds import bound_by_shares
+from pipeprof.analysis.bounds import COMPUTE_BELOW, bound_by_shares
 from pipeprof.analysis.findings import Interval, WallShares
 from pipeprof.analysis.verdict_kinds import Bound
-from pipeprof.recording.account import COMPILATION_COLUMNS, EPOCH_COLUMNS, Part
+from pipeprof.recording.account import COMPILATION_COLUMNS, EPOCH_COLUMNS, HostState, Part
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop
 from pipeprof.recording.series import FloatArray, IntArray
 
@@ -84,18 +84,35 @@ def _interval(drawn: FloatArray) -> Interval:
 
 
 def waits_known(loop: Loop) -> bool:
-    """Whether anything measured how long the loop waited: a clock, or samples of what it did."""
+    """Whether anything shows how long the loop waited: clocks, or samples of what it did."""
     account = loop.account
     measured_ns = account.totals[0, EPOCH_COLUMNS.index("measured_ns")]
     blocked = (account.compilations[:, COMPILATION_COLUMNS.index("wait_ns")] >= 0).any()
-    return bool((loop.waits_by is not None and (measured_ns > 0 or blocked)) or account.samples)
+    if loop.waits_by is not None and (measured_ns > 0 or blocked):
+        return True
+    return _is_sampled(loop)
+
+
+def _is_sampled(loop: Loop) -> bool:
+    """Whether samples show what a loop's thread did, or its clocks leave no time for much else."""
+    samples = loop.account.samples
+    return any(each.state is not HostState.BESIDE for each in samples) or _is_clocked(loop)
+
+
+def _is_clocked(loop: Loop) -> bool:
+    """Whether clocks around the model's calls leave a hand-written loop no time to wait for long."""
+    totals = dict(zip(EPOCH_COLUMNS, loop.account.totals[0].tolist(), strict=True))
+    plain_ns = totals["step_ns"] - totals["compile_step_ns"]
+    if not loop.kind.hand_written or plain_ns <= 0:
+        return False
+    return bool(plain_ns - totals["model_ns"] < COMPUTE_BELOW * plain_ns)
 
 
 def measured_ratio(loop: Loop) -> float:
     """The part of its steps' time whose waiting was measured; samples are of all of it."""
     totals = dict(zip(EPOCH_COLUMNS, loop.account.totals[0].tolist(), strict=True))
     plain_ns = totals["step_ns"] - totals["compile_step_ns"]
-    if loop.account.samples or plain_ns <= 0:
+    if plain_ns <= 0 or _is_sampled(loop):
         return 1.0
     return float(min(totals["measured_ns"] / plain_ns, 1.0))
 

@@ -50,6 +50,8 @@ class HostState(IntEnum):
     """Inside a call of a framework: the model."""
     FEEDING = 3
     """It waited; this is where another thread or a process, named in ``detail``, was at work meanwhile."""
+    BESIDE = 4
+    """The model was at work; this is where another thread, named in ``detail``, was so beside it."""
 
 
 PASS_COLUMNS = ("start_ns", "end_ns", "context")

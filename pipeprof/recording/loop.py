@@ -54,6 +54,8 @@ class WaitSource(Enum):
     ITERATOR = "iterator"
     GENERATOR = "generator"
     TRACE = "trace"
+    SAMPLES = "samples"
+    """Of the training's thread: no clock shows the wait of each step. Never recorded, but found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,4 +30,5 @@ SOURCES = {
     WaitSource.ITERATOR: "Waits timed at the iterator",
     WaitSource.GENERATOR: "Waits timed at the generator",
     WaitSource.TRACE: "Waits read from a profiler trace",
+    WaitSource.SAMPLES: "Waits estimated from samples of the training's thread",
 }

@@ -27,12 +27,14 @@ from pipeprof.analysis.evidence_kinds import (
     WaitEvidence,
     WhereItRan,
     WorkersAndTransport,
+    WorkOfFeeder,
     WorkReason,
 )
 from pipeprof.analysis.references import LaneReference
 from pipeprof.recording.lane import Role
 from pipeprof.report.epoch_start_text import start_cause
 from pipeprof.report.numbers import amount, count, duration, few_digits, percent, size
+from pipeprof.report.plain_text import shown
 from pipeprof.report.stage_labels import label_of
 
 # A place that works this much of the time works without a pause.
@@ -52,6 +54,8 @@ def wait_sentence(found: WaitEvidence) -> str:  # noqa: C901 - one case a kind
     match found:
         case HeldUpByInput():
             return _held_up(found)
+        case WorkOfFeeder():
+            return _work_of_feeder(found)
         case StagesNotCounted():
             return (
                 "AUTOTUNE is switched off, so tf.data does not measure the work of its stages and "
@@ -87,6 +91,21 @@ def wait_sentence(found: WaitEvidence) -> str:  # noqa: C901 - one case a kind
                 f"Worker processes take {duration(found.work_ms)} of work per step off the training's "
                 f"process; the transport of their batches takes {duration(found.transport_ms)}."
             )
+
+
+def _work_of_feeder(found: WorkOfFeeder) -> str:
+    feeder = found.feeder
+    place = f"{shown(feeder.function)} ({shown(feeder.location.short)})"
+    where = (
+        f"in the {shown(feeder.where)}"
+        if feeder.where.startswith("thread")
+        else shown(feeder.where)
+    )
+    meanwhile = "The training waits for" if found.waits else "Beside the training works"
+    return (
+        f"{meanwhile} {place} {where}: there {percent(feeder.share)} of the samples were taken of the "
+        "threads that feed it."
+    )
 
 
 def _held_up(found: HeldUpByInput) -> str:

@@ -193,7 +193,7 @@ def _diagnosis(found: Diagnosis) -> dict[str, Any]:
         "wall_host_ratio_interval": interval(wall.host_interval) if wall else None,
         "step_ms": _spread(found.step_ms),
         "step_ms_with_epoch_starts": number(found.whole_step_ms),
-        "wait_ms": _spread(found.wait_ms),
+        "wait_ms": _spread(found.wait_ms) | {"mean": number(found.mean_wait_ms)},
         "callback_ms": _spread(found.callback_ms),
         "compute_ms": _spread(found.compute_ms),
         "samples_per_s": number(found.samples_per_s),

@@ -68,7 +68,8 @@ def _slowest(findings: Findings) -> Iterator[str]:
     if slowest is None or findings.main is None:
         return
     place = f" ({shown(slowest.location.short)})" if slowest.location else ""
-    yield f"{shown(slowest.stage)}{place} {duration(slowest.cost_ms)} per step"
+    cost = "" if slowest.cost_ms is None else f" {duration(slowest.cost_ms)} per step"
+    yield f"{shown(slowest.stage)}{place}{cost}"
     cause = findings.main.diagnosis.cause
     if cause in CAUSES:
         yield CAUSES[cause]

@@ -47,9 +47,11 @@ from pipeprof.analysis.evidence_kinds import (
     WarmupCosts,
     WhereItRan,
     WorkersAndTransport,
+    WorkOfFeeder,
     WorkReason,
 )
 from pipeprof.analysis.input_findings import EpochStart, StartCause
+from pipeprof.analysis.own_feeders import Feeder
 from pipeprof.analysis.references import LaneReference, StageReference
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.analysis.wall_evidence_kinds import (
@@ -172,6 +174,29 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
         GilBesideTraining(busy_ratio=0.9),
         "Input threads in the training's process compute 90 % of the time. While they hold the GIL, "
         "the training waits for it; that counts as compute.",
+    ),
+    (
+        WorkOfFeeder(
+            feeder=Feeder(
+                function="parse",
+                location=Location("train.py", 17),
+                where="thread Thread-3 (fill)",
+                share=0.75,
+            ),
+            waits=True,
+        ),
+        "The training waits for parse (train.py:17) in the thread Thread-3 (fill): there 75 % of the "
+        "samples were taken of the threads that feed it.",
+    ),
+    (
+        WorkOfFeeder(
+            feeder=Feeder(
+                function="parse", location=Location("train.py", 17), where="thread f", share=1.0
+            ),
+            waits=False,
+        ),
+        "Beside the training works parse (train.py:17) in the thread f: there 100 % of the samples "
+        "were taken of the threads that feed it.",
     ),
     (
         HeldUpByInput(held_ms=22.5, step_ms=30.0, gil_ratio=0.6, cpu_queue_ratio=0.15),

@@ -6,7 +6,7 @@ import pytest
 
 from pipeprof.scenarios.validation import Planted, planted_trainings
 from pipeprof.scenarios.validation.expected import SCRIPTS
-from pipeprof.scenarios.validation.script_places import is_at, is_at_text, lines_of
+from pipeprof.scenarios.validation.script_places import is_at, is_at_text, is_inside, lines_of
 
 CLOCKS = {"fit_clock", "own_clock"}
 ALL = planted_trainings()
@@ -65,6 +65,15 @@ def test_a_function_may_be_placed_at_its_line_and_at_those_of_its_decorators(
     assert not is_at("other.py:3", script, "f")
     assert not is_at("train.py", script, "f")
     assert not is_at(None, script, "f")
+
+
+def test_a_line_may_lie_anywhere_in_a_function(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text("@first\ndef f():\n    a = 1\n    return a\n\n\ndef g(): ...\n")
+    assert all(is_inside(f"train.py:{line}", script, "f") for line in (2, 3, 4))
+    assert not any(is_inside(f"train.py:{line}", script, "f") for line in (5, 7))
+    assert not is_inside("other.py:3", script, "f")
+    assert not is_inside(None, script, "f")
 
 
 def test_a_line_may_be_known_by_a_text_that_stands_in_it(tmp_path: Path) -> None:

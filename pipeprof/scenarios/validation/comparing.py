@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeprof.scenarios.validation.expected import Loops, Named, Planted, Share, StageCost
 from pipeprof.scenarios.validation.outcome import Check, Outcome
-from pipeprof.scenarios.validation.script_places import is_at, is_at_text
+from pipeprof.scenarios.validation.script_places import is_at, is_at_text, is_inside
 
 Truth = Mapping[str, float]
 Report = Mapping[str, Any]
@@ -142,7 +142,9 @@ def _bottleneck(bottleneck: Any, planted: Planted) -> Iterator[Check]:
     right = [function for function in planted.bottleneck if is_named(name, function)]
     yield Check(what="bottleneck", outcome=_outcome(right), expected=planted.bottleneck, found=name)
     location = look_up(bottleneck, "location") or None
-    placed = any(is_at(location, planted.script, function) for function in planted.bottleneck)
+    sampled = look_up(bottleneck, "cost_ms") is None  # known by the lines that samples met
+    at = is_inside if sampled else is_at
+    placed = any(at(location, planted.script, function) for function in planted.bottleneck)
     yield Check(
         what="line of bottleneck",
         outcome=_outcome(placed),

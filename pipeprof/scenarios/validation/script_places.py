@@ -36,6 +36,25 @@ def is_at(location: object, script: Path, function: str) -> bool:
     return _line_in(location, script) in lines_of(script)[function]
 
 
+def is_inside(location: object, script: Path, function: str) -> bool:
+    """Whether a location `file.py:12` of a report is a line of a function or class of the script."""
+    number = _line_in(location, script)
+    ends = _ends_of(script)
+    return number is not None and any(
+        begin <= number <= ends[begin] for begin in lines_of(script)[function] if begin in ends
+    )
+
+
+@cache
+def _ends_of(script: Path) -> dict[int, int]:
+    """The last line of each function or class, by its first."""
+    return {
+        node.lineno: node.end_lineno or node.lineno
+        for node in ast.walk(ast.parse(script.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+
+
 def is_at_text(location: object, script: Path, text: str) -> bool:
     """Whether a location `file.py:12` of a report is a line of the script in which the text stands."""
     lines = script.read_text().splitlines()

@@ -35,7 +35,7 @@ class Feeders:
         self,
         frames: Mapping[int, FrameType],
         training: int,
-        waits_at: Location,
+        waits_at: Location | None,
         children: Iterable[Any] | None = None,
     ) -> Iterator[PlaceFacts]:
         """The places at which others work; processes count where no thread of this one is at work.
@@ -43,7 +43,7 @@ class Feeders:
         Args:
             frames: the innermost frame of each thread.
             training: the training thread.
-            waits_at: the line at which it waits.
+            waits_at: the line at which it waits; None where it does not, and no process is of interest.
             children: processes that the user's code started, for tests.
         """
         names = {thread.ident: thread.name for thread in threading.enumerate()}
@@ -60,7 +60,7 @@ class Feeders:
                     location=place.location,
                     detail=f"thread {name}" if name else "native thread",
                 )
-        if not found:
+        if not found and waits_at is not None:
             for child in _children() if children is None else children:
                 yield _place_of(child, waits_at)
 

@@ -23,6 +23,7 @@ from pipeprof.capture.recorder.recorder import OWN_THREADS, Recorder
 from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind, code
 from pipeprof.clock import Clock, now_ns
 from pipeprof.recording.account import HostState
+from pipeprof.recording.source_code import Location
 
 # From one look to the next; 20 a second.
 _SHORTEST_S, _LONGEST_S = 0.025, 0.075
@@ -122,11 +123,16 @@ class HostSampler:
         if need is None:
             self._needless += 1
             return
-        self._needless = 0
+        self._needless = self._needless + 1 if need.is_timed else 0
         if self._held:
             self._settle(need.loop)
+        if need.is_timed and self._clock() < self._feeders_due_ns:
+            return
         thread, frames = self._thread(), self._frames()
         if thread not in frames:
+            return
+        if need.is_timed:
+            self._add_feeders(need, self._clock(), frames, thread, None)
             return
         try:
             place = self._places.read(frames[thread], lambda: sleeps(thread, self.recorder))
@@ -138,9 +144,21 @@ class HostSampler:
         now = self._clock()
         self._add(need, now, facts, place.state)
         if place.state is HostState.WAITING and need.by_hand and now >= self._feeders_due_ns:
-            self._feeders_due_ns = now + _FEEDERS_EVERY_NS
-            for feeding in self._feeders.find(frames, thread, place.location):
-                self._add(need, now, feeding, HostState.FEEDING)
+            self._add_feeders(need, now, frames, thread, place.location)
+
+    def _add_feeders(
+        self,
+        need: SamplingNeed,
+        now: int,
+        frames: Mapping[int, FrameType],
+        thread: int,
+        waits_at: Location | None,
+    ) -> None:
+        """Records where others work while the training thread waits at a line, or its model works."""
+        self._feeders_due_ns = now + _FEEDERS_EVERY_NS
+        state = HostState.FEEDING if waits_at is not None else HostState.BESIDE
+        for feeding in self._feeders.find(frames, thread, waits_at):
+            self._add(need, now, feeding, state)
 
     def _add(self, need: SamplingNeed, now: int, place: PlaceFacts, state: HostState) -> None:
         value = int(state) + (0 if need.in_step else BETWEEN_STEPS)

@@ -19,11 +19,13 @@ class SamplingNeed:
         loop: the loop that its time belongs to, or None outside of all.
         by_hand: whether that is a hand-written one.
         in_step: whether the loop is among its steps.
+        is_timed: whether a clock shows that its model is at work: only what others do is to be sampled.
     """
 
     loop: OpenLoop | None = None
     by_hand: bool = False
     in_step: bool = False
+    is_timed: bool = False
 
 
 _OUTSIDE = SamplingNeed()
@@ -36,9 +38,14 @@ def find_sampling_need(loops: LoopTracker) -> SamplingNeed | None:
         return None if loops.hand.is_timed else _OUTSIDE
     outermost, *inner = open_loops
     if outermost.kind.hand_written:
-        if loops.hand.is_timed or any(loop.kind is not LoopKind.PREDICT for loop in inner):
+        if loops.hand.fetching or any(loop.kind is not LoopKind.PREDICT for loop in inner):
             return None
-        return SamplingNeed(loop=outermost, by_hand=True, in_step=outermost.taking)
+        return SamplingNeed(
+            loop=outermost,
+            by_hand=True,
+            in_step=outermost.taking,
+            is_timed=loops.hand.is_timed,
+        )
     if outermost.kind is not LoopKind.FIT or inner or outermost.taking or outermost.in_callback:
         return None
     return SamplingNeed(loop=outermost)

@@ -1,7 +1,8 @@
 # Three threads parse in Python and fill a queue: they share the GIL with a light model.
-from own_clock import LoopClock, compute_in_python, write_truth
+from own_clock import LoopClock, write_truth
 import queue
 import threading
+import time
 
 import keras
 import numpy as np
@@ -13,7 +14,9 @@ model.compile("sgd", "mse")
 
 
 def parse_record():
-    compute_in_python(0.015)
+    until, fields = time.thread_time() + 0.015, 0
+    while time.thread_time() < until:
+        fields += len(["17", "0.25", "spruce", "north", "4"])
     return np.zeros((32, 8), "float32"), np.zeros((32, 1), "float32")
 
 

@@ -50,6 +50,12 @@ def meet(function: str, thread: int) -> None:
 def read_batch() -> None: ...
 
 
+def test_where_the_training_does_not_wait_processes_are_of_no_interest() -> None:
+    feeders, child = Feeders(PlaceReader()), Child("Process-1", read_batch)
+    assert list(feeders.find({}, threading.get_ident(), None, [child])) == []
+    assert len(list(feeders.find({}, threading.get_ident(), WAITS_AT, [child]))) == 1
+
+
 def test_a_thread_at_work_feeds_and_one_that_is_blocked_does_not() -> None:
     done = threading.Event()
     full: queue.Queue[int] = queue.Queue(1)

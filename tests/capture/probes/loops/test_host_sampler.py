@@ -108,6 +108,33 @@ def test_a_hand_written_loop_is_sampled_except_where_a_clock_measures() -> None:
     assert [sample[:2] for sample in training.ends()] == [(number, OWN)] * 2
 
 
+def test_while_a_model_works_only_what_others_do_is_sampled_and_seldom() -> None:
+    training = Sampled()
+    hand = training.loops.hand
+    done = threading.Event()
+
+    def parse() -> None:
+        while not done.is_set():
+            pass
+
+    thread = threading.Thread(target=parse)
+    thread.start()
+    training.train_on_batch()
+    hand.model_works = True
+    for _ in range(3):  # within a moment: only one of them looks
+        training.frames = {thread.ident or 0: sys._current_frames()[thread.ident or 0]}
+        training.meet()
+    training.now += 300_000_000
+    training.meet()
+    hand.model_works = False
+    done.set()
+    thread.join()
+    training.train_on_batch()
+    assert hand.loop is not None
+    number, name = hand.loop.number, f"{parse.__name__}"
+    assert training.ends() == [(number, int(HostState.BESIDE), name)] * 2
+
+
 def test_a_loop_is_not_sampled_while_it_takes_a_batch() -> None:
     training = Sampled()
     hand = training.loops.hand

@@ -1,0 +1,141 @@
+"""Hand-written loops whose waits no clock shows: by samples, and by the clocks around the model.
+
+The loops of these tests take 100 steps of 20 ms (2 s).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.evidence_kinds import InputKeepsUp, WaitsOfSomeSteps, WorkOfFeeder
+from pipeprof.analysis.findings import Diagnosis
+from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.recording.account import EPOCH_COLUMNS, HostSample, HostState, Part
+from pipeprof.recording.lane import Cpu, Lane, Role
+from pipeprof.recording.level_names import Level
+from pipeprof.recording.loop import Loop, LoopKind, WaitSource
+from pipeprof.recording.source_code import Location
+from tests.builders import MS, evenly, gauge, lane, loop, profile, those
+
+STEP = 20 * MS
+WHOLE = 100 * STEP
+PARSE = Location("train.py", 17)
+BY_HAND = loop(LoopKind.TRAIN_ON_BATCH, wait_ns=None, compute_ns=STEP, lane=0)
+
+
+def sample(
+    state: HostState, samples: int, function: str = "parse", detail: str | None = None
+) -> HostSample:
+    return HostSample(
+        function=function,
+        location=PARSE,
+        part=Part.OWN_CODE,
+        state=state,
+        detail=detail,
+        samples=samples,
+    )
+
+
+def trained(model_ratio: float, *samples: HostSample) -> Loop:
+    """The loop whose model was at work for a part of the time."""
+    totals = BY_HAND.account.totals.copy()
+    totals[0, EPOCH_COLUMNS.index("model_ns")] = round(model_ratio * WHOLE)
+    account = replace(BY_HAND.account, totals=totals, samples=samples)
+    return replace(BY_HAND, account=account)
+
+
+def thread(cpu: float, queued: float = 0.0, name: str = "Thread-N (fill)") -> Lane:
+    return lane(
+        name,
+        Role.OTHER,
+        tid=None,
+        cpu_ns=round(cpu * WHOLE),
+        queued_ns=round(queued * WHOLE),
+        during=BY_HAND,
+    )
+
+
+def diagnosed(of: Loop, lanes: Sequence[Lane] = (), contention: float = 0.0) -> Diagnosis:
+    main = lane(cpu_ns=round(0.1 * WHOLE), during=of)
+    start, end = of.start_ns, of.end_ns
+    found = analyse(
+        profile(
+            loops=(of,),
+            lanes=(main, *lanes),
+            gauges={Level.GIL_CONTENTION.value: gauge(round(contention * 1e6))},
+            cpu=Cpu(cores=2, limit=None, used=None, sampled=evenly((end - start,), start, end)),
+        )
+    ).main
+    assert found is not None
+    return found.diagnosis
+
+
+def test_clocks_around_the_model_that_leave_no_time_show_that_nothing_waits() -> None:
+    found = diagnosed(trained(0.98))
+    assert (found.bound, found.cause) == (Bound.COMPUTE, Cause.NONE)
+    assert found.measured_by is WaitSource.SAMPLES
+    assert those(InputKeepsUp, found.evidence) == [InputKeepsUp(wait_ms=0.0, step_ms=20.0)]
+    assert those(WaitsOfSomeSteps, found.evidence) == []
+
+
+def test_clocks_that_leave_time_for_waits_show_nothing() -> None:
+    assert diagnosed(trained(0.9)).bound is Bound.UNKNOWN
+
+
+def test_threads_that_were_met_beside_the_model_show_no_wait() -> None:
+    assert diagnosed(trained(0.9, sample(HostState.BESIDE, 9))).bound is Bound.UNKNOWN
+
+
+FEEDS = (
+    sample(HostState.WAITING, 20, "<module>", "Queue.get"),
+    sample(HostState.FEEDING, 6, detail="thread Thread-3 (fill)"),
+    sample(HostState.FEEDING, 2, "read", "thread Thread-3 (fill)"),
+)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "queued", "cause"), [(0.02, 0.0, Cause.BLOCKING), (0.3, 0.4, Cause.CPU)]
+)
+def test_the_thread_that_a_loop_waits_for_is_named(cpu: float, queued: float, cause: Cause) -> None:
+    found = diagnosed(trained(0.1, *FEEDS), [thread(cpu, queued)])
+    assert (found.bound, found.cause) == (Bound.INPUT, cause)
+    assert found.bottleneck is not None
+    assert (found.bottleneck.stage, found.bottleneck.location) == ("parse", PARSE)
+    assert (found.bottleneck.index, found.bottleneck.cost_ms) == (None, None)
+    assert found.mean_wait_ms == pytest.approx(18.0)
+    assert found.ideal_step_ms is not None
+    assert found.ideal_step_ms <= 2.0
+    [evidence] = those(WorkOfFeeder, found.evidence)
+    assert evidence.waits
+    assert (evidence.feeder.where, evidence.feeder.share) == ("thread Thread-3 (fill)", 0.75)
+
+
+def test_of_a_process_that_a_loop_waits_for_the_cause_stays_open() -> None:
+    fed = (
+        sample(HostState.WAITING, 20, "<module>", "Queue.get"),
+        sample(HostState.FEEDING, 6, "read", "process Process-1"),
+    )
+    found = diagnosed(trained(0.1, *fed))
+    assert found.cause is Cause.NONE
+    assert found.bottleneck is not None
+    assert found.bottleneck.stage == "read"
+
+
+def test_threads_that_parse_beside_the_model_hold_it_up_by_the_gil() -> None:
+    beside = sample(HostState.BESIDE, 10, detail="thread Thread-3 (fill)")
+    found = diagnosed(trained(0.98, beside), [thread(0.7)], contention=0.8)
+    assert (found.bound, found.cause) == (Bound.INPUT, Cause.GIL)
+    assert found.held_up.gil_ratio == pytest.approx(0.7)
+    assert found.bottleneck is not None
+    assert found.bottleneck.stage == "parse"
+    [evidence] = those(WorkOfFeeder, found.evidence)
+    assert not evidence.waits
+    assert found.ideal_step_ms == pytest.approx(20 * 0.3, abs=0.3)
+
+
+def test_threads_that_sleep_beside_the_model_hold_nothing_up() -> None:
+    beside = sample(HostState.BESIDE, 10, detail="thread Thread-3 (fill)")
+    found = diagnosed(trained(0.98, beside), [thread(0.01)], contention=0.01)
+    assert (found.bound, found.bottleneck) == (Bound.COMPUTE, None)
