@@ -9,8 +9,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.analyse import analyse, predict
 from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.what_if_expressions import read_suppositions
+from pipeprof.analysis.what_if_kinds import Prediction
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 from pipeprof.runs.run_reading import read_run
@@ -64,6 +66,25 @@ class RecordedRun:
     def findings(self) -> Findings:
         """What the analysis finds in the recording."""
         return analyse(self.profile)
+
+    def what_if(self, supposed: str) -> Prediction:
+        """Predicts what a step of the main loop would take if something were otherwise.
+
+        ::
+
+            run.what_if("stage=decode parallelism=4").step_ms
+            run.what_if("cache=decode, epoch_starts=0").interval
+
+        Args:
+            supposed: what is otherwise: ``input=free``, ``stage=NAME cost=0.5``, ``stage=NAME
+                parallelism=4``, ``cache=NAME``, ``prefetch=yes``, ``workers=4 processes=yes``,
+                ``epoch_starts=0``, ``callback=NAME``, ``cores=8``; several are parted by commas.
+
+        Raises:
+            UsageError: the text cannot be read, nothing has that name, or the run does not have what a
+                prediction needs.
+        """
+        return predict(self.profile, read_suppositions(supposed))
 
     def report(self, width: int | None = None, color: bool = False) -> str:
         """The report in words and tables.

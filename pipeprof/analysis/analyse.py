@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from pipeprof.analysis.account_findings import EpochAccount
 from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account
 from pipeprof.analysis.autotune import find_autotune
 from pipeprof.analysis.consumed import pair_evaluations
-from pipeprof.analysis.costs import as_finding, stage_costs
-from pipeprof.analysis.counted_time import counted_times, without_pauses
+from pipeprof.analysis.costs import StageCost, as_finding, stage_costs
+from pipeprof.analysis.counted_time import CountedTime, counted_times, without_pauses
 from pipeprof.analysis.delivery import describe_delivery
 from pipeprof.analysis.device_use import device_findings
 from pipeprof.analysis.diagnosis import diagnose, find_verdict
@@ -23,6 +24,9 @@ from pipeprof.analysis.loop_groups import group_loops
 from pipeprof.analysis.overlap import describe_input
 from pipeprof.analysis.step_statistics import loop_times
 from pipeprof.analysis.verdict import Measurements, Verdict
+from pipeprof.analysis.what_if import what_if
+from pipeprof.analysis.what_if_kinds import Prediction, Supposition
+from pipeprof.errors import UsageError
 from pipeprof.recording.loop import Loop, LoopKind
 from pipeprof.recording.profile import Profile
 
@@ -35,24 +39,10 @@ def analyse(profile: Profile) -> Findings:
     times_counted = counted_times(profile.loops)
     costs = stage_costs(profile, times_counted)
     verdicts, epochs = [], []
-    for index, (loop, counted_time, used) in enumerate(
-        zip(profile.loops, times_counted, costs, strict=True)
-    ):
-        times = loop_times(loop)
-        fed = describe_input(profile, loop, counted_time, used, times)
-        own_starts = framework_start_ratio(fed.epoch_starts, loop.input.kind)
-        epochs.append(epoch_accounts(loop, own_starts))
-        measured = Measurements(
-            profile=profile,
-            loop=loop,
-            account=loop_account(profile, index, own_starts),
-            counted_time=counted_time,
-            times=times,
-            costs=used,
-            cpu=cpu_finding(profile, without_pauses(counted_time, loop)),
-            fed=fed,
-        )
-        verdicts.append(find_verdict(measured))
+    for index, (counted_time, used) in enumerate(zip(times_counted, costs, strict=True)):
+        verdict, own_epochs = _verdict_of(profile, index, counted_time, used)
+        verdicts.append(verdict)
+        epochs.append(own_epochs)
     loops = [
         LoopFinding(
             loop=verdict.measured.loop,
@@ -95,6 +85,49 @@ def analyse(profile: Profile) -> Findings:
         autotune=None if number is None else find_autotune(verdicts[number]),
         devices=device_findings(profile, main_time),
     )
+
+
+def predict(profile: Profile, suppositions: Sequence[Supposition]) -> Prediction:
+    """What a step of the main loop would take if all of these were so.
+
+    Raises:
+        UsageError: nothing trained, or the run does not have what a prediction needs.
+    """
+    verdict = main_verdict(profile)
+    if verdict is None:
+        raise UsageError("expected a run with a training, received one without.")
+    return what_if(verdict, *suppositions)
+
+
+def main_verdict(profile: Profile) -> Verdict | None:
+    """What follows from the measurements of the main loop; None where nothing trained."""
+    main = profile.main_loop
+    if main is None:
+        return None
+    index = next(number for number, loop in enumerate(profile.loops) if loop is main)
+    times_counted = counted_times(profile.loops)
+    used = stage_costs(profile, times_counted)[index]
+    return _verdict_of(profile, index, times_counted[index], used)[0]
+
+
+def _verdict_of(
+    profile: Profile, index: int, counted_time: CountedTime, used: tuple[StageCost, ...]
+) -> tuple[Verdict, tuple[EpochAccount, ...]]:
+    loop = profile.loops[index]
+    times = loop_times(loop)
+    fed = describe_input(profile, loop, counted_time, used, times)
+    own_starts = framework_start_ratio(fed.epoch_starts, loop.input.kind)
+    measured = Measurements(
+        profile=profile,
+        loop=loop,
+        account=loop_account(profile, index, own_starts),
+        counted_time=counted_time,
+        times=times,
+        costs=used,
+        cpu=cpu_finding(profile, without_pauses(counted_time, loop)),
+        fed=fed,
+    )
+    return find_verdict(measured), epoch_accounts(loop, own_starts)
 
 
 def _validations(verdicts: Sequence[Verdict], index: int) -> list[Verdict]:

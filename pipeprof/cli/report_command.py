@@ -2,13 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeprof.cli.options import LogdirArgument
 from pipeprof.errors import RunError
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
+
+if TYPE_CHECKING:
+    from pipeprof.recorded_run import RecordedRun
 
 
 def report(
@@ -23,6 +26,13 @@ def report(
             "--html", metavar="FILE", help="Write the report there as a web page instead."
         ),
     ] = None,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Predict instead what a step would take, for example 'stage=decode parallelism=4'.",
+        ),
+    ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="List the runs instead.")] = False,
 ) -> None:
     """Report whether the training of a recorded run waits for its data, and why."""
@@ -34,7 +44,12 @@ def report(
         for each in list_runs(logdir):
             typer.echo(f"{each.name}  {_summary(each)}")
         return
-    findings = load(logdir, name=run).findings
+    recorded = load(logdir, name=run)
+    if what_if:
+        for supposed in what_if:
+            _predict(recorded, supposed)
+        return
+    findings = recorded.findings
     if as_json:
         from pipeprof.surfaces.as_json import to_json
 
@@ -48,6 +63,14 @@ def report(
 
         write_page(findings, as_html)
         typer.echo(f"Written to {as_html}", err=True)
+
+
+def _predict(recorded: "RecordedRun", supposed: str) -> None:
+    from pipeprof.analysis.what_if_expressions import read_suppositions
+    from pipeprof.report.what_if_text import describe_prediction
+
+    prediction = recorded.what_if(supposed)
+    typer.echo(" ".join(describe_prediction(read_suppositions(supposed), prediction)))
 
 
 def _summary(folder: Path) -> str:

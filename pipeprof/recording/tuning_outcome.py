@@ -10,7 +10,7 @@ Change = tuple[Edit, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Steps:
+class TrialSteps:
     """The steps of one trial.
 
     Attributes:

@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeprof.errors import PipeprofError, TuningRefused, UsageError, describe_error
 from pipeprof.recording.pipeline_edits import Edit, edit_from_dict, edit_to_dict
-from pipeprof.recording.tuning_outcome import Description, Steps, described, plain
+from pipeprof.recording.tuning_outcome import Description, TrialSteps, described, plain
 from pipeprof.tuning.consuming import Limits
 
 BESIDE_TRIAL_S = 30.0
@@ -66,19 +66,19 @@ class ProcessBench:
         """
         return described(self._ask({"do": "describe"}, _TO_BEGIN_S))
 
-    def trial(self, edits: Sequence[Edit], limits: Limits) -> Steps:
+    def trial(self, edits: Sequence[Edit], limits: Limits) -> TrialSteps:
         """Consumes the input with changes.
 
         Raises:
             TuningRefused: the input does not take them, or the trial raised, hung or died.
         """
         answer = self._ask(_question("trial", edits, limits), self._seconds(limits))
-        return Steps(step_ns=tuple(answer))
+        return TrialSteps(step_ns=tuple(answer))
 
-    def ceiling(self, limits: Limits) -> Steps | None:
+    def ceiling(self, limits: Limits) -> TrialSteps | None:
         """Trains with input for free; None without a model."""
         answer = self._ask(_question("ceiling", (), limits), self._seconds(limits))
-        return None if answer is None else Steps(step_ns=tuple(answer))
+        return None if answer is None else TrialSteps(step_ns=tuple(answer))
 
     def compare(self, edits: Sequence[Edit]) -> str | None:
         """What is delivered differently with these changes, or None."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pipeprof.errors import PipeprofError, TuningRefused, UsageError
 from pipeprof.recording.pipeline_edits import CacheBehind, Edit
-from pipeprof.recording.tuning_outcome import Change, Description, Outcome, Steps, Trial
+from pipeprof.recording.tuning_outcome import Change, Description, Outcome, Trial, TrialSteps
 from pipeprof.tuning.candidates import candidates, merged
 from pipeprof.tuning.consuming import Limits
 
@@ -36,10 +36,10 @@ class Bench(Protocol):
     def describe(self) -> Description:
         """What the input consists of."""
 
-    def trial(self, edits: Sequence[Edit], limits: Limits) -> Steps:
+    def trial(self, edits: Sequence[Edit], limits: Limits) -> TrialSteps:
         """Consumes the input with changes."""
 
-    def ceiling(self, limits: Limits) -> Steps | None:
+    def ceiling(self, limits: Limits) -> TrialSteps | None:
         """Trains with input for free; None without a model."""
 
     def compare(self, edits: Sequence[Edit]) -> str | None:
@@ -120,7 +120,7 @@ class Tuner:
         )
 
     def _search(
-        self, described: Description, best_ns: float, ceiling: Steps | None
+        self, described: Description, best_ns: float, ceiling: TrialSteps | None
     ) -> tuple[Change, float, bool]:
         best: Change = ()
         pending = self._in_order(candidates(described))
@@ -184,7 +184,7 @@ class Tuner:
             latest_ns=max(int(0.25 * self._budget_ns), 2 * measured_ns),
         )
 
-    def _timed(self, edits: Sequence[Edit], limits: Limits) -> Steps:
+    def _timed(self, edits: Sequence[Edit], limits: Limits) -> TrialSteps:
         start_ns = self._now_ns()
         steps = self._bench.trial(edits, limits)
         self._took_ns.append(self._now_ns() - start_ns)
@@ -206,7 +206,7 @@ class Tuner:
             return replace(blank, refused=str(error))
 
     def _measure(self, best: Change, whole: Change, blank: Trial) -> Trial:
-        pairs: list[tuple[Steps, Steps]] = []
+        pairs: list[tuple[TrialSteps, TrialSteps]] = []
         trial = blank
         for _ in range(_MOST_PAIRS):
             changed = self._timed(whole, self._limits(whole))
@@ -225,7 +225,7 @@ class Tuner:
         )
 
 
-def _compared(pairs: Sequence[tuple[Steps, Steps]], blank: Trial) -> Trial:
+def _compared(pairs: Sequence[tuple[TrialSteps, TrialSteps]], blank: Trial) -> Trial:
     """How many times as fast, with an interval from the pairs and from how uneven the steps are."""
     logs = [math.log(best.mean_ns / changed.mean_ns) for best, changed in pairs]
     within = math.fsum(_variance(best) + _variance(changed) for best, changed in pairs)
@@ -243,7 +243,7 @@ def _compared(pairs: Sequence[tuple[Steps, Steps]], blank: Trial) -> Trial:
     )
 
 
-def _variance(steps: Steps) -> float:
+def _variance(steps: TrialSteps) -> float:
     """Of the logarithm of a trial's mean step: from the means of blocks, because neighbours are alike."""
     size = max(len(steps.step_ns) // _BLOCKS, 1)
     blocks = [

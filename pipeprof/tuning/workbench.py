@@ -12,7 +12,7 @@ from pipeprof.errors import TuningRefused
 from pipeprof.host import machine
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import CacheBehind, Edit
-from pipeprof.recording.tuning_outcome import Description, Place, Steps
+from pipeprof.recording.tuning_outcome import Description, Place, TrialSteps
 from pipeprof.tuning.consuming import (
     Limits,
     first_batches,
@@ -70,7 +70,7 @@ class Workbench:
             free_bytes=psutil.virtual_memory().available,
         )
 
-    def trial(self, edits: Sequence[Edit], limits: Limits) -> Steps:
+    def trial(self, edits: Sequence[Edit], limits: Limits) -> TrialSteps:
         """Consumes the input with changes.
 
         Raises:
@@ -78,14 +78,14 @@ class Workbench:
         """
         with self._feed(edits) as (feed, fresh, told):
             if self._subject.model is None and self._subject.kind is not InputKind.SEQUENCE:
-                return Steps(step_ns=take_from(fresh, limits))
+                return TrialSteps(step_ns=take_from(fresh, limits))
             model = self._subject.model or model_that_only_takes()
             try:
-                return Steps(step_ns=train_on(feed, model, limits, **told))
+                return TrialSteps(step_ns=train_on(feed, model, limits, **told))
             finally:
                 _put_back(self._subject.model, self._weights)
 
-    def ceiling(self, limits: Limits) -> Steps | None:
+    def ceiling(self, limits: Limits) -> TrialSteps | None:
         """Trains the model with input for free; None without a model."""
         model = self._subject.model
         if model is None:
@@ -96,7 +96,7 @@ class Workbench:
             raise TuningRefused("expected an input with batches, received one without any.")
         backend = getattr(__import__("keras").config, "backend", lambda: "tensorflow")()
         try:
-            return Steps(step_ns=train_on(repeated(batches, backend), model, limits))
+            return TrialSteps(step_ns=train_on(repeated(batches, backend), model, limits))
         finally:
             _put_back(model, self._weights)
 

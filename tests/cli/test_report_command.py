@@ -10,7 +10,7 @@ from pipeprof.analysis.analyse import analyse
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 from pipeprof.surfaces.as_json import to_json
 from pipeprof.surfaces.terminal import render_report
-from tests.builders import loop, profile, run_info
+from tests.builders import MS, loop, profile, run_info, stage
 from tests.cli.conftest import Command, Shell, write_run
 
 RECORDED = profile()
@@ -135,3 +135,17 @@ def test_a_reader_that_goes_away_leaves_no_traceback(shell: Shell) -> None:
     process.stdout = None
     _, err = process.communicate(timeout=60)
     assert "Traceback" not in err
+
+
+def test_what_if_predicts_a_step(command: Command, tmp_path: Path) -> None:
+    during = loop(lane=0)
+    recorded = profile(loops=(during,), stages=(stage(cost_ns=20 * MS, during=during),))
+    write_run(recorded, tmp_path / "logs")
+    outcome = command("report", "logs", "--what-if", "input=free", "--what-if", "cores=8")
+    assert (outcome.code, outcome.err) == (0, "")
+    first, second = outcome.out.splitlines()
+    assert first.startswith("With input for free a step would take 10.0 ms")
+    assert second.startswith("With 8 cores a step would take ")
+    outcome = command("report", "logs", "--what-if", "stage=paint cost=0")
+    assert outcome.code == 2
+    assert "expected a stage of the main loop" in outcome.err

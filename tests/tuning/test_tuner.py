@@ -15,7 +15,7 @@ from pipeprof.recording.pipeline_edits import (
     Prefetch,
     Workers,
 )
-from pipeprof.recording.tuning_outcome import Description, Place, Steps
+from pipeprof.recording.tuning_outcome import Description, Place, TrialSteps
 from pipeprof.tuning.consuming import Limits
 from pipeprof.tuning.tuner import Tuner
 
@@ -69,21 +69,21 @@ class FakeBench:
     def describe(self) -> Description:
         return self._described
 
-    def trial(self, edits: Sequence[Edit], limits: Limits) -> Steps:
+    def trial(self, edits: Sequence[Edit], limits: Limits) -> TrialSteps:
         self.now_ns += TRIAL_NS
         self.tried.append(tuple(edits))
         return self._steps(self._step_ms(edits))
 
-    def ceiling(self, limits: Limits) -> Steps | None:
+    def ceiling(self, limits: Limits) -> TrialSteps | None:
         self.now_ns += TRIAL_NS
         return None if self._ceiling_ms is None else self._steps(self._ceiling_ms)
 
     def compare(self, edits: Sequence[Edit]) -> str | None:
         return self._differs(edits)
 
-    def _steps(self, ms: float) -> Steps:
+    def _steps(self, ms: float) -> TrialSteps:
         # Uneven steps, the same in each trial.
-        return Steps(step_ns=tuple(int(ms * MS * (1 + 0.1 * (n % 3 - 1))) for n in range(30)))
+        return TrialSteps(step_ns=tuple(int(ms * MS * (1 + 0.1 * (n % 3 - 1))) for n in range(30)))
 
     def tuner(self, budget_s: float = 100, **options: object) -> Tuner:
         return Tuner(self, int(budget_s * 1e9), lambda: self.now_ns, **options)  # type: ignore[arg-type]
@@ -199,7 +199,7 @@ def test_a_trial_that_fills_a_cache_is_measured_behind_its_first_epoch() -> None
     seen: dict[bool, int] = {}
 
     class Looking(FakeBench):
-        def trial(self, edits: Sequence[Edit], limits: Limits) -> Steps:
+        def trial(self, edits: Sequence[Edit], limits: Limits) -> TrialSteps:
             seen[any(isinstance(edit, CacheBehind) for edit in edits)] = limits.epochs
             return super().trial(edits, limits)
 
