@@ -85,6 +85,11 @@ class ProcessBench:
         answer = self._ask(_question("compare", edits, Limits()), self._most_s + self._beside_s)
         return None if answer is None else str(answer)
 
+    def predict(self, edits: Sequence[Edit]) -> float | None:
+        """The step time to expect of these changes, in nanoseconds; None where that is not known."""
+        answer = self._ask(_question("predict", edits, Limits()), self._most_s + self._beside_s)
+        return None if answer is None else float(answer)
+
     def _seconds(self, limits: Limits) -> float:
         return min(limits.latest_ns / 1e9, self._most_s) + self._beside_s
 
@@ -234,6 +239,8 @@ def _answer(bench: Any, question: dict[str, Any]) -> Any:
             return steps and steps.step_ns
         case "compare":
             return bench.compare(edits)
+        case "predict":
+            return bench.predict(edits)
     raise AssertionError
 
 

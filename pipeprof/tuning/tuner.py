@@ -45,6 +45,9 @@ class Bench(Protocol):
     def compare(self, edits: Sequence[Edit]) -> str | None:
         """What is delivered differently with these changes, or None."""
 
+    def predict(self, edits: Sequence[Edit]) -> float | None:
+        """The step time to expect of these changes, in nanoseconds; None where that is not known."""
+
 
 class Tuner:
     """Looks for the changes that make an input fastest.
@@ -53,7 +56,6 @@ class Tuner:
         bench: where trials run.
         budget_ns: how long all trials together may take.
         now_ns: the time.
-        predict: the step time to expect of changes, in nanoseconds, or None where that is not known.
         on_described: called with what the input is.
         on_progress: called with what is tried next, and with each trial.
     """
@@ -63,14 +65,12 @@ class Tuner:
         bench: Bench,
         budget_ns: int,
         now_ns: Callable[[], int],
-        predict: Callable[[Change], float | None] = lambda change: None,
         on_described: Callable[[Description], None] = lambda described: None,
         on_progress: Callable[[Change | Trial], None] = lambda event: None,
     ) -> None:
         self._bench = bench
         self._budget_ns = budget_ns
         self._now_ns = now_ns
-        self._predict = predict
         self._on_described = on_described
         self._on_progress = on_progress
         self._start_ns = now_ns()
@@ -151,7 +151,7 @@ class Tuner:
 
     def _in_order(self, changes: Sequence[Change]) -> list[Change]:
         """The most promising first; those of which nothing is known in their own order behind."""
-        expected = [(self._predict(change), change) for change in changes]
+        expected = [(self._bench.predict(change), change) for change in changes]
         known = sorted(
             (pair for pair in expected if pair[0] is not None), key=lambda pair: pair[0] or 0.0
         )
@@ -194,8 +194,9 @@ class Tuner:
         """One change on top of what is best, in turns with that until the difference is certain."""
         self._on_progress(change)
         whole = merged(best, change)
-        blank = Trial(change=change, predicted_ns=self._predict(change))
+        blank = Trial(change=change)
         try:
+            blank = replace(blank, predicted_ns=self._bench.predict(whole))
             differs = self._bench.compare(whole)
             if differs is not None:
                 return replace(blank, refused=differs)

@@ -1,14 +1,21 @@
 """Where trials run: consumes the user's input, as it is or changed, in this process."""
 
 import contextlib
+import functools
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import psutil
 
+from pipeprof.analysis.analyse import main_verdict
+from pipeprof.analysis.verdict import Verdict
+from pipeprof.analysis.what_if import what_if
 from pipeprof.capture.free_input import repeated
-from pipeprof.errors import TuningRefused
+from pipeprof.capture.session import profile
+from pipeprof.errors import PipeprofError, TuningRefused
 from pipeprof.host import machine
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import CacheBehind, Edit
@@ -24,6 +31,7 @@ from pipeprof.tuning.generator_input import edited_generator
 from pipeprof.tuning.sameness import Delivered, delivered_by, difference
 from pipeprof.tuning.sequence_input import loaded_by, workers_of
 from pipeprof.tuning.subject import Subject
+from pipeprof.tuning.supposing import suppositions_of
 
 # Batches whose content is compared, and how long they may take.
 _COMPARED_BATCHES, _COMPARED_NS = 64, 2_000_000_000
@@ -31,6 +39,10 @@ _PROBED_ELEMENTS, _PROBED_NS = 16, 150_000_000
 _KEPT_BATCHES = 8
 # A cached pass in a trial has so many elements, where a pass of all would take too long.
 _TRIAL_BATCHES = 12
+
+
+_NOTHING = object()
+_RECORDED = Limits(warmup_steps=10, measured_ns=1_500_000_000, least_steps=20)
 
 
 class Workbench:
@@ -50,10 +62,15 @@ class Workbench:
 
             self._tfdata = TfDataInput(subject.dataset)
         self._weights = _weights_of(subject.model)
+        self._verdict: Any = _NOTHING
         self._today: tuple[Delivered, Delivered] | None = None
 
     def describe(self) -> Description:
         """What the input consists of."""
+        return self._described
+
+    @functools.cached_property
+    def _described(self) -> Description:
         subject = self._subject
         workers = workers_of(subject.dataset) if subject.kind is InputKind.SEQUENCE else None
         return Description(
@@ -105,6 +122,30 @@ class Workbench:
         if self._today is None:
             self._today = self._delivered(()), self._delivered(())
         return difference(*self._today, self._delivered(edits))
+
+    def predict(self, edits: Sequence[Edit]) -> float | None:
+        """The step time to expect of these changes, in nanoseconds; None where that is not known.
+
+        Rests on a recording of today's input, which the first call makes.
+        """
+        if self._verdict is _NOTHING:
+            self._verdict = self._recorded_verdict()
+        suppositions = suppositions_of(edits, self._described)
+        if self._verdict is None or suppositions is None:
+            return None
+        try:
+            return float(what_if(self._verdict, *suppositions).step_ms * 1e6)
+        except PipeprofError:
+            return None
+
+    def _recorded_verdict(self) -> Verdict | None:
+        with tempfile.TemporaryDirectory(prefix="pipeprof-tune-") as folder:
+            try:
+                with profile(logdir=Path(folder), sample_hz=0) as session:
+                    self.trial((), _RECORDED)
+            except PipeprofError:
+                return None
+            return main_verdict(session.result)
 
     def best(self, edits: Sequence[Edit]) -> Any:
         """The input with changes, to train with."""
@@ -188,9 +229,6 @@ class Workbench:
         node = next(node for node in self._tfdata.nodes if node.name == cached[0].node)
         behind_batch = any(self._tfdata.batch_size(other) for other in self._tfdata.below(node))
         return _TRIAL_BATCHES if behind_batch else _TRIAL_BATCHES * size
-
-
-_NOTHING = object()
 
 
 def _items_of(sequence: Any) -> Iterator[Any]:

@@ -58,6 +58,7 @@ class FakeBench:
         step_ms: Callable[[Sequence[Edit]], float],
         ceiling_ms: float | None = None,
         differs: Callable[[Sequence[Edit]], str | None] = lambda edits: None,
+        predict: Callable[[Sequence[Edit]], float | None] = lambda edits: None,
     ) -> None:
         self.now_ns = 0
         self.tried: list[tuple[Edit, ...]] = []
@@ -65,6 +66,7 @@ class FakeBench:
         self._step_ms = step_ms
         self._ceiling_ms = ceiling_ms
         self._differs = differs
+        self._predict = predict
 
     def describe(self) -> Description:
         return self._described
@@ -80,6 +82,9 @@ class FakeBench:
 
     def compare(self, edits: Sequence[Edit]) -> str | None:
         return self._differs(edits)
+
+    def predict(self, edits: Sequence[Edit]) -> float | None:
+        return self._predict(edits)
 
     def _steps(self, ms: float) -> TrialSteps:
         # Uneven steps, the same in each trial.
@@ -189,8 +194,7 @@ def test_the_most_promising_is_tried_first() -> None:
     def predict(change: Sequence[Edit]) -> float | None:
         return 1.0 if workers_of(change) == 16 else None
 
-    bench = FakeBench(SEQUENCE, lambda edits: 40.0)
-    outcome = bench.tuner(predict=predict).run()
+    outcome = FakeBench(SEQUENCE, lambda edits: 40.0, predict=predict).tuner().run()
     assert workers_of(outcome.trials[0].change) == 16
     assert outcome.trials[0].predicted_ns == 1.0
 

@@ -1,0 +1,55 @@
+"""What a change of an input means to the model that predicts: stages by their names in the recording."""
+
+from collections.abc import Iterator, Sequence
+
+from pipeprof.analysis.what_if_kinds import (
+    CachedBehind,
+    LoadedAhead,
+    LoadedByWorkers,
+    StageRuns,
+    Supposition,
+)
+from pipeprof.recording.pipeline_edits import (
+    AUTOTUNE,
+    BackgroundThread,
+    CacheBehind,
+    Edit,
+    ParallelCalls,
+    Prefetch,
+    ShuffleBehind,
+    Workers,
+)
+from pipeprof.recording.tuning_outcome import Description
+from pipeprof.report.edit_names import transformation
+
+
+def suppositions_of(
+    edits: Sequence[Edit], described: Description
+) -> tuple[Supposition, ...] | None:
+    """What has to be supposed for these changes; None where the model does not know one of them."""
+    found = [supposed for edit in edits for supposed in _of(edit, described)]
+    return None if None in found else tuple(one for one in found if one is not None)
+
+
+def _of(edit: Edit, described: Description) -> Iterator[Supposition | None]:
+    match edit:
+        case ParallelCalls():
+            calls = described.cores if edit.calls == AUTOTUNE else edit.calls
+            yield StageRuns(stage=_stage(edit.node, described), parallelism=max(calls, 1))
+        case CacheBehind():
+            yield CachedBehind(stage=_stage(edit.node, described))
+        case Prefetch() | BackgroundThread():
+            yield LoadedAhead()
+        case Workers():
+            yield LoadedByWorkers(workers=max(edit.workers, 1), processes=edit.processes)
+        case ShuffleBehind():
+            return  # costs what it cost
+        case _:
+            yield None
+
+
+def _stage(node: str, described: Description) -> str:
+    """The name that the stage of a transformation has in a recording."""
+    place = next(place for place in described.places if place.node == node)
+    function = (place.function or "").rpartition(".")[2]
+    return function if function.isidentifier() else transformation(place.op)
