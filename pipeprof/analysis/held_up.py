@@ -42,9 +42,7 @@ class _Threads:
         here = [(n, lane) for n, lane in others if lane.pid == pid and _may_compute(lane)]
         self._python = [lane for n, lane in here if n in python or _is_python(lane)]
         self._native = [lane for n, lane in here if n not in python and _is_native(lane)]
-        self._of_tf_data = [
-            lane for n, lane in here if n not in python and lane.name.startswith("tf_data")
-        ]
+        self._of_tf_data = [lane for n, lane in here if n not in python and _is_of_tf_data(lane)]
         self._processes = [
             lane for _, lane in others if lane.pid != pid and lane.kind is not LaneKind.DEVICE
         ]
@@ -205,7 +203,7 @@ def _contention(measured: Measurements, counted_time: CountedTime) -> float | No
 
 
 def _may_compute(lane: Lane) -> bool:
-    return lane.kind in (LaneKind.THREAD, LaneKind.NATIVE, LaneKind.FURTHER)
+    return lane.kind in (LaneKind.THREAD, LaneKind.NATIVE, LaneKind.LIBRARY, LaneKind.FURTHER)
 
 
 def _is_native(lane: Lane) -> bool:
@@ -213,6 +211,8 @@ def _is_native(lane: Lane) -> bool:
 
 
 def _is_python(lane: Lane) -> bool:
-    if lane.kind is not LaneKind.THREAD or lane.name.startswith(("tf_", "pipeprof-")):
-        return False
-    return lane.role in (Role.INPUT, Role.WORKER, Role.OTHER)
+    return lane.kind is LaneKind.THREAD and lane.role in (Role.INPUT, Role.WORKER, Role.OTHER)
+
+
+def _is_of_tf_data(lane: Lane) -> bool:
+    return lane.kind is LaneKind.LIBRARY and lane.role is Role.INPUT

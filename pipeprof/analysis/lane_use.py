@@ -86,7 +86,7 @@ def cpu_apart_from_functions(profile: Profile, loop: Loop, counted_time: Counted
     """Cores' worth of CPU of threads that ran none of the functions given to tf.data.
 
     TensorFlow runs those in threads of its own, never in the one that asks for the batch; and
-    pipeprof's own thread runs none either.
+    pipeprof's own threads run none either.
     """
     covered_ns = sampled_ns(profile.cpu, counted_time)
     if covered_ns <= 0:
@@ -94,7 +94,7 @@ def cpu_apart_from_functions(profile: Profile, loop: Loop, counted_time: Counted
     apart_ns = sum(
         float(counted_time.sums(lane.cpu)[0])
         for number, lane in enumerate(profile.lanes)
-        if lane.cpu is not None and (number == loop.lane or lane.kind is LaneKind.COLLECTOR)
+        if lane.cpu is not None and (number == loop.lane or lane.kind is LaneKind.PIPEPROF)
     )
     return apart_ns / covered_ns
 

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from pipeprof.analysis.findings import Findings
+from pipeprof.capture.recorder.own_thread import OwnThread
 from pipeprof.capture.session import Session, active, profile
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
@@ -101,7 +102,7 @@ class Callback(keras.callbacks.Callback):
         if self._session is None or self._session is not active():
             return
         if threading.get_ident() != self._thread:  # the garbage collector runs in any thread
-            threading.Thread(target=self._leave, name="pipeprof-callback").start()
+            OwnThread(self._leave, "callback", daemon=False).start()
         else:
             self._leave()
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from pipeprof.capture.recorder.own_thread import OwnThread
+
 # A process that is asked to end is killed by its scheduler some seconds later.
 LAST_ACTION_S = 1.8
 
@@ -51,7 +53,7 @@ class _SigtermWatch:
         # Python's own handler writes the signal's number at once, whatever the main thread is at.
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         os.register_at_fork(after_in_child=self._forget)
-        threading.Thread(target=self._watch, name="pipeprof-sigterm", daemon=True).start()
+        OwnThread(self._watch, "sigterm").start()
 
     def _stop_here(self, number: int, frame: FrameType | None) -> None:
         """Keeps the main thread from going on until the process ends."""
@@ -67,7 +69,7 @@ class _SigtermWatch:
             # The program may have set a handler of its own since, or ignore the signal.
             if signal.SIGTERM in numbers and signal.getsignal(signal.SIGTERM) == self._stop_here:
                 break
-        action = threading.Thread(target=self._last, name="pipeprof-last", daemon=True)
+        action = OwnThread(self._last, "last")
         action.start()
         action.join(self._within_s)
         _die_of(signal.SIGTERM)

@@ -853,7 +853,7 @@ def test_tf_data_of_unknown_cpu_time_is_judged_by_its_parallelism(
     ("function", "other", "cause"),
     [
         ("decode", None, Cause.BLOCKING),
-        ("decode", LaneKind.COLLECTOR, Cause.BLOCKING),
+        ("decode", LaneKind.PIPEPROF, Cause.BLOCKING),
         ("decode", LaneKind.THREAD, Cause.SERIAL),  # may be the one that runs the function
         (None, None, Cause.SERIAL),  # TensorFlow's own work may run in any thread
     ],

@@ -16,7 +16,8 @@ from pipeprof.capture.collector.accumulator import SAMPLED_ONE_IN, Accumulator
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.recorder.name_log import SUFFIX as NAMES_SUFFIX
 from pipeprof.capture.recorder.name_log import NameLogReader
-from pipeprof.capture.recorder.recorder import COLLECTOR_THREAD, RING_SUFFIX, Recorder, host_name
+from pipeprof.capture.recorder.own_thread import OwnThread
+from pipeprof.capture.recorder.recorder import RING_SUFFIX, Recorder, host_name
 from pipeprof.capture.recorder.ring import RingReader
 from pipeprof.clock import Clock, now_ns
 from pipeprof.errors import RunDamaged
@@ -295,7 +296,7 @@ class Collector:
         self._checkpointed: Positions = {}
         self._checkpoint_at_s = -CHECKPOINT_S
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=COLLECTOR_THREAD, daemon=True)
+        self._thread = OwnThread(self._run, "collector")
 
     def start(self) -> None:
         """Starts the thread.

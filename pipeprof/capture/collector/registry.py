@@ -199,7 +199,13 @@ class Registry:
                 identity = LaneIdentity(kind=facts.kind)
             case LaneKind.PROGRAM:  # it may be called again and again
                 identity = LaneIdentity(kind=facts.kind, name=name, role=facts.role)
-            case LaneKind.THREAD | LaneKind.NATIVE | LaneKind.COLLECTOR | LaneKind.DEVICE:
+            case (
+                LaneKind.THREAD
+                | LaneKind.NATIVE
+                | LaneKind.LIBRARY
+                | LaneKind.PIPEPROF
+                | LaneKind.DEVICE
+            ):
                 identity = LaneIdentity(
                     kind=facts.kind, name=name, role=facts.role, pid=pid, ring=facts.ring
                 )

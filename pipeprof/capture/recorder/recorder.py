@@ -23,6 +23,7 @@ from pipeprof.capture.recorder import ring as rings
 from pipeprof.capture.recorder.facts import LaneFacts, WarningFacts
 from pipeprof.capture.recorder.name_log import SUFFIX as NAMES_SUFFIX
 from pipeprof.capture.recorder.name_log import NameLog
+from pipeprof.capture.recorder.own_thread import OwnThread
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.capture.recorder.ring import Write
 from pipeprof.clock import now_ns
@@ -32,9 +33,6 @@ from pipeprof.recording.source_code import Location
 
 RING_SUFFIX = ".ring"
 OUTSIDE = -1
-# Names of all threads that pipeprof starts begin with this.
-OWN_THREADS = "pipeprof-"
-COLLECTOR_THREAD = f"{OWN_THREADS}collector"
 RETIRED_REST_NS = 10_000_000_000
 # Threads and pools are numbered for as long as the process lives; the threads of one pool are few.
 _POOL_NUMBER = re.compile(r"^(Thread|ThreadPoolExecutor)-\d+")
@@ -188,12 +186,13 @@ class Recorder:
                 )
             return LaneFacts(name="main", role=Role.MAIN)
         if thread is not None:
-            name, kind = _POOL_NUMBER.sub(r"\1", thread.name), kind_of_thread(thread.name)
+            name, kind = _POOL_NUMBER.sub(r"\1", thread.name), kind_of_thread(thread)
             return LaneFacts(name=name, role=_role_of(thread), kind=kind, ring=ring)
         comm = thread_comm(native_id)
         # A thread without a name of its own has that of the process.
-        name = native_name if comm == thread_comm(self.pid) else comm
-        return LaneFacts(name=name, role=Role.INPUT, ring=ring)
+        if comm == thread_comm(self.pid):
+            return LaneFacts(name=native_name, role=Role.INPUT, ring=ring)
+        return LaneFacts(name=comm, role=Role.INPUT, kind=LaneKind.LIBRARY, ring=ring)
 
     def _take_ring(self) -> OwnRing:
         with self.lock:
@@ -281,13 +280,13 @@ def _python_thread(native_id: int) -> threading.Thread | None:
     return None
 
 
-def kind_of_thread(python_name: str) -> LaneKind:
-    """The kind of a thread of this process, by Python's name of it."""
-    return LaneKind.COLLECTOR if python_name == COLLECTOR_THREAD else LaneKind.THREAD
+def kind_of_thread(thread: threading.Thread) -> LaneKind:
+    """The kind of a thread that Python knows."""
+    return LaneKind.PIPEPROF if isinstance(thread, OwnThread) else LaneKind.THREAD
 
 
 def _role_of(thread: threading.Thread) -> Role:
-    if thread.name.startswith(OWN_THREADS):
+    if isinstance(thread, OwnThread):
         return Role.OTHER
     # The class of threads of multiprocessing's thread pools, in which Keras's workers run.
     of_pool = type(thread).__module__ == "multiprocessing.dummy"

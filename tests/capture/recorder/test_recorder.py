@@ -23,8 +23,8 @@ from pipeprof.capture.probes.system.processes import WORKER
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.facts import LaneFacts, StageFacts
 from pipeprof.capture.recorder.name_log import SUFFIX, NameLogReader
+from pipeprof.capture.recorder.own_thread import OwnThread
 from pipeprof.capture.recorder.recorder import (
-    COLLECTOR_THREAD,
     OUTSIDE,
     RING_SUFFIX,
     Recorder,
@@ -102,19 +102,18 @@ def test_a_ring_says_whose_it_is(recorder: Recorder, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("name", "shown", "role"),
+    ("name", "shown"),
     [
-        ("Thread-7 (worker)", "Thread (worker)", Role.INPUT),
-        ("ThreadPoolExecutor-12_3", "ThreadPoolExecutor_3", Role.INPUT),
-        ("feed", "feed", Role.INPUT),
-        ("pipeprof-test", "pipeprof-test", Role.OTHER),
+        ("Thread-7 (worker)", "Thread (worker)"),
+        ("ThreadPoolExecutor-12_3", "ThreadPoolExecutor_3"),
+        ("feed", "feed"),
     ],
 )
-def test_a_threads_name_says_what_it_is_there_for(name: str, shown: str, role: Role):
+def test_a_threads_name_says_what_it_is_there_for(name: str, shown: str):
     recorder = Recorder(None, capacity=64)
     in_thread(lambda: mark(recorder, 1), name)
     (facts,) = lanes(recorder).values()
-    assert (facts.name, facts.role) == (shown, role)
+    assert (facts.name, facts.role) == (shown, Role.INPUT)
 
 
 def test_a_thread_of_a_pool_is_a_worker_whatever_its_name():
@@ -125,11 +124,26 @@ def test_a_thread_of_a_pool_is_a_worker_whatever_its_name():
     assert facts.role is Role.WORKER
 
 
-def test_the_collectors_thread_has_a_kind_of_its_own():
+def named_like_one_of_pipeprofs(target: Callable[[], object], name: str) -> threading.Thread:
+    return threading.Thread(target=target, name=f"pipeprof-{name}")
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "role"),
+    [
+        (OwnThread, LaneKind.PIPEPROF, Role.OTHER),
+        (named_like_one_of_pipeprofs, LaneKind.THREAD, Role.INPUT),
+    ],
+)
+def test_pipeprofs_threads_have_a_kind_of_their_own_whatever_others_are_called(
+    make: Callable[..., threading.Thread], kind: LaneKind, role: Role
+):
     recorder = Recorder(None, capacity=64)
-    in_thread(lambda: mark(recorder, 1), COLLECTOR_THREAD)
+    thread = make(lambda: mark(recorder, 1), "collector")
+    thread.start()
+    thread.join()
     (facts,) = lanes(recorder).values()
-    assert (facts.kind, facts.role) == (LaneKind.COLLECTOR, Role.OTHER)
+    assert (facts.name, facts.kind, facts.role) == ("pipeprof-collector", kind, role)
 
 
 def test_a_lane_begins_outside_any_stage(recorder: Recorder):

@@ -15,7 +15,8 @@ from pipeprof.capture.probes.python.thread_places import (
     qualified_name,
 )
 from pipeprof.capture.recorder.facts import PlaceFacts
-from pipeprof.capture.recorder.recorder import OWN_THREADS, location_of
+from pipeprof.capture.recorder.own_thread import OwnThread
+from pipeprof.capture.recorder.recorder import location_of
 from pipeprof.recording.account import HostState
 from pipeprof.recording.code_owner import is_users_file
 from pipeprof.recording.source_code import Location
@@ -46,11 +47,11 @@ class Feeders:
             waits_at: the line at which it waits; None where it does not, and no process is of interest.
             children: processes that the user's code started, for tests.
         """
-        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        threads = {thread.ident: thread for thread in threading.enumerate()}
         found = False
-        for thread, innermost in frames.items():
-            name = names.get(thread, "")
-            if thread == training or name.startswith(OWN_THREADS) or blocked_for_room(innermost):
+        for ident, innermost in frames.items():
+            thread = threads.get(ident)
+            if ident == training or isinstance(thread, OwnThread) or blocked_for_room(innermost):
                 continue
             place = self._places.read(innermost, _sleeps)
             if place is not None and place.state is not HostState.WAITING:
@@ -58,7 +59,7 @@ class Feeders:
                 yield PlaceFacts(
                     function=place.function,
                     location=place.location,
-                    detail=f"thread {name}" if name else "native thread",
+                    detail="native thread" if thread is None else f"thread {thread.name}",
                 )
         if not found and waits_at is not None:
             for child in _children() if children is None else children:

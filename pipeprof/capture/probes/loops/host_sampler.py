@@ -19,7 +19,8 @@ from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.loops.sampling_needs import SamplingNeed
 from pipeprof.capture.probes.python.thread_places import PlaceReader
 from pipeprof.capture.recorder.facts import PlaceFacts
-from pipeprof.capture.recorder.recorder import OWN_THREADS, Recorder
+from pipeprof.capture.recorder.own_thread import OwnThread
+from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind, code
 from pipeprof.clock import Clock, now_ns
 from pipeprof.recording.account import HostState
@@ -78,9 +79,7 @@ class HostSampler:
         self._needless = 0
         # Held until the thread is to end: to wait for a lock costs less than to wait for an event.
         self._on = threading.Lock()
-        self._sampling = threading.Thread(
-            target=self._run, name=f"{OWN_THREADS}sampler", daemon=True
-        )
+        self._sampling = OwnThread(self._run, "sampler")
         self._guard = Guard(
             recorder.warn,
             "The training thread could not always be sampled",

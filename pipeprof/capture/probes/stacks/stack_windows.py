@@ -6,7 +6,6 @@ another machine.
 """
 
 import os
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
@@ -14,7 +13,7 @@ from dataclasses import replace
 from pipeprof.capture.probes.python.source_lines import blocks_around, line_text
 from pipeprof.capture.probes.stacks.py_spy import Recording
 from pipeprof.capture.probes.system.processes import WORKER, describe_process
-from pipeprof.capture.probes.system.threads import describe_thread
+from pipeprof.capture.probes.system.threads import PythonThread, describe_thread, python_threads
 from pipeprof.capture.recorder.facts import StackFacts
 from pipeprof.capture.recorder.recorder import Recorder, relative_file
 from pipeprof.capture.recorder.records import Kind, code
@@ -71,7 +70,7 @@ class StackSampler:
         self._patience_ns: int | None = None
         self._recorded: set[int] = set()
         self._lanes: dict[int, int] = {}
-        self._names: dict[int, str] = {}
+        self._threads: dict[int, PythonThread] = {}
         self._seen = self._given_up = False
 
     def sample(self, now: int) -> None:
@@ -139,7 +138,7 @@ class StackSampler:
         if self._pauses_s:
             self._due_ns = now + self._pauses_s[0] * _NS
         self._lanes.clear()
-        self._names.clear()
+        self._threads.clear()
 
     def _give_up(self, error: StacksUnavailable) -> None:
         self._pauses_s.clear()
@@ -188,7 +187,7 @@ class StackSampler:
 
     def _lane(self, pid: int, tid: int) -> int:
         if pid == os.getpid():
-            facts = describe_thread(tid, self._names.get(tid))
+            facts = describe_thread(tid, self._threads.get(tid))
         else:
             facts = replace(WORKER if pid in self._workers() else describe_process(pid), pid=pid)
         return self.recorder.names.number(facts)
@@ -198,7 +197,7 @@ class StackSampler:
         self._lanes.update(
             {lane.native_id: lane.subject for lane in list(self.recorder.lanes.values())}
         )
-        self._names.update({each.native_id or 0: each.name for each in threading.enumerate()})
+        self._threads.update(python_threads())
 
 
 def _is_shown(frame: Frame, stage_files: Collection[str]) -> bool:

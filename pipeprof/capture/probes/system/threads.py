@@ -117,7 +117,7 @@ class ThreadSampler:
 
     def _sample_threads(self) -> dict[int, Spent]:
         own = {lane.native_id: lane.subject for lane in list(self.recorder.lanes.values())}
-        names: dict[int, str] | None = None
+        known: dict[int, PythonThread] | None = None
         used: dict[int, Spent] = {}
         alive = set(map(int, os.listdir(self._tasks)))  # noqa: PTH208 - a path a thread is dear
         for tid in self._threads.keys() - alive:
@@ -130,8 +130,9 @@ class ThreadSampler:
                 continue
             lane = own.get(tid) or thread.shared_lane
             if lane is None:
-                names = names or {one.native_id or 0: one.name for one in threading.enumerate()}
-                lane = thread.shared_lane = self._share_lane(tid, names.get(tid))
+                known = known or python_threads()
+                facts = describe_thread(tid, known.get(tid))
+                lane = thread.shared_lane = self.recorder.names.number(facts)
             used[lane] = _sum(used.get(lane, NOTHING), _since(thread.spent, spent))
             thread.spent = spent
         return used
@@ -147,9 +148,6 @@ class ThreadSampler:
         if self._last_ns is None:
             thread.spent = self._read(tid, thread) or NOTHING
         return thread
-
-    def _share_lane(self, tid: int, python_name: str | None) -> int:
-        return self.recorder.names.number(describe_thread(tid, python_name))
 
     def _read(self, tid: int, thread: _Thread) -> Spent | None:
         """CPU time and waiting time of a thread: the first two numbers of its ``schedstat``."""
@@ -239,22 +237,38 @@ def _since(before: Spent, now: Spent) -> Spent:
     return max(now[0] - before[0], 0), max(now[1] - before[1], 0)
 
 
-def describe_thread(tid: int, python_name: str | None) -> LaneFacts:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonThread:
+    """A thread that Python knows, also when it has ended."""
+
+    name: str
+    kind: LaneKind
+
+
+def python_threads() -> dict[int, PythonThread]:
+    """The threads that Python knows now, by the system's number."""
+    return {
+        thread.native_id or 0: PythonThread(name=thread.name, kind=kind_of_thread(thread))
+        for thread in threading.enumerate()
+    }
+
+
+def describe_thread(tid: int, python: PythonThread | None) -> LaneFacts:
     """Facts about a thread of this process that has no lane of its own.
 
     Threads whose names differ only by a number get equal facts.
 
     Args:
         tid: the system's number of the thread.
-        python_name: Python's name of the thread, or None where Python did not start it.
+        python: the thread as Python knows it, or None where it does not.
     """
     if tid == os.getpid():
         return LaneFacts(name="main", role=Role.MAIN)
-    if python_name is not None:
-        name = re.sub(r"\d+", "N", python_name)
-        return LaneFacts(name=name, role=Role.OTHER, kind=kind_of_thread(python_name))
+    if python is not None:
+        name = re.sub(r"\d+", "N", python.name)
+        return LaneFacts(name=name, role=Role.OTHER, kind=python.kind)
     name = thread_comm(tid)
     if name == thread_comm(os.getpid()):
         return LaneFacts(name=name, role=Role.OTHER, kind=LaneKind.NATIVE)
     role = next((role for prefix, role in _ROLES if name.startswith(prefix)), Role.OTHER)
-    return LaneFacts(name=re.sub(r"\d+", "N", name), role=role)
+    return LaneFacts(name=re.sub(r"\d+", "N", name), role=role, kind=LaneKind.LIBRARY)

@@ -11,6 +11,7 @@ from types import FrameType
 from pipeprof.capture.probes.loops.feeders import Feeders
 from pipeprof.capture.probes.python.thread_places import PlaceReader
 from pipeprof.capture.recorder.facts import PlaceFacts
+from pipeprof.capture.recorder.own_thread import OwnThread
 from pipeprof.recording.source_code import Location
 
 WAITS_AT = Location("train.py", 9)
@@ -25,8 +26,12 @@ class Child:
 
 
 @contextmanager
-def running(target: Callable[[], object], name: str) -> Iterator[int]:
-    thread = threading.Thread(target=target, name=name)
+def running(
+    target: Callable[[], object],
+    name: str,
+    make: Callable[..., threading.Thread] = threading.Thread,
+) -> Iterator[int]:
+    thread = make(target=target, name=name)
     thread.start()
     yield thread.ident or 0
     thread.join()
@@ -85,7 +90,7 @@ def test_pipeprofs_own_threads_feed_nobody() -> None:
         while not done.is_set():
             pass
 
-    with running(collect, "pipeprof-collector") as own:
+    with running(collect, "collector", make=OwnThread) as own:
         found = find(frames_of(own))
         done.set()
     assert found == []
