@@ -127,7 +127,16 @@ class HostSampler:
             self._settle(need.loop)
         if need.is_timed and self._clock() < self._feeders_due_ns:
             return
-        thread, frames = self._thread(), self._frames()
+        frames = dict(self._frames())
+        try:
+            self._look(need, frames)
+        finally:
+            # This method's own frame is among them: a cycle, which would hold what all frames refer to,
+            # the user's batches too, until Python's collector of cycles runs.
+            frames.clear()
+
+    def _look(self, need: SamplingNeed, frames: Mapping[int, FrameType]) -> None:
+        thread = self._thread()
         if thread not in frames:
             return
         if need.is_timed:

@@ -1,6 +1,8 @@
+import gc
 import queue
 import sys
 import threading
+import weakref
 from types import CodeType, FrameType
 from typing import cast
 
@@ -224,6 +226,26 @@ class Returned:
     @property
     def f_code(self) -> CodeType:
         raise AttributeError("f_code")
+
+
+class Batch:
+    """What a frame of the user's refers to."""
+
+
+def test_a_sample_holds_nothing_that_a_frame_refers_to() -> None:
+    sampler = HostSampler(Recorder(None), SamplingNeed, threading.get_ident)
+
+    def meet() -> weakref.ref[Batch]:
+        batch = Batch()
+        sampler.sample()
+        return weakref.ref(batch)
+
+    gc.collect()
+    gc.disable()  # a cycle would be found by it sooner or later, but batches may be large
+    try:
+        assert meet()() is None
+    finally:
+        gc.enable()
 
 
 def test_a_frame_that_is_gone_is_passed_over() -> None:
