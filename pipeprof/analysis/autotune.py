@@ -205,7 +205,9 @@ def _fixed_parallelism(verdict: Verdict) -> Iterator[FixedParallelism]:
     waits = verdict.cause is Cause.BLOCKING
     if worst.stage.kind.python and not waits:  # the GIL lets no more calls run at once
         return
-    fixed, needed = worst.stage.parallelism.last or 1, ceil(worst.cost_ms / ideal_ms)
+    # The user chose the number for each copy.
+    fixed = worst.stage.parallelism.last or 1
+    needed = ceil(worst.cost_ms / worst.copies / ideal_ms)
     room = int(verdict.measured.context.room)
     most = min(needed, MOST_WAITING_AT_ONCE if waits else room)
     if most > fixed:

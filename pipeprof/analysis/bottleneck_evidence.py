@@ -19,6 +19,7 @@ from pipeprof.analysis.evidence_kinds import (
     SerialWork,
     SlowestInsideEpochs,
     ThrottledWork,
+    ThrownAway,
     TransportWork,
     WhereItRan,
     WorkReason,
@@ -30,7 +31,10 @@ from pipeprof.analysis.verdict import Verdict
 from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.recording.lane import Lane
 from pipeprof.recording.span import SpanKind
-from pipeprof.recording.stage import StageKind
+from pipeprof.recording.stage import OperatorFamily, StageKind
+
+# A filter that takes this many times what it gives throws away work that is worth a word.
+_THROWN_AWAY_FROM = 1.25
 
 # One that works less than this has room left: that it takes one call after the other explains no wait.
 _RESTS_BELOW = 0.5
@@ -44,7 +48,7 @@ def how_it_works(verdict: Verdict, worst: StageCost) -> BottleneckAtWork | Remot
     costs = verdict.measured.costs
     # Of the time that the steps took: time between epochs is evidence of its own.
     step = verdict.measured.times.step
-    busy = min(needed_ms(worst, costs) / step.mean, 1.0) if step and step.mean else 1.0
+    busy = min(_needed_ms(verdict, worst) / step.mean, 1.0) if step and step.mean else 1.0
     has_time_left = busy < _RESTS_BELOW and verdict.cause in (Cause.SERIAL, Cause.CPU)
     calls, at_once = _calls(worst, verdict.measured.profile.lanes)
     return BottleneckAtWork(
@@ -56,7 +60,39 @@ def how_it_works(verdict: Verdict, worst: StageCost) -> BottleneckAtWork | Remot
         busy_ratio=busy,
         ahead=worst.place.ahead,
         reason=None if has_time_left else _reason(verdict, worst),
+        copies=worst.copies,
     )
+
+
+def thrown_away(verdict: Verdict, worst: StageCost) -> Iterator[ThrownAway]:
+    """What the nearest filter behind the bottleneck throws away, where that is worth a word."""
+    by_index = {cost.index: cost for cost in verdict.measured.costs}
+    asker, seen = by_index.get(_asker(worst)), {worst.index}
+    while asker is not None and asker.index not in seen:
+        if asker.stage.family is OperatorFamily.FILTER:
+            if asker.taken is not None and asker.taken >= _THROWN_AWAY_FROM * max(asker.calls, 1):
+                yield ThrownAway(
+                    stage=StageReference.of(worst.stage),
+                    by=StageReference.of(asker.stage),
+                    taken=asker.taken,
+                    kept=asker.calls,
+                )
+            return
+        seen.add(asker.index)
+        asker = by_index.get(_asker(asker))
+
+
+def _needed_ms(verdict: Verdict, worst: StageCost) -> float:
+    """What its place needs for a step; where no core is free, its calls run on as many as there are."""
+    needed = needed_ms(worst, verdict.measured.costs)
+    cores = verdict.measured.context.room
+    if verdict.cause is not Cause.CPU_SATURATED or worst.place.parallelism <= cores:
+        return needed
+    return needed * worst.place.parallelism / cores
+
+
+def _asker(cost: StageCost) -> int:
+    return -1 if cost.stage.parent is None else cost.stage.parent
 
 
 def _calls(cost: StageCost, lanes: tuple[Lane, ...]) -> tuple[CallKind, float]:

@@ -5,6 +5,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from pipeprof.analysis.copies import Copies
 from pipeprof.analysis.counted_time import CountedTime, without_pauses
 from pipeprof.analysis.findings import HotLine, StageFinding
 from pipeprof.analysis.placement import Key, Place, Places, by_work
@@ -39,11 +42,11 @@ _CONCURRENCY_SLACK = 1.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageCost:
-    """What a loop had of a stage.
+    """What a loop had of a stage, all its copies together.
 
     Attributes:
-        index: the stage's place in `Profile.stages`.
-        stage: the stage.
+        index: the stage's place in `Profile.stages`, of copies the first one's.
+        stage: the stage, of copies the first one.
         place: where it ran.
         cost_ms: own work per step.
         calls: calls in the counted time.
@@ -55,6 +58,7 @@ class StageCost:
         queued_ratio: the part of its time in which its threads stood ready to run while all CPUs
             were taken; 0 where that was not read.
         estimated_ratio: the part of its work that was not counted but estimated.
+        copies: how many copies of it worked in branches of the pipeline.
     """
 
     index: int
@@ -69,6 +73,7 @@ class StageCost:
     at_work: float
     queued_ratio: float = 0.0
     estimated_ratio: float = 0.0
+    copies: int = 1
 
     @property
     def label(self) -> str:
@@ -130,6 +135,8 @@ def as_finding(
         cost_ms=cost.cost_ms,
         calls=cost.calls if cost.taken is None or not stage.function else cost.taken,
         elements=cost.calls,
+        elements_taken=cost.taken,
+        copies=cost.copies,
         size_bytes=cost.size_bytes,
         taken_bytes=cost.taken_bytes,
         parallelism=cost.parallelism,
@@ -174,36 +181,44 @@ def _works_for(
 def _costs_of_loop(
     profile: Profile, loop: Loop, counted_time: CountedTime, worked: Mapping[int, FloatArray]
 ) -> tuple[StageCost, ...]:
-    places = Places(profile=profile, loop=loop, counted_time=counted_time)
-    at_work: dict[Key, list[float]] = defaultdict(list)
+    own_places = Places(profile=profile, loop=loop, counted_time=counted_time)
+    copies = Copies(profile.stages, worked)
+    places = copies.places({index: own_places.of(index) for index in worked})
     at_steps = without_pauses(counted_time, loop)
     length_ns = max(at_steps.length_ns, 1)
     under_way = {
-        index: float(at_steps.sums(profile.stages[index].work)[WORK]) / length_ns
-        for index in worked
-    }
-    for index, calls in under_way.items():
-        at_work[places.of(index).key].append(calls)
-    costs = [
-        StageCost(
-            index=index,
-            stage=profile.stages[index],
-            # The same to the last digit in any order of the stages.
-            place=_at_least(places.of(index), math.fsum(at_work[places.of(index).key])),
-            cost_ms=float(sums[WORK]) / _steps_fed(profile, loop, counted_time, worked, index) / MS,
-            calls=round(float(sums[CALLS])),
-            taken=_taken(profile.stages, worked, index),
-            size_bytes=round(float(sums[BYTES])) or None,
-            taken_bytes=round(float(sums[TAKEN])) or None,
-            cpu_ratio=_cpu_ratio(sums),
-            at_work=under_way[index],
-            queued_ratio=_queued_ratio(
-                profile, counted_time, profile.stages[index], _cpu_ratio(sums)
-            ),
-            estimated_ratio=_estimated_ratio(sums),
+        first: math.fsum(
+            float(at_steps.sums(profile.stages[index].work)[WORK]) / length_ns for index in alike
         )
-        for index, sums in worked.items()
-    ]
+        for first, alike in copies.groups.items()
+    }
+    at_work: dict[Key, list[float]] = defaultdict(list)
+    for first, calls in under_way.items():
+        at_work[places[first].key].append(calls)
+    costs = []
+    for first, alike in copies.groups.items():
+        sums = np.sum([worked[index] for index in alike], axis=0)
+        steps_fed = _steps_fed(profile, loop, counted_time, worked, first)
+        taken = [_taken(profile.stages, worked, index) for index in alike]
+        queued_ratio = _queued_ratio(profile, counted_time, profile.stages[first], _cpu_ratio(sums))
+        costs.append(
+            StageCost(
+                index=first,
+                stage=copies.stage(first),
+                # The same to the last digit in any order of the stages.
+                place=_at_least(places[first], math.fsum(at_work[places[first].key])),
+                cost_ms=float(sums[WORK]) / steps_fed / MS,
+                calls=round(float(sums[CALLS])),
+                taken=None if None in taken else sum(each or 0 for each in taken),
+                size_bytes=round(float(sums[BYTES])) or None,
+                taken_bytes=round(float(sums[TAKEN])) or None,
+                cpu_ratio=_cpu_ratio(sums),
+                at_work=under_way[first],
+                queued_ratio=queued_ratio,
+                estimated_ratio=_estimated_ratio(sums),
+                copies=len(alike),
+            )
+        )
     return tuple(sorted(costs, key=lambda cost: (-cost.cost_ms, cost.order)))
 
 

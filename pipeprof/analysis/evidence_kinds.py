@@ -277,6 +277,7 @@ class BottleneckAtWork:
         cost_ms: its own work per step.
         calls: what runs its calls.
         at_once: how many of them may run at once.
+        copies: how many copies of it work in branches of the pipeline; the cost is that of all of them.
         sharing: how many other stages take turns with it.
         busy_ratio: the part of the time in which its place is busy.
         ahead: whether it works while the training computes.
@@ -291,6 +292,24 @@ class BottleneckAtWork:
     busy_ratio: float
     ahead: bool
     reason: WorkReason | None
+    copies: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrownAway:
+    """A filter behind the bottleneck throws away a part of what that makes.
+
+    Attributes:
+        stage: the bottleneck.
+        by: the filter.
+        taken: elements that the filter took.
+        kept: elements that it gave.
+    """
+
+    stage: StageReference
+    by: StageReference
+    taken: int
+    kept: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,6 +365,7 @@ WaitEvidence = (
     | RestartCost
     | RemoteWait
     | BottleneckAtWork
+    | ThrownAway
     | WhereItRan
     | Traffic
     | OneBatchAtATime

@@ -74,6 +74,7 @@ class StageFinding:
         cost_ms: own work per training step.
         calls: how often it was called in the counted time; of a tf.data stage, its function.
         elements: elements it gave in the counted time.
+        elements_taken: elements it took from other stages in that time, or None where that is not known.
         size_bytes: bytes it gave in the counted time, or None.
         taken_bytes: bytes it took from other stages in that time, or None.
         parallelism: how many of its calls ran at once, or could.
@@ -86,6 +87,7 @@ class StageFinding:
         capacity_per_s: steps a second that it could feed alone, or None where it costs nothing.
         hot_lines: where its time goes, dearest first; empty where nobody looked.
         estimated_ratio: the part of its cost that was not counted but estimated.
+        copies: how many copies of it worked in branches of the pipeline; the costs are of all of them.
     """
 
     stage: Stage
@@ -105,6 +107,8 @@ class StageFinding:
     capacity_per_s: float | None
     hot_lines: tuple[HotLine, ...] = ()
     estimated_ratio: float = 0.0
+    elements_taken: int | None = None
+    copies: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,7 @@ class OperatorFamily(Enum):
         """Whether it may give more or fewer elements than it takes."""
         return self in (
             OperatorFamily.BATCH,
+            OperatorFamily.FILTER,
             OperatorFamily.FLAT_MAP,
             OperatorFamily.MAP_AND_BATCH,
             OperatorFamily.WINDOW,

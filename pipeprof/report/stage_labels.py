@@ -56,16 +56,26 @@ def remark_of(stage: Stage) -> str | None:
     return "; ".join(part for part in (added, stage.remark) if part) or None
 
 
-def distinct_names(stages: Sequence[Stage]) -> tuple[str, ...]:
+def distinct_names(stages: Sequence[StageFinding]) -> tuple[str, ...]:
     """Names of stages in their order, with a number where name and place are alike: ``map (2)``."""
-    alike = Counter((stage.name, where(stage)) for stage in stages)
+    alike = Counter((found.stage.name, where(found.stage)) for found in stages)
     numbers: Counter[tuple[str, str | None]] = Counter()
     names = []
-    for stage in stages:
-        label = stage.name, where(stage)
+    for found in stages:
+        label = found.stage.name, where(found.stage)
         numbers[label] += 1
-        names.append(f"{stage.name} ({numbers[label]})" if alike[label] > 1 else stage.name)
+        name = name_with_copies(found)
+        names.append(f"{name} ({numbers[label]})" if alike[label] > 1 else name)
     return tuple(names)
+
+
+def name_with_copies(found: StageFinding) -> str:
+    """``decode``; where copies of it work in branches of the pipeline, with their number."""
+    return (
+        f"{found.stage.name} \N{MULTIPLICATION SIGN}{found.copies}"
+        if found.copies > 1
+        else found.stage.name
+    )
 
 
 # From this part of a stage's cost on the report states that it was estimated.

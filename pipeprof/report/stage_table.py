@@ -61,9 +61,7 @@ def _stage_columns(stages: Sequence[StageFinding], slowest: Bottleneck | None) -
     marked = [slowest is not None and found.index == slowest.index for found in stages]
     names = [
         f"{'> ' if mark else '  '}{shown(name)}"
-        for mark, name in zip(
-            marked, distinct_names([found.stage for found in stages]), strict=True
-        )
+        for mark, name in zip(marked, distinct_names(stages), strict=True)
     ]
     columns = (
         Column(header="  Stage", cells=tuple(names), least=12),

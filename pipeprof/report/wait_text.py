@@ -22,6 +22,7 @@ from pipeprof.analysis.evidence_kinds import (
     SlowestInsideEpochs,
     StagesNotCounted,
     ThrottledWork,
+    ThrownAway,
     Traffic,
     TransportWork,
     WaitEvidence,
@@ -80,6 +81,8 @@ def wait_sentence(found: WaitEvidence) -> str:  # noqa: C901 - one case a kind
             )
         case BottleneckAtWork():
             return _at_work(found)
+        case ThrownAway():
+            return _thrown_away(found)
         case WhereItRan():
             return " ".join(_where_it_ran(found))
         case Traffic():
@@ -140,9 +143,21 @@ def _at_work(found: BottleneckAtWork) -> str:
     shared = f" shared with {count(found.sharing, 'other stage')}" if found.sharing else ""
     works = (
         f"{label_of(found.stage)} works {duration(found.cost_ms)} per step "
-        f"{_calls(found)}{shared}, {_pace(found)}."
+        f"{_copies(found)}{_calls(found)}{shared}, {_pace(found)}."
     )
     return works if found.reason is None else f"{works} {_reason(found.reason)}"
+
+
+def _copies(found: BottleneckAtWork) -> str:
+    return f"in {found.copies} copies, " if found.copies > 1 else ""
+
+
+def _thrown_away(found: ThrownAway) -> str:
+    lost = percent(1.0 - found.kept / found.taken)
+    every = "nothing is kept"
+    if found.kept:
+        every = f"{few_digits(found.taken / found.kept)} are made for 1 that is kept"
+    return f"{label_of(found.by)} throws away {lost} of what {found.stage.name} makes: {every}."
 
 
 def _calls(found: BottleneckAtWork) -> str:

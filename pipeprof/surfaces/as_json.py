@@ -300,8 +300,10 @@ def _stage(found: StageFinding) -> dict[str, Any]:
         "remark": remark_of(stage),
         "cost_ms": number(found.cost_ms),
         "estimated_ratio": number(found.estimated_ratio),
+        "copies": found.copies,
         "calls": found.calls,
         "elements": found.elements,
+        "elements_taken": found.elements_taken,
         "bytes": found.size_bytes,
         "bytes_taken": found.taken_bytes,
         "parallelism": {

@@ -38,6 +38,7 @@ from pipeprof.analysis.evidence_kinds import (
     SpareCapacity,
     StagesNotCounted,
     ThrottledWork,
+    ThrownAway,
     Traffic,
     TransportWork,
     UnseenInput,
@@ -243,6 +244,24 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
         replace(AT_WORK, sharing=2, busy_ratio=0.85, ahead=False, reason=CoreFreeWork()),
         "decode (train.py:41) works 29.8 ms per step on one thread shared with 2 other stages, busy "
         "85 % of the time (it rests while the training computes). It computes, and a core is free.",
+    ),
+    (
+        replace(AT_WORK, copies=6, at_once=12.0, calls=CallKind.PARALLEL_CALL),
+        "decode (train.py:41) works 29.8 ms per step in 6 copies, in up to 12 calls at once, "
+        "without a pause.",
+    ),
+    (
+        ThrownAway(
+            stage=DECODE,
+            by=StageReference(name="filter", location=Location("train.py", 45)),
+            taken=600,
+            kept=100,
+        ),
+        "filter (train.py:45) throws away 83 % of what decode makes: 6 are made for 1 that is kept.",
+    ),
+    (
+        ThrownAway(stage=DECODE, by=StageReference(name="filter"), taken=600, kept=0),
+        "filter throws away 100 % of what decode makes: nothing is kept.",
     ),
     (RAN, "It ran on a tf.data thread. 26 % of its work overlapped with training."),
     (

@@ -22,9 +22,15 @@ def test_where_an_input_ran():
 
 
 def test_stages_of_one_name_and_place_are_numbered():
-    added = stage("map", location=None, remark="added by Keras")
-    other = stage("map", location=None, remark="added by tf.data")
+    added = stage_finding(stage("map", location=None, remark="added by Keras"))
+    other = stage_finding(stage("map", location=None, remark="added by tf.data"))
     assert distinct_names([added, other, added]) == ("map (1)", "map", "map (2)")
+
+
+def test_the_number_of_a_stages_copies_stands_behind_its_name() -> None:
+    assert distinct_names([replace(stage_finding(), copies=6)]) == (
+        "decode \N{MULTIPLICATION SIGN}6",
+    )
 
 
 def test_a_cost_that_is_in_part_estimated_says_so() -> None:

@@ -73,7 +73,7 @@ def _is_users_python(stage: Stage) -> bool:
 
 
 def _nearest(index: int, kept: dict[int, StageFinding], stages: Sequence[Stage]) -> int | None:
-    at = stages[index].parent
+    at = kept[index].stage.parent
     while at is not None and at not in kept:
         at = stages[at].parent
     return at

@@ -5,10 +5,23 @@ from collections.abc import Iterator, Sequence
 from pipeprof.analysis.findings import Bottleneck, Findings, LoopFinding, StageFinding
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label, short
 from pipeprof.report.figures.flow import Flow, lay_out
-from pipeprof.report.figures.stage_text import buffer_fill, explain, notes_below, parallel_calls
+from pipeprof.report.figures.stage_text import (
+    buffer_fill,
+    elements_of,
+    explain,
+    notes_below,
+    parallel_calls,
+)
 from pipeprof.report.figures.theme import COMPUTE, INPUT, LINE, OTHER, WAIT
 from pipeprof.report.numbers import count, duration, percent
-from pipeprof.report.stage_labels import added_by, ran_on, runs_as, where, worth_a_row
+from pipeprof.report.stage_labels import (
+    added_by,
+    name_with_copies,
+    ran_on,
+    runs_as,
+    where,
+    worth_a_row,
+)
 
 MOST_ROWS = 28
 MOST_TABLE_ROWS = 300
@@ -29,7 +42,7 @@ _NOTE_PX = 5.9
 _NONE = "\N{EN DASH}"
 
 _NAMES = ("written as", "runs as")
-_REST = ("work per step", "at once", "buffer", "on a CPU", "ran on")
+_REST = ("work per step", "at once", "buffer", "elements", "on a CPU", "ran on")
 _COLUMNS = ("stage", "where", *_NAMES, *_REST)
 _WITHOUT_NAMES = ("stage", "where", *_REST)
 
@@ -216,7 +229,7 @@ def _labels(flow: Flow, slowest: Bottleneck | None) -> Iterator[Json]:
     for row, found in enumerate(flow.rows):
         lit = slowest is not None and found.index == slowest.index
         mark = " · bottleneck" if lit else ""
-        name = label(found.stage.name, int(room_px / _NAME_PX) - len(mark))
+        name = label(name_with_copies(found), int(room_px / _NAME_PX) - len(mark))
         notes = notes_below(found, int(room_px / _NOTE_PX))
         second = f"<br><span style='font-size:11px;opacity:0.7'>{notes}</span>" if notes else ""
         yield _text(f"<b>{name}</b>{mark}{second}", flow, row)
@@ -245,8 +258,10 @@ def _table(stages: tuple[StageFinding, ...], slowest: Bottleneck | None) -> Tabl
     dearest = {each.index for each in by_cost[:MOST_TABLE_ROWS]}
     # Only tf.data runs something else than what was written.
     of_tf_data = any(each.stage.runs_as for each in stages)
-    columns = _COLUMNS if of_tf_data else _WITHOUT_NAMES
+    all_columns = _COLUMNS if of_tf_data else _WITHOUT_NAMES
     cells = [_cells(each, slowest) for each in listed if each.index in dearest]
+    filters = any("elements" in row for row in cells)
+    columns = tuple(column for column in all_columns if filters or column != "elements")
     if minor:
         cells.append(_cells_of_several(minor))
     return Table(
@@ -265,11 +280,16 @@ def _cells(each: StageFinding, slowest: Bottleneck | None) -> dict[str, str]:
         "runs as": runs_as(each.stage),
         "at once": calls,
         "buffer": None if each.buffer_mean is None else buffer_fill(each),
+        "elements": elements_of(each),
         "on a CPU": None if each.cpu_ratio is None else percent(each.cpu_ratio),
         "ran on": ran_on(each.lanes),
     }
     known = {column: value for column, value in values.items() if value}
-    return {"stage": f"{each.stage.name}{mark}", "work per step": duration(each.cost_ms), **known}
+    return {
+        "stage": f"{name_with_copies(each)}{mark}",
+        "work per step": duration(each.cost_ms),
+        **known,
+    }
 
 
 def _cells_of_several(minor: Sequence[StageFinding]) -> dict[str, str]:

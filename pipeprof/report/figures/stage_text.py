@@ -1,9 +1,10 @@
 """The text on a stage in a picture, as Plotly's text: names are escaped, and cut to fit."""
 
 from pipeprof.analysis.findings import StageFinding
+from pipeprof.recording.stage import OperatorFamily
 from pipeprof.report.figures.figure import label
 from pipeprof.report.numbers import duration, few_digits, level, percent
-from pipeprof.report.stage_labels import ran_on, runs_as, where
+from pipeprof.report.stage_labels import name_with_copies, ran_on, runs_as, where
 
 _MOST_HOT_LINES = 3
 _BETWEEN = " · "
@@ -44,21 +45,30 @@ def buffer_fill(found: StageFinding) -> str:
     return f"{level(found.buffer_mean)}{size}"
 
 
+def elements_of(found: StageFinding) -> str | None:
+    """``1,200 of 7,100 kept``: what a filter keeps; None for any other stage."""
+    if found.stage.family is not OperatorFamily.FILTER or found.elements_taken is None:
+        return None
+    return f"{found.elements:,} of {found.elements_taken:,} kept"
+
+
 def explain(found: StageFinding) -> str:
     """All that is known of it, a line each."""
     place = where(found.stage)
     lanes = ran_on(found.lanes)
     written, running = found.stage.written, runs_as(found.stage)
+    elements = elements_of(found)
     cpu = None if found.cpu_ratio is None else percent(found.cpu_ratio)
     return "<br>".join(
         (
-            f"<b>{label(found.stage.name, 80)}</b>",
+            f"<b>{label(name_with_copies(found), 80)}</b>",
             *((label(place, 80),) if place else ()),
             *((f"written as {label(written, 80)}",) if written else ()),
             *((f"tf.data runs {label(running, 60)}",) if running else ()),
             f"work {duration(found.cost_ms)} per step",
             *((parallel_calls(found),) if found.parallelism is not None else ()),
             *((f"buffer {buffer_fill(found)}",) if found.buffer_mean is not None else ()),
+            *((f"elements: {elements}",) if elements else ()),
             *((f"on a CPU {cpu} of that",) if cpu else ()),
             *((f"ran on {label(lanes, 60)}",) if lanes else ()),
             *(

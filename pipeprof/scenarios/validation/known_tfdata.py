@@ -80,6 +80,7 @@ PLANTED = (
         loops=(Loops(kind="fit", steps=60, epochs=2),),
         advised=("filter",),
         not_advised=("map(is_wanted",),
+        remarked=("throws away",),
     ),
     Planted(
         name="tfdata_branches",
