@@ -76,7 +76,7 @@ from pipeprof.recording.loop import (
     Steps,
     WaitSource,
 )
-from pipeprof.recording.profile import Profile
+from pipeprof.recording.profile import Profile, no_iterator_ends
 from pipeprof.recording.run_info import Overhead, RecordedBy, RunInfo
 from pipeprof.recording.series import Binned, Gauge, Histogram, IntArray
 from pipeprof.recording.source_code import Location, StackSamples
@@ -568,6 +568,7 @@ def profile(
     devices: tuple[Device, ...] = (),
     trace_windows: tuple[TraceWindow, ...] = (),
     host_functions: tuple[HostFunction, ...] = (),
+    iterator_ends: IntArray | None = None,
 ) -> Profile:
     """A recording of the default loop on one lane, unless told; it lasts as long as its loops."""
     chosen = (default_loop(),) if loops is None else loops
@@ -586,6 +587,7 @@ def profile(
         devices=devices,
         trace_windows=trace_windows,
         host_functions=host_functions,
+        iterator_ends=no_iterator_ends() if iterator_ends is None else iterator_ends,
     )
 
 

@@ -21,6 +21,7 @@ from pipeprof.analysis.lane_use import (
     resource_finding,
 )
 from pipeprof.analysis.loop_groups import group_loops
+from pipeprof.analysis.native_work import with_native_work
 from pipeprof.analysis.overlap import describe_input
 from pipeprof.analysis.step_statistics import loop_times
 from pipeprof.analysis.verdict import Measurements, Verdict
@@ -37,7 +38,12 @@ def analyse(profile: Profile) -> Findings:
     Stages, lanes and processors are described for the main loop, the longest that trains.
     """
     times_counted = counted_times(profile.loops)
-    costs = stage_costs(profile, times_counted)
+    costs = tuple(
+        with_native_work(each, profile, loop, counted_time)
+        for each, loop, counted_time in zip(
+            stage_costs(profile, times_counted), profile.loops, times_counted, strict=True
+        )
+    )
     verdicts, epochs = [], []
     for index, (counted_time, used) in enumerate(zip(times_counted, costs, strict=True)):
         verdict, own_epochs = _verdict_of(profile, index, counted_time, used)

@@ -12,6 +12,8 @@ from pipeprof.analysis.evidence_kinds import (
     ComputingWork,
     CoreFreeWork,
     GilWork,
+    HelperWork,
+    NativeThreads,
     OutOfOrderWork,
     QueuedWork,
     RemoteWait,
@@ -59,9 +61,25 @@ def how_it_works(verdict: Verdict, worst: StageCost) -> BottleneckAtWork | Remot
         sharing=len(sharing_with(worst, costs)) - 1,
         busy_ratio=busy,
         ahead=worst.place.ahead,
-        reason=None if has_time_left else _reason(verdict, worst),
+        reason=None if has_time_left or _is_native(verdict, worst) else _reason(verdict, worst),
         copies=worst.copies,
     )
+
+
+def _is_native(verdict: Verdict, worst: StageCost) -> bool:
+    """Whether its computing is that of native threads, which is evidence of its own."""
+    return verdict.cause is Cause.CPU and worst.is_native
+
+
+def native_threads(verdict: Verdict, worst: StageCost) -> Iterator[NativeThreads]:
+    """What native threads compute for it, where that is most of what is computed."""
+    computes = verdict.cause in (Cause.CPU, Cause.CPU_SATURATED)
+    if computes and worst.is_native and worst.native_cores is not None:
+        yield NativeThreads(
+            stage=StageReference.of(worst.stage),
+            cores=worst.native_cores,
+            own_cpu_ratio=worst.cpu_ratio or 0.0,
+        )
 
 
 def thrown_away(verdict: Verdict, worst: StageCost) -> Iterator[ThrownAway]:
@@ -108,7 +126,7 @@ def _calls(cost: StageCost, lanes: tuple[Lane, ...]) -> tuple[CallKind, float]:
     return CallKind.THREAD, parallelism
 
 
-def _reason(verdict: Verdict, worst: StageCost) -> WorkReason:
+def _reason(verdict: Verdict, worst: StageCost) -> WorkReason:  # noqa: C901 - one case a cause
     ratio = known_cpu_ratio(worst, verdict.measured.context)
     match verdict.cause:
         case Cause.TRANSPORT:
@@ -125,6 +143,8 @@ def _reason(verdict: Verdict, worst: StageCost) -> WorkReason:
             return CoreFreeWork()
         case Cause.HEAD_OF_LINE:
             return OutOfOrderWork(late_ratio=verdict.measured.fed.head_of_line_ratio or 0.0)
+        case Cause.HELPERS:
+            return _helpers(verdict)
         case Cause.SERIAL:
             return SerialWork(python=worst.stage.kind.python, cpu_known=ratio is not None)
         case Cause.EPOCH_START:
@@ -144,6 +164,19 @@ def _saturated(verdict: Verdict, worst: StageCost, *, cpu_known: bool) -> WorkRe
         process_ratio=used,
         machine_ratio=None if used >= SATURATED_FROM else cpu.machine_ratio or 0.0,
         cpu_known=cpu_known,
+    )
+
+
+def _helpers(verdict: Verdict) -> HelperWork:
+    context = verdict.measured.context
+    ratio = context.cpu.process_ratio
+    if ratio is not None and context.cpu.machine_ratio is not None:
+        ratio = max(ratio, context.cpu.machine_ratio)
+    helpers = context.helpers
+    return HelperWork(
+        count=helpers.count if helpers else 0,
+        cpu_ratio=helpers.cpu_ratio if helpers else 0.0,
+        free_cores=None if ratio is None else context.room * (1.0 - ratio),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from pipeprof.analysis.costs import StageCost
+from pipeprof.analysis.helpers import Helpers, waits_for_helpers
 from pipeprof.analysis.machine_findings import CpuFinding
 from pipeprof.analysis.placement import WORKERS_KEY
 from pipeprof.analysis.verdict_kinds import Cause
@@ -46,6 +47,7 @@ class CauseContext:
         lanes: those of the profile.
         cpu: the processors.
         head_of_line_ratio: as `pipeprof.analysis.findings.InputFinding` has it.
+        helpers: processes of the user's own that work beside the training, or None without any.
         apart_from_functions: cores' worth of CPU of threads that ran no function given to tf.data.
     """
 
@@ -53,6 +55,7 @@ class CauseContext:
     lanes: tuple[Lane, ...]
     cpu: CpuFinding
     head_of_line_ratio: float | None = None
+    helpers: Helpers | None = None
     apart_from_functions: float = 0.0
 
     @property
@@ -78,16 +81,27 @@ def find_cause(cost: StageCost, context: CauseContext) -> Cause:
         return Cause.HEAD_OF_LINE
     ratio = known_cpu_ratio(cost, context)
     if ratio is not None and not _works_on_cpu(cost, ratio, context):
-        return Cause.BLOCKING
+        return Cause.HELPERS if _waits_for_helpers(cost, context) else Cause.BLOCKING
     if context.cpu.saturated or cost.queued_ratio >= CROWDED_FROM:
         return Cause.CPU_SATURATED
+    return _why_it_computes(cost, ratio, context)
+
+
+def _why_it_computes(cost: StageCost, ratio: float | None, context: CauseContext) -> Cause:
+    """What keeps a stage that computes, with cores free, from computing more at once."""
     if _takes_turns_at_gil(cost, ratio, context):
         return Cause.GIL
+    if cost.is_native:
+        return Cause.CPU
     if cost.place.key == WORKERS_KEY and _has_free_core(cost, context):
         return Cause.TOO_FEW_WORKERS
     if cost.place.parallelism <= 1 and _could_be_parallel(cost, ratio) and context.room >= 2:
         return Cause.SERIAL
     return Cause.CPU
+
+
+def _waits_for_helpers(cost: StageCost, context: CauseContext) -> bool:
+    return context.helpers is not None and waits_for_helpers(cost, context.lanes)
 
 
 def _is_held_up_by_order(cost: StageCost, context: CauseContext) -> bool:
@@ -107,8 +121,12 @@ def _has_free_core(cost: StageCost, context: CauseContext) -> bool:
 
 def known_cpu_ratio(cost: StageCost, context: CauseContext) -> float | None:
     """Own CPU time over own wall time; an upper bound where that alone shows that it blocks."""
-    if cost.cpu_ratio is not None:
-        return cost.cpu_ratio
+    if cost.computing_ratio is not None:
+        return cost.computing_ratio
+    if cost.cpu_at_least is not None and cost.cpu_at_least >= BLOCKING_BELOW:
+        return cost.cpu_at_least
+    if cost.cpu_at_most is not None and cost.cpu_at_most < _on_cpu_from(cost, context):
+        return cost.cpu_at_most
     if context.cpu.process_ratio is None or cost.at_work <= 0:
         return None
     used = context.cpu.process_ratio * context.room

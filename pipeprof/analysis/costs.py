@@ -59,6 +59,10 @@ class StageCost:
             were taken; 0 where that was not read.
         estimated_ratio: the part of its work that was not counted but estimated.
         copies: how many copies of it worked in branches of the pipeline.
+        native_cores: cores' worth of CPU that threads without stages used for each of its calls under way,
+            or None where that is not known.
+        cpu_at_least: a lower bound of ``cpu_ratio`` where that was not read, or None.
+        cpu_at_most: an upper bound of it, or None.
     """
 
     index: int
@@ -74,6 +78,22 @@ class StageCost:
     queued_ratio: float = 0.0
     estimated_ratio: float = 0.0
     copies: int = 1
+    native_cores: float | None = None
+    cpu_at_least: float | None = None
+    cpu_at_most: float | None = None
+
+    @property
+    def computing_ratio(self) -> float | None:
+        """The part of its time in which it, or a native thread for it, was on a CPU; None if not read."""
+        if self.cpu_ratio is None:
+            return None
+        native = min(self.native_cores or 0.0, 1.0 - self.cpu_ratio)
+        return self.cpu_ratio + native
+
+    @property
+    def is_native(self) -> bool:
+        """Whether threads without stages do most of its computing."""
+        return (self.native_cores or 0.0) > (self.cpu_ratio or 0.0)
 
     @property
     def label(self) -> str:
@@ -137,6 +157,7 @@ def as_finding(
         elements=cost.calls,
         elements_taken=cost.taken,
         copies=cost.copies,
+        native_cores=cost.native_cores,
         size_bytes=cost.size_bytes,
         taken_bytes=cost.taken_bytes,
         parallelism=cost.parallelism,

@@ -39,7 +39,8 @@ def epoch_starts(profile: Profile, loop: Loop) -> tuple[EpochStart, ...]:
     if len(chosen) > _FIRST + _LAST:
         chosen = np.concatenate([chosen[:_FIRST], chosen[-_LAST:]])
     stages = _Beginnings(profile.stages)
-    starts = tuple(_start(loop, int(step), stages) for step in chosen)
+    ends = profile.iterator_ends[profile.iterator_ends[:, 2] == loop.lane, :2]
+    starts = tuple(_start(loop, int(step), stages, ends) for step in chosen)
     least_ms = min((start.wait_ms for start in starts), default=0.0)
     return tuple(_unless_refuted(start, least_ms, loop) for start in starts)
 
@@ -59,27 +60,17 @@ def _starts_up(loop: Loop) -> bool:
     return loop.waits_by is not WaitSource.ITERATOR
 
 
-def _start(loop: Loop, step: int, stages: "_Beginnings") -> EpochStart:
+def _start(loop: Loop, step: int, stages: "_Beginnings", ends: IntArray) -> EpochStart:
     steps = loop.steps
     wait_ms = int(steps.wait_ns[step]) / MS
     others = (steps.epoch == steps.epoch[step]) & steps.measured
     others[step] = False
     usual_ms = float(np.median(steps.wait_ns[others])) / MS if others.any() else None
     more_ms = wait_ms - (usual_ms or 0.0)
+    ended_ms = _ended_ms(ends, int(steps.start_ns[step]), int(steps.wait_ns[step]))
     cause = None
     if more_ms >= _LEAST_MS and wait_ms >= _LEAST_TIMES * (usual_ms or 0.0):
-        pass_ = stages.between(int(steps.start_ns[step]), int(steps.end_ns[step]))
-        cause = pass_.find_cause(more_ms) if pass_ is not None else None
-        by_arrays = loop.input.kind is InputKind.ARRAYS
-        starts_up = steps.ordinal[step] == 0 and _starts_up(loop)
-        if cause is None and starts_up:
-            cause = _Found(StartCause.TRAINING, None, None, None)
-        if cause is None and stages.restarts is not None and loop.input.workers:
-            cause = _Found(StartCause.WORKERS, stages.restarts, None, None)
-        if cause is None and (by_arrays or (pass_ is not None and not stages.runs_python)):
-            own_ms = more_ms if pass_ is None or by_arrays else more_ms - pass_.worked_ms()
-            if own_ms >= _EXPLAINED_FROM * more_ms:
-                cause = _Found(StartCause.FRAMEWORK, None, None, own_ms)
+        cause = _cause(loop, step, stages, more_ms, ended_ms)
     return EpochStart(
         epoch=int(steps.epoch[step]),
         wait_ms=wait_ms,
@@ -88,7 +79,38 @@ def _start(loop: Loop, step: int, stages: "_Beginnings") -> EpochStart:
         stage=StageReference.of(cause.stage) if cause and cause.stage else None,
         elements=cause.elements if cause else None,
         work_ms=cause.work_ms if cause else None,
+        ended_ms=ended_ms,
     )
+
+
+def _cause(
+    loop: Loop, step: int, stages: "_Beginnings", more_ms: float, ended_ms: float
+) -> "_Found | None":
+    """Why the first batch of an epoch was waited for so much longer than others."""
+    steps = loop.steps
+    by_arrays = loop.input.kind is InputKind.ARRAYS
+    pass_ = stages.between(int(steps.start_ns[step]), int(steps.end_ns[step]))
+    found = pass_.find_cause(more_ms) if pass_ is not None else None
+    known_ms = (found.work_ms or 0.0) if found is not None else 0.0
+    if not by_arrays and ended_ms >= max(_EXPLAINED_FROM * more_ms, known_ms):
+        return _Found(StartCause.ITERATOR_END, None, None, None)
+    if found is not None:
+        return found
+    if steps.ordinal[step] == 0 and _starts_up(loop):
+        return _Found(StartCause.TRAINING, None, None, None)
+    if stages.restarts is not None and loop.input.workers:
+        return _Found(StartCause.WORKERS, stages.restarts, None, None)
+    if by_arrays or (pass_ is not None and not stages.runs_python):
+        inputs_ms = 0.0 if pass_ is None or by_arrays else pass_.worked_ms() + ended_ms
+        if more_ms - inputs_ms >= _EXPLAINED_FROM * more_ms:
+            return _Found(StartCause.FRAMEWORK, None, None, more_ms - inputs_ms)
+    return None
+
+
+def _ended_ms(ends: IntArray, start_ns: int, wait_ns: int) -> float:
+    """How much of a wait went into the ends of iterators, each a row of begin and end."""
+    begins, overs = (np.clip(times, start_ns, start_ns + wait_ns) for times in ends.T)
+    return float((overs - begins).sum()) / MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.account_findings import EpochAccount
 from pipeprof.analysis.bottleneck import find_bottleneck
-from pipeprof.analysis.bottleneck_evidence import how_it_works, thrown_away, where_it_ran
+from pipeprof.analysis.bottleneck_evidence import (
+    how_it_works,
+    native_threads,
+    thrown_away,
+    where_it_ran,
+)
 from pipeprof.analysis.bounds import COMPUTE_BELOW
 from pipeprof.analysis.epoch_starts import usual_start
 from pipeprof.analysis.evidence_kinds import (
@@ -135,6 +140,7 @@ def _of_bottleneck(verdict: Verdict) -> Iterator[WaitEvidence]:
             yield NoStageSeen()
     elif worst.stage.kind is not StageKind.EPOCH_START:
         yield how_it_works(verdict, worst)
+        yield from native_threads(verdict, worst)
         yield from thrown_away(verdict, worst)
         yield from where_it_ran(verdict, worst)
         if verdict.cause is Cause.BLOCKING:

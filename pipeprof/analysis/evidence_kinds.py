@@ -242,6 +242,21 @@ class SerialWork:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HelperWork:
+    """The stage waits for processes of the user's own.
+
+    Attributes:
+        count: how many of them there are.
+        cpu_ratio: the part of its time that one of them is on a CPU.
+        free_cores: cores' worth of CPU that nobody uses, or None where that is not known.
+    """
+
+    count: int
+    cpu_ratio: float
+    free_cores: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlowestInsideEpochs:
     """The stage is the slowest one inside the epochs; the starts of the epochs are the cause."""
 
@@ -262,6 +277,7 @@ WorkReason = (
     | GilWork
     | CoreFreeWork
     | OutOfOrderWork
+    | HelperWork
     | SerialWork
     | SlowestInsideEpochs
     | ComputingWork
@@ -310,6 +326,21 @@ class ThrownAway:
     by: StageReference
     taken: int
     kept: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NativeThreads:
+    """Threads without stages compute for the bottleneck: TensorFlow's, those of BLAS.
+
+    Attributes:
+        stage: the bottleneck.
+        cores: cores' worth of CPU that they use for each of its calls.
+        own_cpu_ratio: the part of its time that its own thread is on a CPU.
+    """
+
+    stage: StageReference
+    cores: float
+    own_cpu_ratio: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,6 +396,7 @@ WaitEvidence = (
     | RestartCost
     | RemoteWait
     | BottleneckAtWork
+    | NativeThreads
     | ThrownAway
     | WhereItRan
     | Traffic

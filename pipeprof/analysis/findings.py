@@ -88,6 +88,8 @@ class StageFinding:
         hot_lines: where its time goes, dearest first; empty where nobody looked.
         estimated_ratio: the part of its cost that was not counted but estimated.
         copies: how many copies of it worked in branches of the pipeline; the costs are of all of them.
+        native_cores: cores' worth of CPU that threads without stages (TensorFlow's, those of BLAS) used for
+            each of its calls under way, or None where that is not known.
     """
 
     stage: Stage
@@ -109,6 +111,7 @@ class StageFinding:
     estimated_ratio: float = 0.0
     elements_taken: int | None = None
     copies: int = 1
+    native_cores: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,6 +135,8 @@ class StartCause(Enum):
     FIRST_CALLS = "first_calls"
     WORKERS = "workers"
     """Keras ends its workers with each epoch and starts others for the next."""
+    ITERATOR_END = "iterator_end"
+    """The iterator of the epoch before is destroyed first, with all that its pipeline holds."""
     TRAINING = "training_start"
     """The very first step: tracing and compiling count as waiting there."""
     FRAMEWORK = "framework_start"
@@ -153,6 +155,7 @@ class EpochStart:
         stage: the stage that it is about, or None.
         elements: elements taken in before the first was given, or None.
         work_ms: the work that this took, or None.
+        ended_ms: the part of the wait in which the iterator of the epoch before was destroyed.
     """
 
     epoch: int
@@ -162,6 +165,7 @@ class EpochStart:
     stage: StageReference | None
     elements: int | None
     work_ms: float | None
+    ended_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

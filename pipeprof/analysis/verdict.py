@@ -6,10 +6,11 @@ from pipeprof.analysis.account_findings import Account
 from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM
 from pipeprof.analysis.causes import GIL_FROM, GIL_TO, CauseContext, load_beside_training
 from pipeprof.analysis.costs import StageCost
-from pipeprof.analysis.counted_time import CountedTime
+from pipeprof.analysis.counted_time import CountedTime, without_pauses
 from pipeprof.analysis.findings import IdealStep
+from pipeprof.analysis.helpers import Helpers, find_helpers
 from pipeprof.analysis.input_findings import InputFinding
-from pipeprof.analysis.lane_use import cpu_apart_from_functions
+from pipeprof.analysis.lane_use import cpu_apart_from_functions, sampled_ns
 from pipeprof.analysis.machine_findings import CpuFinding, HeldUp
 from pipeprof.analysis.own_feeders import Feeder
 from pipeprof.analysis.step_statistics import LoopTimes
@@ -51,11 +52,16 @@ class Measurements:
             costs=self.costs,
             lanes=self.profile.lanes,
             cpu=self.cpu,
+            helpers=self._helpers(),
             head_of_line_ratio=self.fed.head_of_line_ratio,
             apart_from_functions=cpu_apart_from_functions(
                 self.profile, self.loop, self.counted_time
             ),
         )
+
+    def _helpers(self) -> Helpers | None:
+        steps = without_pauses(self.counted_time, self.loop)
+        return find_helpers(self.profile, steps, sampled_ns(self.profile.cpu, steps))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ class Cause(Enum):
     HEAD_OF_LINE = "head_of_line"
     SERIAL = "serial"
     TRANSPORT = "transport"
+    HELPERS = "helpers"
     CPU_SATURATED = "cpu_saturated"
     EPOCH_START = "epoch_start"
     CALLBACK = "callback"

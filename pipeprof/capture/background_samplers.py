@@ -12,6 +12,8 @@ from pipeprof.capture.probes.system.gil_contention import SAMPLE_S as GIL_SAMPLE
 from pipeprof.capture.probes.system.gil_contention import GilSampler
 from pipeprof.capture.probes.system.gpus import SAMPLE_S as GPU_SAMPLE_S
 from pipeprof.capture.probes.system.gpus import GpuSampler
+from pipeprof.capture.probes.system.helper_waits import HelperWaitSampler
+from pipeprof.capture.probes.system.moments import MomentSampler
 from pipeprof.capture.probes.system.resources import SAMPLE_S, ResourceSampler
 from pipeprof.capture.probes.system.threads import ThreadSampler
 from pipeprof.capture.recorder.recorder import Recorder
@@ -54,7 +56,11 @@ class BackgroundSamplers:
             resources = ResourceSampler(self._recorder, self._threads.children)
             gil = GilSampler(self._recorder)
             gpus = GpuSampler(self._recorder, self._threads.children)
+            moments = MomentSampler(self._recorder)
             yield Sampler(every_s, self._threads.sample)
+            helpers = HelperWaitSampler(self._recorder)
+            yield Sampler(every_s, moments.sample, finish=moments.finish)
+            yield Sampler(every_s, helpers.sample, finish=helpers.finish)
             yield Sampler(max(GIL_SAMPLE_S, every_s), gil.sample, finish=gil.finish)
             yield Sampler(max(SAMPLE_S, every_s), resources.sample)
             yield Sampler(max(GPU_SAMPLE_S, every_s), gpus.sample, finish=gpus.finish)

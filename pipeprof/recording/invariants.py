@@ -8,7 +8,7 @@ import numpy as np
 from pipeprof.recording.account import HostFunction, check_account
 from pipeprof.recording.devices import Device, TraceWindow, check_devices, check_windows
 from pipeprof.recording.lane import LANE_CPU_CHANNELS, Cpu, Lane
-from pipeprof.recording.loop import INPUT_CHANNELS, LOOP_CHANNELS, Loop
+from pipeprof.recording.loop import INPUT_CHANNELS, LOOP_CHANNELS, MOMENT_CHANNELS, Loop
 from pipeprof.recording.run_info import RunInfo
 from pipeprof.recording.series import Gauge, IntArray
 from pipeprof.recording.series_checks import (
@@ -82,6 +82,11 @@ class Parts(Protocol):
         ...
 
     @property
+    def iterator_ends(self) -> IntArray:
+        """When iterators were destroyed."""
+        ...
+
+    @property
     def host_functions(self) -> tuple[HostFunction, ...]:
         """What calls of the host's are calls of."""
         ...
@@ -115,6 +120,7 @@ def _check_arrays(profile: Parts) -> Iterator[str]:
         yield from check_columns(name, loop.steps)
         yield from check_binned(name, loop.over_time, len(LOOP_CHANNELS))
         yield from check_binned(name, loop.input_over_time, len(INPUT_CHANNELS))
+        yield from check_binned(name, loop.moments_over_time, len(MOMENT_CHANNELS))
         yield from check_gauge(name, loop.input.queue)
         yield from check_gauge(name, loop.input.head_of_line)
         times = (
@@ -130,10 +136,7 @@ def _check_arrays(profile: Parts) -> Iterator[str]:
     for number, stage in enumerate(profile.stages):
         yield from _check_stage_arrays(f"stage {number}", stage)
     for number, lane in enumerate(profile.lanes):
-        yield from check_binned(f"lane {number}", lane.busy, 1)
-        yield from check_binned(f"lane {number}", lane.cpu, len(LANE_CPU_CHANNELS))
-        if lane.gil is not None and not 0 <= lane.gil.held <= lane.gil.samples:
-            yield f"lane {number}: held the GIL more often than anybody looked"
+        yield from _check_lane_arrays(f"lane {number}", lane)
     yield from check_binned("cpu", profile.cpu.used, 1)
     yield from check_binned("cpu", profile.cpu.sampled, 1)
     for name, gauge in profile.gauges.items():
@@ -143,7 +146,19 @@ def _check_arrays(profile: Parts) -> Iterator[str]:
         if not stack.lines or stack.samples < 1:
             yield f"stack {number}: without lines or samples"
     yield from check_devices(profile.devices)
+    if profile.iterator_ends.ndim != 2 or profile.iterator_ends.shape[1] != 3:
+        yield "ends of iterators: other columns than three"
     yield from check_windows(profile.trace_windows, len(profile.loops))
+
+
+def _check_lane_arrays(name: str, lane: Lane) -> Iterator[str]:
+    yield from check_binned(name, lane.busy, 1)
+    yield from check_binned(name, lane.cpu, len(LANE_CPU_CHANNELS))
+    if lane.gil is not None and not 0 <= lane.gil.held <= lane.gil.samples:
+        yield f"{name}: held the GIL more often than anybody looked"
+    seen = lane.in_stages
+    if seen is not None and not 0 <= seen.waiting <= seen.samples:
+        yield f"{name}: waited in more samples of stages than were taken"
 
 
 def _check_stage_arrays(name: str, stage: Stage) -> Iterator[str]:

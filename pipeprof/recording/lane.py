@@ -54,6 +54,19 @@ class GilSamples:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StageSamples:
+    """What a lane was seen to do in stages.
+
+    Attributes:
+        waiting: samples in which it waited for another process or for a pool of threads or processes.
+        samples: all samples in which it was in a stage.
+    """
+
+    waiting: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
     """A thread, a worker process or a device.
 
@@ -68,6 +81,7 @@ class Lane:
         first_ns: when it was first seen.
         last_ns: when it was last seen.
         gil: how often it held the GIL, or None where nobody looked.
+        in_stages: what it was seen to do in stages, or None where nobody saw it there.
     """
 
     name: str
@@ -79,6 +93,7 @@ class Lane:
     first_ns: int
     last_ns: int
     gil: GilSamples | None = None
+    in_stages: StageSamples | None = None
     kind: LaneKind = LaneKind.THREAD
 
 

@@ -151,6 +151,10 @@ LOOP_CHANNELS = ("steps", "step_ns", "measured", "measured_ns", "wait_ns", "call
 # this time in which the loop was waiting.
 INPUT_CHANNELS = ("work_ns", "in_wait_ns")
 
+# Columns of `Loop.moments_over_time`: time of the moments that lie in waits, and what CPU time all threads
+# of the process used in them; both also of the moments that lie in the rest of the steps.
+MOMENT_CHANNELS = ("wait_ns", "wait_cpu_ns", "compute_ns", "compute_cpu_ns")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loop:
@@ -178,6 +182,7 @@ class Loop:
         waits_by: how the waits were measured, or None when they were not.
         lane: index in `Profile.lanes` of the thread that the loop ran on.
         input_over_time: the channels of `INPUT_CHANNELS`.
+        moments_over_time: the channels of `MOMENT_CHANNELS`, or None where no moments were read.
         model: number of the model, equal in all loops of one model; None where it is not known.
         location: the user's line that called it, or that of the ``for``; None where it is not known.
         account: its time beyond the single steps.
@@ -206,6 +211,7 @@ class Loop:
     waits_by: WaitSource | None
     lane: int | None
     input_over_time: Binned
+    moments_over_time: Binned | None = None
     model: int | None = None
     location: Location | None = None
     account: LoopAccount = field(default_factory=LoopAccount)

@@ -1,7 +1,9 @@
 """A whole recording."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from pipeprof.recording.account import HostFunction, HostSample
 from pipeprof.recording.batch_signature import Signature
@@ -11,10 +13,19 @@ from pipeprof.recording.invariants import find_contradictions
 from pipeprof.recording.lane import Cpu, Lane
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.run_info import Overhead, RunInfo
-from pipeprof.recording.series import Gauge
+from pipeprof.recording.series import Gauge, IntArray
 from pipeprof.recording.source_code import StackSamples
 from pipeprof.recording.span import Spans
 from pipeprof.recording.stage import Stage
+
+# Columns of `Profile.iterator_ends`: when the end of an iterator of tf.data began and was over, and the
+# index of the lane whose thread it held up.
+ITERATOR_END_COLUMNS = ("start_ns", "end_ns", "lane")
+
+
+def no_iterator_ends() -> IntArray:
+    """`Profile.iterator_ends` without rows."""
+    return np.empty((0, len(ITERATOR_END_COLUMNS)), np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +47,7 @@ class Profile:
         trace_windows: steps that TensorFlow's profiler traced, where that was asked for.
         host_samples: code in which the training thread was sampled outside of all loops.
         host_functions: functions of the host that the training thread called; spans refer to them.
+        iterator_ends: rows of `ITERATOR_END_COLUMNS`, of the first and the last in the order of time.
         ceiling: what its steps take with input for free, where that was measured.
     """
 
@@ -54,6 +66,7 @@ class Profile:
     host_samples: tuple[HostSample, ...] = ()
     host_functions: tuple[HostFunction, ...] = ()
     ceiling: Ceiling | None = None
+    iterator_ends: IntArray = field(default_factory=no_iterator_ends)
 
     @property
     def main_loop(self) -> Loop | None:

@@ -31,7 +31,7 @@ def describe_starts(starts: Sequence[EpochStart]) -> str | None:
     return "; ".join(pieces)
 
 
-def start_cause(start: EpochStart) -> str:
+def start_cause(start: EpochStart) -> str:  # noqa: C901 - one case a cause
     """Why an epoch began with a wait: ``shuffle (train.py:5) fills with 1,000 elements``."""
     name = label_of(start.stage) if start.stage is not None else "the input"
     elements = count(start.elements or 0, "element")
@@ -48,6 +48,8 @@ def start_cause(start: EpochStart) -> str:
             return f"the first calls of {name} take {duration(start.work_ms or 0.0)}"
         case StartCause.WORKERS:
             return "its workers start again"
+        case StartCause.ITERATOR_END:
+            return f"the iterator of the epoch before takes {duration(start.ended_ms)} to end"
         case StartCause.TRAINING:
             return "the training itself starts up"
         case StartCause.FRAMEWORK:

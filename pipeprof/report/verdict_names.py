@@ -19,6 +19,7 @@ CAUSES = {
     Cause.HEAD_OF_LINE: "one slow batch holds up those behind it, which lie ready",
     Cause.SERIAL: "one call at a time",
     Cause.TRANSPORT: "batches are copied from process to process",
+    Cause.HELPERS: "it waits for processes of its own",
     Cause.CPU_SATURATED: "no CPU core is left for it",
     Cause.EPOCH_START: "the input starts anew at every epoch",
     Cause.CALLBACK: "callbacks run while the training stands still",

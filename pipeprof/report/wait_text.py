@@ -11,6 +11,8 @@ from pipeprof.analysis.evidence_kinds import (
     EpochStartWait,
     GilWork,
     HeldUpByInput,
+    HelperWork,
+    NativeThreads,
     NoStageSeen,
     OneBatchAtATime,
     OutOfOrderWork,
@@ -81,6 +83,8 @@ def wait_sentence(found: WaitEvidence) -> str:  # noqa: C901 - one case a kind
             )
         case BottleneckAtWork():
             return _at_work(found)
+        case NativeThreads():
+            return _native_threads(found)
         case ThrownAway():
             return _thrown_away(found)
         case WhereItRan():
@@ -148,6 +152,15 @@ def _at_work(found: BottleneckAtWork) -> str:
     return works if found.reason is None else f"{works} {_reason(found.reason)}"
 
 
+def _native_threads(found: NativeThreads) -> str:
+    cores = amount(round(found.cores, 1), "core")
+    return (
+        "Other threads of this process (TensorFlow, BLAS, a thread pool) compute for "
+        f"{found.stage.name}: {cores} while the training waits. Its own thread is on the CPU for "
+        f"{percent(found.own_cpu_ratio)} of its time."
+    )
+
+
 def _copies(found: BottleneckAtWork) -> str:
     return f"in {found.copies} copies, " if found.copies > 1 else ""
 
@@ -209,6 +222,8 @@ def _reason(found: WorkReason) -> str:  # noqa: C901 - one case a kind
                 f"In {percent(found.late_ratio)} of the waiting a later batch was ready, "
                 "but not the next one in order."
             )
+        case HelperWork():
+            return _helpers(found)
         case SerialWork():
             unknown = "" if found.cpu_known else _CPU_UNKNOWN
             if found.python and found.cpu_known:
@@ -219,6 +234,15 @@ def _reason(found: WorkReason) -> str:  # noqa: C901 - one case a kind
         case ComputingWork():
             unknown = "" if found.cpu_known else _CPU_UNKNOWN
             return f"It computes and already uses all the CPU that it may use.{unknown}"
+
+
+def _helpers(found: HelperWork) -> str:
+    works = f"{percent(found.cpu_ratio)} of {'their' if found.count > 1 else 'its'} time"
+    waits = f"It waits for {count(found.count, 'process')} of its own, on the CPU for {works}"
+    if found.free_cores is None:
+        return f"{waits}."
+    free = few_digits(round(found.free_cores, 1))
+    return f"{waits}; {'no core is' if found.free_cores < 0.5 else f'{free} cores are'} free."
 
 
 def _saturated(found: SaturatedWork) -> str:

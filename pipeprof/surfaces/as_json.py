@@ -283,6 +283,7 @@ def _epoch_start(start: EpochStart) -> dict[str, Any]:
         "location": str(location) if location else None,
         "elements": start.elements,
         "work_ms": number(start.work_ms),
+        "ended_ms": number(start.ended_ms),
     }
 
 
@@ -314,6 +315,7 @@ def _stage(found: StageFinding) -> dict[str, Any]:
         "buffer": {"size": found.buffer_size, "mean": number(found.buffer_mean)},
         "capacity_per_s": number(found.capacity_per_s),
         "cpu_ratio": number(found.cpu_ratio),
+        "native_cores": number(found.native_cores),
         "lanes": list(found.lanes),
         "hot_lines": [_hot_line(line) for line in found.hot_lines],
     }

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pipeprof.analysis.account_findings import FRAMEWORK_START
@@ -11,6 +12,7 @@ from pipeprof.analysis.epoch_starts import epoch_starts, framework_start_ratio
 from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.recording.account import Part
 from pipeprof.recording.loop import Input, InputKind, Loop, WaitSource
+from pipeprof.recording.series import IntArray
 from pipeprof.recording.stage import Stage, StageKind
 from pipeprof.report.epoch_start_text import describe_starts
 from tests.builders import DECODE, MS, loop, profile, stage
@@ -217,3 +219,45 @@ def test_what_ended_before_the_first_batch_is_taken_to_have_gone_on_at_its_pace(
     starts = starts_of(during, batch, shuffle, replace(decode, starts=early))
     assert causes(starts) == [(StartCause.FILL, "shuffle", 999 + BATCH)] * EPOCHS
     assert starts[1].work_ms == pytest.approx(163 * 1031 / 344)
+
+
+def ended(during: Loop, lasted_ms: int, lane: int = 0, before_ms: int = 0) -> IntArray:
+    """Ends of iterators, each beginning with an epoch's first step or so long before it."""
+    begins = during.steps.start_ns[STEPS::STEPS] - before_ms * MS
+    return np.column_stack([begins, begins + lasted_ms * MS, np.full(len(begins), lane)])
+
+
+def test_the_iterator_of_the_epoch_before_is_destroyed_first() -> None:
+    taken = replace(fit(), lane=0)
+    found = epoch_starts(profile(loops=(taken,), iterator_ends=ended(taken, 450)), taken)
+    assert [(start.cause, start.ended_ms) for start in found[1:]] == [
+        (StartCause.ITERATOR_END, 450.0)
+    ] * 2
+    assert found[0].cause is not StartCause.ITERATOR_END
+    assert describe_starts(found) == (
+        "each epoch begins with 500 ms of waiting: the iterator of the epoch before takes 450 ms to end"
+    )
+
+
+def test_an_iterator_that_ended_in_another_thread_held_up_nobody() -> None:
+    taken = replace(fit(), lane=0)
+    found = epoch_starts(profile(loops=(taken,), iterator_ends=ended(taken, 450, lane=1)), taken)
+    assert {start.ended_ms for start in found} == {0.0}
+    assert all(start.cause is not StartCause.ITERATOR_END for start in found)
+
+
+def test_what_an_iterator_took_to_end_before_the_wait_does_not_explain_it() -> None:
+    taken = replace(fit(), lane=0)
+    recorded = profile(loops=(taken,), iterator_ends=ended(taken, 150, before_ms=100))
+    found = epoch_starts(recorded, taken)
+    assert [start.ended_ms for start in found[1:]] == [50.0, 50.0]
+    assert all(start.cause is not StartCause.ITERATOR_END for start in found)
+
+
+def test_a_stage_that_took_longer_than_the_iterators_end_is_the_cause() -> None:
+    taken = replace(fit(), lane=0)
+    opens = tf_stage("read", taken, calls=1, work_ms=300.0)
+    recorded = profile(loops=(taken,), stages=(opens,), iterator_ends=ended(taken, 210))
+    causes = {start.cause for start in epoch_starts(recorded, taken)[1:]}
+    assert len(causes) == 1
+    assert causes <= {StartCause.OPENING, StartCause.FIRST_CALLS}

@@ -1,5 +1,6 @@
 """What epochs of real pipelines begin with is told: planted causes, and a pipeline with none."""
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +70,18 @@ def starting() -> Any:
     return tf.data.Dataset.from_generator(batches, output_signature=SIGNATURE)
 
 
+def ending() -> Any:
+    def batches() -> Any:
+        try:
+            for index in itertools.count():
+                yield batch(index)
+        finally:
+            time.sleep(25 * ITEM_S)
+
+    endless = tf.data.Dataset.from_generator(batches, output_signature=SIGNATURE)
+    return endless.apply(tf.data.experimental.assert_cardinality(BATCHES))
+
+
 def even() -> Any:
     return rows().map(decode).batch(ROWS)
 
@@ -78,6 +91,7 @@ CAUSES: dict[str, tuple[Callable[[], Any], StartCause | None, str | None]] = {
     "elements are skipped": (skipping, StartCause.SKIP, "skip"),
     "files are opened": (opening, StartCause.OPENING, "open_file"),
     "a generator starts": (starting, StartCause.OPENING, "batches"),
+    "iterators end": (ending, StartCause.ITERATOR_END, None),
     "nothing": (even, None, None),
 }
 

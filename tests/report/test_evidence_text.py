@@ -22,7 +22,9 @@ from pipeprof.analysis.evidence_kinds import (
     GilBesideTraining,
     GilWork,
     HeldUpByInput,
+    HelperWork,
     InputKeepsUp,
+    NativeThreads,
     NoStageSeen,
     NoStepTime,
     OneBatchAtATime,
@@ -251,6 +253,11 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
         "without a pause.",
     ),
     (
+        NativeThreads(stage=DECODE, cores=1.44, own_cpu_ratio=0.13),
+        "Other threads of this process (TensorFlow, BLAS, a thread pool) compute for decode: 1.4 cores "
+        "while the training waits. Its own thread is on the CPU for 13 % of its time.",
+    ),
+    (
         ThrownAway(
             stage=DECODE,
             by=StageReference(name="filter", location=Location("train.py", 45)),
@@ -365,6 +372,18 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
 )
 
 REASONS: tuple[tuple[WorkReason, str], ...] = (
+    (
+        HelperWork(count=2, cpu_ratio=0.97, free_cores=0.1),
+        "It waits for 2 processes of its own, on the CPU for 97 % of their time; no core is free.",
+    ),
+    (
+        HelperWork(count=1, cpu_ratio=0.12, free_cores=5.96),
+        "It waits for 1 process of its own, on the CPU for 12 % of its time; 6 cores are free.",
+    ),
+    (
+        HelperWork(count=2, cpu_ratio=0.5, free_cores=None),
+        "It waits for 2 processes of its own, on the CPU for 50 % of their time.",
+    ),
     (
         BlockingWork(cpu_ratio=0.02, upper_bound=False),
         "It mostly waits (files, network or sleep): 2.0 % of its time is on the CPU.",

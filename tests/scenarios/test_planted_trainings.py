@@ -8,7 +8,7 @@ from pipeprof.scenarios.validation import Planted, planted_trainings
 from pipeprof.scenarios.validation.expected import SCRIPTS
 from pipeprof.scenarios.validation.script_places import is_at, is_at_text, is_inside, lines_of
 
-CLOCKS = {"fit_clock", "own_clock"}
+CLOCKS = {"fit_clock", "own_clock", "frozen_network"}
 ALL = planted_trainings()
 
 

@@ -223,6 +223,7 @@ def test_a_whole_report():
                 "location": "train.py:41",
                 "elements": 1_000,
                 "work_ms": 390.0,
+                "ended_ms": 0.0,
             }
         ],
     }
@@ -313,14 +314,17 @@ def test_a_whole_report():
                 "remark": None,
                 "cost_ms": 19.5,
                 "estimated_ratio": 0.0,
+                "copies": 1,
                 "calls": 95,
                 "elements": 95,
+                "elements_taken": None,
                 "bytes": 1_200,
                 "bytes_taken": None,
                 "parallelism": {"value": 4.0, "max": 16, "autotuned": True},
                 "buffer": {"size": 2, "mean": 0.5},
                 "capacity_per_s": pytest.approx(4_000 / 19.5, rel=1e-3),
                 "cpu_ratio": 0.97,
+                "native_cores": None,
                 "lanes": ["tf.data thread"],
                 "hot_lines": [
                     {

@@ -26,12 +26,18 @@ from pipeprof.recording.series import BoolArray, IntArray
 from pipeprof.recording.span import SpanKind
 
 HELD_SPANS = 32_768
+HELD_MOMENTS = 8_192
 
 # Process id, number of the ring.
 RingKey = tuple[int, int]
 
 # Kinds of records that may have no subject.
-_SUBJECT_IS_OPTIONAL = (Kind.GENERATOR_WAIT, Kind.PROCESS_CPU)
+_SUBJECT_IS_OPTIONAL = (
+    Kind.GENERATOR_WAIT,
+    Kind.PROCESS_CPU,
+    Kind.MOMENT,
+    Kind.ITERATOR_END,
+)
 
 # Kind of interval that a record is, by the kind of record; 0 where it is none.
 _SPAN_KIND: IntArray = np.zeros(256, np.int64)
@@ -192,8 +198,11 @@ class Accumulator:
             Kind.BATCH: self._add_batches,
             Kind.SAMPLES: self._add_samples,
             Kind.PROCESS_CPU: self._add_process_cpu,
+            Kind.MOMENT: self._add_moments,
+            Kind.ITERATOR_END: self._add_iterator_ends,
             Kind.STACK: self._add_stacks,
             Kind.GIL: self._add_gil,
+            Kind.IN_STAGE: self._add_in_stages,
             Kind.HOST_CALL: self._account.add_calls,
             Kind.COMPILE: self._account.add_compiles,
             Kind.MODEL: self._account.add_models,
@@ -335,6 +344,14 @@ class Accumulator:
         self.sums.cpu_used.add(end_ns, columns_of(events.value))
         self.sums.cpu_sampled.add(end_ns, columns_of(end_ns - events.start_ns))
 
+    def _add_moments(self, events: Events) -> None:
+        rows = columns_of(events.start_ns, events.end_ns, events.value)
+        self.sums.held_moments = np.concatenate([self.sums.held_moments, rows])[-HELD_MOMENTS:]
+
+    def _add_iterator_ends(self, events: Events) -> None:
+        rows = columns_of(events.start_ns, events.end_ns, events.lanes)
+        self.sums.add_iterator_ends(rows[events.lanes >= 0])
+
     def _add_stacks(self, events: Events) -> None:
         for stack, its in events.each_target():
             self.registry.stacks[stack].samples += int(its.value.sum())
@@ -355,6 +372,11 @@ class Accumulator:
         for loop, its in events.each_target():
             ordinal, samples = its.inner & 0xFFFFFFFF, its.inner >> 32
             self.registry.loops[loop].delivery.add_losses(columns_of(ordinal, samples, its.value))
+
+    def _add_in_stages(self, events: Events) -> None:
+        for lane, its in events.each_target():
+            self.registry.lanes[lane].stage_samples += int(its.inner.sum())
+            self.registry.lanes[lane].helper_waits += int(its.value.sum())
 
     def _count_batches(self, signatures: IntArray) -> None:
         counts = np.bincount(signatures[signatures >= 0])
@@ -406,6 +428,7 @@ class Accumulator:
         settled_ns = [loop.settled_until_ns for loop in self.registry.loops]
         ready_ns = min([max(settled_ns, default=self.sums.start_ns), *begins_ns])
         self._lay_spans(until_ns is None or self.sums.held_spans[:, 1] <= ready_ns)
+        self._lay_moments(until_ns is None or self.sums.held_moments[:, 1] <= ready_ns)
 
     def _lay_spans(self, chosen: BoolArray | bool) -> None:
         """Adds held work of input stages to the loops whose steps are settled by now.
@@ -421,3 +444,12 @@ class Accumulator:
             for loop in self.registry.loops:
                 loop.add_input_work(spans[:, 0], spans[:, 1])
                 self.rest()
+
+    def _lay_moments(self, chosen: BoolArray | bool) -> None:
+        """Adds held moments to the loops whose steps are settled by now; ``chosen`` as of `_lay_spans`."""
+        which = np.broadcast_to(chosen, len(self.sums.held_moments))
+        rows = self.sums.held_moments[which]
+        if len(rows):
+            self.sums.held_moments = self.sums.held_moments[~which]
+            for loop in self.registry.loops:
+                loop.add_moments(*rows.T)

@@ -26,7 +26,7 @@ from pipeprof.capture.recorder.facts import (
 from pipeprof.recording.account import HostFunction, LoopAccount
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.devices import Device, TraceWindow
-from pipeprof.recording.lane import Cpu, GilSamples, Lane
+from pipeprof.recording.lane import Cpu, GilSamples, Lane, StageSamples
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import Overhead, RunInfo
 from pipeprof.recording.series import Gauge
@@ -92,6 +92,7 @@ def freeze_profile(
         devices=tuple(_devices(gauges)),
         trace_windows=tuple(_freeze_trace_window(facts) for facts in registry.trace_windows),
         host_samples=freeze_samples(all_host_samples(sums), registry.places),
+        iterator_ends=sums.iterator_ends.copy(),
         host_functions=tuple(
             HostFunction(part=facts.part, name=facts.name, location=facts.location)
             for facts in registry.host_calls
@@ -157,6 +158,9 @@ def _freeze_lane(sums: RunSums, index: int) -> Lane:
         first_ns=first_ns,
         last_ns=max(lane.last_ns, first_ns),
         gil=gil,
+        in_stages=StageSamples(waiting=lane.helper_waits, samples=lane.stage_samples)
+        if lane.stage_samples
+        else None,
     )
 
 

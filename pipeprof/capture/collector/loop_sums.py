@@ -19,6 +19,7 @@ from pipeprof.recording.loop import (
     BEFORE_FIRST_STEP,
     INPUT_CHANNELS,
     LOOP_CHANNELS,
+    MOMENT_CHANNELS,
     UNKNOWN_NS,
     Input,
     InputKind,
@@ -33,6 +34,9 @@ LAST = 2048
 HELD_AT_MOST = 4096
 # Latest settled steps, and waits, that input work is still compared with.
 LINE_AT_MOST = 8192
+
+# A moment of which so much lies in waits, or outside of them, is one of these or those.
+_WHOLLY = 0.9
 
 # By so much a gap and its step differ where nothing but the clocks does.
 _JITTER_NS = 2_000_000
@@ -78,6 +82,7 @@ class LoopSums:
     warmup: int
     over_time: BinnedSums
     input_over_time: BinnedSums
+    moments_over_time: BinnedSums
     lane: int | None = None
     batch_count: int = 0
     sample_count: int | None = None
@@ -124,6 +129,7 @@ class LoopSums:
             warmup=warmup,
             over_time=BinnedSums(len(LOOP_CHANNELS), facts.start_ns),
             input_over_time=BinnedSums(len(INPUT_CHANNELS), facts.start_ns),
+            moments_over_time=BinnedSums(len(MOMENT_CHANNELS), facts.start_ns),
         )
 
     @property
@@ -300,9 +306,31 @@ class LoopSums:
             start_ns: begins of intervals of input work.
             end_ns: their ends.
         """
-        rows = self.recent.rows()
-        if not len(rows) or not len(end_ns):
+        if len(self.recent.rows()) and len(end_ns):
+            work = self._inside(start_ns, end_ns)
+            self.input_over_time.add(end_ns, np.column_stack(work))
+
+    def add_moments(self, start_ns: IntArray, end_ns: IntArray, cpu_ns: IntArray) -> None:
+        """Adds the CPU time of moments that lie in waits of settled steps, or in the rest of these steps.
+
+        Args:
+            start_ns: begins of moments.
+            end_ns: their ends.
+            cpu_ns: CPU time that all threads of the process used in each.
+        """
+        if not len(self.recent.rows()) or not len(end_ns):
             return
+        in_steps, in_waits = self._inside(start_ns, end_ns)
+        length_ns = end_ns - start_ns
+        waits = in_waits >= _WHOLLY * length_ns
+        computes = ~waits & (in_steps - in_waits >= _WHOLLY * length_ns)
+        columns = [kind * what for kind in (waits, computes) for what in (length_ns, cpu_ns)]
+        chosen = waits | computes
+        self.moments_over_time.add(end_ns[chosen], np.column_stack(columns)[chosen])
+
+    def _inside(self, start_ns: IntArray, end_ns: IntArray) -> tuple[IntArray, IntArray]:
+        """How much of each interval lies in settled steps, and how much of it in their waits."""
+        rows = self.recent.rows()
         first = np.searchsorted(rows[:, _END], start_ns.min(), "right")
         last = np.searchsorted(rows[:, _START], end_ns.max(), "left")
         rows = rows[first:last]
@@ -313,8 +341,7 @@ class LoopSums:
             waits = np.column_stack([rows[:, _START], rows[:, _START] + rows[:, _WAIT]])
         else:
             waits = intersection(near(self._waits, steps), steps)
-        work = [time_inside(stretches, start_ns, end_ns) for stretches in (steps, waits)]
-        self.input_over_time.add(end_ns, np.column_stack(work))
+        return time_inside(steps, start_ns, end_ns), time_inside(waits, start_ns, end_ns)
 
     def freeze(
         self,
@@ -358,6 +385,7 @@ class LoopSums:
             waits_by=self.waits_by,
             lane=self.lane,
             input_over_time=self.input_over_time.freeze(),
+            moments_over_time=self.moments_over_time.freeze(),
             model=self.facts.model,
             location=self.facts.location,
             account=account or LoopAccount(),

@@ -10,8 +10,13 @@ from pipeprof.capture.collector.registry import Registry
 from pipeprof.capture.collector.span_keeping import SpanKeeper
 from pipeprof.recording.intervals import no_intervals
 from pipeprof.recording.lane import LANE_CPU_CHANNELS
+from pipeprof.recording.profile import no_iterator_ends
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.stage import STAGE_CHANNELS
+
+# Ends of iterators that are kept.
+FIRST_ENDS = 64
+LAST_ENDS = 448
 
 
 @dataclass(kw_only=True)
@@ -29,6 +34,8 @@ class RunSums:
         cpu_sampled: wall time that the readings of ``cpu_used`` cover.
         spans: single intervals, some of them left out.
         held_spans: intervals of input work beside steps that are not settled yet.
+        held_moments: moments (begin, end, CPU time) beside steps that are not settled yet.
+        iterator_ends: when iterators were destroyed, and by which lane: rows of `ITERATOR_END_COLUMNS`.
         host_samples: samples of the training thread outside of all loops: rows of place, state, part
             and count.
         loose_samples: such samples since the latest training pass; their part is known when the next
@@ -47,6 +54,8 @@ class RunSums:
     cpu_sampled: BinnedSums
     spans: SpanKeeper
     held_spans: IntArray
+    iterator_ends: IntArray = field(default_factory=no_iterator_ends)
+    held_moments: IntArray = field(default_factory=lambda: np.empty((0, 3), np.int64))
     host_samples: IntArray = field(default_factory=no_samples)
     loose_samples: IntArray = field(default_factory=no_samples)
     recent_samples: IntArray = field(default_factory=lambda: np.empty((0, 5), np.int64))
@@ -63,7 +72,14 @@ class RunSums:
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} of shape {getattr(self, name).shape}")
-        columns_of = {"held_spans": 2, "host_samples": 4, "loose_samples": 4, "recent_samples": 5}
+        columns_of = {
+            "held_spans": 2,
+            "held_moments": 3,
+            "iterator_ends": 3,
+            "host_samples": 4,
+            "loose_samples": 4,
+            "recent_samples": 5,
+        }
         for name, columns in columns_of.items():
             if np.shape(getattr(self, name))[1:] != (columns,):
                 raise ValueError(f"{name} of shape {np.shape(getattr(self, name))}")
@@ -88,6 +104,13 @@ class RunSums:
             spans=SpanKeeper(),
             held_spans=no_intervals(),
         )
+
+    def add_iterator_ends(self, rows: IntArray) -> None:
+        """Adds ends of iterators; of very many, those in the middle are left out."""
+        self.iterator_ends = np.concatenate([self.iterator_ends, rows])
+        if len(self.iterator_ends) > FIRST_ENDS + LAST_ENDS:
+            ends = (self.iterator_ends[:FIRST_ENDS], self.iterator_ends[-LAST_ENDS:])
+            self.iterator_ends = np.concatenate(ends)
 
     def make_room(self) -> None:
         """Adds rows for new stages and lanes of the registry."""

@@ -82,6 +82,8 @@ class LaneSums:
         tid: the system's number of its thread.
         gil_held: samples in which it held the GIL.
         gil_samples: all samples of the GIL.
+        stage_samples: samples in which it was in a stage.
+        helper_waits: samples among these in which it waited for another process or for a pool.
         first_ns: when it was first seen, or 0.
         last_ns: when it was last seen, or 0.
     """
@@ -93,6 +95,8 @@ class LaneSums:
     tid: int | None = None
     gil_held: int = 0
     gil_samples: int = 0
+    stage_samples: int = 0
+    helper_waits: int = 0
     first_ns: int = 0
     last_ns: int = 0
 

@@ -111,6 +111,14 @@ class Kind(IntEnum):
     LOSS = 31
     """The loss of a loop (subject) after its batch number ``inner & 0xFFFFFFFF`` was the 64-bit float whose
     bits ``value`` has, a mean over ``inner >> 32`` samples (0 where that is not known)."""
+    MOMENT = 32
+    """All threads of the process but pipeprof's used ``value`` nanoseconds of CPU between start and end,
+    which lie a millisecond or so apart."""
+    IN_STAGE = 33
+    """A lane (subject) was in a stage in ``inner`` samples between start and end. value: in how many of
+    them it waited for another process or for a pool."""
+    ITERATOR_END = 34
+    """An iterator of tf.data and the pipeline behind it were destroyed from start to end."""
 
 
 # CPU time of more than 18 minutes in one call is taken as that.

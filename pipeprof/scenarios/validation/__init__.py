@@ -8,6 +8,7 @@ from itertools import chain
 
 from pipeprof.scenarios.validation import (
     known_callbacks,
+    known_computing,
     known_fits,
     known_generators,
     known_loops,
@@ -24,6 +25,7 @@ _KNOWN = (
     known_sequences,
     known_tfdata,
     known_callbacks,
+    known_computing,
     known_validations,
     known_loops,
     known_fits,

@@ -12,6 +12,7 @@ from pipeprof.capture.collector import loop_sums as steps
 from pipeprof.capture.collector import span_keeping as windows
 from pipeprof.capture.collector.accumulator import SAMPLED_ONE_IN
 from pipeprof.capture.collector.growing_series import BINS
+from pipeprof.capture.collector.run_sums import FIRST_ENDS, LAST_ENDS
 from pipeprof.capture.collector.subject_sums import FIRST_STARTS, LAST_STARTS
 from pipeprof.capture.recorder.facts import (
     HostCallFacts,
@@ -419,6 +420,36 @@ def test_work_waits_until_the_steps_around_it_are_settled():
     assert collected.sums.held_spans.tolist() == [[START_NS + 12, START_NS + 15]]
     loop = profile_of(collected).loops[0]
     assert worked(loop) == (3, 2)
+
+
+def test_ends_of_iterators_are_kept_with_the_lane_that_they_held_up():
+    collected = accumulator(*NAMES)
+    collected.add(PID, 0, records(thread(MAIN), row(Kind.ITERATOR_END, 0, 5, 9)))
+    ends = profile_of(collected).iterator_ends
+    assert ends.tolist() == [[START_NS + 5, START_NS + 9, 0]]
+
+
+def test_of_very_many_ends_of_iterators_the_first_and_the_last_are_kept():
+    collected = accumulator(*NAMES)
+    ends = [row(Kind.ITERATOR_END, 0, at, at + 1) for at in range(1000)]
+    collected.add(PID, 0, records(thread(MAIN), *ends))
+    kept = profile_of(collected).iterator_ends
+    assert len(kept) == FIRST_ENDS + LAST_ENDS
+    assert (kept[0, 0], kept[-1, 0]) == (START_NS, START_NS + 999)
+
+
+def test_a_moment_waits_until_the_step_around_it_is_settled():
+    collected = accumulator(*NAMES[:2], loop_line(FIT, waits_by=WaitSource.GAP_TIMES), *NAMES[3:])
+    moments = (row(Kind.MOMENT, 0, 2, 4, value=3), row(Kind.MOMENT, 0, 7, 9, value=1))
+    collected.add(PID, 0, records(thread(MAIN), *moments, step(0, 0, 10)))
+    collected.settle(START_NS + 50)
+    assert len(collected.sums.held_moments) == 2
+    collected.add(PID, 0, records(gap(0, 4)))
+    collected.settle(START_NS + 50)
+    assert len(collected.sums.held_moments) == 0
+    found = profile_of(collected).loops[0].moments_over_time
+    assert found is not None
+    assert found.total().tolist() == [2, 3, 2, 1]
 
 
 def test_work_in_a_step_that_is_held_waits_though_another_loop_has_gone_on():

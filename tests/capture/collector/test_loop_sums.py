@@ -276,6 +276,31 @@ def test_work_outside_of_steps_does_not_count_even_in_a_wait():
     assert work(sums, (5, 25)) == (5 + 5, 2 + 2)
 
 
+def moments(sums: LoopSums, *rows: tuple[int, int, int]) -> list[int]:
+    """The channels of `MOMENT_CHANNELS` after some moments: begin, end and CPU time of each."""
+    sums.add_moments(*np.array(rows, np.int64).reshape(-1, 3).T)
+    found: list[int] = sums.freeze().moments_over_time.total().tolist()  # type: ignore[union-attr]
+    return found
+
+
+def test_a_moment_counts_where_it_lies_in_a_wait_or_in_the_rest_of_a_step():
+    sums = loop_sums()
+    sums.add_steps(steps(0, 3, length=100))
+    add_waits(sums, (0, 40), (100, 140), (200, 200))
+    sums.settle()
+    in_wait, computing = (10, 20, 15), (150, 170, 30)
+    at_the_border, outside = (135, 145, 99), (400, 410, 99)
+    found = moments(sums, in_wait, computing, at_the_border, outside)
+    assert found == [10, 15, 20, 30]
+
+
+def test_moments_of_a_loop_without_waits_that_are_known_do_not_count():
+    sums = loop_sums(waits_by=None)
+    sums.add_steps(steps(0, 3, length=100))
+    sums.settle()
+    assert moments(sums, (10, 20, 15)) == [0, 0, 0, 0]
+
+
 def test_of_a_step_known_by_its_gap_the_wait_comes_first():
     sums = loop_sums(WaitSource.GAP_TIMES)
     sums.add_steps(steps(0, 2))

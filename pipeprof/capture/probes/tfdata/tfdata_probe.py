@@ -24,6 +24,7 @@ from pipeprof.capture.probes.tfdata.dataset_origins import note_origin
 from pipeprof.capture.probes.tfdata.datasets_in_graphs import DatasetsInGraphs
 from pipeprof.capture.probes.tfdata.distributed_stages import per_device_iterators, users_dataset
 from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
+from pipeprof.capture.probes.tfdata.iterator_ends import follow_end
 from pipeprof.capture.probes.tfdata.iterators import IteratorRegistry, TrackedIterator
 from pipeprof.capture.probes.tfdata.loop_follower import LoopFollower
 from pipeprof.capture.probes.tfdata.model_reader import ModelReader
@@ -58,6 +59,11 @@ class TfDataProbe:
             context.recorder.warn,
             "tf.data could not be observed any more",
             "its waits and stages are missing from then on",
+        )
+        self._ends = Guard(
+            context.recorder.warn,
+            "How long iterators take to end could not be recorded",
+            "what the starts of epochs wait for is not known in full",
         )
         self._making = Guard(
             context.recorder.warn,
@@ -168,6 +174,7 @@ class TfDataProbe:
         tracked = TrackedIterator(dataset, iterator, loop)
         tracked.elsewhere = self._context.framework_elsewhere
         self._iterators.add(tracked)
+        follow_end(iterator, self._context.recorder, self._ends)
         self._link_to_devices(tracked, dataset, iterator)
 
     def _link_to_devices(self, tracked: TrackedIterator, dataset: Any, iterator: Any) -> None:

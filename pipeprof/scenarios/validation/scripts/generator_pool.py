@@ -17,15 +17,17 @@ def rendered(pool):
     yield from pool.imap(render, range(STEPS * EPOCHS + 4))
 
 
-with multiprocessing.get_context("fork").Pool(2) as pool:
-    clock = FitClock()
-    model = light_model(clock)
-    with clock:
-        model.fit(
-            rendered(pool),
-            steps_per_epoch=STEPS,
-            epochs=EPOCHS,
-            verbose=0,
-            callbacks=[clock.callback],
-        )
+pool = multiprocessing.get_context("fork").Pool(2)
+clock = FitClock()
+model = light_model(clock)
+with clock:
+    model.fit(
+        rendered(pool),
+        steps_per_epoch=STEPS,
+        epochs=EPOCHS,
+        verbose=0,
+        callbacks=[clock.callback],
+    )
 write_truth(**clock.truth())
+pool.close()  # and not terminated: TensorFlow may still wait for a batch
+pool.join()
