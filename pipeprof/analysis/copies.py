@@ -5,7 +5,7 @@ made by one function of the user's. To its reader, what stands at the same lines
 is one stage.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -31,10 +31,10 @@ class Copies:
 
     def __init__(self, stages: Sequence[Stage], chosen: Iterable[int]) -> None:
         self._stages = stages
-        known: dict[int, _Likeness] = {}
+        likenesses = _Likenesses(stages)
         groups: dict[_Likeness, list[int]] = defaultdict(list)
         for index in sorted(chosen):
-            groups[_likeness(index, stages, known)].append(index)
+            groups[likenesses.of(index)].append(index)
         self.groups: Mapping[int, tuple[int, ...]] = {
             alike[0]: tuple(alike) for alike in groups.values()
         }
@@ -70,30 +70,60 @@ class Copies:
         return of, tuple(self._first.get(number, number) for number in numbers)
 
 
-def _likeness(index: int, stages: Sequence[Stage], known: dict[int, _Likeness]) -> _Likeness:
-    """What the copies of a stage have in common with it; a stage that can have none is like itself only."""
-    stack = [index]
-    while stack:
-        at = stack[-1]
-        stage = stages[at]
-        parent = stage.parent
-        if at in known:
-            stack.pop()
-        elif stage.kind not in _OF_TF_DATA or parent is None or stage.made_at is None:
-            known[at] = (at,)
-        elif parent in known:
-            known[at] = (
-                known[parent],
-                stage.name,
-                stage.kind,
-                stage.function,
-                stage.location,
-                stage.made_at,
-                stage.made_by,
-                stage.runs_as,
-            )
-        elif parent in stack:  # a circle: a file may have anything
-            known[at] = (at,)
-        else:
-            stack.append(parent)
-    return known[index]
+class _Likenesses:
+    """What the copies of a stage have in common with it; a stage that can have none is like itself only.
+
+    The line that put it into the pipeline is known of a dataset that was made while the profile was on.
+    Without one, a stage without a function is told from others by the functions that it takes from; a
+    source has none, and is like others only where it is all that its asker takes from.
+    """
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+        self._known: dict[int, _Likeness] = {}
+        self._asked = Counter(stage.parent for stage in stages)
+        self._functions: dict[int, set[_Likeness]] = defaultdict(set)
+        for stage in stages:
+            if stage.function is not None:
+                self._note_function(stage)
+
+    def _note_function(self, stage: Stage) -> None:
+        asker, seen = stage.parent, set[int]()
+        while asker is not None and asker not in seen:
+            seen.add(asker)
+            self._functions[asker].add((stage.function, stage.location))
+            asker = self._stages[asker].parent
+
+    def of(self, index: int) -> _Likeness:
+        """The likeness of a stage: equal for its copies."""
+        path = [index]
+        while path:
+            at = path[-1]
+            parent = self._stages[at].parent
+            if at in self._known:
+                path.pop()
+            elif parent is None or parent in path or not self._may_have_copies(at):
+                self._known[at] = (at,)
+            elif parent in self._known:
+                self._known[at] = (self._known[parent], *self._own(at))
+            else:
+                path.append(parent)
+        return self._known[index]
+
+    def _may_have_copies(self, index: int) -> bool:
+        stage = self._stages[index]
+        told = stage.made_at is not None or stage.function is not None or self._functions[index]
+        return stage.kind in _OF_TF_DATA and (bool(told) or self._asked[stage.parent] == 1)
+
+    def _own(self, index: int) -> _Likeness:
+        stage = self._stages[index]
+        return (
+            stage.name,
+            stage.kind,
+            stage.function,
+            stage.location,
+            stage.made_at,
+            stage.made_by,
+            stage.runs_as,
+            frozenset(self._functions[index]),
+        )

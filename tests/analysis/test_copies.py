@@ -105,3 +105,45 @@ def test_a_filter_that_keeps_nearly_all_is_not_worth_a_word() -> None:
     findings = analyse(profile(loops=(FIT,), stages=stages))
     assert findings.main is not None
     assert those(ThrownAway, findings.main.diagnosis.evidence) == []
+
+
+def without_lines(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """These stages as of a dataset that was made before the profile was on."""
+    return tuple(
+        replace(each, made_at=None, location=each.location if each.function else None)
+        for each in stages
+    )
+
+
+def test_copies_are_known_by_their_functions_where_no_lines_are() -> None:
+    [found] = decodes(analyse(profile(loops=(FIT,), stages=without_lines(branches(6)))))
+    assert found.copies == 6
+
+
+def test_sources_beside_each_other_that_nothing_tells_apart_are_no_copies() -> None:
+    mix = of_tf_data("zip", MIXED, cost_ns=MS)
+    sources = [of_tf_data("slices", FILTERED, cost_ns=MS, parent=0) for _ in range(2)]
+    pair = tuple(
+        replace(each, made_at=None, location=None, function=None) for each in (mix, *sources)
+    )
+    found = analyse(profile(loops=(FIT,), stages=pair)).stages
+    assert [each.copies for each in found] == [1, 1, 1]
+
+
+def test_the_source_of_each_copy_has_as_many() -> None:
+    stages = branches(2)
+    sources = [of_tf_data("slices", FILTERED, cost_ns=MS, parent=asker) for asker in (2, 4)]
+    plain = [replace(each, function=None) for each in sources]
+    found = analyse(profile(loops=(FIT,), stages=without_lines((*stages, *plain)))).stages
+    assert {each.stage.name: each.copies for each in found} == {
+        "mix": 1,
+        "filter": 2,
+        "decode": 2,
+        "slices": 2,
+    }
+
+
+def test_stages_that_ask_each_other_in_a_circle_are_no_copies() -> None:
+    stages = [of_tf_data("decode", DECODED, cost_ns=MS, parent=asker) for asker in (1, 0)]
+    found = decodes(analyse(profile(loops=(FIT,), stages=tuple(stages))))
+    assert [each.copies for each in found] == [1, 1]

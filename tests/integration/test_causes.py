@@ -1,4 +1,4 @@
-"""Who computes or waits under a generator's Python code, and what branches and filters do, in real trainings."""
+"""Who computes or waits under Python code, and what branches and filters do, in real trainings."""
 
 import socket
 import subprocess
@@ -22,7 +22,10 @@ from pipeprof.analysis.verdict_kinds import Bound, Cause
 from tests.builders import those
 from tests.integration.feeds import Batch, batch, model, train
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore:Your input ran out of data"),
+]
 
 STEPS = 40
 COMPUTES = {Cause.CPU, Cause.CPU_SATURATED}
