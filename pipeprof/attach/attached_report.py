@@ -4,14 +4,14 @@ import json
 from typing import Any
 
 from rich.console import RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.attach.attached_verdict import AttachedFindings, ThreadFinding
 from pipeprof.report.attached_text import attached_sentence
+from pipeprof.report.hot_line_table import hot_line_table
 from pipeprof.report.numbers import count, duration, percent
-from pipeprof.report.plain_text import MISSING, clean, sentence, shorten, shorten_location, shown
+from pipeprof.report.plain_text import MISSING, clean, sentence, shorten, shown
 from pipeprof.report.text_layout import (
     GAP,
     INDENT,
@@ -22,19 +22,12 @@ from pipeprof.report.text_layout import (
     labelled,
     page,
 )
-from pipeprof.report.verdict_names import VERDICTS
+from pipeprof.report.verdict_names import VERDICT_STYLES, VERDICTS
 
 LEAST_WIDTH = 40
 
 _LABEL_WIDTH = 5
 _MOST_ROWS = 10
-_STYLES = {
-    Bound.INPUT: "bold red",
-    Bound.COMPUTE: "bold green",
-    Bound.HOST: "bold red",
-    Bound.BALANCED: "bold yellow",
-    Bound.UNKNOWN: "bold",
-}
 _HOW_SURE = ((0.75, "very likely"), (0.6, "likely"), (0.0, "perhaps"))
 
 
@@ -54,7 +47,9 @@ def render_attached(
     following = Text(f"{'Next':{_LABEL_WIDTH}}", "bold")
     sections = (
         indented(Text("\n".join(flow(_heading(found, width), width - INDENT)))),
-        labelled(Text(f"{VERDICTS[found.bound]} ", _STYLES[found.bound]), [Text(_how_sure(found))]),
+        labelled(
+            Text(f"{VERDICTS[found.bound]} ", VERDICT_STYLES[found.bound]), [Text(_how_sure(found))]
+        ),
         labelled(why, [Text(sentence(attached_sentence(each))) for each in found.evidence]),
         _lines(found, width),
         _threads(found, width),
@@ -85,20 +80,7 @@ def _lines(found: AttachedFindings, width: int) -> RenderableType | None:
     lines = found.hot_lines
     if not lines:
         return None
-    columns = (
-        Column(
-            header="batches made at",
-            cells=tuple(shown(line.location.short) for line in lines),
-            least=12,
-            shorten=shorten_location,
-        ),
-        Column(header="share", cells=tuple(percent(line.share) for line in lines), right=True),
-        Column(
-            header="", cells=tuple(shown(line.text or line.function) for line in lines), least=12
-        ),
-    )
-    left = INDENT + _LABEL_WIDTH + GAP
-    return Padding(column_table(columns, width - left), (0, 0, 0, left))
+    return hot_line_table("batches made at", lines, INDENT + _LABEL_WIDTH + GAP, width)
 
 
 def _threads(found: AttachedFindings, width: int) -> RenderableType:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeprof.capture.free_input import MOST_BATCHES
-from pipeprof.cli.options import LogdirOption
+from pipeprof.cli.options import LogdirOption, ModuleOption, ScriptArgument, ScriptsArguments
 from pipeprof.errors import PipeprofError
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
@@ -17,13 +17,9 @@ if TYPE_CHECKING:
 
 
 def ceiling(
-    script: Annotated[
-        str, typer.Argument(metavar="SCRIPT", help="The script, or with -m the module.")
-    ],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="ARGS", help="Its own arguments.")
-    ] = None,
-    module: Annotated[bool, typer.Option("-m", help="Run a module, as 'python -m' does.")] = False,
+    script: ScriptArgument,
+    arguments: ScriptsArguments = None,
+    module: ModuleOption = False,
     logdir: LogdirOption = DEFAULT_LOGDIR,
     steps: Annotated[int, typer.Option(metavar="N", help="Measure so many steps.")] = 100,
     batches: Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from pipeprof.cli.options import LogdirOption
+from pipeprof.cli.options import LogdirOption, ModuleOption, ScriptArgument, ScriptsArguments
 from pipeprof.errors import PipeprofError
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
@@ -19,13 +19,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    script: Annotated[
-        str, typer.Argument(metavar="SCRIPT", help="The script, or with -m the module.")
-    ],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="ARGS", help="Its own arguments.")
-    ] = None,
-    module: Annotated[bool, typer.Option("-m", help="Run a module, as 'python -m' does.")] = False,
+    script: ScriptArgument,
+    arguments: ScriptsArguments = None,
+    module: ModuleOption = False,
     logdir: LogdirOption = DEFAULT_LOGDIR,
     name: Annotated[
         str | None, typer.Option(help="Name of the run; the date and time without one.")

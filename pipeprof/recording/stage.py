@@ -104,8 +104,8 @@ def no_starts() -> IntArray:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """One stage of an input pipeline and its work.
+class StageDescription:
+    """What a stage is: known from the start, or at the latest when its framework has been read.
 
     Attributes:
         name: the user's name for it, else the name of its function, else that of the running node.
@@ -115,7 +115,8 @@ class Stage:
         made_at: the user's line that put it into the pipeline of a framework, where that is known.
         made_by: name of the library's function that this line called and that made the stage
             (``image_dataset_from_directory``); None where the line made it directly.
-        parent: index in `Profile.stages` of the stage that asks this one for data, or None.
+        parent: the stage that asks this one for data, or None: its index in `Profile.stages`, or while
+            it is recorded its number.
         owner: who added it to the pipeline.
         family: what its operator of tf.data does; None for a stage that tf.data does not run.
         parallel: whether the kernel that tf.data runs for it has threads of its own.
@@ -124,18 +125,10 @@ class Stage:
         runs_as: the operator that tf.data runs for it (``MapAndBatch``), or None.
         traits: of its function, where tf.data runs it.
         takes: how many elements it takes for each one that it gives, where that number is fixed.
-        work: over time, the channels of `STAGE_CHANNELS`.
-        lanes: nanoseconds of own work, by index in `Profile.lanes`.
-        lane_calls: calls, by index in `Profile.lanes`.
-        parallelism: over time, how many calls may run at once, where the framework reports it.
-        most_parallelism: the upper limit of ``parallelism``, where the framework reports it.
-        autotuned: whether the framework chooses ``parallelism``; None where nobody can choose it.
-        buffer: over time, how many elements lay ready behind it.
-        buffer_size: over time, how many elements may lie ready.
-        buffer_autotuned: whether the framework chooses ``buffer_size``; None where nobody can choose it.
+        most_parallelism: the upper limit of its parallelism, where the framework reports it.
+        autotuned: whether the framework chooses its parallelism; None where nobody can choose it.
+        buffer_autotuned: whether the framework chooses its buffer's size; None where nobody can.
         workers: processes or threads that it may run in at once, where the user chose that number.
-        starts: its work for the first batches of passes over the data: rows of `START_COLUMNS`, for the
-            first passes and the last.
     """
 
     name: str
@@ -153,16 +146,33 @@ class Stage:
     runs_as: str | None = None
     traits: tuple[FunctionTrait, ...] = ()
     takes: float | None = None
+    most_parallelism: int | None = None
+    autotuned: bool | None = None
+    buffer_autotuned: bool | None = None
+    workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage(StageDescription):
+    """One stage of an input pipeline and its work.
+
+    Attributes:
+        work: over time, the channels of `STAGE_CHANNELS`.
+        lanes: nanoseconds of own work, by index in `Profile.lanes`.
+        lane_calls: calls, by index in `Profile.lanes`.
+        parallelism: over time, how many calls may run at once, where the framework reports it.
+        buffer: over time, how many elements lay ready behind it.
+        buffer_size: over time, how many elements may lie ready.
+        starts: its work for the first batches of passes over the data: rows of `START_COLUMNS`, for the
+            first passes and the last.
+    """
+
     work: Binned
     lanes: Mapping[int, int] = field(default_factory=dict)
     lane_calls: Mapping[int, int] = field(default_factory=dict)
     parallelism: Gauge | None = None
-    most_parallelism: int | None = None
-    autotuned: bool | None = None
     buffer: Gauge | None = None
     buffer_size: Gauge | None = None
-    buffer_autotuned: bool | None = None
-    workers: int | None = None
     starts: IntArray = field(default_factory=no_starts)
 
     @property

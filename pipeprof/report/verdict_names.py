@@ -11,6 +11,15 @@ VERDICTS = {
     Bound.UNKNOWN: "UNKNOWN",
 }
 
+# How a terminal shows them, in the words of rich.
+VERDICT_STYLES = {
+    Bound.INPUT: "bold red",
+    Bound.COMPUTE: "bold green",
+    Bound.HOST: "bold red",
+    Bound.BALANCED: "bold yellow",
+    Bound.UNKNOWN: "bold",
+}
+
 CAUSES = {
     Cause.BLOCKING: "it waits for something other than a CPU (disk, network, sleep)",
     Cause.CPU: "it keeps a CPU core busy",

@@ -6,7 +6,6 @@ Returns text and never prints. Names that come from the run are shown as text an
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from pipeprof.analysis.advice_kinds import Advice
@@ -19,8 +18,8 @@ from pipeprof.report.advice_code import remedy_code
 from pipeprof.report.advice_text import describe_advice
 from pipeprof.report.delivery_text import delivery_sentences
 from pipeprof.report.device_text import devices
+from pipeprof.report.hot_line_table import hot_line_table
 from pipeprof.report.input_text import input_pieces, tuning
-from pipeprof.report.numbers import percent
 from pipeprof.report.plain_text import clean, printable, shorten, shorten_location, shown
 from pipeprof.report.run_rows import RUN_ROWS
 from pipeprof.report.run_text import heading, how_measured, trace_windows, troubles
@@ -37,7 +36,7 @@ from pipeprof.report.text_layout import (
     labelled,
     page,
 )
-from pipeprof.report.verdict_names import VERDICTS
+from pipeprof.report.verdict_names import VERDICT_STYLES, VERDICTS
 from pipeprof.report.verdict_text import (
     hot_lines,
     how_to_see,
@@ -56,14 +55,6 @@ _MOST_ADVICE = 3
 _MOST_CODE_LINES = 8  # of code in all, so that verdict, why and next fit on one screen
 _MOST_HOT_LINES = 3
 _MOST_DEVICES = 4
-
-_STYLES = {
-    Bound.INPUT: "bold red",
-    Bound.COMPUTE: "bold green",
-    Bound.HOST: "bold red",
-    Bound.BALANCED: "bold yellow",
-    Bound.UNKNOWN: "bold",
-}
 
 
 def render_report(
@@ -145,7 +136,7 @@ def _problems(sentences: Sequence[str]) -> RenderableType | None:
 
 def _verdict(main: LoopFinding | None, width: int) -> RenderableType:
     bound = main.diagnosis.bound if main else Bound.UNKNOWN
-    label = Text(f"{VERDICTS[bound]} ", _STYLES[bound])
+    label = Text(f"{VERDICTS[bound]} ", VERDICT_STYLES[bound])
     room = width - INDENT - GAP - len(label)
     lines = _verdict_lines(main, room) if main else ["no training loop was seen"]
     return labelled(label, map(Text, lines))
@@ -184,18 +175,7 @@ def _hot_lines(findings: Findings, width: int) -> RenderableType | None:
     lines = hot_lines(findings)[:_MOST_HOT_LINES]
     if not lines:
         return None
-    columns = (
-        Column(
-            header="hot lines",
-            cells=tuple(shown(line.location.short) for line in lines),
-            least=12,
-            shorten=shorten_location,
-        ),
-        Column(header="share", cells=tuple(percent(line.share) for line in lines), right=True),
-        Column(header="", cells=tuple(shown(line.text) for line in lines), least=12),
-    )
-    room = width - INDENT - _LABEL_WIDTH - GAP
-    return Padding(column_table(columns, room), (0, 0, 0, INDENT + _LABEL_WIDTH + GAP))
+    return hot_line_table("hot lines", lines, INDENT + _LABEL_WIDTH + GAP, width)
 
 
 def _next_steps(findings: Findings) -> RenderableType | None:
@@ -261,7 +241,7 @@ def _run_column(name: str, main: LoopFinding | None) -> Column:
             VERDICTS[bound],
             *cells(describe(main) if main else None for _, describe in RUN_ROWS),
         ),
-        styles=(_STYLES[bound], *("" for _ in RUN_ROWS)),
+        styles=(VERDICT_STYLES[bound], *("" for _ in RUN_ROWS)),
         least=_RUN_WIDTH,
         shorten=shorten_location,
     )

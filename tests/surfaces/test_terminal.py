@@ -213,9 +213,9 @@ def test_hot_lines_of_the_bottleneck_stand_below_why():
          hot lines   share
          train.py:44  61 % images = [Image.open(path).resize((224, 224)) for pa…
          train.py:45  22 % [red]x[/red]
-         train.py:9   10 % –
+         train.py:9   10 % decode
 
-  Next   1."""  # noqa: RUF001 - the dash of what is missing
+  Next   1."""
         in said
     )
     assert max(map(cell_len, said.splitlines())) <= 80

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from dataclasses import fields
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import Overhead, RunInfo
 from pipeprof.recording.series import Gauge
 from pipeprof.recording.source_code import StackSamples
-from pipeprof.recording.stage import Stage
+from pipeprof.recording.stage import Stage, StageDescription
 
 Gauges: TypeAlias = Mapping[GaugeFacts, Gauge]
 
@@ -112,32 +113,17 @@ def _freeze_stage(sums: RunSums, index: int, parent: int | None, gauges: Gauges)
     def gauge(level: StageLevel) -> Gauge | None:
         return gauges.get(StageGauge(level=level, stage=index))
 
+    described: dict[str, Any] = {
+        each.name: getattr(facts, each.name) for each in fields(StageDescription)
+    }
     return Stage(
-        name=facts.name,
-        kind=facts.kind,
-        function=facts.function,
-        location=facts.location,
-        made_at=facts.made_at,
-        made_by=facts.made_by,
-        parent=parent,
-        owner=facts.owner,
-        family=facts.family,
-        parallel=facts.parallel,
-        remark=facts.remark,
-        written=facts.written,
-        runs_as=facts.runs_as,
-        traits=facts.traits,
-        takes=facts.takes,
+        **described | {"parent": parent},
         work=sums.stage_work.freeze(index),
         lanes=dict(stage.lanes),
         lane_calls=dict(stage.lane_calls),
         parallelism=gauge(StageLevel.PARALLELISM),
-        most_parallelism=facts.most_parallelism,
-        autotuned=facts.autotuned,
         buffer=gauge(StageLevel.BUFFER),
         buffer_size=gauge(StageLevel.BUFFER_SIZE),
-        buffer_autotuned=facts.buffer_autotuned,
-        workers=facts.workers,
         starts=stage.starts,
     )
 

@@ -15,39 +15,19 @@ from pipeprof.recording.lane import LaneKind, Role
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
 from pipeprof.recording.source_code import CodeLine, Location
-from pipeprof.recording.stage import FunctionTrait, OperatorFamily, StageKind, StageOwner
+from pipeprof.recording.stage import StageDescription
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageFacts(Tagged):
-    """A stage of an input pipeline; most attributes as in `pipeprof.recording.stage.Stage`.
+class StageFacts(StageDescription, Tagged):
+    """A stage of an input pipeline.
 
     Attributes:
         place: identifies its position in its pipeline, for a stage that a framework made.
-        parent: number of the stage that asks it for data.
     """
 
     tag: ClassVar[str] = "stage"
-    name: str
-    kind: StageKind
-    function: str | None = None
-    location: Location | None = None
-    made_at: Location | None = None
-    made_by: str | None = None
     place: str | None = None
-    parent: int | None = None
-    owner: StageOwner = StageOwner.USER
-    family: OperatorFamily | None = None
-    parallel: bool = False
-    remark: str | None = None
-    written: str | None = None
-    runs_as: str | None = None
-    traits: tuple[FunctionTrait, ...] = ()
-    takes: float | None = None
-    most_parallelism: int | None = None
-    autotuned: bool | None = None
-    buffer_autotuned: bool | None = None
-    workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
