@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeprof.analysis.account_findings import HostPlace
 from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account
-from pipeprof.analysis.advice_kinds import Advice, FedBy, MoreWorkers, Remedy, Verified
+from pipeprof.analysis.advice_kinds import Advice, FedBy, MoreWorkers, Prediction, Remedy, Verified
 from pipeprof.analysis.evidence_kinds import Evidence
 from pipeprof.analysis.findings import (
     Bottleneck,
@@ -624,13 +624,21 @@ def advice(
     *,
     step_ms: float | None = 12.0,
     speedup: float | None = 2.5,
+    unexplained_ms: float = 0.0,
     verified: Verified | None = None,
 ) -> Advice:
     """Something to do, with what it is predicted to give."""
     return Advice(
         remedy=remedy,
-        predicted_step_ms=step_ms,
-        predicted_speedup=speedup,
+        prediction=None
+        if step_ms is None or speedup is None
+        else Prediction(
+            step_ms=step_ms,
+            low_ms=step_ms,
+            high_ms=step_ms,
+            speedup=speedup,
+            unexplained_ms=unexplained_ms,
+        ),
         verified=verified,
     )
 

@@ -5,6 +5,7 @@
 """
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import ClassVar
 
 from pipeprof.recording.loop import InputKind
@@ -18,19 +19,28 @@ class FedBy:
         kind: the kind of input, or None.
         name: its class, or None.
         keras_2: whether Keras 2 trains, which takes the workers as arguments of ``fit``.
+        hand_written: whether the user wrote the loop, and did not call ``fit``.
     """
 
     kind: InputKind | None
     name: str | None
     keras_2: bool = False
+    hand_written: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongerEpochs:
-    """Start the input again less often."""
+    """Start the input again less often.
+
+    Attributes:
+        fed_by: what feeds the loop.
+        behind_shuffle: whether the passes have to be joined right behind a shuffle, whose buffer would be
+            filled again in each of them otherwise.
+    """
 
     ACTION: ClassVar = "longer_epochs"
     fed_by: FedBy
+    behind_shuffle: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +82,7 @@ class OwnProcesses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParallelCalls:
-    """Let a tf.data stage make several calls at once.
+    """Let a ``map`` of tf.data make several calls at once.
 
     Attributes:
         stage: its name.
@@ -89,6 +99,87 @@ class ParallelCalls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ParallelFilter:
+    """Let the function of a ``filter`` run in several calls at once."""
+
+    ACTION: ClassVar = "parallel_filter"
+    stage: str
+    function: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenInParallel:
+    """Let an ``interleave`` read from several of its inputs at once, in place of a ``flat_map`` too.
+
+    Attributes:
+        stage: name of the stage that opens the inputs.
+        function: its function, or None.
+        calls: how many inputs at once.
+        in_order: whether the elements come in today's order, because it is an ``interleave`` already.
+    """
+
+    ACTION: ClassVar = "interleave"
+    stage: str
+    function: str | None
+    calls: int
+    in_order: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreFiles:
+    """Spread the records that a stage reads over several files, which can be read at once."""
+
+    ACTION: ClassVar = "more_files"
+    reader: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterFirst:
+    """Filter before a stage that is dear, so that it works for what is kept only.
+
+    Attributes:
+        stage: the dear stage.
+        function: its function, or None.
+        filter: the stage that filters.
+        predicate: its function, or None.
+        kept_ratio: the part of the elements that it keeps.
+    """
+
+    ACTION: ClassVar = "filter_first"
+    stage: str
+    function: str | None
+    filter: str
+    predicate: str | None
+    kept_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFirst:
+    """Batch before a stage that can do a whole batch in one call.
+
+    Attributes:
+        stage: the stage.
+        function: its function, or None.
+        parses: whether it parses single records, for which there is another function with batches.
+    """
+
+    ACTION: ClassVar = "batch_first"
+    stage: str
+    function: str | None
+    parses: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShuffleFirst:
+    """Shuffle before a stage that loads, so that the buffer fills with what is cheap."""
+
+    ACTION: ClassVar = "shuffle_first"
+    stage: str
+    function: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerThreads:
     """Use worker threads instead of processes."""
 
@@ -99,12 +190,22 @@ class WorkerThreads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """Keep what a tf.data stage gives; ``before_shuffle`` where a shuffle has to come after it."""
+    """Keep what a tf.data stage gives.
+
+    Attributes:
+        stage: its name.
+        function: its function, or None.
+        before_shuffle: whether a shuffle has to come after it.
+        size_bytes: what it gives in an epoch, or None where that is not known.
+        on_disk: whether that is too much for the memory.
+    """
 
     ACTION: ClassVar = "cache"
     stage: str
     function: str | None
     before_shuffle: bool
+    size_bytes: int | None = None
+    on_disk: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +234,18 @@ class WaitLess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmallerBatches:
-    """Send fewer bytes between processes."""
+    """Send fewer bytes between processes.
+
+    Attributes:
+        dtype: the type to send, or None where nothing smaller is known to do.
+        pictures: whether the batches hold pictures, whose values may be whole numbers.
+        exact: whether the model gets equal values.
+    """
 
     ACTION: ClassVar = "smaller_batches"
+    dtype: str | None = None
+    pictures: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,19 +258,56 @@ class TensorflowOps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveLessOften:
-    """Let a checkpoint save once an epoch and not after batches; ``callback`` is its class."""
+    """Let a checkpoint save less often.
+
+    Attributes:
+        callback: its class.
+        each_batch: whether it saves after batches today, and not after epochs.
+        keras_2: whether it is Keras 2's.
+    """
 
     ACTION: ClassVar = "save_less_often"
     callback: str
+    each_batch: bool = True
+    keras_2: bool = False
+
+
+class CallbackEvent(Enum):
+    """What Keras calls a method of a callback for."""
+
+    BATCH = "batch"
+    EPOCH = "epoch"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheaperCallback:
-    """Call a callback's method less often, or let it do less; ``method`` is its class and method."""
+    """Call a callback's method less often, or let it do less.
+
+    Attributes:
+        method: its class and method.
+        event: what it is called for.
+        keras_2: whether Keras 2 calls it.
+    """
 
     ACTION: ClassVar = "callbacks"
     method: str
-    each_batch: bool
+    event: CallbackEvent
+    keras_2: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateLessOften:
+    """Validate after some of the epochs only.
+
+    Attributes:
+        ratio: the part of the training's time that validation takes.
+        hand_written: whether the user wrote the loop, and did not call ``fit``.
+    """
+
+    ACTION: ClassVar = "validate_less_often"
+    ratio: float
+    hand_written: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +326,32 @@ class CheaperOwnCode:
     function: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaveInput:
+    """Leave the input as it is: the model, or the device that it runs on, is the limit.
+
+    Attributes:
+        device: the busiest device that works for the training, or None.
+        device_busy_ratio: the part of the time in which the training keeps it busy, or None.
+        cores: cores' worth of CPU that the training may use.
+        cpu_busy_ratio: the part of them that is in use, or None.
+    """
+
+    ACTION: ClassVar = "leave_input"
+    device: str | None
+    device_busy_ratio: float | None
+    cores: float
+    cpu_busy_ratio: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedValidation:
+    """Do something about the input of the validation, which waits for it."""
+
+    ACTION: ClassVar = "validation_input"
+    remedy: "Remedy"
+
+
 Remedy = (
     LongerEpochs
     | Prefetch
@@ -186,6 +359,12 @@ Remedy = (
     | LongerQueue
     | OwnProcesses
     | ParallelCalls
+    | ParallelFilter
+    | OpenInParallel
+    | MoreFiles
+    | FilterFirst
+    | BatchFirst
+    | ShuffleFirst
     | WorkerThreads
     | Cache
     | SwitchAutotuneOn
@@ -197,6 +376,9 @@ Remedy = (
     | CheaperCallback
     | PrepareBeside
     | CheaperOwnCode
+    | FeedValidation
+    | ValidateLessOften
+    | LeaveInput
 )
 
 
@@ -209,19 +391,37 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """The step time to expect.
+
+    Attributes:
+        step_ms: the estimate.
+        low_ms: where it lies at least, as far as the recording shows.
+        high_ms: where it lies at most.
+        speedup: today's step time over the estimate.
+        unexplained_ms: what of today's step time the stages do not explain, which the estimate keeps;
+            below 0 where they explain more than it takes.
+    """
+
+    step_ms: float
+    low_ms: float
+    high_ms: float
+    speedup: float
+    unexplained_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
     """Something to do, and what it should give.
 
     Attributes:
         remedy: what to do.
-        predicted_step_ms: estimated step time after it, or None where that cannot be estimated.
-        predicted_speedup: today's step time over that one, or None.
+        prediction: the step time after it, or None where that cannot be estimated.
         verified: what it gave when it was tried, or None.
     """
 
     remedy: Remedy
-    predicted_step_ms: float | None
-    predicted_speedup: float | None
+    prediction: Prediction | None = None
     verified: Verified | None = None
 
     @property

@@ -5,7 +5,6 @@ from math import ceil
 
 import numpy as np
 
-from pipeprof.analysis.advice import MOST_WAITING_AT_ONCE
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import stretches
 from pipeprof.analysis.input_findings import (
@@ -19,6 +18,7 @@ from pipeprof.analysis.input_findings import (
     TunedKind,
 )
 from pipeprof.analysis.references import StageReference
+from pipeprof.analysis.tfdata_advice import MOST_WAITING_AT_ONCE
 from pipeprof.analysis.verdict import Verdict
 from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.recording.level_names import Level, TfDataLevel

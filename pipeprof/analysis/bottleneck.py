@@ -47,17 +47,17 @@ def dearest_on_cpu(costs: Iterable[StageCost], *, python: bool) -> StageCost | N
 
 
 def predict_step_ms(costs: Iterable[StageCost], ideal_ms: float, cpu_ms: float) -> float:
-    """The step time of these stages: max(compute, slowest place, CPU work over cores).
+    """The step time of these stages: max(compute, slowest place) and what runs within the wait.
 
     Args:
         costs: the stages as they would be.
         ideal_ms: step time with input for free; no prediction is better than that.
-        cpu_ms: CPU work of a step, input and training together, over the processors.
+        cpu_ms: CPU work of a step, input and training together, over the processors: no step is shorter.
     """
     places = _by_place(costs).values()
     beside = [_needed_ms(sharing) for sharing in places if sharing[0].place.ahead]
     within = [_needed_ms(sharing) for sharing in places if not sharing[0].place.ahead]
-    return max(ideal_ms, cpu_ms, *beside, 0.0) + math.fsum(within)
+    return max(max(ideal_ms, *beside, 0.0) + math.fsum(within), cpu_ms)
 
 
 def sharing_with(chosen: StageCost, costs: Iterable[StageCost]) -> tuple[StageCost, ...]:

@@ -33,6 +33,13 @@ def busiest_ratio(profile: Profile, counted_time: CountedTime | None) -> float |
     return max((use for use in uses if use is not None), default=None)
 
 
+def working_device(profile: Profile, counted_time: CountedTime | None) -> DeviceFinding | None:
+    """The device that works most for the training, or None where none was seen to."""
+    found = device_findings(profile, counted_time)
+    working = [device for device in found if (_own_use(device) or 0.0) >= USED_FROM]
+    return max(working, key=lambda device: _own_use(device) or 0.0, default=None)
+
+
 def _own_use(device: DeviceFinding) -> float | None:
     traced = device.source is DeviceSource.TRACE
     return device.busy_ratio if traced or device.own_busy_ratio is None else device.own_busy_ratio

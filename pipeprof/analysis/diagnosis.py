@@ -76,7 +76,7 @@ def diagnose(
         if walls and walls.wait is not None
         else None,
         counted_steps=times.counted,
-        advice=give_advice(verdict, epochs),
+        advice=give_advice(verdict, validations, epochs),
     )
 
 

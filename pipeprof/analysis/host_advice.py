@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pipeprof.analysis.account_findings import FRAMEWORK_NAMES, AccountRow
 from pipeprof.analysis.advice_kinds import (
     Advice,
+    CallbackEvent,
     CheaperCallback,
     CheaperOwnCode,
     PrepareBeside,
@@ -12,6 +13,7 @@ from pipeprof.analysis.advice_kinds import (
     SaveLessOften,
 )
 from pipeprof.analysis.bounds import COMPUTE_BELOW
+from pipeprof.analysis.fed_by import trains_with_keras_2
 from pipeprof.analysis.verdict import Verdict
 from pipeprof.analysis.wall_shares import HOST_PARTS
 from pipeprof.recording.account import Part
@@ -29,7 +31,7 @@ def host_advice(verdict: Verdict) -> Iterator[Advice]:
     rows = [row for row in account.rows if row.part in HOST_PARTS and _is_the_users(row)]
     dear = [row for row in rows if row.ns >= COMPUTE_BELOW * wall_ns]
     for row in _one_a_line(sorted(dear, key=lambda row: -row.ns))[:_MOST]:
-        yield Advice(remedy=_remedy(row), predicted_step_ms=None, predicted_speedup=None)
+        yield Advice(remedy=_remedy(row, keras_2=trains_with_keras_2(verdict)))
 
 
 def _one_a_line(rows: Sequence[AccountRow]) -> list[AccountRow]:
@@ -47,16 +49,23 @@ def _is_the_users(row: AccountRow) -> bool:
     return row.part is not Part.BETWEEN_EPOCHS or not row.name.startswith("<")
 
 
-def _remedy(row: AccountRow) -> Remedy:
+def _remedy(row: AccountRow, *, keras_2: bool) -> Remedy:
     name = row.name or ""
     owner, _, method = name.rpartition(".")
-    each_batch = "batch" in method
     if row.part is Part.CALLBACKS:
-        if each_batch and owner in _CHECKPOINTS:
-            return SaveLessOften(callback=owner)
-        return CheaperCallback(method=name, each_batch=each_batch)
+        event = _event(method)
+        if owner in _CHECKPOINTS and event is not CallbackEvent.OTHER:
+            each_batch = event is CallbackEvent.BATCH
+            return SaveLessOften(callback=owner, each_batch=each_batch, keras_2=keras_2)
+        return CheaperCallback(method=name, event=event, keras_2=keras_2)
     if row.part is Part.BETWEEN_EPOCHS:
         return PrepareBeside(function=name)
     if name.startswith("<") and row.location is not None:
         name = f"the code at {row.location.short}"
     return CheaperOwnCode(function=name)
+
+
+def _event(method: str) -> CallbackEvent:
+    if "batch" in method:
+        return CallbackEvent.BATCH
+    return CallbackEvent.EPOCH if "epoch" in method else CallbackEvent.OTHER

@@ -1,130 +1,333 @@
-"""The code to write for each kind of advice that has any; readers fill in what is in capitals."""
+"""The code to write for each kind of advice that has any.
+
+It runs as it stands, once readers have filled in what is in capitals. Further names that it uses are the
+user's: ``dataset`` is what stands before the place in question, and ``data`` what is given to ``fit``.
+"""
 
 from pipeprof.analysis.advice_kinds import (
+    BatchFirst,
     Cache,
+    CallbackEvent,
     CheaperCallback,
     CheaperOwnCode,
     FedBy,
+    FeedValidation,
+    FilterFirst,
+    LeaveInput,
     LessWork,
     LongerEpochs,
     LongerQueue,
+    MoreFiles,
     MoreWorkers,
+    OpenInParallel,
     OwnProcesses,
     ParallelCalls,
+    ParallelFilter,
     Prefetch,
     PrepareBeside,
     Remedy,
     SaveLessOften,
+    ShuffleFirst,
     SmallerBatches,
     SwitchAutotuneOn,
     TensorflowOps,
+    ValidateLessOften,
     WaitLess,
     WorkerThreads,
 )
 from pipeprof.recording.loop import InputKind
 
-# Sequences that Keras makes itself: whoever calls `flow` cannot give them workers there.
+# Sequences that Keras makes itself: there is no class of the user's to derive from.
 _MADE_BY_KERAS = ("NumpyArrayIterator", "DirectoryIterator", "DataFrameIterator")
+
+# Readers of tf.data that need nothing but a file.
+_OF_ONE_FILE = ("TFRecordDataset", "TextLineDataset")
+
+_TUNED = "num_parallel_calls=tf.data.AUTOTUNE"
+
+# So long may a line of code be in a report of 80 columns.
+_WIDTH = 66
+
+_SELDOM_BATCHES, _SELDOM_EPOCHS = 100, 5
 
 
 def remedy_code(remedy: Remedy) -> str | None:  # noqa: C901 - one case a kind
     """Lines of Python, or None where there is nothing to write; names stand in it as they are."""
     match remedy:
         case LongerEpochs():
-            return _longer_epochs(remedy.fed_by)
+            return _longer_epochs(remedy)
         case Prefetch():
             return _prefetch(remedy.fed_by)
         case MoreWorkers():
             return _workers(remedy.fed_by, remedy.workers, processes=remedy.processes)
         case LongerQueue():
-            return f"{_class_of(remedy.fed_by)}(…, max_queue_size={remedy.size})"
+            return _set_on_data(remedy.fed_by, max_queue_size=remedy.size)
         case OwnProcesses():
             return _workers(remedy.fed_by, remedy.workers, processes=True)
+        case WorkerThreads():
+            return _set_on_data(remedy.fed_by, workers=remedy.workers, use_multiprocessing=False)
         case ParallelCalls():
             calls = "tf.data.AUTOTUNE" if remedy.autotuned else remedy.calls
-            return f"dataset.map({_name(remedy.function)}, num_parallel_calls={calls})"
-        case WorkerThreads():
-            options = f"workers={remedy.workers}, use_multiprocessing=False"
-            return f"{_class_of(remedy.fed_by)}(…, {options})"
-        case Cache(before_shuffle=True):
-            return f"dataset.map({_name(remedy.function)}).cache().shuffle(…)"
+            function = _name(remedy.function)
+            return _call("dataset = dataset.map", f"{function}, num_parallel_calls={calls}")
+        case ParallelFilter():
+            return _parallel_filter(_name(remedy.function))
+        case OpenInParallel():
+            return _open_in_parallel(remedy)
+        case MoreFiles():
+            return (
+                "dataset = tf.data.Dataset.from_tensor_slices(FILES).interleave(\n"
+                f"    {_reader(remedy.reader)}, cycle_length={remedy.calls}, "
+                f"num_parallel_calls={remedy.calls}\n)"
+            )
+        case FilterFirst():
+            predicate, function = _name(remedy.predicate), _name(remedy.function)
+            return _call(f"dataset = dataset.filter({predicate}).map", f"{function}, {_TUNED}")
+        case BatchFirst(parses=True):
+            return (
+                "dataset = dataset.batch(BATCH_SIZE).map(\n"
+                f"    lambda records: tf.io.parse_example(records, FEATURES),\n    {_TUNED},\n)"
+            )
+        case BatchFirst():
+            function = _name(remedy.function)
+            return _call("dataset = dataset.batch(BATCH_SIZE).map", f"{function}, {_TUNED}")
+        case ShuffleFirst():
+            function = _name(remedy.function)
+            return _call("dataset = dataset.shuffle(BUFFER_SIZE).map", f"{function}, {_TUNED}")
         case Cache():
-            return f"dataset = dataset.cache()  # right after {remedy.stage}"
+            return _cache(remedy)
         case SwitchAutotuneOn():
             return (
                 "options = tf.data.Options()\noptions.autotune.enabled = True\n"
                 "dataset = dataset.with_options(options)"
             )
         case SmallerBatches():
-            return "return images.astype('uint8'), labels\n# in the model: keras.layers.Rescaling(1 / 255)"
+            return _smaller_batches(remedy)
         case SaveLessOften():
-            return f"keras.callbacks.{remedy.callback}(…, save_freq='epoch')"
-        case CheaperCallback(each_batch=True):
-            return "if batch % 100 == 0: …"
-        case CheaperCallback() | PrepareBeside() | CheaperOwnCode():
+            often = "'epoch'" if remedy.each_batch else f"{_SELDOM_EPOCHS} * STEPS_PER_EPOCH"
+            path = "FILE" if remedy.callback == "ModelCheckpoint" else "FOLDER"
+            callbacks = _callbacks(keras_2=remedy.keras_2)
+            return _call(f"{callbacks}.{remedy.callback}", f"{path}, save_freq={often}")
+        case CheaperCallback():
+            return _cheaper_callback(remedy)
+        case FeedValidation():
+            return remedy_code(remedy.remedy)
+        case ValidateLessOften(hand_written=False):
+            return (
+                "model.fit(\n    data, epochs=EPOCHS,\n"
+                "    validation_data=VALIDATION_DATA, validation_freq=5,\n)"
+            )
+        case ValidateLessOften() | PrepareBeside() | CheaperOwnCode() | LeaveInput():
             return None
         case LessWork() | WaitLess() | TensorflowOps():
             return None
 
 
-def _longer_epochs(fed_by: FedBy) -> str:
-    if fed_by.kind is not InputKind.SEQUENCE:
-        return "model.fit(dataset.repeat(), steps_per_epoch=STEPS, epochs=EPOCHS)"
-    return (
-        "def __len__(self):\n"
-        "    return PASSES * self.batches_per_pass\n"
-        "def __getitem__(self, index):\n"
-        "    index %= self.batches_per_pass"
-    )
+def _longer_epochs(remedy: LongerEpochs) -> str | None:
+    fed_by = remedy.fed_by
+    if remedy.behind_shuffle:
+        return "dataset = dataset.shuffle(BUFFER_SIZE).repeat(PASSES)"
+    match fed_by.kind:
+        case InputKind.SEQUENCE if fed_by.name in _MADE_BY_KERAS:
+            return (
+                "class Longer(keras.utils.PyDataset):\n"
+                "    def __len__(self):\n"
+                "        return PASSES * len(data)\n"
+                "    def __getitem__(self, index):\n"
+                "        return data[index % len(data)]"
+            )
+        case InputKind.SEQUENCE:
+            return (
+                f"class Longer({_class_of(fed_by)}):\n"
+                "    def __len__(self):\n"
+                "        return PASSES * super().__len__()\n"
+                "    def __getitem__(self, index):\n"
+                "        return super().__getitem__(index % super().__len__())"
+            )
+        case InputKind.TF_DATA:
+            return "dataset = dataset.repeat(PASSES).prefetch(tf.data.AUTOTUNE)"
+        case InputKind.ARRAYS:
+            return (
+                "dataset = tf.data.Dataset.from_tensor_slices(ARRAYS)\n"
+                "dataset = dataset.shuffle(SAMPLES).repeat(PASSES)\n"
+                "dataset = dataset.batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)"
+            )
+        case InputKind.LOADER if fed_by.name == "DataLoader":
+            options = "num_workers=WORKERS, persistent_workers=True"
+            return f"data = DataLoader(\n    DATASET, {options}\n)"
+        case InputKind.GENERATOR:
+            return (
+                "def longer():\n"
+                "    for _ in range(PASSES):\n"
+                f"        yield from {_generator(fed_by)}()"
+            )
+    return None
 
 
 def _prefetch(fed_by: FedBy) -> str:
-    if fed_by.kind is InputKind.TF_DATA:
-        return "dataset = dataset.prefetch(tf.data.AUTOTUNE)"
+    match fed_by.kind:
+        case InputKind.TF_DATA:
+            return "dataset = dataset.prefetch(tf.data.AUTOTUNE)"
+        case InputKind.SEQUENCE:
+            return _set_on_data(fed_by, workers=2)
+        case InputKind.LOADER:
+            return _loader(fed_by, 1)
     return (
         "dataset = tf.data.Dataset.from_generator(\n"
-        "    batches, output_signature=SIGNATURE\n"
+        f"    {_generator(fed_by)}, output_signature=SIGNATURE\n"
         ").prefetch(tf.data.AUTOTUNE)"
     )
 
 
 def _workers(fed_by: FedBy, workers: int, *, processes: bool) -> str:
     if fed_by.kind is InputKind.LOADER:
-        return _loader(_class_of(fed_by), workers)
-    call = f"workers={workers}, use_multiprocessing={processes}"
+        return _loader(fed_by, workers)
     if fed_by.kind is InputKind.SEQUENCE:
-        if fed_by.keras_2:
-            return f"model.fit(…, {call})"
-        if fed_by.name in _MADE_BY_KERAS:
-            return f"data.workers, data.use_multiprocessing = {workers}, {processes}"
-        return f"{_class_of(fed_by)}(…, {call})"
+        return _set_on_data(fed_by, workers=workers, use_multiprocessing=processes)
+    if fed_by.hand_written:
+        return _workers_of_a_loop(workers, processes=processes)
+    options = f"workers={workers}, use_multiprocessing={processes}"
+    base = "tf_keras.utils.Sequence" if fed_by.keras_2 else "keras.utils.PyDataset"
+    made = f"model.fit(Batches(), {options})" if fed_by.keras_2 else f"data = Batches({options})"
     return (
-        "class Batches(keras.utils.PyDataset):\n"
+        f"class Batches({base}):\n"
         "    def __len__(self):\n"
         "        return BATCHES_PER_EPOCH\n"
         "    def __getitem__(self, index):\n"
         "        return make_batch(index)  # what the generator yields\n"
-        f"model.fit(Batches({call}))"
+        f"{made}"
     )
 
 
-def _loader(name: str, workers: int) -> str:
+def _workers_of_a_loop(workers: int, *, processes: bool) -> str:
+    """A loop that takes its batches by itself has no ``fit`` that starts workers."""
+    pool, make = "", "make_batch"
+    if processes:
+        make = "make"
+        pool = (
+            f'pool = multiprocessing.get_context("forkserver").Pool({workers})\n'
+            "def make(index):\n"
+            "    return pool.apply(make_batch, (index,))\n"
+        )
+    return (
+        f"{pool}"
+        "def load(index):\n"
+        f"    return tf.numpy_function({make}, [index], TYPES)\n"
+        "dataset = tf.data.Dataset.range(BATCHES_PER_EPOCH).map(\n"
+        f"    load, num_parallel_calls={workers}\n"
+        ").prefetch(1)"
+    )
+
+
+def _set_on_data(fed_by: FedBy, **options: int | bool) -> str:
+    """Keras 3 reads what a dataset's own attributes say, Keras 2 the arguments of ``fit``."""
+    if fed_by.keras_2:
+        arguments = ", ".join(f"{name}={value}" for name, value in options.items())
+        return f"model.fit(data, {arguments})"
+    names = ", ".join(f"data.{name}" for name in options)
+    values = ", ".join(map(str, options.values()))
+    return f"# data: your {_class_of(fed_by)}\n{names} = {values}"
+
+
+def _loader(fed_by: FedBy, workers: int) -> str:
     """How PyTorch's loader and grain's are given worker processes."""
-    match name:
+    match _class_of(fed_by):
         case "grain.DataLoader":
-            return f"grain.DataLoader(…, worker_count={workers})"
-        case "grain.MapDataset" | "grain.IterDataset":
+            return (
+                "data = grain.DataLoader(\n"
+                f"    data_source=SOURCE, sampler=SAMPLER, worker_count={workers}\n)"
+            )
+        case "grain.MapDataset" | "grain.IterDataset" as name:
             options = f"grain.MultiprocessingOptions(num_workers={workers})"
             iterable = "" if name == "grain.IterDataset" else ".to_iter_dataset()"
             return f"dataset = dataset{iterable}.mp_prefetch({options})"
-    return f"{name}(…, num_workers={workers})"
+        case name:
+            return f"data = {name}(DATASET, num_workers={workers})"
+
+
+def _parallel_filter(predicate: str) -> str:
+    return (
+        "def judge(*element):\n"
+        "    single = len(element) == 1\n"
+        f"    return {predicate}(*element), element[0] if single else element\n"
+        f"dataset = dataset.map(judge, {_TUNED})\n"
+        "dataset = dataset.filter(lambda keep, _: keep)\n"
+        "dataset = dataset.map(lambda _, element: element)"
+    )
+
+
+def _open_in_parallel(remedy: OpenInParallel) -> str:
+    cycle = "CYCLE_LENGTH" if remedy.in_order else remedy.calls
+    calls = "tf.data.AUTOTUNE" if remedy.in_order else remedy.calls
+    return (
+        "dataset = dataset.interleave(\n"
+        f"    {_name(remedy.function)}, cycle_length={cycle},\n"
+        f"    num_parallel_calls={calls},\n)"
+    )
+
+
+def _reader(stage: str) -> str:
+    """What makes the dataset of one file."""
+    return f"tf.data.{stage}" if stage in _OF_ONE_FILE else "open_file"
+
+
+def _cache(remedy: Cache) -> str:
+    kept = 'cache("CACHE_FILE")' if remedy.on_disk else "cache()"
+    if remedy.before_shuffle:
+        mapped = _call("dataset = dataset.map", f"{_name(remedy.function)}, {_TUNED}")
+        return f"{mapped}\ndataset = dataset.{kept}.shuffle(BUFFER_SIZE)"
+    return f"dataset = dataset.{kept}  # right after {remedy.stage}"
+
+
+def _smaller_batches(remedy: SmallerBatches) -> str | None:
+    if remedy.dtype is None:
+        return None
+    sent = (
+        f'images = images.astype("{remedy.dtype}")'
+        if remedy.pictures
+        else (f'x = x.astype("{remedy.dtype}")')
+    )
+    scaled = "\n# in the model: keras.layers.Rescaling(1 / 255)" if remedy.pictures else ""
+    return f"{sent}{scaled}"
+
+
+def _cheaper_callback(remedy: CheaperCallback) -> str | None:
+    owner, _, method = remedy.method.rpartition(".")
+    owner = owner.rpartition(".")[2]
+    each_batch = remedy.event is CallbackEvent.BATCH
+    if owner == "TensorBoard":
+        often = f"update_freq={_SELDOM_BATCHES}" if each_batch else "histogram_freq=0"
+        return f"{_callbacks(keras_2=remedy.keras_2)}.TensorBoard(FOLDER, {often})"
+    if not owner.isidentifier() or remedy.event is CallbackEvent.OTHER:
+        return None
+    number, every = ("batch", _SELDOM_BATCHES) if each_batch else ("epoch", _SELDOM_EPOCHS)
+    return (
+        f"class Seldom({owner}):\n"
+        f"    def {method}(self, {number}, logs=None):\n"
+        f"        if {number} % {every} == 0:\n"
+        f"            super().{method}({number}, logs)"
+    )
+
+
+def _call(function: str, arguments: str) -> str:
+    """A call on one line, or on three where one would be too long for a report."""
+    on_one = f"{function}({arguments})"
+    return on_one if len(on_one) <= _WIDTH else f"{function}(\n    {arguments}\n)"
+
+
+def _callbacks(*, keras_2: bool) -> str:
+    return f"{'tf_keras' if keras_2 else 'keras'}.callbacks"
 
 
 def _class_of(fed_by: FedBy) -> str:
     return fed_by.name or "Batches"
 
 
+def _generator(fed_by: FedBy) -> str:
+    return _name(fed_by.name) if fed_by.name else "batches"
+
+
 def _name(function: str | None) -> str:
-    """What to write for a function: that of a lambda is no name."""
-    name = function or ""
-    return name if name.replace(".", "_").isidentifier() else "function"
+    """What to write for a function: its own name, without those of what it stands in."""
+    name = (function or "").rpartition(".")[2]
+    return name if name.isidentifier() else "function"

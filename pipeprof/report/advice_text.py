@@ -2,27 +2,43 @@
 
 from pipeprof.analysis.advice_kinds import (
     Advice,
+    BatchFirst,
     Cache,
+    CallbackEvent,
     CheaperCallback,
     CheaperOwnCode,
+    FeedValidation,
+    FilterFirst,
+    LeaveInput,
     LessWork,
     LongerEpochs,
     LongerQueue,
+    MoreFiles,
     MoreWorkers,
+    OpenInParallel,
     OwnProcesses,
     ParallelCalls,
+    ParallelFilter,
+    Prediction,
     Prefetch,
     PrepareBeside,
     Remedy,
     SaveLessOften,
+    ShuffleFirst,
     SmallerBatches,
     SwitchAutotuneOn,
     TensorflowOps,
+    ValidateLessOften,
     WaitLess,
     WorkerThreads,
 )
-from pipeprof.report.numbers import count, duration, times
+from pipeprof.report.numbers import amount, count, duration, percent, size, times
 from pipeprof.report.plain_text import sentence
+
+# What is not explained is told from this part of the predicted step on.
+_UNEXPLAINED_FROM = 0.05
+# A device that works for more of the time than this has no room for more.
+_BUSY_FROM = 0.7
 
 
 def describe_advice(advice: Advice) -> str:
@@ -33,33 +49,38 @@ def describe_advice(advice: Advice) -> str:
 
 def expected(advice: Advice) -> str:
     """What an advice gave or should give, or nothing."""
-    predicted = describe_gain(advice.predicted_step_ms, advice.predicted_speedup)
+    found = advice.prediction
+    predicted = "" if found is None else _predicted(found)
     if advice.verified is None:
         return f"predicted {predicted}" if predicted else ""
-    measured = describe_gain(advice.verified.step_ms, advice.verified.speedup)
+    measured = (
+        f"{duration(advice.verified.step_ms)} per step, {times(advice.verified.speedup)} as fast"
+    )
     return f"measured {measured}; predicted {predicted}" if predicted else f"measured {measured}"
 
 
-def describe_gain(step_ms: float | None, speedup: float | None) -> str:
-    """``9.6 ms per step, 3.3 times as fast``.
+def _predicted(found: Prediction) -> str:
+    """``9.6 ms per step (9.1 to 10.4 ms), 3.3 times as fast``, and what of today's step has no cause."""
+    low, high = duration(found.low_ms), duration(found.high_ms)
+    between = "" if low == high else f", {_between(low, high)}"
+    told = f"{duration(found.step_ms)} per step{between}, {times(found.speedup)} as fast"
+    if found.unexplained_ms >= _UNEXPLAINED_FROM * found.step_ms:
+        told += f"; {duration(found.unexplained_ms)} of today's step, not explained, stay"
+    return told
 
-    Args:
-        step_ms: the step time, or None.
-        speedup: today's step time over that one, or None.
-    """
-    return ", ".join(
-        (
-            *(() if step_ms is None else (f"{duration(step_ms)} per step",)),
-            *(() if speedup is None else (f"{times(speedup)} as fast",)),
-        )
-    )
+
+def _between(low: str, high: str) -> str:
+    """``9.1 to 10.4 ms``: the unit of the first is left out where the second has the same."""
+    number, _, unit = low.rpartition(" ")
+    return f"{number} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
 
 
 def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
     """What to do, in a sentence; names of the run stand in it as they are."""
     match remedy:
         case LongerEpochs():
-            return "Start the input less often: let one epoch be several passes over the data."
+            joined = ", joined right behind shuffle" if remedy.behind_shuffle else ""
+            return f"Start the input less often: let one epoch be several passes over the data{joined}."
         case Prefetch():
             return "Load the next batch while this one trains."
         case MoreWorkers():
@@ -72,6 +93,32 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
             return "Load in worker processes, which have a GIL of their own."
         case ParallelCalls():
             return f"Let {remedy.stage} make up to {count(remedy.calls, 'call')} at once."
+        case ParallelFilter():
+            return f"Let {remedy.stage} decide about several elements at once, in a map before the filter."
+        case OpenInParallel():
+            return _open_in_parallel(remedy)
+        case MoreFiles():
+            return (
+                f"The order changes: write the records that {remedy.reader} reads into several files, "
+                f"and read {remedy.calls} of them at once."
+            )
+        case FilterFirst():
+            return (
+                f"Filter before {remedy.stage}, if {remedy.filter} can decide without what that adds: "
+                f"it works for {percent(1 - remedy.kept_ratio)} of its elements in vain."
+            )
+        case BatchFirst(parses=True):
+            return f"Batch before {remedy.stage}: parse_example parses a whole batch in one call."
+        case BatchFirst():
+            return (
+                f"Batch before {remedy.stage}, if it does with a batch what it does with one element: "
+                "one call a batch costs far less."
+            )
+        case ShuffleFirst():
+            return (
+                f"Shuffle before {remedy.stage}: the shuffle then fills with what is not loaded yet, "
+                "such as file names."
+            )
         case WorkerThreads():
             return "Use worker threads instead of processes: their batches need no transport."
         case Cache():
@@ -94,16 +141,26 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
                 "no core is free for more calls at once."
             )
         case SmallerBatches():
-            return "Send less data: send small types and convert them in the model."
+            return _smaller_batches(remedy)
         case TensorflowOps():
             return f"Write {remedy.stage} with TensorFlow operations, which run without the GIL."
         case SaveLessOften():
-            return f"Let {remedy.callback} save once an epoch and not after batches."
-        case CheaperCallback():
-            often = "every few batches" if remedy.each_batch else "every few epochs"
-            return (
-                f"Let {remedy.method} do less, or run it {often} only: the training waits for it."
+            when = (
+                "once an epoch and not after batches" if remedy.each_batch else "every few epochs"
             )
+            return f"Let {remedy.callback} save {when}."
+        case CheaperCallback():
+            return _cheaper_callback(remedy)
+        case ValidateLessOften():
+            return (
+                "Validate less often: validation takes "
+                f"{percent(remedy.ratio)} of the training's time."
+            )
+        case FeedValidation():
+            fed = remedy_sentence(remedy.remedy)
+            return f"In the validation, which waits for data: {fed[:1].lower()}{fed[1:]}"
+        case LeaveInput():
+            return _leave_input(remedy)
         case PrepareBeside():
             return (
                 f"Do the work of {remedy.function} before the training, or in a thread beside it: "
@@ -116,13 +173,74 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
             )
 
 
+def _open_in_parallel(remedy: OpenInParallel) -> str:
+    if remedy.in_order:
+        return f"Let {remedy.stage} read from several inputs at once."
+    return (
+        f"The order changes: read from {remedy.calls} inputs of {remedy.stage} at once, "
+        "with interleave in place of flat_map."
+    )
+
+
+def _smaller_batches(remedy: SmallerBatches) -> str:
+    if remedy.dtype is None:
+        return (
+            "Send less data between the processes: smaller types, smaller pictures, shorter texts."
+        )
+    if remedy.exact:
+        return f"Send {remedy.dtype}: half the bytes, and the model reads that anyway."
+    if remedy.pictures:
+        return (
+            "The values change unless they are whole numbers from 0 to 255: send the pictures as "
+            f"{remedy.dtype}, a quarter of the bytes, and scale them in the model."
+        )
+    return f"The values are rounded: send {remedy.dtype}, half the bytes."
+
+
+def _cheaper_callback(remedy: CheaperCallback) -> str:
+    match remedy.event:
+        case CallbackEvent.BATCH:
+            often = "every few batches"
+        case CallbackEvent.EPOCH:
+            often = "every few epochs"
+        case CallbackEvent.OTHER:
+            return f"Let {remedy.method} do less: the training waits for it."
+    return f"Let {remedy.method} do less, or run it {often} only: the training waits for it."
+
+
+def _leave_input(remedy: LeaveInput) -> str:
+    leave = "Leave the input as it is:"
+    if remedy.device is not None and remedy.device_busy_ratio is not None:
+        busy = f"{remedy.device} works {percent(remedy.device_busy_ratio)} of the time"
+        if remedy.device_busy_ratio >= _BUSY_FROM:
+            return f"{leave} {busy} and is the limit. A cheaper model or a faster device is what helps."
+        return (
+            f"{leave} {busy}, so what starts its work is the limit. Larger batches, "
+            "steps_per_execution or jit_compile give it more to do at once."
+        )
+    cores = amount(remedy.cores, "core")
+    use = "" if remedy.cpu_busy_ratio is None else f", {percent(remedy.cpu_busy_ratio)} in use"
+    return (
+        f"{leave} the model's own computing, on {cores}{use}, is the limit. A cheaper model or a "
+        "faster device is what helps."
+    )
+
+
 def _cache(remedy: Cache) -> str:
     shuffle = (
         ", and shuffle after the cache: a cache after shuffle keeps one order"
         if remedy.before_shuffle
         else ""
     )
+    if remedy.size_bytes is None:
+        fits = "if it is the same in each epoch and fits into memory"
+    elif remedy.on_disk:
+        much = f"{size(remedy.size_bytes)} is much for the memory"
+        fits = f"if it is the same in each epoch, in a file ({much})"
+    else:
+        fits = (
+            f"if it is the same in each epoch; it takes about {size(remedy.size_bytes)} of memory"
+        )
     return (
-        f"Cache the output of {remedy.stage}, if it is the same in each epoch and fits into "
-        f"memory{shuffle}. It helps from the second epoch on."
+        f"Cache the output of {remedy.stage}, {fits}{shuffle}. It helps from the second epoch on."
     )

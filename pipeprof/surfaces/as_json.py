@@ -241,13 +241,17 @@ def _bottleneck(found: Bottleneck) -> dict[str, Any]:
 
 
 def _advice(advice: Advice) -> dict[str, Any]:
-    verified = advice.verified
+    verified, found = advice.verified, advice.prediction
     return {
         "action": advice.action,
         "summary": remedy_sentence(advice.remedy),
         "how": remedy_code(advice.remedy),
-        "predicted_step_ms": number(advice.predicted_step_ms),
-        "predicted_speedup": number(advice.predicted_speedup),
+        "predicted_step_ms": number(found.step_ms) if found else None,
+        "predicted_step_ms_interval": [number(found.low_ms), number(found.high_ms)]
+        if found
+        else None,
+        "predicted_speedup": number(found.speedup) if found else None,
+        "unexplained_ms": number(found.unexplained_ms) if found else None,
         "verified": verified
         and {"step_ms": number(verified.step_ms), "speedup": number(verified.speedup)},
     }

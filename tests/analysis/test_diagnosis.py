@@ -337,7 +337,7 @@ def test_no_bottleneck_when_compute_bound() -> None:
     said = planted(stage(cost_ns=5 * MS), during=loop(wait_ns=0, compute_ns=30 * MS))
 
     assert (said.bound, said.bottleneck, said.cause) == (Bound.COMPUTE, None, Cause.NONE)
-    assert said.advice == ()
+    assert [each.action for each in said.advice] == ["leave_input"]
 
 
 def test_a_bottleneck_is_named_when_balanced() -> None:
@@ -640,7 +640,8 @@ def test_stalls_at_epoch_starts_are_the_cause_when_they_outweigh() -> None:
     assert (begins.epochs, begins.median_ms) == (4, 400)
     assert begins.others_ms is not None
     assert said.advice[0].action == "longer_epochs"
-    assert said.advice[0].predicted_step_ms == pytest.approx(31)
+    assert said.advice[0].prediction is not None
+    assert said.advice[0].prediction.step_ms == pytest.approx(31)
 
 
 def test_one_late_epoch_among_others_is_not_taken_to_come_back() -> None:

@@ -158,11 +158,12 @@ def test_no_prediction_is_better_than_input_for_free(recorded: Profile) -> None:
     for each in analyse(recorded).loops:
         ideal_ms = each.diagnosis.ideal_step_ms
         for advice in each.diagnosis.advice:
-            if advice.predicted_step_ms is not None:
+            found = advice.prediction
+            if found is not None:
                 assert ideal_ms is not None
-                assert advice.predicted_step_ms >= ideal_ms
-                assert advice.predicted_speedup is not None
-                assert advice.predicted_speedup > 1
+                assert found.step_ms >= ideal_ms
+                assert found.speedup > 1
+                assert 0 <= found.low_ms <= found.step_ms <= found.high_ms
         free = each.diagnosis.free_input
         assert free is None or (free.speedup >= 1 and free.wall_s <= each.account.wall_ns / 1e9)
 
@@ -229,7 +230,10 @@ def _verdict(said: Diagnosis) -> object:
         said.cause,
         worst and (worst.stage, round(worst.cost_ms, 6)),
         said.evidence,
-        [(advice.action, round(advice.predicted_step_ms or 0, 6)) for advice in said.advice],
+        [
+            (advice.action, round(advice.prediction.step_ms if advice.prediction else 0, 6))
+            for advice in said.advice
+        ],
     )
 
 

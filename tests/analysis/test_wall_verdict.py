@@ -6,6 +6,7 @@ import pytest
 
 from pipeprof.analysis.advice_kinds import (
     Cache,
+    CallbackEvent,
     CheaperCallback,
     CheaperOwnCode,
     PrepareBeside,
@@ -27,7 +28,7 @@ from pipeprof.analysis.wall_evidence_kinds import (
 from pipeprof.recording.account import EPOCH_COLUMNS, HostCall, HostSample, HostState, Part
 from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind
 from pipeprof.recording.source_code import Location
-from pipeprof.recording.stage import Stage, StageKind
+from pipeprof.recording.stage import OperatorFamily, Stage, StageKind
 from tests.builders import MS, SECOND, loop, profile, stage, those
 
 TF_DATA = Input(kind=InputKind.TF_DATA, name="PrefetchDataset")
@@ -96,7 +97,8 @@ def test_callbacks_that_take_most_of_the_steps_make_a_training_host_bound() -> N
 def test_a_cheap_callback_changes_nothing() -> None:
     fit = loop(wait_ns=0, compute_ns=60 * MS, callback_ns=MS)
     said = verdict(calling("Board.on_train_batch_end", 100 * MS, fit))
-    assert (said.bound, said.cause, said.advice) == (Bound.COMPUTE, Cause.NONE, ())
+    assert (said.bound, said.cause) == (Bound.COMPUTE, Cause.NONE)
+    assert [each.action for each in said.advice] == ["leave_input"]
     assert those(HostTime, said.evidence) == []
 
 
@@ -105,7 +107,7 @@ def test_another_callback_is_to_do_less() -> None:
     said = verdict(calling("Board.on_train_batch_end", 5 * SECOND, fit))
     method = "Board.on_train_batch_end"
     assert [each.remedy for each in said.advice] == [
-        CheaperCallback(method=method, each_batch=True)
+        CheaperCallback(method=method, event=CallbackEvent.BATCH)
     ]
 
 
@@ -206,7 +208,14 @@ def cached(first_ms: int, later_ms: int) -> Diagnosis:
     return verdict(
         fit,
         stage("cache", StageKind.TF_DATA, cost_ns=MS // 100, location=None, **during),
-        stage("decode", StageKind.TF_DATA, cost_ns=30 * MS, parent=0, **during),
+        stage(
+            "decode",
+            StageKind.TF_DATA,
+            cost_ns=30 * MS,
+            parent=0,
+            family=OperatorFamily.MAP,
+            **during,
+        ),
     )
 
 
@@ -241,13 +250,15 @@ def test_even_waits_are_not_uneven() -> None:
 # Validation
 
 
-def validated(steps: int) -> Diagnosis:
+def validated(steps: int, fed_by: Input | None = None) -> Diagnosis:
+    """A fit that validates after both of its epochs, for so many steps that wait."""
     fit = loop(steps=100, wait_ns=0, compute_ns=10 * MS, epochs=2, pause_ns=steps * 30 * MS)
     evaluate = loop(
         LoopKind.EVALUATE,
         steps=steps,
         parent=0,
         start_ns=fit.start_ns + 500 * MS,
+        fed_by=fed_by,
     )
     totals = fit.account.totals.copy()
     totals[0, EPOCH_COLUMNS.index("validation_ns")] = evaluate.end_ns - evaluate.start_ns

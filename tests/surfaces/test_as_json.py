@@ -189,9 +189,11 @@ def test_a_whole_report():
             {
                 "action": "workers",
                 "summary": remedy_sentence(MORE_WORKERS),
-                "how": "Photos(…, workers=4, use_multiprocessing=True)",
+                "how": "# data: your Photos\ndata.workers, data.use_multiprocessing = 4, True",
                 "predicted_step_ms": 12.0,
+                "predicted_step_ms_interval": [12.0, 12.0],
                 "predicted_speedup": 2.5,
+                "unexplained_ms": 0.0,
                 "verified": {"step_ms": 12.5, "speedup": 2.4},
             },
             {
@@ -199,7 +201,9 @@ def test_a_whole_report():
                 "summary": remedy_sentence(TensorflowOps(stage="decode")),
                 "how": None,
                 "predicted_step_ms": None,
+                "predicted_step_ms_interval": None,
                 "predicted_speedup": None,
+                "unexplained_ms": None,
                 "verified": None,
             },
         ],
