@@ -81,6 +81,14 @@ class OwnProcesses:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MappedStage:
+    """A ``map`` of tf.data: its name, and its function or None."""
+
+    stage: str
+    function: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParallelCalls:
     """Let a ``map`` of tf.data make several calls at once.
 
@@ -89,6 +97,8 @@ class ParallelCalls:
         function: its function, or None.
         calls: how many calls.
         autotuned: whether AUTOTUNE is to choose them.
+        before: others that would hold it up then, in the order in which they run.
+        behind: others that would be held up then as well, in that order.
     """
 
     ACTION: ClassVar = "parallel_map"
@@ -96,6 +106,8 @@ class ParallelCalls:
     function: str | None
     calls: int
     autotuned: bool
+    before: tuple[MappedStage, ...] = ()
+    behind: tuple[MappedStage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,9 +40,14 @@ def with_prediction(
     now_ms, ideal_ms = verdict.step_ms, verdict.ideal_ms
     if now_ms is None or not ideal_ms:
         return
-    modelled_ms = predict_step_ms(verdict.measured.costs, ideal_ms, verdict.cpu_ms)
+    before, costs = verdict.measured.costs, tuple(costs)
+    modelled_ms = predict_step_ms(before, ideal_ms, verdict.cpu_ms)
     after_ms = predict_step_ms(costs, ideal_ms, cpu_ms)
     if modelled_ms < LEAST_GAIN * after_ms:
+        # The CPU work sets the pace of the model, and yet the steps take longer: calls may get in its way.
+        places_ms, moved_ms = (predict_step_ms(each, ideal_ms, 0.0) for each in (before, costs))
+        if now_ms >= LEAST_GAIN * after_ms and places_ms >= LEAST_GAIN * moved_ms:
+            yield Advice(remedy=remedy)
         return
     unexplained_ms = now_ms - modelled_ms
     if abs(unexplained_ms) > _MISSES_FROM * now_ms:

@@ -10,6 +10,7 @@ from pipeprof.analysis.advice_kinds import (
     BatchFirst,
     Cache,
     FilterFirst,
+    MappedStage,
     MoreFiles,
     OpenInParallel,
     ParallelCalls,
@@ -47,6 +48,7 @@ _DEAR_FROM = 0.2
 # What fills more of the free memory than this does not belong there.
 _FITS_BELOW = 0.5
 
+_MAPS = (OperatorFamily.MAP, OperatorFamily.MAP_AND_BATCH)
 _OPENERS = (OperatorFamily.FLAT_MAP, OperatorFamily.INTERLEAVE)
 _BATCHABLE = (FunctionTrait.PARSES_ONE_RECORD, FunctionTrait.CHEAPER_IN_BATCHES)
 
@@ -68,6 +70,11 @@ def parallel_calls(verdict: Verdict) -> Iterator[Advice]:
     if chosen is not None:
         target, remedy = chosen
         costs = _with_parallel_calls(verdict.measured.costs, target, worst, calls)
+        if isinstance(remedy, ParallelCalls):
+            before, behind = _slow_as_well(worst, costs, ideal_ms, calls)
+            for cost in (*before, *behind):
+                costs = _with_parallel_calls(costs, cost, cost, calls)
+            remedy = replace(remedy, before=_mapped(before), behind=_mapped(behind))
         yield from with_prediction(verdict, remedy, costs, verdict.cpu_ms)
 
 
@@ -92,6 +99,33 @@ def _in_parallel(
             if worst.stage.family is OperatorFamily.READ and few:
                 return worst, MoreFiles(reader=name, calls=calls)
     return None
+
+
+def _slow_as_well(
+    worst: StageCost, costs: Sequence[StageCost], ideal_ms: float, calls: int
+) -> tuple[list[StageCost], list[StageCost]]:
+    """Further maps, before and behind the slowest, that are too slow for the training by themselves."""
+    above = [cost.index for cost in askers_of(worst, costs)]
+    below = beneath(worst, costs)
+    slow = [
+        cost
+        for cost in costs
+        if cost.index != worst.index
+        and by_user(cost)
+        and cost.stage.family in _MAPS
+        and cost.stage.kind is worst.stage.kind
+        and cost.place.parallelism < calls
+        and cost.cost_ms > ideal_ms * cost.place.parallelism
+    ]
+    before = [cost for cost in slow if cost.index in below]
+    before.sort(key=lambda cost: -len(list(askers_of(cost, costs))))
+    behind = [cost for cost in slow if cost.index in above]
+    behind.sort(key=lambda cost: above.index(cost.index))
+    return before, behind
+
+
+def _mapped(costs: Sequence[StageCost]) -> tuple[MappedStage, ...]:
+    return tuple(MappedStage(stage=c.stage.name, function=c.stage.function) for c in costs)
 
 
 def _opening(opener: StageCost, calls: int) -> OpenInParallel:

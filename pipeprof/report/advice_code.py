@@ -67,9 +67,7 @@ def remedy_code(remedy: Remedy) -> str | None:  # noqa: C901 - one case a kind
         case WorkerThreads():
             return _set_on_data(remedy.fed_by, workers=remedy.workers, use_multiprocessing=False)
         case ParallelCalls():
-            calls = "tf.data.AUTOTUNE" if remedy.autotuned else remedy.calls
-            function = _name(remedy.function)
-            return _call("dataset = dataset.map", f"{function}, num_parallel_calls={calls}")
+            return _parallel_calls(remedy)
         case ParallelFilter():
             return _parallel_filter(_name(remedy.function))
         case OpenInParallel():
@@ -243,6 +241,16 @@ def _loader(fed_by: FedBy, workers: int) -> str:
             return f"dataset = dataset{iterable}.mp_prefetch({options})"
         case name:
             return f"data = {name}(DATASET, num_workers={workers})"
+
+
+def _parallel_calls(remedy: ParallelCalls) -> str:
+    """A line for each map, in the order in which they run."""
+    calls = "tf.data.AUTOTUNE" if remedy.autotuned else remedy.calls
+    before, behind = ([each.function for each in one] for one in (remedy.before, remedy.behind))
+    return "\n".join(
+        _call("dataset = dataset.map", f"{_name(function)}, num_parallel_calls={calls}")
+        for function in (*before, remedy.function, *behind)
+    )
 
 
 def _parallel_filter(predicate: str) -> str:

@@ -1,5 +1,7 @@
 """The sentence of each kind of advice, and what it gave or should give."""
 
+from collections.abc import Sequence
+
 from pipeprof.analysis.advice_kinds import (
     Advice,
     BatchFirst,
@@ -92,7 +94,9 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
         case OwnProcesses():
             return "Load in worker processes, which have a GIL of their own."
         case ParallelCalls():
-            return f"Let {remedy.stage} make up to {count(remedy.calls, 'call')} at once."
+            names = (remedy.stage, *(each.stage for each in (*remedy.before, *remedy.behind)))
+            each = ", each" if len(names) > 1 else ""
+            return f"Let {_listed(names)} make up to {count(remedy.calls, 'call')} at once{each}."
         case ParallelFilter():
             return f"Let {remedy.stage} decide about several elements at once, in a map before the filter."
         case OpenInParallel():
@@ -171,6 +175,12 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
                 f"Make {remedy.function} cheaper, or run it beside the training: "
                 "the training waits for it."
             )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _open_in_parallel(remedy: OpenInParallel) -> str:

@@ -13,6 +13,7 @@ from pipeprof.analysis.advice_kinds import (
     LeaveInput,
     LessWork,
     OpenInParallel,
+    ParallelCalls,
     Prediction,
     SmallerBatches,
     ValidateLessOften,
@@ -289,6 +290,22 @@ def test_more_files_are_advised_only_where_an_interleave_has_too_few(
     assert ("more_files" in actions(said)) is expected
 
 
+@pytest.mark.parametrize(("read_ms", "before"), [(12, ("read",)), (6, ())])
+def test_maps_that_are_too_slow_as_well_get_calls_at_once_with_the_slowest(
+    read_ms: int, before: tuple[str, ...]
+) -> None:
+    decode, read = (
+        dataclasses.replace(mapped(name, cost_ms=ms, parallelism=1, **more), parallel=True)
+        for name, ms, more in (("decode", 28, {}), ("read", read_ms, {"parent": 0}))
+    )
+    said = planted(decode, read, during=loop(fed_by=TF_DATA))
+    [remedy] = those(ParallelCalls, [each.remedy for each in said.advice])
+
+    assert tuple(each.function for each in remedy.before) == before
+    assert remedy.behind == ()
+    assert predicted("parallel_map", said).step_ms == pytest.approx(12)
+
+
 def test_the_cores_in_use_bound_what_parallel_calls_can_give() -> None:
     fit = loop(fed_by=TF_DATA)
     said = planted(mapped(), during=fit, cpu=cpu_in_use(0.7, fit))
@@ -445,6 +462,17 @@ def test_stages_that_explain_more_than_today_takes_leave_an_interval() -> None:
 def test_a_model_that_misses_today_predicts_nothing(cost_ms: int) -> None:
     said = planted(mapped(cost_ms=cost_ms), during=loop(fed_by=TF_DATA))
     assert named("parallel_map", said).prediction is None
+
+
+def test_where_the_cpu_sets_the_pace_of_the_model_a_gain_is_open() -> None:
+    fit = loop(fed_by=TF_DATA)
+    decode = stage("decode", StageKind.TF_DATA, cost_ns=20 * MS, cpu_ratio=None, lanes={})
+    ahead = dataclasses.replace(
+        decode, parallel=True, family=OperatorFamily.MAP, parallelism=gauge(1)
+    )
+    room = planted(ahead, during=fit, cpu=cpu_in_use(0.8, fit))
+
+    assert named("parallel_map", room).prediction is None
 
 
 def test_steps_that_differ_widen_the_interval() -> None:

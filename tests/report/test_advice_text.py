@@ -18,6 +18,7 @@ from pipeprof.analysis.advice_kinds import (
     LessWork,
     LongerEpochs,
     LongerQueue,
+    MappedStage,
     MoreFiles,
     MoreWorkers,
     OpenInParallel,
@@ -173,6 +174,18 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
         ParallelCalls(stage="decode", function="<lambda>", calls=4, autotuned=False),
         "Let decode make up to 4 calls at once.",
         "dataset = dataset.map(function, num_parallel_calls=4)",
+    ),
+    (
+        ParallelCalls(
+            stage="decode",
+            function="decode",
+            calls=2,
+            autotuned=True,
+            before=(MappedStage(stage="read", function="read"),),
+            behind=(MappedStage(stage="crop", function="crop"),),
+        ),
+        "Let decode, read and crop make up to 2 calls at once, each.",
+        "dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)",
     ),
     (
         ParallelFilter(stage="keep", function="keep"),
