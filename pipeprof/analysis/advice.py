@@ -16,8 +16,12 @@ from pipeprof.analysis.advice_kinds import (
     LessWork,
     LongerEpochs,
     LongerQueue,
+    MoreFiles,
     MoreWorkers,
+    OpenInParallel,
     OwnProcesses,
+    ParallelCalls,
+    ParallelFilter,
     Prefetch,
     SwitchAutotuneOn,
     TensorflowOps,
@@ -27,7 +31,7 @@ from pipeprof.analysis.advice_kinds import (
 )
 from pipeprof.analysis.bottleneck import sharing_with
 from pipeprof.analysis.bounds import INPUT_FROM
-from pipeprof.analysis.causes import BLOCKING_BELOW
+from pipeprof.analysis.causes import BLOCKING_BELOW, known_cpu_ratio
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.device_use import working_device
 from pipeprof.analysis.epoch_starts import usual_start
@@ -55,12 +59,18 @@ from pipeprof.recording.stage import OperatorFamily, StageKind, StageOwner
 # Beside the best change, one that saves less than this share of what that saves is not worth the lines.
 _LEAST_SHARE_OF_BEST = 0.2
 
+# Of what is on the CPU for less of its time than this, many calls at once need no core of their own.
+_NO_CORE_BELOW = 0.15
+
 # Threads that hold the GIL for less of their time than this can compute at once.
 _LEAVES_GIL_BELOW = 0.3
 
 _HELPED_BY_WORKERS = (Cause.SERIAL, Cause.GIL, Cause.CPU, Cause.TOO_FEW_WORKERS)
 
 _PYTHON_INPUTS = (InputKind.GENERATOR, InputKind.ITERATOR, InputKind.SEQUENCE, InputKind.LOADER)
+
+# Remedies after which a stage makes more calls at once.
+_CALLS_AT_ONCE = (MoreWorkers, ParallelCalls, ParallelFilter, OpenInParallel, MoreFiles)
 
 # What another pass over the data, begun sooner, would wait for as well.
 _AT_EVERY_PASS = (StartCause.SKIP, StartCause.CACHE_WRITE)
@@ -100,7 +110,8 @@ def _about_input(verdict: Verdict, epochs: Sequence[EpochAccount]) -> Iterator[A
     known = [advice for rule in (*reordered, *rules) for advice in rule(verdict)]
     yield from _comparable(known, verdict.step_ms or 0.0)
     yield from cache(verdict)
-    yield from _unpredicted(verdict, verdict.worst)
+    at_once = any(isinstance(each.remedy, _CALLS_AT_ONCE) for each in known)
+    yield from _unpredicted(verdict, verdict.worst, at_once=at_once)
     yield from _autotune(verdict)
 
 
@@ -180,11 +191,28 @@ def _workers(verdict: Verdict) -> Iterator[Advice]:
 
 def _may_run_in_workers(verdict: Verdict, worst: StageCost) -> bool:
     """Whether more workers can help a stage, as far as its code and its cause let them."""
-    if verdict.measured.loop.input.kind not in _PYTHON_INPUTS or verdict.measured.cpu.saturated:
+    if verdict.measured.loop.input.kind not in _PYTHON_INPUTS:
         return False
-    if not worst.stage.kind.python or worst.stage.kind is StageKind.TF_DATA_PYTHON:
+    if verdict.measured.cpu.saturated and not _needs_no_core(verdict, worst):
+        return False
+    if not worst.stage.kind.python or _is_mapped(worst):
         return False
     return verdict.cause is Cause.BLOCKING or verdict.cause in _HELPED_BY_WORKERS
+
+
+def _is_mapped(cost: StageCost) -> bool:
+    """Whether a stage is Python code in a pipeline of tf.data, other than the generator that feeds it.
+
+    Of a training that a callback joined, this generator is known as a stage of tf.data only.
+    """
+    generates = cost.stage.family is OperatorFamily.GENERATOR
+    return cost.stage.kind is StageKind.TF_DATA_PYTHON and not generates
+
+
+def _needs_no_core(verdict: Verdict, worst: StageCost) -> bool:
+    """Whether a stage hardly does anything but wait, so that more calls at once need no free core."""
+    ratio = known_cpu_ratio(worst, verdict.measured.context)
+    return verdict.cause is Cause.BLOCKING and ratio is not None and ratio < _NO_CORE_BELOW
 
 
 def _leaves_gil(verdict: Verdict, worst: StageCost) -> bool:
@@ -248,14 +276,20 @@ def _autotune(verdict: Verdict) -> Iterator[Advice]:
         yield Advice(remedy=SwitchAutotuneOn())
 
 
-def _unpredicted(verdict: Verdict, worst: StageCost) -> Iterator[Advice]:
-    """What helps to an extent that cannot be known before."""
+def _unpredicted(verdict: Verdict, worst: StageCost, *, at_once: bool) -> Iterator[Advice]:
+    """What helps to an extent that cannot be known before.
+
+    Args:
+        verdict: that of the loop.
+        worst: its bottleneck.
+        at_once: whether that is advised to make more calls at once.
+    """
     stage = worst.stage
     holds_gil = stage.kind.python and verdict.cause in (Cause.GIL, Cause.SERIAL)
     if verdict.cause is Cause.CPU_SATURATED:
         of_user = stage.owner is StageOwner.USER and bool(stage.function or stage.location)
         yield Advice(remedy=LessWork(stage=stage.name, by_user=of_user))
-    elif verdict.cause is Cause.BLOCKING and verdict.measured.cpu.saturated:
+    elif verdict.cause is Cause.BLOCKING and verdict.measured.cpu.saturated and not at_once:
         yield Advice(remedy=WaitLess(stage=stage.name))
     elif verdict.cause is Cause.TRANSPORT:
         yield Advice(remedy=smaller_batches(verdict))
@@ -283,8 +317,12 @@ def _about_validation(verdict: Verdict, validations: Sequence[Verdict]) -> Itera
 
 def _leave_input(verdict: Verdict) -> Iterator[Advice]:
     """What the limit is of a training that its input does not hold up."""
-    measured = verdict.measured
-    if verdict.bound is not Bound.COMPUTE or not measured.loop.kind.trains:
+    measured, walls = verdict.measured, verdict.walls
+    if verdict.bound is not Bound.COMPUTE or not measured.loop.kind.trains or walls is None:
+        return
+    if walls.framework >= INPUT_FROM and not measured.loop.kind.hand_written:
+        yield Advice(remedy=LongerEpochs(fed_by=describe_feed(verdict)))
+    if 2 * measured.account.ns(Part.COMPUTE) < measured.account.training_ns:
         return
     device = working_device(measured.profile, measured.counted_time)
     yield Advice(

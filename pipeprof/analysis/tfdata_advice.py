@@ -60,7 +60,7 @@ def parallel_calls(verdict: Verdict) -> Iterator[Advice]:
         return
     waits = verdict.cause is Cause.BLOCKING
     computes = verdict.cause in (Cause.SERIAL, Cause.CPU) and not worst.stage.kind.python
-    if verdict.measured.cpu.saturated or not (waits or computes):
+    if not (waits or computes):
         return
     most = MOST_WAITING_AT_ONCE if waits else int(verdict.measured.context.room)
     calls = min(max(ceil(worst.cost_ms / ideal_ms), 2), most) if waits else most

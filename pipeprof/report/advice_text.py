@@ -67,7 +67,7 @@ def _predicted(found: Prediction) -> str:
     between = "" if low == high else f", {_between(low, high)}"
     told = f"{duration(found.step_ms)} per step{between}, {times(found.speedup)} as fast"
     if found.unexplained_ms >= _UNEXPLAINED_FROM * found.step_ms:
-        told += f"; {duration(found.unexplained_ms)} of today's step, not explained, stay"
+        told += f"; {duration(found.unexplained_ms)} of that are unexplained today"
     return told
 
 

@@ -657,6 +657,38 @@ def test_the_limit_is_the_device_where_one_works_for_the_training() -> None:
     assert (said.device, said.device_busy_ratio) == ("GPU 0", pytest.approx(1 / 3))
 
 
+def test_where_the_framework_starts_epochs_for_long_these_are_to_be_longer() -> None:
+    arrays = Input(kind=InputKind.ARRAYS, name="ndarray")
+    fit = loop(steps=40, epochs=4, wait_ns=[150 * MS, *[0] * 9] * 4, fed_by=arrays)
+    said = planted(during=fit)
+
+    assert "longer_epochs" in actions(said)
+    assert "leave_input" not in actions(said)
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [(OperatorFamily.GENERATOR, ["workers"]), (OperatorFamily.MAP, ["parallel_map"])],
+)
+def test_a_generator_that_is_known_as_a_stage_of_tf_data_only_gets_workers(
+    family: OperatorFamily, expected: list[str]
+) -> None:
+    """So it is in a training that a callback joined."""
+    fed = mapped("batches", StageKind.TF_DATA_PYTHON, family=family, cpu_ratio=0.02)
+    said = planted(fed, during=loop(fed_by=Input(kind=InputKind.GENERATOR, name="batches")))
+    given = [action for action in actions(said) if action in ("workers", "parallel_map")]
+    assert given == expected
+
+
+@pytest.mark.parametrize(("cpu_ratio", "expected"), [(0.02, "workers"), (0.2, "wait_less")])
+def test_only_what_hardly_needs_a_core_gets_more_workers_where_none_is_free(
+    cpu_ratio: float, expected: str
+) -> None:
+    fit = loop(lane=0)
+    said = planted(stage(cpu_ratio=cpu_ratio), during=fit, cpu=cpu_in_use(0.97, fit))
+    assert {"workers", "wait_less"} & set(actions(said)) == {expected}
+
+
 @pytest.mark.parametrize("wait_ns", [2 * MS, 20 * MS, None])
 def test_no_training_that_waits_is_told_to_leave_its_input(wait_ns: int | None) -> None:
     said = planted(stage(cost_ns=wait_ns or MS), during=loop(wait_ns=wait_ns))

@@ -445,7 +445,7 @@ def test_a_worker_that_queues_while_it_starts_does_not_make_a_sleeping_stage_que
 def test_what_waits_while_no_core_is_free_is_to_wait_less() -> None:
     fit = loop(fed_by=THREADS)
     said = planted(
-        stage("load", StageKind.SEQUENCE, cost_ns=20 * MS, cpu_ratio=0.01, during=fit),
+        stage("load", StageKind.SEQUENCE, cost_ns=20 * MS, cpu_ratio=0.2, during=fit),
         during=fit,
         cpu=cpu_in_use(0.97, fit),
     )

@@ -445,8 +445,8 @@ def test_no_advice_is_about_how_pipeprof_was_called(remedy: Remedy) -> None:
         ),
         (
             Prediction(step_ms=9.6, low_ms=7.6, high_ms=9.6, speedup=3.3, unexplained_ms=2.0),
-            "(predicted 9.6 ms per step, 7.6 to 9.6 ms, 3.3 times as fast; 2.0 ms of today's step, "
-            "not explained, stay).",
+            "(predicted 9.6 ms per step, 7.6 to 9.6 ms, 3.3 times as fast; 2.0 ms of that are "
+            "unexplained today).",
         ),
     ],
 )
