@@ -46,7 +46,7 @@ _OF_ONE_FILE = ("TFRecordDataset", "TextLineDataset")
 _TUNED = "num_parallel_calls=tf.data.AUTOTUNE"
 
 # So long may a line of code be in a report of 80 columns.
-_WIDTH = 66
+_WIDTH = 67
 
 _SELDOM_BATCHES, _SELDOM_EPOCHS = 100, 5
 

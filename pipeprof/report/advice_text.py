@@ -67,7 +67,7 @@ def _predicted(found: Prediction) -> str:
     between = "" if low == high else f", {_between(low, high)}"
     told = f"{duration(found.step_ms)} per step{between}, {times(found.speedup)} as fast"
     if found.unexplained_ms >= _UNEXPLAINED_FROM * found.step_ms:
-        told += f"; {duration(found.unexplained_ms)} of that are unexplained today"
+        told += f"; {duration(found.unexplained_ms)} of it unexplained"
     return told
 
 
@@ -242,15 +242,11 @@ def _cache(remedy: Cache) -> str:
         if remedy.before_shuffle
         else ""
     )
+    same = ", if it is the same in each epoch"
     if remedy.size_bytes is None:
-        fits = "if it is the same in each epoch and fits into memory"
+        kept = f"{same} and fits into memory"
     elif remedy.on_disk:
-        much = f"{size(remedy.size_bytes)} is much for the memory"
-        fits = f"if it is the same in each epoch, in a file ({much})"
+        kept = f" in a file ({size(remedy.size_bytes)} is much for the memory){same}"
     else:
-        fits = (
-            f"if it is the same in each epoch; it takes about {size(remedy.size_bytes)} of memory"
-        )
-    return (
-        f"Cache the output of {remedy.stage}, {fits}{shuffle}. It helps from the second epoch on."
-    )
+        kept = f" (about {size(remedy.size_bytes)}){same}"
+    return f"Cache the output of {remedy.stage}{kept}{shuffle}. It helps from the second epoch on."
