@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pipeprof.capture.callback import Callback
     from pipeprof.capture.ceiling_run import ceiling
     from pipeprof.capture.session import profile
+    from pipeprof.compared_runs import compare
     from pipeprof.recorded_run import load
     from pipeprof.tuning.tune import tune
 
@@ -18,6 +19,7 @@ __all__ = [
     "PipeprofError",
     "__version__",
     "ceiling",
+    "compare",
     "load",
     "profile",
     "stage",
@@ -30,6 +32,7 @@ __version__ = "0.1.0"
 _LATER = {
     "Callback": "pipeprof.capture.callback",
     "ceiling": "pipeprof.capture.ceiling_run",
+    "compare": "pipeprof.compared_runs",
     "load": "pipeprof.recorded_run",
     "profile": "pipeprof.capture.session",
     "tune": "pipeprof.tuning.tune",

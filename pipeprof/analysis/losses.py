@@ -21,11 +21,13 @@ class Losses:
         raw: the loss of the step's own batches; not a number where that is not known. It is the difference
             of two means, so its error grows with the number of samples before it: after 1,000 batches of
             an epoch it is about 1e-4 of the loss where means are 32-bit floats.
+        samples_before: how many times the samples of the step the mean is over, which tells that error.
     """
 
     ordinal: IntArray
     shown: Floats
     raw: Floats
+    samples_before: Floats
 
     def __len__(self) -> int:
         return len(self.ordinal)
@@ -47,4 +49,5 @@ def losses_of(delivery: Delivery) -> Losses:
     total = shown * samples - np.where(begun, 0.0, mean_before * before)
     raw = np.full(len(ordinal), np.nan)
     np.divide(total, added, out=raw, where=known & (added > 0))
-    return Losses(ordinal=ordinal, shown=shown, raw=raw)
+    weight = samples / np.maximum(added, 1)
+    return Losses(ordinal=ordinal, shown=shown, raw=raw, samples_before=weight)

@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from pipeprof.cli import attach_command as attach
 from pipeprof.cli import ceiling_command as ceiling
+from pipeprof.cli import compare_command as compare
 from pipeprof.cli import demo_command as demo
 from pipeprof.cli import doctor_command as doctor
 from pipeprof.cli import export_command as export
@@ -34,6 +35,7 @@ app.command(context_settings={"allow_interspersed_args": False})(run.run)
 app.command(context_settings={"allow_interspersed_args": False})(ceiling.ceiling)
 app.command()(tune.tune)
 app.command()(report.report)
+app.command(cls=compare.ComparingCommand)(compare.compare)
 app.command()(export.export)
 app.command()(view.view)
 app.command()(attach.attach)

@@ -8,6 +8,8 @@ from typing import TextIO
 from rich.console import Console
 
 from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.gate import Outcome as GateOutcome
+from pipeprof.analysis.run_comparison import Comparison
 from pipeprof.recording.tuning_outcome import Outcome
 from pipeprof.surfaces.terminal import render_report, render_side_by_side
 
@@ -63,4 +65,14 @@ def write_tuning(outcome: Outcome, stream: TextIO, script: Path | None) -> None:
 
     source = None if script is None else script.read_text(errors="replace")
     text = render_tuning(outcome, source=source, file=str(script), **asdict(Screen.of(stream)))
+    stream.write(text + "\n")
+
+
+def write_comparison(
+    comparison: Comparison, outcomes: Sequence[GateOutcome], stream: TextIO
+) -> None:
+    """Writes runs side by side, with what became of a gate's conditions."""
+    from pipeprof.surfaces.compared_terminal import render_comparison
+
+    text = render_comparison(comparison, outcomes, **asdict(Screen.of(stream)))
     stream.write(text + "\n")

@@ -45,7 +45,12 @@ def render_page(findings: Findings) -> str:
 
 def render_in_notebook(findings: Findings) -> str:
     """The page for a notebook's cell, in a frame: styles of page and notebook do not reach each other."""
-    page = html.escape(render_page(findings))
+    return in_frame(render_page(findings))
+
+
+def in_frame(content: str) -> str:
+    """A page in a frame of its own, for a notebook's cell."""
+    page = html.escape(content)
     style = f"width:100%;height:{_NOTEBOOK_HEIGHT_PX}px;border:0"
     return f'<iframe srcdoc="{page}" style="{style}" title="pipeprof"></iframe>'
 

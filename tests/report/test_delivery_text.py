@@ -18,7 +18,12 @@ from pipeprof.report.delivery_text import delivery_sentences
 from pipeprof.surfaces.delivery_as_json import delivery_dict
 from tests import builders
 
-LOSSES = Losses(ordinal=np.array([0, 1]), shown=np.array([2.0, 1.5]), raw=np.array([2.0, np.nan]))
+LOSSES = Losses(
+    ordinal=np.array([0, 1]),
+    shown=np.array([2.0, 1.5]),
+    raw=np.array([2.0, np.nan]),
+    samples_before=np.ones(2),
+)
 CONSUMED = ConsumedFinding(
     epochs=3,
     batches=7,

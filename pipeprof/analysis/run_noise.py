@@ -1,0 +1,112 @@
+"""Whether a difference between runs is larger than what the runs vary by themselves.
+
+Two kinds of variation count. Within a run, blocks of its steps are drawn again and again (a bootstrap over
+blocks, two neighbours at a time: Künsch, 'The jackknife and the bootstrap for general stationary
+observations', 1989). Between runs of one thing, the values of several runs show it; how far a single run
+can be trusted is assumed, and the more runs there are, the less that assumption counts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeprof.recording.series import FloatArray
+
+# How much runs of one thing differ, as a part of their value, where their own differences do not show
+# it, and how many degrees of freedom this assumption counts for. `tools/validate_comparisons` tests it.
+RUN_TO_RUN = 0.02
+_ASSUMED_FREEDOM = 10
+
+_DRAWS = 1000
+_SEED = 20_260_101
+_LOW, _HIGH = 2.5, 97.5
+_TWO_SIDED = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A quantity of one run.
+
+    Attributes:
+        value: what it is.
+        blocks: what it is in parts of the run, which show how much it varies; empty where nothing does.
+    """
+
+    value: float
+    blocks: FloatArray
+
+    @classmethod
+    def of_blocks(cls, blocks: FloatArray) -> "Measured | None":
+        """A quantity whose value is the median of its blocks: a few disturbed ones do not count."""
+        known = blocks[np.isfinite(blocks)]
+        return cls(value=float(np.median(known)), blocks=known) if len(known) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Where a number lies, at 95 %."""
+
+    low: float
+    high: float
+
+
+def value_of(runs: Sequence[Measured]) -> float:
+    """The value of several runs of one thing."""
+    return float(np.mean([run.value for run in runs]))
+
+
+def range_of(runs: Sequence[Measured], assumed: float = RUN_TO_RUN) -> Range:
+    """Where the value of several runs of one thing lies.
+
+    Args:
+        runs: the runs.
+        assumed: how much runs differ, as a part of their value, where they do not show it.
+    """
+    value = value_of(runs)
+    variance = _variance([runs], assumed * abs(value)) / len(runs)
+    return _range(value, _drawn(runs, 0), variance)
+
+
+def range_of_difference(
+    before: Sequence[Measured], after: Sequence[Measured], assumed: float = RUN_TO_RUN
+) -> Range:
+    """Where the difference (after less before) of two groups of runs lies; arguments as of `range_of`."""
+    first, second = value_of(before), value_of(after)
+    scale = assumed * max(abs(first), abs(second))
+    variance = _variance([before, after], scale) * (1 / len(before) + 1 / len(after))
+    return _range(second - first, _drawn(after, 1) - _drawn(before, 0), variance)
+
+
+def _range(value: float, drawn: FloatArray, variance: float) -> Range:
+    """Both kinds of variation together; ``drawn`` varies around 0."""
+    low, high = np.percentile(drawn, [_LOW, _HIGH]) if len(drawn) else (0.0, 0.0)
+    between = _TWO_SIDED * float(np.sqrt(variance))
+    return Range(
+        low=value - float(np.hypot(min(low, 0.0), between)),
+        high=value + float(np.hypot(max(high, 0.0), between)),
+    )
+
+
+def _variance(groups: Sequence[Sequence[Measured]], assumed: float) -> float:
+    """Variance of a run's value within its group: seen where there are several, else assumed."""
+    squares, freedom = 0.0, 0
+    for group in groups:
+        values = np.array([run.value for run in group])
+        squares += float(np.square(values - values.mean()).sum())
+        freedom += len(group) - 1
+    return (squares + _ASSUMED_FREEDOM * assumed**2) / (freedom + _ASSUMED_FREEDOM)
+
+
+def _drawn(runs: Sequence[Measured], group: int) -> FloatArray:
+    """Deviations of the group's value when its blocks are drawn again and again."""
+    random = np.random.default_rng([_SEED, group])
+    drawn = np.zeros(_DRAWS)
+    for run in runs:
+        count = len(run.blocks)
+        if count < 2:
+            continue
+        starts = random.integers(0, count - 1, (_DRAWS, -(-count // 2)))
+        places = np.stack([starts, starts + 1], axis=2).reshape(_DRAWS, -1)[:, :count]
+        drawn += np.median(run.blocks[places], axis=1) - np.median(run.blocks)
+    return drawn / len(runs)
