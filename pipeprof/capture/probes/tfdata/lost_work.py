@@ -67,12 +67,13 @@ class LostWork:
             nodes: nodes of this reading, by path.
         """
         self._nodes = nodes
-        gone = {}
+        gone, held = {}, {}
         for path, earlier in before.items():
             here = {one.node_id for one in self._nodes.get(path, ())}
-            ended = [one.num_elements for one in earlier if one.node_id not in here]
+            ended = [one for one in earlier if one.node_id not in here]
             if ended:
-                gone[path] = sum(ended)
+                gone[path] = sum(one.num_elements for one in ended)
+                held[path] = self._held_by(path, ended)
         pending = [root]
         while pending:
             path = pending.pop()
@@ -83,14 +84,14 @@ class LostWork:
                 lost = self._lost(path, inputs, ratio)
                 if lost >= 1:
                     for below, elements in self._shares(inputs, lost, gone).items():
-                        estimate = self._estimate(below, elements, inputs)
+                        estimate = self._estimate(below, elements, inputs, held.get(below, 0))
                         self._done[below] = self._done[below].plus(estimate)
                         if below in inputs:
                             work[below] = work.get(below, NOTHING).plus(estimate)
 
-    def _estimate(self, path: str, elements: float, seen: list[str]) -> NodeWork:
+    def _estimate(self, path: str, elements: float, seen: list[str], held: int) -> NodeWork:
         if path in seen:
-            return self._seen.estimate(path, elements)
+            return self._seen.estimate(path, elements, held)
         size = self._seen[seen[0]].element_bytes  # of the part beside it, which was seen
         return NodeWork(round(elements), 0, round(elements * size), 0)
 
@@ -121,9 +122,13 @@ class LostWork:
 
     def _on_their_way(self, path: str) -> int:
         """Elements that a stage has taken and not yet given."""
+        return self._held_by(path, self._nodes.get(path, ()))
+
+    def _held_by(self, path: str, nodes: Sequence[NodeCounters]) -> int:
+        """Elements that lie in nodes of a stage, on their way to the next one."""
         if self._seen[path].name.startswith(_KEEPING):
             return 0
-        return sum(node.buffered_elements for node in self._nodes.get(path, ()))
+        return sum(node.buffered_elements for node in nodes)
 
     def _shares(
         self, inputs: list[str], lost: float, gone: Mapping[str, int]

@@ -79,8 +79,14 @@ class StageHistories:
         for path, done in work.items():
             self._stages[path].going_on = self._stages[path].going_on.plus(done)
 
-    def estimate(self, path: str, elements: float) -> NodeWork:
-        """What so many elements of a stage are likely to have cost."""
+    def estimate(self, path: str, elements: float, held: int = 0) -> NodeWork:
+        """What so many elements of a stage are likely to have cost.
+
+        Args:
+            path: of the stage.
+            elements: how many it gave.
+            held: how many of them it had taken before, so that it took nothing for these.
+        """
         stage = self._stages[path]
         seen = stage.going_on if stage.going_on.elements else stage.work
         scale = elements / seen.elements if seen.elements else 0.0
@@ -89,9 +95,16 @@ class StageHistories:
             elements=round(elements),
             processing_time_ns=work_ns,
             bytes_produced=round(scale * seen.bytes_produced),
-            bytes_consumed=round(scale * seen.bytes_consumed),
+            bytes_consumed=round(max(elements - held, 0.0) * self._taken_bytes(stage, seen)),
             estimated_ns=work_ns,
         )
+
+    def _taken_bytes(self, stage: _StageHistory, seen: NodeWork) -> float:
+        """Bytes that a stage takes for each of its elements, those that fill its buffer left out."""
+        sizes = {self._stages[below].element_bytes for below in stage.inputs}
+        if stage.ratio and len(sizes) == 1 and 0.0 not in sizes:
+            return stage.ratio * len(stage.inputs) * sizes.pop()
+        return seen.bytes_consumed / seen.elements if seen.elements else 0.0
 
     def groups(self, path: str) -> Iterator[tuple[list[str], float]]:
         """Inputs of a stage that together give it so many elements for one of its own."""

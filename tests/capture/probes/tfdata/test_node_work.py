@@ -91,12 +91,30 @@ def test_what_ended_with_its_pass_is_known_from_what_was_taken_of_it() -> None:
     iterator = Readings(StageHistories())
     paths = {1: "root", 2: "batch", 3: "shuffle", 4: "map"}
     batch = node(2, "BatchV2", 3, elements=2, ratio=4)
-    shuffle, mapped = node(3, "Shuffle", 4, elements=8, buffered=3), node(4, "Map", elements=11)
+    shuffle = node(3, "Shuffle", 4, elements=8, taken=11, buffered=3)
+    mapped = node(4, "Map", elements=11)
     iterator.read(paths, node(1, "Root", 2, elements=2, taken=2), batch, shuffle, mapped)
     # The last of five batches had 2 elements: the bytes that were taken say so.
     root = node(1, "Root", 2, elements=5, taken=5)
     ended = iterator.read(paths, root, node(2, "BatchV2", elements=5, taken=18, ratio=4))
     assert ended == {"root": 3, "batch": 3, "shuffle": 10, "map": 18 - 11}
+
+
+def test_what_a_shuffle_held_was_taken_before() -> None:
+    iterator = Readings(StageHistories())
+    paths = {1: "root", 2: "batch", 3: "shuffle", 4: "map"}
+    batch = node(2, "BatchV2", 3, elements=2, ratio=4)
+    shuffle = node(3, "Shuffle", 4, elements=8, taken=108, buffered=100)
+    iterator.read(
+        paths, node(1, "Root", 2, elements=2), batch, shuffle, node(4, "Map", elements=108)
+    )
+    # Its input ended, two elements later; then it ended itself.
+    root, batch = node(1, "Root", 2, elements=3), node(2, "BatchV2", 3, elements=3, ratio=4)
+    shuffle = node(3, "Shuffle", elements=12, taken=110, buffered=98)
+    assert iterator.read(paths, root, batch, shuffle)["map"] == 2
+    root, batch = node(1, "Root", 2, elements=27), node(2, "BatchV2", elements=27, ratio=4)
+    ended = iterator.read(paths, root, batch)
+    assert ended == {"root": 24, "batch": 24, "shuffle": 96}
 
 
 def test_an_epoch_that_was_over_before_it_was_read_costs_what_others_did() -> None:
