@@ -171,6 +171,31 @@ def test_epochs_start_at_least_as_long_as_the_input_makes_them() -> None:
         assert found["share of epoch_start"].outcome is outcome
 
 
+@pytest.mark.parametrize(
+    ("s", "outcome"), [(1.8, RIGHT), (3.2, RIGHT), (1.6, WRONG), (3.4, WRONG)]
+)
+def test_between_epochs_lies_what_the_script_does_there_and_keras(s: float, outcome: Outcome) -> None:
+    truth = {"between_epochs_s": 2.0, "between_epochs_most_s": 3.0, "loop_s": 10.0}
+    found = checks(report(part("between_epochs", s)), truth)
+    assert found["share of between_epochs"].outcome is outcome
+    host = checks(report(wall_host_ratio=s / 10.0), truth | {"host_s": 2.0})
+    assert host["wall_host_ratio"].outcome is outcome
+
+
+def test_a_clock_that_is_slow_itself_may_err_by_that() -> None:
+    truth = {"wait_s": 2.0, "loop_s": 10.0, "first_batches_s": 0.0, "steps": 100}
+    slow = truth | {"clock_ms": 4.5}
+    of_report = report(part("wait", 2.6), wait_ms={"mean": 24.4})
+    assert checks(of_report, truth)["share of wait"].outcome is WRONG
+    assert checks(of_report, slow)["share of wait"].outcome is RIGHT
+    assert checks(of_report, truth)["wait of a step"].outcome is WRONG
+    assert checks(of_report, slow)["wait of a step"].outcome is RIGHT
+    far = report(part("wait", 2.8), wait_ms={"mean": 24.6})
+    assert checks(far, slow)["share of wait"].outcome is WRONG
+    assert checks(far, slow)["wait of a step"].outcome is WRONG
+    assert checks(of_report, truth | {"clock_ms": 0.4})["share of wait"].outcome is WRONG
+
+
 def test_what_the_host_does_is_named_and_has_its_share(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ PLANTED = (
         bottleneck=("parsed_batches", "parse_lines"),
         costs=(StageCost(stage="parsed_batches", truth="parsing_ms"),),
         loops=(Loops(kind="fit", steps=180, epochs=3),),
-        not_advised=("threads",),  # they would share the GIL
+        not_advised=("worker thread",),  # they would share the GIL
         ceiling=True,
     ),
     Planted(

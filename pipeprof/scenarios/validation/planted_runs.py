@@ -68,12 +68,13 @@ def _run(planted: Planted, folder: Path, watch: list[str], *arguments: str) -> N
     (folder / "tmp").mkdir()
     environment = os.environ | dict(planted.environment)
     environment |= {"PLANTED_TRUTH": str(folder / "truth.json"), "TMPDIR": str(folder / "tmp")}
+    environment |= {"PYTHONFAULTHANDLER": "1"}
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S
     )
     if done.returncode != 0:
-        last = "\n".join(done.stderr.splitlines()[-5:])
+        last = "\n".join(done.stderr.splitlines()[-5 if done.returncode > 0 else -60 :])
         raise PipeprofError(f"{planted.name} ended with exit code {done.returncode}: {last}")
 
 

@@ -25,4 +25,8 @@ clock = FitClock()
 model = light_model(clock)
 with clock:
     model.fit(x, y, epochs=EPOCHS, verbose=0, callbacks=[clock.callback, Retrieval()])
-write_truth(**clock.truth(), callbacks_s=evaluating.seconds, host_s=evaluating.seconds)
+write_truth(
+    **clock.truth(at_epoch_ends_s=evaluating.seconds),
+    callbacks_s=evaluating.seconds,
+    host_s=evaluating.seconds,
+)

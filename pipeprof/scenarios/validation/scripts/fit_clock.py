@@ -1,16 +1,17 @@
 """What the steps of `fit` wait for and how long they compute, clocked in the training itself.
 
-The clock is the model's first layer, which notes in the graph when a batch has arrived, and a callback.
+The clock is the model's first layer, which notes in the graph when a batch has arrived, and a callback,
+which also measures how long TensorFlow takes to begin a call: that is no waiting for a batch.
 """
 
 import time
 
 import keras
 import tensorflow as tf
-from own_clock import summary
+from own_clock import mean, summary
 
 ROOM = 20_000  # steps
-DISPATCH_S = 0.001  # at the most: from `on_train_batch_begin` until TensorFlow asks for the batch
+EVERY, PROBED = 10, 100  # of so many steps one measures how long a call begins; of an epoch's first ones
 
 
 class FitClock:
@@ -21,6 +22,7 @@ class FitClock:
         self.arrivals = tf.Variable(0, trainable=False)
         self.begun, self.ended, self.first, self.epochs_begun = [], [], [], []
         self.after_last, self.fit_s = [], 0.0
+        self.between, self.dispatches, self.probes_s = [], [], 0.0
         self.layer, self.callback = Arrival(self), Steps(self)
 
     def __enter__(self):
@@ -29,14 +31,15 @@ class FitClock:
 
     def __exit__(self, *raised):
         self.fit_s += time.perf_counter() - self._entered
+        self.callback.fit_returned()
 
     @property
     def after_last_batches_s(self):
         """From each epoch's last batch to its end: validation, where there is one."""
         return sum(self.after_last)
 
-    def truth(self, in_step_s=0.0):
-        """What a report should have; ``in_step_s`` is what other callbacks did within steps, in all."""
+    def truth(self, in_step_s=0.0, at_epoch_ends_s=0.0):
+        """What a report should have; given is what other callbacks did within steps and at epochs' ends."""
         arrived = self.arrived.numpy()[: len(self.begun)]
         epochs, waits, steps = -1, [], []
         for i, is_first in enumerate(self.first):
@@ -45,13 +48,15 @@ class FitClock:
             waits.append(float(arrived[i] - begin))
             last = i + 1 == len(self.first) or self.first[i + 1]
             steps.append((self.ended[i] if last else self.begun[i + 1]) - begin)
-        dispatch = min(DISPATCH_S, sorted(waits)[len(waits) // 20])
+        dispatch = mean(self.dispatches)
         waits = [wait - dispatch for wait in waits]
         compute = [step - wait for step, wait in zip(steps, waits)]
         return summary(waits, steps, self.first) | {
             "loop_s": self.fit_s,
             "epochs": len(self.epochs_begun),
-            "compute_s": sum(compute) - in_step_s,
+            "compute_s": sum(compute) - in_step_s - self.probes_s,
+            "between_epochs_most_s": sum(self.between) - at_epoch_ends_s,
+            "clock_ms": 1e3 * mean(self.dispatches),
         }
 
 
@@ -79,13 +84,21 @@ class Steps(keras.callbacks.Callback):
     def __init__(self, clock):
         super().__init__()
         self._clock = clock
+        self._epoch_ended = None
+        self._now = tf.function(tf.timestamp)
+        self._now()
 
     def on_epoch_begin(self, epoch, logs=None):
+        self._epoch_over()
         self._clock.epochs_begun.append(time.time())
         self._is_first = True
 
     def on_train_batch_begin(self, batch, logs=None):
-        self._begin = time.time()
+        asked = self._begin = time.time()
+        if batch < PROBED and batch % EVERY == EVERY - 1:
+            self._clock.dispatches.append(float(self._now()) - asked)
+            self._begin = time.time()
+            self._clock.probes_s += self._begin - asked
 
     def on_train_batch_end(self, batch, logs=None):
         # Where Keras does not know how many batches there are, it begins one more.
@@ -95,7 +108,17 @@ class Steps(keras.callbacks.Callback):
         self._is_first = False
 
     def on_epoch_end(self, epoch, logs=None):
-        self._clock.after_last.append(time.time() - self._clock.ended[-1])
+        self._epoch_ended = time.time()
+        self._clock.after_last.append(self._epoch_ended - self._clock.ended[-1])
+
+    def fit_returned(self):
+        """The call of `fit` around it is over."""
+        self._epoch_over()
+
+    def _epoch_over(self):
+        if self._epoch_ended is not None:
+            self._clock.between.append(time.time() - self._epoch_ended)
+        self._epoch_ended = None
 
 
 def light_model(clock, features=8, **compile_with):
