@@ -171,10 +171,10 @@ def test_epochs_start_at_least_as_long_as_the_input_makes_them() -> None:
         assert found["share of epoch_start"].outcome is outcome
 
 
-@pytest.mark.parametrize(
-    ("s", "outcome"), [(1.8, RIGHT), (3.2, RIGHT), (1.6, WRONG), (3.4, WRONG)]
-)
-def test_between_epochs_lies_what_the_script_does_there_and_keras(s: float, outcome: Outcome) -> None:
+@pytest.mark.parametrize(("s", "outcome"), [(1.8, RIGHT), (3.2, RIGHT), (1.6, WRONG), (3.4, WRONG)])
+def test_between_epochs_lies_what_the_script_does_there_and_keras(
+    s: float, outcome: Outcome
+) -> None:
     truth = {"between_epochs_s": 2.0, "between_epochs_most_s": 3.0, "loop_s": 10.0}
     found = checks(report(part("between_epochs", s)), truth)
     assert found["share of between_epochs"].outcome is outcome

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from statistics import median_low
 
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.tfdata.iterators import TrackedIterator
@@ -11,6 +12,8 @@ from pipeprof.capture.probes.tfdata.model_snapshots import GAP_WINDOW, LONGEST_G
 _CLOCK_SLACK_NS = 100_000_000
 # A gap that tf.data did not count is used only where the step waited for at most this part of its time.
 _MOST_WAIT_RATIO = 0.2
+# So many gaps of steps show how long the loop usually works after a batch; of no more the latest are kept.
+_FEWEST_USUAL, _MOST_USUAL = 3, 100
 
 
 class FollowedLoop:
@@ -50,6 +53,7 @@ class FollowedLoop:
         self._long_gaps: dict[int, int] = {}
         self._steps_unread = self._latest_ns = self._ready = 0
         self._ended_ns = 0
+        self._latest_gaps: deque[int] = deque(maxlen=_MOST_USUAL)
 
     def step_ended(
         self, step: int, batches: int, began_ns: int, ended_ns: int, before_ns: int
@@ -129,6 +133,7 @@ class FollowedLoop:
                 self._add_gap(step, self._long_gaps.pop(step))
         for step, gap_ns in self._complete_gaps():
             loop.gaps(step, (gap_ns,))
+            self._latest_gaps.append(gap_ns)
 
     def _spans(self, now: int) -> list[int]:
         """For each of the latest batches, from its step's begin to the next one's; latest first."""
@@ -182,8 +187,22 @@ class FollowedLoop:
         usual = sum(gaps) // len(gaps)
         return usual * (batches - 1) + max(usual, self._pause_after[step])
 
-    def leave_epoch(self) -> None:
-        """The epoch is over: its iterator may be too, and the last batch is followed by no step."""
+    def leave_epoch(self, loop: OpenLoop) -> None:
+        """The epoch is over: its iterator may be too, and the last batch is followed by no step.
+
+        So the last batch may have no gap. How long the loop usually works after one stands for it: what
+        the last step took beyond that was waiting.
+        """
+        last = self.batch_steps[-1] if self.batch_steps else None
+        if (
+            self.iterator is not None
+            and last in self._batches_of
+            and len(self._latest_gaps) >= _FEWEST_USUAL
+        ):
+            usual_ns = median_low(self._latest_gaps)
+            loop.gaps(last, (min(usual_ns, self._latest_ns),))
+            del self._batches_of[last]
+            self._gaps.pop(last, None)
         self.iterator = None
         self.in_epoch = False
         self._left_after.clear()

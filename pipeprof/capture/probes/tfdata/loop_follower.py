@@ -89,7 +89,7 @@ class LoopFollower:
         followed = self._followed.get(loop)
         if followed is not None and followed.in_epoch:
             self._guard.run(self._follow, loop, followed, loop.ended_ns, at_most=True)
-            followed.leave_epoch()
+            followed.leave_epoch(loop)
 
     def _follow(self, loop: OpenLoop, followed: FollowedLoop, now: int, *, at_most: bool) -> None:
         """Reads the iterators of a loop; the one that feeds it also measures its waits.

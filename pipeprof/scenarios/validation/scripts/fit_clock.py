@@ -11,7 +11,10 @@ import tensorflow as tf
 from own_clock import mean, summary
 
 ROOM = 20_000  # steps
-EVERY, PROBED = 10, 100  # of so many steps one measures how long a call begins; of an epoch's first ones
+EVERY, PROBED = (
+    10,
+    100,
+)  # of so many steps one measures how long a call begins; of an epoch's first ones
 
 
 class FitClock:

@@ -163,3 +163,29 @@ def test_where_such_a_step_may_have_waited_long_its_wait_is_not_known() -> None:
 
 def test_a_gap_that_is_longer_than_its_step_stays_so() -> None:
     assert waits_of(*[Step(0, 5 * MS)] * 3, jitter_us=2_000) == {0: -2, 1: -2}
+
+
+def last_wait_ms(*gaps_us: int, last_ns: int, feeds: bool = True) -> float | None:
+    """The wait of an epoch's last step, which no gap follows; before it came steps with these gaps."""
+    loop: Any = ToldLoop()
+    followed = FollowedLoop(0, 0)
+    iterator: Any = object() if feeds else None
+    now = 0
+    for step, ns in enumerate([*(2 * gap * US for gap in gaps_us), last_ns]):
+        followed.step_ended(step, 1, now, now + ns, now)
+        now += ns
+    followed.begin_counting(iterator)
+    followed.record_gaps(loop, gaps_us, len(gaps_us), now, at_most=False)
+    followed.leave_epoch(loop)
+    told: dict[int, int] = loop.told
+    return None if len(gaps_us) not in told else (last_ns - told[len(gaps_us)]) / MS
+
+
+def test_an_epochs_last_step_waited_for_what_it_took_beyond_the_usual() -> None:
+    assert last_wait_ms(2000, 3000, 900_000, 3000, last_ns=1 * SECOND) == 997
+    assert last_wait_ms(2000, 3000, 4000, last_ns=2 * MS) == 0
+
+
+def test_where_too_little_is_known_of_it_the_last_step_stays_without_a_wait() -> None:
+    assert last_wait_ms(2000, 3000, last_ns=1 * SECOND) is None
+    assert last_wait_ms(2000, 3000, 4000, last_ns=1 * SECOND, feeds=False) is None
