@@ -316,7 +316,7 @@ def test_functions_inside_an_interleave_are_found_by_their_operations() -> None:
     assert (subtract.shown, branch.shown, first.shown) == ("map", "branching", "first")
     assert (branch.python, first.python, first.function) == (True, False, "plain")
     assert first.location is not None
-    assert first.location.line == line(plain) + 1  # of its first operation
+    assert first.location.line == line(plain)
 
 
 def test_python_code_is_told_from_tensorflow_code() -> None:

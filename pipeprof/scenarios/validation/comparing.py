@@ -201,6 +201,7 @@ def _waits(report: Report, truth: Truth) -> Iterator[Check]:
         whole = _training_s(report, truth)
         between_s = truth.get("between_epochs_s", 0.0)
         high = truth["host_s"] + max(truth.get("between_epochs_most_s", 0.0) - between_s, 0.0)
+        high += truth.get("first_batches_s", 0.0)  # where epochs begin TensorFlow works as well
         yield _ratio_between("wall_host_ratio", report, truth["host_s"] / whole, high / whole)
 
 
@@ -329,11 +330,12 @@ def _epoch_starts(report: Report, truth: Truth) -> Iterator[Check]:
 
 
 def _between_epochs(report: Report, truth: Truth) -> Iterator[Check]:
-    """At least what the script does there, at most all of that time: Keras works there as well."""
+    """At least what the script does there, at most all of that time: frameworks work there too."""
     if "between_epochs_most_s" not in truth:
         return
     what = "share of between_epochs"
-    low, high = _ends(truth.get("between_epochs_s", 0.0), truth["between_epochs_most_s"], truth)
+    high_s = truth["between_epochs_most_s"] + truth.get("first_batches_s", 0.0)
+    low, high = _ends(truth.get("between_epochs_s", 0.0), high_s, truth)
     account = _account_of(report, of_run=False)
     if account is NOTHING:
         yield _missing(what, (low, high))
@@ -360,7 +362,7 @@ def _named(report: Report, truth: Truth, script: Path, named: Named) -> Iterator
         return
     if named.function is not None:
         locations = tuple(str(entry["location"]) for entry in found)
-        placed = any(is_at(location, script, named.function) for location in locations)
+        placed = any(is_inside(location, script, named.function) for location in locations)
         yield Check(
             what=f"line of {what}",
             outcome=_outcome(placed),

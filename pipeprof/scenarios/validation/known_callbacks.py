@@ -68,7 +68,11 @@ PLANTED = (
         bound=("host",),
         cause=("callback",),
         no_bottleneck=True,
-        named=(Named(name="write_line", function="write_line", part="callbacks"),),
+        named=(
+            Named(
+                name="LambdaCallback.on_train_batch_end", function="write_line", part="callbacks"
+            ),
+        ),
         loops=(Loops(kind="fit", steps=300, epochs=3),),
     ),
     Planted(

@@ -74,7 +74,7 @@ PLANTED = (
         cause=("blocking",),
         bottleneck=("batches",),
         costs=(StageCost(stage="batches", truth="reading_ms"),),
-        loops=(Loops(kind="fit", steps=300, epochs=3),),
+        loops=(Loops(kind="fit", steps=30, epochs=3),),  # a step is a call of the training function
     ),
     Planted(
         name="strategy_mirrored",

@@ -20,7 +20,7 @@ from pipeprof.capture.probes.tfdata.mapped_functions import (
     before_autograph,
 )
 from pipeprof.capture.recorder.recorder import location_of_frame, relative_file
-from pipeprof.recording.code_owner import is_users_file
+from pipeprof.recording.code_owner import is_pipeprofs_file, is_users_file
 from pipeprof.recording.source_code import Location
 
 _TENSORFLOW = f"{Path(tf.__file__).parent}/"
@@ -70,7 +70,7 @@ def origin_of_operation(operation: Any) -> DatasetOrigin | None:
         if is_users_file(frame.filename):
             location = Location(relative_file(frame.filename), frame.lineno)
             return DatasetOrigin(location=location, library=library)
-        if not frame.filename.startswith(_TENSORFLOW):
+        if not frame.filename.startswith(_TENSORFLOW) and not is_pipeprofs_file(frame.filename):
             library = frame.name
     return None
 
@@ -94,4 +94,6 @@ def _feeds_keras(file: str) -> bool:
 
 
 def _is_of_library(file: str) -> bool:
+    if is_pipeprofs_file(file):  # what it has put around one of TensorFlow's functions
+        return False
     return not file.startswith(_TENSORFLOW) or file.startswith(_STRATEGIES)

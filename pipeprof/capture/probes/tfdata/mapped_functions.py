@@ -17,6 +17,7 @@ from tensorflow.python.autograph.pyct.origin_info import LineLocation
 from tensorflow.python.ops import script_ops
 
 from pipeprof.capture.probes.python import timed_generators
+from pipeprof.capture.probes.python.source_lines import function_begins
 from pipeprof.capture.probes.tfdata.transformations import BY_KERAS, BY_TF_DATA
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 from pipeprof.recording.source_code import Location
@@ -80,8 +81,8 @@ def describe_function(function: Any) -> Function:
 def describe_traced(graph: Any) -> Function:
     """Names the Python function that a graph was traced from, by the calls that made its operations.
 
-    For functions inside a traced function, which leave no Python object behind. The line is that
-    of the first operation in it.
+    For functions inside a traced function, which leave no Python object behind. An operation knows the
+    line that made it: the function begins above.
     """
     operations = (
         operation for called in called_graphs(graph) for operation in called.get_operations()
@@ -91,7 +92,8 @@ def describe_traced(graph: Any) -> Function:
         wrapped = [n for n, frame in enumerate(frames) if _is_wrapper(frame.filename)]
         for frame in frames[wrapped[-1] + 1 :] if wrapped else ():
             if not frame.filename.startswith(_TENSORFLOW) or frame.filename.startswith(_TF_DATA):
-                return _function(frame.name, frame.filename, frame.lineno)
+                line = function_begins(frame.filename, frame.name, frame.lineno)
+                return _function(frame.name, frame.filename, line)
     return Function()
 
 

@@ -41,8 +41,12 @@ class FitClock:
         """From each epoch's last batch to its end: validation, where there is one."""
         return sum(self.after_last)
 
-    def truth(self, in_step_s=0.0, at_epoch_ends_s=0.0):
-        """What a report should have; given is what other callbacks did within steps and at epochs' ends."""
+    def truth(self, in_step_s=0.0, at_epoch_ends_s=0.0, from_epoch=0):
+        """What a report should have.
+
+        ``in_step_s`` and ``at_epoch_ends_s`` are what other callbacks did within steps and at epochs' ends;
+        steps of epochs before ``from_epoch`` are left out.
+        """
         arrived = self.arrived.numpy()[: len(self.begun)]
         epochs, waits, steps = -1, [], []
         for i, is_first in enumerate(self.first):
@@ -54,7 +58,8 @@ class FitClock:
         dispatch = mean(self.dispatches)
         waits = [wait - dispatch for wait in waits]
         compute = [step - wait for step, wait in zip(steps, waits)]
-        return summary(waits, steps, self.first) | {
+        begins = [i for i, is_first in enumerate(self.first) if is_first][from_epoch]
+        return summary(waits[begins:], steps[begins:], self.first[begins:]) | {
             "loop_s": self.fit_s,
             "epochs": len(self.epochs_begun),
             "compute_s": sum(compute) - in_step_s - self.probes_s,

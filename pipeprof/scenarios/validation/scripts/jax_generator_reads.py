@@ -28,7 +28,9 @@ model.compile("sgd", "mse")
 begin = time.perf_counter()
 model.fit(batches(), steps_per_epoch=STEPS, epochs=EPOCHS, verbose=0, callbacks=[Ends()])
 loop_s = time.perf_counter() - begin
-step_ms = (ends[STEPS - 1] - ends[5]) / (STEPS - 6) * 1e3
+epochs = [ends[first : first + STEPS] for first in range(0, STEPS * EPOCHS, STEPS)]
+epochs[0] = epochs[0][5:]
+step_ms = float(np.mean(np.concatenate([np.diff(epoch) for epoch in epochs]))) * 1e3
 reading_ms = reading.seconds / reading.count * 1e3
 write_truth(
     steps=STEPS * EPOCHS, loop_s=loop_s, step_ms=step_ms, wait_ms=reading_ms, reading_ms=reading_ms
