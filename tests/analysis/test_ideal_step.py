@@ -83,7 +83,7 @@ def test_where_steps_return_early_and_no_device_was_measured_the_limit_is_a_boun
     found = diagnosed(of, idle(), info=info)
     assert free_input(found).known is LimitSource.UPPER_BOUND
     assert len(those(DeviceMayRunAhead, found.evidence)) == 1
-    assert found.ideal_step_interval == Interval(low=pytest.approx(10.0), high=pytest.approx(30.0))
+    assert found.ideal_step_interval == Interval(low=pytest.approx(9.0, rel=0.01), high=pytest.approx(30.0))
     assert free_input(found).speedup_interval.low == pytest.approx(1.0, abs=0.01)
 
 
@@ -121,3 +121,18 @@ def test_jax_computes_on_after_a_step_has_returned_on_cpus_too() -> None:
     assert free_input(found).known is LimitSource.UPPER_BOUND
     (caveat,) = those(DeviceMayRunAhead, found.evidence)
     assert not caveat.traceable
+
+
+def interval_of(of: Loop) -> Interval:
+    found = diagnosed(of).ideal_step_interval
+    assert found is not None
+    return found
+
+
+def test_a_step_may_be_shorter_that_needs_not_get_going_again_after_a_wait() -> None:
+    assert interval_of(loop(wait_ns=20 * MS, compute_ns=3 * MS)) == Interval(
+        low=pytest.approx(2.0, rel=0.02), high=pytest.approx(3.0)
+    )
+    assert interval_of(loop(wait_ns=20 * MS, compute_ns=MS // 2)).low == 0.0
+    ready = interval_of(loop(wait_ns=0, compute_ns=3 * MS))
+    assert ready.low == ready.high == pytest.approx(3.0)
