@@ -43,7 +43,9 @@ def find_ideal_step(
     least_ms = (busy or 0.0) * step.mean
     high_ms = min(max(rest_ms, least_ms), step_ms)
     ms = min(max(rest_ms - held_up.counted_ratio * step.mean, least_ms, 0.0), high_ms)
-    shortest_ms = min(rest_ms - held_up.most_ratio * step.mean, _after_no_wait_ms(measured, rest_ms))
+    shortest_ms = min(
+        rest_ms - held_up.most_ratio * step.mean, _after_no_wait_ms(measured, rest_ms)
+    )
     low_ms = min(max(shortest_ms, least_ms, 0.0), ms)
     known = LimitSource.ESTIMATED
     if busy is None and may_run_ahead(measured):

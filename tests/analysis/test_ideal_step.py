@@ -83,7 +83,9 @@ def test_where_steps_return_early_and_no_device_was_measured_the_limit_is_a_boun
     found = diagnosed(of, idle(), info=info)
     assert free_input(found).known is LimitSource.UPPER_BOUND
     assert len(those(DeviceMayRunAhead, found.evidence)) == 1
-    assert found.ideal_step_interval == Interval(low=pytest.approx(9.0, rel=0.01), high=pytest.approx(30.0))
+    assert found.ideal_step_interval == Interval(
+        low=pytest.approx(9.0, rel=0.01), high=pytest.approx(30.0)
+    )
     assert free_input(found).speedup_interval.low == pytest.approx(1.0, abs=0.01)
 
 
