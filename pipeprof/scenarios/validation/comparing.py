@@ -22,6 +22,8 @@ INPUT_FROM, COMPUTE_BELOW = 0.20, 0.05
 BORDER_TOLERANCE = 0.01
 CLOCK_MS = 0.5  # what two clocks of one step may differ
 
+# Parts that a longer training would not have more of; no clock of the scripts' separates them.
+AROUND = ("startup", "compile", "shutdown")
 TRAINING_KINDS = ("fit", "train_on_batch", "custom")
 
 # The parts of the main loop's account, and the keys of the truth that clock them.
@@ -98,7 +100,8 @@ def main_loop(report: Report) -> Any:
 
 
 def _verdict(report: Report, truth: Truth, planted: Planted) -> Iterator[Check]:
-    bounds = tuple(dict.fromkeys((*planted.bound, *bounds_by(truth))))
+    whole_s = _training_s(report, truth) if "loop_s" in truth else None
+    bounds = tuple(dict.fromkeys((*planted.bound, *bounds_by(truth, whole_s))))
     yield _one_of("bound", look_up(report, "diagnosis", "bound"), bounds)
     if planted.cause:
         yield _one_of("cause", look_up(report, "diagnosis", "cause"), planted.cause)
@@ -121,11 +124,16 @@ def _verdict(report: Report, truth: Truth, planted: Planted) -> Iterator[Check]:
         yield _one_of("kind of bottleneck", found or None, (planted.bottleneck_kind,))
 
 
-def bounds_by(truth: Truth) -> tuple[str, ...]:
-    """The bounds that the training's own clocks allow: others on the machine may make it wait in fact."""
+def bounds_by(truth: Truth, whole_s: float | None = None) -> tuple[str, ...]:
+    """The bounds that the training's own clocks allow: others on the machine may make it wait in fact.
+
+    Args:
+        truth: what it clocked.
+        whole_s: what waits are a part of; without it the whole loop but its validation.
+    """
     if "wait_s" not in truth or "loop_s" not in truth:
         return ()
-    whole = truth["loop_s"] - truth.get("validation_s", 0.0)
+    whole = whole_s or truth["loop_s"] - truth.get("validation_s", 0.0)
     wait = (truth["wait_s"] + truth.get("input_starts_s", 0.0)) / whole
     host = truth.get("host_s", truth.get("own_code_s", 0.0)) / whole
     around = (wait - BORDER_TOLERANCE, wait + BORDER_TOLERANCE)
@@ -206,14 +214,14 @@ def _waits(report: Report, truth: Truth) -> Iterator[Check]:
 
 
 def _training_s(report: Report, truth: Truth) -> float:
-    """The loop's time by the script's clock, without validation and what started and was compiled.
+    """The loop's time by the script's clock, without validation and what started, was compiled and ended.
 
     No clock of the script's shows the latter: it is what the report has.
     """
     account = look_up(main_loop(report), "account")
     parts = account["parts"] if account else ()
-    started = (part["s"] for part in parts if part["part"] in ("startup", "compile"))
-    return float(truth["loop_s"] - truth.get("validation_s", 0.0) - sum(started))
+    around = (part["s"] for part in parts if part["part"] in AROUND)
+    return float(truth["loop_s"] - truth.get("validation_s", 0.0) - sum(around))
 
 
 def _time(what: str, report: Report, key: str, true_ms: float, *, slack_ms: float) -> Check:

@@ -1,6 +1,6 @@
 """Several calls of `fit`, and what happens between them; compiling; backends and strategies."""
 
-from pipeprof.scenarios.validation.expected import Loops, Planted, Share, StageCost
+from pipeprof.scenarios.validation.expected import Loops, Named, Planted, Share, StageCost
 
 PLANTED = (
     Planted(
@@ -112,5 +112,31 @@ PLANTED = (
         no_bottleneck=True,
         loops=(Loops(kind="fit", steps=120, epochs=3),),
         environment=(("KERAS_BACKEND", "jax"),),
+    ),
+    Planted(
+        name="legacy_sequence",
+        kind="backends",
+        bound=("input",),
+        cause=("blocking", "too_few_workers"),
+        bottleneck=("Scans.__getitem__",),
+        costs=(StageCost(stage="Scans.__getitem__", truth="reading_ms"),),
+        loops=(Loops(kind="fit", steps=150, epochs=3),),
+    ),
+    Planted(
+        name="legacy_callback",
+        kind="backends",
+        bound=("host",),
+        cause=("callback",),
+        no_bottleneck=True,
+        named=(Named(name="Dashboard", function="Dashboard.on_train_batch_end", part="callbacks"),),
+        loops=(Loops(kind="fit", steps=240, epochs=3),),
+    ),
+    Planted(
+        name="legacy_ready",
+        kind="backends",
+        bound=("compute",),
+        cause=("none",),
+        no_bottleneck=True,
+        loops=(Loops(kind="fit", steps=120, epochs=3),),
     ),
 )

@@ -95,4 +95,19 @@ PLANTED = (
         costs=(StageCost(stage="fetch", truth="fetching_ms"),),
         loops=(Loops(kind="custom"),),
     ),
+    Planted(
+        name="loop_tape_ready",
+        kind=KIND,
+        bound=("compute",),
+        cause=("none",),
+        no_bottleneck=True,
+        loops=(Loops(kind="custom", steps=150, epochs=3),),
+    ),
+    Planted(
+        name="loop_interleave_beside",
+        kind=KIND,
+        bound=("compute", "host"),  # what the loop does is a sleep: the user's own code
+        no_bottleneck=True,
+        loops=(Loops(kind="custom", steps=120, epochs=2),),
+    ),
 )

@@ -101,4 +101,21 @@ PLANTED = (
         no_bottleneck=True,
         loops=(Loops(kind="fit", steps=150, epochs=6),),
     ),
+    Planted(
+        name="sequence_fork_computes",
+        kind="sequence",
+        bound=("input",),
+        cause=("cpu", "cpu_saturated"),
+        bottleneck=("Records.__getitem__", "Records.parse"),
+        loops=(Loops(kind="fit", steps=120, epochs=2),),
+        not_advised=("workers=4",),  # no core is left for them
+    ),
+    Planted(
+        name="sequence_fork_ready",
+        kind="sequence",
+        bound=("compute",),
+        cause=("none",),
+        no_bottleneck=True,
+        loops=(Loops(kind="fit", steps=160, epochs=2),),
+    ),
 )

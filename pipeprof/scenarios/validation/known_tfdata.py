@@ -126,4 +126,21 @@ PLANTED = (
         loops=(Loops(kind="fit", steps=150, epochs=3),),
         ceiling=True,
     ),
+    Planted(
+        name="tfdata_shuffle_quick",
+        kind=KIND,
+        bound=("compute",),
+        cause=("none",),
+        no_bottleneck=True,
+        loops=(Loops(kind="fit", steps=160, epochs=4),),
+    ),
+    Planted(
+        name="tfdata_shared_cores",
+        kind=KIND,
+        bound=("input",),
+        cause=("cpu_saturated",),
+        bottleneck=("spectrum",),
+        loops=(Loops(kind="fit", steps=180, epochs=3),),
+        held_up=True,
+    ),
 )
