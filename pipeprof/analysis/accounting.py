@@ -185,7 +185,8 @@ def _compiling(loop: Loop, totals: Mapping[str, int], epoch: int | None) -> dict
         compute_ns = min(
             max(usual_ns, step["model_ns"] if not usual_ns else 0), lasted_ns - wait_ns
         )
-        found[Part.EPOCH_START if step["first_of_epoch"] else Part.WAIT] += wait_ns
+        starts = step["first_of_epoch"] and step["wait_ns"] >= 0
+        found[Part.EPOCH_START if starts else Part.WAIT] += wait_ns
         found[Part.COMPUTE] += compute_ns
         found[Part.COMPILE] += lasted_ns - wait_ns - compute_ns
     known_ns, whole_ns = sum(found.values()), totals["compile_step_ns"]
@@ -207,8 +208,9 @@ def _usual_compute_ns(loop: Loop, totals: Mapping[str, int]) -> int:
 
 def _input_wait_ns(loop: Loop, step: Mapping[str, int]) -> int:
     """How long a step in which something was compiled was blocked for its batch."""
-    if step["wait_ns"] < 0:
-        return 0
+    if step["wait_ns"] < 0:  # a trace is of later steps: this one waited as they do
+        traced = loop.waits_by is WaitSource.TRACE
+        return int(loop.wait_times.quantile_ns(0.5) or 0) if traced else 0
     if loop.waits_by not in (WaitSource.GAP_TIMES, WaitSource.TRACE):
         return step["wait_ns"]
     fetched_ns = step["start_ns"] + step["wait_ns"]

@@ -176,6 +176,21 @@ def test_what_passes_before_the_first_fetch_is_compiling_but_for_what_the_input_
     assert ready_early.get(Part.EPOCH_START, 0) == 0
 
 
+def test_a_step_that_no_trace_shows_waited_as_the_traced_ones_do():
+    taken = loop(
+        steps=5, wait_ns=[-1, *[120 * MS] * 4], compute_ns=[500 * MS, *[20 * MS] * 4], warmup=0
+    )
+    taken = replace(taken, waits_by=WaitSource.TRACE)
+    first = compilation(start_ns=START_NS, end_ns=START_NS + 500 * MS, wait_ns=-1, first_of_epoch=1)
+    totals = row(
+        step_ns=1_060 * MS, wait_ns=480 * MS, measured_ns=560 * MS, compile_step_ns=500 * MS
+    )
+    found = parts(account_of(taken, totals=totals, compilations=first, compile_steps=1))
+    assert found[Part.WAIT] == pytest.approx(600 * MS, rel=0.01)
+    assert found[Part.COMPILE] == pytest.approx(360 * MS, rel=0.02)
+    assert Part.EPOCH_START not in found
+
+
 def test_compiling_of_which_no_row_was_kept_is_all_compiling():
     taken = loop(steps=10, wait_ns=0, compute_ns=10 * MS)
     found = parts(account_of(taken, totals=row(step_ns=100 * MS, compile_step_ns=40 * MS)))
