@@ -51,6 +51,7 @@ class FollowedLoop:
         self._left_after: dict[int, int] = {}
         self._batch_began_ns: deque[int] = deque(maxlen=2 * GAP_WINDOW)
         self._long_gaps: dict[int, int] = {}
+        self._long_pauses: dict[int, tuple[int, int]] = {}
         self._steps_unread = self._latest_ns = self._ready = 0
         self._ended_ns = 0
         self._latest_gaps: deque[int] = deque(maxlen=_MOST_USUAL)
@@ -60,7 +61,10 @@ class FollowedLoop:
     ) -> None:
         """A step took some batches; the one before it ended at ``before_ns``."""
         if self.in_epoch:
-            self._pause_after = {step - 1: began_ns - self._ended_ns}
+            pause_ns = began_ns - self._ended_ns
+            self._pause_after = {step - 1: pause_ns}
+            if pause_ns > LONGEST_GAP_NS - _CLOCK_SLACK_NS:
+                self._long_pauses[step - 1] = pause_ns, self._latest_ns
             if began_ns > before_ns:
                 self._left_after[step - 1] = began_ns - before_ns
         else:
@@ -131,6 +135,10 @@ class FollowedLoop:
                 self._add_gap(step, gap_us * 1000 - outside_ns)
             elif step in self._long_gaps:
                 self._add_gap(step, self._long_gaps.pop(step))
+            elif step in self._long_pauses and len(self._latest_gaps) >= _FEWEST_USUAL:
+                # It was over when the pause came: as for an epoch's last step, only its wait is open.
+                pause_ns, lasted_ns = self._long_pauses.pop(step)
+                self._add_gap(step, pause_ns + self._usual_of(lasted_ns) - outside_ns)
         for step, gap_ns in self._complete_gaps():
             loop.gaps(step, (gap_ns,))
             self._latest_gaps.append(gap_ns)
@@ -199,18 +207,22 @@ class FollowedLoop:
             and last in self._batches_of
             and len(self._latest_gaps) >= _FEWEST_USUAL
         ):
-            usual_ns = median_low(self._latest_gaps)
-            loop.gaps(last, (min(usual_ns, self._latest_ns),))
+            loop.gaps(last, (self._usual_of(self._latest_ns),))
             del self._batches_of[last]
             self._gaps.pop(last, None)
         self.iterator = None
         self.in_epoch = False
         self._left_after.clear()
         self._long_gaps.clear()
+        self._long_pauses.clear()
         self._steps_unread = self._ready = 0
         self.elements = self._epoch_batches = self.latest_batches = 0
         if self.batch_steps:
             self.batch_steps[-1] = None
+
+    def _usual_of(self, lasted_ns: int) -> int:
+        """How long the loop usually works after a batch, and no longer than a step lasted."""
+        return min(median_low(self._latest_gaps), lasted_ns)
 
 
 def _with_holes(counted_us: list[int], holes: int, spans_ns: Sequence[int]) -> Sequence[int | None]:

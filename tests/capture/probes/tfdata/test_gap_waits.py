@@ -131,6 +131,13 @@ def test_a_pause_between_two_steps_shifts_no_other() -> None:
     assert found == {0: 1, 2: 3}
 
 
+def test_a_step_before_a_pause_waited_for_what_it_took_beyond_the_usual() -> None:
+    usual = [Step(n * MS, 20 * MS) for n in range(1, 5)]
+    paused = Step(7 * MS, 20 * MS, pause_ns=12 * SECOND)
+    found = waits_of(*usual, paused, Step(3 * MS, 20 * MS), LAST)
+    assert found == {0: 1, 1: 2, 2: 3, 3: 4, 4: 7, 5: 3}
+
+
 def test_where_it_is_not_clear_which_gap_is_missing_the_reading_tells_nothing() -> None:
     # One waits and one computes for so long; only the latter's gap is missing.
     steps = (unread(MS, MS), unread(11 * SECOND, MS), unread(MS, 11 * SECOND), Step(0, MS))
