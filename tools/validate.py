@@ -53,6 +53,8 @@ def main() -> int:
         runs = _run_all(chosen, options)
     except PipeprofError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("\nStopped. What has run is kept by --json FILE; --resume goes on from there.")
     results = [_compare(run) for run in runs]
     print(f"\n{render_tables(results)}\n\n{conditions_text(runs)}")
     if options.markdown is not None:
