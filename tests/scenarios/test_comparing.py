@@ -114,6 +114,26 @@ def test_the_bottleneck_is_named_and_placed(
     assert outcomes("decode", "train.py:2") == (WRONG, RIGHT)
 
 
+def test_the_cause_and_the_kind_are_those_that_are_right() -> None:
+    known = {"cause": ("blocking", "serial"), "bottleneck_kind": "transport"}
+    named = {"stage": "transport", "location": None, "kind": "transport"}
+    right = checks(report(cause="serial", bottleneck=named), **known)
+    assert {right[what].outcome for what in ("cause", "kind of bottleneck")} == {RIGHT}
+    other = checks(report(cause="cpu", bottleneck=named | {"kind": "sequence"}), **known)
+    assert {other[what].outcome for what in ("cause", "kind of bottleneck")} == {WRONG}
+    none = checks(report(cause="none"), **known)
+    assert {none[what].outcome for what in ("cause", "kind of bottleneck")} == {WRONG}
+
+
+def test_the_line_may_be_known_by_its_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeprof.scenarios.validation.expected.SCRIPTS", tmp_path)
+    (tmp_path / "train.py").write_text("import keras\ndata = keras.load(1)\n")
+    for line, outcome in ((2, RIGHT), (1, WRONG)):
+        named = {"stage": "map", "location": f"train.py:{line}"}
+        found = checks(report(bottleneck=named), bottleneck_line="keras.load(")
+        assert found["line of bottleneck"].outcome is outcome
+
+
 def test_no_bottleneck_where_none_is() -> None:
     named = {"stage": "prefetch", "location": None}
     assert checks(report(), no_bottleneck=True)["bottleneck"].outcome is RIGHT
