@@ -1,5 +1,6 @@
 """What a loop's whole wall time shows beside its verdict: host, epochs, uneven waits, validation."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.account_findings import EpochAccount
@@ -11,17 +12,21 @@ from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.analysis.wall_evidence_kinds import (
     FewSteps,
     HostTime,
+    Retracings,
     UnevenWaits,
     ValidationTime,
     WallEvidence,
 )
 from pipeprof.analysis.wall_shares import host_places
-from pipeprof.recording.account import Part
+from pipeprof.recording.account import COMPILATION_COLUMNS, Part
 
 _MOST_PLACES = 3
 
 # Fewer steps than this are few.
 _FEW_STEPS = 10
+
+# Tracing anew is worth a remark from this part of a loop's wall time on.
+_RETRACED_FROM = 0.01
 
 # Validation from this part of a loop's wall time on is worth a headline.
 VALIDATION_FROM = 0.20
@@ -52,6 +57,7 @@ def of_wall_time(
             yield apart
         yield from _uneven(verdict)
     yield from _validation(verdict, validations)
+    yield from _retracings(verdict)
     steps, walls = verdict.measured.loop.step_count, verdict.walls
     interval = walls.shares().wait_interval if walls else None
     if interval is not None and steps < _FEW_STEPS:
@@ -78,3 +84,21 @@ def _validation(verdict: Verdict, validations: Sequence[Verdict]) -> Iterator[Va
         wait_ratio=None if dearest.bound is Bound.UNKNOWN else dearest.wall_wait,
         bottleneck=StageReference.of(dearest.worst.stage) if waits and dearest.worst else None,
     )
+
+
+def _retracings(verdict: Verdict) -> Iterator[Retracings]:
+    """What was traced again, and why; the first tracing belongs to every training."""
+    loop = verdict.measured.loop
+    column = {name: number for number, name in enumerate(COMPILATION_COLUMNS)}
+    rows = loop.account.compilations
+    rows = rows[rows[:, column["reason"]] >= 0]
+    if not len(rows):
+        return
+    lasted_ns = rows[:, column["end_ns"]] - rows[:, column["start_ns"]]
+    usual_ns = loop.step_times.quantile_ns(0.5) or 0
+    more_ns = int((lasted_ns - rows[:, column["callback_ns"]] - usual_ns).clip(0).sum())
+    if more_ns < _RETRACED_FROM * verdict.measured.account.wall_ns:
+        return
+    changes = Counter(loop.account.reasons[number] for number in rows[:, column["reason"]].tolist())
+    [(most_often, _)] = changes.most_common(1)
+    yield Retracings(count=len(rows), ms=more_ns / 1e6, change=most_often, others=len(changes) - 1)

@@ -94,4 +94,23 @@ class ValidationTime:
     bottleneck: StageReference | None
 
 
-WallEvidence = HostTime | WaitBesideHost | FewSteps | EpochsApart | UnevenWaits | ValidationTime
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retracings:
+    """The training's function was traced and compiled again in mid-training.
+
+    Attributes:
+        count: how often.
+        ms: how long these steps took beyond a usual one, together.
+        change: the change of shapes that came most often.
+        others: how many other changes there were.
+    """
+
+    count: int
+    ms: float
+    change: str
+    others: int
+
+
+WallEvidence = (
+    HostTime | WaitBesideHost | FewSteps | EpochsApart | UnevenWaits | ValidationTime | Retracings
+)

@@ -6,6 +6,7 @@ from pipeprof.analysis.wall_evidence_kinds import (
     EpochsApart,
     FewSteps,
     HostTime,
+    Retracings,
     UnevenWaits,
     ValidationTime,
     WaitBesideHost,
@@ -41,6 +42,8 @@ def wall_sentence(found: WallEvidence) -> str:
             return _uneven(found)
         case ValidationTime():
             return _validation(found)
+        case Retracings():
+            return _retracings(found)
 
 
 def _host(found: HostTime) -> str:
@@ -106,3 +109,12 @@ def _validation(found: ValidationTime) -> str:
         stage = "" if found.bottleneck is None else f", for {label_of(found.bottleneck)}"
         return f"{takes}: {waits}{stage}."
     return f"{takes}: {_VALIDATION[found.bound]}."
+
+
+def _retracings(found: Retracings) -> str:
+    others = f", and {count(found.others, 'other change')}" if found.others else ""
+    often = "once" if found.count == 1 else f"{found.count:,} times"
+    return (
+        f"The training's function was traced anew {often}, which took {duration(found.ms)}: the shape of "
+        f"its data changed, {found.change}{others}."
+    )

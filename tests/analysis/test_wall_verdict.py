@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pipeprof.analysis.advice_kinds import (
@@ -21,11 +22,19 @@ from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.analysis.wall_evidence_kinds import (
     EpochsApart,
     HostTime,
+    Retracings,
     UnevenWaits,
     ValidationTime,
     WaitBesideHost,
 )
-from pipeprof.recording.account import EPOCH_COLUMNS, HostCall, HostSample, HostState, Part
+from pipeprof.recording.account import (
+    COMPILATION_COLUMNS,
+    EPOCH_COLUMNS,
+    HostCall,
+    HostSample,
+    HostState,
+    Part,
+)
 from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import OperatorFamily, Stage, StageKind
@@ -279,3 +288,30 @@ def test_a_long_validation_has_its_verdict_in_that_of_the_training() -> None:
 
 def test_a_short_validation_is_no_evidence() -> None:
     assert those(ValidationTime, validated(5).evidence) == []
+
+
+# Tracing anew
+
+
+def traced_anew(*steps: tuple[int, int], reasons: tuple[str, ...]) -> list[Retracings]:
+    """Of 100 steps of 30 ms the first was compiled, and these: how long they took, and why."""
+    fit = loop(steps=100, wait_ns=20 * MS, compute_ns=10 * MS)
+    rows = [(1000 * MS, -1), *steps]
+    compilations = np.zeros((len(rows), len(COMPILATION_COLUMNS)), np.int64)
+    for row, (lasted_ns, reason) in zip(compilations, rows, strict=True):
+        row[COMPILATION_COLUMNS.index("end_ns")] = lasted_ns
+        row[COMPILATION_COLUMNS.index("reason")] = reason
+    account = replace(fit.account, compilations=compilations, reasons=reasons)
+    return those(Retracings, verdict(replace(fit, account=account)).evidence)
+
+
+def test_tracing_anew_is_told_with_its_time_and_the_usual_change() -> None:
+    steps = ((530 * MS, 1), (230 * MS, 0), (330 * MS, 1))
+    [found] = traced_anew(*steps, reasons=("(4, 8) → (3, 8)", "(4, 8) → (4, 9)"))
+    assert (found.count, found.change, found.others) == (3, "(4, 8) → (4, 9)", 1)
+    assert found.ms == pytest.approx(1000.0, rel=0.01)
+
+
+def test_the_first_tracing_and_a_quick_one_are_no_evidence() -> None:
+    assert traced_anew(reasons=()) == []
+    assert traced_anew((40 * MS, 0), reasons=("(4, 8) → (3, 8)",)) == []

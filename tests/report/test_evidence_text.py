@@ -61,6 +61,7 @@ from pipeprof.analysis.wall_evidence_kinds import (
     EpochsApart,
     FewSteps,
     HostTime,
+    Retracings,
     UnevenWaits,
     ValidationTime,
     WaitBesideHost,
@@ -126,6 +127,16 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
     (
         FewSteps(steps=4, low=0.4, high=0.8),
         "Only 4 steps: 40 % to 80 % of the time waits for data.",
+    ),
+    (
+        Retracings(count=5, ms=11_400.0, change="float32 (4, 8) → float32 (4, 12)", others=4),
+        "The training's function was traced anew 5 times, which took 11.4 s: the shape of its data "
+        "changed, float32 (4, 8) → float32 (4, 12), and 4 other changes.",
+    ),
+    (
+        Retracings(count=1, ms=200.0, change="float32 (4, 8) → float32 (3, 8)", others=0),
+        "The training's function was traced anew once, which took 200 ms: the shape of its data "
+        "changed, float32 (4, 8) → float32 (3, 8).",
     ),
     (FewSteps(steps=1, low=0.4, high=0.4), "Only 1 step: 40 % of the time waits for data."),
     (
