@@ -76,12 +76,14 @@ from pipeprof.recording.loop import (
     Steps,
     WaitSource,
 )
+from pipeprof.recording.pipeline_edits import AUTOTUNE, CacheBehind, ParallelCalls, Prefetch
 from pipeprof.recording.profile import Profile, no_iterator_ends
 from pipeprof.recording.run_info import Overhead, RecordedBy, RunInfo
 from pipeprof.recording.series import Binned, Gauge, Histogram, IntArray
 from pipeprof.recording.source_code import Location, StackSamples
 from pipeprof.recording.span import SpanKind, Spans
 from pipeprof.recording.stage import OperatorFamily, Stage, StageKind, StageOwner
+from pipeprof.recording.tuning_outcome import Description, Outcome, Place, Trial
 
 US = 1_000
 MS = 1_000_000
@@ -932,4 +934,62 @@ def autotune_finding(
         ),
         epochs=epochs,
         warnings=warnings,
+    )
+
+
+# Tuning
+
+
+def tuning_outcome() -> Outcome:
+    """A pipeline whose map got parallel calls (40 to 20 ms) and then a cache (20 to 5 ms)."""
+    parallel, cache = ParallelCalls(node="map", calls=AUTOTUNE), CacheBehind(node="map")
+    return Outcome(
+        described=Description(
+            kind=InputKind.TF_DATA,
+            name="_BatchDataset",
+            has_model=True,
+            places=(
+                Place(node="range", op="RangeDataset", inputs=(), calls=None),
+                Place(
+                    node="map",
+                    op="MapDataset",
+                    inputs=("range",),
+                    calls=None,
+                    function="decode",
+                    file="train.py",
+                    line=12,
+                ),
+            ),
+            autotunes=True,
+            cores=2,
+            free_bytes=1 << 30,
+        ),
+        today_ns=40.0 * MS,
+        ceiling_ns=4.0 * MS,
+        last_ceiling_ns=None,
+        best=(parallel, cache),
+        best_ns=5.0 * MS,
+        trials=(
+            Trial(
+                change=(parallel,),
+                against_ns=40.0 * MS,
+                step_ns=20.0 * MS,
+                speedup=2.0,
+                predicted_ns=21.0 * MS,
+                low=1.8,
+                high=4.2,
+                kept=True,
+            ),
+            Trial(
+                change=(cache,),
+                against_ns=20.0 * MS,
+                step_ns=5.0 * MS,
+                speedup=4.0,
+                low=1.8,
+                high=4.2,
+                kept=True,
+            ),
+            Trial(change=(Prefetch(),), refused="it raised ValueError: no"),
+        ),
+        stopped=False,
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from pipeprof.analysis.account_findings import FRAMEWORK_NAMES, EpochAccount
 from pipeprof.analysis.advice import give_advice
+from pipeprof.analysis.advice_proof import with_proof
 from pipeprof.analysis.bottleneck import dearest_on_cpu, find_bottleneck, needed_ms
 from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM
 from pipeprof.analysis.causes import find_cause
@@ -76,7 +77,7 @@ def diagnose(
         if walls and walls.wait is not None
         else None,
         counted_steps=times.counted,
-        advice=give_advice(verdict, validations, epochs),
+        advice=with_proof(give_advice(verdict, validations, epochs), measured.profile.tuning),
     )
 
 

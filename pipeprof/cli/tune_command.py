@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeprof.cli.options import LogdirOption
 from pipeprof.errors import UsageError
+from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
 if TYPE_CHECKING:
     from pipeprof.recording.tuning_outcome import Change, Description, Outcome, Trial
@@ -31,6 +33,7 @@ def tune(
         Path | None,
         typer.Option(metavar="SCRIPT", help="Tune the first training of a script, unchanged."),
     ] = None,
+    logdir: LogdirOption = DEFAULT_LOGDIR,
     budget: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long all trials together may take.")
     ] = _BUDGET_S,
@@ -68,6 +71,8 @@ def tune(
     progress = _Progress()
     with ProcessBench(serves, budget) as bench:
         sys.stderr.write(f"pipeprof looks at {script or given[0]} …\n")
+        bench.describe()
+        run = bench.record(logdir.absolute())
         outcome = Tuner(
             bench,
             int(budget * 1e9),
@@ -77,15 +82,33 @@ def tune(
         ).run()
     sys.stderr.write("\n")
     write_tuning(outcome, sys.stdout, script)
+    if run is not None:
+        _keep(outcome, logdir, run)
     if json is not None:
         _write_json(outcome, json)
 
 
+def _keep(outcome: "Outcome", logdir: Path, name: str) -> None:
+    """Keeps the result beside the recorded run, whose report then shows it."""
+    from pipeprof.errors import PipeprofError
+    from pipeprof.runs.run_search import find_run
+    from pipeprof.runs.tuning_file import write_tuning
+
+    folder = find_run(logdir, name)
+    try:
+        write_tuning(folder, outcome)
+    except OSError as error:
+        raise PipeprofError(
+            f"the result could not be written to {folder} ({error.strerror or error})."
+        ) from error
+    sys.stdout.write(f"\n  Saved with run {name}. Show it again: pipeprof report\n")
+
+
 def _write_json(outcome: "Outcome", file: Path) -> None:
     from pipeprof.cli.files import write_text
-    from pipeprof.surfaces.tuning_as_json import tuning_to_dict
+    from pipeprof.surfaces.tuning_as_json import tuning_dict
 
-    write_text(f"{json_module.dumps(tuning_to_dict(outcome), indent=1)}\n", file, "--json")
+    write_text(f"{json_module.dumps(tuning_dict(outcome), indent=1)}\n", file, "--json")
 
 
 class _Progress:

@@ -8,116 +8,117 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
 from pipeprof.errors import UsageError
+from pipeprof.recording.codec import Tagged
 
 AUTOTUNE = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParallelCalls:
+class ParallelCalls(Tagged):
     """Let a map or an interleave make several calls at once; `AUTOTUNE` lets tf.data choose."""
 
-    ACTION: ClassVar = "parallel_calls"
+    tag: ClassVar[str] = "parallel_calls"
     node: str
     calls: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prefetch:
+class Prefetch(Tagged):
     """Load ahead of the training."""
 
-    ACTION: ClassVar = "prefetch"
+    tag: ClassVar[str] = "prefetch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheBehind:
+class CacheBehind(Tagged):
     """Keep in memory what a transformation gives."""
 
-    ACTION: ClassVar = "cache"
+    tag: ClassVar[str] = "cache"
     node: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DropCache:
+class DropCache(Tagged):
     """Take a cache away, where another one stands at a better place."""
 
-    ACTION: ClassVar = "drop_cache"
+    tag: ClassVar[str] = "drop_cache"
     node: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShuffleFirst:
+class ShuffleFirst(Tagged):
     """Shuffle what a map takes, and not what it gives."""
 
-    ACTION: ClassVar = "shuffle_first"
+    tag: ClassVar[str] = "shuffle_first"
     shuffle: str
     node: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShuffleBehind:
+class ShuffleBehind(Tagged):
     """Shuffle what a map gives, and not what it takes, so that a cache can stand between them."""
 
-    ACTION: ClassVar = "shuffle_behind"
+    tag: ClassVar[str] = "shuffle_behind"
     shuffle: str
     node: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilterFirst:
+class FilterFirst(Tagged):
     """Filter what a map takes, and not what it gives."""
 
-    ACTION: ClassVar = "filter_first"
+    tag: ClassVar[str] = "filter_first"
     filter: str
     node: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchFirst:
+class BatchFirst(Tagged):
     """Map batches, and not single elements."""
 
-    ACTION: ClassVar = "batch_first"
+    tag: ClassVar[str] = "batch_first"
     batch: str
     node: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchAutotuneOn:
+class SwitchAutotuneOn(Tagged):
     """Let tf.data tune what is set to AUTOTUNE."""
 
-    ACTION: ClassVar = "autotune"
+    tag: ClassVar[str] = "autotune"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrivateThreads:
+class PrivateThreads(Tagged):
     """Give tf.data a pool of threads of its own."""
 
-    ACTION: ClassVar = "private_threads"
+    tag: ClassVar[str] = "private_threads"
     threads: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workers:
+class Workers(Tagged):
     """Load a Sequence in so many workers; 0 of them is the training's own thread."""
 
-    ACTION: ClassVar = "workers"
+    tag: ClassVar[str] = "workers"
     workers: int
     processes: bool
     queue: int = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackgroundThread:
+class BackgroundThread(Tagged):
     """Run a generator in a thread of its own, ahead of the training."""
 
-    ACTION: ClassVar = "background_thread"
+    tag: ClassVar[str] = "background_thread"
     ahead: int = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShardedProcesses:
+class ShardedProcesses(Tagged):
     """Run a generator factory that takes a shard in so many processes."""
 
-    ACTION: ClassVar = "sharded_processes"
+    tag: ClassVar[str] = "sharded_processes"
     processes: int
 
 
@@ -137,12 +138,12 @@ Edit = (
     | ShardedProcesses
 )
 
-_KINDS: dict[str, type[Edit]] = {kind.ACTION: kind for kind in Edit.__args__}
+_KINDS: dict[str, type[Edit]] = {kind.tag: kind for kind in Edit.__args__}
 
 
 def edit_to_dict(edit: Edit) -> dict[str, Any]:
     """An edit as JSON has it."""
-    return {"action": edit.ACTION, **asdict(edit)}
+    return {"action": edit.tag, **asdict(edit)}
 
 
 def edit_from_dict(document: dict[str, Any]) -> Edit:

@@ -17,6 +17,7 @@ from pipeprof.recording.series import Gauge, IntArray
 from pipeprof.recording.source_code import StackSamples
 from pipeprof.recording.span import Spans
 from pipeprof.recording.stage import Stage
+from pipeprof.recording.tuning_outcome import Outcome
 
 # Columns of `Profile.iterator_ends`: when the end of an iterator of tf.data began and was over, and the
 # index of the lane whose thread it held up.
@@ -49,6 +50,7 @@ class Profile:
         host_functions: functions of the host that the training thread called; spans refer to them.
         iterator_ends: rows of `ITERATOR_END_COLUMNS`, of the first and the last in the order of time.
         ceiling: what its steps take with input for free, where that was measured.
+        tuning: what changes of its input gave, where `pipeprof tune` tried some.
     """
 
     run: RunInfo
@@ -67,6 +69,7 @@ class Profile:
     host_functions: tuple[HostFunction, ...] = ()
     ceiling: Ceiling | None = None
     iterator_ends: IntArray = field(default_factory=no_iterator_ends)
+    tuning: Outcome | None = None
 
     @property
     def main_loop(self) -> Loop | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeprof.recording.tuning_outcome import Description, Outcome, Trial
 from pipeprof.report.edit_names import change_name
-from pipeprof.report.numbers import duration, times
+from pipeprof.report.numbers import count, duration, times
 
 HEADER = ("Change", "predicted", "measured", "times as fast", "")
 
@@ -26,6 +26,20 @@ def describe_outcome(outcome: Outcome) -> Iterator[str]:
         yield f"With input for free a step would take {free}."
     if outcome.stopped:
         yield "The time was not enough to try everything: a larger --budget tries more."
+
+
+def describe_tried(outcome: Outcome) -> Iterator[str]:
+    """What was kept, with what was predicted and measured of it, for the report on the training."""
+    kept = [trial for trial in outcome.trials if trial.kept]
+    if not kept:
+        yield f"{count(len(outcome.trials), 'change')} tried, none made it faster beyond the noise."
+        return
+    for trial in kept:
+        name = change_name(trial.change, outcome.described)
+        expected = f", predicted {_ms(trial.predicted_ns)}" if trial.predicted_ns else ""
+        yield f"{name}: measured {_ms(trial.step_ns)} per step{expected}."
+    today, best = duration(outcome.today_ns / 1e6), duration(outcome.best_ns / 1e6)
+    yield f"Together: {today} before, {best} after, {times(outcome.speedup)} as fast."
 
 
 def trial_row(trial: Trial, described: Description) -> tuple[str, ...]:

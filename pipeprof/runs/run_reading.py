@@ -20,6 +20,7 @@ from pipeprof.runs.ceiling_file import read_ceiling
 from pipeprof.runs.run_file import FORMAT, RunFile, list_run_files
 from pipeprof.runs.run_recovery import recover
 from pipeprof.runs.run_search import list_runs
+from pipeprof.runs.tuning_file import read_tuning
 
 # pipeprof's own files are far smaller: a larger one was written by something else.
 MOST_JSON_BYTES = 64 << 20
@@ -50,7 +51,9 @@ def read_run(folder: Path) -> Profile:
     if not files:
         raise RunNotFound(f"expected a recorded run in {folder}, found none: check the path.")
     profiles = [_read_process(file) for file in files]
-    main = replace(max(profiles, key=_weight), ceiling=read_ceiling(folder))
+    main = replace(
+        max(profiles, key=_weight), ceiling=read_ceiling(folder), tuning=read_tuning(folder)
+    )
     if len(profiles) == 1:
         return main
     others = len(profiles) - 1

@@ -43,6 +43,7 @@ from pipeprof.report.stage_labels import remark_of
 from pipeprof.surfaces.account_as_json import account_dict, epoch_dict
 from pipeprof.surfaces.delivery_as_json import delivery_dict
 from pipeprof.surfaces.json_values import interval, number, whole
+from pipeprof.surfaces.tuning_as_json import tuning_dict
 
 FORMAT = 2
 
@@ -116,6 +117,7 @@ def to_dict(findings: Findings) -> dict[str, Any]:
         "devices": [_device(found) for found in findings.devices],
         "trace_windows": [_trace_window(window) for window in findings.profile.trace_windows],
         "delivery": delivery_dict(findings),
+        "tuning": None if findings.profile.tuning is None else tuning_dict(findings.profile.tuning),
         "overhead": _overhead(findings.overhead),
     }
 

@@ -36,6 +36,7 @@ from pipeprof.report.text_layout import (
     labelled,
     page,
 )
+from pipeprof.report.tuning_text import describe_tried
 from pipeprof.report.verdict_names import VERDICT_STYLES, VERDICTS
 from pipeprof.report.verdict_text import (
     hot_lines,
@@ -77,6 +78,7 @@ def render_report(
         _reasons(main.diagnosis) if main else None,
         _hot_lines(findings, width),
         _next_steps(findings),
+        _tried(findings),
         _time(findings, width),
         host_table(findings, width),
         _notes(main.diagnosis) if main else None,
@@ -183,6 +185,14 @@ def _next_steps(findings: Findings) -> RenderableType | None:
     if not lines and (remedy := how_to_see(findings)):
         lines = [Text(remedy)]
     return _section("Next", lines) if lines else None
+
+
+def _tried(findings: Findings) -> RenderableType | None:
+    """What `pipeprof tune` found for this training."""
+    outcome = findings.profile.tuning
+    if outcome is None:
+        return None
+    return _section("Tuned", [Text(line) for line in describe_tried(outcome)])
 
 
 def _advised(advice: Sequence[Advice]) -> Iterator[Text]:

@@ -7,7 +7,7 @@ from pipeprof.recording.tuning_outcome import Change, Outcome, Trial
 from pipeprof.report.tuning_code import code_of
 
 
-def tuning_to_dict(outcome: Outcome) -> dict[str, Any]:
+def tuning_dict(outcome: Outcome) -> dict[str, Any]:
     """The result of tuning; times in milliseconds, None where something was not measured."""
     return {
         "input": outcome.described.kind.value,

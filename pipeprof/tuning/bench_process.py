@@ -90,6 +90,12 @@ class ProcessBench:
         answer = self._ask(_question("predict", edits, Limits()), self._most_s + self._beside_s)
         return None if answer is None else float(answer)
 
+    def record(self, logdir: Path) -> str | None:
+        """Records today's input as a run of a log folder; its name, or None where that failed."""
+        question = {"do": "record", "logdir": str(logdir)}
+        answer = self._ask(question, self._most_s + self._beside_s)
+        return None if answer is None else str(answer)
+
     def _seconds(self, limits: Limits) -> float:
         return min(limits.latest_ns / 1e9, self._most_s) + self._beside_s
 
@@ -229,6 +235,8 @@ def _told(answers: Any) -> Iterator[None]:
 def _answer(bench: Any, question: dict[str, Any]) -> Any:
     if question["do"] == "describe":
         return plain(bench.describe())
+    if question["do"] == "record":
+        return bench.record(Path(question["logdir"]))
     edits = tuple(map(edit_from_dict, question["edits"]))
     limits = Limits(**question["limits"])
     match question["do"]:

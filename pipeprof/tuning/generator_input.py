@@ -38,7 +38,7 @@ def edited_generator(
             case BackgroundThread():
                 made = ahead(made or fresh(), edit.ahead)
             case _:
-                raise TuningRefused(f"a generator cannot be changed by {edit.ACTION}.")
+                raise TuningRefused(f"a generator cannot be changed by {edit.tag}.")
     return made or fresh()
 
 

@@ -144,7 +144,7 @@ def edit_graph(graph: Any, edit: Edit, trial_elements: int | None = None) -> Any
             _find(changed, edit.batch).attr["output_shapes"].Clear()
             _batched_shapes(changed, edit.batch)
         case _:
-            raise TuningRefused(f"expected a change of a graph, received {edit.ACTION}.")
+            raise TuningRefused(f"expected a change of a graph, received {edit.tag}.")
     return _in_order(changed)
 
 

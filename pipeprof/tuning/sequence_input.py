@@ -36,7 +36,7 @@ def loaded_by(sequence: Any, edits: Sequence[Edit]) -> Iterator[dict[str, Any]]:
     chosen = workers_of(sequence)
     for edit in edits:
         if not isinstance(edit, Workers):
-            raise TuningRefused(f"a Sequence cannot be changed by {edit.ACTION}.")
+            raise TuningRefused(f"a Sequence cannot be changed by {edit.tag}.")
         chosen = edit
     values = dict(zip(_SETTINGS, (chosen.workers, chosen.processes, chosen.queue), strict=True))
     if not loads_by_itself(sequence):

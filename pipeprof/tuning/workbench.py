@@ -11,7 +11,6 @@ from typing import Any
 import psutil
 
 from pipeprof.analysis.analyse import main_verdict
-from pipeprof.analysis.verdict import Verdict
 from pipeprof.analysis.what_if import what_if
 from pipeprof.capture.free_input import repeated
 from pipeprof.capture.session import profile
@@ -129,7 +128,8 @@ class Workbench:
         Rests on a recording of today's input, which the first call makes.
         """
         if self._verdict is _NOTHING:
-            self._verdict = self._recorded_verdict()
+            with tempfile.TemporaryDirectory(prefix="pipeprof-tune-") as folder:
+                self.record(Path(folder))
         suppositions = suppositions_of(edits, self._described)
         if self._verdict is None or suppositions is None:
             return None
@@ -138,14 +138,23 @@ class Workbench:
         except PipeprofError:
             return None
 
-    def _recorded_verdict(self) -> Verdict | None:
-        with tempfile.TemporaryDirectory(prefix="pipeprof-tune-") as folder:
-            try:
-                with profile(logdir=Path(folder), sample_hz=0) as session:
-                    self.trial((), _RECORDED)
-            except PipeprofError:
-                return None
-            return main_verdict(session.result)
+    def record(self, logdir: Path) -> str | None:
+        """Records today's input as a run, on which predictions rest from then on.
+
+        Args:
+            logdir: the log folder.
+
+        Returns:
+            The run's name, or None where it could not be recorded.
+        """
+        try:
+            with profile(logdir=logdir, sample_hz=0) as session:
+                self.trial((), _RECORDED)
+        except PipeprofError:
+            self._verdict = None
+            return None
+        self._verdict = main_verdict(session.result)
+        return session.result.run.name
 
     def best(self, edits: Sequence[Edit]) -> Any:
         """The input with changes, to train with."""

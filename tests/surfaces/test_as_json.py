@@ -424,6 +424,7 @@ def test_a_whole_report():
             "consumed": None,
             "evaluations": None,
         },
+        "tuning": None,
         "overhead": {"probe_ns": 210.5, "events": 1_000, "events_dropped": 3, "ratio": 0.003},
     }
 

@@ -11,6 +11,7 @@ from pipeprof.report.figures.pipeline import pipeline_figure
 from pipeprof.report.figures.processors import processors_figure
 from pipeprof.report.figures.queues import queues_figure
 from pipeprof.report.figures.step_times import steps_figure
+from pipeprof.report.figures.tuned_steps import tuning_figure
 
 _KINDS = (
     account_figure,
@@ -22,6 +23,7 @@ _KINDS = (
     accelerators_figure,
     queues_figure,
     autotune_figure,
+    tuning_figure,
 )
 
 

@@ -1,0 +1,42 @@
+"""What tuning found lies beside the run and comes back as it was; what cannot be read is no result."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeprof.recording.pipeline_edits import AUTOTUNE, CacheBehind, ParallelCalls
+from pipeprof.recording.tuning_outcome import Outcome
+from pipeprof.runs.tuning_file import read_tuning, write_tuning
+from tests.builders import tuning_outcome
+
+OUTCOME = tuning_outcome()
+
+
+def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
+    write_tuning(tmp_path, OUTCOME)
+    read = read_tuning(tmp_path)
+    assert read == OUTCOME
+    assert isinstance(read, Outcome)
+    assert read.best == (ParallelCalls(node="map", calls=AUTOTUNE), CacheBehind(node="map"))
+
+
+def test_without_one_there_is_none(tmp_path: Path) -> None:
+    assert read_tuning(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"format": 2}', '{"format": 99, "tuning": {}}', '{"format": 2, "tuning": 7}'],
+)
+def test_a_file_of_another_hand_is_no_result(tmp_path: Path, text: str) -> None:
+    (tmp_path / "tuning.json").write_text(text)
+    assert read_tuning(tmp_path) is None
+
+
+def test_a_change_that_is_unknown_is_no_result(tmp_path: Path) -> None:
+    write_tuning(tmp_path, OUTCOME)
+    document = json.loads((tmp_path / "tuning.json").read_text())
+    document["tuning"]["best"][0]["$type"] = "paint"
+    (tmp_path / "tuning.json").write_text(json.dumps(document))
+    assert read_tuning(tmp_path) is None
