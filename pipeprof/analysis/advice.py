@@ -322,6 +322,7 @@ def _leave_input(verdict: Verdict) -> Iterator[Advice]:
         return
     if walls.framework >= INPUT_FROM and not measured.loop.kind.hand_written:
         yield Advice(remedy=LongerEpochs(fed_by=describe_feed(verdict)))
+        return
     if 2 * measured.account.ns(Part.COMPUTE) < measured.account.training_ns:
         return
     device = working_device(measured.profile, measured.counted_time)

@@ -81,14 +81,8 @@ def remedy_code(remedy: Remedy) -> str | None:  # noqa: C901 - one case a kind
         case FilterFirst():
             predicate, function = _name(remedy.predicate), _name(remedy.function)
             return _call(f"dataset = dataset.filter({predicate}).map", f"{function}, {_TUNED}")
-        case BatchFirst(parses=True):
-            return (
-                "dataset = dataset.batch(BATCH_SIZE).map(\n"
-                f"    lambda records: tf.io.parse_example(records, FEATURES),\n    {_TUNED},\n)"
-            )
         case BatchFirst():
-            function = _name(remedy.function)
-            return _call("dataset = dataset.batch(BATCH_SIZE).map", f"{function}, {_TUNED}")
+            return _batch_first(remedy)
         case ShuffleFirst():
             function = _name(remedy.function)
             return _call("dataset = dataset.shuffle(BUFFER_SIZE).map", f"{function}, {_TUNED}")
@@ -251,6 +245,14 @@ def _parallel_calls(remedy: ParallelCalls) -> str:
         _call("dataset = dataset.map", f"{_name(function)}, num_parallel_calls={calls}")
         for function in (*before, remedy.function, *behind)
     )
+
+
+def _batch_first(remedy: BatchFirst) -> str:
+    function = _name(remedy.function)
+    batched = _call("dataset = dataset.batch(BATCH_SIZE).map", f"{function}, {_TUNED}")
+    # What else the function does stays in it.
+    changed = f"# in {function}: parse_example, not parse_single_example\n"
+    return f"{changed}{batched}" if remedy.parses else batched
 
 
 def _parallel_filter(predicate: str) -> str:

@@ -543,7 +543,7 @@ def test_copies_of_a_stage_before_filters_are_one_advice() -> None:
 @pytest.mark.parametrize(
     ("trait", "written"),
     [
-        (FunctionTrait.PARSES_ONE_RECORD, "tf.io.parse_example(records, FEATURES)"),
+        (FunctionTrait.PARSES_ONE_RECORD, "parse_example, not parse_single_example"),
         (FunctionTrait.CHEAPER_IN_BATCHES, "dataset.batch(BATCH_SIZE).map(parse"),
     ],
 )

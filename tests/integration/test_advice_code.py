@@ -229,14 +229,19 @@ def test_records_are_parsed_by_the_batch() -> None:
 
     def parse(serialised: Any) -> Any:
         parsed.assign_add(1)
-        return tf.io.parse_single_example(serialised, features)
+        return tf.io.parse_single_example(serialised, features)["id"] + 1
+
+    def changed(serialised: Any) -> Any:
+        parsed.assign_add(1)
+        return tf.io.parse_example(serialised, features)["id"] + 1
 
     records = tf.data.Dataset.from_tensor_slices([record(number) for number in range(8)])
-    before = [each["id"].tolist() for each in records.map(parse).batch(4).as_numpy_iterator()]
+    before = values(records.map(parse).batch(4))
+    one_by_one = int(parsed)
     remedy = BatchFirst(stage="parse", function="parse", parses=True)
-    made = pasted(remedy, dataset=records, BATCH_SIZE=4, FEATURES=features)["dataset"]
-    assert [each["id"].tolist() for each in made.as_numpy_iterator()] == before
-    assert int(parsed) == 8
+    made = pasted(remedy, dataset=records, BATCH_SIZE=4, parse=changed)["dataset"]
+    assert values(made) == before
+    assert (one_by_one, int(parsed) - one_by_one) == (8, 2)
 
 
 def test_texts_are_looked_up_by_the_batch() -> None:

@@ -220,7 +220,7 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
     (
         BatchFirst(stage="parse", function="parse", parses=True),
         "Batch before parse: parse_example parses a whole batch in one call.",
-        "dataset = dataset.batch(BATCH_SIZE).map(",
+        "# in parse: parse_example, not parse_single_example",
     ),
     (
         BatchFirst(stage="tokens", function="tokens", parses=False),
