@@ -126,8 +126,10 @@ def test_a_map_makes_calls_at_once(autotuned: bool) -> None:
     assert values(made) == values(numbers())
 
 
-def test_maps_that_are_slow_together_make_calls_at_once_in_their_order() -> None:
-    decode, crop = Meeting(), Meeting()
+@pytest.mark.parametrize("met", ["decode", "crop"])
+def test_maps_that_are_slow_together_make_calls_at_once_in_their_order(met: str) -> None:
+    """One at a time: calls of both that wait could take all threads of tf.data."""
+    decode, crop = (Meeting(must_meet=name == met) for name in ("decode", "crop"))
     remedy = ParallelCalls(
         stage="decode",
         function="decode",
@@ -319,15 +321,17 @@ def test_a_longer_epoch_has_all_passes(fed_by: FedBy, count: int) -> None:
 def test_passes_joined_behind_a_shuffle_fill_it_once() -> None:
     load = Meeting(must_meet=False)
     dataset = numbers(64).map(load.mapped)
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
 
     def most_loads_between_elements(made: tf.data.Dataset) -> int:
-        return int(np.diff([load.calls for _ in made]).max())
+        return int(np.diff([load.calls for _ in made.with_options(options)]).max())
 
     again = most_loads_between_elements(dataset.shuffle(32).batch(1).repeat(2))
     remedy = LongerEpochs(fed_by=TF_DATA, behind_shuffle=True)
     made = pasted(remedy, dataset=dataset, BUFFER_SIZE=32, PASSES=2)["dataset"]
     once = most_loads_between_elements(made.batch(1))
-    assert once < 16 < again
+    assert (once, again) == (1, 32)
     assert Counter(values(made)) == dict.fromkeys(range(64), 2)
 
 
