@@ -203,7 +203,7 @@ def _waits(report: Report, truth: Truth) -> Iterator[Check]:
     if "wait_s" in truth and "loop_s" in truth:
         whole = _training_s(report, truth)
         low = (truth["wait_s"] + truth.get("input_starts_s", 0.0)) / whole
-        high = (truth["wait_s"] + truth["first_batches_s"]) / whole
+        high = (truth["wait_s"] + _most_of_starts_s(truth)) / whole
         yield _ratio_between("wall_wait_ratio", report, low, high)
     if "host_s" in truth:
         whole = _training_s(report, truth)
@@ -323,18 +323,27 @@ def _unsure(truth: Truth) -> float:
 
 
 def _epoch_starts(report: Report, truth: Truth) -> Iterator[Check]:
-    """At least what is planted there, at most all until first batches: TensorFlow starts as well."""
+    """At least what is planted there, at most what passes before first batches and after last ones."""
     if "first_batches_s" not in truth or "loop_s" not in truth:
         return
     what = "share of epoch_start"
     low = truth.get("input_starts_s", 0.0) / truth["loop_s"]
-    high = truth["first_batches_s"] / truth["loop_s"]
+    high = _most_of_starts_s(truth) / truth["loop_s"]
     account = _account_of(report, of_run=False)
     if account is NOTHING:
         yield _missing(what, (low, high))
         return
     parts_s = sum(part["s"] for part in account["parts"] if part["part"] == "epoch_start")
     yield _between(what, parts_s / account["wall_s"], low, high)
+
+
+def _most_of_starts_s(truth: Truth) -> float:
+    """What passes before epochs' first batches and after their last ones, validation left out.
+
+    TensorFlow starts there as well, and Keras ends and starts workers.
+    """
+    after_s = 0.0 if "validation_s" in truth else truth.get("after_last_s", 0.0)
+    return truth["first_batches_s"] + after_s
 
 
 def _between_epochs(report: Report, truth: Truth) -> Iterator[Check]:

@@ -84,7 +84,7 @@ PLANTED = (
         cause=("none",),
         no_bottleneck=True,
         held_up=False,
-        loops=(Loops(kind="fit", steps=150, epochs=3),),
+        loops=(Loops(kind="fit", steps=200, epochs=2),),
     ),
     Planted(
         name="graph_epoch",

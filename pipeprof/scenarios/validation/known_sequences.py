@@ -75,7 +75,7 @@ PLANTED = (
         bound=("compute",),
         cause=("none",),
         no_bottleneck=True,
-        loops=(Loops(kind="fit", steps=120, epochs=3),),
+        loops=(Loops(kind="fit", steps=200, epochs=2),),
         quick=True,
     ),
     Planted(
@@ -99,7 +99,7 @@ PLANTED = (
         bound=("compute",),
         cause=("none",),
         no_bottleneck=True,
-        loops=(Loops(kind="fit", steps=150, epochs=6),),
+        loops=(Loops(kind="fit", steps=240, epochs=3),),
     ),
     Planted(
         name="sequence_fork_computes",
@@ -113,9 +113,8 @@ PLANTED = (
     Planted(
         name="sequence_fork_ready",
         kind="sequence",
-        bound=("compute",),
-        cause=("none",),
-        no_bottleneck=True,
-        loops=(Loops(kind="fit", steps=160, epochs=2),),
+        bound=("compute", "balanced"),  # by how long the processes take to end and to start
+        cause=("none", "epoch_start"),
+        loops=(Loops(kind="fit", steps=240, epochs=2),),
     ),
 )

@@ -63,6 +63,7 @@ class FitClock:
             "loop_s": self.fit_s,
             "epochs": len(self.epochs_begun),
             "compute_s": sum(compute) - in_step_s - self.probes_s,
+            "after_last_s": self.after_last_batches_s,
             "between_epochs_most_s": sum(self.between) - at_epoch_ends_s,
             # A batch passes from thread to thread twice where the measured call does so once.
             "clock_ms": 2e3 * mean(self.dispatches),

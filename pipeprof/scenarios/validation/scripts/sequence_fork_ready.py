@@ -5,7 +5,7 @@ import multiprocessing
 import keras
 import numpy as np
 
-STEPS, EPOCHS = 80, 2
+STEPS, EPOCHS = 120, 2
 
 
 class Ready(keras.utils.PyDataset):
@@ -20,7 +20,7 @@ def train():
     from fit_clock import FitClock, heavy_model  # not in the workers
 
     clock = FitClock()
-    model = heavy_model(clock, width=1536)
+    model = heavy_model(clock, width=2048)
     with clock:
         model.fit(
             Ready(workers=2, use_multiprocessing=True),
