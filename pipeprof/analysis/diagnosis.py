@@ -156,10 +156,20 @@ def _find_worst(measured: Measurements) -> tuple[StageCost | None, Cause]:
     slowest = find_bottleneck(measured.costs)
     if slowest is not None and not _explains(slowest, measured):
         slowest = None
-    if measured.times.epoch_starts_outweigh and not _never_rests(slowest, measured):
+    starts_late = measured.times.epoch_starts_outweigh and not _never_rests(slowest, measured)
+    if starts_late or (slowest is None and _only_start_outweighs(measured)):
         restarts = (cost for cost in measured.costs if cost.stage.kind is StageKind.EPOCH_START)
         return next(restarts, slowest), Cause.EPOCH_START
     return slowest, find_cause(slowest, measured.context) if slowest else Cause.NONE
+
+
+def _only_start_outweighs(measured: Measurements) -> bool:
+    """Whether the start of a training's only epoch waits for longer than all of its steps.
+
+    Of several epochs the starts of the later ones show it.
+    """
+    account = measured.account
+    return measured.loop.epochs == 1 and account.ns(Part.EPOCH_START) > account.ns(Part.WAIT)
 
 
 def _explains(slowest: StageCost, measured: Measurements) -> bool:

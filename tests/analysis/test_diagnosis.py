@@ -644,6 +644,16 @@ def test_stalls_at_epoch_starts_are_the_cause_when_they_outweigh() -> None:
     assert said.advice[0].prediction.step_ms == pytest.approx(31)
 
 
+def test_the_start_of_an_only_epoch_is_the_cause_where_no_stage_explains_the_wait() -> None:
+    def of(first_ms: int) -> Diagnosis:
+        waits = [first_ms * MS] + [25 * MS] * 49
+        fit = loop(steps=50, wait_ns=waits, compute_ns=3 * MS, fed_by=SEQUENCE)
+        return planted(stage(cost_ns=28 * MS), during=fit)
+
+    assert of(24_000).cause is Cause.EPOCH_START
+    assert of(800).cause is Cause.SERIAL
+
+
 def test_one_late_epoch_among_others_is_not_taken_to_come_back() -> None:
     def waits(*first_ms: int) -> list[int]:
         return [wait for first in (900, *first_ms) for wait in ([first * MS] + [MS // 10] * 31)]
