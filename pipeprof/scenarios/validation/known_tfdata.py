@@ -61,6 +61,20 @@ PLANTED = (
         cause=("epoch_start",),
         costs=(StageCost(stage="load_crop", truth="loading_ms"),),
         loops=(Loops(kind="fit", steps=100, epochs=5),),
+        remarked=("fills",),
+    ),
+    Planted(
+        name="tfdata_shuffle_starves",
+        kind=KIND,
+        bound=("input",),
+        cause=(
+            "blocking",
+            "serial",
+        ),  # the map never rests, wherever in an epoch that is waited for
+        bottleneck=("load_crop", "crop"),
+        costs=(StageCost(stage="load_crop", truth="loading_ms"),),
+        loops=(Loops(kind="fit", steps=100, epochs=5),),
+        remarked=("fills",),
     ),
     Planted(
         name="tfdata_cache",
