@@ -120,7 +120,7 @@ def without_pauses(counted_time: CountedTime, loop: Loop) -> CountedTime:
 def _between(
     pieces: Iterable[tuple[int, int]], start_ns: int, end_ns: int
 ) -> tuple[tuple[int, int], ...]:
-    """What of these stretches lies between two times, in order and without overlap."""
+    """The parts of these stretches that lie between two times, in order and without overlap."""
     intervals = np.array(sorted(pieces), np.int64).reshape(-1, 2)
     inside = disjoint(np.clip(intervals, start_ns, end_ns))
     starts, ends = inside[inside[:, 0] < inside[:, 1]].T.tolist()

@@ -1,7 +1,7 @@
 """Where the stages of a loop ran, which decides what their costs mean.
 
-Stages that take turns on one thread add up, calls that run side by side divide, and what runs ahead
-of the loop costs it nothing while it keeps up.
+The costs of stages that take turns on one thread add up. The cost of calls that run at the same time is
+divided by their number. A stage that runs ahead of the loop costs the loop nothing while it keeps up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ from pipeprof.recording.stage import OperatorFamily, Stage, StageKind
 
 Key = tuple[str, tuple[int, ...]]
 
-# Lanes with less of a stage's work than this, against its busiest, are not where it runs: `fit`
-# takes the first batches of a generator on the main thread.
+# A stage does not run on lanes that did less of its work than this part of its busiest lane: `fit` takes
+# the first batches of a generator on the main thread.
 _LEAST_SHARE_OF_LANE = 0.1
 
-# What `Input.workers` is about; a function called from it stands where it stands.
+# The kinds of stages to which `Input.workers` applies. A function that such a stage calls runs there too.
 _IN_WORKERS = (StageKind.SEQUENCE,)
 
-# What gives its elements one by one, whichever threads it is resumed on.
+# The kinds of stages that give one element at a time, on whatever threads they are resumed.
 _ONE_BY_ONE = (StageKind.GENERATOR, StageKind.ITERABLE, StageKind.SEQUENCE)
 
 
@@ -64,7 +64,7 @@ def trains_on(lane: int, loop: Loop, lanes: Sequence[Lane]) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Finds out where the stages of a loop ran; `of` remembers what it found."""
+    """Finds where the stages of a loop ran; `of` remembers the places that it found."""
 
     profile: Profile
     loop: Loop
@@ -72,7 +72,12 @@ class Places:
     _known: dict[int, Place] = field(default_factory=dict)
 
     def of(self, index: int, below: frozenset[int] = frozenset()) -> Place:
-        """The place of a stage; ``below`` are those whose places are being looked for."""
+        """The place of a stage.
+
+        Args:
+            index: index of the stage.
+            below: indices of the stages whose places depend on this one.
+        """
         if index not in self._known:
             self._known[index] = self._find(index, below | {index})
         return self._known[index]
@@ -124,7 +129,7 @@ class Places:
         )
 
     def _workers_of(self, stage: Stage) -> int:
-        """How many workers the user chose for it, 0 where there is no such choice."""
+        """How many workers the user chose for a stage, 0 where there is no such choice."""
         # The stage is one, but training and validation may feed on it with workers of their own.
         fed_by = self.loop.input
         if stage.kind in _IN_WORKERS and fed_by.kind is InputKind.SEQUENCE and fed_by.workers:
@@ -134,7 +139,7 @@ class Places:
     def _workers_above(self, stage: Stage, below: frozenset[int]) -> int:
         """How many workers the user chose for the sequence that calls a stage, 0 without any.
 
-        Asked for because pools that are made anew may seem to overlap.
+        It limits the number of lanes, because the pools of two epochs may seem to overlap.
         """
         seen = set(below)
         while stage.parent is not None and stage.parent not in seen:
@@ -148,7 +153,7 @@ class Places:
         return any(self.profile.lanes[lane].role is Role.WORKER for lane in lanes)
 
     def _asked_by_python(self, stage: Stage, below: frozenset[int]) -> bool:
-        """Whether it is called from another Python stage, so that it runs where that does."""
+        """Whether another Python stage calls a stage, which then runs where its caller runs."""
         if stage.parent is None or stage.parent in below:
             return False
         asker = self.profile.stages[stage.parent]
@@ -164,7 +169,7 @@ class Places:
         return Place(key=key, parallelism=float(parallelism), ahead=ahead)
 
     def _busy_lanes(self, stage: Stage) -> tuple[int, ...]:
-        """The lanes that did most of a stage's work and lived while the loop ran, the busiest first."""
+        """The lanes that did most of a stage's work and existed while the loop ran, the busiest first."""
         alive = {
             number: work_ns
             for number, work_ns in stage.lanes.items()
@@ -177,7 +182,7 @@ class Places:
         )
 
     def _side_by_side(self, lanes: Sequence[int]) -> int:
-        """The most of these lanes that lived at once: a pool that is made anew has new ones."""
+        """The largest number of these lanes that existed at once; each pool of workers has new lanes."""
         lives = [self.profile.lanes[number] for number in lanes]
         begins = np.array([lane.first_ns for lane in lives])
         ends = np.array([max(lane.last_ns, lane.first_ns) for lane in lives])
@@ -185,7 +190,7 @@ class Places:
 
 
 def runs_ahead(stage: Stage) -> bool:
-    """Whether a tf.data stage fetches on threads of its own, beside the one that asks it."""
+    """Whether a tf.data stage fetches on threads of its own and not on that of the stage that asks it."""
     if stage.kind not in (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON):
         return False
     if stage.family is OperatorFamily.SHUFFLE:

@@ -19,7 +19,7 @@ _VERSION = re.compile(r"V\d+$")
 def label_of(stage: StageReference) -> str:
     """``decode (train.py:41)``: a stage's name with its line, where it has one.
 
-    Of what a library made for that line its function is said, too: ``map of
+    If a library made the stage for that line, the label has the library's function too: ``map of
     image_dataset_from_directory (train.py:5)``.
     """
     name = f"{stage.name} of {stage.made_by}" if stage.made_by else stage.name

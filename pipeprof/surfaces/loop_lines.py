@@ -1,6 +1,6 @@
-"""What stands on a loop's line of a timeline: steps with their parts, and the host's calls.
+"""The intervals on a loop's line of a timeline: steps with their parts, and the host's calls.
 
-Intervals of a line nest. Knows no viewer's format.
+Intervals of a line nest. This module knows no viewer's format.
 """
 
 from collections import defaultdict
@@ -48,7 +48,7 @@ class LineInterval:
 
 
 def loop_lines(profile: Profile, at_most: int | None = None) -> list[list[LineInterval]]:
-    """What stands on the line of each loop, outer intervals before those inside them.
+    """The intervals on the line of each loop, outer ones before those inside them.
 
     A call of the host's belongs to the loop of its thread that ran when it began, the inner one of
     two. The wait of a step is laid at the step's begin, behind calls that leave no room for it there.
@@ -89,7 +89,7 @@ def _calls_by_loop(profile: Profile) -> dict[int, list[LineInterval]]:
 
 
 def _running(profile: Profile, lanes: IntArray, at_ns: IntArray) -> IntArray:
-    """The inner one of the loops that ran on a thread at a moment, or -1; for several of these."""
+    """For each thread and time: index of the innermost loop that ran there then, or -1."""
     found = np.full(len(at_ns), -1, np.int64)
     began_ns = np.full(len(at_ns), np.iinfo(np.int64).min)
     for number, loop in enumerate(profile.loops):
@@ -102,7 +102,7 @@ def _running(profile: Profile, lanes: IntArray, at_ns: IntArray) -> IntArray:
 
 
 def _passes(loop: Loop) -> tuple[IntArray, IntArray]:
-    """Begins and ends of its passes; all as one where not all of a loop of the top level were kept."""
+    """Begins and ends of a loop's passes; one pass for all where some of a top-level loop were not kept."""
     account = loop.account
     kept = account.passes
     if len(kept) and (loop.parent is not None or len(kept) == account.pass_count):
@@ -132,7 +132,7 @@ def _line(loop: Loop, calls: Sequence[LineInterval], at_most: int | None) -> Ite
 def _taken_until(
     calls: list[LineInterval], until_ns: int
 ) -> tuple[list[LineInterval], list[LineInterval]]:
-    """Calls whose middles lie before a moment, up to the first that does not; and the rest."""
+    """Splits calls at the first whose middle does not lie before a time."""
     count = 0
     while count < len(calls) and calls[count].start_ns + calls[count].end_ns < 2 * until_ns:
         count += 1
@@ -142,7 +142,7 @@ def _taken_until(
 def _cut(
     calls: Sequence[LineInterval], from_ns: int | None, until_ns: int | None
 ) -> Iterator[LineInterval]:
-    """Calls, and what of them lies outside of a stretch of time taken off."""
+    """The parts of calls that lie inside a stretch of time."""
     for call in calls:
         start_ns = call.start_ns if from_ns is None else max(call.start_ns, from_ns)
         end_ns = call.end_ns if until_ns is None else min(call.end_ns, until_ns)
@@ -153,7 +153,7 @@ def _cut(
 def _step_parts(
     start_ns: int, end_ns: int, wait_ns: int, calls: Sequence[LineInterval]
 ) -> Iterator[LineInterval]:
-    """The wait of a step, its calls, and computing in what is left of it."""
+    """The wait of a step, its calls, and computing in the rest of the step."""
     if wait_ns == UNKNOWN_NS:
         yield from calls
         return
@@ -175,9 +175,9 @@ def _step_parts(
 def _laid_wait(
     start_ns: int, end_ns: int, wait_ns: int, intervals: Sequence[LineInterval]
 ) -> LineInterval:
-    """The wait where there is first room for it between calls; at the widest place without any.
+    """The wait of a step, placed in the first gap between calls that is long enough, else in the longest.
 
-    It lies inside of compiling or outside of it: the function that is compiled fetches the batch.
+    A gap lies inside compiling or outside of it, because the function that is compiled fetches the batch.
     """
     borders = {start_ns, end_ns}
     borders.update(border for each in intervals for border in (each.start_ns, each.end_ns))

@@ -1,6 +1,6 @@
-"""What a recorded run shows on a timeline, for any viewer: names, intervals and levels over time.
+"""The contents of a timeline for any viewer: names, intervals and levels over time of a recorded run.
 
-Knows no viewer's format.
+It knows no viewer's format.
 """
 
 import math
@@ -33,7 +33,7 @@ _SUMMED = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON, StageKind.TF_DATA_REMOTE
 
 
 def find_origin_ns(profile: Profile) -> int:
-    """The first moment that anything is known of."""
+    """When the run began, or the earliest loop or interval where that is earlier."""
     starts = [profile.run.start_ns, *(loop.start_ns for loop in profile.loops)]
     if len(profile.spans):
         starts.append(int(profile.spans.start_ns.min()))
@@ -41,7 +41,7 @@ def find_origin_ns(profile: Profile) -> int:
 
 
 def find_end_ns(profile: Profile) -> int:
-    """The last moment that anything is known of."""
+    """When the run ended, or the latest loop or interval where that is later."""
     ends = [profile.run.end_ns, *(loop.end_ns for loop in profile.loops)]
     if len(profile.spans):
         ends.append(int(profile.spans.end_ns.max()))
@@ -49,18 +49,18 @@ def find_end_ns(profile: Profile) -> int:
 
 
 def stage_label(stage: Stage) -> str:
-    """A stage as it is named on a timeline."""
+    """The name of a stage on a timeline."""
     return f"{stage.name} ({stage.location.short})" if stage.location else stage.name
 
 
 def lane_label(lane: Lane) -> str:
-    """A thread or process as it is named on a timeline."""
+    """The name of a thread or process on a timeline."""
     thread = "" if lane.tid is None else f", thread {lane.tid}"
     return f"{lane.name} ({lane.role.value}, process {lane.pid}{thread})"
 
 
 def counted_with_wait(loop: Loop) -> BoolArray:
-    """Which kept steps the verdict counts: counted ones whose waits are known."""
+    """For each kept step: whether it counts for the verdict and its wait was measured."""
     those: BoolArray = loop.counted & loop.steps.measured
     return those
 
@@ -70,7 +70,16 @@ def counted_with_wait(loop: Loop) -> BoolArray:
 
 @dataclass(slots=True)
 class NestedSpan:
-    """A span; ``unseen_ns`` of its beginning belongs to inner spans that were not kept."""
+    """A span with what is known of the spans inside it.
+
+    Attributes:
+        waits: whether it is a wait and not work.
+        subject: index of its stage, or -1.
+        start_ns: begin.
+        end_ns: end.
+        unseen_ns: time of inner spans that were not kept; it is drawn from the begin on.
+        before_first_ns: time from the begin to the first inner span that was kept.
+    """
 
     waits: bool
     subject: int
@@ -83,9 +92,9 @@ class NestedSpan:
 def nested_spans(profile: Profile, lane: int, at_most: int | None = None) -> list[NestedSpan]:
     """The intervals of a lane, outer ones first.
 
-    Steps and the waits of loops are not among them: those are known from the loops. Inner spans
-    that are missing ended before the window that their outer one ended in, so their time is taken
-    to lie before the first inner span that is there.
+    Steps and the waits of loops are left out, because `loop_lines` has them. A run keeps intervals by the
+    time at which they end. If an outer span was kept and some inner spans were not, these ended earlier
+    than the inner spans that were kept: their time is drawn before those.
 
     Args:
         profile: the run.
@@ -100,7 +109,7 @@ def nested_spans(profile: Profile, lane: int, at_most: int | None = None) -> lis
 
 
 def are(kind: SpanKind, spans: Spans) -> BoolArray:
-    """Which intervals are of a kind."""
+    """For each interval: whether it is of a kind."""
     found: BoolArray = spans.kind == kind
     return found
 
@@ -131,7 +140,7 @@ def _nest(spans: Spans, chosen: IntArray) -> list[NestedSpan]:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStep:
-    """A traced step of a device, and for how much of it the device did what."""
+    """A traced step of a device, with the time that the device spent on each kind of work."""
 
     start_ns: int
     end_ns: int
@@ -158,13 +167,13 @@ def device_steps(device: Device) -> list[DeviceStep]:
 
 @dataclass(frozen=True, slots=True)
 class BatchPath:
-    """The way of a batch: ready on a lane, used by a loop some time later.
+    """The way of a batch from the lane that made it to the loop that used it.
 
     Attributes:
         lane: index of the lane that made it.
-        ready_ns: the last moment of its making.
+        ready_ns: when it was ready; the last nanosecond of the interval in which it was made.
         loop: index of the loop that took it.
-        used_ns: the last moment of the wait of the step that took it, as far as that is known.
+        used_ns: when the step that took it had waited for it; the last nanosecond of that wait.
     """
 
     lane: int
@@ -174,7 +183,7 @@ class BatchPath:
 
 
 def batch_paths(profile: Profile) -> Iterator[BatchPath]:
-    """The ways of the batches of which both the making and the step were kept one by one."""
+    """The ways of the batches for which both the interval of their making and their step were kept."""
     spans = profile.spans
     batches = are(SpanKind.BATCH, spans)
     made = _made(spans, spans.start_ns[batches])
@@ -194,9 +203,9 @@ def batch_paths(profile: Profile) -> Iterator[BatchPath]:
 
 
 def _made(spans: Spans, starts_ns: IntArray) -> dict[int, tuple[int | None, int]]:
-    """The lane and the end of the outermost work that began at a time, by that time.
+    """For each time at which work began: the lane and the end of the outermost work that began then.
 
-    The lane is None where several lanes began work at that very nanosecond.
+    The lane is None if several lanes began work in that nanosecond.
     """
     made: dict[int, tuple[int | None, int]] = {}
     chosen = are(SpanKind.WORK, spans) & np.isin(spans.start_ns, starts_ns)
@@ -208,17 +217,17 @@ def _made(spans: Spans, starts_ns: IntArray) -> dict[int, tuple[int | None, int]
     return made
 
 
-# Stages that tf.data only gives sums of
+# Stages of which tf.data reports only sums
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanWork:
-    """A stage without intervals, as its mean work over the counted steps.
+    """A stage without intervals, drawn as its mean work over the counted steps.
 
     Attributes:
         stage: the stage.
-        lines: names of the lines that it takes, at least one.
-        intervals: begin and end of what stands on each of these lines.
+        lines: names of its lines, at least one.
+        intervals: begins and ends of the intervals, which are equal on all its lines.
     """
 
     stage: StageFinding
@@ -227,10 +236,10 @@ class MeanWork:
 
 
 def mean_work(findings: Findings) -> Iterator[MeanWork]:
-    """Each tf.data stage without intervals as its mean work, evenly over the counted steps.
+    """The mean work of each tf.data stage without intervals, spread evenly over the counted steps.
 
-    The total of its intervals is its cost per step times these steps. A stage that works more than
-    a step's time per step gets as many lines as it needs.
+    The intervals of a stage add up to its cost per step times the number of these steps. A stage whose
+    work per step takes longer than a step gets several lines.
     """
     main = findings.main
     if main is None or not (steady := counted_with_wait(main.loop)).any():
@@ -265,9 +274,9 @@ def mean_work(findings: Findings) -> Iterator[MeanWork]:
 
 
 def levels_over_time(findings: Findings) -> Iterator[tuple[str, list[int], list[float]]]:
-    """The gauges of the run: name, times and values. Times that were not read have no value.
+    """The gauges of the run: name, times at which they were read, and values.
 
-    Viewers merge gauges of one name, so those of stages with one name are numbered from the second on.
+    Viewers merge gauges with equal names, so the second and later gauges of a name get a number.
     """
     shown: Counter[str] = Counter()
     for name, gauge in _gauges(findings):
@@ -303,10 +312,10 @@ def _gauges(findings: Findings) -> Iterator[tuple[str, Gauge | None]]:
 
 
 def cores_used(cpu: Cpu) -> tuple[IntArray, FloatArray]:
-    """The middles of stretches of time in which the CPU was read, and how many cores were used.
+    """How many cores were used in each stretch of time, with the middles of the stretches.
 
-    CPU time and the time it was read for may fall into neighbouring bins, so that single bins mean
-    nothing: a stretch is many of them.
+    CPU time and the time in which it was used may fall into neighbouring bins, so a single bin means
+    nothing: a stretch is many bins long.
     """
     borders = _stretches(cpu)
     if borders is None or cpu.used is None or cpu.sampled is None:
@@ -318,7 +327,7 @@ def cores_used(cpu: Cpu) -> tuple[IntArray, FloatArray]:
 
 
 def _cores_used_by(role: Role, profile: Profile) -> FloatArray | None:
-    """Cores that the threads of a role used, at the times of `cores_used`; None where none was read."""
+    """Cores that the threads of a role used, at the times of `cores_used`; None without a reading."""
     borders = _stretches(profile.cpu)
     lanes = [lane.cpu for lane in profile.lanes if lane.role is role and lane.cpu is not None]
     if borders is None or profile.cpu.sampled is None or not lanes:

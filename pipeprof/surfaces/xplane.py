@@ -1,15 +1,16 @@
 """A run as an XSpace file, for XProf and for TensorBoard's profile page.
 
-It is laid out so that XProf gives pipeprof's verdict by its own arithmetic: its input pipeline
-analyser takes the steps that count, with their waits, and lists the stages by their own work. The
-rules it reads by are not documented; ``tests/surfaces/test_xplane.py`` pins those relied on here:
+The file is written so that XProf's own calculation comes to pipeprof's verdict: XProf's input pipeline
+analyser finds the counted steps with their waits, and lists the stages by their own work. XProf's rules
+are not documented; ``tests/surfaces/test_xplane.py`` tests those that are used here:
 
-- only the first plane ``/host:CPU`` feeds its analysis, so threads and processes are lines there;
-- an event with ``step_num`` and ``_r`` is a step, if it has another event inside it;
-- an event with ``_ipl_stage_*`` inside a step is input wait; elsewhere it is a stage, listed by the
-  event's name, less what nests in it. The id must be that of the event's own metadata. Category
-  ``prefetch`` is kept out of the list, and still taken off what it nests in.
-- times count from the start of the run: nanoseconds since 1970 overflow in its trace viewer.
+- XProf analyses only the first plane ``/host:CPU``, so threads and processes are lines of that plane.
+- An event with ``step_num`` and ``_r`` is a step, if another event lies inside it.
+- An event with ``_ipl_stage_*`` inside a step is input wait. Elsewhere it is a stage: XProf lists it by
+  the event's name, with the time that no event inside it takes. The stage's id must be the id of the
+  event's metadata. XProf does not list the category ``prefetch``, but subtracts it from the event
+  around it.
+- Times count from the start of the run: nanoseconds since 1970 overflow in XProf's trace viewer.
 """
 
 import re
@@ -51,7 +52,7 @@ _MARKUP = str.maketrans({"<": "\u2039", ">": "\u203a", "&": "+"})
 
 
 class _Category(Enum):
-    """What XProf takes an input event for."""
+    """What an input event is to XProf."""
 
     READ = "read"
     PREPROCESSING = "preprocessing"
@@ -80,7 +81,7 @@ def to_xspace(findings: Findings, *, max_events: int = MAX_EVENTS) -> bytes:
 
 
 def _origin_ns(profile: Profile) -> int:
-    """What times count from: the begin of the run, or of as much of its end as fits."""
+    """The time that is 0 in the file: the begin of the run, or a later time where the run is too long."""
     return max(find_origin_ns(profile), find_end_ns(profile) - LONGEST_NS)
 
 
@@ -88,16 +89,16 @@ def _warnings(findings: Findings, max_events: int) -> Iterable[str]:
     profile = findings.profile
     yield from profile.run.warnings
     if findings.main and not counted_with_wait(findings.main.loop).any():
-        yield "No step is marked here: none came after the warm-up with a known wait."
+        yield "No step is marked here: after the warm-up there was no step with a measured wait."
     if len(profile.spans) > max_events:
-        yield f"Only the last {max_events} of {len(profile.spans)} recorded intervals are here."
+        yield f"Only the last {max_events} of {len(profile.spans)} recorded intervals are in this file."
     if _origin_ns(profile) > find_origin_ns(profile):
         days = LONGEST_NS // (24 * 3600 * 10**9)
-        yield f"Only the last {days} days of the run are here: this format has no longer times."
+        yield f"Only the last {days} days of the run are in this file: the format has no longer times."
 
 
 def _plain(text: str) -> str:
-    """Text that can be stored, and that a page which takes it for markup still shows."""
+    """Text as valid UTF-8 without the characters of markup, which XProf's pages would interpret."""
     return text.encode("utf-8", "replace").decode().translate(_MARKUP)
 
 
@@ -108,7 +109,7 @@ class _EventKind:
 
 
 class _Plane:
-    """A plane in the making: it numbers names and lines, and turns times into offsets."""
+    """Builds a plane: numbers names and lines, and turns times into offsets."""
 
     def __init__(self, space: Any, name: str, origin_ns: int) -> None:
         self.origin_ns = origin_ns
@@ -180,7 +181,7 @@ def _draw_loops(plane: _Plane, findings: Findings, max_events: int) -> None:
 
 
 class _LoopLine:
-    """Draws what stands on the line of a loop."""
+    """Draws the line of a loop."""
 
     def __init__(self, plane: _Plane, line: Any, loop: Loop) -> None:
         self._plane, self._line, self._loop = plane, line, loop
@@ -196,7 +197,7 @@ class _LoopLine:
         self._begins = loop.steps.first_of_epoch()
 
     def draw(self, intervals: Iterable[LineInterval], is_marked: BoolArray) -> None:
-        """Draws intervals; those of the steps that are marked are steps and waits to XProf."""
+        """Draws intervals. XProf finds the marked steps and their waits as steps and input waits."""
         counts = False
         for each in intervals:
             match each.shown:
@@ -261,11 +262,11 @@ def _stage_kind(plane: _Plane, stage: Stage, **stats: float | str) -> _EventKind
     return plane.kind(stage_label(stage), category, **stats)
 
 
-# Stages that tf.data only gives sums of
+# Stages of which tf.data reports only sums
 
 
 def _draw_means(plane: _Plane, findings: Findings) -> None:
-    """Draws stages that tf.data only gives sums of."""
+    """Draws the stages of which tf.data reports only sums."""
     for mean in mean_work(findings):
         kind = _stage_kind(
             plane,
@@ -296,7 +297,7 @@ def _draw_counters(plane: _Plane, findings: Findings) -> None:
 def _draw_devices(space: Any, origin_ns: int, profile: Profile) -> None:
     """Draws devices in planes that XProf shows but does not analyse.
 
-    A plane ``/device:GPU:…`` would make it ignore the steps of the host.
+    With a plane ``/device:GPU:…`` XProf would ignore the steps of the host.
     """
     for number, lane in enumerate(profile.lanes):
         spans = nested_spans(profile, number) if lane.role is Role.DEVICE else []

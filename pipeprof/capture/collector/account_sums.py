@@ -337,7 +337,7 @@ class AccountSums:
                 self._row(epoch)[places] += sums[:, position]
 
     def _row(self, epoch: int) -> IntArray:
-        """The row of an epoch, made where there is none; one to throw away where the epoch is not kept."""
+        """The row of an epoch, made if there is none; a row to throw away if the epoch is not kept."""
         numbers = self.epochs[:, _COLUMN["epoch"]]
         at = int(np.searchsorted(numbers, epoch))
         if at == len(numbers) or numbers[at] != epoch:
@@ -435,7 +435,7 @@ def freeze_samples(rows: IntArray, places: Sequence[PlaceFacts]) -> tuple[HostSa
 def _with_own_reasons(
     compilations: IntArray, reasons: Sequence[str]
 ) -> tuple[IntArray, tuple[str, ...]]:
-    """Compilations with just those reasons that they have, renumbered; -1 stays that of one without."""
+    """Compilations, and the reasons that occur in them, renumbered; -1 still means that there is none."""
     column = COMPILATION_COLUMNS.index("reason")
     known = compilations[:, column]
     mine = np.unique(known[known >= 0])
@@ -445,7 +445,7 @@ def _with_own_reasons(
 
 
 def _first_and_last(table: IntArray, rows: Any, most: int) -> IntArray:
-    """A table with further rows: of all that came, so many of the first and of the last."""
+    """A table with further rows, of which only so many of the first and of the last are kept."""
     table = np.concatenate([table, rows])
     if len(table) <= 2 * most:
         return table

@@ -1,7 +1,7 @@
 """Adds records up, in bounded memory and at a constant cost per record.
 
 The collector passes it the records of each ring; the recovery of a run whose process died passes it those
-of the rings that are left. It is the only module that knows what is added up for each kind of record.
+of the rings that are left. Only this module knows what is added up for each kind of record.
 """
 
 from collections.abc import Callable, Iterable, Mapping

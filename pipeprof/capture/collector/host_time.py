@@ -56,7 +56,7 @@ class _Begun:
 
 
 class HostTime:
-    """Knows which loop, and which part of a run, each of these records belongs to.
+    """Finds the loop, or the part of the run, that each record of the training thread belongs to.
 
     Args:
         sums: what has been collected of the run.
@@ -103,7 +103,7 @@ class HostTime:
                 each.end_ns = end_ns
 
     def add_input(self, events: Events) -> None:
-        """Adds work of the input, as far as it ran on the thread of a pass and in its time."""
+        """Adds work of the input that ran on the thread of a pass, during that pass."""
         for lane in distinct(events.lanes):
             if lane < 0:
                 continue
@@ -127,10 +127,10 @@ class HostTime:
             self._loops[loop.parent].account.add_validation(length_ns)
 
     def _note_begin(self, loop: LoopSums, start_ns: int, context: int) -> None:
-        """At a pass of a training of the top level it is known what lay before it.
+        """Notes the begin of a pass of a top-level training, which decides what the time before it was.
 
-        Before the first such pass it was start-up, between two passes of one loop that loop's own code,
-        else the run's.
+        Before the first such pass of the run it was start-up; between two passes of one loop it was that
+        loop's own code; else it was own code of the run.
         """
         if context != PassContext.TOP or not loop.facts.kind.trains:
             return

@@ -233,10 +233,11 @@ class LoopSums:
                 return time_inside(near(self._waits, rows[:, [_START, _END]]), starts, ends)
 
     def _wait_of(self, left_ns: int) -> int:
-        """A step's wait from what its gap leaves of it.
+        """The wait of a step: its time minus its gap.
 
-        Two clocks take the two, so what is left of a step that did not wait is more than nothing about
-        as often as less. Less is taken from the next waits: in a sum it cancels.
+        Two clocks measure the two, so for a step that did not wait the difference is negative about as
+        often as it is positive. A negative difference is subtracted from the next waits, so that sums are
+        right.
         """
         wait_ns = left_ns + self.overdrawn_ns
         self.overdrawn_ns = min(wait_ns, 0) if left_ns >= -_JITTER_NS else 0

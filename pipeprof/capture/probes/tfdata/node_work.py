@@ -20,7 +20,7 @@ from pipeprof.capture.probes.tfdata.stage_identity import StageIdentity
 
 
 class WorkTally:
-    """Tells reading by reading what the stages behind one iterator did.
+    """Finds, reading by reading, what the stages behind one iterator did.
 
     Args:
         seen: what is known of them from all iterators of the dataset.

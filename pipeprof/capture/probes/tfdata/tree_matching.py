@@ -224,7 +224,7 @@ def _cheaper(first: Plan, second: Plan) -> Plan:
 
 
 def _run_by(node: Node, written: Transformation) -> tuple[Transformation, ...]:
-    """What of ``written``, from the output down, this node may be; empty if it is another."""
+    """The parts of ``written``, from the output down, that this node may run; empty if it runs another."""
     family = family_of(node.name)
     if family == written.family:
         return (written,)
