@@ -43,7 +43,7 @@ HERE = Path(__file__).parent
 PACKAGE = str(Path(pipeprof.__file__).parent)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
-# Classes of other packages that a profile changes while it is on, or might (design.md, fact 12).
+# Classes of other packages that a profile changes while it is on, or might.
 PATCHED = (
     ("tensorflow", "data.Dataset"),
     ("keras", "Model"),

@@ -39,11 +39,11 @@ def _stays() -> bool:
 class HandLoop:
     """The hand-written loop that is open, if one is, and those that may come back.
 
-    The clearest sign of a step that was seen decides: ``prof.step()`` before fetches before calls that
-    train: of ``train_on_batch``, or of a function that is called again and again. A loop lives on one
-    source of batches; it is another one when that is over, or when another source gave two batches with
-    none of the first between, and it comes back with its source (training and validation in turns). A
-    single batch before a ``fit`` was only looked at, and so was one that is trained on again and again.
+    Steps are found by their clearest sign: ``prof.step()``, else fetches of batches, else calls that train
+    (``train_on_batch``, or a function that is called again and again). A loop takes its batches from one
+    source. It is followed by another loop when its source is over, or when another source gave two batches
+    in a row; when a source goes on, so does its loop (training and validation in turns). A single batch
+    before a ``fit`` was only looked at; so was a batch that is trained on again and again.
 
     Attributes:
         loop: the loop, while one is open.

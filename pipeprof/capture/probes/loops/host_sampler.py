@@ -1,7 +1,8 @@
 """Samples what the training thread does where no clock shows it: the user's functions and lines.
 
-It has a thread of its own, and looks at random times that were fixed before: a sampler that rests after
-its work, or does other work, is held up by Python code that keeps the GIL, and so would seldom meet it.
+It has a thread of its own, and samples at random times that are fixed in advance. A sampler that does other
+work, or counts its rests from the end of a sample, has to wait for the GIL whenever Python code keeps it:
+it would sample too seldom while such code runs.
 """
 
 import itertools

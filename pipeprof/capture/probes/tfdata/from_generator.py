@@ -26,9 +26,9 @@ _FRAMEWORKS = (CodeOwner.KERAS, CodeOwner.TENSORFLOW)
 class GeneratorTime:
     """Times what runs inside `tf.data.Dataset.from_generator`.
 
-    A user's generator becomes a stage. One of Keras's own, around a user's that is timed already or
-    around a queue that workers fill, is not; but where nothing runs ahead of the training it is
-    there that the training waits.
+    A user's generator becomes a stage. A generator of Keras's own does not: it only hands on batches of a
+    user's generator, which is timed already, or of a queue that workers fill. But if nothing runs ahead
+    of the training, the training waits in that generator, so that its waits are recorded.
     """
 
     def __init__(self, context: ProbeContext) -> None:

@@ -86,10 +86,10 @@ class FollowedLoop:
         self._epoch_batches = self.batches
 
     def model_read(self, step: int, ready: int, work_ns: int) -> None:
-        """The model was read at the end of a step; bounds what a step may have waited that took long.
+        """The model was read at the end of a step; limits the wait of a step whose gap is not counted.
 
-        Where its gap is not counted, at least `LONGEST_GAP_NS` of the step were no waiting. It did not
-        wait where its batches lay ready before, and otherwise for no longer than the stages worked.
+        Such a gap was longer than `LONGEST_GAP_NS`, so the step waited for less than the rest of its time.
+        It did not wait at all if its batches were ready before, else at most as long as the stages worked.
 
         Args:
             step: the latest step.

@@ -1,8 +1,7 @@
-"""The loops of a framework that take their batches from tf.data: which iterator feeds each, its waits.
+"""Finds the tf.data iterator that feeds each loop of Keras, and measures the loop's waits there.
 
-The models are read from the training thread between two steps: often enough that none of the gaps
-between batches is missed, seldom enough that nobody notices (a reading costs some 50 µs, and holds the
-last 100 gaps).
+The training thread reads the iterators' models between two steps. A reading has the last 100 gaps
+between batches and costs some 50 µs: models are read often enough to miss no gap, and no more often.
 """
 
 from pipeprof.capture.guard import Guard

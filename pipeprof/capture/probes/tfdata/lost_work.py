@@ -1,8 +1,8 @@
 """Estimates the work of nodes that vanished from a model between two readings.
 
-How many elements those gave is known: the node above, which is still there, counts how many elements
-and bytes it took. Their work is not; what elements of the same stage cost where they were counted, in
-any iterator of the dataset, is the estimate for it. Works on plain values.
+The number of elements that a vanished node gave is known: the node that took them is still there and
+counts elements and bytes. The work of the vanished node is not known. It is estimated from the cost of
+counted elements of its stage, in any iterator of the dataset. This module works on plain values.
 """
 
 from collections import defaultdict
@@ -96,11 +96,11 @@ class LostWork:
         return NodeWork(round(elements), 0, round(elements * size), 0)
 
     def _parts(self, inputs: list[str]) -> Sequence[str]:
-        """The inputs, and beside those that are concatenated also parts that were never seen."""
+        """The inputs, with those parts of a concatenation that were never seen."""
         return self._sizes[inputs[0]].parts if inputs and inputs[0] in self._sizes else inputs
 
     def _lost(self, path: str, inputs: list[str], ratio: float) -> float:
-        """How many elements a stage took from some inputs beyond what they are known to have given."""
+        """How many elements a stage took from some inputs, without those that were counted there."""
         if inputs == self._seen[path].inputs:
             # Bytes also count an incomplete batch and what was skipped or filtered out.
             sizes = {self._seen[below].element_bytes for below in inputs} - {0.0}
@@ -111,7 +111,7 @@ class LostWork:
         return taken - sum(self._done[below].elements for below in self._parts(inputs))
 
     def _is_whole(self, path: str, below: str, gone: Mapping[str, int]) -> bool:
-        """Whether nothing can have vanished between two stages: both ran on, and it opens none."""
+        """Whether nothing can have vanished between two stages: both still run, and no input was opened."""
         passing = (*_REPEATING, "Concatenate")
         name = self._seen[path].name
         return (
@@ -169,7 +169,7 @@ class LostWork:
         return {path: known + lost * self._sizes[path].share for path, known in shares.items()}
 
     def _may_have_run(self, path: str) -> bool:
-        """A cache is filled in one pass only: where that was not seen here, it was another's."""
+        """Whether a stage may have run: a cache is filled in one pass only, maybe by another iterator."""
         return not self._seen[path].name.startswith(_KEEPING) or (
             path.endswith(LATER) or self._done[path].elements > 0
         )

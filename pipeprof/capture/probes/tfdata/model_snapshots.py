@@ -1,6 +1,6 @@
 """AUTOTUNE's counters as plain values, and what changed between two readings of them.
 
-Knows nothing of TensorFlow: `tfdata_model` reads the counters, this module compares them.
+It knows nothing of TensorFlow: `autotune_model` reads the counters, and this module compares them.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,7 @@
-"""tf.data: what AUTOTUNE counts of every running pipeline, and the waits of Keras's loops.
+"""Installs what observes tf.data: AUTOTUNE's counters of every running pipeline, and waits of loops.
 
 Every iterator passes through `tf.data.Dataset.__iter__` and every generator through
-`tf.data.Dataset.from_generator`; both are public. From there on AUTOTUNE's own model is read, from
-the training thread between two steps: often enough that none of its gaps is missed, seldom enough
-that nobody notices (facts: a reading costs some 50 µs, and holds the last 100 gaps).
+`tf.data.Dataset.from_generator`; both are public. From then on AUTOTUNE's model of the iterator is read.
 """
 
 import functools
@@ -80,7 +78,7 @@ class TfDataProbe:
         self.iterated_in_graph: Callable[[Any], None] = lambda dataset: None
 
     def install(self) -> None:
-        """Starts to see; TensorFlow must have been imported."""
+        """Starts to observe; TensorFlow must have been imported."""
         tfdata_generators.current = self._generators
         tf.get_logger().addFilter(name_callers)
         dataset = tf.data.Dataset
@@ -134,7 +132,7 @@ class TfDataProbe:
         self._patches.replace(iterable, "__iter__", __iter__)
 
     def remove(self) -> None:
-        """Reads once more, then gives everything back."""
+        """Reads the models a last time, then restores what was patched."""
         tfdata_generators.current = None
         tf.get_logger().removeFilter(name_callers)
         for tracked in self._iterators.alive():
@@ -189,7 +187,7 @@ class TfDataProbe:
                 tracked.feeding += (feeding,)
 
     def _watch_class(self, iterator_class: type) -> None:
-        """Sees batches that are taken by hand, one ``next()`` at a time."""
+        """Observes batches that are taken by hand, one ``next()`` at a time."""
         if iterator_class in self._iterator_classes or not hasattr(iterator_class, "__next__"):
             return
         self._iterator_classes.add(iterator_class)
@@ -247,7 +245,7 @@ class TfDataProbe:
         tracked.read_ns = now
 
     def _taken_in_python(self, iterator: Any) -> None:
-        """Someone's Python code takes it: it lies behind what a framework's loop is fed with."""
+        """Notes that Python code takes from an iterator: it does not itself feed a framework's loop."""
         tracked = self._iterators.find(iterator)
         if tracked is not None:
             tracked.taken_in_python = True

@@ -1,4 +1,4 @@
-"""Finds the cheapest way to hold a tree of running nodes for a tree of written transformations.
+"""Finds which written transformation each running node runs: the match of two trees that costs least.
 
 What runs is not what was written: tf.data fuses, drops and adds transformations, and an interleave
 has a sub-tree for every input that it keeps open. Works on plain values and knows nothing of
@@ -32,10 +32,14 @@ _FUSIONS = {"mapandbatch": ("batch", "map"), "shuffleandrepeat": ("repeat", "shu
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One running node, the written transformations that it runs, and who asks it for data.
+    """One running node with the written transformations that it runs.
 
-    ``written`` has the one whose name it carries first. Empty: nobody wrote it. ``serves`` is the
-    path of the transformation that it is a part of.
+    Attributes:
+        node_id: the node.
+        asked_by: the node that asks it for data.
+        written: the transformations, first the one whose name it has; empty if nobody wrote it.
+        remark: what a reader should know about it, or None.
+        serves: path of the transformation that it is a part of, or None.
     """
 
     node_id: int
@@ -56,7 +60,7 @@ class _Own(NamedTuple):
 
 @dataclass(slots=True)
 class Plan:
-    """One way to hold a running sub-tree for a written one."""
+    """One way to match a running sub-tree with a written one."""
 
     cost: int = 0
     own: list[_Own] = field(default_factory=list)
@@ -77,7 +81,7 @@ class Plan:
 
 
 class TreeMatcher:
-    """Finds the cheapest way to hold one tree for the other."""
+    """Finds the match of two trees that costs least."""
 
     def __init__(self, model: Model, known: Mapping[int, StageIdentity]) -> None:
         self._nodes = model.nodes
@@ -113,7 +117,7 @@ class TreeMatcher:
     def _following(
         self, node_id: int, written: Transformation
     ) -> tuple[int, Transformation] | None:
-        """The next pair of a plain chain, which needs no choice and so no recursion."""
+        """The next pair of a chain of single inputs, which needs no choice and so no recursion."""
         inputs = self._nodes[node_id].inputs
         plain = len(inputs) == len(written.inputs) == 1 and written.inner is None
         if not plain or opens_inputs(self._nodes[node_id].name) or self._part(node_id) is not None:
@@ -191,7 +195,7 @@ class TreeMatcher:
     def _pairs(
         self, children: Sequence[int], inputs: tuple[Transformation, ...]
     ) -> Iterable[tuple[int, Transformation | None]]:
-        """Which input each child is; inputs that have ended are no longer there."""
+        """Pairs each child with the input that it runs; inputs that have ended have no child any more."""
         if len(children) < len(inputs):
             paths = [self._known[child].path for child in children if child in self._known]
             by_path = {written.path: written for written in inputs}
