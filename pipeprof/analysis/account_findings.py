@@ -1,15 +1,23 @@
 """The account of a stretch of time: disjoint parts that add up to the whole, with the places in them."""
 
 from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
 
 from pipeprof.recording.account import Part
 from pipeprof.recording.source_code import Location
 
-# What a row is named that holds what a framework, and not the input, takes where epochs begin.
-FRAMEWORK_START = "TensorFlow's start of an epoch"
-# What a row is named that holds what a framework does between epochs of its own.
-FRAMEWORK_BETWEEN = "Keras's own work"
-FRAMEWORK_NAMES = (FRAMEWORK_START, FRAMEWORK_BETWEEN)
+
+class FrameworkWork(Enum):
+    """Time between the steps that a framework takes, and neither the input nor the user's code."""
+
+    EPOCH_START = "epoch start"
+    """TensorFlow takes it where epochs begin."""
+    BETWEEN_EPOCHS = "between epochs"
+    """Keras takes it between epochs."""
+
+
+PlaceName: TypeAlias = str | FrameworkWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,14 +28,15 @@ class AccountRow:
         part: what the time was.
         ns: how much it was.
         count: how often the place was called, or None.
-        name: the place (``ModelCheckpoint.on_epoch_end``), or None for the rest of the part.
+        name: the place (``ModelCheckpoint.on_epoch_end``), or the framework's work that it is; None for
+            the rest of the part.
         location: the user's line, or None.
     """
 
     part: Part
     ns: int
     count: int | None = None
-    name: str | None = None
+    name: PlaceName | None = None
     location: Location | None = None
 
 
@@ -81,11 +90,11 @@ class HostPlace:
     """A place that the host's time of a loop went to.
 
     Attributes:
-        name: the callback's class and method, or the function.
+        name: the callback's class and method, or the function, or the framework's work that it is.
         location: the user's line, or None.
         ratio: its part of the training's time.
     """
 
-    name: str
+    name: PlaceName
     location: Location | None
     ratio: float

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeprof.analysis.account_findings import (
-    FRAMEWORK_BETWEEN,
-    FRAMEWORK_START,
     Account,
     AccountRow,
     EpochAccount,
+    FrameworkWork,
+    PlaceName,
 )
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
@@ -353,7 +353,7 @@ def _framework_row(parts: dict[Part, int], framework_starts: float) -> tuple[Acc
     if not ns:
         return ()
     parts[Part.EPOCH_START] -= ns
-    return (AccountRow(part=Part.BETWEEN_EPOCHS, ns=ns, name=FRAMEWORK_START),)
+    return (AccountRow(part=Part.BETWEEN_EPOCHS, ns=ns, name=FrameworkWork.EPOCH_START),)
 
 
 def _account(
@@ -389,18 +389,18 @@ def _sampled(part: Part, ns: int, samples: Iterable[HostSample]) -> list[Account
     count = sum(sample.samples for sample in mine)
     if not count:
         return [AccountRow(part=part, ns=ns)] if ns else []
-    by_place: dict[tuple[str, str], list[HostSample]] = defaultdict(list)
+    by_place: dict[tuple[PlaceName, str], list[HostSample]] = defaultdict(list)
     for sample in mine:
-        name = _place_name(sample)
-        if part is Part.BETWEEN_EPOCHS and sample.state is HostState.FRAMEWORK:
-            name = FRAMEWORK_BETWEEN  # it is no place of the user's that calls ``fit``
+        # What calls ``fit`` is no place of the user's.
+        frameworks = part is Part.BETWEEN_EPOCHS and sample.state is HostState.FRAMEWORK
+        name = FrameworkWork.BETWEEN_EPOCHS if frameworks else _place_name(sample)
         by_place[name, sample.location.file].append(sample)
     named = []
     for (name, _), its in by_place.items():
         share = sum(sample.samples for sample in its) / count
         if share >= _NAMED_FROM:
             busiest = max(its, key=lambda sample: sample.samples)
-            line = busiest.location if name != FRAMEWORK_BETWEEN else None
+            line = None if isinstance(name, FrameworkWork) else busiest.location
             named.append(AccountRow(part=part, ns=int(ns * share), name=name, location=line))
     return _with_rest(part, ns, named)
 

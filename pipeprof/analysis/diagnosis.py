@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeprof.analysis.account_findings import FRAMEWORK_NAMES, EpochAccount
+from pipeprof.analysis.account_findings import EpochAccount, FrameworkWork
 from pipeprof.analysis.advice import give_advice
 from pipeprof.analysis.advice_proof import with_proof
 from pipeprof.analysis.bottleneck import dearest_on_cpu, find_bottleneck, needed_ms
@@ -137,7 +137,7 @@ def _held_share(held_up: HeldUp, measured: Measurements) -> float:
     Without what a framework does between epochs of its own, which is nobody's to change.
     """
     account = measured.account
-    framework_ns = sum(row.ns for row in account.rows if row.name in FRAMEWORK_NAMES)
+    framework_ns = sum(row.ns for row in account.rows if isinstance(row.name, FrameworkWork))
     wall_ns = account.training_ns - framework_ns
     return held_up.counted_ratio * account.ns(*STEP_PARTS) / wall_ns if wall_ns > 0 else 0.0
 

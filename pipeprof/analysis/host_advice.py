@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipeprof.analysis.account_findings import FRAMEWORK_NAMES, AccountRow
+from pipeprof.analysis.account_findings import AccountRow
 from pipeprof.analysis.advice_kinds import (
     Advice,
     CallbackEvent,
@@ -17,6 +17,7 @@ from pipeprof.analysis.fed_by import trains_with_keras_2
 from pipeprof.analysis.verdict import Verdict
 from pipeprof.analysis.wall_shares import HOST_PARTS
 from pipeprof.recording.account import Part
+from pipeprof.recording.source_code import has_name
 
 _MOST = 3
 
@@ -41,16 +42,16 @@ def _one_a_line(rows: Sequence[AccountRow]) -> list[AccountRow]:
 
 
 def _is_the_users(row: AccountRow) -> bool:
-    if row.name is None or row.name in FRAMEWORK_NAMES:
+    if not isinstance(row.name, str):
         return False
     # What is met at the line that calls ``fit`` is Keras's own work around the training.
     if row.name == "Model.fit":
         return False
-    return row.part is not Part.BETWEEN_EPOCHS or not row.name.startswith("<")
+    return row.part is not Part.BETWEEN_EPOCHS or has_name(row.name)
 
 
 def _remedy(row: AccountRow, *, keras_2: bool) -> Remedy:
-    name = row.name or ""
+    name = row.name if isinstance(row.name, str) else ""
     owner, _, method = name.rpartition(".")
     if row.part is Part.CALLBACKS:
         event = _event(method)
@@ -60,7 +61,7 @@ def _remedy(row: AccountRow, *, keras_2: bool) -> Remedy:
         return CheaperCallback(method=name, event=event, keras_2=keras_2)
     if row.part is Part.BETWEEN_EPOCHS:
         return PrepareBeside(function=name)
-    if name.startswith("<") and row.location is not None:
+    if row.location is not None and not has_name(name):
         name = f"the code at {row.location.short}"
     return CheaperOwnCode(function=name)
 

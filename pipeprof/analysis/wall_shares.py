@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.analysis.account_findings import FRAMEWORK_NAMES, FRAMEWORK_START, Account, HostPlace
+from pipeprof.analysis.account_findings import Account, FrameworkWork, HostPlace, PlaceName
 from pipeprof.analysis.bounds import COMPUTE_BELOW, bound_by_shares
 from pipeprof.analysis.findings import Interval, WallShares
 from pipeprof.analysis.verdict_kinds import Bound
@@ -142,7 +142,7 @@ def wall_resamples(loop: Loop, account: Account, *, held: float = 0.0) -> WallRe
     return WallResamples(
         wait=min(wait, 1.0) if waits_known(loop) else None,
         host=min(host, 1.0),
-        framework=min(_between_ns(account, *FRAMEWORK_NAMES) / wall_ns, host),
+        framework=min(_between_ns(account, *FrameworkWork) / wall_ns, host),
         unnamed=min(_between_ns(account, None) / wall_ns, host),
         waits=np.clip((wait * wall_ns + drawn[:, 0]) / lasted, 0.0, 1.0),
         hosts=np.clip((host * wall_ns + drawn[:, 1]) / lasted, 0.0, 1.0),
@@ -151,7 +151,7 @@ def wall_resamples(loop: Loop, account: Account, *, held: float = 0.0) -> WallRe
     )
 
 
-def _between_ns(account: Account, *names: str | None) -> int:
+def _between_ns(account: Account, *names: PlaceName | None) -> int:
     """What passes between epochs in rows of certain names."""
     return sum(
         row.ns for row in account.rows if row.part is Part.BETWEEN_EPOCHS and row.name in names
@@ -198,7 +198,7 @@ def _of_steps(loop: Loop, account: Account) -> FloatArray:
     own_ns, computed_ns = account.ns(Part.OWN_CODE), account.ns(Part.COMPUTE)
     own_ratio = own_ns / (own_ns + computed_ns) if loop.kind.hand_written and own_ns else 0.0
     host = called + own_ratio * (lasted - waited - called)
-    framework_ns = sum(row.ns for row in account.rows if row.name == FRAMEWORK_START)
+    framework_ns = sum(row.ns for row in account.rows if row.name is FrameworkWork.EPOCH_START)
     if framework_ns:
         own = steps.first_of_epoch() * waited * framework_ns
         own /= framework_ns + account.ns(Part.EPOCH_START)

@@ -20,6 +20,11 @@ class Location:
         return f"{PurePath(self.file).name}:{self.line}"
 
 
+def has_name(function: str) -> bool:
+    """Whether somebody named a function; Python calls other code ``<module>`` or ``<lambda>``."""
+    return not function.startswith("<")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeLine:
     """A line of source code on a sampled stack.

@@ -7,7 +7,7 @@ from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.wall_shares import HOST_PARTS
 from pipeprof.recording.account import Part
 from pipeprof.recording.source_code import Location
-from pipeprof.report.part_names import PART_NAMES
+from pipeprof.report.part_names import PART_NAMES, place_name
 
 # The host's work is listed from this part of the run on, or where the verdict is about it.
 _SHOWN_FROM = 0.05
@@ -54,7 +54,8 @@ def host_rows(findings: Findings) -> tuple[HostRow, ...]:
     calls: defaultdict[tuple[Part, str | None, Location | None], int] = defaultdict(int)
     for row in account.rows:
         if row.part in HOST_PARTS:
-            place = row.part, row.name, row.location
+            name = None if row.name is None else place_name(row.name)
+            place = row.part, name, row.location
             times[place] += row.ns
             calls[place] += row.count or 0
     rows = [

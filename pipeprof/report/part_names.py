@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeprof.analysis.account_findings import Account
+from pipeprof.analysis.account_findings import Account, FrameworkWork, PlaceName
 from pipeprof.recording.account import Part
 
 PART_NAMES = {
@@ -18,6 +18,17 @@ PART_NAMES = {
     Part.SHUTDOWN: "shut-down",
     Part.OTHER: "other",
 }
+
+_FRAMEWORK_NAMES = {
+    FrameworkWork.EPOCH_START: "TensorFlow's start of an epoch",
+    FrameworkWork.BETWEEN_EPOCHS: "Keras's own work",
+}
+
+
+def place_name(name: PlaceName) -> str:
+    """The name of a place in an account for readers."""
+    return _FRAMEWORK_NAMES[name] if isinstance(name, FrameworkWork) else name
+
 
 # Parts that are less of the whole are folded into one.
 _FOLDED_BELOW = 0.005

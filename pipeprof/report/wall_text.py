@@ -12,7 +12,9 @@ from pipeprof.analysis.wall_evidence_kinds import (
     WaitBesideHost,
     WallEvidence,
 )
+from pipeprof.recording.source_code import has_name
 from pipeprof.report.numbers import count, duration, percent
+from pipeprof.report.part_names import place_name
 from pipeprof.report.stage_labels import label_of
 
 _MOST_EPOCHS = 3
@@ -65,11 +67,10 @@ def _host(found: HostTime) -> str:
 
 
 def _place(place: HostPlace) -> str:
+    name = place_name(place.name)
     if place.location is None:
-        return place.name
-    if place.name.startswith("<"):
-        return place.location.short
-    return f"{place.name} ({place.location.short})"
+        return name
+    return f"{name} ({place.location.short})" if has_name(name) else place.location.short
 
 
 def _apart(found: EpochsApart) -> str:

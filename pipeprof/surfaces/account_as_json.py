@@ -3,6 +3,7 @@
 from typing import Any
 
 from pipeprof.analysis.account_findings import Account, AccountRow, EpochAccount
+from pipeprof.report.part_names import place_name
 from pipeprof.surfaces.json_values import number
 
 
@@ -20,7 +21,7 @@ def _part(row: AccountRow, wall_ns: int) -> dict[str, Any]:
         "s": round(row.ns / 1e9, 6),
         "ratio": number(row.ns / wall_ns) if wall_ns else None,
         "count": row.count,
-        "name": row.name,
+        "name": None if row.name is None else place_name(row.name),
         "location": str(row.location) if row.location else None,
     }
 

@@ -38,6 +38,7 @@ from pipeprof.report.advice_code import remedy_code
 from pipeprof.report.advice_text import remedy_sentence
 from pipeprof.report.autotune_text import autotune_warning
 from pipeprof.report.evidence_text import evidence_sentence
+from pipeprof.report.part_names import place_name
 from pipeprof.report.run_facts import caveats, started
 from pipeprof.report.stage_labels import remark_of
 from pipeprof.surfaces.account_as_json import account_dict, epoch_dict
@@ -221,7 +222,7 @@ def _diagnosis(found: Diagnosis) -> dict[str, Any]:
 
 def _host(place: HostPlace) -> dict[str, Any]:
     return {
-        "name": place.name,
+        "name": place_name(place.name),
         "location": str(place.location) if place.location else None,
         "ratio": number(place.ratio),
     }

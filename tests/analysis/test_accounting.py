@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeprof.analysis.account_findings import FRAMEWORK_BETWEEN, Account, AccountRow
+from pipeprof.analysis.account_findings import Account, AccountRow, FrameworkWork
 from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
@@ -405,7 +405,7 @@ def test_what_a_framework_does_between_epochs_of_its_own_is_no_place_of_the_user
         taken, pass_ns=(140 * MS, 0, 0, 0), totals=row(step_ns=100 * MS), samples=met
     )
     between = [(r.name, r.ns) for r in account.rows if r.part is Part.BETWEEN_EPOCHS]
-    assert between == [("rebuild", 30 * MS), (FRAMEWORK_BETWEEN, 10 * MS)]
+    assert between == [("rebuild", 30 * MS), (FrameworkWork.BETWEEN_EPOCHS, 10 * MS)]
 
 
 @pytest.mark.parametrize(("passes_", "part"), [(1, Part.SHUTDOWN), (2, Part.BETWEEN_EPOCHS)])

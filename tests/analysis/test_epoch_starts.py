@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeprof.analysis.account_findings import FRAMEWORK_START
+from pipeprof.analysis.account_findings import FrameworkWork
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.epoch_starts import epoch_starts, framework_start_ratio
 from pipeprof.analysis.input_findings import EpochStart, StartCause
@@ -196,7 +196,7 @@ def test_arrays_have_nothing_to_wait_for_where_epochs_begin() -> None:
     assert found.main is not None
     assert found.main.account.ns(Part.WAIT, Part.EPOCH_START) == 0
     assert found.main.account.ns(Part.BETWEEN_EPOCHS) == 1000 * MS
-    assert found.main.diagnosis.host[0].name == FRAMEWORK_START
+    assert found.main.diagnosis.host[0].name is FrameworkWork.EPOCH_START
     assert [each.account.ns(Part.BETWEEN_EPOCHS) for each in found.main.epochs] == [500 * MS] * 2
 
 

@@ -254,7 +254,7 @@ def test_no_more_events_than_asked_for_are_written_and_a_warning_says_so():
     assert len(lines["worker 1 (worker, process 4001)"]) == 10
     assert sum("_r" in event.stats for event in lines["fit (MainThread)"]) == 10
     warnings = XSpace.FromString(content).warnings
-    assert list(warnings) == ["Only the last 10 of 40 recorded intervals are here."]
+    assert list(warnings) == ["Only the last 10 of 40 recorded intervals are in this file."]
 
 
 @pytest.mark.parametrize(("later_ns", "kept"), [(0, True), (1, False)])

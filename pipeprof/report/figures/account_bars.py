@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from pipeprof.analysis.account_findings import Account
+from pipeprof.analysis.account_findings import Account, PlaceName
 from pipeprof.analysis.findings import Findings
 from pipeprof.recording.account import Part
 from pipeprof.recording.source_code import Location
@@ -10,11 +10,11 @@ from pipeprof.report.figures.figure import Figure, Table, View, label
 from pipeprof.report.figures.part_bars import stacked_parts
 from pipeprof.report.figures.theme import LEGEND
 from pipeprof.report.numbers import duration, percent
-from pipeprof.report.part_names import PART_NAMES
+from pipeprof.report.part_names import PART_NAMES, place_name
 from pipeprof.report.plain_text import MISSING
 from pipeprof.report.run_text import kind_of
 
-_Place = tuple[Part, str | None, Location | None]
+_Place = tuple[Part, PlaceName | None, Location | None]
 
 
 def account_figure(findings: Findings) -> Figure | None:
@@ -69,7 +69,7 @@ def _table(bars: list[tuple[str, Account]]) -> Table:
     rows = tuple(
         (
             PART_NAMES[part],
-            name or MISSING,
+            MISSING if name is None else place_name(name),
             location.short if location else MISSING,
             f"{calls[part, name, location]:,}" if calls[part, name, location] else MISSING,
             duration(run.get((part, name, location), 0) / 1e6),
