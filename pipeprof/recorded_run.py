@@ -12,7 +12,7 @@ from typing import Any
 from pipeprof.analysis.analyse import analyse, predict
 from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.what_if_expressions import read_suppositions
-from pipeprof.analysis.what_if_kinds import Prediction
+from pipeprof.analysis.what_if_kinds import SupposedStep
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 from pipeprof.runs.run_reading import read_run
@@ -67,7 +67,7 @@ class RecordedRun:
         """What the analysis finds in the recording."""
         return analyse(self.profile)
 
-    def what_if(self, supposed: str) -> Prediction:
+    def what_if(self, supposed: str) -> SupposedStep:
         """Predicts what a step of the main loop would take if something were otherwise.
 
         ::

@@ -26,7 +26,7 @@ from pipeprof.analysis.overlap import describe_input
 from pipeprof.analysis.step_statistics import loop_times
 from pipeprof.analysis.verdict import Measurements, Verdict
 from pipeprof.analysis.what_if import what_if
-from pipeprof.analysis.what_if_kinds import Prediction, Supposition
+from pipeprof.analysis.what_if_kinds import SupposedStep, Supposition
 from pipeprof.errors import UsageError
 from pipeprof.recording.loop import Loop, LoopKind
 from pipeprof.recording.profile import Profile
@@ -93,7 +93,7 @@ def analyse(profile: Profile) -> Findings:
     )
 
 
-def predict(profile: Profile, suppositions: Sequence[Supposition]) -> Prediction:
+def predict(profile: Profile, suppositions: Sequence[Supposition]) -> SupposedStep:
     """What a step of the main loop would take if all of these were so.
 
     Raises:

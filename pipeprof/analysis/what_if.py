@@ -31,7 +31,7 @@ from pipeprof.analysis.what_if_kinds import (
     LoadedByWorkers,
     NoCallback,
     NoEpochStarts,
-    Prediction,
+    SupposedStep,
     StageCosts,
     StageRuns,
     Supposition,
@@ -82,7 +82,7 @@ class _Training:
     buffered: int = _BUFFERED
 
 
-def what_if(verdict: Verdict, *suppositions: Supposition) -> Prediction:
+def what_if(verdict: Verdict, *suppositions: Supposition) -> SupposedStep:
     """Predicts a loop's step time if all of these were so.
 
     Args:
@@ -125,7 +125,7 @@ def what_if(verdict: Verdict, *suppositions: Supposition) -> Prediction:
         _error_of(today), unexplained_ms, supposed.transport_ms - today.transport_ms
     )
     memory = _memory_of(verdict, suppositions)
-    return Prediction(
+    return SupposedStep(
         step_ms=step_ms,
         interval=Interval(low=max(step_ms - error_ms, least_ms), high=step_ms + error_ms),
         speedup=measured_ms / step_ms if step_ms > 0 else math.inf,
@@ -400,10 +400,10 @@ def _error_of(training: _Training) -> float:
     return 2.0 * float(np.std(means)) / math.sqrt(len(means)) if len(means) > 1 else 0.0
 
 
-def _ideal(verdict: Verdict, today_ms: float, unexplained_ms: float) -> Prediction:
+def _ideal(verdict: Verdict, today_ms: float, unexplained_ms: float) -> SupposedStep:
     ideal = verdict.ideal
     assert ideal is not None
-    return Prediction(
+    return SupposedStep(
         step_ms=ideal.ms,
         interval=ideal.interval,
         speedup=today_ms / ideal.ms if ideal.ms > 0 else math.inf,

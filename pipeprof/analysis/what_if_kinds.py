@@ -79,7 +79,7 @@ Supposition = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
+class SupposedStep:
     """What a training would take if something were otherwise.
 
     Attributes:

@@ -9,7 +9,7 @@ from pipeprof.analysis.what_if_kinds import (
     LoadedByWorkers,
     NoCallback,
     NoEpochStarts,
-    Prediction,
+    SupposedStep,
     StageCosts,
     StageRuns,
     Supposition,
@@ -19,7 +19,7 @@ from pipeprof.report.numbers import count, duration, percent, size, times
 
 
 def describe_prediction(
-    suppositions: Sequence[Supposition], prediction: Prediction
+    suppositions: Sequence[Supposition], prediction: SupposedStep
 ) -> Iterator[str]:
     """The prediction in sentences."""
     supposed = " and ".join(describe_supposition(one) for one in suppositions)

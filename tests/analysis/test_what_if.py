@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeprof.analysis.analyse import predict
 from pipeprof.analysis.what_if_expressions import read_suppositions
-from pipeprof.analysis.what_if_kinds import Prediction
+from pipeprof.analysis.what_if_kinds import SupposedStep
 from pipeprof.errors import UsageError
 from pipeprof.recording.lane import Role
 from pipeprof.recording.level_names import Level
@@ -21,7 +21,7 @@ TF_DATA = Input(kind=InputKind.TF_DATA, name="_BatchDataset")
 THREADS = Input(kind=InputKind.SEQUENCE, name="Photos", workers=2)
 
 
-def predicted(text: str, *stages: Stage, during: Loop, **more: object) -> Prediction:
+def predicted(text: str, *stages: Stage, during: Loop, **more: object) -> SupposedStep:
     return predict(
         profile(loops=(during,), stages=stages, **more),  # type: ignore[arg-type]
         read_suppositions(text),
