@@ -31,9 +31,9 @@ from pipeprof.analysis.what_if_kinds import (
     LoadedByWorkers,
     NoCallback,
     NoEpochStarts,
-    SupposedStep,
     StageCosts,
     StageRuns,
+    SupposedStep,
     Supposition,
     WithCores,
 )
