@@ -192,7 +192,7 @@ def _tried(findings: Findings) -> RenderableType | None:
     outcome = findings.profile.tuning
     if outcome is None:
         return None
-    return _section("Tuned", [Text(line) for line in describe_tried(outcome)])
+    return _section("Tried", [Text(line) for line in describe_tried(outcome)])
 
 
 def _advised(advice: Sequence[Advice]) -> Iterator[Text]:

@@ -85,8 +85,8 @@ def test_the_report_on_the_training_has_predicted_and_measured() -> None:
         "Together: 40.0 ms before, 5.0 ms after, 8.0 times as fast.",
     ]
     tuned = replace(profile(), tuning=OUTCOME)
-    assert "Tuned  decode with AUTOTUNE parallel calls: measured" in render_report(analyse(tuned))
-    assert "Tuned" not in render_report(analyse(profile()))
+    assert "Tried  decode with AUTOTUNE parallel calls: measured" in render_report(analyse(tuned))
+    assert "Tried" not in render_report(analyse(profile()))
 
 
 def test_the_screen_fits_and_has_the_code() -> None:
