@@ -19,6 +19,7 @@ from pipeprof.analysis.advice_kinds import (
     ShuffleFirst,
 )
 from pipeprof.analysis.bottleneck import beneath, needed_ms
+from pipeprof.analysis.bounds import INPUT_FROM
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.epoch_starts import usual_start
 from pipeprof.analysis.input_findings import StartCause
@@ -34,6 +35,7 @@ from pipeprof.analysis.stage_tree import (
 )
 from pipeprof.analysis.verdict import Verdict, cpu_work_ms
 from pipeprof.analysis.verdict_kinds import Cause
+from pipeprof.recording.account import Part
 from pipeprof.recording.level_names import Level
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.stage import FunctionTrait, OperatorFamily, StageKind
@@ -342,12 +344,12 @@ def _batched_behind(cost: StageCost, costs: Sequence[StageCost]) -> bool:
 def shuffle_first(verdict: Verdict) -> Iterator[Advice]:
     """A shuffle behind a stage that loads fills its buffer with what is dear, at every epoch."""
     start = usual_start(verdict.measured.fed.epoch_starts)
+    if start is None or start.cause is not StartCause.FILL:
+        return
     costs, step = verdict.measured.costs, verdict.measured.times.step
-    if (
-        verdict.cause is not Cause.EPOCH_START
-        or start is None
-        or start.cause is not StartCause.FILL
-    ):
+    account = verdict.measured.account
+    alone = verdict.cause is Cause.EPOCH_START
+    if not alone and account.ns(Part.EPOCH_START) < INPUT_FROM * account.training_ns:
         return
     for found in costs:
         if found.stage.family is not OperatorFamily.SHUFFLE or not by_user(found):
@@ -357,6 +359,9 @@ def shuffle_first(verdict: Verdict) -> Iterator[Advice]:
         if dear is None or step is None or dear.cost_ms < _DEAR_FROM * verdict.input_ms:
             continue
         remedy = ShuffleFirst(stage=dear.stage.name, function=dear.stage.function)
+        if not alone:  # it makes the steps inside the epochs wait as well
+            yield Advice(remedy=remedy)
+            return
         # What filled the buffer is then done in the steps, beside the computing.
         steady_ms = max(step.mean, verdict.ideal_ms or 0.0, needed_ms(dear, costs))
         yield from measured_elsewhere(verdict, remedy, steady_ms)

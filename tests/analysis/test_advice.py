@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeprof.analysis.advice_kinds import (
@@ -34,6 +35,7 @@ from tests.analysis.test_diagnosis import (
     verdict,
     workers,
 )
+from tests.analysis.test_epoch_starts import filled, fit
 from tests.analysis.test_wall_verdict import validated
 from tests.builders import (
     MS,
@@ -574,6 +576,28 @@ def test_what_parses_whole_batches_already_stays() -> None:
     )
     said = planted(parse, *batched()[:0], during=loop(fed_by=TF_DATA))
     assert "batch_first" not in actions(said)
+
+
+def begun_late(decode: OperatorFamily, *, decode_costs: float = 1.0) -> Diagnosis:
+    """Epochs that begin with a shuffle that fills, with elements that a stage makes before."""
+    during = dataclasses.replace(fit(), input=TF_DATA)
+    batch, shuffle, made = filled(during)
+    work = dataclasses.replace(made.work, sums=(made.work.sums * decode_costs).astype(np.int64))
+    made = dataclasses.replace(made, family=decode, work=work)
+    return planted(batch, shuffle, made, during=during)
+
+
+@pytest.mark.parametrize("decode_costs", [1.0, 0.3])
+def test_a_shuffle_fills_with_names_and_not_with_what_is_loaded(decode_costs: float) -> None:
+    said = begun_late(OperatorFamily.MAP, decode_costs=decode_costs)
+    assert "dataset.shuffle(BUFFER_SIZE).map(" in code(named("shuffle_first", said))
+    assert "longer_epochs" not in actions(said)
+
+
+def test_where_a_shuffle_cannot_come_first_its_passes_are_joined_behind_it() -> None:
+    said = begun_late(OperatorFamily.FLAT_MAP, decode_costs=0.3)
+    assert "shuffle_first" not in actions(said)
+    assert "dataset.shuffle(BUFFER_SIZE).repeat(PASSES)" in code(named("longer_epochs", said))
 
 
 # Workers
