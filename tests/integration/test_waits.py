@@ -173,9 +173,8 @@ def test_no_step_is_missed_however_fast_they_are(tmp_path: Path) -> None:
         train(model(), prof.dataset, epochs=2, validation_data=one.repeat(200))
         train(model(steps_per_execution=16), prof.dataset, epochs=1)
     many, validation, at_once = prof.result.loops
-    # Nothing is fetched after the last step of an epoch, unless it looks for batches in vain.
-    assert unknown_waits(many) == unknown_waits(validation) == 2
-    assert unknown_waits(at_once) == 0
+    # Nothing is fetched after the last step of an epoch: how long it took shows what it waited.
+    assert unknown_waits(many) == unknown_waits(validation) == unknown_waits(at_once) == 0
 
 
 def unknown_waits(loop: Loop) -> int:
@@ -199,9 +198,9 @@ def test_waits_of_steps_with_more_batches_than_gaps_are_remembered_are_estimated
         train(model(steps_per_execution=120), prof.dataset, epochs=1)
     [loop] = prof.result.loops
     steps = loop.steps
-    assert steps.measured.tolist() == [True, True, True, True, False]
+    assert steps.measured.all()
     # It has 120 sleeps of 6 ms more than the others; its computing hides few of them.
-    assert steps.wait_ns[[1, slow, 3]].argmax() == 1  # the first also has what starts up
+    assert steps.wait_ns[[1, slow, 3, 4]].argmax() == 1  # the first also has what starts up
     assert steps.wait_ns[slow] > 120 * 3_000_000
     assert any("estimated" in warning for warning in prof.result.run.warnings)
 
