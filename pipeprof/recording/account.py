@@ -155,7 +155,8 @@ class HostSample:
         state: what it was doing there.
         detail: what it waited in or called (``Queue.get``), who was at work there (``thread loader``),
             or None.
-        samples: how often it was sampled.
+        samples: how often it was sampled. In steps of a hand-written loop samples are weighted: all that
+            were taken as long after the begin of a step count for the loop's time that lies there.
     """
 
     function: str

@@ -30,6 +30,10 @@ KEPT = 512
 COMPILATIONS_KEPT = 128
 # Intervals that wait for the steps they lie in, whose own waits are measured some time later.
 MOST_HELD = 65_536
+# Samples in steps are added up by how long after a step's begin they were taken: from these times on.
+OFFSETS_NS: IntArray = np.array([0, *(int(1e6 * 1.25**power) for power in range(50))], np.int64)
+# So many samples are enough to stand for the time at such a distance.
+_FEWEST_SAMPLES = 8
 NO_EPOCH = -1
 FOREVER_NS = 1 << 62
 
@@ -77,6 +81,9 @@ class AccountSums:
         compile_steps: how many such steps there were.
         calls: the host's calls, by the index of what was called.
         samples: how often the training thread was sampled: rows of place, state, part, samples.
+        step_samples: the same in steps of a hand-written loop: rows of place, state, index of `OFFSETS_NS`,
+            samples.
+        offset_ns: the time of those steps that no clock divides up, by index of `OFFSETS_NS`.
         held_calls: calls whose steps are not settled yet, as intervals.
         held_input: work of the input on the training thread whose steps are not settled yet, as intervals.
         held_models: work of the model whose steps are not settled yet, as intervals.
@@ -97,6 +104,8 @@ class AccountSums:
     compile_steps: int = 0
     calls: dict[int, CallSums] = field(default_factory=dict)
     samples: IntArray = field(default_factory=lambda: no_samples())
+    step_samples: IntArray = field(default_factory=lambda: no_samples())
+    offset_ns: IntArray = field(default_factory=lambda: np.zeros(len(OFFSETS_NS), np.int64))
     held_calls: IntArray = field(default_factory=no_intervals)
     held_input: IntArray = field(default_factory=no_intervals)
     held_models: IntArray = field(default_factory=no_intervals)
@@ -110,6 +119,7 @@ class AccountSums:
             "totals": len(EPOCH_COLUMNS),
             "compilations": len(COMPILATION_COLUMNS),
             "samples": 4,
+            "step_samples": 4,
             "held_calls": 2,
             "held_input": 2,
             "held_models": 2,
@@ -118,6 +128,8 @@ class AccountSums:
         for name, columns in expected.items():
             if np.shape(getattr(self, name))[1:] != (columns,):
                 raise ValueError(f"{name} of shape {np.shape(getattr(self, name))}")
+        if np.shape(self.offset_ns) != OFFSETS_NS.shape:
+            raise ValueError(f"offset_ns of shape {np.shape(self.offset_ns)}")
         if len(self.pass_ns) != len(PassContext) or len(self.totals) != 1:
             raise ValueError("sums of passes or epochs that are none")
 
@@ -218,6 +230,17 @@ class AccountSums:
         """Adds samples of the training thread: rows of place, state, part and count."""
         self.samples = merged_samples(self.samples, rows)
 
+    def add_step_samples(self, rows: IntArray, since_ns: IntArray) -> None:
+        """Adds samples in the steps of a hand-written loop.
+
+        Args:
+            rows: place, state, part and count.
+            since_ns: the time from the begin of the step to each.
+        """
+        placed: IntArray = rows.copy()
+        placed[:, 2] = np.searchsorted(OFFSETS_NS, since_ns, "right") - 1
+        self.step_samples = merged_samples(self.step_samples, placed)
+
     def add_early_samples(self, rows: IntArray, part: Part) -> None:
         """Adds samples from before the first step of a pass of a framework's loop.
 
@@ -239,6 +262,8 @@ class AccountSums:
         epochs: IntArray,
         waits: IntArray,
         first: BoolArray,
+        *,
+        by_hand: bool = False,
     ) -> StepParts:
         """Counts steps whose waits are known by now.
 
@@ -248,6 +273,7 @@ class AccountSums:
             epochs: the epoch of each.
             waits: how long each waited, or -1 where that was not measured.
             first: whether it is the first of its epoch.
+            by_hand: whether they are a hand-written loop's.
         """
         starts, ends = steps.T
         durations = ends - starts
@@ -262,6 +288,10 @@ class AccountSums:
             steps, ordinals, epochs, waits, callback_ns, model_ns, first
         )
         plain = ~compiles
+        if by_hand:
+            plain_starts, plain_ends = starts[plain], ends[plain]
+            waiting = np.column_stack([plain_starts, plain_starts + waited[plain]])
+            self._add_offsets(plain_starts, plain_ends, in_order(models, calls, waiting))
         if len(steps):
             self._add_columns(
                 epochs,
@@ -283,6 +313,19 @@ class AccountSums:
             self.held_models = self.held_models[self.held_models[:, 1] > last]
             self.held_compiles = self.held_compiles[self.held_compiles[:, 0] >= last]
         return StepParts(callback_ns, model_ns, compiles)
+
+    def _add_offsets(self, starts: IntArray, ends: IntArray, clocked: IntArray) -> None:
+        """Adds the time of steps that no clock divides up, by how long after their begin it was."""
+        self.offset_ns = self.offset_ns.copy()  # what was stored of it does not change
+        for index, offset_ns in enumerate(OFFSETS_NS.tolist()):
+            long = ends - starts > offset_ns
+            if not long.any():
+                break
+            begin = starts[long] + offset_ns
+            end = ends[long]
+            if index + 1 < len(OFFSETS_NS):
+                end = np.minimum(end, starts[long] + OFFSETS_NS[index + 1])
+            self.offset_ns[index] += int((end - begin - time_inside(clocked, begin, end)).sum())
 
     def _note_compilations(
         self,
@@ -399,8 +442,29 @@ class AccountSums:
                 )
                 for index, sums in self.calls.items()
             ),
-            samples=freeze_samples(self.samples, places),
+            samples=freeze_samples(merged_samples(self.samples, self._steps_samples()), places),
         )
+
+    def _steps_samples(self) -> IntArray:
+        """The samples in steps: each place counts for as much as the time that its samples stand for.
+
+        Steps of a loop are alike. How long after their begin a sample was taken is chance, and it hangs on
+        that what was met: the time at each distance is known, so chance can be left out.
+        """
+        rows: IntArray = self.step_samples.copy()
+        counts: IntArray = np.zeros(len(OFFSETS_NS), np.int64)
+        np.add.at(counts, rows[:, 2], rows[:, 3])
+        group = _groups(counts)
+        stood, lasted = np.bincount(group, counts), np.bincount(group, self.offset_ns)
+        if len(rows) and lasted.sum():
+            each = lasted / lasted.sum() * counts.sum() / np.maximum(stood, 1)
+            weighted = rows[:, 3] * each[group[rows[:, 2]]]
+            kinds, of = np.unique(rows[:, :2], axis=0, return_inverse=True)
+            sums = np.bincount(of.ravel(), weighted, len(kinds))
+            rows = np.column_stack([kinds, 0 * kinds[:, 0], np.maximum(np.rint(sums), 1)])
+            rows = rows.astype(np.int64)
+        rows[:, 2] = PART_CODES[Part.OWN_CODE]
+        return rows
 
 
 def no_samples() -> IntArray:
@@ -430,6 +494,20 @@ def freeze_samples(rows: IntArray, places: Sequence[PlaceFacts]) -> tuple[HostSa
         )
         for place, state, part, samples in rows.tolist()
     )
+
+
+def _groups(counts: IntArray) -> IntArray:
+    """Numbers for neighbours that together have enough samples; what is left over joins the last."""
+    group = np.zeros(len(counts), np.int64)
+    number, held = 0, 0
+    for index, count in enumerate(counts.tolist()):
+        group[index] = number
+        held += count
+        if held >= _FEWEST_SAMPLES:
+            number, held = number + 1, 0
+    if held < _FEWEST_SAMPLES and number:
+        group[group == number] = number - 1
+    return group
 
 
 def _with_own_reasons(

@@ -8,8 +8,8 @@ from pipeprof.capture.collector.account_sums import AccountSums, merged_samples,
 from pipeprof.capture.collector.loop_sums import LoopSums
 from pipeprof.capture.collector.run_sums import RunSums
 from pipeprof.capture.collector.stream_events import Events, columns_of, distinct
-from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind
-from pipeprof.recording.account import PART_CODES, Part, PassContext
+from pipeprof.capture.recorder.records import BETWEEN_STEPS, WEIGHT_SHIFT, Kind
+from pipeprof.recording.account import PART_CODES, HostState, Part, PassContext
 from pipeprof.recording.intervals import no_intervals
 from pipeprof.recording.lane import Role
 from pipeprof.recording.loop import LoopKind
@@ -220,17 +220,22 @@ class HostTime:
     def add_samples(self, events: Events) -> None:
         """Adds samples of the training thread."""
         loops = self._sums.registry.translate(events.pid, events.inner)
-        between = events.value & BETWEEN_STEPS != 0
+        value = events.value
+        between = value & BETWEEN_STEPS != 0
         parts = np.where(between, PART_CODES[Part.BETWEEN_EPOCHS], PART_CODES[Part.OWN_CODE])
-        states = events.value & (BETWEEN_STEPS - 1)
-        ones = np.ones(len(loops), np.int64)
-        table = columns_of(events.start_ns, events.targets, states, parts, ones)
+        states, weights = value & (BETWEEN_STEPS - 1), (value >> WEIGHT_SHIFT) + 1
+        of_others = np.isin(states, (HostState.FEEDING, HostState.BESIDE))
+        table = columns_of(events.end_ns, events.targets, states, parts, weights)
+        since_ns = np.maximum(events.end_ns - events.start_ns, 0)
         for index in distinct(loops):
-            rows = table[loops == index]
+            chosen = loops == index
             if index < 0:
-                self._outside_samples.append(rows)
-            else:
-                self._loops[index].account.add_samples(rows[:, 1:])
+                self._outside_samples.append(table[chosen])
+                continue
+            account = self._loops[index].account
+            steady = chosen & ~between & ~of_others
+            account.add_step_samples(table[steady, 1:], since_ns[steady])
+            account.add_samples(table[chosen & ~steady, 1:])
 
 
 def all_host_samples(sums: RunSums) -> IntArray:

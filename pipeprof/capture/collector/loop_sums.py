@@ -261,7 +261,12 @@ class LoopSums:
         steps = _as_steps(rows)
         first_of_epoch = steps.first_of_epoch(self.last_step)
         parts = self.account.count_steps(
-            rows[:, [_START, _END]], rows[:, _ORDINAL], rows[:, _EPOCH], waits, first_of_epoch
+            rows[:, [_START, _END]],
+            rows[:, _ORDINAL],
+            rows[:, _EPOCH],
+            waits,
+            first_of_epoch,
+            by_hand=self.facts.kind.hand_written,
         )
         counted = steps.counted(self.warmup, self.last_step) & ~parts.compiles
         self.epochs += int(np.count_nonzero(np.diff(rows[:, _EPOCH], prepend=self.last_step[1])))

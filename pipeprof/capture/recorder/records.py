@@ -28,6 +28,7 @@ KIND_SHIFT = 24
 SUBJECT_MASK = (1 << KIND_SHIFT) - 1
 NOT_READ = -1
 BETWEEN_STEPS = 1 << 8
+WEIGHT_SHIFT = 16
 
 
 class Kind(IntEnum):
@@ -98,8 +99,10 @@ class Kind(IntEnum):
     MODEL = 26
     """The model of a hand-written loop (subject) worked from start to end."""
     HOST_SAMPLE = 27
-    """A sample of the training thread at a place (subject) at start. inner: number of the loop, 0 outside
-    of all; value: its `HostState` value, plus `BETWEEN_STEPS` outside of the loop's steps."""
+    """A sample of the training thread at a place (subject) at end; start: begin of the step of a
+    hand-written loop that ran, else the end. inner: number of the loop, 0 outside of all; value: its
+    `HostState` value, plus `BETWEEN_STEPS` outside of the loop's steps, plus the number of samples that it
+    stands for, less one, << `WEIGHT_SHIFT`."""
     FIRST_READY = 28
     """The first batch of epoch number ``inner`` of a loop (subject) lay ready at start."""
     ESTIMATED_WORK = 29

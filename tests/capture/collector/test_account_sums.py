@@ -12,7 +12,7 @@ from pipeprof.capture.collector.account_sums import (
     StepParts,
     merged_samples,
 )
-from pipeprof.capture.recorder.facts import HostCallFacts
+from pipeprof.capture.recorder.facts import HostCallFacts, PlaceFacts
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
@@ -22,6 +22,7 @@ from pipeprof.recording.account import (
     PassContext,
 )
 from pipeprof.recording.series import IntArray
+from pipeprof.recording.source_code import Location
 
 CHECKPOINT, RESAMPLE = 0, 1
 
@@ -213,3 +214,41 @@ def test_what_the_input_does_on_the_training_thread_counts_outside_of_steps():
     count(sums, (10, 20, 3))
     assert totals(sums)["outside_input_ns"] == 4
     assert epochs(sums)[0]["outside_input_ns"] == 4
+
+
+def sampled(sums: AccountSums, place: int, since: int, count: int) -> None:
+    rows = np.array([[place, 0, 0, count]], np.int64)
+    sums.add_step_samples(rows, np.array([since], np.int64))
+
+
+def test_samples_in_steps_count_for_the_time_as_far_from_a_steps_begin():
+    """Two functions take 10 and 30 ms of each step; chance met the short one far too often."""
+    ms = 1_000_000
+    sums = AccountSums()
+    steps = np.array([[at * 50 * ms, (at + 1) * 50 * ms] for at in range(10)], np.int64)
+    sums.add_models(steps[:, 1] - 10 * ms, steps[:, 1])
+    sums.count_steps(
+        steps,
+        np.arange(10),
+        np.zeros(10, np.int64),
+        np.full(10, -1),
+        np.zeros(10, bool),
+        by_hand=True,
+    )
+    assert sums.offset_ns.sum() == 400 * ms
+    for since in range(1, 40):
+        sampled(sums, int(since >= 10), since * ms, 8 if since < 10 else 1)
+    places = [PlaceFacts(function=name, location=Location("a.py", 1)) for name in ("short", "long")]
+    found = {each.function: each for each in sums.freeze(0, CALLS, places, REASONS).samples}
+    share = found["short"].samples / (found["short"].samples + found["long"].samples)
+    assert abs(share - 0.25) < 0.03
+    assert {each.part for each in found.values()} == {Part.OWN_CODE}
+
+
+def test_samples_of_steps_that_were_not_counted_yet_count_alike():
+    sums = AccountSums()
+    sampled(sums, 0, 5, 3)
+    sampled(sums, 0, 5_000_000, 2)
+    places = [PlaceFacts(function="act", location=Location("a.py", 1))]
+    [found] = sums.freeze(0, CALLS, places, REASONS).samples
+    assert found.samples == 5

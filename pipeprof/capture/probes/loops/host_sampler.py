@@ -3,10 +3,10 @@
 It has a thread of its own, and samples at random times that are fixed in advance. A sampler that does other
 work, or counts its rests from the end of a sample, has to wait for the GIL whenever Python code keeps it:
 it would sample too seldom while such code runs.
+Where no other thread has Python to run it gets the GIL at once (`ShortSwitches`).
 """
 
 import itertools
-import random
 import sys
 import threading
 import time
@@ -18,29 +18,27 @@ from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.loops.feeders import Feeders
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.loops.sampling_needs import SamplingNeed
-from pipeprof.capture.probes.python.thread_places import PlaceReader
+from pipeprof.capture.probes.loops.sampling_pace import SamplingPace
+from pipeprof.capture.probes.loops.switch_interval import ShortSwitches
+from pipeprof.capture.probes.python.thread_places import PlaceReader, rests
 from pipeprof.capture.recorder.facts import PlaceFacts
 from pipeprof.capture.recorder.own_thread import OwnThread
 from pipeprof.capture.recorder.recorder import Recorder
-from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind, code
+from pipeprof.capture.recorder.records import BETWEEN_STEPS, WEIGHT_SHIFT, Kind, code
 from pipeprof.clock import Clock, now_ns
 from pipeprof.recording.account import HostState
 from pipeprof.recording.source_code import Location
 
-# From one look to the next; 20 a second.
-_SHORTEST_S, _LONGEST_S = 0.025, 0.075
-# After so many looks in a row that nothing needed, the pauses are so many times as long.
-_IDLE_LOOKS, _IDLE_TIMES = 20, 4
-# The thread reads its own CPU time once in so many looks, and looks less often where a look costs more
-# than this share of a core.
+# A machine that was held up for longer than this is not asked for all looks that are due at once.
+_MOST_LATE_S = 0.075
+# The thread reads its own CPU time once in so many looks.
 _LOOKS_A_READING = 16
-_MOST_COST_RATIO = 0.0025
 # Samples that wait for the end of the step in which they were taken.
 _MOST_HELD = 4096
 # Who feeds is looked for so often, while the training thread is sampled waiting.
 _FEEDERS_EVERY_NS = 250_000_000
 
-_Sample = tuple[int, int, int]  # when, number of the place, value
+_Sample = tuple[int, int, int, int]  # begin of the step, when, number of the place, value
 
 
 class HostSampler:
@@ -77,7 +75,8 @@ class HostSampler:
         self._feeders_due_ns = 0
         self._held: list[_Sample] = []
         self._held_for: OpenLoop | None = None
-        self._needless = 0
+        self._pace = SamplingPace()
+        self._switches = ShortSwitches()
         # Held until the thread is to end: to wait for a lock costs less than to wait for an event.
         self._on = threading.Lock()
         self._sampling = OwnThread(self._run, "sampler")
@@ -101,33 +100,35 @@ class HostSampler:
         self._guard.run(self._settle, None)
 
     def _run(self) -> None:
-        due_s, times = time.monotonic(), 1.0
+        due_s = read_s = time.monotonic()
         for look in itertools.count(1):
-            pause_s = random.uniform(_SHORTEST_S, _LONGEST_S)
-            due_s += pause_s * (_IDLE_TIMES if self._needless > _IDLE_LOOKS else times)
-            left_s = due_s - time.monotonic()
-            if left_s < -_LONGEST_S:  # the machine was held up: not all at once
-                due_s -= left_s
-            if self._on.acquire(timeout=max(left_s, 0)):
+            due_s += self._pace.next_pause_s()
+            late_s = time.monotonic() - due_s
+            if late_s > _MOST_LATE_S:
+                due_s += late_s
+            if self._on.acquire(timeout=max(due_s - time.monotonic(), 0)):
                 break
-            self._guard.run(self.sample)
+            needed = bool(self._guard.run(self.sample))
+            self._pace.looked(needed=needed)
+            if self._pace.is_idle:
+                self._switches.end()
             if look % _LOOKS_A_READING == 0:
-                before_ns, self.cpu_ns = self.cpu_ns, time.thread_time_ns()
-                cost_s = (self.cpu_ns - before_ns) / 1e9 / _LOOKS_A_READING
-                times = max(2 * cost_s / (_SHORTEST_S + _LONGEST_S) / _MOST_COST_RATIO, 1.0)
+                now_s, cpu_ns = time.monotonic(), time.thread_time_ns()
+                spent_s, self.cpu_ns = (cpu_ns - self.cpu_ns) / 1e9, cpu_ns
+                self._pace.cost(spent_s, now_s - read_s, _LOOKS_A_READING)
+                read_s = now_s
+        self._switches.end()
         self.cpu_ns = time.thread_time_ns()
 
-    def sample(self) -> None:
-        """Takes a sample, where one is needed."""
+    def sample(self) -> bool:
+        """Takes a sample, where one is needed; returns whether one was."""
         need = self._need()
         if need is None:
-            self._needless += 1
-            return
-        self._needless = self._needless + 1 if need.is_timed else 0
+            return False
         if self._held:
             self._settle(need.loop)
         if need.is_timed and self._clock() < self._feeders_due_ns:
-            return
+            return False
         frames = dict(self._frames())
         try:
             self._look(need, frames)
@@ -135,6 +136,7 @@ class HostSampler:
             # This method's own frame is among them: a cycle, which would hold what all frames refer to,
             # the user's batches too, until Python's collector of cycles runs.
             frames.clear()
+        return not need.is_timed
 
     def _look(self, need: SamplingNeed, frames: Mapping[int, FrameType]) -> None:
         thread = self._thread()
@@ -143,6 +145,9 @@ class HostSampler:
         if need.is_timed:
             self._add_feeders(need, self._clock(), frames, thread, None)
             return
+        if self._sampling.is_alive():
+            mine = thread, self._sampling.ident
+            self._switches.met(rests(frames[each]) for each in frames if each not in mine)
         try:
             place = self._places.read(frames[thread], lambda: sleeps(thread, self.recorder))
         except AttributeError:  # a call returned meanwhile, and its frame lost its parts
@@ -171,7 +176,11 @@ class HostSampler:
 
     def _add(self, need: SamplingNeed, now: int, place: PlaceFacts, state: HostState) -> None:
         value = int(state) + (0 if need.in_step else BETWEEN_STEPS)
-        sample = now, self.recorder.names.number(place), value
+        value += (self._pace.weight - 1) << WEIGHT_SHIFT
+        began_ns = now
+        if need.by_hand and need.in_step and need.loop is not None:
+            began_ns = min(need.loop.began_ns, now)
+        sample = began_ns, now, self.recorder.names.number(place), value
         if not need.by_hand:
             self._write(sample, need.loop)
         elif len(self._held) < _MOST_HELD:
@@ -188,7 +197,7 @@ class HostSampler:
         before = self._held_for
         if before is None:
             return
-        taken = [sample for sample in self._held if sample[0] <= before.closed_ns]
+        taken = [sample for sample in self._held if sample[1] <= before.closed_ns]
         later = self._held[len(taken) :]
         for sample in taken:
             self._write(sample, before)
@@ -200,10 +209,10 @@ class HostSampler:
         self._held, self._held_for = [], None
 
     def _write(self, sample: _Sample, loop: OpenLoop | None) -> None:
-        at_ns, number, value = sample
+        began_ns, at_ns, number, value = sample
         if number:
             of = loop.number if loop is not None else 0
-            self.recorder.lane().write(code(Kind.HOST_SAMPLE, number), at_ns, at_ns, of, value)
+            self.recorder.lane().write(code(Kind.HOST_SAMPLE, number), began_ns, at_ns, of, value)
 
 
 def sleeps(thread: int, recorder: Recorder) -> bool:

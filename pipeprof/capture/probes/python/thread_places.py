@@ -12,7 +12,12 @@ from types import CodeType, FrameType
 
 from pipeprof.capture.recorder.recorder import relative_file
 from pipeprof.recording.account import HostState
-from pipeprof.recording.code_owner import CodeOwner, is_users_file, owner_of_module
+from pipeprof.recording.code_owner import (
+    CodeOwner,
+    is_pipeprofs_file,
+    is_users_file,
+    owner_of_module,
+)
 from pipeprof.recording.source_code import Location
 
 MODULE = "<module>"
@@ -185,6 +190,16 @@ class PlaceReader:
 def blocked_for_room(innermost: FrameType) -> bool:
     """Whether a thread is blocked until somebody takes what it has to hand over."""
     return any(_blocks(frame, _ROOM) for frame in islice(_outwards(innermost), 8))
+
+
+def rests(innermost: FrameType) -> bool:
+    """Whether a thread has no Python to run: it is blocked, or is one of pipeprof's own."""
+    if is_pipeprofs_file(innermost.f_code.co_filename):
+        return True
+    return any(
+        _blocks(frame, _HANDED_OVER) or _blocks(frame, _ROOM)
+        for frame in islice(_outwards(innermost), 4)
+    )
 
 
 def qualified_name(code: CodeType, names: Mapping[str, object]) -> str:
