@@ -36,6 +36,9 @@ from pipeprof.runs.log_folder import PROFILES, create_run_folder, new_run_name
 # How often a pipeline is read while its first batch has not come yet.
 _FIRST_BATCHES_S = 0.1
 
+# How often a callback that has not ended is looked for.
+_LONG_CALLS_S = 0.5
+
 # Showing a recording while it is made may cost 0.5 % of a core.
 _VIEW_REST = 200
 
@@ -181,6 +184,7 @@ class ActiveRecording:
             urgent=self.probes.awaits_first_batch,
         )
         yield from self._beside.samplers()
+        yield Sampler(_LONG_CALLS_S, self._note_long_calls)
         if self._tracing is not None:
             yield self._tracing.sampler()
         if self._writer is not None:
@@ -188,6 +192,10 @@ class ActiveRecording:
             yield Sampler(SCALARS_S, self._update_scalars, SCALARS_REST, finish=lambda now: None)
         for view in self._views:
             yield Sampler(view.every_s, functools.partial(self._show, view), _VIEW_REST)
+
+    def _note_long_calls(self, now: int) -> None:
+        for loop in self.context.loops.open_loops:
+            loop.note_long_call(now)
 
     def _show(self, view: View, now: int) -> None:
         view.show(self._profile(self._run_info(now), nested=False))

@@ -85,9 +85,9 @@ def test_a_training_that_dies_in_a_callback_keeps_what_was_recorded(tmp_path: Pa
     assert profile.check() == ()
     [loop] = profile.loops
     assert (loop.step_count, loop.epochs, loop.account.pass_count) == (20, 2, 1)
-    assert calls_of(profile)["Slow.on_epoch_end"] == 1
+    assert calls_of(profile)["Slow.on_epoch_end"] == 2  # it died in the second
     account = loop_account(profile, 0)
-    assert account.ns(Part.CALLBACKS) >= 1.5e9
+    assert account.ns(Part.CALLBACKS) >= 1.5e9 + 0.5e9
     assert sum(row.ns for row in account.rows) == pytest.approx(account.wall_ns, rel=0.01)
 
 

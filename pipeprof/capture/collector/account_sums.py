@@ -1,7 +1,7 @@
 """Sums up where the time of one loop went, in bounded memory: passes, epochs, host calls, compiling."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,9 @@ class AccountSums:
         compilations: rows of `COMPILATION_COLUMNS`.
         compile_steps: how many such steps there were.
         calls: the host's calls, by the index of what was called.
+        open_call: begin, index of what was called, epoch and code of the part of a call of the host's that
+            had not ended when it was recorded.
+        called_ns: begin of the latest call that has ended.
         samples: how often the training thread was sampled: rows of place, state, part, samples.
         step_samples: the same in steps of a hand-written loop: rows of place, state, index of `OFFSETS_NS`,
             samples.
@@ -103,6 +106,8 @@ class AccountSums:
     compilations: IntArray = field(default_factory=no_compilations)
     compile_steps: int = 0
     calls: dict[int, CallSums] = field(default_factory=dict)
+    open_call: tuple[int, int, int, int] | None = None
+    called_ns: int = 0
     samples: IntArray = field(default_factory=lambda: no_samples())
     step_samples: IntArray = field(default_factory=lambda: no_samples())
     offset_ns: IntArray = field(default_factory=lambda: np.zeros(len(OFFSETS_NS), np.int64))
@@ -183,6 +188,7 @@ class AccountSums:
         """
         spans = table[:, :2]
         self.held_calls = in_order(self.held_calls, spans)[-MOST_HELD:]
+        self.called_ns = max(self.called_ns, int(spans[:, 0].max(initial=0)))
         lengths = spans[:, 1] - spans[:, 0]
         for call in np.unique(table[:, 2]).tolist():
             mine = table[:, 2] == call
@@ -408,6 +414,13 @@ class AccountSums:
             places: where the training thread was sampled, by their index.
             reasons: why something in the run was compiled, by their index.
         """
+        if self.open_pass is not None and self.open_call is not None:
+            start_ns, call, epoch, part = self.open_call
+            if start_ns > self.called_ns:  # the process died in it
+                ended = replace(self, calls={at: replace(sums) for at, sums in self.calls.items()})
+                ended.open_call = None
+                ended.add_calls(np.array([[start_ns, max(until_ns, start_ns), call, epoch, part]]))
+                return ended.freeze(until_ns, calls, places, reasons)
         pass_ns, passes, end_ns = list(self.pass_ns), self.passes, self.end_ns
         if self.open_pass is not None:
             start_ns, context = self.open_pass

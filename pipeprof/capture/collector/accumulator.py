@@ -204,6 +204,7 @@ class Accumulator:
             Kind.GIL: self._add_gil,
             Kind.IN_STAGE: self._add_in_stages,
             Kind.HOST_CALL: self._account.add_calls,
+            Kind.HOST_CALL_OPEN: self._account.add_open_calls,
             Kind.COMPILE: self._account.add_compiles,
             Kind.MODEL: self._account.add_models,
             Kind.FIRST_READY: self._account.add_first_ready,

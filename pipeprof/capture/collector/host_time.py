@@ -196,6 +196,15 @@ class HostTime:
                 )
             )
 
+    def add_open_calls(self, events: Events) -> None:
+        """Adds calls of the host's that had begun and not ended."""
+        loops = self._sums.registry.translate(events.pid, events.inner)
+        for at in np.flatnonzero(loops >= 0).tolist():
+            call = int(events.targets[at])
+            part = PART_CODES[self._sums.registry.host_calls[call].part]
+            row = (int(events.start_ns[at]), call, int(events.value[at]), part)
+            self._loops[loops[at]].account.open_call = row
+
     def add_compiles(self, events: Events) -> None:
         """Adds calls that traced or compiled."""
         reasons = self._sums.registry.translate(events.pid, events.value)

@@ -122,6 +122,9 @@ class Kind(IntEnum):
     them it waited for another process or for a pool."""
     ITERATOR_END = 34
     """An iterator of tf.data and the pipeline behind it were destroyed from start to end."""
+    HOST_CALL_OPEN = 35
+    """A call of the host's (subject) that began at start had not ended at end. inner and value as in
+    `HOST_CALL`."""
 
 
 # CPU time of more than 18 minutes in one call is taken as that.

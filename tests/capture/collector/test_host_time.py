@@ -7,7 +7,7 @@ from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind
 from pipeprof.recording.account import EPOCH_COLUMNS, HostState, LoopAccount, Part, PassContext
 from pipeprof.recording.loop import LoopKind, WaitSource
 from pipeprof.recording.source_code import Location
-from tests.builders import PID, START_NS
+from tests.builders import PID, SECOND, START_NS
 from tests.streams import (
     FIT,
     MAIN,
@@ -196,3 +196,25 @@ def test_samples_before_the_first_step_of_a_fit_are_start_up_or_its_inputs_start
         (Part.OWN_CODE, 1),
         (Part.BETWEEN_EPOCHS, 1),
     }
+
+
+def open_call(start: int, end: int):
+    return row(Kind.HOST_CALL_OPEN, CALLBACK, start, end, FIT, 0)
+
+
+def test_a_call_in_which_the_process_died_is_the_accounts_last():
+    fit, *_ = collect(began(0), open_call(20, 25), sampled(32)).loops
+    [call] = fit.account.calls
+    until_the_end = 4 * SECOND - 20
+    assert (call.name, call.calls, call.total_ns) == ("Dashboard.on_epoch_end", 1, until_the_end)
+    assert total(fit.account, "outside_callback_ns") == until_the_end
+
+
+def test_a_long_call_that_ended_counts_once():
+    ends = row(Kind.HOST_CALL, CALLBACK, 20, 29, FIT, -1)
+    for rows in ((open_call(20, 25), ends), (ends, open_call(20, 25))):
+        fit, *_ = collect(began(0), *rows, sampled(32)).loops
+        [call] = fit.account.calls
+        assert (call.calls, call.total_ns) == (1, 9)
+    fit, *_ = collect(began(0), open_call(20, 25), ended(0, 30)).loops
+    assert fit.account.calls == ()

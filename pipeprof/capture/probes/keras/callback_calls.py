@@ -120,8 +120,9 @@ class CallbackCalls:
             # Keras on JAX and torch may call it from a thread of its own, which holds up nobody.
             if loop is None or loop.in_callback or loop.thread != thread_of():
                 return method(*args, **kwargs)
+            loop.call_began_ns = start_ns = now_ns()
+            loop.call = call
             loop.in_callback = True
-            start_ns = now_ns()
             try:
                 return method(*args, **kwargs)
             finally:

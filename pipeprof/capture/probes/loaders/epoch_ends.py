@@ -45,8 +45,9 @@ def timed_epoch_end(
         begins()
         if call is None:
             call = code(Kind.HOST_CALL, context.recorder.names.number(facts))
+        loop.call_began_ns = start_ns = now_ns()
+        loop.call = call
         loop.in_callback = True
-        start_ns = now_ns()
         try:
             return method(self)
         finally:

@@ -12,12 +12,15 @@ from pipeprof.capture.probes.loops.batch_shapes import BatchShape, leaves_of
 from pipeprof.capture.probes.loops.shape_changes import Shapes, describe_changes, shapes_of
 from pipeprof.capture.recorder.facts import HostCallFacts, InputFacts, LoopUpdate, ReasonFacts
 from pipeprof.capture.recorder.recorder import Recorder
-from pipeprof.capture.recorder.records import NOT_READ, Kind, code
+from pipeprof.capture.recorder.records import NOT_READ, SUBJECT_MASK, Kind, code
 from pipeprof.clock import now_ns
 from pipeprof.recording.account import Part, PassContext
 from pipeprof.recording.loop import LoopKind, WaitSource
 
 NO_EPOCH = -1
+
+# A call that has run for so long is recorded before it ends.
+_LONG_CALL_NS = 300_000_000
 
 # The training waits for its input where a pool of workers ends.
 _POOL_END = HostCallFacts(part=Part.EPOCH_START, name="end of the pool of workers")
@@ -53,6 +56,8 @@ class OpenLoop:
         fed_by: what it is fed with, or None.
         closed_ns: where its latest step that is over ended.
         called_ns: where the latest call of the host's in it ended.
+        call: the code in records of the call of the host's that began last.
+        call_began_ns: when that was.
         tracer: traces some of its steps, or None.
         thread: ident of the thread that it runs in.
         asked_ns: when a generator was first asked for an element in the step that runs, as far as seen.
@@ -77,6 +82,8 @@ class OpenLoop:
         self.fed_by: InputFacts | None = None
         self.closed_ns = 0
         self.called_ns = 0
+        self.call = 0
+        self.call_began_ns = 0
         self.tracer: StepTracer | None = None
         self._recorder = recorder
         self._lane = recorder.lane()
@@ -96,6 +103,7 @@ class OpenLoop:
         self._gap_code = code(Kind.GAP, number)
         self._samples_code = code(Kind.SAMPLES, number)
         self._taken_code = code(Kind.TAKEN, number)
+        self._noted_ns = 0
 
     def begin_pass(self, now: int, context: PassContext) -> None:
         """Begins a pass of the loop, such as a call of ``fit``, in the calling thread."""
@@ -268,6 +276,19 @@ class OpenLoop:
         epoch = self._epoch if self._epoch_began_ns is not None else NO_EPOCH
         self._lane.write(call, start_ns, end_ns, self.number, epoch)
         self.called_ns = end_ns
+
+    def note_long_call(self, now: int) -> None:
+        """Records a call of the host's that has run for long, in case the process dies in it.
+
+        May be called from any thread.
+        """
+        call, began_ns = self.call, self.call_began_ns
+        if not self.in_callback or began_ns == self._noted_ns or now - began_ns < _LONG_CALL_NS:
+            return
+        self._noted_ns = began_ns
+        epoch = self._epoch if self._epoch_began_ns is not None else NO_EPOCH
+        number = code(Kind.HOST_CALL_OPEN, call & SUBJECT_MASK)
+        self._recorder.lane().write(number, began_ns, max(now, began_ns), self.number, epoch)
 
     def pool_ended(self, start_ns: int, end_ns: int) -> None:
         """Records that the pool of workers which fed an epoch was taken down."""

@@ -163,3 +163,19 @@ def test_compiling_for_another_batch_says_how_that_differs(
     *others, last = events(recorder, Kind.COMPILE)
     assert [event.value for event in others] == [0, 0]
     assert facts_of(recorder)[last.value] == ReasonFacts(text="float32 (2, 4) → float32 (3, 4)")
+
+
+def test_a_call_of_the_hosts_that_runs_long_is_recorded_once_before_it_ends() -> None:
+    recorder = Recorder(None)
+    loop = opened(recorder, LoopKind.FIT)
+    facts = HostCallFacts(part=Part.CALLBACKS, name="Saves.on_epoch_end")
+    loop.call = code(Kind.HOST_CALL, recorder.names.number(facts))
+    loop.call_began_ns = 1_000_000_000
+    second = 1_000_000_000
+    loop.note_long_call(5 * second)
+    loop.in_callback = True
+    for now in (second + 1, 2 * second, 3 * second):
+        loop.note_long_call(now)
+    [found] = events(recorder, Kind.HOST_CALL_OPEN)
+    assert (found.subject, found.start_ns, found.end_ns) == (facts, second, 2 * second)
+    assert (found.inner, found.value) == (loop.number, NO_EPOCH)
