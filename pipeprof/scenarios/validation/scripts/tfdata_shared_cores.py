@@ -8,7 +8,7 @@ STEPS, EPOCHS, SIDE = 60, 3, 448
 
 def spectrum(index):
     signal = tf.random.stateless_uniform([SIDE, SIDE], seed=[1, tf.cast(index, tf.int32)])
-    for _ in range(3):
+    for _ in range(7):
         signal = tf.abs(tf.signal.fft2d(tf.cast(signal, tf.complex64))) / SIDE
     return signal[:32, :8], tf.zeros((32, 1))
 
