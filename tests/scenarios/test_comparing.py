@@ -226,6 +226,9 @@ def test_what_the_host_does_is_named_and_has_its_share(
     found = checks(report(host=host), {"posting_s": 4.1, "loop_s": 10.0}, named=(named,))
     assert {check.outcome for what, check in found.items() if "Dashboard" in what} == {RIGHT}
     assert len([what for what in found if "Dashboard" in what]) == 3
+    compiled = report(part("compile", 5.0), host=host)  # so that it is 0.82 of what is left
+    found = checks(compiled, {"posting_s": 4.1, "loop_s": 10.0}, named=(named,))
+    assert found["share of Dashboard"].outcome is WRONG
     other = checks(report(host=[]), {"posting_s": 4.1, "loop_s": 10.0}, named=(named,))
     assert other["name of Dashboard in host"].outcome is WRONG
 

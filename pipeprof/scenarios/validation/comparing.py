@@ -204,7 +204,8 @@ def _waits(report: Report, truth: Truth) -> Iterator[Check]:
         whole = _training_s(report, truth)
         low = (truth["wait_s"] + truth.get("input_starts_s", 0.0)) / whole
         high = (truth["wait_s"] + _most_of_starts_s(truth)) / whole
-        yield _ratio_between("wall_wait_ratio", report, low, high)
+        unsure = _unsure(truth)
+        yield _ratio_between("wall_wait_ratio", report, low - unsure, high + unsure)
     if "host_s" in truth:
         whole = _training_s(report, truth)
         between_s = truth.get("between_epochs_s", 0.0)
@@ -387,7 +388,7 @@ def _named(report: Report, truth: Truth, script: Path, named: Named) -> Iterator
             found=locations,
         )
     if named.truth is not None:
-        true_ratio = truth[named.truth] / truth["script_s" if named.of_run else "loop_s"]
+        true_ratio = truth[named.truth] / _whole_s(report, truth, named)
         ratio = sum(entry["ratio"] or 0.0 for entry in found)
         yield Check(
             what=f"share of {named.name}",
@@ -396,6 +397,13 @@ def _named(report: Report, truth: Truth, script: Path, named: Named) -> Iterator
             found=ratio,
             error=ratio - true_ratio,
         )
+
+
+def _whole_s(report: Report, truth: Truth, named: Named) -> float:
+    """What a ratio of something that is named refers to: of the host, the training's time."""
+    if named.part is None:
+        return _training_s(report, truth)
+    return truth["script_s" if named.of_run else "loop_s"]
 
 
 def _entries(report: Report, named: Named) -> Any:
