@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeprof.capture.background_samplers import BackgroundSamplers
 from pipeprof.capture.collector.accumulator import Accumulator
@@ -20,7 +20,6 @@ from pipeprof.capture.probe_set import ProbeSet
 from pipeprof.capture.probes.loops.host_sampler import HostSampler
 from pipeprof.capture.probes.loops.sampling_needs import find_sampling_need
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.profiler.step_tracing import StepTracing
 from pipeprof.capture.recorder import recorder, ring
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.run_writer import SCALARS_REST, SCALARS_S, RunWriter
@@ -32,6 +31,9 @@ from pipeprof.recorded_run import RecordedRun
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import Overhead, RecordedBy, RunInfo
 from pipeprof.runs.log_folder import PROFILES, create_run_folder, new_run_name
+
+if TYPE_CHECKING:
+    from pipeprof.capture.probes.profiler.step_tracing import StepTracing
 
 # How often a pipeline is read while its first batch has not come yet.
 _FIRST_BATCHES_S = 0.1
@@ -156,9 +158,12 @@ class ActiveRecording:
             return run
         return self._writer.finish(run, self._collector.rings.pids | {self.recorder.pid})
 
-    def _make_tracing(self, settings: Settings) -> StepTracing | None:
+    def _make_tracing(self, settings: Settings) -> "StepTracing | None":
         if not settings.trace_steps or self.folder is None:
             return None
+        # Late, because most profiles trace no steps, and reading a trace takes many modules.
+        from pipeprof.capture.probes.profiler.step_tracing import StepTracing
+
         return StepTracing(
             self.context,
             settings.logdir / PROFILES,

@@ -16,10 +16,11 @@ from pipeprof.capture.probes.loaders.datasets import recognise
 from pipeprof.capture.probes.loops.batch_shapes import count_samples, size_of
 from pipeprof.capture.probes.probe_context import called_from_framework
 from pipeprof.capture.recorder import recorder
+from pipeprof.capture.settings import MOST_KEPT_BATCHES
 from pipeprof.errors import UsageError
 from pipeprof.recording.loop import InputKind
 
-MOST_BATCHES = 16
+MOST_BATCHES = MOST_KEPT_BATCHES
 MOST_BYTES = 256 << 20
 
 _FITS = ("fit", "fit_generator")

@@ -4,15 +4,17 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.patches import ImportWatch
 from pipeprof.capture.probes.keras.keras_probe import KerasProbe
 from pipeprof.capture.probes.loaders.datasets import watch_dataset
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.profiler.step_tracing import StepTracing
 from pipeprof.capture.probes.python.generator_chains import ChainMonitor
+
+if TYPE_CHECKING:
+    from pipeprof.capture.probes.profiler.step_tracing import StepTracing
 
 
 class Probe(Protocol):
@@ -59,7 +61,7 @@ class ProbeSet:
         tracing: traces steps with TensorFlow's profiler, or None where no steps are to be traced.
     """
 
-    def __init__(self, context: ProbeContext, dataset: Any, tracing: StepTracing | None) -> None:
+    def __init__(self, context: ProbeContext, dataset: Any, tracing: "StepTracing | None") -> None:
         self._context = context
         self._chains = ChainMonitor()
         self._given = GivenDataset(dataset, context)

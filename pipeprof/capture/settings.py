@@ -9,6 +9,8 @@ from pipeprof.recording.run_info import RecordedBy
 WARMUP_STEPS = 5
 MOST_TRACE_STEPS = 200
 MOST_SAMPLE_HZ = 1000
+# Batches that `pipeprof.ceiling` keeps and feeds again and again.
+MOST_KEPT_BATCHES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeprof.capture.free_input import MOST_BATCHES
+from pipeprof.capture.settings import MOST_KEPT_BATCHES
 from pipeprof.cli.options import LogdirOption, ModuleOption, ScriptArgument, ScriptsArguments
 from pipeprof.errors import PipeprofError
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
@@ -24,7 +24,7 @@ def ceiling(
     steps: Annotated[int, typer.Option(metavar="N", help="Measure so many steps.")] = 100,
     batches: Annotated[
         int, typer.Option(metavar="N", help="Keep at most so many batches.")
-    ] = MOST_BATCHES,
+    ] = MOST_KEPT_BATCHES,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the result there as JSON, too.")
     ] = None,

@@ -1,13 +1,12 @@
 """A run for TensorBoard: a profile for its XProf page, scalars over steps, and the report as text.
 
-It writes TensorBoard's own file formats with TensorBoard's own writer and never loads TensorFlow,
+It writes TensorBoard's own file formats with TensorBoard's own messages and never loads TensorFlow,
 which ``tensorboard.compat`` does as soon as its ``tf`` is touched.
 """
 
 import os
 import re
 from collections.abc import Iterable
-from io import BytesIO
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
@@ -20,12 +19,12 @@ from tensorboard.compat.proto.summary_pb2 import (
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_STRING
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from pipeprof.analysis.findings import Findings
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import RunInfo
+from pipeprof.surfaces.event_records import to_records
 from pipeprof.surfaces.scalars import Scalar, safe_name, scalars_of
 from pipeprof.surfaces.xplane import to_xspace
 
@@ -161,11 +160,7 @@ def _forget_caches(folder: Path) -> None:
 
 
 def _to_records(events: Iterable[Event]) -> bytes:
-    stream = BytesIO()
-    writer = RecordWriter(stream)
-    for event in events:
-        writer.write(event.SerializeToString())
-    return stream.getvalue()
+    return to_records([event.SerializeToString() for event in events])
 
 
 # What is written
