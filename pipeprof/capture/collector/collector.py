@@ -130,6 +130,7 @@ class RingSet:
         self._dropped = 0
         self.read = 0
         self.left_out = 0
+        self._unread: Positions = {}  # at the latest look, of rings that fill
 
     @property
     def dropped(self) -> int:
@@ -180,6 +181,7 @@ class RingSet:
                 only samples are. None for all of them.
         """
         batches = [(key, reader.read()) for key, reader in list(self.readers.items())]
+        self._unread = {}
         # Names are read after records: the subject of a record is named before the record is written.
         for pid, log in self._logs.items():
             self.accumulator.add_names(pid, log.read())
@@ -196,15 +198,25 @@ class RingSet:
 
     def filling(self) -> bool:
         """Whether some ring is a quarter full of unread records."""
-        return self._is_full(1 / 4)
+        readers = self.readers.values()
+        return any(reader.waits_at_least(reader.capacity // 4) for reader in readers)
 
     def must_be_read(self) -> bool:
-        """Whether some ring is half full of unread records."""
-        return self._is_full(1 / 2)
+        """Whether some ring may be full before it is looked at twice more, as fast as it fills.
 
-    def _is_full(self, part: float) -> bool:
-        readers = self.readers.values()
-        return any(each.waits_at_least(int(each.capacity * part)) for each in readers)
+        To be called at intervals of about one length, while rings fill. To read many records at once costs
+        less for each, so a ring that fills slowly is read late.
+        """
+        unread = {
+            key: reader.count_unread()
+            for key, reader in self.readers.items()
+            if reader.waits_at_least(reader.capacity // 4)
+        }
+        before, self._unread = self._unread, unread
+        return any(
+            count + 2 * (count - before.get(key, 0)) > 0.95 * self.readers[key].capacity
+            for key, count in unread.items()
+        )
 
     def beyond(self, positions: Positions) -> float:
         """How many laps were read since some positions, in the ring where most were."""

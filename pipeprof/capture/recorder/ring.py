@@ -150,6 +150,10 @@ class RingReader:
         """Whether at least ``count`` records, up to the capacity, are written and not read yet."""
         return self._is_written(self.position + count - 1)
 
+    def count_unread(self) -> int:
+        """How many records are written and not read yet, overwritten ones among them."""
+        return self._count_written() - self.position
+
     def read(self) -> Records:
         """The records written since the last call, without those that were overwritten."""
         # Twice, because new records may continue in the next lap.

@@ -136,6 +136,23 @@ def test_a_ring_that_fills_is_noticed(recorder: Recorder, collector: Collector):
     assert collector.rings.filling()
 
 
+@pytest.mark.parametrize(
+    ("recorded", "read_at_look"),
+    [([20, *[4] * 5], None), ([20, *[4] * 9], 10), ([20, 16], 2), ([40], 1)],
+)
+def test_a_ring_is_read_the_later_the_slower_it_fills(
+    recorder: Recorder, collector: Collector, recorded: list[int], read_at_look: int | None
+):
+    recorder.lane()
+    collector.drain()
+    looks = []
+    for count in recorded:
+        work(recorder, "read", count)
+        looks.append(collector.rings.must_be_read())
+    found = looks.index(True) + 1 if True in looks else None
+    assert found == read_at_look
+
+
 def test_of_too_many_records_the_latest_are_read_and_the_others_sampled(
     recorder: Recorder, collector: Collector
 ):
