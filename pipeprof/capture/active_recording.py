@@ -206,6 +206,8 @@ class ActiveRecording:
         view.show(self._profile(self._run_info(now), nested=False))
 
     def _update_scalars(self, now: int) -> None:
+        if now - self._start_ns < SCALARS_S * 1e9:  # a short run writes them once, at its end
+            return
         has_steps = any(loop.step_count for loop in self._accumulator.registry.loops)
         if self._writer is not None and has_steps:
             self._writer.update_scalars(self._profile(self._run_info(now), nested=False))
