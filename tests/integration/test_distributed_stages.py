@@ -123,3 +123,17 @@ def test_a_training_too_short_for_a_trace_has_one_warning(tmp_path: Path) -> Non
     (warning,) = prof.result.run.warnings
     assert "train for more than" in warning
     assert stage(prof.result, "distributed pipeline").kind is StageKind.TF_DATA_REMOTE
+
+
+def test_a_training_that_is_over_before_its_warm_up_has_its_stages(tmp_path: Path) -> None:
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = keras.Sequential([keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+    with pipeprof.profile(logdir=tmp_path) as prof:
+        model.fit(dataset(), steps_per_epoch=4, verbose=0, shuffle=False)
+    found = stage(prof.result, "slow_lookup")
+    assert found.location is not None
+    assert found.location.file.endswith(HERE)
+    bottleneck = prof.findings.main.diagnosis.bottleneck
+    assert bottleneck is not None
+    assert bottleneck.stage == "slow_lookup"

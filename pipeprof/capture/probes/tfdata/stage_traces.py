@@ -40,7 +40,8 @@ class StageTraces:
         self._loop = loop
         self._pipeline = pipeline
         self._generators_ns = generators_ns
-        self._next_step = warmup
+        # A training may be over before its warm-up is, whose steps count for nothing else.
+        self._next_step = min(warmup, 1)
         self._tried = 0
         self._before_ns = 0
         self._python_ns = 0
