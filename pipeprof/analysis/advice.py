@@ -168,7 +168,7 @@ def _workers(verdict: Verdict) -> Iterator[Advice]:
         cost.index: _without_gil(cost) if at_gil else cost.cost_ms
         for cost in sharing_with(worst, verdict.measured.costs)
     }
-    most = MOST_WAITING_AT_ONCE if waits else int(verdict.measured.context.room)
+    most = MOST_WAITING_AT_ONCE if waits else int(verdict.measured.context.worth)
     workers = min(max(ceil(sum(moved_ms.values()) / ideal_ms), 2), most)
     if workers < 2 or (not at_gil and workers <= worst.place.parallelism):
         return

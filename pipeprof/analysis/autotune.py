@@ -208,7 +208,7 @@ def _fixed_parallelism(verdict: Verdict) -> Iterator[FixedParallelism]:
     # The user chose the number for each copy.
     fixed = worst.stage.parallelism.last or 1
     needed = ceil(worst.cost_ms / worst.copies / ideal_ms)
-    room = int(verdict.measured.context.room)
+    room = int(verdict.measured.context.worth)
     most = min(needed, MOST_WAITING_AT_ONCE if waits else room)
     if most > fixed:
         yield FixedParallelism(

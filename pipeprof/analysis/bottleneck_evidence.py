@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pipeprof.analysis.bottleneck import needed_ms, sharing_with
 from pipeprof.analysis.causes import CROWDED_FROM, gil_held, known_cpu_ratio
+from pipeprof.analysis.cores import used_ratio
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.evidence_kinds import (
     BlockingWork,
@@ -176,7 +177,9 @@ def _helpers(verdict: Verdict) -> HelperWork:
     return HelperWork(
         count=helpers.count if helpers else 0,
         cpu_ratio=helpers.cpu_ratio if helpers else 0.0,
-        free_cores=None if ratio is None else context.room * (1.0 - ratio),
+        free_cores=None
+        if ratio is None
+        else context.worth * (1.0 - used_ratio(ratio, context.cpu)),
     )
 
 

@@ -9,8 +9,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
+from pipeprof.analysis.cores import cores_allowed, used_ratio, worth_of_cores
 from pipeprof.analysis.costs import StageCost
-from pipeprof.analysis.helpers import Helpers, waits_for_helpers
+from pipeprof.analysis.helper_finding import Helpers
+from pipeprof.analysis.helpers import waits_for_helpers
 from pipeprof.analysis.machine_findings import CpuFinding
 from pipeprof.analysis.placement import WORKERS_KEY
 from pipeprof.analysis.verdict_kinds import Cause
@@ -63,10 +65,10 @@ class CauseContext:
         """Cores' worth of CPU time that the run may use."""
         return cores_allowed(self.cpu)
 
-
-def cores_allowed(cpu: CpuFinding) -> float:
-    """Cores' worth of CPU time that a run may use; at least a sliver, to divide by."""
-    return max(min(cpu.cores, cpu.limit if cpu.limit is not None else cpu.cores), 0.01)
+    @property
+    def worth(self) -> float:
+        """Cores' worth of work that these can do: a second thread on a core adds little."""
+        return worth_of_cores(self.cpu)
 
 
 def find_cause(cost: StageCost, context: CauseContext) -> Cause:
@@ -95,7 +97,7 @@ def _why_it_computes(cost: StageCost, ratio: float | None, context: CauseContext
         return Cause.CPU
     if cost.place.key == WORKERS_KEY and _has_free_core(cost, context):
         return Cause.TOO_FEW_WORKERS
-    if cost.place.parallelism <= 1 and _could_be_parallel(cost, ratio) and context.room >= 2:
+    if cost.place.parallelism <= 1 and _could_be_parallel(cost, ratio) and context.worth >= 2:
         return Cause.SERIAL
     return Cause.CPU
 
@@ -114,9 +116,10 @@ def _is_held_up_by_order(cost: StageCost, context: CauseContext) -> bool:
 
 def _has_free_core(cost: StageCost, context: CauseContext) -> bool:
     """Whether one more worker would have a core to itself."""
-    if cost.place.parallelism >= context.room or context.cpu.process_ratio is None:
-        return cost.place.parallelism < context.room
-    return context.room * (1.0 - context.cpu.process_ratio) >= _FREE_CORE_FROM
+    if cost.place.parallelism >= context.worth or context.cpu.process_ratio is None:
+        return cost.place.parallelism < context.worth
+    used = used_ratio(context.cpu.process_ratio, context.cpu)
+    return context.worth * (1.0 - used) >= _FREE_CORE_FROM
 
 
 def known_cpu_ratio(cost: StageCost, context: CauseContext) -> float | None:

@@ -68,6 +68,7 @@ def diagnose(
         bottleneck=_as_finding(verdict),
         cause=verdict.host_cause if verdict.host_leads else verdict.cause,
         held_up=verdict.held_up,
+        helpers=measured.context.helpers if verdict.cause is Cause.HELPERS else None,
         host=host_places(measured.account),
         ideal_step_ms=verdict.ideal_ms,
         ideal_step_interval=verdict.ideal.interval if verdict.ideal else None,

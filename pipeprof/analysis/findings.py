@@ -12,6 +12,7 @@ from pipeprof.analysis.account_findings import Account, EpochAccount, HostPlace
 from pipeprof.analysis.advice_kinds import Advice
 from pipeprof.analysis.delivery_findings import ConsumedFinding, EvaluationPair
 from pipeprof.analysis.evidence_kinds import Evidence
+from pipeprof.analysis.helper_finding import Helpers
 from pipeprof.analysis.input_findings import AutotuneFinding, InputFinding
 from pipeprof.analysis.machine_findings import (
     CpuFinding,
@@ -219,6 +220,7 @@ class Diagnosis:
         ideal_step_ms: step time with input for free, or None.
         ideal_step_interval: where that lies, in milliseconds, or None.
         held_up: the part of the steps in which the input's own work held up their computing.
+        helpers: the processes that the bottleneck waits for, where they are the cause; else None.
         free_input: what the whole loop would take with input for free, or None.
         evidence: what speaks for all this or weakens it.
         measured_by: what measured the waits, or None.
@@ -249,6 +251,7 @@ class Diagnosis:
     advice: tuple[Advice, ...]
     ideal_step_interval: Interval | None = None
     mean_wait_ms: float | None = None
+    helpers: Helpers | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

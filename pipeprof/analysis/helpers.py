@@ -5,12 +5,12 @@ for it in their CPU time: processes that idle used none.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import CountedTime
+from pipeprof.analysis.helper_finding import Helpers
 from pipeprof.recording.lane import Lane, LaneKind
 from pipeprof.recording.profile import Profile
 
@@ -22,24 +22,6 @@ _LEAST_SAMPLES = 5
 
 # Processes that together use less of a core than this do nothing for a training that waits for them.
 _AT_WORK_FROM = 0.005
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Helpers:
-    """Processes of the user's own, beside the training and its recorded workers.
-
-    Attributes:
-        count: how many lived at once, at most.
-        cores: cores' worth of CPU that they used together.
-    """
-
-    count: int
-    cores: float
-
-    @property
-    def cpu_ratio(self) -> float:
-        """The part of its life that one of them was on a CPU."""
-        return min(self.cores / self.count, 1.0) if self.count else 0.0
 
 
 def find_helpers(profile: Profile, counted_time: CountedTime, covered_ns: float) -> Helpers | None:

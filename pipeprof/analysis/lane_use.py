@@ -1,5 +1,8 @@
 """How busy threads, worker processes and processors were in a stretch of time."""
 
+from dataclasses import replace
+
+from pipeprof.analysis.cores import used_ratio
 from pipeprof.analysis.counted_time import CountedTime
 from pipeprof.analysis.device_use import device_findings
 from pipeprof.analysis.machine_findings import (
@@ -57,16 +60,18 @@ def cpu_finding(profile: Profile, counted_time: CountedTime | None) -> CpuFindin
     process = _process_ratio(profile.cpu, counted_time)
     machine = _part(profile, Level.MACHINE_CPU, counted_time)
     throttled = _part(profile, Level.THROTTLED, counted_time)
-    return CpuFinding(
+    found = CpuFinding(
         cores=profile.cpu.cores,
         limit=profile.cpu.limit,
+        physical_cores=profile.cpu.physical_cores,
         process_ratio=process,
-        saturated=_is_saturated(process, machine, throttled),
+        saturated=None,
         machine_ratio=machine,
         throttled_ratio=throttled,
         voluntary_switches_per_s=_level(profile, Level.VOLUNTARY_SWITCHES, counted_time),
         forced_switches_per_s=_level(profile, Level.FORCED_SWITCHES, counted_time),
     )
+    return replace(found, saturated=_is_saturated(found))
 
 
 def resource_finding(profile: Profile, counted_time: CountedTime | None) -> ResourceFinding:
@@ -118,13 +123,11 @@ def sampled_ns(cpu: Cpu, counted_time: CountedTime) -> float:
     )
 
 
-def _is_saturated(
-    process: float | None, machine: float | None, throttled: float | None
-) -> bool | None:
-    if throttled is not None and throttled >= THROTTLED_FROM:
+def _is_saturated(cpu: CpuFinding) -> bool | None:
+    if cpu.throttled_ratio is not None and cpu.throttled_ratio >= THROTTLED_FROM:
         return True
-    ratios = [ratio for ratio in (process, machine) if ratio is not None]
-    return max(ratios) >= SATURATED_FROM if ratios else None
+    ratios = [ratio for ratio in (cpu.process_ratio, cpu.machine_ratio) if ratio is not None]
+    return used_ratio(max(ratios), cpu) >= SATURATED_FROM if ratios else None
 
 
 def _level(profile: Profile, level: Level, counted_time: CountedTime | None) -> float | None:

@@ -47,6 +47,7 @@ class CpuFinding:
             run, or None.
         voluntary_switches_per_s: how often a second threads began to wait for something, or None.
         forced_switches_per_s: how often a second threads had to give their CPU to others, or None.
+        physical_cores: cores that these processors are hardware threads of, or None if not known.
     """
 
     cores: int
@@ -57,6 +58,7 @@ class CpuFinding:
     throttled_ratio: float | None = None
     voluntary_switches_per_s: float | None = None
     forced_switches_per_s: float | None = None
+    physical_cores: int | None = None
 
 
 # A part of the steps that is less than this is within the error with which it is known.

@@ -2,15 +2,17 @@
 
 While a training waits for a batch, it computes nothing itself. What all threads of its process use of the
 CPU in such moments, and no stage claims, is the work of threads that a stage has started or called. Where a
-framework lets the device run ahead of the loop, that does not hold, and nothing is concluded.
+framework lets the device run ahead of the loop, that does not hold: there, only threads that Python
+started are known to compute for the input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from pipeprof.analysis.costs import StageCost
-from pipeprof.analysis.counted_time import CountedTime
-from pipeprof.recording.lane import LaneKind
+from pipeprof.analysis.counted_time import CountedTime, without_pauses
+from pipeprof.analysis.lane_use import sampled_ns
+from pipeprof.recording.lane import Lane, LaneKind
 from pipeprof.recording.loop import LOOP_CHANNELS, MOMENT_CHANNELS, Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.stage import StageKind
@@ -22,6 +24,15 @@ _LEAST_NS = 20_000_000
 _ASLEEP_FROM = 0.1
 
 _OF_TF_DATA = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON)
+
+# Threads in which tf.data runs the functions that it was given, and nothing else.
+_PRIVATE_THREADS = "tf_data_private"
+
+# Threads that a library made.
+_LIBRARIES = (LaneKind.NATIVE, LaneKind.LIBRARY)
+
+# What the names of pipeprof's own threads begin with.
+_OWN_THREADS = "pipeprof-"
 
 # Keras on these returns from a step while the step is still computed.
 _RUN_AHEAD = ("jax", "torch")
@@ -48,7 +59,7 @@ def waiting_moments(
     profile: Profile, loop: Loop, counted_time: CountedTime
 ) -> WaitingMoments | None:
     """What the process of a loop computed while the loop waited, or None where that is not known."""
-    if loop.moments_over_time is None or profile.run.backend in _RUN_AHEAD:
+    if loop.moments_over_time is None:
         return None
     moments = counted_time.sums(loop.moments_over_time)
     waited_ns = float(moments[MOMENT_CHANNELS.index("wait_ns")])
@@ -74,9 +85,13 @@ def with_native_work(
         loop: the loop.
         counted_time: its counted time.
     """
+    if loop.lane is None:
+        return _beside_private_threads(costs, profile, loop, counted_time)
+    if profile.run.backend in _RUN_AHEAD:
+        return _with_python_threads(costs, profile, loop, counted_time)
     moments = waiting_moments(profile, loop, counted_time)
-    if moments is None or loop.lane is None:
-        return tuple(costs)
+    if moments is None:
+        return _beside_private_threads(costs, profile, loop, counted_time)
     pid = profile.lanes[loop.lane].pid
     here = {number for number, lane in enumerate(profile.lanes) if lane.pid == pid}
     claimed = asleep = of_tf_data = 0.0
@@ -89,7 +104,9 @@ def with_native_work(
             of_tf_data += at_work
     left = max(moments.cores - claimed, 0.0)
     native = max(left - of_tf_data, 0.0)
-    queue = _queue_of_natives(profile, counted_time, pid)
+    queue = _queue(profile, counted_time, pid, _LIBRARIES)
+    # What stands ready without a CPU would compute as well.
+    waiting = _queue(profile, counted_time, pid, (*_LIBRARIES, LaneKind.THREAD))
     found = []
     for cost in costs:
         at_work = moments.at_work(cost)
@@ -103,11 +120,76 @@ def with_native_work(
             # What Python code that sleeps has others compute may be anything.
             others = of_tf_data - at_work
             at_least = max(left - others, 0.0) / at_work if asleep < _ASLEEP_FROM else 0.0
-            at_most = min(left / at_work, 1.0)
+            at_most = min(left * (1.0 + waiting) / at_work, 1.0)
             found.append(replace(cost, cpu_at_least=min(at_least, at_most), cpu_at_most=at_most))
         else:
             found.append(cost)
-    return tuple(found)
+    return _beside_private_threads(found, profile, loop, counted_time)
+
+
+def _with_python_threads(
+    costs: Sequence[StageCost], profile: Profile, loop: Loop, counted_time: CountedTime
+) -> tuple[StageCost, ...]:
+    """The costs with what Python threads without stages compute: the device has none of these."""
+    steps = without_pauses(counted_time, loop)
+    covered_ns = sampled_ns(profile.cpu, steps)
+    training = profile.lanes[loop.lane or 0]
+    at_work = {number for cost in costs for number in cost.stage.lanes}
+    here = {number for number, lane in enumerate(profile.lanes) if lane.pid == training.pid}
+    used_ns = sum(
+        float(steps.sums(lane.cpu)[0])
+        for number, lane in enumerate(profile.lanes)
+        if number in here - at_work and lane is not training and _is_pythons(lane) and lane.cpu
+    )
+    asleep = sum(
+        cost.at_work * (1.0 - (cost.cpu_ratio or 0.0)) for cost in costs if _is_timed(cost, here)
+    )
+    if covered_ns <= 0 or asleep <= 0:
+        return tuple(costs)
+    each = used_ns / covered_ns / asleep
+    return tuple(
+        replace(cost, native_cores=each * (1.0 - (cost.cpu_ratio or 0.0)))
+        if _is_timed(cost, here)
+        else cost
+        for cost in costs
+    )
+
+
+def _is_pythons(lane: Lane) -> bool:
+    """Whether the user started a thread in Python."""
+    return lane.kind is LaneKind.THREAD and not lane.name.startswith(_OWN_THREADS)
+
+
+def _beside_private_threads(
+    costs: Sequence[StageCost], profile: Profile, loop: Loop, counted_time: CountedTime
+) -> tuple[StageCost, ...]:
+    """The costs with what tf.data's own threads show: what these compute, its functions compute.
+
+    Where tf.data has a pool of its own for them (``threading.private_threadpool_size``), nothing else runs
+    there. Where it has none, its functions may compute elsewhere.
+    """
+    steps = without_pauses(counted_time, loop)
+    covered_ns = sampled_ns(profile.cpu, steps)
+    used_ns = sum(
+        float(steps.sums(lane.cpu)[0])
+        for lane in profile.lanes
+        if lane.cpu is not None and lane.name.startswith(_PRIVATE_THREADS)
+    )
+    if covered_ns <= 0 or used_ns <= 0:
+        return tuple(costs)
+    at_work = sum(cost.at_work for cost in costs if _is_counted(cost))
+    return tuple(
+        _computing_at_least(cost, used_ns / covered_ns - (at_work - cost.at_work))
+        if _is_counted(cost) and cost.at_work > 0
+        else cost
+        for cost in costs
+    )
+
+
+def _computing_at_least(cost: StageCost, cores: float) -> StageCost:
+    ratio = min(max(cores / cost.at_work, cost.cpu_at_least or 0.0, 0.0), 1.0)
+    at_most = None if cost.cpu_at_most is None else max(cost.cpu_at_most, ratio)
+    return replace(cost, cpu_at_least=ratio, cpu_at_most=at_most)
 
 
 def _is_timed(cost: StageCost, here: set[int]) -> bool:
@@ -127,11 +209,14 @@ def _with_threads(cost: StageCost, cores: float, queue: float) -> StageCost:
     return replace(known, queued_ratio=min(cost.queued_ratio + cores * queue, not_on_cpu))
 
 
-def _queue_of_natives(profile: Profile, counted_time: CountedTime, pid: int) -> float:
-    """The time that native threads stood ready without a CPU, over the time that they were on one."""
+def _queue(
+    profile: Profile, counted_time: CountedTime, pid: int, kinds: Collection[LaneKind]
+) -> float:
+    """The time that threads of some kinds stood ready without a CPU, over their time on one."""
     on_cpu = queued = 0.0
     for lane in profile.lanes:
-        if lane.pid == pid and lane.cpu is not None and lane.kind is LaneKind.NATIVE:
+        own = lane.name.startswith(_OWN_THREADS)
+        if lane.pid == pid and lane.cpu is not None and lane.kind in kinds and not own:
             its_cpu, its_queue = counted_time.sums(lane.cpu).tolist()
             on_cpu, queued = on_cpu + its_cpu, queued + its_queue
     return queued / on_cpu if on_cpu > 0 else 0.0

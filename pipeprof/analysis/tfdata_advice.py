@@ -64,7 +64,7 @@ def parallel_calls(verdict: Verdict) -> Iterator[Advice]:
     computes = verdict.cause in (Cause.SERIAL, Cause.CPU) and not worst.stage.kind.python
     if not (waits or computes):
         return
-    most = MOST_WAITING_AT_ONCE if waits else int(verdict.measured.context.room)
+    most = MOST_WAITING_AT_ONCE if waits else int(verdict.measured.context.worth)
     calls = min(max(ceil(worst.cost_ms / ideal_ms), 2), most) if waits else most
     if calls < 2 or calls <= worst.place.parallelism:
         return
@@ -265,7 +265,7 @@ def cpu_ms_without(
     verdict: Verdict, gone: tuple[StageCost, ...], left: tuple[StageCost, ...]
 ) -> float:
     """CPU work of a step over the processors, once some of the stages have no work."""
-    room = verdict.measured.context.room
+    room = verdict.measured.context.worth
     if verdict.measured.cpu.process_ratio is None:
         return cpu_work_ms(left, unread=1.0) / room
     cpu_ms = max(verdict.cpu_ms - cpu_work_ms(gone, unread=0.0) / room, 0.0)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pipeprof.analysis.account_findings import Account
 from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM
 from pipeprof.analysis.causes import GIL_FROM, GIL_TO, CauseContext, load_beside_training
+from pipeprof.analysis.cores import used_ratio
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import CountedTime, without_pauses
 from pipeprof.analysis.findings import IdealStep
-from pipeprof.analysis.helpers import Helpers, find_helpers
+from pipeprof.analysis.helper_finding import Helpers
+from pipeprof.analysis.helpers import find_helpers
 from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.analysis.lane_use import cpu_apart_from_functions, sampled_ns
 from pipeprof.analysis.machine_findings import CpuFinding, HeldUp
@@ -161,8 +163,9 @@ class Verdict:
         ratio = self.measured.cpu.process_ratio
         if ratio is not None:
             lasted_ms = self.measured.times.step_ms_with_epoch_starts
-            return ratio * lasted_ms if lasted_ms is not None else 0.0
-        return cpu_work_ms(self.measured.costs, unread=1.0) / self.measured.context.room
+            used = used_ratio(ratio, self.measured.cpu)
+            return used * lasted_ms if lasted_ms is not None else 0.0
+        return cpu_work_ms(self.measured.costs, unread=1.0) / self.measured.context.worth
 
 
 def cpu_work_ms(costs: tuple[StageCost, ...], *, unread: float) -> float:

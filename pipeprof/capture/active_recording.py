@@ -80,6 +80,7 @@ class ActiveRecording:
         self._recorded_by = settings.recorded_by
         self._views = views
         self._cores = machine.core_count()
+        self._physical_cores = machine.physical_core_count()
         self._cpu_limit = ControlGroups().cpu_limit()
         self._probe_ns = measure_probe_ns()
         self.folder, problem = _make_folder(settings)
@@ -221,6 +222,7 @@ class ActiveRecording:
             ended=progress.ended,
             run=self._run_info(now_ns()),
             cores=self._cores,
+            physical_cores=self._physical_cores,
             cpu_limit=self._cpu_limit,
             overhead=self._overhead(),
         )
@@ -232,6 +234,7 @@ class ActiveRecording:
             nested=nested,
             run=run,
             cores=self._cores,
+            physical_cores=self._physical_cores,
             cpu_limit=self._cpu_limit,
             overhead=self._overhead(),
         )

@@ -58,7 +58,7 @@ class BackgroundSamplers:
             gpus = GpuSampler(self._recorder, self._threads.children)
             moments = MomentSampler(self._recorder)
             yield Sampler(every_s, self._threads.sample)
-            helpers = HelperWaitSampler(self._recorder)
+            helpers = HelperWaitSampler(self._recorder, self._threads.children)
             yield Sampler(every_s, moments.sample, finish=moments.finish)
             yield Sampler(every_s, helpers.sample, finish=helpers.finish)
             yield Sampler(max(GIL_SAMPLE_S, every_s), gil.sample, finish=gil.finish)

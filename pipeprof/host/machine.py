@@ -6,11 +6,14 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 _PR_SET_PTRACER = 0x59616D61
 # Looked up at import: a process that was forked while another thread loaded a library dies if it uses the
 # dynamic loader.
 _PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
+
+_CPUS = Path("/sys/devices/system/cpu")
 
 _PACKAGES = {
     "pipeprof": "pipeprof",
@@ -49,6 +52,28 @@ def core_count() -> int:
     if not hasattr(os, "sched_getaffinity"):  # no Linux
         return os.cpu_count() or 1
     return len(os.sched_getaffinity(0))
+
+
+def physical_core_count(cpus: Path = _CPUS) -> int | None:
+    """Cores that these processors are hardware threads of, or None where the system does not show that.
+
+    Args:
+        cpus: where the system shows its processors; for tests.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    threads = {
+        _text(cpus / f"cpu{number}" / "topology" / "thread_siblings_list")
+        for number in os.sched_getaffinity(0)
+    }
+    return None if "" in threads else len(threads)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
 
 
 def allow_ptrace(pid: int) -> None:

@@ -103,6 +103,7 @@ class Cpu:
 
     Attributes:
         cores: processors that the run might use (its affinity).
+        physical_cores: cores that these are hardware threads of, or None where that is not known.
         limit: cores' worth of CPU time that the container allows, or None without a limit.
         used: over time, CPU nanoseconds used by the whole process tree, or None where not read.
         sampled: over time, wall-clock nanoseconds that the readings of ``used`` cover, or None.
@@ -112,3 +113,4 @@ class Cpu:
     limit: float | None
     used: Binned | None
     sampled: Binned | None = None
+    physical_cores: int | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.machine_findings import CpuFinding
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.loop import Loop, LoopKind
@@ -24,11 +25,16 @@ def heading(findings: Findings) -> Iterator[str]:
         (
             *_software(run),
             *((count(len(run.hosts), "host"),) if len(run.hosts) > 1 else ()),
-            count(cpu.cores, "core")
-            if cpu.limit is None
-            else f"{few_digits(cpu.limit)} of {count(cpu.cores, 'core')}",
+            _cores(cpu),
         )
     )
+
+
+def _cores(cpu: CpuFinding) -> str:
+    """``4 cores (2 physical)``: hardware threads of fewer cores are no cores of their own."""
+    threads = cpu.physical_cores is not None and cpu.physical_cores < cpu.cores
+    cores = f"{count(cpu.cores, 'core')}{f' ({cpu.physical_cores} physical)' if threads else ''}"
+    return cores if cpu.limit is None else f"{few_digits(cpu.limit)} of {cores}"
 
 
 def _extent(loop: Loop) -> str:

@@ -58,6 +58,7 @@ def _recover(file: RunFile, checkpoint: Checkpoint) -> Profile:
             ended_by=accumulator.registry.ended_by,
         ),
         cores=checkpoint.cores,
+        physical_cores=checkpoint.physical_cores,
         cpu_limit=checkpoint.cpu_limit,
         overhead=overhead,
     )

@@ -206,6 +206,13 @@ def _diagnosis(found: Diagnosis) -> dict[str, Any]:
             "gil_ratio": number(found.held_up.gil_ratio),
             "cpu_queue_ratio": number(found.held_up.cpu_queue_ratio),
         },
+        "helpers": {
+            "count": found.helpers.count,
+            "cores": number(found.helpers.cores),
+            "cpu_ratio": number(found.helpers.cpu_ratio),
+        }
+        if found.helpers
+        else None,
         "host": [_host(place) for place in found.host],
         "ideal_step_ms": number(found.ideal_step_ms),
         "ideal_step_ms_interval": interval(found.ideal_step_interval),
@@ -380,6 +387,7 @@ def _lane(found: LaneFinding) -> dict[str, Any]:
 def _cpu(found: CpuFinding) -> dict[str, Any]:
     return {
         "cores": found.cores,
+        "physical_cores": found.physical_cores,
         "limit": number(found.limit),
         "process_ratio": number(found.process_ratio),
         "saturated": found.saturated,

@@ -5,7 +5,12 @@ from dataclasses import replace
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.evidence_kinds import BlockingWork, BottleneckAtWork, NativeThreads
+from pipeprof.analysis.evidence_kinds import (
+    BlockingWork,
+    BottleneckAtWork,
+    NativeThreads,
+    SerialWork,
+)
 from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.lane import Cpu, LaneKind, Role
@@ -135,3 +140,41 @@ def test_recordings_without_moments_are_analysed_as_before() -> None:
     fit = replace(waits(1.5), moments_over_time=None)
     assert cause(analyse(recorded(fit, generator()))) is Cause.BLOCKING
     assert fit.start_ns == START_NS
+
+
+def beside_private_threads(cpu_ns: int) -> Findings:
+    """A function of tf.data whose loop was not looked at in moments, beside threads of tf.data's own."""
+    recording = recorded(replace(waits(0.0), moments_over_time=None), of_tf_data())
+    private = lane("tf_data_private", Role.INPUT, cpu_ns=cpu_ns)
+    return analyse(replace(recording, lanes=(*recording.lanes, private)))
+
+
+def test_what_tf_datas_own_threads_compute_is_its_functions() -> None:
+    assert cause(beside_private_threads(2_800 * MS)) is Cause.SERIAL
+    computing = beside_private_threads(2_800 * MS).main
+    assert computing is not None
+    [works] = those(BottleneckAtWork, computing.diagnosis.evidence)
+    assert works.reason == SerialWork(python=False, cpu_known=True)
+
+
+def test_threads_of_tf_data_that_compute_little_prove_nothing() -> None:
+    computing = beside_private_threads(100 * MS).main
+    assert computing is not None
+    [works] = those(BottleneckAtWork, computing.diagnosis.evidence)
+    assert works.reason == SerialWork(python=False, cpu_known=False)
+
+
+@pytest.mark.parametrize(("cpu_ns", "found"), [(2_800 * MS, Cause.CPU), (100 * MS, Cause.BLOCKING)])
+def test_python_threads_compute_for_the_input_where_a_device_runs_ahead(
+    cpu_ns: int, found: Cause
+) -> None:
+    recording = recorded(waits(1.9), generator(cpu_ratio=0.01), backend="jax")
+    pool = lane("ThreadPoolExecutor-N_N", Role.OTHER, tid=PID + 9, cpu_ns=cpu_ns)
+    own = lane("pipeprof-collector", Role.OTHER, tid=PID + 8, cpu_ns=3_000 * MS)
+    assert cause(analyse(replace(recording, lanes=(*recording.lanes, pool, own)))) is found
+
+
+def test_a_function_that_stands_in_the_queue_for_a_cpu_does_not_sleep() -> None:
+    quiet = analyse(recorded(waits(0.2), of_tf_data()))
+    crowded = analyse(recorded(waits(0.2), of_tf_data(), queued_ns=4_000 * MS))
+    assert (cause(quiet), cause(crowded)) == (Cause.BLOCKING, Cause.SERIAL)

@@ -3,12 +3,18 @@
 import ctypes
 import os
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import pipeprof
-from pipeprof.host.machine import allow_ptrace, core_count, loaded_versions
+from pipeprof.host.machine import (
+    allow_ptrace,
+    core_count,
+    loaded_versions,
+    physical_core_count,
+)
 
 
 def test_cores_are_those_that_may_be_used():
@@ -26,6 +32,44 @@ def test_no_library_is_opened_to_let_another_process_look(monkeypatch: pytest.Mo
 def test_cores_are_counted_where_no_process_is_kept_to_some(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     assert core_count() == os.cpu_count()
+
+
+def threads_of(tmp_path: Path, *siblings: str) -> Path:
+    """A folder that shows processors, each with the hardware threads of its core."""
+    for number, threads in enumerate(siblings):
+        topology = tmp_path / f"cpu{number}" / "topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(f"{threads}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("siblings", "allowed", "cores"),
+    [
+        (("0", "1"), {0, 1}, 2),
+        (("0-1", "0-1"), {0, 1}, 1),
+        (("0,2", "1,3", "0,2", "1,3"), {0, 1, 2, 3}, 2),
+        (("0,2", "1,3", "0,2", "1,3"), {0, 2}, 1),
+        (("0,2", "1,3", "0,2", "1,3"), {0, 1}, 2),
+        (("0",), {0, 1}, None),
+    ],
+)
+def test_hardware_threads_of_one_core_are_one_core(
+    siblings: tuple[str, ...],
+    allowed: set[int],
+    cores: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: allowed)
+    assert physical_core_count(threads_of(tmp_path, *siblings)) == cores
+
+
+def test_where_no_process_is_kept_to_some_cores_their_threads_are_not_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert physical_core_count() is None
 
 
 def test_only_loaded_packages_have_a_version(monkeypatch: pytest.MonkeyPatch):

@@ -11,6 +11,7 @@ from pipeprof.analysis.advice_kinds import TensorflowOps, Verified
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.evidence_kinds import WaitsNotMeasured
 from pipeprof.analysis.findings import DeliveryFinding, HotLine
+from pipeprof.analysis.helper_finding import Helpers
 from pipeprof.analysis.input_findings import AutotuneOff, EpochStart, StartCause
 from pipeprof.analysis.machine_findings import (
     CpuFinding,
@@ -75,6 +76,7 @@ def test_a_whole_report():
             advice(TensorflowOps(stage="decode"), step_ms=None, speedup=None),
         ),
     )
+    said = replace(said, helpers=Helpers(count=2, cores=1.9))
     start = EpochStart(
         epoch=1,
         wait_ms=400.0,
@@ -175,6 +177,7 @@ def test_a_whole_report():
         },
         "cause": "gil",
         "held_up": {"gil_ratio": 0.3, "cpu_queue_ratio": None},
+        "helpers": {"count": 2, "cores": 1.9, "cpu_ratio": 0.95},
         "host": [{"name": "Board.on_epoch_end", "location": "train.py:41", "ratio": 0.08}],
         "ideal_step_ms": 13.0,
         "ideal_step_ms_interval": [12.0, 14.0],
@@ -375,6 +378,7 @@ def test_a_whole_report():
         ],
         "cpu": {
             "cores": 2,
+            "physical_cores": None,
             "limit": 1.5,
             "process_ratio": 0.8,
             "saturated": False,

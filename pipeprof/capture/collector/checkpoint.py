@@ -35,6 +35,7 @@ class Checkpoint:
     sums: RunSums
     rings: tuple[RingState, ...]
     ended: tuple[int, ...]
+    physical_cores: int | None = None
 
 
 def take(
@@ -46,6 +47,7 @@ def take(
     cores: int,
     cpu_limit: float | None,
     overhead: Overhead,
+    physical_cores: int | None = None,
 ) -> Checkpoint:
     """A checkpoint of an accumulator.
 
@@ -57,10 +59,12 @@ def take(
         cores: processors of the machine.
         cpu_limit: how many of them the run may use, or None without a limit.
         overhead: what the recording cost so far.
+        physical_cores: cores that the processors are hardware threads of, or None.
     """
     return Checkpoint(
         run=run,
         cores=cores,
+        physical_cores=physical_cores,
         cpu_limit=cpu_limit,
         overhead=overhead,
         sums=accumulator.sums,

@@ -44,6 +44,7 @@ def freeze_profile(
     cores: int,
     cpu_limit: float | None,
     overhead: Overhead,
+    physical_cores: int | None = None,
     nested: bool = True,
 ) -> Profile:
     """The recording so far as a frozen value.
@@ -54,6 +55,7 @@ def freeze_profile(
         cores: processors of the machine.
         cpu_limit: how many of them the run may use, or None without a limit.
         overhead: what the recording cost.
+        physical_cores: cores that the processors are hardware threads of, or None.
         nested: whether to infer from intervals which stage called which; this takes most of the time.
     """
     registry = sums.registry
@@ -80,6 +82,7 @@ def freeze_profile(
         spans=spans,
         cpu=Cpu(
             cores=cores,
+            physical_cores=physical_cores,
             limit=cpu_limit,
             used=used if len(used.sums) else None,
             sampled=sampled if len(sampled.sums) else None,

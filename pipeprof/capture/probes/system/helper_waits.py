@@ -4,8 +4,9 @@ Read from the outside of Python frames, a few times a second: which function of 
 joblib a thread stands in. A thread that reads from a pipe in C shows that only to the system.
 """
 
+import random
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -31,6 +32,9 @@ _WAITING_MODULES = (
 # A stage's own code is seldom further out than that from where it waits.
 _FRAMES = 12
 
+# In one sample at most so many threads are looked at: each look takes up to 20 µs.
+_MOST_LANES = 8
+
 # What a thread that reads from a pipe waits in, by the names of several kernels.
 _PIPE_READS = ("pipe_read", "anon_pipe_read", "pipe_wait", "pipe_wait_readable")
 
@@ -48,6 +52,7 @@ class HelperWaitSampler:
 
     Args:
         recorder: where to record; its lanes are looked at.
+        children: returns the ids of the training's child processes; without any there is nothing to see.
         frames: returns the frame in which each thread is; for tests.
         channel_of: returns what a thread waits in; for tests.
     """
@@ -55,11 +60,13 @@ class HelperWaitSampler:
     def __init__(
         self,
         recorder: Recorder,
+        children: Callable[[], Collection[int]],
         *,
         frames: Callable[[], Mapping[int, FrameType]] = sys._current_frames,
         channel_of: Callable[[int], str] = _channel_of,
     ) -> None:
         self.recorder = recorder
+        self._children = children
         self._frames = frames
         self._channel_of = channel_of
         self._guard = Guard(
@@ -76,20 +83,23 @@ class HelperWaitSampler:
         """Records nothing more."""
 
     def _sample(self, now: int) -> None:
-        at_work = {
-            ident: (lane.subject, lane.native_id)
+        if not self._children():
+            return
+        lanes = [
+            (ident, lane)
             for ident, lane in list(self.recorder.lanes.items())
             if lane.inner_ns != OUTSIDE
-        }
-        if not at_work:
+        ]
+        if not lanes:
             return
+        chosen = random.sample(lanes, min(len(lanes), _MOST_LANES))
         frames = self._frames()
         write = self.recorder.lane().write
-        for ident, (subject, native_id) in at_work.items():
+        for ident, lane in chosen:
             frame = frames.get(ident)
             if frame is not None:
-                waits = _waits(frame) or self._channel_of(native_id) in _PIPE_READS
-                write(code(Kind.IN_STAGE, subject), now, now, 1, int(waits))
+                waits = _waits(frame) or self._channel_of(lane.native_id) in _PIPE_READS
+                write(code(Kind.IN_STAGE, lane.subject), now, now, 1, int(waits))
 
 
 def _waits(frame: FrameType | None) -> bool:

@@ -13,7 +13,7 @@ from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.clock import now_ns
 
 # Several moments one after the other: what this thread itself does lies before the first of them.
-MOMENTS = 4
+MOMENTS = 3
 MOMENT_S = 0.001
 
 

@@ -40,7 +40,7 @@ def thread_in(
 
 def seen(recorder: Recorder, until: Callable[[Recorder], bool]) -> list[tuple[int, int]]:
     """Samples until a condition holds, then those of one more sample: whether in a stage, and waiting."""
-    sampler = HelperWaitSampler(recorder, channel_of=lambda native_id: "")
+    sampler = HelperWaitSampler(recorder, lambda: (1,), channel_of=lambda native_id: "")
     while not until(recorder):
         pass
     sampler.sample(1)
@@ -94,7 +94,7 @@ def test_a_thread_that_the_system_shows_at_a_pipe_waits_for_a_program(
 ) -> None:
     recorder = Recorder(None)
     recorder.lane().inner_ns = 0
-    HelperWaitSampler(recorder, channel_of=lambda native_id: channel).sample(1)
+    HelperWaitSampler(recorder, lambda: (1,), channel_of=lambda native_id: channel).sample(1)
     assert [event.value for event in events(recorder, Kind.IN_STAGE)] == [waits]
 
 
@@ -116,3 +116,10 @@ def test_the_system_shows_a_thread_that_reads_what_a_program_writes() -> None:
 
 def _channel(native_id: int) -> str:
     return Path(f"/proc/self/task/{native_id}/wchan").read_text()
+
+
+def test_without_child_processes_nobody_looks() -> None:
+    recorder = Recorder(None)
+    recorder.lane().inner_ns = 0
+    HelperWaitSampler(recorder, tuple, channel_of=lambda native_id: "pipe_read").sample(1)
+    assert events(recorder, Kind.IN_STAGE) == []
