@@ -5,6 +5,7 @@ made by one function of the user's. To its reader, what stands at the same lines
 is one stage.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -51,17 +52,12 @@ class Copies:
 
         Copies with places of their own work side by side; those that share a place take turns there.
         """
-        alike: dict[Key, dict[Key, float]] = defaultdict(dict)
-        for place in places.values():
-            alike[self._key(place.key)][place.key] = place.parallelism
-        return {
-            first: replace(
-                places[first],
-                key=self._key(places[first].key),
-                parallelism=sum(alike[self._key(places[first].key)].values()),
-            )
-            for first in self.groups
-        }
+        found = {}
+        for first, alike in self.groups.items():
+            own = {places[index].key: places[index].parallelism for index in alike}
+            key = self._key(places[first].key)
+            found[first] = replace(places[first], key=key, parallelism=math.fsum(own.values()))
+        return found
 
     def _key(self, key: Key) -> Key:
         of, numbers = key
@@ -80,7 +76,6 @@ class _Likenesses:
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self._stages = stages
-        self._known: dict[int, _Likeness] = {}
         self._asked = Counter(stage.parent for stage in stages)
         self._functions: dict[int, set[_Likeness]] = defaultdict(set)
         for stage in stages:
@@ -97,23 +92,20 @@ class _Likenesses:
     def of(self, index: int) -> _Likeness:
         """The likeness of a stage: equal for its copies."""
         path = [index]
-        while path:
-            at = path[-1]
-            parent = self._stages[at].parent
-            if at in self._known:
-                path.pop()
-            elif parent is None or parent in path or not self._may_have_copies(at):
-                self._known[at] = (at,)
-            elif parent in self._known:
-                self._known[at] = (self._known[parent], *self._own(at))
-            else:
-                path.append(parent)
-        return self._known[index]
+        while (parent := self._stages[path[-1]].parent) is not None:
+            if parent in path:  # a circle: a file may have anything
+                return (index,)
+            path.append(parent)
+        likeness: _Likeness = ()
+        for at in reversed(path):
+            likeness = (likeness, *self._own(at)) if self._may_have_copies(at) else (at,)
+        return likeness
 
     def _may_have_copies(self, index: int) -> bool:
         stage = self._stages[index]
         told = stage.made_at is not None or stage.function is not None or self._functions[index]
-        return stage.kind in _OF_TF_DATA and (bool(told) or self._asked[stage.parent] == 1)
+        may = stage.kind in _OF_TF_DATA and stage.parent is not None
+        return may and (bool(told) or self._asked[stage.parent] == 1)
 
     def _own(self, index: int) -> _Likeness:
         stage = self._stages[index]

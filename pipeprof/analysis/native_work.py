@@ -6,7 +6,8 @@ framework lets the device run ahead of the loop, that does not hold: there, only
 started are known to compute for the input.
 """
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, replace
 
 from pipeprof.analysis.costs import StageCost
@@ -94,37 +95,53 @@ def with_native_work(
         return _beside_private_threads(costs, profile, loop, counted_time)
     pid = profile.lanes[loop.lane].pid
     here = {number for number, lane in enumerate(profile.lanes) if lane.pid == pid}
-    claimed = asleep = of_tf_data = 0.0
-    for cost in costs:
-        at_work = moments.at_work(cost)
-        if _is_timed(cost, here):
-            claimed += at_work * (cost.cpu_ratio or 0.0)
-            asleep += at_work * (1.0 - (cost.cpu_ratio or 0.0))
-        elif _is_counted(cost):
-            of_tf_data += at_work
-    left = max(moments.cores - claimed, 0.0)
-    native = max(left - of_tf_data, 0.0)
+    known = _InMoments(costs, moments, here)
     queue = _queue(profile, counted_time, pid, _LIBRARIES)
     # What stands ready without a CPU would compute as well.
     waiting = _queue(profile, counted_time, pid, (*_LIBRARIES, LaneKind.THREAD))
-    found = []
-    for cost in costs:
-        at_work = moments.at_work(cost)
-        if at_work <= 0:
-            found.append(cost)
-        elif _is_timed(cost, here):
-            # What computes for it does so while it sleeps; of several that sleep, each has its share.
-            share = (1.0 - (cost.cpu_ratio or 0.0)) / asleep if asleep > 0 else 0.0
-            found.append(_with_threads(cost, native * share, queue))
-        elif _is_counted(cost):
-            # What Python code that sleeps has others compute may be anything.
-            others = of_tf_data - at_work
-            at_least = max(left - others, 0.0) / at_work if asleep < _ASLEEP_FROM else 0.0
-            at_most = min(left * (1.0 + waiting) / at_work, 1.0)
-            found.append(replace(cost, cpu_at_least=min(at_least, at_most), cpu_at_most=at_most))
-        else:
-            found.append(cost)
+    found = [known.of(cost, queue, waiting) for cost in costs]
     return _beside_private_threads(found, profile, loop, counted_time)
+
+
+class _InMoments:
+    """What the stages did in the moments in which their loop waited."""
+
+    def __init__(
+        self, costs: Sequence[StageCost], moments: WaitingMoments, here: Container[int]
+    ) -> None:
+        self._moments = moments
+        self._here = here
+        timed = [cost for cost in costs if _is_timed(cost, here)]
+        claimed = math.fsum(moments.at_work(cost) * (cost.cpu_ratio or 0.0) for cost in timed)
+        self._asleep = math.fsum(
+            moments.at_work(cost) * (1.0 - (cost.cpu_ratio or 0.0)) for cost in timed
+        )
+        self._counted = math.fsum(moments.at_work(cost) for cost in costs if _is_counted(cost))
+        self._left = max(moments.cores - claimed, 0.0)
+
+    def of(self, cost: StageCost, queue: float, waiting: float) -> StageCost:
+        """A stage with what computed for it.
+
+        Args:
+            cost: the stage.
+            queue: time in the queue for a CPU over time on one, of native threads.
+            waiting: the same of all threads that may work for the input.
+        """
+        at_work = self._moments.at_work(cost)
+        if at_work <= 0:
+            return cost
+        if _is_timed(cost, self._here):
+            # What computes for it does so while it sleeps; of several that sleep, each has its share.
+            native = max(self._left - self._counted, 0.0)
+            share = (1.0 - (cost.cpu_ratio or 0.0)) / self._asleep if self._asleep > 0 else 0.0
+            return _with_threads(cost, native * share, queue)
+        if not _is_counted(cost):
+            return cost
+        # What Python code that sleeps has others compute may be anything.
+        free = self._left - (self._counted - at_work) if self._asleep < _ASLEEP_FROM else 0.0
+        at_most = min(self._left * (1.0 + waiting) / at_work, 1.0)
+        at_least = min(max(free, 0.0) / at_work, at_most)
+        return replace(cost, cpu_at_least=at_least, cpu_at_most=at_most)
 
 
 def _with_python_threads(
@@ -192,9 +209,9 @@ def _computing_at_least(cost: StageCost, cores: float) -> StageCost:
     return replace(cost, cpu_at_least=ratio, cpu_at_most=at_most)
 
 
-def _is_timed(cost: StageCost, here: set[int]) -> bool:
+def _is_timed(cost: StageCost, here: Container[int]) -> bool:
     """Whether its own CPU time was read, and it runs in the process that trains."""
-    return cost.cpu_ratio is not None and here.issuperset(cost.stage.lanes)
+    return cost.cpu_ratio is not None and all(number in here for number in cost.stage.lanes)
 
 
 def _is_counted(cost: StageCost) -> bool:

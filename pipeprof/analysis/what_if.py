@@ -157,7 +157,7 @@ def _training_of(verdict: Verdict) -> _Training:
         compute_ms=_computes(verdict, times.rest_ms),
         epoch_start_ms=max(whole_ms - times.step.mean, 0.0),
         cpu_ms=verdict.cpu_ms,
-        cores=measured.context.room,
+        cores=measured.context.worth,
         held_ms=verdict.held_up.counted_ratio * times.step.mean,
         processes=bool(transports),
         transport_ms=sum(cost.cost_ms for cost in transports),
