@@ -17,6 +17,7 @@ from pipeprof.analysis.advice_kinds import (
     LongerEpochs,
     LongerQueue,
     MoreFiles,
+    MoreHelpers,
     MoreWorkers,
     OpenInParallel,
     OwnProcesses,
@@ -32,6 +33,7 @@ from pipeprof.analysis.advice_kinds import (
 from pipeprof.analysis.bottleneck import sharing_with
 from pipeprof.analysis.bounds import INPUT_FROM
 from pipeprof.analysis.causes import BLOCKING_BELOW, known_cpu_ratio
+from pipeprof.analysis.cores import used_ratio
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.device_use import working_device
 from pipeprof.analysis.epoch_starts import usual_start
@@ -54,7 +56,7 @@ from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.analysis.wall_shares import HOST_PARTS, WAIT_PARTS
 from pipeprof.recording.account import Part
 from pipeprof.recording.loop import InputKind
-from pipeprof.recording.stage import OperatorFamily, StageKind, StageOwner
+from pipeprof.recording.stage import OperatorFamily, Stage, StageKind, StageOwner
 
 # Beside the best change, one that saves less than this share of what that saves is not worth the lines.
 _LEAST_SHARE_OF_BEST = 0.2
@@ -291,6 +293,8 @@ def _unpredicted(verdict: Verdict, worst: StageCost, *, at_once: bool) -> Iterat
         yield Advice(remedy=LessWork(stage=stage.name, by_user=of_user))
     elif verdict.cause is Cause.BLOCKING and verdict.measured.cpu.saturated and not at_once:
         yield Advice(remedy=WaitLess(stage=stage.name))
+    elif verdict.cause is Cause.HELPERS:
+        yield _about_helpers(verdict, stage)
     elif verdict.cause is Cause.TRANSPORT:
         yield Advice(remedy=smaller_batches(verdict))
     elif (
@@ -299,6 +303,20 @@ def _unpredicted(verdict: Verdict, worst: StageCost, *, at_once: bool) -> Iterat
         and stage.family is not OperatorFamily.GENERATOR
     ):
         yield Advice(remedy=TensorflowOps(stage=stage.name))
+
+
+def _about_helpers(verdict: Verdict, stage: Stage) -> Advice:
+    """More processes for a stage that waits for some, as many as there are cores for if they compute."""
+    context = verdict.measured.context
+    helpers, cpu = context.helpers, context.cpu
+    count = helpers.count if helpers is not None else 1
+    waits = helpers is not None and helpers.cpu_ratio < BLOCKING_BELOW and not cpu.saturated
+    used = used_ratio(cpu.process_ratio, cpu) if cpu.process_ratio is not None else 1.0
+    free = 0 if cpu.saturated else int(context.worth * (1.0 - used))
+    processes = min(2 * count, MOST_WAITING_AT_ONCE) if waits else count + free
+    if processes <= count:
+        return Advice(remedy=LessWork(stage=stage.name, by_user=True))
+    return Advice(remedy=MoreHelpers(stage=stage.name, processes=processes, waits=waits))
 
 
 def _about_validation(verdict: Verdict, validations: Sequence[Verdict]) -> Iterator[Advice]:

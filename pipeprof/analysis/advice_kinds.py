@@ -245,6 +245,22 @@ class WaitLess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoreHelpers:
+    """Let more processes work for a stage that waits for processes of its own.
+
+    Attributes:
+        stage: the stage.
+        processes: how many.
+        waits: whether they mostly wait themselves, so that they need no cores.
+    """
+
+    ACTION: ClassVar = "helpers"
+    stage: str
+    processes: int
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SmallerBatches:
     """Send fewer bytes between processes.
 
@@ -381,6 +397,7 @@ Remedy = (
     | Cache
     | SwitchAutotuneOn
     | LessWork
+    | MoreHelpers
     | WaitLess
     | SmallerBatches
     | TensorflowOps

@@ -18,6 +18,7 @@ from pipeprof.analysis.advice_kinds import (
     LongerEpochs,
     LongerQueue,
     MoreFiles,
+    MoreHelpers,
     MoreWorkers,
     OpenInParallel,
     OwnProcesses,
@@ -111,7 +112,7 @@ def remedy_code(remedy: Remedy) -> str | None:  # noqa: C901 - one case a kind
             )
         case ValidateLessOften() | PrepareBeside() | CheaperOwnCode() | LeaveInput():
             return None
-        case LessWork() | WaitLess() | TensorflowOps():
+        case LessWork() | WaitLess() | TensorflowOps() | MoreHelpers():
             return None
 
 

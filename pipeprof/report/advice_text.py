@@ -16,6 +16,7 @@ from pipeprof.analysis.advice_kinds import (
     LongerEpochs,
     LongerQueue,
     MoreFiles,
+    MoreHelpers,
     MoreWorkers,
     OpenInParallel,
     OwnProcesses,
@@ -139,6 +140,9 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
                 else "Give the training more CPU"
             )
             return f"{less}: no core is free, so more workers or threads do not help."
+        case MoreHelpers():
+            why = "they mostly wait" if remedy.waits else "cores are free"
+            return f"Let {remedy.processes} processes work for {remedy.stage} at once: {why}."
         case WaitLess():
             return (
                 f"Let {remedy.stage} wait less (faster or nearer storage, fewer and larger files): "

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeprof.analysis.advice_kinds import LessWork, MoreHelpers
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.evidence_kinds import BottleneckAtWork, HelperWork
 from pipeprof.analysis.verdict_kinds import Cause
@@ -83,3 +84,28 @@ def test_workers_that_record_their_own_stages_are_no_helpers() -> None:
     recording = recorded(28, child(0.5))
     item = stage("Photos", StageKind.SEQUENCE, cost_ns=MS, lanes={1: 100 * MS})
     assert cause(replace(recording, stages=(*recording.stages, item))) is Cause.BLOCKING
+
+
+def remedy(*children: Lane, used: float) -> object:
+    """What is advised beside so much use of 4 cores."""
+    recording = recorded(28, *children)
+    used_ns = round(used * 4 * WHOLE_NS)
+    cpu = replace(recording.cpu, used=evenly((used_ns,), FIT.start_ns, FIT.end_ns))
+    main = analyse(replace(recording, cpu=cpu)).main
+    assert main is not None
+    return next(
+        advice.remedy
+        for advice in main.diagnosis.advice
+        if isinstance(advice.remedy, MoreHelpers | LessWork)
+    )
+
+
+def test_more_helpers_are_advised_as_far_as_there_are_cores() -> None:
+    busy = (child(0.9), child(0.9, 2))
+    assert remedy(*busy, used=0.5) == MoreHelpers(stage="rendered", processes=4, waits=False)
+    assert remedy(*busy, used=1.0) == LessWork(stage="rendered", by_user=True)
+
+
+def test_helpers_that_wait_need_no_cores_for_more() -> None:
+    advised = remedy(child(0.1), child(0.1, 2), used=0.5)
+    assert advised == MoreHelpers(stage="rendered", processes=4, waits=True)

@@ -20,6 +20,7 @@ from pipeprof.analysis.advice_kinds import (
     LongerQueue,
     MappedStage,
     MoreFiles,
+    MoreHelpers,
     MoreWorkers,
     OpenInParallel,
     OwnProcesses,
@@ -283,6 +284,16 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
     (
         LessWork(stage="map", by_user=False),
         "Give the training more CPU: no core is free, so more workers or threads do not help.",
+        None,
+    ),
+    (
+        MoreHelpers(stage="render", processes=4, waits=False),
+        "Let 4 processes work for render at once: cores are free.",
+        None,
+    ),
+    (
+        MoreHelpers(stage="render", processes=4, waits=True),
+        "Let 4 processes work for render at once: they mostly wait.",
         None,
     ),
     (
