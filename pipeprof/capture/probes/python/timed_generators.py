@@ -6,7 +6,7 @@ from threading import get_ident
 from types import GeneratorType
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
-from pipeprof.capture.probes.python.stage_site import Begun, StageSite, warn_of_open_blocks
+from pipeprof.capture.probes.python.stage_site import Begun, StageSite
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import OUTSIDE, LaneWriter, Recorder
 from pipeprof.capture.recorder.records import NOT_READ
@@ -186,32 +186,37 @@ def _shortened(timing: Timing, recorder: Recorder, lane: LaneWriter, way: ShortW
     """
     follower, steady, fetched = way
     thread = get_ident()
-    cpu, root_code = timing.site.cpu, timing.site.root_code
+    site = timing.site
+    cpu, root_code = site.cpu, site.root_code
 
     def take(timing: Timing, resume: Callable[[], T]) -> T:
         if follower.steady is not steady or recording.current is not recorder:
             timing.take = timed_resume
             return timed_resume(timing, resume)
-        if cpu.left <= 0 or lane.inner_ns >= 0 or get_ident() != thread:
+        if lane.inner_ns >= 0 or get_ident() != thread:
             return timed_resume(timing, resume)
-        cpu.left -= 1
         follower.fetching = True
-        lane.inner_ns = lane.inner_cpu_ns = 0
-        start_ns = now_ns()
+        if cpu.left > 0:
+            cpu.left -= 1
+            lane.inner_ns = lane.inner_cpu_ns = 0
+            begun: Begun = (OUTSIDE, 0, None, None, now_ns())
+        else:  # CPU time is read, with as little else between as can be
+            begun = site.begin(lane)
         try:
             item = resume()
         except BaseException as error:
-            _failed(timing, recorder, lane, (OUTSIDE, 0, None, None, start_ns), error)
+            _failed(timing, recorder, lane, begun, error)
             raise
-        end_ns = now_ns()
-        if lane.block is not None:
-            warn_of_open_blocks(recorder, lane.block)
-            lane.block = None
-        inner_ns, lane.inner_ns = lane.inner_ns, OUTSIDE
-        lane.write(root_code, start_ns, end_ns, inner_ns, NOT_READ)
-        own_ns = end_ns - start_ns - inner_ns
-        if own_ns > cpu.long_ns:
-            cpu.ran_long(own_ns)
+        start_ns = begun[4]
+        if begun[3] is not None or lane.block is not None:
+            end_ns = site.finish(recorder, lane, begun)
+        else:
+            end_ns = now_ns()
+            inner_ns, lane.inner_ns = lane.inner_ns, OUTSIDE
+            lane.write(root_code, start_ns, end_ns, inner_ns, NOT_READ)
+            own_ns = end_ns - start_ns - inner_ns
+            if own_ns > cpu.long_ns:
+                cpu.ran_long(own_ns)
         if follower.steady is steady:
             fetched(item, start_ns, end_ns)
         elif timing.fetches is not None:  # something else happened within the work

@@ -398,3 +398,20 @@ def test_a_steady_source_that_another_thread_goes_on_with_is_not_the_loops() -> 
         assert len(recorded_steps(context, recorder)) == 20
     lanes = [event.lane for event in events(recorder, Kind.ROOT_SPAN) if event.name == "rows_of"]
     assert lanes == ["main"] * 20 + ["reader"] * 20
+
+
+def test_a_steady_loop_whose_every_call_is_read_loses_no_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeprof.capture.probes.python.cpu_sampling.MOST_RATIO", 1e9)
+    recorder = Recorder(None)
+    context = ProbeContext(recorder, warmup=0)
+    with recording_on(recorder):
+        for _ in watch_dataset(rows_of(30), context).dataset:
+            pass
+        assert recorded_steps(context, recorder) == list(range(30))
+    work = [event for event in events(recorder, Kind.ROOT_SPAN) if event.name == "rows_of"]
+    assert all(0 <= event.value <= event.own_ns for event in work)
+    assert [(e.start_ns, e.end_ns) for e in events(recorder, Kind.WAIT)] == [
+        (e.start_ns, e.end_ns) for e in work
+    ]
