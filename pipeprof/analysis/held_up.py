@@ -57,6 +57,15 @@ class _Threads:
         """What the other Python threads of that process were on a CPU and ready without one."""
         return self._sums(self._python)
 
+    def python_in_native(self) -> float:
+        """Threads of TensorFlow's that computed in Python for tf.data, on average.
+
+        Their CPU time is not read. What computes in Python keeps the GIL from whoever asks for it; what
+        waits in Python does not.
+        """
+        contention = _contention(self._measured, self._time)
+        return min(self._at_work(StageKind.TF_DATA_PYTHON), contention or 0.0)
+
     def native(self) -> tuple[float, float]:
         """What TensorFlow's threads were so, those of the training and of tf.data."""
         return self._sums(self._native)
@@ -67,21 +76,22 @@ class _Threads:
         Args:
             kept_ratio: the part of its time that a thread has a CPU which waits for nothing else.
         """
-        counted = min(self._counted_at_work * kept_ratio, self.native()[0])
+        at_work = self._at_work(StageKind.TF_DATA) + self.python_in_native()
+        counted = min(at_work * kept_ratio, self.native()[0])
         tf_data = max(counted, self._sums(self._of_tf_data)[0])
         return self.python()[0] + self._sums(self._processes)[0] + tf_data
 
     def tf_data_at_work(self) -> float:
         """Threads that were busy for tf.data on average among those that compute for TensorFlow."""
-        return max(self._counted_at_work - sum(self._sums(self._of_tf_data)), 0.0)
+        of_tf_data = self._at_work(StageKind.TF_DATA) + self.python_in_native()
+        return max(of_tf_data - sum(self._sums(self._of_tf_data)), 0.0)
 
-    @property
-    def _counted_at_work(self) -> float:
-        """tf.data's own work whose CPU time was not read, in threads that were at it on average."""
+    def _at_work(self, kind: StageKind) -> float:
+        """Work of stages whose CPU time was not read, in threads that were at it on average."""
         return sum(
             cost.at_work
             for cost in self._measured.costs
-            if cost.stage.kind is StageKind.TF_DATA and cost.cpu_ratio is None
+            if cost.stage.kind is kind and cost.cpu_ratio is None
         )
 
     def _sums(self, lanes: list[Lane]) -> tuple[float, float]:
@@ -114,7 +124,8 @@ def find_held_up(measured: Measurements) -> HeldUp:
     asleep = max(1.0 - wait_ratio - on_cpu - queued, 0.0)
     native_cpu, native_queued = threads.native()
     native_ready = max(native_cpu + native_queued - threads.tf_data_at_work(), 0.0)
-    gil = _gil(measured, counted_time, asleep - native_ready, sum(threads.python()))
+    python = sum(threads.python()) + threads.python_in_native()
+    gil = _gil(measured, counted_time, asleep - native_ready, python)
     operations = max(asleep - (gil or 0.0), 0.0)
     if gil is None or has_accelerator(measured.profile, counted_time):
         operations = min(operations, native_ready)
@@ -124,7 +135,7 @@ def find_held_up(measured: Measurements) -> HeldUp:
     input_cpu = threads.input_cpu(kept_ratio)
     by_cores = (on_cpu + queued + operations) * min(input_cpu / measured.context.room, 1.0)
     held_up = HeldUp(gil_ratio=gil, cpu_queue_ratio=min(by_cores, queued + operations * in_queue))
-    by_gil = min(asleep, sum(threads.python()), _contention(measured, counted_time) or 0.0)
+    by_gil = min(asleep, python, _contention(measured, counted_time) or 0.0)
     at_most = _at_most(measured, max(1.0 - wait_ratio - on_cpu, 0.0), input_cpu, by_gil)
     return replace(held_up, most_ratio=max(at_most, held_up.ratio))
 

@@ -256,6 +256,20 @@ def test_counted_work_has_no_more_of_the_cores_than_the_threads_that_can_do_it()
     assert found.held_up.cpu_queue_ratio == pytest.approx(0.2 / 2)
 
 
+@pytest.mark.parametrize(("contention", "part"), [(0.6, 0.6), (0.01, 0.01)])
+def test_a_python_function_of_tf_data_computes_as_far_as_it_keeps_the_gil(
+    contention: float, part: float
+) -> None:
+    calls = stage(
+        "clean", StageKind.TF_DATA_PYTHON, cost_ns=STEP, cpu_ratio=None, lanes={}, during=LIGHT
+    )
+
+    found = diagnosed(*SHARED, contention=contention, stages=(calls,), switches=(500, 500))
+
+    assert found.held_up.cpu_queue_ratio == pytest.approx(part * (1 / 1.8) / 2)
+    assert found.held_up.gil_ratio == 0.0  # the training has operations of its own to wait for
+
+
 def test_what_is_held_up_and_what_waits_count_together() -> None:
     waits = loop(wait_ns=STEP * 15 // 100, compute_ns=STEP * 85 // 100, lane=0)
     lanes = (main(0.1, 0.05, during=waits), feeder(0.4), operations(0.6, 0.4))
