@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,9 @@ _NAMED_FROM = 0.01
 # So many places of a part have a row of their own.
 _MOST_NAMED = 8
 
+# Backends of Keras whose steps return before a device has done their work.
+_ASYNCHRONOUS = ("jax", "torch")
+
 _EPOCH = {name: index for index, name in enumerate(EPOCH_COLUMNS)}
 _COMPILATION = {name: index for index, name in enumerate(COMPILATION_COLUMNS)}
 
@@ -52,11 +55,20 @@ def loop_account(profile: Profile, index: int, framework_starts: float = 0.0) ->
     between_ns = _between_passes_ns(profile, index)
     parts[Part.OWN_CODE] += between_ns
     started = _framework_row(parts, framework_starts)
-    return _account(parts, loop, pass_ns + between_ns, started)
+    whole = _account(parts, loop, pass_ns + between_ns, started)
+    return _with_late_computing(whole) if runs_ahead(profile, loop) else whole
 
 
-def epoch_accounts(loop: Loop, framework_starts: float = 0.0) -> tuple[EpochAccount, ...]:
-    """The accounts of a loop's epochs, of the first ones and the last; ``framework_starts`` as above."""
+def epoch_accounts(
+    loop: Loop, framework_starts: float = 0.0, *, late: bool = False
+) -> tuple[EpochAccount, ...]:
+    """The accounts of a loop's epochs, of the first ones and the last.
+
+    Args:
+        loop: the loop.
+        framework_starts: as in `loop_account`.
+        late: whether its steps return before a device has done their work.
+    """
     found = []
     for row in loop.account.epochs.tolist():
         totals = dict(zip(EPOCH_COLUMNS, row, strict=True))
@@ -64,11 +76,12 @@ def epoch_accounts(loop: Loop, framework_starts: float = 0.0) -> tuple[EpochAcco
         parts = _parts_in_steps(loop, totals, epoch=totals["epoch"])
         _add_outside(parts, totals, wall_ns - totals["step_ns"], 0, 0)
         started = _framework_row(parts, framework_starts)
+        whole = _scaled(parts, wall_ns, started)
         found.append(
             EpochAccount(
                 epoch=totals["epoch"],
                 steps=totals["steps"],
-                account=_scaled(parts, wall_ns, started),
+                account=_with_late_computing(whole) if late else whole,
             )
         )
     return tuple(found)
@@ -105,6 +118,26 @@ def run_account(profile: Profile, loops: Sequence[Account]) -> Account:
     rows.extend(_sampled(Part.OWN_CODE, rest_ns, samples))
     rows.extend(_sampled(Part.SHUTDOWN, shutdown_ns, samples))
     return Account(wall_ns=wall_ns, rows=_in_order(_scaled_rows(rows, wall_ns)))
+
+
+def runs_ahead(profile: Profile, loop: Loop) -> bool:
+    """Whether steps of Keras's return before a device has done their work."""
+    return not loop.kind.hand_written and profile.run.backend in _ASYNCHRONOUS
+
+
+def _with_late_computing(account: Account) -> Account:
+    """What Keras waits for at the end of an epoch, without a name of the user's, is the device's work."""
+    rows = [
+        replace(row, part=Part.COMPUTE, name=None, location=None)
+        if row.part is Part.BETWEEN_EPOCHS and row.name in (None, FrameworkWork.BETWEEN_EPOCHS)
+        else row
+        for row in account.rows
+    ]
+    computing = AccountRow(
+        part=Part.COMPUTE, ns=sum(row.ns for row in rows if row.part is Part.COMPUTE)
+    )
+    others = (row for row in rows if row.part is not Part.COMPUTE)
+    return Account(wall_ns=account.wall_ns, rows=_in_order((*others, computing)))
 
 
 # Inside steps.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeprof.analysis.account_findings import EpochAccount
-from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account
+from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account, runs_ahead
 from pipeprof.analysis.autotune import find_autotune
 from pipeprof.analysis.consumed import pair_evaluations
 from pipeprof.analysis.costs import StageCost, as_finding, stage_costs
@@ -133,7 +133,8 @@ def _verdict_of(
         cpu=cpu_finding(profile, without_pauses(counted_time, loop)),
         fed=fed,
     )
-    return find_verdict(measured), epoch_accounts(loop, own_starts)
+    late = runs_ahead(profile, loop)
+    return find_verdict(measured), epoch_accounts(loop, own_starts, late=late)
 
 
 def _validations(verdicts: Sequence[Verdict], index: int) -> list[Verdict]:

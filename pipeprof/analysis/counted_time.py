@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeprof.recording.intervals import disjoint
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop
-from pipeprof.recording.series import Binned, FloatArray, Gauge
+from pipeprof.recording.series import Binned, FloatArray, Gauge, IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +69,18 @@ class CountedTime:
         count = int(gauge.counts[chosen].sum())
         return int(gauge.zeros[chosen].sum()) / count if count else None
 
-    def _bins_of(self, gauge: Gauge) -> slice:
-        first = (self.start_ns - gauge.start_ns) // gauge.width_ns
-        last = -((gauge.start_ns - self.end_ns) // gauge.width_ns)
-        return slice(max(first, 0), max(last, 0))
+    def _bins_of(self, gauge: Gauge) -> IntArray:
+        first = max((self.start_ns - gauge.start_ns) // gauge.width_ns, 0)
+        last = max(-((gauge.start_ns - self.end_ns) // gauge.width_ns), 0)
+        bins = np.arange(first, min(last, len(gauge.counts)))
+        middle_ns = gauge.start_ns + bins * gauge.width_ns + gauge.width_ns // 2
+        outside = np.ones(len(bins), np.bool_)
+        for start, end in self.holes:
+            outside &= (middle_ns < start) | (middle_ns >= end)
+        read = gauge.counts[bins] > 0
+        # Where nothing was read outside of the holes, what was read in them has to do.
+        chosen: IntArray = bins[outside] if (outside & read).any() else bins
+        return chosen
 
 
 def counted_times(loops: Sequence[Loop]) -> tuple[CountedTime, ...]:

@@ -13,7 +13,7 @@ from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.evidence import find_evidence
 from pipeprof.analysis.findings import Bottleneck, Diagnosis, FreeInput, Interval, LimitSource
 from pipeprof.analysis.held_up import find_held_up
-from pipeprof.analysis.ideal_step import find_ideal_step
+from pipeprof.analysis.ideal_step import find_ideal_step, hidden_wait, rest_of
 from pipeprof.analysis.machine_findings import HeldUp
 from pipeprof.analysis.own_feeders import cause_of_feeder, find_feeder
 from pipeprof.analysis.step_statistics import MS
@@ -88,6 +88,8 @@ def find_verdict(measured: Measurements) -> Verdict:
     times = measured.times
     held_up = find_held_up(measured)
     walls = wall_resamples(measured.loop, measured.account, held=_held_share(held_up, measured))
+    if walls is not None:
+        walls = replace(walls, hidden=hidden_wait(measured, walls.wait or 0.0))
     bound = walls.bound if walls else Bound.UNKNOWN
     held_by = _held_by(held_up, bound, walls)
     worst, cause = None, Cause.NONE
@@ -204,7 +206,7 @@ def _free_input(verdict: Verdict, resamples: WallResamples) -> FreeInput | None:
     shares = resamples.shares().wait_interval
     if resamples.wait is None or shares is None:
         return None
-    ideal, rest_ms = verdict.ideal, measured.times.rest_ms
+    ideal, rest_ms = verdict.ideal, rest_of(measured)
     if ideal is not None and rest_ms is not None:
         # What a step takes beside its waits today, less what it takes with input for free.
         saved_ns, most_ns, least_ns = (

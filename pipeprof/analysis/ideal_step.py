@@ -5,16 +5,17 @@ loop waited, so a step with input for free may be shorter. It lacks what a devic
 has returned, so it may be longer.
 """
 
+from pipeprof.analysis.accounting import runs_ahead
 from pipeprof.analysis.bounds import COMPUTE_BELOW
 from pipeprof.analysis.device_use import busiest_ratio
 from pipeprof.analysis.findings import IdealStep, Interval, LimitSource
 from pipeprof.analysis.machine_findings import HeldUp
+from pipeprof.analysis.step_statistics import MS
 from pipeprof.analysis.verdict import Measurements
+from pipeprof.recording.account import Part
 from pipeprof.recording.ceiling import Ceiling
 from pipeprof.recording.loop import LoopKind
 
-# Frameworks whose `fit` goes on while the device still computes.
-_ASYNCHRONOUS = ("jax", "torch")
 # How many of a loop's steps are the fast ones, which least of all held up.
 _FASTEST = 0.05
 # What a step takes at most to get going again after a wait: its threads have to be woken, and find cold
@@ -33,14 +34,18 @@ def find_ideal_step(
         held_up: what of that the input's own work holds up.
         ceiling: the measured limit, or None.
     """
-    rest_ms, step = measured.times.rest_ms, measured.times.step
+    rest_ms, step = rest_of(measured), measured.times.step
     if rest_ms is None or step is None or step_ms is None:
         return None
+    whole_ms = step.mean
+    if runs_ahead(measured.profile, measured.loop):
+        whole_ms = _whole_step_ms(measured)
+        step_ms = max(step_ms, whole_ms)
     if ceiling is not None:
         ms = min(ceiling.mean_ns / 1e6, step_ms)
         return IdealStep(ms=ms, interval=Interval(low=ms, high=ms), known=LimitSource.MEASURED)
     busy = busiest_ratio(measured.profile, measured.counted_time)
-    least_ms = (busy or 0.0) * step.mean
+    least_ms = (busy or 0.0) * whole_ms
     high_ms = min(max(rest_ms, least_ms), step_ms)
     ms = min(max(rest_ms - held_up.counted_ratio * step.mean, least_ms, 0.0), high_ms)
     shortest_ms = min(
@@ -59,8 +64,37 @@ def _after_no_wait_ms(measured: Measurements, rest_ms: float) -> float:
     fast_ns = measured.loop.compute_times.quantile_ns(_FASTEST)
     if fast_ns is None or (times.wait_ratio or 0.0) < COMPUTE_BELOW:
         return rest_ms
+    if runs_ahead(measured.profile, measured.loop):  # the fast ones have not computed yet
+        return rest_ms - _GETTING_GOING_NS / MS
     called_ms = times.callbacks.mean if times.callbacks else 0.0
-    return (fast_ns - _GETTING_GOING_NS) / 1e6 + called_ms
+    return (fast_ns - _GETTING_GOING_NS) / MS + called_ms
+
+
+def hidden_wait(measured: Measurements, wait_ratio: float) -> float:
+    """The part of the training's time that waits for data while a device works on what was started before.
+
+    Args:
+        measured: the loop.
+        wait_ratio: the part of its time in which its thread waits.
+    """
+    busy = busiest_ratio(measured.profile, measured.counted_time)
+    if busy is None or not may_run_ahead(measured):
+        return 0.0
+    return max(wait_ratio - (1.0 - busy), 0.0)
+
+
+def rest_of(measured: Measurements) -> float | None:
+    """What a step takes without its wait, what a device still does when the step has returned included."""
+    rest_ms, steps = measured.times.rest_ms, measured.loop.step_count
+    if rest_ms is None or not steps or not runs_ahead(measured.profile, measured.loop):
+        return rest_ms
+    account = measured.account
+    return max(rest_ms, account.ns(Part.COMPUTE, Part.CALLBACKS) / steps / MS)
+
+
+def _whole_step_ms(measured: Measurements) -> float:
+    """The loop's time a step, in which all of a device's work lies."""
+    return measured.account.training_ns / max(measured.loop.step_count, 1) / MS
 
 
 def may_run_ahead(measured: Measurements) -> bool:
@@ -78,4 +112,4 @@ def may_run_ahead(measured: Measurements) -> bool:
         case LoopKind.CUSTOM:
             return True
         case _:
-            return run.backend in _ASYNCHRONOUS or loop.batch_count > loop.step_count
+            return runs_ahead(measured.profile, loop) or loop.batch_count > loop.step_count

@@ -40,6 +40,7 @@ class WallResamples:
         hosts: the host's work in each resample.
         wall_ns: the training's time.
         held: what the input's own work takes from the training's computing; it counts as the input's.
+        hidden: the part of the waiting in which a device worked on; it counts as computing.
     """
 
     wait: float | None
@@ -50,6 +51,7 @@ class WallResamples:
     hosts: FloatArray
     wall_ns: int
     held: float = 0.0
+    hidden: float = 0.0
 
     def shares(self) -> WallShares:
         """The ratios with their intervals."""
@@ -74,7 +76,7 @@ class WallResamples:
         return bounds.count(self.bound) / len(bounds)
 
     def _bound(self, wait: float | None, host: float) -> Bound:
-        input_ = None if wait is None else min(wait + self.held, 1.0)
+        input_ = None if wait is None else min(max(wait - self.hidden, 0.0) + self.held, 1.0)
         return bound_by_shares(input_, host, self.framework, self.unnamed)
 
 

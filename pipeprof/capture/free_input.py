@@ -106,6 +106,8 @@ class FreeInput:
             arguments[feed] = repeated(batches, backend)
             arguments["steps_per_epoch"] = self._steps
             arguments["epochs"] = 1
+            if backend != "tensorflow":
+                arguments["callbacks"] = _with_waiting_steps(arguments.get("callbacks"))
             if "shuffle" in signature.parameters:
                 arguments["shuffle"] = False
             original(*bound.args, **bound.kwargs)
@@ -187,11 +189,35 @@ class FreeInput:
 def repeated(batches: list[Any], backend: str) -> Any:
     """The batches again and again, as a feed that costs next to nothing: ready in memory."""
     if backend != "tensorflow":
-        return itertools.cycle(batches)
+        return _cycle(batches)
     tf = importlib.import_module("tensorflow")
     singles = [tf.data.Dataset.from_tensors(batch) for batch in batches]
     whole = functools.reduce(lambda one, other: one.concatenate(other), singles)
     return whole.repeat().prefetch(2)
+
+
+def _with_waiting_steps(callbacks: Any) -> Any:
+    """Callbacks that make Keras wait for the device at the end of each step, which so has all its work.
+
+    On some backends it does so only for a callback that does something there.
+    """
+    keras = importlib.import_module("keras")
+
+    def on_train_batch_end(self: Any, batch: int, logs: Any = None) -> None:
+        """Does nothing."""
+
+    waits = type(
+        "WaitsForDevice", (keras.callbacks.Callback,), {"on_train_batch_end": on_train_batch_end}
+    )
+    if callbacks is None:
+        return [waits()]
+    return [*callbacks, waits()] if isinstance(callbacks, list | tuple) else callbacks
+
+
+def _cycle(batches: list[Any]) -> Iterator[Any]:
+    """A generator: Keras takes no other iterator."""
+    while True:
+        yield from batches
 
 
 def _batches_of_fit(arguments: dict[str, Any], feed: str) -> Iterator[Any]:

@@ -10,11 +10,12 @@ import pytest
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.evidence_kinds import DeviceMayRunAhead
 from pipeprof.analysis.findings import Diagnosis, FreeInput, Interval, LimitSource
+from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.recording.devices import Device
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import Loop, LoopKind
 from pipeprof.recording.run_info import RunInfo
-from tests.builders import MS, device, gauge, lane, loop, profile, run_info, stage, those
+from tests.builders import MS, SECOND, device, gauge, lane, loop, profile, run_info, stage, those
 
 WAITS: dict[str, int] = {"wait_ns": 20 * MS, "compute_ns": 10 * MS}
 
@@ -95,6 +96,30 @@ def test_where_the_device_was_measured_it_is_none(of: Loop, info: RunInfo) -> No
     assert free_input(found).known is LimitSource.ESTIMATED
     assert those(DeviceMayRunAhead, found.evidence) == []
     assert found.ideal_step_ms == pytest.approx(15.0)
+
+
+@pytest.mark.parametrize(("of", "info"), AHEAD)
+def test_what_a_device_works_on_while_the_loop_waits_is_computing(of: Loop, info: RunInfo) -> None:
+    assert diagnosed(of, busy(0.97), info=info).bound is Bound.COMPUTE
+    assert diagnosed(of, busy(0.9), info=info).bound is Bound.BALANCED
+    found = diagnosed(of, busy(0.3), info=info)
+    assert found.bound is Bound.INPUT
+    assert found.wall is not None
+    assert found.wall.wait_ratio == pytest.approx(2 / 3, abs=0.01)
+
+
+def test_a_loop_that_waits_for_its_device_hides_nothing() -> None:
+    assert diagnosed(loop(**WAITS), busy(0.97)).bound is Bound.INPUT
+
+
+def test_what_is_left_to_a_device_at_the_end_of_an_epoch_is_computing() -> None:
+    late = loop(wait_ns=0, compute_ns=8 * MS, epochs=2, pause_ns=SECOND)
+    found = diagnosed(late, info=run_info(backend="jax"))
+    assert found.bound is Bound.COMPUTE
+    assert found.ideal_step_ms == pytest.approx(18.0)  # a second and 100 times 8 ms
+    assert found.ideal_step_interval is not None
+    assert found.ideal_step_interval.high == pytest.approx(18.0)
+    assert diagnosed(late).bound is Bound.HOST
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,85 @@ def test_arrows_lead_from_each_batch_to_its_step(tmp_path: Path) -> None:
     assert found == list(zip(trained_on, range(24), strict=True))
 
 
+# A step returns as soon as its work is queued: what the device still has to do hides in the waits for the
+# generator, and at the ends of epochs. The second run has a simulated GPU, which its driver calls busy.
+AHEAD_SCRIPT = """
+import json, sys, time, types
+import keras, numpy as np, pipeprof
+
+X, Y = np.ones((128, 512), np.float32), np.zeros((128, 1), np.float32)
+
+def batches():
+    while True:
+        time.sleep(0.005)
+        yield X, Y
+
+class Nvml(types.ModuleType):
+    class NVMLError(Exception):
+        pass
+    class NVMLError_NotSupported(NVMLError):
+        pass
+    NVMLError_NoPermission = NVMLError_GpuIsLost = NVMLError_ResetRequired = NVMLError_NotSupported
+    NVMLError_NotFound = NVMLError_NotSupported
+    answers = {"Init": None, "Shutdown": None, "DeviceGetCount": 1, "DeviceGetHandleByIndex": 0,
+        "DeviceGetUUID": "GPU-1", "DeviceGetName": "Simulated",
+        "DeviceGetUtilizationRates": types.SimpleNamespace(gpu=97)}
+    def __getattr__(self, name):
+        def answer(*args):
+            if name[4:] not in self.answers:
+                raise self.NVMLError_NotSupported
+            return self.answers[name[4:]]
+        return answer
+
+hidden = [keras.layers.Dense(1536, activation="relu") for _ in range(4)]
+model = keras.Sequential([keras.layers.Input((512,)), *hidden, keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+found = {}
+for name in ("unmeasured", "gpu"):
+    if name == "gpu":
+        sys.modules["pynvml"] = Nvml("pynvml")
+    with pipeprof.profile(batches(), logdir=sys.argv[1], name=name) as prof:
+        model.fit(prof.dataset, steps_per_epoch=40, epochs=2, verbose=0)
+    said = prof.findings.main.diagnosis
+    found[name] = {
+        "warnings": prof.result.run.warnings,
+        "step_ms": said.step_ms.mean,
+        "whole_step_ms": prof.findings.main.account.training_ns / 1e6 / 80,
+        "between": said.wall.host_ratio,
+        "ideal_step_ms": said.ideal_step_ms,
+        "known": said.free_input.known.value,
+        "bound": said.bound.value,
+        "accelerator": "No accelerator" not in prof.report(),
+    }
+found["ceiling_ms"] = pipeprof.ceiling(model, batches(), steps=20, batches=2).median_ns / 1e6
+json.dump(found, open(sys.argv[2], "w"))
+"""
+
+
+def test_what_a_device_does_after_its_steps_have_returned_is_computing(tmp_path: Path) -> None:
+    script, answer = tmp_path / "train.py", tmp_path / "found.json"
+    script.write_text(AHEAD_SCRIPT)
+    subprocess.run(
+        [sys.executable, script, tmp_path, answer],
+        env=os.environ | {"KERAS_BACKEND": "jax", "PYTHONWARNINGS": "ignore"},
+        check=True,
+        timeout=200,
+    )
+    found = json.loads(answer.read_text())
+    alone, gpu = found["unmeasured"], found["gpu"]
+    assert alone["warnings"] == gpu["warnings"] == []
+    # The steps that were seen are far shorter than what the device has to do for each.
+    assert alone["step_ms"] < alone["whole_step_ms"] / 2
+    assert alone["between"] < 0.1
+    assert alone["known"] == "upper_bound"
+    assert gpu["known"] == "estimated"
+    assert gpu["ideal_step_ms"] >= 0.95 * gpu["whole_step_ms"]
+    assert gpu["bound"] == "compute"
+    assert gpu["accelerator"]
+    # The ceiling waits for the device in each step.
+    assert found["ceiling_ms"] > alone["step_ms"]
+
+
 @pytest.mark.quick
 def test_every_kind_of_input_gets_its_verdict(tmp_path: Path) -> None:
     script, answer = tmp_path / "train.py", tmp_path / "found.json"

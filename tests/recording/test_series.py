@@ -8,6 +8,17 @@ from tests import builders
 from tests.builders import SECOND, START_NS
 
 
+def test_levels_in_holes_do_not_count_but_where_there_are_no_others():
+    level = builders.gauge(2, 8, 8, 4)
+    holes = ((START_NS + SECOND, START_NS + 3 * SECOND),)
+    counted = CountedTime(start_ns=START_NS, end_ns=START_NS + 4 * SECOND, holes=holes, steps=9)
+    assert (counted.level(level), counted.highest(level)) == (3.0, 4)
+    only = CountedTime(
+        start_ns=START_NS + SECOND, end_ns=START_NS + 3 * SECOND, holes=holes, steps=9
+    )
+    assert (only.level(level), only.empty_ratio(level)) == (8.0, 0.0)
+
+
 def test_a_bin_that_is_cut_counts_in_part():
     binned = Binned(start_ns=100, width_ns=10, sums=np.array([[10], [20], [30]], np.int64))
     assert binned.between(100, 130).tolist() == [60]
