@@ -369,6 +369,31 @@ def test_why_gives_the_reasons_and_note_what_weakens_them():
     assert "with input for free: about 1.0 s, 3.0 times as fast" in lines
 
 
+@pytest.mark.parametrize(
+    ("known", "ends", "words"),
+    [
+        (LimitSource.ESTIMATED, (3.0, 3.0), "about 1.0 s, 3.0 times as fast Why"),
+        (LimitSource.ESTIMATED, (1.5, 4.0), "1.0 s, 3.0 times as fast (1.5 to 4.0) Why"),
+        (
+            LimitSource.MEASURED,
+            (3.0, 3.0),
+            "1.0 s, 3.0 times as fast (measured: 10.0 ms a step) Why",
+        ),
+        (LimitSource.UPPER_BOUND, (1.0, 3.0), "at least 1.0 s, at most 3.0 times as fast Why"),
+    ],
+)
+def test_the_step_with_input_for_free_is_as_sure_as_it_is_known(
+    known: LimitSource, ends: tuple[float, float], words: str
+) -> None:
+    said = diagnosis(slowest=bottleneck(), evidence=(SHARED, AT_WORK))
+    assert said.free_input is not None
+    between = Interval(low=ends[0], high=ends[1])
+    free = replace(said.free_input, known=known, speedup_interval=between)
+    main = loop_finding(said=replace(said, free_input=free, step_ms=None))
+    text = " ".join(render_report(findings(main=main), width=300).split())
+    assert f"with input for free: {words} " in text
+
+
 def test_where_epochs_begin_slowly_the_speed_up_is_that_of_all_steps():
     restart = RestartCost(stage=StageReference(name="epoch start"), cost_ms=1.6, share=0.5)
     begins = EpochStartWait(epochs=4, median_ms=83.0, usual=None, others_ms=4.0)
