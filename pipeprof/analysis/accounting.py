@@ -314,14 +314,18 @@ def _startup_ns(profile: Profile, index: int) -> int:
 
 
 def _shutdown_ns(loop: Loop, totals: Mapping[str, int]) -> int:
-    """The time from the last epoch's end to the end of a training of one pass, its callbacks left out."""
+    """The time from the last epoch's end to the end of a training of one pass.
+
+    What has a place there (callbacks, a dataset's ``on_epoch_end``, workers that end) is left out.
+    """
     account = loop.account
     if account.end_ns is None or account.pass_count != 1 or not len(account.epochs):
         return 0
-    columns = account.epochs[:, [_EPOCH[n] for n in ("end_ns", "outside_callback_ns")]]
-    called_ns = totals["outside_callback_ns"] - int(columns[:, 1].sum())
-    # Of many epochs some are not kept: what is not theirs of the callbacks is not known then.
-    return max(account.end_ns - int(columns[-1, 0]) - max(called_ns, 0), 0)
+    placed = ("outside_callback_ns", "outside_call_ns", "outside_input_ns")
+    in_epochs = account.epochs[:, [_EPOCH[name] for name in placed]].sum()
+    # Of many epochs some are not kept: how much of it is not theirs is not known then.
+    placed_ns = max(sum(totals[name] for name in placed) - int(in_epochs), 0)
+    return max(account.end_ns - int(account.epochs[-1, _EPOCH["end_ns"]]) - placed_ns, 0)
 
 
 def _between_passes_ns(profile: Profile, index: int) -> int:

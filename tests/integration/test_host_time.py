@@ -211,11 +211,12 @@ def test_the_end_of_an_epoch_in_the_dataset_is_time_between_epochs(package: Any)
 
     profile = profiled(model(package), Pairs())
     account = loop_account(profile, 0)
-    [row] = [row for row in account.rows if row.name == "Pairs.on_epoch_end"]
+    named = [row for row in account.rows if row.name == "Pairs.on_epoch_end"]
+    # Keras 3 also calls it once before the training begins: that is start-up.
+    [row] = [row for row in named if row.part is not Part.STARTUP]
     assert row.part is Part.BETWEEN_EPOCHS
     assert row.location is not None
     assert row.location.file.endswith("test_host_time.py")
-    # Keras 3 also calls it once before the training begins.
     assert row.count is not None
     assert EPOCHS - 1 <= row.count <= len(took) <= row.count + 1
     assert abs(row.ns / 1e9 - sum(took[-row.count :])) <= CLOSE * account.wall_ns / 1e9
@@ -318,7 +319,7 @@ def test_workers_that_end_and_start_anew_are_the_inputs_time(package: Any) -> No
     # Keras 3 looks for a tenth of a second whether more is to come.
     assert ends.seconds >= EPOCHS * (0.1 if package is keras else 0.0)
     assert account.ns(Part.EPOCH_START) / 1e9 >= 0.9 * ends.seconds
-    assert account.ratio(Part.BETWEEN_EPOCHS) <= CLOSE
+    assert account.ns(Part.BETWEEN_EPOCHS) <= account.ns(Part.EPOCH_START) / 2
 
 
 # Compiling.
