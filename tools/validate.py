@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -152,13 +153,24 @@ def _other_load() -> Iterator[None]:
             busy.terminate()
 
 
+@cache
 def _conditions() -> str:
     packages = ("tensorflow", "keras", "tf-keras", "jax", "numpy")
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     return (
-        f"{versions}; Python {platform.python_version()}, {platform.system()} "
-        f"{platform.machine()}, {_processor()}, {machine.core_count()} cores"
+        f"pipeprof {version('pipeprof')}{_revision()}, {versions}; Python {platform.python_version()}, "
+        f"{platform.system()} {platform.machine()}, {_processor()}, {machine.core_count()} cores"
     )
+
+
+def _revision() -> str:
+    """The commit that is checked out, where this is a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f" at {done.stdout.strip()}"
 
 
 def _processor() -> str:
