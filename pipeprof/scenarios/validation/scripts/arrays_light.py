@@ -11,4 +11,6 @@ model = light_model(clock)
 with clock:
     model.fit(x, y, epochs=EPOCHS, verbose=0, callbacks=[clock.callback])
 truth = clock.truth()  # which does not separate waiting from Keras's own work in steps so short
-write_truth(**{key: truth[key] for key in ("steps", "epochs", "wait_ms", "step_ms", "loop_s")})
+write_truth(
+    **{key: truth[key] for key in ("steps", "epochs", "wait_ms", "step_ms", "clock_ms", "loop_s")}
+)

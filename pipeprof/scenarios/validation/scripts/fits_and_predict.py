@@ -13,4 +13,4 @@ for epoch in range(EPOCHS):
     for i in range(3):
         model.predict(x[i : i + 1], verbose=0)
 truth = clock.truth()
-write_truth(**{key: truth[key] for key in ("steps", "epochs", "wait_ms", "step_ms")})
+write_truth(**{key: truth[key] for key in ("steps", "epochs", "wait_ms", "step_ms", "clock_ms")})

@@ -25,4 +25,4 @@ model = light_model(clock)
 model.fit(dataset, epochs=1, verbose=0, callbacks=[clock.callback])
 model.fit(dataset, epochs=2, verbose=0, callbacks=[clock.callback])
 truth = clock.truth(from_epoch=1)  # the second call is the longer one
-write_truth(wait_ms=truth["wait_ms"], step_ms=truth["step_ms"])
+write_truth(**{key: truth[key] for key in ("wait_ms", "step_ms", "clock_ms")})
