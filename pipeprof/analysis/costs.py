@@ -13,7 +13,7 @@ from pipeprof.analysis.findings import HotLine, StageFinding
 from pipeprof.analysis.placement import Key, Place, Places, by_work
 from pipeprof.analysis.step_statistics import MS
 from pipeprof.recording.lane import Lane
-from pipeprof.recording.loop import Loop, WaitSource
+from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import FloatArray
 from pipeprof.recording.stage import STAGE_CHANNELS, Stage, StageKind
@@ -257,8 +257,7 @@ def _steps_fed(
     """The number of steps that a stage worked for in the counted time.
 
     The calls of what gives one element a batch show it: it may have worked ahead before the counted
-    time began, or for steps after it, which matters in a short run. Otherwise it is the steps themselves,
-    or, where a short loop's waits come from traces, those that were traced: so does the work.
+    time began, or for steps after it, which matters in a short run. Otherwise it is the steps themselves.
     """
     top = index
     seen = {top}
@@ -270,8 +269,6 @@ def _steps_fed(
     batches_a_step = max(loop.batch_count, 1) / max(loop.step_count, 1)
     fed = float(worked[top][CALLS]) / batches_a_step
     one_each = profile.stages[top].kind in _ONE_A_BATCH and 0.75 <= fed / counted_time.steps <= 1.25
-    if not one_each and loop.waits_by is WaitSource.TRACE and not counted_time.past_warmup:
-        return int(loop.steps.measured.sum()) or counted_time.steps
     return fed if one_each else counted_time.steps
 
 
