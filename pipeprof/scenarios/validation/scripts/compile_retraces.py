@@ -17,7 +17,7 @@ optimizer = keras.optimizers.SGD(0.001)
 def growing():
     for length in range(LENGTHS):
         for _ in range(STEPS):
-            yield np.zeros((4, 8 + 4 * length, 8), "float32")
+            yield np.zeros((24, 8 + 4 * length, 8), "float32")
 
 
 @tf.function
@@ -29,7 +29,7 @@ def train_step(x):
     return loss
 
 
-spec = tf.TensorSpec((4, None, 8), tf.float32)
+spec = tf.TensorSpec((24, None, 8), tf.float32)
 dataset = tf.data.Dataset.from_generator(growing, output_signature=spec).prefetch(2)
 slow, usual = [], []
 clock.wait()

@@ -50,8 +50,8 @@ for epoch in range(EPOCHS):
     train_epoch(dataset)
     ended.append(time.time())
 
-# A pass over the dataset is a step: it is one call. Its first batch takes as long to make as the others; what
-# TensorFlow takes to begin the pass is no waiting for it.
+# A pass over the dataset is a step: it is one call. Its first batch takes as long to make as the others;
+# what TensorFlow takes to begin the pass is no waiting for it.
 got, done = times.numpy().reshape(-1, STEPS, 2).transpose(2, 0, 1)[:, :EPOCHS]
 waits = (got[:, 1:] - done[:, :-1]).sum(axis=1) + reading.seconds / reading.count
 steps = np.array(ended) - begun
