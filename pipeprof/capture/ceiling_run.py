@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeprof.capture.free_input import MOST_BATCHES, CeilingReached, FreeInput
+from pipeprof.capture.profiles_inside import feed_profiles
 from pipeprof.capture.session import profile
 from pipeprof.capture.settings import WARMUP_STEPS
 from pipeprof.errors import UsageError
@@ -63,11 +64,13 @@ def measure_ceiling(
     with tempfile.TemporaryDirectory(prefix="pipeprof-ceiling-") as folder:
         with profile(logdir=Path(folder)) as session:
             free.install()
+            recording_again = feed_profiles(free, session)
             try:
                 train()
             except CeilingReached:
                 pass
             finally:
+                recording_again()
                 free.remove()
         return _ceiling_of(session.result, free.kept)
 
@@ -82,8 +85,8 @@ def _ceiling_of(recorded: Profile, kept: int) -> Ceiling:
         durations = (loop.steps.end_ns - loop.steps.start_ns)[counted]
     if not len(durations):
         raise UsageError(
-            "expected a training by fit or train_on_batch, or a loop over a tf.data dataset, whose "
-            "input can be kept; found none: give the model and its dataset to pipeprof.ceiling()."
+            "expected a training by fit or train_on_batch, or a loop over a tf.data dataset or over "
+            "prof.dataset of pipeprof.profile(dataset), whose input can be kept; found none."
         )
     return Ceiling(
         median_ns=int(np.median(durations)),

@@ -55,13 +55,18 @@ class FreeInput:
         batches: how many batches are kept at most; fewer where they are large.
 
     Attributes:
+        steps: as given.
+        most_batches: how many batches are kept at most.
+        most_bytes: batches that together are larger than this are enough.
         kept: how many batches were kept; 0 while no training has begun.
     """
 
+    most_bytes = MOST_BYTES
+
     def __init__(self, steps: int, batches: int = MOST_BATCHES) -> None:
         self.kept = 0
-        self._steps = steps
-        self._batches = batches
+        self.steps = steps
+        self.most_batches = batches
         self._patches = Patches()
         self._imports = [
             ImportWatch("tensorflow", self._install_tfdata),
@@ -104,7 +109,7 @@ class FreeInput:
             for name in _OF_INPUT:
                 arguments.pop(name, None)
             arguments[feed] = repeated(batches, backend)
-            arguments["steps_per_epoch"] = self._steps
+            arguments["steps_per_epoch"] = self.steps
             arguments["epochs"] = 1
             if backend != "tensorflow":
                 arguments["callbacks"] = _with_waiting_steps(arguments.get("callbacks"))
@@ -124,10 +129,10 @@ class FreeInput:
                 return original(model, *args, **kwargs)
             calls.append((args, kwargs))
             room = MOST_BYTES - sum(size_of(given) for given in calls)
-            if len(calls) < self._batches and room > 0:
+            if len(calls) < self.most_batches and room > 0:
                 return original(model, *args, **kwargs)
             self.kept = len(calls)
-            for again, named in itertools.islice(itertools.cycle(calls), self._steps):
+            for again, named in itertools.islice(itertools.cycle(calls), self.steps):
                 original(model, *again, **named)
             raise CeilingReached
 
@@ -153,13 +158,13 @@ class FreeInput:
             yield batch
             kept.append(batch)
             room -= size_of(batch)
-            if len(kept) >= self._batches or room <= 0:
+            if len(kept) >= self.most_batches or room <= 0:
                 break
         if len(kept) < _MORE_THAN_A_LOOK:
             return
         self.kept = len(kept)
         del batches  # everything upstream rests from now on
-        yield from repeated(kept, "tensorflow").take(self._steps)
+        yield from repeated(kept, "tensorflow").take(self.steps)
         raise CeilingReached
 
     def keep(self, batches: Iterator[Any]) -> list[Any]:
@@ -173,7 +178,7 @@ class FreeInput:
         try:
             kept: list[Any] = []
             room = MOST_BYTES
-            for batch in itertools.islice(batches, self._batches):
+            for batch in itertools.islice(batches, self.most_batches):
                 kept.append(batch)
                 room -= size_of(batch)
                 if room <= 0:

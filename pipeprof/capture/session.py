@@ -101,6 +101,11 @@ class Session:
         self._run: RecordedRun | None = None
         self._problem: str | None = None
 
+    @property
+    def given(self) -> Any:
+        """The dataset as it was given, or None."""
+        return self._dataset
+
     # Before and during the training.
 
     def __enter__(self) -> "Session":

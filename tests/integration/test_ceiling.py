@@ -82,12 +82,27 @@ def by_hand(model: Any, source: Input) -> None:
             model(x, training=True)
 
 
+def by_profile(model: Any, source: Input) -> None:
+    with pipeprof.profile(source.batches()) as prof:
+        for x, _ in prof.dataset:
+            with prof.step(), tf.GradientTape():
+                model(x, training=True)
+    raise AssertionError("what comes after the first training does not run")
+
+
+def fit_in_profile(model: Any, source: Input) -> None:
+    with pipeprof.profile(source.batches()) as prof:
+        fit(model, prof.dataset)
+
+
 TRAININGS: dict[str, Callable[[Any, Input], None]] = {
     "generator": lambda model, source: fit(model, source.batches()),
     "sequence": lambda model, source: fit(model, Items(source)),
     "tf.data": lambda model, source: fit(model, dataset(source)),
     "train_on_batch": train_on_batches,
     "hand-written": by_hand,
+    "prof.dataset": by_profile,
+    "prof.dataset in fit": fit_in_profile,
 }
 
 
