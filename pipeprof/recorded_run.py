@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeprof.analysis.analyse import analyse, predict
 from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.run_summary import flat_summary
 from pipeprof.analysis.what_if_expressions import read_suppositions
 from pipeprof.analysis.what_if_kinds import SupposedStep
 from pipeprof.recording.profile import Profile
@@ -97,6 +98,19 @@ class RecordedRun:
 
         columns = width or shutil.get_terminal_size().columns
         return render_report(self.findings, width=columns, color=color)
+
+    def summary(self) -> dict[str, float]:
+        """The run as flat numbers, which the ``log`` calls of MLflow and Weights & Biases take as they are.
+
+        ::
+
+            mlflow.log_metrics(run.summary())
+            wandb.log(run.summary())
+
+        Times are milliseconds (``_ms``) or seconds (``_s``), ratios 0 to 1. What was not measured is
+        not there.
+        """
+        return flat_summary(self.findings)
 
     def to_dict(self) -> dict[str, Any]:
         """The report that ``pipeprof report --json`` prints, as plain values."""

@@ -37,17 +37,29 @@ def losses_of(delivery: Delivery) -> Losses:
     """The losses that were recorded for a loop."""
     ordinal, samples, bits = delivery.losses.T
     shown = np.ascontiguousarray(bits).view(np.float64)
+    own = _samples_of_steps(delivery, ordinal)
     before = np.concatenate([[0], samples[:-1]])
     mean_before = np.concatenate([[0.0], shown[:-1]])
-    steps = np.diff(ordinal, prepend=-1)
-    usual = int(np.median(steps)) if len(steps) else 1
-    # A mean over fewer samples than the one before began anew; behind a hole nothing is known of it.
-    begun = samples <= before
-    added = samples - np.where(begun, 0, before)
-    known = (samples > 0) & (begun | (steps <= max(usual, 1)))
-    known[:1] &= len(ordinal) > 0
-    total = shown * samples - np.where(begun, 0.0, mean_before * before)
+    alone = (samples > 0) & (
+        samples == own
+    )  # a mean over the step itself, or the first of an epoch
+    further = ~alone & (own > 0) & (samples - before == own)
     raw = np.full(len(ordinal), np.nan)
-    np.divide(total, added, out=raw, where=known & (added > 0))
-    weight = samples / np.maximum(added, 1)
+    raw[alone] = shown[alone]
+    total = shown * samples - mean_before * before
+    np.divide(total, own, out=raw, where=further)
+    weight = samples / np.maximum(own, 1)
     return Losses(ordinal=ordinal, shown=shown, raw=raw, samples_before=weight)
+
+
+def _samples_of_steps(delivery: Delivery, ordinal: IntArray) -> IntArray:
+    """The samples of the batches since the loss before, for each loss; 0 where they are not known."""
+    numbers, _, sizes, _ = delivery.batches.T
+    behind = np.concatenate([[-1], ordinal[:-1]])
+    first = np.searchsorted(numbers, behind, "right")
+    last = np.searchsorted(numbers, ordinal, "right")
+    summed = np.concatenate([[0], np.cumsum(sizes)])
+    unknown = np.concatenate([[0], np.cumsum(sizes < 0)])
+    whole = (last - first == ordinal - behind) & (unknown[last] == unknown[first])
+    found: IntArray = np.where(whole, summed[last] - summed[first], 0)
+    return found

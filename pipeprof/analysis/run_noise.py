@@ -3,7 +3,8 @@
 Two kinds of variation count. Within a run, blocks of its steps are drawn again and again (a bootstrap over
 blocks, two neighbours at a time: Künsch, 'The jackknife and the bootstrap for general stationary
 observations', 1989). Between runs of one thing, the values of several runs show it; how far a single run
-can be trusted is assumed, and the more runs there are, the less that assumption counts.
+can be trusted is assumed, the less the more its blocks differ, and the more runs there are, the less that
+assumption counts.
 """
 
 from collections.abc import Sequence
@@ -17,11 +18,15 @@ from pipeprof.recording.series import FloatArray
 # it, and how many degrees of freedom this assumption counts for. `tools/validate_comparisons` tests it.
 RUN_TO_RUN = 0.02
 _ASSUMED_FREEDOM = 10
+# What disturbs a run for seconds also disturbs it for minutes, so that means over a whole run vary by no
+# less than this part of what means over its blocks vary by.
+BLOCKS_TO_RUN = 0.5
 
 _DRAWS = 1000
 _SEED = 20_260_101
 _LOW, _HIGH = 2.5, 97.5
 _TWO_SIDED = 2.0
+_QUARTILES_OF_NORMAL = 1.349
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +69,7 @@ def range_of(runs: Sequence[Measured], assumed: float = RUN_TO_RUN) -> Range:
         assumed: how much runs differ, as a part of their value, where they do not show it.
     """
     value = value_of(runs)
-    variance = _variance([runs], assumed * abs(value)) / len(runs)
+    variance = _variance([runs], _expected(runs, assumed)) / len(runs)
     return _range(value, _drawn(runs, 0), variance)
 
 
@@ -73,8 +78,8 @@ def range_of_difference(
 ) -> Range:
     """Where the difference (after less before) of two groups of runs lies; arguments as of `range_of`."""
     first, second = value_of(before), value_of(after)
-    scale = assumed * max(abs(first), abs(second))
-    variance = _variance([before, after], scale) * (1 / len(before) + 1 / len(after))
+    expected = max(_expected(before, assumed), _expected(after, assumed))
+    variance = _variance([before, after], expected) * (1 / len(before) + 1 / len(after))
     return _range(second - first, _drawn(after, 1) - _drawn(before, 0), variance)
 
 
@@ -96,6 +101,19 @@ def _variance(groups: Sequence[Sequence[Measured]], assumed: float) -> float:
         squares += float(np.square(values - values.mean()).sum())
         freedom += len(group) - 1
     return (squares + _ASSUMED_FREEDOM * assumed**2) / (freedom + _ASSUMED_FREEDOM)
+
+
+def _expected(runs: Sequence[Measured], assumed: float) -> float:
+    """By how much single runs like these are expected to differ."""
+    spreads = [_spread(run.blocks) for run in runs if len(run.blocks) > 1]
+    between_blocks = float(np.mean(spreads)) if spreads else 0.0
+    return float(np.hypot(assumed * abs(value_of(runs)), BLOCKS_TO_RUN * between_blocks))
+
+
+def _spread(blocks: FloatArray) -> float:
+    """A standard deviation for which single blocks that were disturbed do not count."""
+    low, high = np.percentile(blocks, [25, 75])
+    return float(high - low) / _QUARTILES_OF_NORMAL
 
 
 def _drawn(runs: Sequence[Measured], group: int) -> FloatArray:

@@ -85,6 +85,7 @@ def _of_steps(blocks: StepBlocks) -> Iterator[tuple[Quantity, Measured]]:
         ("wait_ms", blocks.wait_ms),
         ("compute_ms", blocks.compute_ms),
         ("callback_ms", blocks.callback_ms),
+        ("step_ms_p10", blocks.low_ms),
     ):
         measured = Measured.of_blocks(values)
         if measured is not None:

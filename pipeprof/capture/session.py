@@ -270,6 +270,10 @@ class Session:
         """
         return self._over().report(width, color)
 
+    def summary(self) -> dict[str, float]:
+        """The run as flat numbers, for the ``log`` calls of MLflow or Weights & Biases."""
+        return self._over().summary()
+
     def _repr_html_(self) -> str | None:
         """The report as a page for notebooks, or None while the profile is on."""
         return self._run._repr_html_() if self._run is not None else None

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 def demo(
     ways: Annotated[
         list[str] | None,
-        typer.Argument(metavar="WAY", help="generator, threads, processes, tf.data; or all."),
+        typer.Argument(
+            metavar="WAY",
+            help="generator, threads, processes, tf.data; or all. Or compare: the classic questions.",
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Photographs of your own, JPEG or PNG.")
@@ -32,6 +35,7 @@ def demo(
 ) -> None:
     """Train on the same photographs through a generator, a Sequence and tf.data, and compare.
 
+    'pipeprof demo compare' answers the classic questions about Keras's losses by measuring them.
     It takes one to two minutes; the photographs are made once and kept in the user's cache folder.
     """
     from rich.console import Console
@@ -42,6 +46,9 @@ def demo(
 
     # TensorFlow would write messages about the machine when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if ways == ["compare"]:
+        _answer(logdir)
+        return
     named: list[tuple[str, Findings]] = []
     code = 0
     columns = (
@@ -67,6 +74,18 @@ def demo(
         write_side_by_side(named, sys.stdout)
         typer.echo(f"\n  All of it in TensorBoard:  pipeprof view {shlex.quote(str(logdir))}")
     sys.exit(code)
+
+
+def _answer(logdir: Path) -> None:
+    """Answers the classic questions, one after the other as they are measured."""
+    from pipeprof.cli.screen import write_answers
+    from pipeprof.scenarios import classic_answers
+
+    answers = classic_answers(logdir, lambda what: typer.echo(f"Training: {what}", err=True))
+    for number, answer in enumerate(answers):
+        if number:
+            typer.echo()
+        write_answers([answer], sys.stdout)
 
 
 def _load(data: Path | None, progress: "Progress") -> tuple["Scenario", ...]:

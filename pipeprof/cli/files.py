@@ -11,6 +11,7 @@ from pipeprof.errors import UsageError
 _REMEDIES = {
     "--json": "'pipeprof report --json' prints the same",
     "--html": "'pipeprof report --html FILE' makes it again",
+    "--csv": "name one in a folder that exists",
     "--chrome": "name one in a folder that exists",
 }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeprof.cli.options import LogdirArgument
-from pipeprof.errors import RunError
+from pipeprof.errors import UsageError
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
 if TYPE_CHECKING:
@@ -34,16 +34,31 @@ def report(
         ),
     ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="List the runs instead.")] = False,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="With --list: sort by it (step_ms); -NAME for most first."
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION", help="With --list: only runs like 'bound=input' or 'step_ms>10'."
+        ),
+    ] = None,
 ) -> None:
     """Report whether the training of a recorded run waits for its data, and why."""
     from pipeprof.recorded_run import load
-    from pipeprof.runs.run_search import find_run, list_runs
 
     if list_all:
-        find_run(logdir, run)
-        for each in list_runs(logdir):
-            typer.echo(f"{each.name}  {_summary(each)}")
+        from pipeprof.cli.run_rows_of import rows_of_folder
+        from pipeprof.cli.screen import write_runs
+        from pipeprof.report.runs_table import chosen_rows
+
+        write_runs(chosen_rows(rows_of_folder(logdir, run), where or (), sort), sys.stdout)
         return
+    if sort is not None or where:
+        raise UsageError("expected --sort and --where beside --list, received them without it.")
     recorded = load(logdir, name=run)
     if what_if:
         for supposed in what_if:
@@ -71,13 +86,3 @@ def _predict(recorded: "RecordedRun", supposed: str) -> None:
 
     prediction = recorded.what_if(supposed)
     typer.echo(" ".join(describe_prediction(read_suppositions(supposed), prediction)))
-
-
-def _summary(folder: Path) -> str:
-    from pipeprof.recorded_run import load
-    from pipeprof.report.run_text import summary
-
-    try:
-        return summary(load(folder).findings)
-    except RunError as error:
-        return f"cannot be read: {error}"

@@ -7,10 +7,12 @@ from typing import TextIO
 
 from rich.console import Console
 
+from pipeprof.analysis.classic_answers import ClassicAnswer
 from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.gate import Outcome as GateOutcome
 from pipeprof.analysis.run_comparison import Comparison
 from pipeprof.recording.tuning_outcome import Outcome
+from pipeprof.report.runs_table import RunRow
 from pipeprof.surfaces.terminal import render_report, render_side_by_side
 
 _BEYOND_ASCII = "…·\N{EN DASH}"
@@ -76,3 +78,17 @@ def write_comparison(
 
     text = render_comparison(comparison, outcomes, **asdict(Screen.of(stream)))
     stream.write(text + "\n")
+
+
+def write_runs(rows: Sequence[RunRow], stream: TextIO) -> None:
+    """Writes a table of runs."""
+    from pipeprof.surfaces.runs_terminal import render_runs
+
+    stream.write(render_runs(rows, **asdict(Screen.of(stream))) + "\n")
+
+
+def write_answers(answers: Sequence[ClassicAnswer], stream: TextIO) -> None:
+    """Writes questions with their measured answers."""
+    from pipeprof.surfaces.classic_terminal import render_answers
+
+    stream.write(render_answers(answers, **asdict(Screen.of(stream))) + "\n")

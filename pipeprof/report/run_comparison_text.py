@@ -42,6 +42,7 @@ _LABELS = {
     "wait_ms": "  wait",
     "compute_ms": "  compute",
     "callback_ms": "  callbacks",
+    "step_ms_p10": "undisturbed step",
     "samples_per_s": "samples/s",
     "wall_step_ms": "all time per step",
     "wall_wait_ratio": "waits for data",

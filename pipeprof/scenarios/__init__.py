@@ -4,14 +4,25 @@ Importing this package is cheap; a framework is loaded when scenarios are asked 
 written as a user would write it and knows nothing of how it is watched.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeprof.errors import UsageError
 from pipeprof.scenarios.scenario import Scenario, Truth, Workload
 
-__all__ = ["Scenario", "Truth", "Workload", "demo_scenarios", "planted_scenarios"]
+if TYPE_CHECKING:
+    from pipeprof.analysis.classic_answers import ClassicAnswer
+
+__all__ = [
+    "Scenario",
+    "Truth",
+    "Workload",
+    "classic_answers",
+    "demo_scenarios",
+    "planted_scenarios",
+]
 
 
 def demo_scenarios(
@@ -37,6 +48,24 @@ def demo_scenarios(
     from pipeprof.scenarios.photos_tfdata import tfdata_scenario
 
     return (*keras_scenarios(photos), tfdata_scenario(photos))
+
+
+def classic_answers(
+    logdir: Path, on_training: Callable[[str], None] = lambda what: None
+) -> "Iterator[ClassicAnswer]":
+    """Trains in the ways that people compare, and answers what they ask about Keras's losses.
+
+    Args:
+        logdir: where the runs are recorded.
+        on_training: called with what is trained next.
+
+    Raises:
+        UsageError: if there is no Keras.
+    """
+    _require("keras")
+    from pipeprof.scenarios.classic_questions import answer_classic_questions
+
+    return answer_classic_questions(logdir, on_training)
 
 
 def planted_scenarios() -> tuple[Scenario, ...]:

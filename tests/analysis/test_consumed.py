@@ -45,8 +45,14 @@ def epoch(number: int, **changed: Any) -> DeliveredEpoch:
 
 
 def losses(*rows: tuple[int, int, float]) -> Delivery:
+    """Losses as they are recorded: number of the batch, samples of the mean, loss."""
     table = [(ordinal, samples, np.float64(loss).view(np.int64)) for ordinal, samples, loss in rows]
-    return Delivery(losses=np.array(table, np.int64).reshape(-1, 3))
+    sizes = {1: 4}  # all other batches have 8 samples
+    batches = [(ordinal, 0, sizes.get(ordinal, 8), 0) for ordinal, _, _ in rows]
+    return Delivery(
+        losses=np.array(table, np.int64).reshape(-1, 3),
+        batches=np.array(batches, np.int64).reshape(-1, 4),
+    )
 
 
 def consumed(*epochs: DeliveredEpoch, **of_delivery: Any) -> Any:
@@ -113,9 +119,14 @@ def test_the_loss_of_each_batch_is_the_difference_of_means() -> None:
     assert found.shown.tolist() == [1.0, 2.0, 5.0, 4.0]
 
 
+def test_the_loss_of_a_batch_by_itself_is_its_own() -> None:
+    found = losses_of(losses((0, 8, 1.0), (1, 4, 2.0), (2, 8, 3.0)))
+    assert found.raw.tolist() == [1.0, 2.0, 3.0]
+
+
 def test_a_loss_behind_a_hole_or_without_samples_is_not_known() -> None:
     found = losses_of(
-        losses((0, 8, 1.0), (1, 16, 1.0), (90, 800, 2.0), (91, 808, 2.0), (92, 0, 3.0))
+        losses((0, 8, 1.0), (1, 12, 1.0), (90, 800, 2.0), (91, 808, 2.0), (92, 0, 3.0))
     )
     assert np.isnan(found.raw).tolist() == [False, False, True, False, True]
     assert not len(losses_of(Delivery()).raw)

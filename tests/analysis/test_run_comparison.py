@@ -19,7 +19,7 @@ from tests.analysis.test_consumed import epoch
 MS = 1_000_000
 
 
-def steps_ns(mean_ms: float, seed: int, steps: int = 240, spread: float = 0.1) -> Sequence[int]:
+def steps_ns(mean_ms: float, seed: int, steps: int = 240, spread: float = 0.05) -> Sequence[int]:
     random = np.random.default_rng(seed)
     return [int(each) for each in random.gamma(1 / spread**2, mean_ms * MS * spread**2, steps)]
 
@@ -27,7 +27,7 @@ def steps_ns(mean_ms: float, seed: int, steps: int = 240, spread: float = 0.1) -
 def run(
     compute_ms: float = 10.0, seed: int = 0, *, wait_ms: float = 1.0, **changed: Any
 ) -> Findings:
-    """A run whose steps vary by a tenth."""
+    """A run whose steps vary by a twentieth."""
     loop = builders.loop(
         steps=240,
         epochs=6,
@@ -181,7 +181,10 @@ def test_a_gate_refuses_what_cannot_be_compared() -> None:
 
 def losses(seed: int, *values: float) -> Findings:
     rows = [[n, 8, np.float64(value).view(np.int64)] for n, value in enumerate(values)]
-    delivery = Delivery(batch_count=1, epochs=(epoch(0),), losses=np.array(rows, np.int64))
+    batches = np.array([[n, 0, 8, 0] for n in range(len(values))], np.int64)
+    delivery = Delivery(
+        batch_count=1, epochs=(epoch(0),), losses=np.array(rows, np.int64), batches=batches
+    )
     return run(10.0, seed, delivery=delivery)
 
 

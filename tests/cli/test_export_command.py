@@ -43,3 +43,13 @@ def test_a_damaged_run_is_a_sentence(command: Command, tmp_path: Path) -> None:
     assert outcome.code == 2
     assert len(outcome.err.splitlines()) == 1
     assert not (tmp_path / "trace.json").exists()
+
+
+def test_the_numbers_of_all_runs_are_written_as_csv(command: Command, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_run(RECORDED, tmp_path / "logs", name)
+    assert command("export", "logs", "--csv", "runs.csv").code == 0
+    lines = (tmp_path / "runs.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["name", "one", "two"]
+    neither = command("export", "logs")
+    assert (neither.code, "received neither" in neither.err) == (2, True)

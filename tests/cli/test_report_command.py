@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeprof.analysis.analyse import analyse
+from pipeprof.report.plain_text import MISSING
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 from pipeprof.surfaces.as_json import to_json
 from pipeprof.surfaces.terminal import render_report
@@ -75,14 +76,25 @@ def test_list_names_every_run_and_what_it_says(command: Command, tmp_path: Path)
     (damaged / "host-a-4000.json").write_text("{")
     os.utime(damaged, ns=(3, 3))
     outcome = command("report", "logs", "--list")
-    lines = outcome.out.splitlines()
-    assert lines[:3] == [
-        "first  INPUT-BOUND  fit, 100 steps, step 30.0 ms",
-        "third  no training loop was seen",
-        "fourth  UNKNOWN  fit, 0 steps",
+    table, problem = outcome.out.split("\n\n")
+    lines = [line.split() for line in table.splitlines()]
+    assert [line[:4] for line in lines[1:]] == [
+        ["first", "INPUT-BOUND", "100", "30.0"],
+        ["third", "UNKNOWN", MISSING, MISSING],
+        ["fourth", "UNKNOWN", "0", MISSING],
+        ["second", "INPUT-BOUND", "100", "30.0"],
     ]
-    assert lines[3].startswith("fifth  cannot be read: expected a run of pipeprof")
-    assert lines[4] == "second  INPUT-BOUND  fit, 100 steps, step 30.0 ms"
+    assert problem.strip().startswith("fifth cannot be read: expected a run of pipeprof")
+
+
+def test_the_list_is_sorted_and_filtered(command: Command, tmp_path: Path) -> None:
+    _write_two(tmp_path / "logs")
+    listed = command("report", "logs", "--list", "--sort=-name", "--where", "bound=input")
+    assert [line.split()[0] for line in listed.out.splitlines()[1:]] == ["second", "first"]
+    wrong = command("report", "logs", "--list", "--sort", "speed")
+    assert (wrong.code, "received 'speed'" in wrong.err) == (2, True)
+    alone = command("report", "logs", "--sort", "step_ms")
+    assert (alone.code, "beside --list" in alone.err) == (2, True)
 
 
 @pytest.mark.parametrize("option", [(), ("--list",), ("--json",)])
