@@ -3,6 +3,7 @@
 import functools
 import importlib
 import os
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -178,10 +179,14 @@ class ActiveRecording:
 
         A worker that is forked while that thread imports a module would hang when it imports it too.
         """
+        # Some draw a number when they are imported, which the training must not miss.
+        drawn = random.getstate()
         with suppress(Exception):  # what fails here fails again where it is needed
+            importlib.import_module("rich.style")
             importlib.import_module("numpy.ma")  # some of NumPy's functions do it
             if self._writer is not None:
                 self._writer.import_surfaces()
+        random.setstate(drawn)
 
     def _samplers(self) -> Iterator[Sampler]:
         yield Sampler(

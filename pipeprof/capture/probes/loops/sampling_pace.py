@@ -34,6 +34,8 @@ class SamplingPace:
         self._needless = 0
         self._look_s = _FIRST_COST_S
         self._saved_s = 0.0
+        # One of its own: a training must not draw other numbers because it is profiled.
+        self._random = random.Random()
 
     @property
     def is_idle(self) -> bool:
@@ -44,7 +46,7 @@ class SamplingPace:
         """The pause before the next look."""
         mean_s = self._mean_s()
         self.weight = 1 if self.is_idle else max(round(mean_s / QUICK_S), 1)
-        return mean_s * random.uniform(1 - _SPREAD, 1 + _SPREAD)
+        return mean_s * self._random.uniform(1 - _SPREAD, 1 + _SPREAD)
 
     def looked(self, *, needed: bool) -> None:
         """A look was taken."""

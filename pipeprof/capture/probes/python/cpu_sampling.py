@@ -19,6 +19,9 @@ _FORGETS = 1 / 8
 _MOST_RISE = 2
 MOST_WEIGHT = 1 << 16
 
+# From a generator of its own: a training must not draw other numbers because it is profiled.
+_draw = random.Random().random
+
 
 class CpuSampling:
     """Chooses the calls of one stage in which CPU time is read.
@@ -42,7 +45,7 @@ class CpuSampling:
 
     __slots__ = ("_cpu_ns", "_draw", "_own_ns", "cost_ns", "left", "long_ns", "ratio", "weight")
 
-    def __init__(self, draw: Callable[[], float] = random.random) -> None:
+    def __init__(self, draw: Callable[[], float] = _draw) -> None:
         self.left = 0
         self.weight = 1
         self.ratio = 1.0
