@@ -5,6 +5,7 @@ load, and draws 100 comparisons of each kind from them, a third of them beside o
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,8 +22,10 @@ from pipeprof.scenarios.validation.resampled_runs import (
     measure_rates,
 )
 
-SCRIPT = Path("pipeprof/scenarios/validation/scripts/compare_steps.py")
+SCRIPT = Path(__file__).with_name("compared_training.py")
 SLOWER = 1.10
+# Threads that wait for each other would be most of the noise.
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 MOST_FALSE_ALARMS, LEAST_CAUGHT = 3, 95
 
 # Computes and rests by turns, each for two seconds.
@@ -68,7 +71,7 @@ def record(logs: Path, runs: int) -> None:
                     continue
                 command = [sys.executable, str(SCRIPT), str(folder), str(number), str(factor)]
                 with other_load(on=load == "loaded"):
-                    subprocess.run(command, check=True)
+                    subprocess.run(command, check=True, env=os.environ | ONE_THREAD)
                 print(f"recorded {kind} {load} {number}", flush=True)
 
 

@@ -34,10 +34,10 @@ _FRAMES = 12
 
 # In one sample at most so many threads are looked at: each look takes up to 20 µs.
 _MOST_LANES = 8
-
-# What a thread that reads from a pipe waits in, by the names of several kernels.
 # Of its own: a training must not draw other numbers because it is profiled.
 _random = random.Random()
+
+# What a thread that reads from a pipe waits in, by the names of several kernels.
 _PIPE_READS = ("pipe_read", "anon_pipe_read", "pipe_wait", "pipe_wait_readable")
 
 
