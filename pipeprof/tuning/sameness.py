@@ -22,14 +22,14 @@ class Delivered:
     Attributes:
         samples: a digest for each sample, in order.
         batch_sizes: samples of each batch.
-        kinds: dtype and shape without the first axis, of each array of a batch.
-        means: of each array of each sample, 0 for what has no numbers.
+        kinds: dtype and shape without the first axis, of each array of each batch.
+        means: of each array of each sample; of what is no number, of numbers drawn from its content.
         whole: whether this is a whole pass over the data.
     """
 
     samples: tuple[bytes, ...]
     batch_sizes: tuple[int, ...]
-    kinds: tuple[str, ...]
+    kinds: tuple[tuple[str, ...], ...]
     means: tuple[tuple[float, ...], ...]
     whole: bool
 
@@ -44,12 +44,12 @@ def delivered_by(batches: Iterable[Any], flatten: Any, *, whole: bool = False) -
     """
     digests: list[bytes] = []
     sizes: list[int] = []
-    kinds: tuple[str, ...] = ()
+    kinds: list[tuple[str, ...]] = []
     per_sample: list[list[float]] = []
     for batch in batches:
         arrays = [np.asarray(array) for array in flatten(batch)]
         size = next((len(array) for array in arrays if array.ndim), 1)
-        kinds = tuple(f"{array.dtype} {array.shape[1:]}" for array in arrays)
+        kinds.append(tuple(f"{array.dtype} {array.shape[1:]}" for array in arrays))
         sizes.append(size)
         for index in range(size):
             parts = [array[index] if array.ndim else array for array in arrays]
@@ -58,7 +58,7 @@ def delivered_by(batches: Iterable[Any], flatten: Any, *, whole: bool = False) -
     return Delivered(
         samples=tuple(digests),
         batch_sizes=tuple(sizes),
-        kinds=kinds,
+        kinds=tuple(kinds),
         means=tuple(map(tuple, per_sample)),
         whole=whole,
     )
@@ -72,13 +72,20 @@ def difference(one: Delivered, again: Delivered, other: Delivered) -> str | None
         again: what it delivered when it began anew: equal where it is deterministic.
         other: what the other input delivered.
     """
-    if other.kinds != one.kinds:
-        return f"its arrays are {', '.join(other.kinds)} and not {', '.join(one.kinds)}"
-    common = min(len(one.batch_sizes), len(other.batch_sizes), len(again.batch_sizes))
-    if other.batch_sizes[:common] != one.batch_sizes[:common]:
+    common = min(len(one.kinds), len(again.kinds), len(other.kinds))
+    if not common and (one.kinds or other.kinds):
+        return "it has no batches" if one.kinds else "it has batches where today there are none"
+    if one.kinds[:common] == again.kinds[:common]:
+        for today, changed in zip(one.kinds[:common], other.kinds, strict=False):
+            if changed != today:
+                return f"its arrays are {', '.join(changed)} and not {', '.join(today)}"
+    elif _types(other.kinds) - _types(one.kinds) - _types(again.kinds):
+        return "its arrays have other types"
+    sizes = one.batch_sizes[:common]
+    if sizes == again.batch_sizes[:common] and other.batch_sizes[:common] != sizes:
         return "its batches have other sizes"
-    if one.whole and other.whole and len(one.samples) != len(other.samples):
-        return f"a pass has {len(other.samples)} samples and not {len(one.samples)}"
+    if _ends_elsewhere(one, again, other):
+        return f"a pass has {_passes(other)} samples and not {_passes(one)}"
     least = min(len(one.samples), len(again.samples), len(other.samples))
     if one.samples[:least] == again.samples[:least]:
         same = other.samples[:least] == one.samples[:least]
@@ -88,6 +95,26 @@ def difference(one: Delivered, again: Delivered, other: Delivered) -> str | None
             return None
         return "a pass has other samples"
     return _other_distribution(one.means[:least], again.means[:least], other.means[:least])
+
+
+def _types(kinds: Iterable[Sequence[str]]) -> set[tuple[str, ...]]:
+    """The dtypes of the arrays of batches, whose shapes may differ."""
+    return {tuple(kind.partition(" ")[0] for kind in arrays) for arrays in kinds}
+
+
+def _ends_elsewhere(one: Delivered, again: Delivered, other: Delivered) -> bool:
+    """Whether a pass ends sooner or later than today's, whose length does not change by itself."""
+    if one.whole and again.whole and len(one.samples) != len(again.samples):
+        return False
+    if one.whole and other.whole:
+        return len(one.samples) != len(other.samples)
+    if other.whole:
+        return len(other.samples) < max(len(one.samples), len(again.samples))
+    return one.whole and len(other.samples) > len(one.samples)
+
+
+def _passes(delivered: Delivered) -> str:
+    return str(len(delivered.samples)) if delivered.whole else f"{len(delivered.samples)} or more"
 
 
 def _equal_sets(one: Sequence[bytes], other: Sequence[bytes]) -> bool:
@@ -103,13 +130,18 @@ def _other_distribution(one: _Means, again: _Means, other: _Means) -> str | None
     today, changed = np.array([*one, *again], float), np.array(other, float)
     if not len(changed):
         return None
+    finite = np.isfinite(today).all(axis=0)
+    if (finite & ~np.isfinite(changed).all(axis=0)).any():
+        return "it has values that are no finite numbers"
+    today, changed = today[:, finite], changed[:, finite]
     errors = np.hypot(_error_of(today), _error_of(changed))
     apart = np.abs(today.mean(axis=0) - changed.mean(axis=0)) > _STANDARD_ERRORS * errors
     if not apart.any():
         return None
     index = int(apart.argmax())
+    number = int(np.flatnonzero(finite)[index]) + 1
     means = changed[:, index].mean(), today[:, index].mean()
-    return f"array {index + 1} has other values (mean {means[0]:.4g} and not {means[1]:.4g})"
+    return f"array {number} has other values (mean {means[0]:.4g} and not {means[1]:.4g})"
 
 
 def _error_of(values: Any) -> Any:
@@ -119,12 +151,25 @@ def _error_of(values: Any) -> Any:
 def _digest(parts: Sequence[Any]) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        array = np.ascontiguousarray(part)
-        text = array.dtype.hasobject
-        digest.update(repr(array.tolist()).encode() if text else array.tobytes())
+        _add(digest, np.asarray(part))
     return digest.digest()
+
+
+def _add(digest: Any, array: Any) -> None:
+    """Adds an array; its shape and type too, so that two arrays are never taken for two others."""
+    digest.update(f"{array.dtype} {array.shape}".encode())
+    if not array.dtype.hasobject:
+        digest.update(np.ascontiguousarray(array).tobytes())
+        return
+    for item in array.ravel():  # texts, or the rows of a ragged array
+        if isinstance(item, np.ndarray):
+            _add(digest, item)
+        else:
+            digest.update(f"{len(repr(item))} {item!r}".encode())
 
 
 def _mean_of(part: Any) -> float:
     array = np.asarray(part)
-    return float(array.mean()) if array.dtype.kind in "biuf" and array.size else 0.0
+    if array.dtype.kind in "biuf" and array.size:
+        return float(array.mean(dtype=np.float64))
+    return int.from_bytes(_digest([array])[:4], "big") / (1 << 32) if array.size else 0.0

@@ -70,6 +70,77 @@ def test_random_samples_have_to_have_the_same_distribution() -> None:
     assert found.startswith("array 1 has other values")
 
 
+@pytest.mark.parametrize(
+    ("today", "other", "found"),
+    [
+        ((range(20), False), (range(12), True), "a pass has 12 samples and not 20 or more"),
+        ((range(12), True), (range(20), False), "a pass has 20 or more samples and not 12"),
+        ((range(20), False), (range(20), True), None),
+    ],
+)
+def test_a_pass_that_ends_elsewhere_is_another_one(
+    today: tuple[Sequence[float], bool], other: tuple[Sequence[float], bool], found: str | None
+) -> None:
+    one, changed = (delivered(batches(given), whole=whole) for given, whole in (today, other))
+    assert difference(one, one, changed) == found
+
+
+def test_no_batches_differ_from_some() -> None:
+    assert difference(PLAIN, PLAIN, delivered([])) == "it has no batches"
+    assert difference(delivered([]), delivered([]), delivered([])) is None
+
+
+def padded(lengths: Sequence[int]) -> list[Any]:
+    return [(np.ones((4, length), np.float32),) for length in lengths]
+
+
+def test_each_batch_may_have_a_length_of_its_own() -> None:
+    today, fewer = delivered(padded([3, 5, 4])), delivered(padded([3, 5]))
+    assert difference(today, today, fewer) is None
+    found = difference(today, today, delivered(padded([3, 6, 4])))
+    assert found == "its arrays are float32 (6,) and not float32 (5,)"
+    random = [delivered(padded(lengths)) for lengths in ([3, 5, 4], [5, 4, 3], [4, 3, 7])]
+    assert difference(*random) is None
+
+
+def test_a_pass_whose_length_is_random_is_compared_by_its_values() -> None:
+    one, again, same = (delivered(batches(RANDOM.normal(size=n)), whole=True) for n in (39, 42, 37))
+    assert difference(one, again, same) is None
+
+
+def test_random_values_that_are_no_numbers_any_more_are_said() -> None:
+    one, again = (delivered(batches(RANDOM.normal(size=400))) for _ in range(2))
+    broken = RANDOM.normal(size=400)
+    broken[7] = np.nan
+    found = difference(one, again, delivered(batches(broken.tolist())))
+    assert found == "it has values that are no finite numbers"
+
+
+def labelled(part: float) -> Delivered:
+    names = np.where(RANDOM.random(400) < part, b"cat", b"dog").astype(object)
+    return delivered([(names[start : start + 4],) for start in range(0, 400, 4)])
+
+
+def test_labels_that_are_texts_have_a_distribution_too() -> None:
+    assert difference(labelled(0.5), labelled(0.5), labelled(0.5)) is None
+    found = difference(labelled(0.5), labelled(0.5), labelled(1.0))
+    assert found is not None
+    assert found.startswith("array 1 has other values")
+
+
+def test_long_rows_of_ragged_arrays_are_compared_to_their_end() -> None:
+    def rows(last: int) -> list[Any]:
+        inner = np.empty(2, object)
+        inner[:] = [np.arange(3000), np.array([*range(1500), last, *range(1499)])]
+        outer = np.empty(1, object)
+        outer[0] = inner
+        return [(outer,)]
+
+    one = delivered(rows(1))
+    assert difference(one, one, delivered(rows(1))) is None
+    assert difference(one, one, delivered(rows(2))) == "it has other samples"
+
+
 def test_texts_and_single_numbers_have_digests_too() -> None:
     texts = [(np.array([b"a", b"b"], object), np.array([1, 2]))]
     assert difference(*(delivered(texts) for _ in range(3))) is None
