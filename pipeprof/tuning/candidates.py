@@ -93,6 +93,9 @@ def _orders(place: Place, places: dict[str, Place]) -> Iterator[Change]:
     below = places.get(place.inputs[0]) if place.inputs else None
     if below is None or below.op not in ("MapDataset", "ParallelMapDatasetV2"):
         return
+    # One random number for a batch is not one for each sample, and a cache may stand behind the map.
+    if place.random and not place.op.startswith("Shuffle"):
+        return
     if place.op.startswith("Shuffle"):
         yield (ShuffleFirst(shuffle=place.node, node=below.node),)
     elif place.op == "FilterDataset":
@@ -111,7 +114,7 @@ def _caches(described: Description, places: dict[str, Place]) -> Iterator[Change
             continue
         if not any(one.function for one in _below(place, places)):
             continue  # nothing of the user's is saved
-        if old and any(one.node == old[0].node for one in _above(place, places)):
+        if any(one in old for one in _above(place, places)):
             continue  # what there is already saves more
         drops = tuple(DropCache(node=one.node) for one in old)
         found.append((*moved, *drops, CacheBehind(node=place.node)))
@@ -129,7 +132,7 @@ def _without_shuffle(place: Place, places: dict[str, Place]) -> Change | None:
     below = list(_below(place, places))
     shuffles = [one for one in below if one.op.startswith("Shuffle")]
     repeats = any(one.op.startswith("Repeat") for one in below)
-    if place.random or repeats or len(shuffles) > 1:
+    if any(one.random for one in below) or repeats or len(shuffles) > 1:
         return None
     if not shuffles:
         return ()

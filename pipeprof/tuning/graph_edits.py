@@ -32,6 +32,8 @@ BATCHES = ("BatchDataset", "BatchDatasetV2", "ParallelBatchDataset")
 SHUFFLES = ("ShuffleDataset", "ShuffleDatasetV2", "ShuffleDatasetV3")
 CACHES = ("CacheDataset", "CacheDatasetV2")
 FILTER = "FilterDataset"
+# What lets a pass give another order or more than one pass: nothing keeps it for good.
+_NOT_KEPT = (*SHUFFLES, "ShuffleAndRepeatDataset", "ShuffleAndRepeatDatasetV2", "RepeatDataset")
 MAPS = (SERIAL_MAP, PARALLEL_MAP)
 INTERLEAVES = (
     SERIAL_INTERLEAVE,
@@ -198,6 +200,9 @@ def _batched_shapes(graph: Any, name: str) -> None:
 
 def _cache_behind(graph: Any, name: str, elements: int | None) -> None:
     node = _find(graph, name)
+    kept = next((one.op for one in _standing_below(graph, name) if one.op in _NOT_KEPT), None)
+    if kept is not None:
+        raise TuningRefused(f"a cache there would keep what a {kept} below it gave first.")
     if elements is not None:
         take = graph.node.add()
         take.name, take.op = f"trial_of/{name}", "TakeDataset"
@@ -216,6 +221,24 @@ def _cache_behind(graph: Any, name: str, elements: int | None) -> None:
     copy_spec(cache, node)
 
 
+def _standing_below(graph: Any, name: str) -> Iterator[Any]:
+    """A transformation and all that it takes its elements from."""
+    by_name = {node.name: node for node in graph.node}
+    pending, seen = [name], set()
+    while pending:
+        current = pending.pop()
+        if current not in seen and _is_dataset(by_name.get(current)):
+            seen.add(current)
+            yield by_name[current]
+            pending += _plain(by_name[current].input)
+
+
+def _require_one_reader(graph: Any, name: str) -> None:
+    """What else reads a transformation would see the exchange as well."""
+    if sum(name in _plain(node.input) for node in graph.node) != 1:
+        raise TuningRefused(f"{name} feeds other transformations, too.")
+
+
 def _bypass(graph: Any, name: str) -> None:
     node = _find(graph, name)
     _retarget(graph, name, _plain(node.input)[0])
@@ -227,6 +250,7 @@ def _exchange(graph: Any, upper: str, lower: str) -> None:
     above, below = _find(graph, upper), _find(graph, lower)
     if _plain(above.input)[0] != lower:
         raise TuningRefused(f"expected {upper} behind {lower}, found it elsewhere.")
+    _require_one_reader(graph, lower)
     source = _plain(below.input)[0]
     _retarget(graph, upper, lower)
     above.input[0], below.input[0] = source, upper
@@ -237,6 +261,7 @@ def _shuffle_behind(graph: Any, shuffle: str, mapped: str) -> None:
     below, above = _find(graph, shuffle), _find(graph, mapped)
     if _plain(above.input)[0] != shuffle:
         raise TuningRefused(f"expected {mapped} behind {shuffle}, found it elsewhere.")
+    _require_one_reader(graph, shuffle)
     source = _plain(below.input)[0]
     _retarget(graph, mapped, shuffle)
     below.input[0], above.input[0] = mapped, source

@@ -30,9 +30,11 @@ from pipeprof.tuning.graph_edits import (
     without_shuffles,
 )
 
-# Operations by which a function gives other results each time.
+# Operations by which a function gives other results each time: they draw, shuffle, or keep something.
 _RANDOM = (
+    "Assign",
     "Random",
+    "Shuffle",
     "Multinomial",
     "StatefulStandard",
     "StatefulUniform",
@@ -47,12 +49,12 @@ class Probe:
 
     Attributes:
         elements: how many there are in a pass, or None where that is not known.
-        element_bytes: bytes of one, on average.
+        element_bytes: bytes of one, on average; None where they cannot be counted.
         repeats: whether two passes gave equal elements.
     """
 
     elements: int | None
-    element_bytes: float
+    element_bytes: float | None
     repeats: bool
 
 
@@ -97,6 +99,11 @@ class TfDataInput:
         """Whether tf.data tunes what is set to AUTOTUNE."""
         return self._dataset.options().autotune.enabled is not False
 
+    @property
+    def shuffles(self) -> bool:
+        """Whether a transformation shuffles."""
+        return any(node.op in SHUFFLES for node in self.nodes)
+
     def written(self, node: Node) -> Written | None:
         """The Python function of a transformation, or None where there is none to be seen."""
         found = self._python.get(node.function or "")
@@ -140,35 +147,42 @@ class TfDataInput:
         return bound_below(self._graph, node.name)
 
     def probe(self, node: Node, most: int, within_ns: int) -> Probe:
-        """Takes the first elements of a transformation, twice and without any shuffling."""
+        """Takes the first elements of a transformation, twice and without any shuffling.
+
+        Where elements cannot be taken, or not be looked at, nothing is known of them.
+        """
         part = self._part(node)
         cardinality = int(part.cardinality())
-        passes = []
-        for _ in range(2):
-            start_ns, taken = now_ns(), []
-            for element in part.take(most):
-                taken.append(list(tf.nest.flatten(element)))
-                if now_ns() - start_ns > within_ns:
-                    break
-            passes.append(taken)
-        common = min(map(len, passes))
-        sizes = [sum(_bytes_of(leaf) for leaf in leaves) for leaves in passes[0]]
-        return Probe(
-            elements=cardinality if cardinality >= 0 else None,
-            element_bytes=sum(sizes) / len(sizes) if sizes else 0.0,
-            repeats=common > 0
-            and all(
+        elements = cardinality if cardinality >= 0 else None
+        try:
+            passes = [list(_first_of(part, most, within_ns)) for _ in range(2)]
+            sizes = [sum(map(_bytes_of, leaves)) for leaves in passes[0]]
+            common = min(map(len, passes))
+            repeats = common > 0 and all(
                 _equal(*pair) for pair in zip(*(taken[:common] for taken in passes), strict=True)
-            ),
+            )
+        except Exception:  # whatever a function of the user's raises; what stands above may ignore that
+            return Probe(elements=elements, element_bytes=None, repeats=False)
+        return Probe(
+            elements=elements,
+            element_bytes=sum(sizes) / len(sizes) if sizes else None,
+            repeats=repeats,
         )
 
-    def edited(self, edits: Sequence[Edit], trial_elements: int | None = None) -> Any:
+    def edited(
+        self,
+        edits: Sequence[Edit],
+        trial_elements: int | None = None,
+        *,
+        unshuffled: bool = False,
+    ) -> Any:
         """The dataset with changes.
 
         Args:
             edits: the changes, in any order.
             trial_elements: of a cached transformation only so many elements are taken, so that a
                 short trial comes to the passes that read the cache.
+            unshuffled: whether nothing shuffles, so that elements can be compared one by one.
 
         Raises:
             TuningRefused: the pipeline does not take them.
@@ -187,7 +201,10 @@ class TfDataInput:
                     graph = edit_graph(graph, edit)
         for edit in batched:
             graph = self._batched_first(graph, edit)
-        dataset = self._dataset if not edits else dataset_from(graph, self._dataset)
+        if unshuffled:
+            graph = without_shuffles(graph)
+        same = not edits and not unshuffled
+        dataset = self._dataset if same else dataset_from(graph, self._dataset)
         for edit in above:
             dataset = _above(dataset, edit)
         return dataset
@@ -237,7 +254,7 @@ def _with_batched_map(graph: Any, edit: BatchFirst, traced: Any) -> Any:
     changed = edit_graph(graph, edit)
     donor = [node for node in traced.node if node.op in MAPS][-1]
     node = next(one for one in changed.node if one.name == edit.node)
-    if len(donor.attr["Targuments"].list.type) != len(node.attr["Targuments"].list.type):
+    if list(donor.attr["Targuments"].list.type) != list(node.attr["Targuments"].list.type):
         raise TuningRefused(
             "the map's function captures other tensors when it is traced for batches."
         )
@@ -260,6 +277,14 @@ def _above(dataset: Any, edit: Edit) -> Any:
         case PrivateThreads():
             options.threading.private_threadpool_size = edit.threads
     return dataset.with_options(options)
+
+
+def _first_of(part: Any, most: int, within_ns: int) -> Iterator[list[Any]]:
+    start_ns = now_ns()
+    for element in part.take(most):
+        yield list(tf.nest.flatten(element))
+        if now_ns() - start_ns > within_ns:
+            return
 
 
 def _all_datasets(dataset: Any) -> Iterator[Any]:

@@ -62,7 +62,8 @@ class Workbench:
             self._tfdata = TfDataInput(subject.dataset)
         self._weights = _weights_of(subject.model)
         self._verdict: Any = _NOTHING
-        self._today: tuple[Delivered, Delivered] | None = None
+        self._today: dict[bool, tuple[Delivered, Delivered]] = {}
+        self._keeps: dict[str, bool] = {}
 
     def describe(self) -> Description:
         """What the input consists of."""
@@ -118,9 +119,28 @@ class Workbench:
 
     def compare(self, edits: Sequence[Edit]) -> str | None:
         """What the input delivers differently with these changes, or None where nothing shows that."""
-        if self._today is None:
-            self._today = self._delivered(()), self._delivered(())
-        return difference(*self._today, self._delivered(edits))
+        for edit in edits:
+            if isinstance(edit, CacheBehind) and not self._repeats(edit.node):
+                return "it would keep what is random, or takes too long to see that it is not"
+        shuffles = self._tfdata is not None and self._tfdata.shuffles
+        return self._difference(edits) or (
+            self._difference(edits, unshuffled=True) if shuffles else None
+        )
+
+    def _difference(self, edits: Sequence[Edit], *, unshuffled: bool = False) -> str | None:
+        if unshuffled not in self._today:
+            one, again = (self._delivered((), unshuffled=unshuffled) for _ in range(2))
+            self._today[unshuffled] = one, again
+        return difference(*self._today[unshuffled], self._delivered(edits, unshuffled=unshuffled))
+
+    def _repeats(self, name: str) -> bool:
+        """Whether two passes over a transformation give the same, as far as can be seen in some time."""
+        assert self._tfdata is not None
+        if name not in self._keeps:
+            node = next(node for node in self._tfdata.nodes if node.name == name)
+            probe = self._tfdata.probe(node, _COMPARED_BATCHES, _COMPARED_NS)
+            self._keeps[name] = probe.repeats
+        return self._keeps[name]
 
     def predict(self, edits: Sequence[Edit]) -> float | None:
         """The step time to expect of these changes, in nanoseconds; None where that is not known.
@@ -167,8 +187,8 @@ class Workbench:
         stack.pop_all()
         return self._subject.dataset
 
-    def _delivered(self, edits: Sequence[Edit]) -> Delivered:
-        with self._feed(edits, whole=True) as (_, fresh, _told):
+    def _delivered(self, edits: Sequence[Edit], *, unshuffled: bool = False) -> Delivered:
+        with self._feed(edits, whole=True, unshuffled=unshuffled) as (_, fresh, _told):
             batches = iter(fresh())
             taken = list(first_batches(batches, _COMPARED_BATCHES, _COMPARED_NS))
             whole = next(batches, _NOTHING) is _NOTHING
@@ -178,18 +198,21 @@ class Workbench:
         if self._tfdata is not None:
             import tensorflow as tf
 
-            return lambda batch: [leaf.numpy() for leaf in tf.nest.flatten(batch)]
+            def numbers(leaf: Any) -> Any:
+                return (tf.sparse.to_dense(leaf) if isinstance(leaf, tf.SparseTensor) else leaf).numpy()
+
+            return lambda batch: [numbers(leaf) for leaf in tf.nest.flatten(batch)]
         return lambda batch: list(_leaves(batch))
 
     @contextlib.contextmanager
     def _feed(
-        self, edits: Sequence[Edit], *, whole: bool = False
+        self, edits: Sequence[Edit], *, whole: bool = False, unshuffled: bool = False
     ) -> Iterator[tuple[Any, Callable[[], Any], dict[str, Any]]]:
         """The changed input, a function that gives its batches from the beginning, and arguments of fit."""
         subject = self._subject
         if self._tfdata is not None:
             elements = None if whole else self._trial_elements(edits)
-            dataset = self._tfdata.edited(edits, elements)
+            dataset = self._tfdata.edited(edits, elements, unshuffled=unshuffled)
             yield dataset, lambda: dataset, {}
         elif subject.kind is InputKind.SEQUENCE:
             with loaded_by(subject.dataset, edits) as told:

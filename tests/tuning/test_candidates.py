@@ -96,6 +96,29 @@ def test_what_is_random_is_not_cached_but_what_it_takes_may_be() -> None:
     assert not _caches(tfdata(RANGE, replace(MAP, random=True)))
 
 
+def test_what_stands_on_something_random_is_not_cached_either() -> None:
+    random = replace(MAP, random=True)  # seldom: nothing of it showed behind it
+    behind = place("ParallelMapDatasetV2", "MapDataset", calls=AUTOTUNE, function="scale")
+    assert not _caches(tfdata(RANGE, random, behind))
+    assert _caches(tfdata(RANGE, MAP, behind)) == {"MapDataset", behind.node}
+
+
+def test_a_random_function_is_not_given_batches_and_a_random_filter_stays() -> None:
+    selects = place("FilterDataset", "MapDataset", function="keep", random=True)
+    random = replace(BATCH, random=True)
+    tried = edits_of(tfdata(RANGE, MAP, random)) | edits_of(tfdata(RANGE, MAP, selects))
+    assert not any(isinstance(edit, (BatchFirst, FilterFirst)) for edit in tried)
+
+
+def test_a_cache_comes_below_none_of_todays_caches() -> None:
+    early = replace(place("CacheDatasetV2", "RangeDataset"), node="early")
+    inner = replace(MAP, inputs=("early",))
+    late = replace(place("CacheDatasetV2", "MapDataset"), node="late")
+    outer = place("ParallelMapDatasetV2", "late", calls=AUTOTUNE, function="scale")
+    description = tfdata(RANGE, early, inner, late, outer)
+    assert _caches(description) == {outer.node}
+
+
 def test_a_cache_behind_a_shuffle_moves_the_shuffle_behind_it() -> None:
     shuffle = place("ShuffleDatasetV3", "RangeDataset")
     mapped = place("MapDataset", "ShuffleDatasetV3", function="decode")
