@@ -8,6 +8,7 @@ import pytest
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
+    BatchFirst,
     CacheBehind,
     Edit,
     ParallelCalls,
@@ -51,7 +52,7 @@ def changed(source: str, *edits: Edit) -> list[str]:
     """The lines that the patch adds."""
     patch = write_patch(source, "train.py", DESCRIBED, edits)
     return [
-        line[1:] for line in patch.diff.splitlines() if line.startswith("+") and "+++" not in line
+        line[1:] for line in patch.diff.split("\n") if line.startswith("+") and "+++" not in line
     ]
 
 
@@ -139,3 +140,95 @@ def test_where_the_order_stays_no_cache_is_written() -> None:
     patch = write_patch(source, "train.py", SHUFFLED, [MOVED, CACHE])
     assert patch.diff == ""
     assert patch.left == (MOVED, CACHE)
+
+
+def of_places(*places: Place) -> Description:
+    return replace(DESCRIBED, places=(DESCRIBED.places[0], *places))
+
+
+def test_flat_map_takes_no_number_of_calls_and_is_left() -> None:
+    files = Place(node="map", op="FlatMapDataset", inputs=("range",), calls=None, function="decode")
+    source = SOURCE.replace(".map(", ".flat_map(")
+    patch = write_patch(source, "train.py", of_places(files), [PARALLEL])
+    assert (patch.diff, patch.left) == ("", (PARALLEL,))
+
+
+def test_a_last_line_without_an_end_stays_so() -> None:
+    patch = write_patch(SOURCE.rstrip("\n"), "train.py", DESCRIBED, [Prefetch()])
+    assert patch.diff.endswith(
+        "-ds = ds.batch(4)\n\\ No newline at end of file\n"
+        "+ds = ds.batch(4).prefetch(tf.data.AUTOTUNE)\n\\ No newline at end of file\n"
+    )
+
+
+def test_a_form_feed_ends_no_line() -> None:
+    source = SOURCE.replace("ds = ds.map(decode)", "ds = ds.map(decode)  # \x0c here")
+    assert changed(source, CACHE) == ["ds = ds.map(decode).cache()  # \x0c here"]
+
+
+@pytest.mark.parametrize(
+    ("imported", "name"),
+    [
+        ("import tensorflow", "tensorflow.data.AUTOTUNE"),
+        ("import numpy, tensorflow as tflow", "tflow.data.AUTOTUNE"),
+        ("from tensorflow.data import Dataset", "-1"),
+    ],
+)
+def test_autotune_has_the_name_that_the_file_gives_it(imported: str, name: str) -> None:
+    source = SOURCE.replace("import tensorflow as tf", imported)
+    assert changed(source, PARALLEL) == [f"ds = ds.map(decode, num_parallel_calls={name})"]
+
+
+@pytest.mark.parametrize(
+    "call", ["ds.map((decode))", "ds.map(decode, **options)", "ds.map(*functions)"]
+)
+def test_arguments_that_are_not_plain_are_left(call: str) -> None:
+    assert changed(SOURCE.replace("ds.map(decode)", call), PARALLEL) == []
+
+
+def test_a_batch_may_be_that_of_another_dataset() -> None:
+    elsewhere = "from data import ds\nvalidation = tf.data.Dataset.range(3).batch(4)\n"
+    patch = write_patch(elsewhere, "train.py", DESCRIBED, [Prefetch()])
+    assert (patch.diff, patch.left) == ("", (Prefetch(),))
+
+
+def test_one_line_that_makes_two_transformations_is_left() -> None:
+    again = replace(DESCRIBED.places[1], node="again", inputs=("map",))
+    patch = write_patch(
+        SOURCE.replace("ds = ds.map(decode)", "for _ in range(2):\n    ds = ds.map(decode)"),
+        "train.py",
+        of_places(DESCRIBED.places[1], again),
+        [PARALLEL],
+    )
+    assert (patch.diff, patch.left) == ("", (PARALLEL,))
+
+
+def test_lambdas_are_told_apart_by_their_lines_and_unknown_functions_are_left() -> None:
+    source = SOURCE.replace(
+        "ds = ds.map(decode)", "ds = ds.map(lambda x: x + 1)\nds = ds.map(lambda x: x + 2)"
+    )
+    second = replace(DESCRIBED.places[1], function="<lambda>", file="/home/train.py", line=8)
+    patch = write_patch(source, "train.py", of_places(second), [PARALLEL])
+    assert "+ds = ds.map(lambda x: x + 2, num_parallel_calls=tf.data.AUTOTUNE)\n" in patch.diff
+    unknown = replace(second, function=None)
+    other = SOURCE.replace("ds = ds.map(decode)", "names = frame.map(str)")
+    assert write_patch(other, "train.py", of_places(unknown), [PARALLEL]).diff == ""
+
+
+def test_what_is_loaded_ahead_stays_at_the_end_when_neighbours_change_places() -> None:
+    batched = BatchFirst(batch="batch", node="map")
+    source = SOURCE.replace("ds = ds.map(decode)\nds = ds.batch(4)", "ds = ds.map(decode).batch(4)")
+    for edits in ((batched, Prefetch()), (Prefetch(), batched)):
+        assert changed(source, *edits) == ["ds = ds.batch(4).map(decode).prefetch(tf.data.AUTOTUNE)"]
+
+
+def test_comments_in_a_chain_stay_comments() -> None:
+    source = SOURCE.replace(
+        "ds = ds.map(decode)\nds = ds.batch(4)",
+        "ds = (\n    ds  # rows\n    .map(decode)  # slow\n    .batch(4)  # few\n)",
+    )
+    assert changed(source, BatchFirst(batch="batch", node="map"), PARALLEL) == [
+        "    ds  # slow",
+        "    .batch(4)  # rows",
+        "    .map(decode, num_parallel_calls=tf.data.AUTOTUNE)  # few",
+    ]
