@@ -48,6 +48,8 @@ class ProcessBench:
         self._answers = -1
         self._questions = -1
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        # The process may be ended while it writes there: what it leaves is removed here.
+        self._folder = tempfile.TemporaryDirectory(prefix="pipeprof-tune-")
         self._rest = b""
 
     def __enter__(self) -> "ProcessBench":
@@ -56,6 +58,7 @@ class ProcessBench:
     def __exit__(self, *_: object) -> None:
         self._end()
         self._output.close()
+        self._folder.cleanup()
 
     def describe(self) -> Description:
         """What the input consists of.
@@ -87,7 +90,8 @@ class ProcessBench:
 
     def predict(self, edits: Sequence[Edit]) -> float | None:
         """The step time to expect of these changes, in nanoseconds; None where that is not known."""
-        answer = self._ask(_question("predict", edits, Limits()), self._most_s + self._beside_s)
+        question = _question("predict", edits, Limits()) | {"folder": self._folder.name}
+        answer = self._ask(question, self._most_s + self._beside_s)
         return None if answer is None else float(answer)
 
     def record(self, logdir: Path) -> str | None:
@@ -187,10 +191,10 @@ class ProcessBench:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_END_S)
-        if process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        # Its workers outlive it where it died: they wait for it, and nobody else ends them.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _question(what: str, edits: Sequence[Edit], limits: Limits) -> dict[str, Any]:
@@ -248,7 +252,7 @@ def _answer(bench: Any, question: dict[str, Any]) -> Any:
         case "compare":
             return bench.compare(edits)
         case "predict":
-            return bench.predict(edits)
+            return bench.predict(edits, Path(question["folder"]))
     raise AssertionError
 
 

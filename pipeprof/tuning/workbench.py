@@ -142,13 +142,17 @@ class Workbench:
             self._keeps[name] = probe.repeats
         return self._keeps[name]
 
-    def predict(self, edits: Sequence[Edit]) -> float | None:
+    def predict(self, edits: Sequence[Edit], within: Path | None = None) -> float | None:
         """The step time to expect of these changes, in nanoseconds; None where that is not known.
 
         Rests on a recording of today's input, which the first call makes.
+
+        Args:
+            edits: the changes.
+            within: the folder for what is written for a short time, or None for the machine's own.
         """
         if self._verdict is _NOTHING:
-            with tempfile.TemporaryDirectory(prefix="pipeprof-tune-") as folder:
+            with tempfile.TemporaryDirectory(prefix="pipeprof-tune-", dir=within) as folder:
                 self.record(Path(folder))
         suppositions = suppositions_of(edits, self._described)
         if self._verdict is None or suppositions is None:
