@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from pipeprof.errors import PipeprofError, TuningRefused, UsageError
+from pipeprof.errors import PipeprofError, UsageError, describe_error
 from pipeprof.recording.pipeline_edits import CacheBehind, Edit
 from pipeprof.recording.tuning_outcome import Change, Description, Outcome, Trial, TrialSteps
 from pipeprof.tuning.candidates import candidates, merged
@@ -24,6 +24,8 @@ _MOST_PAIRS = 4
 _CERTAIN = 2.0  # standard errors
 _BLOCKS = 5
 _LEAST_SPREAD = 0.01
+# Two runs of one input differ by more than their steps tell: one pair is enough for a large gain only.
+_LARGE_GAIN = 1.10
 
 # Room in the budget that a trial needs beside what is measured: it begins, and warms up.
 _SHARE_OF_BUDGET = 0.04
@@ -104,10 +106,16 @@ class Tuner:
             best, best_ns = self._kept(best_ns)
             stopped = True
         today_ns, last = today.mean_ns, None
-        if not stopped:
-            today_ns, best_ns = self._proof(best, today_ns, best_ns)
-            if ceiling is not None and self._left_ns > self._typical_ns:
-                last = self._bench.ceiling(self._limits(()))
+        try:
+            if not stopped:
+                today_ns, best_ns = self._proof(best, today_ns, best_ns)
+                if ceiling is not None and self._left_ns > self._typical_ns:
+                    last = self._last_ceiling()
+        except KeyboardInterrupt:
+            stopped = True
+        if best and best_ns >= today_ns:
+            best, best_ns = (), today_ns
+            self._trials = [replace(trial, kept=False) for trial in self._trials]
         return Outcome(
             described=described,
             today_ns=today_ns,
@@ -146,18 +154,30 @@ class Tuner:
                 self._timed((), self._limits(())).mean_ns,
                 self._timed(best, self._limits(best)).mean_ns,
             )
-        except TuningRefused:
+        except Exception:  # it ran before: what was measured then stands
             return today_ns, best_ns
+
+    def _last_ceiling(self) -> TrialSteps | None:
+        try:
+            return self._bench.ceiling(self._limits(()))
+        except Exception:  # that of the beginning stands
+            return None
 
     def _in_order(self, changes: Sequence[Change]) -> list[Change]:
         """The most promising first; those of which nothing is known in their own order behind."""
-        expected = [(self._bench.predict(change), change) for change in changes]
+        expected = [(self._predicted(change), change) for change in changes]
         known = sorted(
             (pair for pair in expected if pair[0] is not None), key=lambda pair: pair[0] or 0.0
         )
         return [change for _, change in known] + [
             change for value, change in expected if value is None
         ]
+
+    def _predicted(self, change: Change) -> float | None:
+        try:
+            return self._bench.predict(change)
+        except Exception:  # nothing is known of it then
+            return None
 
     def _kept(self, best_ns: float) -> tuple[Change, float]:
         best: Change = ()
@@ -196,34 +216,44 @@ class Tuner:
         whole = merged(best, change)
         blank = Trial(change=change)
         try:
-            blank = replace(blank, predicted_ns=self._bench.predict(whole))
+            blank = replace(blank, predicted_ns=self._predicted(whole))
             differs = self._bench.compare(whole)
             if differs is not None:
                 return replace(blank, refused=differs)
             return self._measure(best, whole, blank)
-        except TuningRefused as refused:
+        except PipeprofError as refused:
             return replace(blank, refused=str(refused))
-        except PipeprofError as error:
-            return replace(blank, refused=str(error))
+        except Exception as error:  # whatever the user's code raises in a trial
+            return replace(blank, refused=f"it raised {describe_error(error)}")
+
+    def _pair(
+        self, best: Change, whole: Change, *, changed_first: bool
+    ) -> tuple[TrialSteps, TrialSteps]:
+        """Both measured once; the other one first in each next pair, so that drifts cancel."""
+        if changed_first:
+            changed = self._timed(whole, self._limits(whole))
+            return self._timed(best, self._limits(best)), changed
+        return self._timed(best, self._limits(best)), self._timed(whole, self._limits(whole))
 
     def _measure(self, best: Change, whole: Change, blank: Trial) -> Trial:
         pairs: list[tuple[TrialSteps, TrialSteps]] = []
         trial = blank
-        for _ in range(_MOST_PAIRS):
-            changed = self._timed(whole, self._limits(whole))
-            pairs.append((self._timed(best, self._limits(best)), changed))
+        for number in range(_MOST_PAIRS):
+            pairs.append(self._pair(best, whole, changed_first=number % 2 == 0))
             trial = _compared(pairs, blank)
-            certain = (
-                trial.low is not None
-                and trial.high is not None
-                and (trial.low > _LEAST_GAIN or trial.high < _LEAST_GAIN)
-            )
-            if certain or self._left_ns < 2 * self._typical_ns:
+            if _is_certain(trial, len(pairs)) or self._left_ns < 2 * self._typical_ns:
                 break
         return replace(
             trial,
             kept=trial.low is not None and trial.low > 1.0 and (trial.speedup or 0) >= _LEAST_GAIN,
         )
+
+
+def _is_certain(trial: Trial, pairs: int) -> bool:
+    if trial.low is None or trial.high is None:
+        return False
+    gains = trial.low > (_LEAST_GAIN if pairs > 1 else _LARGE_GAIN)
+    return gains or trial.high < _LEAST_GAIN
 
 
 def _compared(pairs: Sequence[tuple[TrialSteps, TrialSteps]], blank: Trial) -> Trial:

@@ -190,6 +190,72 @@ def test_an_interrupt_leaves_the_best_so_far() -> None:
     assert outcome.best_ns == pytest.approx(10 * MS)
 
 
+def test_an_interrupt_of_the_last_measurements_keeps_what_was_found() -> None:
+    class Interrupted(FakeBench):
+        def ceiling(self, limits: Limits) -> TrialSteps | None:
+            if self.tried:
+                raise KeyboardInterrupt
+            return super().ceiling(limits)
+
+    bench = Interrupted(SEQUENCE, lambda edits: 40.0 / workers_of(edits), ceiling_ms=0.1)
+    outcome = bench.tuner().run()
+    assert outcome.stopped
+    assert workers_of(outcome.best) == 16
+
+
+def test_what_fails_at_the_end_or_cannot_be_predicted_takes_nothing_away() -> None:
+    class Failing(FakeBench):
+        def ceiling(self, limits: Limits) -> TrialSteps | None:
+            if self.tried:
+                raise TuningRefused("it hung: its process was ended after 20 s")
+            return super().ceiling(limits)
+
+        def predict(self, edits: Sequence[Edit]) -> float | None:
+            raise TuningRefused("its process was killed: most often for want of memory")
+
+    bench = Failing(SEQUENCE, lambda edits: 40.0 / workers_of(edits), ceiling_ms=0.1)
+    outcome = bench.tuner().run()
+    assert workers_of(outcome.best) == 16
+    assert (outcome.ceiling_ns, outcome.last_ceiling_ns) == (pytest.approx(0.1 * MS), None)
+
+
+def test_what_the_users_code_raises_in_this_process_ends_its_trial_only() -> None:
+    def step_ms(edits: Sequence[Edit]) -> float:
+        if workers_of(edits) == 4:
+            raise ValueError("one at a time")
+        return 40.0 / workers_of(edits)
+
+    outcome = FakeBench(SEQUENCE, step_ms).tuner().run()
+    assert outcome.trials[0].refused == "it raised ValueError: one at a time"
+    assert workers_of(outcome.best) == 16
+
+
+def test_what_proves_slower_at_the_end_is_not_kept() -> None:
+    class Ending(FakeBench):
+        def trial(self, edits: Sequence[Edit], limits: Limits) -> TrialSteps:
+            steps = super().trial(edits, limits)
+            last = len(self.tried) > 2 and self.tried[-2] == () and workers_of(edits) == 16
+            return self._steps(60.0) if last and self.tried.count(tuple(edits)) > 1 else steps
+
+    bench = Ending(SEQUENCE, lambda edits: 20.0 if workers_of(edits) == 16 else 40.0)
+    outcome = bench.tuner().run()
+    assert outcome.best == ()
+    assert outcome.best_ns == outcome.today_ns == pytest.approx(40 * MS)
+    assert not any(trial.kept for trial in outcome.trials)
+
+
+def test_a_small_gain_needs_a_second_pair_and_pairs_take_turns() -> None:
+    bench = FakeBench(SEQUENCE, lambda edits: 40.0 if workers_of(edits) != 4 else 37.5)
+    outcome = bench.tuner().run()
+    four = (Workers(workers=4, processes=False),)
+    assert bench.tried[1:5] == [four, (), (), four]
+    assert outcome.trials[0].kept
+    large = FakeBench(SEQUENCE, lambda edits: 40.0 if workers_of(edits) != 4 else 20.0)
+    large.tuner().run()
+    assert large.tried[1:3] == [four, ()]
+    assert large.tried[3] != ()
+
+
 def test_the_most_promising_is_tried_first() -> None:
     def predict(change: Sequence[Edit]) -> float | None:
         return 1.0 if workers_of(change) == 16 else None
