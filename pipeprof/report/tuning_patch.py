@@ -1,9 +1,9 @@
 """Writes the changes that tuning kept into the user's own lines, where those are plain enough.
 
 A call is plain enough if it is the only one in the file that it can be: the ``.map(decode)`` of a function
-`decode`. A call without a function, such as ``.batch(32)``, may be that of another dataset: it is plain only
-where the file has each transformation that has a function. Everything else is left to the reader, as
-`pipeprof.report.tuning_code` shows it.
+`decode`. A call without a function, such as ``.batch(32)``, may be that of another dataset: it is plain
+only where the file has each transformation that has a function. Everything else is left to the reader,
+as `pipeprof.report.tuning_code` shows it.
 """
 
 import ast
@@ -146,7 +146,9 @@ def _replaced(edit: Edit, places: dict[str, Place], source: _Source) -> _Replace
             return _behind(_call_of(source, edit.node, places), ".cache()", source)
         case Prefetch():
             last = list(places)[-1]
-            return _behind(_call_of(source, last, places), f".prefetch({_autotune(source)})", source)
+            return _behind(
+                _call_of(source, last, places), f".prefetch({_autotune(source)})", source
+            )
         case ShuffleFirst() | ShuffleBehind():
             return _exchanged(edit.shuffle, edit.node, places, source)
         case FilterFirst():

@@ -46,7 +46,9 @@ def render_tuning(
         patch = write_patch(source, file, outcome.described, outcome.best)
         left = patch.left
         if patch.diff:
-            sections.append(Group(*(code(line) for line in patch.diff.removesuffix("\n").split("\n"))))
+            sections.append(
+                Group(*(code(line) for line in patch.diff.removesuffix("\n").split("\n")))
+            )
     if left:
         written = code_of(outcome.described, left).splitlines()
         sections.append(labelled(Text("Write", "bold"), [code(line) for line in written]))

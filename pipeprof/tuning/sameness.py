@@ -72,6 +72,24 @@ def difference(one: Delivered, again: Delivered, other: Delivered) -> str | None
         again: what it delivered when it began anew: equal where it is deterministic.
         other: what the other input delivered.
     """
+    looks = _other_batches(one, again, other)
+    if looks is not None:
+        return looks
+    if _ends_elsewhere(one, again, other):
+        return f"a pass has {_passes(other)} samples and not {_passes(one)}"
+    least = min(len(one.samples), len(again.samples), len(other.samples))
+    if one.samples[:least] == again.samples[:least]:
+        same = other.samples[:least] == one.samples[:least]
+        return None if same else _other_order(one.samples[:least], other.samples[:least])
+    if one.whole and again.whole and other.whole and _equal_sets(one.samples, again.samples):
+        if _equal_sets(one.samples, other.samples):
+            return None
+        return "a pass has other samples"
+    return _other_distribution(one.means[:least], again.means[:least], other.means[:least])
+
+
+def _other_batches(one: Delivered, again: Delivered, other: Delivered) -> str | None:
+    """What the batches look like otherwise, where today's own look the same in each pass."""
     common = min(len(one.kinds), len(again.kinds), len(other.kinds))
     if not common and (one.kinds or other.kinds):
         return "it has no batches" if one.kinds else "it has batches where today there are none"
@@ -84,17 +102,7 @@ def difference(one: Delivered, again: Delivered, other: Delivered) -> str | None
     sizes = one.batch_sizes[:common]
     if sizes == again.batch_sizes[:common] and other.batch_sizes[:common] != sizes:
         return "its batches have other sizes"
-    if _ends_elsewhere(one, again, other):
-        return f"a pass has {_passes(other)} samples and not {_passes(one)}"
-    least = min(len(one.samples), len(again.samples), len(other.samples))
-    if one.samples[:least] == again.samples[:least]:
-        same = other.samples[:least] == one.samples[:least]
-        return None if same else _other_order(one.samples[:least], other.samples[:least])
-    if one.whole and again.whole and other.whole and _equal_sets(one.samples, again.samples):
-        if _equal_sets(one.samples, other.samples):
-            return None
-        return "a pass has other samples"
-    return _other_distribution(one.means[:least], again.means[:least], other.means[:least])
+    return None
 
 
 def _types(kinds: Iterable[Sequence[str]]) -> set[tuple[str, ...]]:

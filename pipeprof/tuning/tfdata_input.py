@@ -161,7 +161,9 @@ class TfDataInput:
             repeats = common > 0 and all(
                 _equal(*pair) for pair in zip(*(taken[:common] for taken in passes), strict=True)
             )
-        except Exception:  # whatever a function of the user's raises; what stands above may ignore that
+        except (
+            Exception
+        ):  # whatever a function of the user's raises; what stands above may ignore that
             return Probe(elements=elements, element_bytes=None, repeats=False)
         return Probe(
             elements=elements,

@@ -203,7 +203,9 @@ class Workbench:
             import tensorflow as tf
 
             def numbers(leaf: Any) -> Any:
-                return (tf.sparse.to_dense(leaf) if isinstance(leaf, tf.SparseTensor) else leaf).numpy()
+                return (
+                    tf.sparse.to_dense(leaf) if isinstance(leaf, tf.SparseTensor) else leaf
+                ).numpy()
 
             return lambda batch: [numbers(leaf) for leaf in tf.nest.flatten(batch)]
         return lambda batch: list(_leaves(batch))

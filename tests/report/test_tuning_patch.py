@@ -219,7 +219,9 @@ def test_what_is_loaded_ahead_stays_at_the_end_when_neighbours_change_places() -
     batched = BatchFirst(batch="batch", node="map")
     source = SOURCE.replace("ds = ds.map(decode)\nds = ds.batch(4)", "ds = ds.map(decode).batch(4)")
     for edits in ((batched, Prefetch()), (Prefetch(), batched)):
-        assert changed(source, *edits) == ["ds = ds.batch(4).map(decode).prefetch(tf.data.AUTOTUNE)"]
+        assert changed(source, *edits) == [
+            "ds = ds.batch(4).map(decode).prefetch(tf.data.AUTOTUNE)"
+        ]
 
 
 def test_comments_in_a_chain_stay_comments() -> None:
