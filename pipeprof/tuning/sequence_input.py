@@ -26,9 +26,8 @@ def workers_of(sequence: Any) -> Workers:
     )
 
 
-@contextlib.contextmanager
-def loaded_by(sequence: Any, edits: Sequence[Edit]) -> Iterator[dict[str, Any]]:
-    """Sets the workers of a sequence for a while; gives what ``fit`` has to be told beside.
+def load_by(sequence: Any, edits: Sequence[Edit]) -> dict[str, Any]:
+    """Sets the workers of a sequence; gives what ``fit`` has to be told beside.
 
     Raises:
         TuningRefused: an edit is not one of a sequence.
@@ -40,13 +39,22 @@ def loaded_by(sequence: Any, edits: Sequence[Edit]) -> Iterator[dict[str, Any]]:
         chosen = edit
     values = dict(zip(_SETTINGS, (chosen.workers, chosen.processes, chosen.queue), strict=True))
     if not loads_by_itself(sequence):
-        yield values if edits else {}
-        return
-    before = {name: getattr(sequence, name) for name in _SETTINGS}
+        return values if edits else {}
+    for name, value in values.items():
+        setattr(sequence, name, value)
+    return {}
+
+
+@contextlib.contextmanager
+def loaded_by(sequence: Any, edits: Sequence[Edit]) -> Iterator[dict[str, Any]]:
+    """As `load_by`, for a while: then the sequence has the workers that it had.
+
+    Raises:
+        TuningRefused: an edit is not one of a sequence.
+    """
+    before = workers_of(sequence)
     try:
-        for name, value in values.items():
-            setattr(sequence, name, value)
-        yield {}
+        yield load_by(sequence, edits)
     finally:
-        for name, value in before.items():
-            setattr(sequence, name, value)
+        if loads_by_itself(sequence):
+            load_by(sequence, (before,))

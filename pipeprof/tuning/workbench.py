@@ -28,7 +28,7 @@ from pipeprof.tuning.consuming import (
 )
 from pipeprof.tuning.generator_input import edited_generator
 from pipeprof.tuning.sameness import Delivered, delivered_by, difference
-from pipeprof.tuning.sequence_input import loaded_by, workers_of
+from pipeprof.tuning.sequence_input import load_by, loaded_by, workers_of
 from pipeprof.tuning.subject import Subject
 from pipeprof.tuning.supposing import suppositions_of
 
@@ -186,9 +186,7 @@ class Workbench:
             return self._tfdata.edited(edits)
         if self._subject.kind is InputKind.GENERATOR:
             return edited_generator(self._subject.fresh, self._name, edits)
-        stack = contextlib.ExitStack()  # the workers stay as they are set
-        stack.enter_context(loaded_by(self._subject.dataset, edits))
-        stack.pop_all()
+        load_by(self._subject.dataset, edits)
         return self._subject.dataset
 
     def _delivered(self, edits: Sequence[Edit], *, unshuffled: bool = False) -> Delivered:
