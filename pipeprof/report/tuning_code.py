@@ -26,12 +26,43 @@ _BACKGROUND = """\
 def ahead(batches, most=4):
     ready = queue.Queue(most)
     def run():
-        for batch in batches:
-            ready.put(batch)
-        ready.put(None)
+        try:
+            for batch in batches:
+                ready.put((batch, False))
+            ready.put((None, True))
+        except BaseException as error:
+            ready.put((error, True))
     threading.Thread(target=run, daemon=True).start()
-    while (batch := ready.get()) is not None:
-        yield batch"""
+    while (item := ready.get())[1] is False:
+        yield item[0]
+    if item[0] is not None:
+        raise item[0]"""
+
+_SHARDED = """\
+import multiprocessing
+def put_shard(shard, ready):
+    try:
+        for batch in {function}(shard=shard):
+            ready.put((batch, False))
+        ready.put((None, True))
+    except BaseException as error:
+        ready.put((RuntimeError(repr(error)), True))
+def sharded(count):
+    processes = multiprocessing.get_context('spawn')
+    queues = [processes.Queue(4) for _ in range(count)]
+    for index, ready in enumerate(queues):
+        arguments = ((index, count), ready)
+        processes.Process(target=put_shard, args=arguments, daemon=True).start()
+    while queues:
+        for ready in list(queues):
+            batch, ended = ready.get()
+            if not ended:
+                yield batch
+            elif batch is not None:
+                raise batch
+            else:
+                queues.remove(ready)
+batches = sharded({processes})  # below if __name__ == '__main__':"""
 
 
 def code_of(described: Description, edits: Sequence[Edit]) -> str:
@@ -87,19 +118,8 @@ def _code_of(  # noqa: C901 - one case a kind
             yield from _BACKGROUND.splitlines()
             yield f"batches = ahead({described.name}())"
         case ShardedProcesses():
-            yield from _sharded(described.name, edit.processes)
-
-
-def _sharded(function: str, processes: int) -> Iterator[str]:
-    yield "def put_shard(shard, ready):"
-    yield f"    for batch in {function}(shard=shard):"
-    yield "        ready.put(batch)"
-    yield "processes = multiprocessing.get_context('spawn')"
-    yield f"queues = [processes.Queue(4) for _ in range({processes})]"
-    yield "for index, ready in enumerate(queues):"
-    yield f"    shard = (index, {processes})"
-    yield "    processes.Process(target=put_shard, args=(shard, ready), daemon=True).start()"
-    yield "batches = (ready.get() for ready in itertools.cycle(queues))"
+            filled = _SHARDED.replace("{function}", described.name)
+            yield from filled.replace("{processes}", str(edit.processes)).splitlines()
 
 
 def _option(name: str, value: str) -> Iterator[str]:

@@ -1,12 +1,20 @@
 """What tuning found, in words, as a figure, on a terminal and for programs."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.recording.pipeline_edits import (
     BackgroundThread,
     BatchFirst,
     DropCache,
+    Edit,
     FilterFirst,
     ParallelCalls,
     PrivateThreads,
@@ -48,6 +56,45 @@ def test_every_change_has_a_name_and_code() -> None:
     for edit in ALL:
         assert change_name([edit], OUTCOME.described)
         assert code_of(OUTCOME.described, [edit])
+
+
+def code_for(edit: Edit, name: str) -> str:
+    return code_of(replace(OUTCOME.described, name=name), [edit])
+
+
+def test_the_code_of_a_background_thread_gives_all_and_raises_what_was_raised() -> None:
+    def three() -> Iterator[int]:
+        yield from range(3)
+
+    def failing() -> Iterator[int]:
+        yield 1
+        raise KeyError("no more")
+
+    names: dict[str, Any] = {"batches_of": three, "failing": failing}
+    exec(code_for(BackgroundThread(), "batches_of"), names)
+    assert list(names["batches"]) == [0, 1, 2]
+    exec(code_for(BackgroundThread(), "failing"), names)
+    assert next(names["batches"]) == 1
+    with pytest.raises(KeyError, match="no more"):
+        next(names["batches"])
+
+
+@pytest.mark.parametrize(
+    ("ends", "printed"),
+    [("pass", "[0, 1, 10, 11, 12]"), ("raise KeyError('no more')", "RuntimeError")],
+)
+def test_the_code_of_processes_ends_with_them_and_raises_what_was_raised(
+    tmp_path: Path, ends: str, printed: str
+) -> None:
+    code = code_for(ShardedProcesses(processes=2), "batches_of").splitlines()
+    made = f"def batches_of(shard):\n    yield from range(10 * shard[0], 11 * shard[0] + 2)\n    {ends}"
+    last = f"if __name__ == '__main__':\n    {code[-1]}\n    print(sorted(batches))"
+    script = tmp_path / "train.py"
+    script.write_text("\n".join([made, *code[:-1], last]))
+    ran = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert printed in ran.stdout + ran.stderr
 
 
 def test_the_result_is_said_in_sentences() -> None:
