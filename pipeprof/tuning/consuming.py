@@ -12,6 +12,8 @@ from pipeprof.clock import now_ns
 from pipeprof.errors import TuningRefused
 
 _MANY = 1_000_000
+# tf.data.INFINITE_CARDINALITY
+_INFINITE = -1
 _KERAS = ("keras", "tf_keras")
 
 
@@ -44,6 +46,7 @@ class StepClock:
         self._start_ns = now_ns()
         self._steps = 0
         self._epochs = 0
+        self._before = 0
         self._ends: list[int] = []
 
     @property
@@ -69,9 +72,11 @@ class StepClock:
         if warm:
             self._ends.append(end_ns)
 
-    def epoch(self) -> None:
-        """Notes the end of an epoch."""
+    def epoch(self) -> bool:
+        """Notes the end of an epoch; gives whether another one is of use: this one had steps."""
         self._epochs += 1
+        had_steps, self._before = self._steps > self._before, self._steps
+        return had_steps and not self.done
 
     def durations_ns(self) -> tuple[int, ...]:
         """How long each measured step took, with all that lay between it and the one before.
@@ -91,10 +96,21 @@ def train_on(feed: Any, model: Any, limits: Limits, **fit: Any) -> tuple[int, ..
     """Step times of a model that is trained on a feed by ``fit``, in nanoseconds."""
     clock = StepClock(limits)
     callback = _clocking(model, clock)
-    endless = _is_gone_through_once(feed)
-    steps = {"steps_per_epoch": _MANY} if endless else {}
-    model.fit(feed, epochs=_MANY, verbose=0, callbacks=[callback], **steps, **fit)
+    epochs = {"epochs": _MANY}
+    if _is_gone_through_once(feed) or never_ends(feed):
+        epochs = {"epochs": 1, "steps_per_epoch": _MANY}
+    if not hasattr(feed, "__getitem__"):
+        fit = {"shuffle": False, **fit}  # Keras warns of everything else that it cannot shuffle
+    if hasattr(feed, "__next__") and not hasattr(feed, "element_spec"):
+        feed = (batch for batch in feed)  # Keras knows generators, and no other iterators
+    model.fit(feed, verbose=0, callbacks=[callback], **epochs, **fit)
     return clock.durations_ns()
+
+
+def never_ends(feed: Any) -> bool:
+    """Whether a feed is a ``tf.data`` dataset that repeats forever: its first epoch is its last."""
+    cardinality = getattr(feed, "cardinality", None)
+    return cardinality is not None and int(cardinality()) == _INFINITE
 
 
 def _is_gone_through_once(feed: Any) -> bool:
@@ -110,20 +126,64 @@ def keras_of(model: Any) -> Any:
     return importlib.import_module(next((root for root in roots if root in _KERAS), "keras"))
 
 
-def model_that_only_takes() -> Any:
-    """A model whose steps do nothing: what Keras does to load a Sequence, without any training."""
-    keras = importlib.import_module("keras")
+def model_that_only_takes(sequence: Any, note: Callable[[Any], None] | None = None) -> Any:
+    """A model whose steps do nothing: what Keras does to load a Sequence, without any training.
+
+    Args:
+        sequence: what it will be trained on: tells which Keras.
+        note: called with each batch, or None where only the steps count.
+    """
+    keras = keras_of(sequence)
 
     class OnlyTakes(keras.Model):  # type: ignore[name-defined]
-        def train_step(self, data: Any) -> dict[str, float]:
-            return {"loss": 0.0}
+        def train_step(self, *given: Any) -> Any:
+            """Takes a batch; on JAX the state comes before it, and goes back with the logs."""
+            *state, batch = given
+            if note is not None:
+                note(batch)
+            logs = {"loss": 0.0}
+            return (logs, *state) if state else logs
 
         def call(self, inputs: Any) -> Any:
             return inputs
 
     model = OnlyTakes()
-    model.compile()
+    model.built = True  # to build it, Keras would take a batch that the steps then lack
+    model.compile(run_eagerly=note is not None or backend_of(keras) == "jax")
     return model
+
+
+def backend_of(keras: Any) -> str:
+    """The backend of a Keras: Keras 2 has TensorFlow only."""
+    return str(keras.config.backend()) if hasattr(keras, "config") else "tensorflow"
+
+
+def loaded_by_fit(
+    sequence: Any, most: int, within_ns: int, **fit: Any
+) -> tuple[tuple[Any, ...], bool]:
+    """The first batches that ``fit`` gets of a Sequence in its own order, and whether there are no more.
+
+    Args:
+        sequence: the Sequence, with its workers.
+        most: how many batches at the most.
+        within_ns: how long that may take.
+        fit: further arguments of ``fit``.
+    """
+    keras = keras_of(sequence)
+    taken: list[Any] = []
+    start_ns = now_ns()
+
+    class Stopping(keras.callbacks.Callback):  # type: ignore[name-defined]
+        stopped = False
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if len(taken) >= most or now_ns() - start_ns > within_ns:
+                self.stopped = self.model.stop_training = True
+
+    stopping = Stopping()
+    model = model_that_only_takes(sequence, taken.append)
+    model.fit(sequence, epochs=1, shuffle=False, verbose=0, callbacks=[stopping], **fit)
+    return tuple(taken), not stopping.stopped
 
 
 def _clocking(model: Any, clock: StepClock) -> Any:
@@ -137,7 +197,8 @@ def _clocking(model: Any, clock: StepClock) -> Any:
                 self.model.stop_training = True
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            clock.epoch()
+            if not clock.epoch():
+                self.model.stop_training = True
 
     return Clocking()
 
@@ -146,14 +207,11 @@ def take_from(fresh: Callable[[], Iterable[Any]], limits: Limits) -> tuple[int, 
     """Step times of a loop that only takes the batches, epoch after epoch, in nanoseconds."""
     clock = StepClock(limits)
     for _ in itertools.count():
-        taken = False
         for _batch in fresh():
-            taken = True
             clock.step()
             if clock.done:
                 return clock.durations_ns()
-        clock.epoch()
-        if not taken or clock.done:
+        if not clock.epoch():
             return clock.durations_ns()
     raise AssertionError
 

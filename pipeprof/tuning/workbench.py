@@ -5,6 +5,7 @@ import functools
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,12 @@ from pipeprof.recording.pipeline_edits import CacheBehind, Edit
 from pipeprof.recording.tuning_outcome import Description, Place, TrialSteps
 from pipeprof.tuning.consuming import (
     Limits,
+    backend_of,
     first_batches,
+    keras_of,
+    loaded_by_fit,
     model_that_only_takes,
+    never_ends,
     take_from,
     train_on,
 )
@@ -94,9 +99,12 @@ class Workbench:
             TuningRefused: the input does not take them, or gives too little to measure.
         """
         with self._feed(edits) as (feed, fresh, told):
+            if limits.epochs and never_ends(feed):  # the cache is full behind so many batches
+                steps = max(limits.warmup_steps, _TRIAL_BATCHES + 1)
+                limits = replace(limits, epochs=0, warmup_steps=steps)
             if self._subject.model is None and self._subject.kind is not InputKind.SEQUENCE:
                 return TrialSteps(step_ns=take_from(fresh, limits))
-            model = self._subject.model or model_that_only_takes()
+            model = self._subject.model or model_that_only_takes(feed)
             try:
                 return TrialSteps(step_ns=train_on(feed, model, limits, **told))
             finally:
@@ -111,7 +119,7 @@ class Workbench:
             batches = list(first_batches(fresh(), _KEPT_BATCHES, 10 * _COMPARED_NS))
         if not batches:
             raise TuningRefused("expected an input with batches, received one without any.")
-        backend = getattr(__import__("keras").config, "backend", lambda: "tensorflow")()
+        backend = backend_of(keras_of(model))
         try:
             return TrialSteps(step_ns=train_on(repeated(batches, backend), model, limits))
         finally:
@@ -190,7 +198,10 @@ class Workbench:
         return self._subject.dataset
 
     def _delivered(self, edits: Sequence[Edit], *, unshuffled: bool = False) -> Delivered:
-        with self._feed(edits, whole=True, unshuffled=unshuffled) as (_, fresh, _told):
+        with self._feed(edits, whole=True, unshuffled=unshuffled) as (feed, fresh, told):
+            if self._subject.kind is InputKind.SEQUENCE:
+                loaded, whole = loaded_by_fit(feed, _COMPARED_BATCHES, _COMPARED_NS, **told)
+                return delivered_by(loaded, self._flatten(), whole=whole)
             batches = iter(fresh())
             taken = list(first_batches(batches, _COMPARED_BATCHES, _COMPARED_NS))
             whole = next(batches, _NOTHING) is _NOTHING

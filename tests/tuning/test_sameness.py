@@ -116,6 +116,14 @@ def test_random_values_that_are_no_numbers_any_more_are_said() -> None:
     assert found == "it has values that are no finite numbers"
 
 
+def test_processes_that_draw_the_same_random_numbers_are_found() -> None:
+    one, again = (delivered(batches(RANDOM.normal(size=400))) for _ in range(2))
+    drawn = RANDOM.normal(size=200)
+    twice = np.repeat(drawn.reshape(-1, 4), 2, axis=0).ravel()
+    found = difference(one, again, delivered(batches(twice.tolist())))
+    assert found == "its random samples are the same again and again"
+
+
 def labelled(part: float) -> Delivered:
     names = np.where(RANDOM.random(400) < part, b"cat", b"dog").astype(object)
     return delivered([(names[start : start + 4],) for start in range(0, 400, 4)])
