@@ -41,7 +41,10 @@ def read_suppositions(text: str) -> tuple[Supposition, ...]:
 
 
 def _read(part: str, whole: str) -> Supposition:
-    pairs = dict(_pair(word, whole) for word in part.split())
+    found = [_pair(word, whole) for word in part.split()]
+    pairs = dict(found)
+    if len(pairs) < len(found):
+        raise _not_read(whole)
     keys = frozenset(pairs)
     for known, make in _FORMS.items():
         if keys == known:
@@ -75,7 +78,10 @@ def _number(pairs: dict[str, str], key: str, least: float) -> float:
 
 
 def _is_yes(pairs: dict[str, str], key: str) -> bool:
-    return pairs[key].lower() in ("yes", "true", "1")
+    answers = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if pairs[key].lower() not in answers:
+        raise UsageError(f"expected {key}=yes or {key}=no, received {key}={pairs[key]}.")
+    return answers[pairs[key].lower()]
 
 
 def _one_of(pairs: dict[str, str], key: str, value: str, made: Supposition) -> Supposition:

@@ -51,10 +51,10 @@ def tune(
     from pipeprof.cli.screen import write_tuning
     from pipeprof.cli.script_trials import of_script
     from pipeprof.tuning.bench_process import ProcessBench, of_function
+    from pipeprof.tuning.budget import require_budget
     from pipeprof.tuning.tuner import Tuner
 
-    if budget <= 0:
-        raise UsageError(f"expected a budget in seconds, received {budget:g}.")
+    require_budget(budget)
     if json is not None:
         require_writable(json, "--json")
     given = [part for part in (function, *(arguments or ())) if part is not None]

@@ -1,6 +1,7 @@
 """What tuning a training's input found, kept beside the run of that training."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,17 @@ def read_tuning(folder: Path) -> Outcome | None:
         document = json.loads(path.read_text())
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             return None
-        return Decoder(_NO_NUMBERS).decode(Outcome, document.get("tuning"))
+        outcome: Outcome = Decoder(_NO_NUMBERS).decode(Outcome, document.get("tuning"))
+        return outcome if _is_sound(outcome) else None
     except (OSError, ValueError, RecursionError, RunDamaged):
         return None
+
+
+def _is_sound(outcome: Outcome) -> bool:
+    """Whether times are times: a file may come from anywhere."""
+    measured = [outcome.ceiling_ns, outcome.last_ceiling_ns]
+    for trial in outcome.trials:
+        measured += [trial.against_ns, trial.step_ns, trial.predicted_ns]
+        measured += [trial.speedup, trial.low, trial.high]
+    times = [time for time in measured if time is not None]
+    return all(0 < time < math.inf for time in (outcome.today_ns, outcome.best_ns, *times))

@@ -11,6 +11,7 @@ from typing import Any
 from pipeprof.errors import UsageError
 from pipeprof.recording.tuning_outcome import Outcome, Trial
 from pipeprof.tuning.bench_process import ProcessBench, of_function
+from pipeprof.tuning.budget import require_budget
 from pipeprof.tuning.subject import find_function, make_subject
 from pipeprof.tuning.tuner import Bench, Tuner
 from pipeprof.tuning.workbench import Workbench
@@ -53,8 +54,7 @@ def tune(make: Callable[..., Any], budget: float = BUDGET_S) -> Tuned:
         UsageError: the function makes nothing that can be tuned, or the budget is too small.
         TuningRefused: what it makes cannot be changed.
     """
-    if budget <= 0:
-        raise UsageError(f"expected a budget in seconds, received {budget}.")
+    require_budget(budget)
     name = _name_of(make)
     with _bench(make, name, budget) as bench:
         outcome = Tuner(bench, int(budget * 1e9), time.monotonic_ns).run()

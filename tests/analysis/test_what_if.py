@@ -153,6 +153,11 @@ def test_uneven_steps_wait_less_behind_a_longer_queue() -> None:
         ("stage=decode parallelism=x", "expected a number of at least 1 for parallelism"),
         ("cores=nan", "expected a number of at least 0.1 for cores"),
         ("input=cheap", "expected input=free, received input=cheap"),
+        (
+            "workers=2 processes=maybe",
+            "expected processes=yes or processes=no, received processes=",
+        ),
+        ("stage=decode stage=read cost=0", "expected what could be otherwise"),
     ],
 )
 def test_what_cannot_be_supposed_gets_one_sentence(text: str, reason: str) -> None:

@@ -34,6 +34,16 @@ def test_a_file_of_another_hand_is_no_result(tmp_path: Path, text: str) -> None:
     assert read_tuning(tmp_path) is None
 
 
+@pytest.mark.parametrize("time", [0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["best_ns", "today_ns", "ceiling_ns"])
+def test_times_that_are_none_are_no_result(tmp_path: Path, name: str, time: float) -> None:
+    write_tuning(tmp_path, OUTCOME)
+    document = json.loads((tmp_path / "tuning.json").read_text())
+    document["tuning"][name] = time
+    (tmp_path / "tuning.json").write_text(json.dumps(document))
+    assert read_tuning(tmp_path) is None
+
+
 def test_a_change_that_is_unknown_is_no_result(tmp_path: Path) -> None:
     write_tuning(tmp_path, OUTCOME)
     document = json.loads((tmp_path / "tuning.json").read_text())
