@@ -114,11 +114,13 @@ def what_if(verdict: Verdict, *suppositions: Supposition) -> SupposedStep:
     supposed = today
     least_ms = ideal.interval.low
     for supposition in suppositions:
-        if isinstance(supposition, FreeBatches):
-            return _ideal(verdict, measured_ms, unexplained_ms)
         supposed = _suppose(supposed, supposition, verdict)
         if isinstance(supposition, NoCallback):
             least_ms = max(least_ms - _callback_ms(verdict, supposition.callback), 0.0)
+    if any(isinstance(supposition, FreeBatches) for supposition in suppositions):
+        callbacks = (each.callback for each in suppositions if isinstance(each, NoCallback))
+        saved_ms = math.fsum(_callback_ms(verdict, name) for name in callbacks)
+        return _ideal(verdict, measured_ms, unexplained_ms, saved_ms)
     carried_ms = unexplained_ms if _waits(supposed) else min(unexplained_ms, 0.0)
     step_ms = max(_step_ms(supposed) + carried_ms, least_ms)
     error_ms = math.hypot(
@@ -400,16 +402,20 @@ def _error_of(training: _Training) -> float:
     return 2.0 * float(np.std(means)) / math.sqrt(len(means)) if len(means) > 1 else 0.0
 
 
-def _ideal(verdict: Verdict, today_ms: float, unexplained_ms: float) -> SupposedStep:
+def _ideal(
+    verdict: Verdict, today_ms: float, unexplained_ms: float, saved_ms: float
+) -> SupposedStep:
     ideal = verdict.ideal
     assert ideal is not None
+    step_ms = max(ideal.ms - saved_ms, 0.0)
+    low, high = (max(ms - saved_ms, 0.0) for ms in (ideal.interval.low, ideal.interval.high))
     return SupposedStep(
-        step_ms=ideal.ms,
-        interval=ideal.interval,
-        speedup=today_ms / ideal.ms if ideal.ms > 0 else math.inf,
+        step_ms=step_ms,
+        interval=Interval(low=low, high=high),
+        speedup=today_ms / step_ms if step_ms > 0 else math.inf,
         today_ms=today_ms,
         unexplained_ms=unexplained_ms,
-        wall_s=_wall_s(verdict, today_ms, ideal.ms),
+        wall_s=_wall_s(verdict, today_ms, step_ms),
     )
 
 

@@ -10,9 +10,11 @@ from pipeprof.analysis.analyse import predict
 from pipeprof.analysis.what_if_expressions import read_suppositions
 from pipeprof.analysis.what_if_kinds import SupposedStep
 from pipeprof.errors import UsageError
+from pipeprof.recording.account import HostCall, Part
 from pipeprof.recording.lane import Role
 from pipeprof.recording.level_names import Level
 from pipeprof.recording.loop import Input, InputKind, Loop
+from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import Stage, StageKind
 from pipeprof.report.what_if_text import describe_prediction
 from tests.builders import MS, SECOND, gauge, lane, loop, profile, stage
@@ -117,6 +119,22 @@ def test_epoch_starts_and_callbacks_can_be_taken_away() -> None:
     waits = [200 * MS if step % 20 == 0 else 0 for step in range(100)]
     starting = loop(lane=0, epochs=5, wait_ns=waits, compute_ns=10 * MS)
     assert predicted("epoch_starts=0", during=starting).step_ms == pytest.approx(10, rel=0.05)
+
+
+@pytest.mark.parametrize("text", ["input=free, callback=Saver", "callback=Saver, input=free"])
+def test_input_for_free_without_a_callback_saves_both(text: str) -> None:
+    call = HostCall(
+        part=Part.CALLBACKS,
+        name="Saver.on_train_batch_end",
+        location=Location("train.py", 3),
+        calls=ON_MAIN.step_count,
+        total_ns=4 * MS * ON_MAIN.step_count,
+    )
+    during = replace(ON_MAIN, account=replace(ON_MAIN.account, calls=(call,)))
+    prediction = predicted(text, GENERATOR, during=during)
+    free = predicted("input=free", GENERATOR, during=during)
+    assert prediction.step_ms == pytest.approx(free.step_ms - 4)
+    assert prediction.interval.low <= prediction.step_ms <= prediction.interval.high
 
 
 def test_what_the_model_does_not_explain_is_carried_along_or_nothing_is_predicted() -> None:
