@@ -47,6 +47,13 @@ class ControlGroups:
         limits = [_memory_limit(group) for group in self._memory]
         return min((limit for limit in limits if limit is not None), default=None)
 
+    def memory_left(self) -> int | None:
+        """Bytes of memory that the container still gives, or None without a limit.
+
+        Files that the kernel keeps in memory and has not used of late make room, and count as left.
+        """
+        return min((left for group in self._memory for left in _memory_left(group)), default=None)
+
     def throttling(self) -> Throttling | None:
         """How often the smallest limit on CPU applied so far, or None without a limit."""
         tightest = min(self._cpu_limits(), default=None)
@@ -116,6 +123,15 @@ def _cpu_limit(group: Path) -> float | None:
 def _memory_limit(group: Path) -> int | None:
     limit = _text(group / "memory.max") or _text(group / "memory.limit_in_bytes")
     return int(limit) if limit.isdecimal() and int(limit) < _NO_MEMORY_LIMIT else None
+
+
+def _memory_left(group: Path) -> Iterator[int]:
+    limit = _memory_limit(group)
+    used = _text(group / "memory.current") or _text(group / "memory.usage_in_bytes")
+    if limit is not None and used.isdecimal():
+        counts = _counts(group / "memory.stat")
+        files = counts.get("total_inactive_file", counts.get("inactive_file", 0))
+        yield max(limit - max(int(used) - files, 0), 0)
 
 
 def _counts(path: Path) -> dict[str, int]:

@@ -17,6 +17,7 @@ from pipeprof.capture.free_input import repeated
 from pipeprof.capture.session import profile
 from pipeprof.errors import PipeprofError, TuningRefused
 from pipeprof.host import machine
+from pipeprof.host.cgroups import ControlGroups
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import CacheBehind, Edit
 from pipeprof.recording.tuning_outcome import Description, Place, TrialSteps
@@ -89,7 +90,7 @@ class Workbench:
             queue=workers.queue if workers else None,
             takes_shard=subject.takes_shard,
             cores=machine.core_count(),
-            free_bytes=psutil.virtual_memory().available,
+            free_bytes=_free_bytes(),
         )
 
     def trial(self, edits: Sequence[Edit], limits: Limits) -> TrialSteps:
@@ -276,6 +277,12 @@ class Workbench:
         node = next(node for node in self._tfdata.nodes if node.name == cached[0].node)
         behind_batch = any(self._tfdata.batch_size(other) for other in self._tfdata.below(node))
         return _TRIAL_BATCHES if behind_batch else _TRIAL_BATCHES * size
+
+
+def _free_bytes() -> int:
+    """Memory that is free: of the machine's, as much as the container still gives."""
+    free, left = psutil.virtual_memory().available, ControlGroups().memory_left()
+    return int(free if left is None else min(free, left))
 
 
 def _items_of(sequence: Any) -> Iterator[Any]:

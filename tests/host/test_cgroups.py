@@ -78,6 +78,28 @@ def test_the_tightest_limit_around_the_process_counts(machine: Machine):
     assert groups.memory_limit() == 1_000_000
 
 
+def test_what_is_left_of_the_memory_is_that_of_the_fullest_group(machine: Machine):
+    machine.version_2("/slice/job")
+    job = machine.mounted / "slice" / "job"
+    job.mkdir(parents=True)
+    assert machine.groups().memory_left() is None
+    for group, limit, used, files in ((job, 1000, 300, 100), (job.parent, 2000, 1900, 200)):
+        (group / "memory.max").write_text(str(limit))
+        (group / "memory.current").write_text(str(used))
+        (group / "memory.stat").write_text(f"anon 5\ninactive_file {files}\n")
+    assert machine.groups().memory_left() == 300
+    (job / "memory.current").write_text("5000")
+    assert machine.groups().memory_left() == 0
+
+
+def test_what_is_left_in_an_older_container(machine: Machine):
+    folder = machine.version_1("memory", "/")
+    (folder / "memory.limit_in_bytes").write_text("1000")
+    (folder / "memory.usage_in_bytes").write_text("700")
+    (folder / "memory.stat").write_text("inactive_file 1\ntotal_inactive_file 50\n")
+    assert machine.groups().memory_left() == 350
+
+
 def test_a_group_whose_path_is_not_seen_inside_the_container(machine: Machine):
     machine.version_2("/docker/1234", root="/docker/1234")
     (machine.mounted / "cpu.max").write_text("100000 100000")
