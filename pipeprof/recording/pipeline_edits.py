@@ -1,7 +1,7 @@
 """What can be changed about an input pipeline: one frozen class a kind of change, without words.
 
-Changes are values that can be sent to another process; `pipeprof.tuning.graph_edits`, `sequence_inputs` and
-`generator_inputs` make them. ``node`` is the name of a transformation in the pipeline's graph.
+Changes are values that can be sent to another process; `pipeprof.tuning.graph_edits`, `sequence_input` and
+`generator_input` make them. ``node`` is the name of a transformation in the pipeline's graph.
 """
 
 from dataclasses import asdict, dataclass, fields
