@@ -45,10 +45,19 @@ def render_document(
         _INTRODUCTION.format(rounds=len(rounds), load=load),
         render_tables(results),
         conditions_text(runs),
+        *_not_run(planted, runs),
         f"## Each training\n\n{_trainings(planted, results, rounds)}",
         f"## Misses\n\n{_misses(results)}",
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _not_run(planted: Sequence[Planted], runs: Sequence[KeptRun]) -> Iterator[str]:
+    """Names those that are planted and were not run, where there are such."""
+    ran = {run.name for run in runs}
+    names = [f"`{each.name}`" for each in planted if each.name not in ran]
+    if names:
+        yield f"Of the {len(planted)} planted trainings these were not run: {', '.join(names)}."
 
 
 def conditions_text(runs: Sequence[KeptRun]) -> str:
