@@ -138,7 +138,10 @@ def test_losses_and_weights_are_equal_to_the_last_bit(way: str, tmp_path: Path) 
     for before, after in zip(alone.get_weights(), made.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
     assert type(made.train_function) is type(alone.train_function)
-    assert not hasattr(made.train_function, "__wrapped__")
+    # Given back: a tf.function has that attribute itself, in Keras 2.
+    assert hasattr(made.train_function, "__wrapped__") is hasattr(
+        alone.train_function, "__wrapped__"
+    )
     main = prof.result.main_loop
     assert prof.result.run.warnings == ()
     assert prof.result.check() == ()
