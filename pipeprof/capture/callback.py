@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from pipeprof.analysis.findings import Findings
+from pipeprof.capture.probes.python.running_frames import frames_by_thread
 from pipeprof.capture.recorder.own_thread import OwnThread
 from pipeprof.capture.session import Session, active, profile
 from pipeprof.recording.profile import Profile
@@ -126,7 +127,7 @@ def _callers() -> Iterator[FrameType]:
 
 
 def _running_frames() -> Iterator[FrameType]:
-    for frame in sys._current_frames().values():
+    for frame in frames_by_thread().values():
         yield from _outwards(frame)
 
 

@@ -5,7 +5,6 @@ error, and in the run's warnings. pipeprof does nothing else: the training behav
 """
 
 import os
-import sys
 import threading
 import time
 import traceback
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.open_calls import OpenCall
+from pipeprof.capture.probes.python.running_frames import frames_by_thread
 from pipeprof.capture.probes.stacks import py_spy
 from pipeprof.capture.recorder.recorder import Recorder, relative_file
 from pipeprof.errors import StacksUnavailable
@@ -154,7 +154,7 @@ def _living(states: Mapping[int, str | None]) -> list[str]:
 
 def _own_frames(tid: int) -> Iterator[Frame]:
     ident = next((one.ident for one in threading.enumerate() if one.native_id == tid), None)
-    frame = sys._current_frames().get(ident or 0)
+    frame = frames_by_thread().get(ident or 0)
     for entry in reversed(traceback.extract_stack(frame) if frame is not None else []):
         yield Frame(function=entry.name, file=entry.filename, line=entry.lineno or 0)
 

@@ -7,7 +7,6 @@ Where no other thread has Python to run it gets the GIL at once (`ShortSwitches`
 """
 
 import itertools
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.loops.sampling_needs import SamplingNeed
 from pipeprof.capture.probes.loops.sampling_pace import SamplingPace
 from pipeprof.capture.probes.loops.switch_interval import ShortSwitches
+from pipeprof.capture.probes.python.running_frames import frames_by_thread
 from pipeprof.capture.probes.python.thread_places import PlaceReader, rests
 from pipeprof.capture.recorder.facts import PlaceFacts
 from pipeprof.capture.recorder.own_thread import OwnThread
@@ -61,7 +61,7 @@ class HostSampler:
         need: Callable[[], SamplingNeed | None],
         thread: Callable[[], int],
         *,
-        frames: Callable[[], Mapping[int, FrameType]] = sys._current_frames,
+        frames: Callable[[], Mapping[int, FrameType]] = frames_by_thread,
         clock: Clock = now_ns,
     ) -> None:
         self.recorder = recorder

@@ -5,12 +5,12 @@ joblib a thread stands in. A thread that reads from a pipe in C shows that only 
 """
 
 import random
-import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import FrameType
 
 from pipeprof.capture.guard import Guard
+from pipeprof.capture.probes.python.running_frames import frames_by_thread
 from pipeprof.capture.recorder.recorder import OUTSIDE, Recorder
 from pipeprof.capture.recorder.records import Kind, code
 
@@ -64,7 +64,7 @@ class HelperWaitSampler:
         recorder: Recorder,
         children: Callable[[], Collection[int]],
         *,
-        frames: Callable[[], Mapping[int, FrameType]] = sys._current_frames,
+        frames: Callable[[], Mapping[int, FrameType]] = frames_by_thread,
         channel_of: Callable[[int], str] = _channel_of,
     ) -> None:
         self.recorder = recorder

@@ -1,5 +1,4 @@
 import queue
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from multiprocessing.pool import worker
 from types import FrameType
 
 from pipeprof.capture.probes.loops.feeders import Feeders
+from pipeprof.capture.probes.python.running_frames import frames_by_thread
 from pipeprof.capture.probes.python.thread_places import PlaceReader
 from pipeprof.capture.recorder.facts import PlaceFacts
 from pipeprof.capture.recorder.own_thread import OwnThread
@@ -43,12 +43,12 @@ def find(frames: dict[int, FrameType], *children: Child) -> list[PlaceFacts]:
 
 
 def frames_of(*threads: int) -> dict[int, FrameType]:
-    return {thread: sys._current_frames()[thread] for thread in threads}
+    return {thread: frames_by_thread()[thread] for thread in threads}
 
 
 def meet(function: str, thread: int) -> None:
     """Waits until a thread has come to a function."""
-    while sys._current_frames()[thread].f_code.co_name != function:
+    while frames_by_thread()[thread].f_code.co_name != function:
         time.sleep(0)
 
 

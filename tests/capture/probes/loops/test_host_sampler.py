@@ -10,6 +10,7 @@ from pipeprof.capture.probes.loops.batch_shapes import BatchShape
 from pipeprof.capture.probes.loops.host_sampler import HostSampler
 from pipeprof.capture.probes.loops.loop_tracker import LoopTracker
 from pipeprof.capture.probes.loops.sampling_needs import SamplingNeed, find_sampling_need
+from pipeprof.capture.probes.python.running_frames import frames_by_thread
 from pipeprof.capture.recorder.facts import InputFacts, PlaceFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind
@@ -124,7 +125,7 @@ def test_while_a_model_works_only_what_others_do_is_sampled_and_seldom() -> None
     training.train_on_batch()
     hand.model_works = True
     for _ in range(3):  # within a moment: only one of them looks
-        training.frames = {thread.ident or 0: sys._current_frames()[thread.ident or 0]}
+        training.frames = {thread.ident or 0: frames_by_thread()[thread.ident or 0]}
         training.meet()
     training.now += 300_000_000
     training.meet()
@@ -201,12 +202,11 @@ def test_who_feeds_is_met_while_the_training_waits_and_not_at_every_sample() -> 
         lambda: find_sampling_need(training.loops),
         lambda: waiting.ident or 0,
         frames=lambda: {
-            thread.ident or 0: sys._current_frames()[thread.ident or 0]
-            for thread in (loader, waiting)
+            thread.ident or 0: frames_by_thread()[thread.ident or 0] for thread in (loader, waiting)
         },
         clock=lambda: training.now,
     )
-    while sys._current_frames()[waiting.ident or 0].f_code.co_name != "wait":
+    while frames_by_thread()[waiting.ident or 0].f_code.co_name != "wait":
         pass
     for _ in range(2):
         training.meet()

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from pipeprof.capture.probes.python.running_frames import frames_by_thread
 from pipeprof.capture.probes.python.thread_places import (
     PlaceReader,
     ThreadPlace,
@@ -114,7 +115,7 @@ def look(wait: Callable[[], object], let_go: Callable[[], object]) -> ThreadPlac
     reader = PlaceReader()
     place = None
     while place is None or place.state is not HostState.WAITING:
-        place = reader.read(sys._current_frames()[thread.ident or 0], lambda: True)
+        place = reader.read(frames_by_thread()[thread.ident or 0], lambda: True)
     let_go()
     thread.join()
     return place

@@ -3,7 +3,6 @@
 import multiprocessing
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeprof.capture.probes.python.running_frames import frames_by_thread
 from pipeprof.capture.probes.system.helper_waits import HelperWaitSampler
 from pipeprof.capture.recorder.recorder import OUTSIDE, Recorder
 from pipeprof.capture.recorder.records import Kind
@@ -49,7 +49,7 @@ def seen(recorder: Recorder, until: Callable[[Recorder], bool]) -> list[tuple[in
 
 def stands_in(ident: int, file: str) -> Callable[[Recorder], bool]:
     def stands(recorder: Recorder) -> bool:
-        frame = sys._current_frames().get(ident)
+        frame = frames_by_thread().get(ident)
         return frame is not None and frame.f_code.co_filename.endswith(file)
 
     return stands
