@@ -1,13 +1,15 @@
 """``pipeprof compare``: runs side by side, and a gate for CI."""
 
 import sys
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from pipeprof.errors import UsageError
+from pipeprof.errors import PipeprofError, UsageError
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
 # Stands for the '--' between the two groups, which the parser of options would take out.
@@ -54,11 +56,32 @@ def compare(
     With --fail-if the exit code is 1 when an expression holds beyond the noise, and 2 when the runs
     cannot be compared.
     """
+    try:
+        fails = _compare(runs, fail_if or (), logdir, as_json, markdown, as_html)
+    except (PipeprofError, OSError):
+        raise
+    except Exception:
+        # Python would exit with 1, which says that the gate has failed.
+        traceback.print_exc()
+        sys.exit(2)
+    if fails:
+        sys.exit(1)
+
+
+def _compare(
+    runs: list[str],
+    fail_if: Sequence[str],
+    logdir: Path,
+    as_json: bool,
+    markdown: bool,
+    as_html: Path | None,
+) -> bool:
+    """Writes the comparison; returns whether the gate fails."""
     from pipeprof.analysis.gate import check, parse_condition
     from pipeprof.cli.screen import write_comparison
     from pipeprof.compared_runs import compare as compare_runs
 
-    conditions = [parse_condition(each) for each in fail_if or ()]
+    conditions = [parse_condition(each) for each in fail_if]
     before, after = _sides(runs)
     comparison = compare_runs(
         [_load(each, logdir) for each in before], [_load(each, logdir) for each in after]
@@ -79,8 +102,7 @@ def compare(
         from pipeprof.surfaces.compared_page import render_comparison_page
 
         write_text(render_comparison_page(comparison, outcomes), as_html, "--html")
-    if any(outcome.fails for outcome in outcomes):
-        sys.exit(1)
+    return any(outcome.fails for outcome in outcomes)
 
 
 def _sides(runs: list[str]) -> tuple[list[str], list[str]]:

@@ -54,3 +54,15 @@ def test_runs_are_compared_in_python() -> None:
 def test_what_is_no_run_is_refused(wrong: object) -> None:
     with pytest.raises(PipeprofError, match="expected "):
         pipeprof.compare(GENERATOR, wrong)  # type: ignore[arg-type]
+
+
+def test_a_bug_is_not_taken_for_a_failed_gate(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug of pipeprof's")
+
+    monkeypatch.setattr("pipeprof.compared_runs.compare", broken)
+    done = command("compare", GENERATOR, THREADS)
+    assert done.code == 2
+    assert "RuntimeError: a bug of pipeprof's" in done.err
