@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from pipeprof.capture.callback import Callback
     from pipeprof.capture.ceiling_run import ceiling
     from pipeprof.capture.session import profile
-    from pipeprof.compared_runs import compare
-    from pipeprof.recorded_run import load
+    from pipeprof.loaded.compared_runs import compare
+    from pipeprof.loaded.recorded_run import load
     from pipeprof.tuning.tune import tune
 
 __all__ = [
@@ -32,8 +32,8 @@ __version__ = "0.1.0"
 _LATER = {
     "Callback": "pipeprof.capture.callback",
     "ceiling": "pipeprof.capture.ceiling_run",
-    "compare": "pipeprof.compared_runs",
-    "load": "pipeprof.recorded_run",
+    "compare": "pipeprof.loaded.compared_runs",
+    "load": "pipeprof.loaded.recorded_run",
     "profile": "pipeprof.capture.session",
     "tune": "pipeprof.tuning.tune",
 }

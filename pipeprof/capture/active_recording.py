@@ -28,7 +28,7 @@ from pipeprof.capture.settings import Settings
 from pipeprof.clock import WallAnchor, now_ns
 from pipeprof.host import machine
 from pipeprof.host.cgroups import ControlGroups
-from pipeprof.recorded_run import RecordedRun
+from pipeprof.loaded.recorded_run import RecordedRun
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import Overhead, RecordedBy, RunInfo
 from pipeprof.runs.log_folder import PROFILES, create_run_folder, new_run_name

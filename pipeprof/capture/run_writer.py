@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeprof.capture.collector.checkpoint import Checkpoint
 from pipeprof.errors import PipeprofError
-from pipeprof.recorded_run import RecordedRun
+from pipeprof.loaded.recorded_run import RecordedRun
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_writing import finish_run, write_run_file

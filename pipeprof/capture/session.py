@@ -21,7 +21,7 @@ from pipeprof.capture.recorder.facts import SignalFacts
 from pipeprof.capture.settings import WARMUP_STEPS, Settings
 from pipeprof.clock import now_ns
 from pipeprof.errors import PipeprofError, UsageError, describe_error
-from pipeprof.recorded_run import RecordedRun
+from pipeprof.loaded.recorded_run import RecordedRun
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 from pipeprof.surfaces.notebook import show_profiles_as_pages

@@ -79,7 +79,7 @@ def _compare(
     """Writes the comparison; returns whether the gate fails."""
     from pipeprof.analysis.gate import check, parse_condition
     from pipeprof.cli.screen import write_comparison
-    from pipeprof.compared_runs import compare as compare_runs
+    from pipeprof.loaded.compared_runs import compare as compare_runs
 
     conditions = [parse_condition(each) for each in fail_if]
     before, after = _sides(runs)
@@ -121,7 +121,7 @@ def _sides(runs: list[str]) -> tuple[list[str], list[str]]:
 
 def _load(text: str, logdir: Path) -> Any:
     """A run by its folder, by its log folder, or by its name in the log folder."""
-    from pipeprof.recorded_run import load
+    from pipeprof.loaded.recorded_run import load
 
     path = Path(text)
     if path.exists() or "/" in text:

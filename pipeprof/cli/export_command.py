@@ -34,7 +34,7 @@ def export(
         raise UsageError("expected --chrome FILE or --csv FILE, received neither.")
     if chrome is not None:
         from pipeprof.cli.files import write_chrome
-        from pipeprof.recorded_run import load
+        from pipeprof.loaded.recorded_run import load
 
         write_chrome(load(logdir, name=run).findings, chrome)
         typer.echo(f"Written to {chrome}: open it at https://ui.perfetto.dev", err=True)

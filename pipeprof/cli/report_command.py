@@ -11,7 +11,7 @@ from pipeprof.errors import UsageError
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
 if TYPE_CHECKING:
-    from pipeprof.recorded_run import RecordedRun
+    from pipeprof.loaded.recorded_run import RecordedRun
 
 
 def report(
@@ -48,7 +48,7 @@ def report(
     ] = None,
 ) -> None:
     """Report whether the training of a recorded run waits for its data, and why."""
-    from pipeprof.recorded_run import load
+    from pipeprof.loaded.recorded_run import load
 
     if list_all:
         from pipeprof.cli.run_rows_of import rows_of_folder

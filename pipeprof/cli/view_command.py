@@ -78,7 +78,7 @@ def _exported(run: Path) -> bool:
 
 
 def _export(run: Path) -> None:
-    from pipeprof.recorded_run import load
+    from pipeprof.loaded.recorded_run import load
     from pipeprof.surfaces.tensorboard import write_run
 
     recorded = load(run)

@@ -62,7 +62,7 @@ def test_a_bug_is_not_taken_for_a_failed_gate(
     def broken(*_: object) -> None:
         raise RuntimeError("a bug of pipeprof's")
 
-    monkeypatch.setattr("pipeprof.compared_runs.compare", broken)
+    monkeypatch.setattr("pipeprof.loaded.compared_runs.compare", broken)
     done = command("compare", GENERATOR, THREADS)
     assert done.code == 2
     assert "RuntimeError: a bug of pipeprof's" in done.err

@@ -10,7 +10,7 @@ from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.gate import Outcome, check, parse_condition
 from pipeprof.analysis.run_comparison import Comparison, compare_runs
 from pipeprof.errors import UsageError
-from pipeprof.recorded_run import RecordedRun, load
+from pipeprof.loaded.recorded_run import RecordedRun, load
 from pipeprof.recording.profile import Profile
 
 Run: TypeAlias = RecordedRun | Profile | str | os.PathLike[str]

@@ -11,7 +11,7 @@ from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.run_summary import flat_summary
 from tests import builders
 
-GENERATOR = Path(__file__).parents[1] / "profiles" / "generator"
+GENERATOR = Path(__file__).parents[2] / "profiles" / "generator"
 
 
 def test_numbers_are_flat_and_finite() -> None:
