@@ -30,7 +30,7 @@ pytestmark = [
 STEPS = 40
 COMPUTES = {Cause.CPU, Cause.CPU_SATURATED}
 PACKED = zlib.compress(
-    np.random.default_rng(1).integers(0, 9, 4_000_000).astype(np.uint8).tobytes()
+    np.random.default_rng(1).integers(0, 9, 16_000_000).astype(np.uint8).tobytes()
 )
 
 # A program that computes for a while for every line that it writes.

@@ -118,7 +118,7 @@ def test_a_training_too_short_for_a_trace_has_one_warning(tmp_path: Path) -> Non
         model = keras.Sequential([keras.layers.Dense(1)])
         model.compile("sgd", "mse")
     with pipeprof.profile(logdir=tmp_path) as prof:
-        model.fit(dataset(), steps_per_epoch=3, verbose=0, shuffle=False)
+        model.fit(dataset(), steps_per_epoch=1, verbose=0, shuffle=False)
     assert prof.result.check() == ()
     (warning,) = prof.result.run.warnings
     assert "train for more than" in warning

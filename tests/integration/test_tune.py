@@ -129,7 +129,7 @@ def function(name: str) -> Any:
 @pytest.mark.quick
 def test_a_slow_map_becomes_many_times_as_fast(inputs: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "pipeprof", "tune", "feeds_to_tune:photos", "--budget", "12"],
+        [sys.executable, "-m", "pipeprof", "tune", "feeds_to_tune:photos", "--budget", "8"],
         cwd=inputs,
         capture_output=True,
         text=True,
@@ -144,7 +144,7 @@ def test_a_slow_map_becomes_many_times_as_fast(inputs: Path) -> None:
 
 def test_an_unchanged_script_gets_a_diff_of_its_own_lines(inputs: Path) -> None:
     (inputs / "train.py").write_text(SCRIPT)
-    command = [sys.executable, "-m", "pipeprof", "tune", "--budget", "12", "--json", "found.json"]
+    command = [sys.executable, "-m", "pipeprof", "tune", "--budget", "8", "--json", "found.json"]
     ran = subprocess.run(
         [*command, "--script", "train.py", "--", "--epochs", "3"],
         cwd=inputs,
@@ -162,7 +162,7 @@ def test_an_unchanged_script_gets_a_diff_of_its_own_lines(inputs: Path) -> None:
 
 def test_the_best_dataset_comes_back_and_delivers_the_same(inputs: Path) -> None:
     make = function("photos")
-    tuned = pipeprof.tune(make, budget=12)
+    tuned = pipeprof.tune(make, budget=8)
     _, dataset = make()
     assert any(isinstance(edit, (ParallelCalls, CacheBehind)) for edit in tuned.outcome.best)
     assert tuned.outcome.speedup > 1.5
@@ -171,13 +171,13 @@ def test_the_best_dataset_comes_back_and_delivers_the_same(inputs: Path) -> None
 
 
 def test_a_well_made_pipeline_is_not_made_slower(inputs: Path) -> None:
-    tuned = pipeprof.tune(function("well_made"), budget=6)
+    tuned = pipeprof.tune(function("well_made"), budget=4)
     assert all(trial.low is None or trial.low > 1.0 for trial in tuned.trials if trial.kept)
     assert [x.shape for x, _ in tuned.best] == [(32, 8)] * 8
 
 
 def test_a_sequence_gets_workers(inputs: Path) -> None:
-    tuned = pipeprof.tune(function("rows"), budget=20)
+    tuned = pipeprof.tune(function("rows"), budget=12)
     assert len(tuned.outcome.best) == 1, tuned.trials
     [workers] = tuned.outcome.best
     assert isinstance(workers, Workers)
