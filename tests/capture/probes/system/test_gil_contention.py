@@ -122,7 +122,13 @@ sys.exit(0)
 @pytest.mark.parametrize("forks", [False, True])
 def test_a_program_that_does_not_finish_its_profile_ends_quietly(forks: bool) -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", _ENDS.format(forks=forks)],
+        [
+            sys.executable,
+            "-W",
+            "ignore:This process:DeprecationWarning",
+            "-c",
+            _ENDS.format(forks=forks),
+        ],
         capture_output=True,
         text=True,
         check=False,
