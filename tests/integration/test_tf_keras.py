@@ -107,24 +107,26 @@ def test_workers_are_what_fit_was_told(processes: bool, tmp_path: Path) -> None:
 
 
 class SlowDigits(OldDigits):
-    """Its epochs are shorter than the 5 s that Keras 2 takes to end a pool, but not so much shorter that
-    those are what the training waits for."""
-
     def __len__(self) -> int:
-        return 70
+        return 70  # epochs of 3.5 s for two workers
 
     def __getitem__(self, index: int) -> Batch:
         time.sleep(0.1)
         return super().__getitem__(index)
 
 
+class Pause(tf_keras.callbacks.Callback):  # type: ignore[misc]
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 0:
+            time.sleep(4)
+
+
 def test_workers_that_never_rest_are_busy_whatever_lies_between_epochs(tmp_path: Path) -> None:
     with pipeprof.profile(SlowDigits(), logdir=tmp_path) as prof:
-        fit(prof.dataset, workers=2, epochs=2)
+        fit(prof.dataset, workers=2, epochs=2, callbacks=[Pause()])
     [found] = analyse(prof.result).loops
     steps = found.loop.steps
     first = steps.epoch.tolist().index(1)
-    # The pool ends between the epochs, or within the first wait of the next one.
     between_ns = steps.end_ns[first] - steps.end_ns[first - 1]
     assert between_ns > steps.end_ns[-1] - steps.end_ns[first]
     [at_work] = those(BottleneckAtWork, found.diagnosis.evidence)
