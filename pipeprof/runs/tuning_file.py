@@ -1,19 +1,12 @@
 """What tuning a training's input found, kept beside the run of that training."""
 
-import json
 import math
 from pathlib import Path
 
-import numpy as np
-
-from pipeprof.errors import RunDamaged
-from pipeprof.recording.codec import Decoder, Encoder
 from pipeprof.recording.tuning_outcome import Outcome
-from pipeprof.runs.run_file import FORMAT
+from pipeprof.runs.beside_run import read_beside, write_beside
 
-_NAME = "tuning.json"
-_MOST_BYTES = 1 << 20
-_NO_NUMBERS = np.empty(0, np.int64)
+_NAME = "tuning"
 
 
 def write_tuning(folder: Path, outcome: Outcome) -> None:
@@ -22,23 +15,13 @@ def write_tuning(folder: Path, outcome: Outcome) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    document = {"format": FORMAT, "tuning": Encoder().encode(outcome)}
-    (folder / _NAME).write_text(json.dumps(document) + "\n")
+    write_beside(folder, _NAME, outcome)
 
 
 def read_tuning(folder: Path) -> Outcome | None:
     """What was found for a run, or None where there is nothing that can be read."""
-    path = folder / _NAME
-    try:
-        if path.is_symlink() or path.stat().st_size > _MOST_BYTES:
-            return None
-        document = json.loads(path.read_text())
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            return None
-        outcome: Outcome = Decoder(_NO_NUMBERS).decode(Outcome, document.get("tuning"))
-        return outcome if _is_sound(outcome) else None
-    except (OSError, ValueError, RecursionError, RunDamaged):
-        return None
+    outcome = read_beside(folder, _NAME, Outcome)
+    return outcome if outcome is not None and _is_sound(outcome) else None
 
 
 def _is_sound(outcome: Outcome) -> bool:
