@@ -58,8 +58,7 @@ def open_part(part: Any) -> tf.data.Dataset:
     return samples().shard(4, part).map(decode)
 
 
-@cache
-def samples() -> tf.data.Dataset:
+def samples() -> tf.data.Dataset:  # made anew: one made inside open_part belongs to that function's graph
     return tf.data.Dataset.from_tensor_slices(digits())
 
 
