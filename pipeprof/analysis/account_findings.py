@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from pipeprof.recording.account import Part
+from pipeprof.recording.account import CallbackMethod, FeedingLane, Part
 from pipeprof.recording.source_code import Location
 
 
@@ -17,7 +17,20 @@ class FrameworkWork(Enum):
     """Keras takes it between epochs."""
 
 
-PlaceName: TypeAlias = str | FrameworkWork
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeederPlace:
+    """A function in which somebody worked while the training waited.
+
+    Attributes:
+        function: the function.
+        feeder: the thread or process; None where it was not recorded.
+    """
+
+    function: str
+    feeder: FeedingLane | None
+
+
+PlaceName: TypeAlias = str | FrameworkWork | FeederPlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +44,8 @@ class AccountRow:
         name: the place (``ModelCheckpoint.on_epoch_end``), or the framework's work that it is; None for
             the rest of the part.
         location: the user's line, or None.
+        calls_fit: whether this is the line that calls a model's ``fit``.
+        callback: the callback's method that the place is, or None.
     """
 
     part: Part
@@ -38,6 +53,8 @@ class AccountRow:
     count: int | None = None
     name: PlaceName | None = None
     location: Location | None = None
+    calls_fit: bool = False
+    callback: CallbackMethod | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

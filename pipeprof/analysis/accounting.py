@@ -10,6 +10,7 @@ from pipeprof.analysis.account_findings import (
     Account,
     AccountRow,
     EpochAccount,
+    FeederPlace,
     FrameworkWork,
     PlaceName,
 )
@@ -22,6 +23,7 @@ from pipeprof.recording.account import (
 )
 from pipeprof.recording.loop import Loop, LoopKind, WaitSource
 from pipeprof.recording.profile import Profile
+from pipeprof.recording.source_code import MODULE
 
 # Places that hold less of a part than this are left in the part's own row.
 _NAMED_FROM = 0.01
@@ -405,6 +407,7 @@ def _account(
                 count=call.calls,
                 name=call.name,
                 location=call.location,
+                callback=call.callback,
             )
             for call in loop.account.calls
             if call.part is part and call.total_ns >= _NAMED_FROM * ns
@@ -430,7 +433,7 @@ def _sampled(part: Part, ns: int, samples: Iterable[HostSample]) -> list[Account
     for sample in mine:
         # What calls ``fit`` is no place of the user's.
         frameworks = part is Part.BETWEEN_EPOCHS and sample.state is HostState.FRAMEWORK
-        name = FrameworkWork.BETWEEN_EPOCHS if frameworks else _place_name(sample)
+        name: PlaceName = FrameworkWork.BETWEEN_EPOCHS if frameworks else _place_name(sample)
         by_place[name, sample.location.file].append(sample)
     named = []
     for (name, _), its in by_place.items():
@@ -438,15 +441,23 @@ def _sampled(part: Part, ns: int, samples: Iterable[HostSample]) -> list[Account
         if share >= _NAMED_FROM:
             busiest = max(its, key=lambda sample: sample.samples)
             line = None if isinstance(name, FrameworkWork) else busiest.location
-            named.append(AccountRow(part=part, ns=int(ns * share), name=name, location=line))
+            named.append(
+                AccountRow(
+                    part=part,
+                    ns=int(ns * share),
+                    name=name,
+                    location=line,
+                    calls_fit=all(sample.calls_fit for sample in its),
+                )
+            )
     return _with_rest(part, ns, named)
 
 
-def _place_name(sample: HostSample) -> str:
+def _place_name(sample: HostSample) -> PlaceName:
     """The function; on a script's own lines what they call; who worked where the training waited."""
     if sample.state is HostState.FEEDING:
-        return f"{sample.detail}: {sample.function}"
-    if sample.function == "<module>" and sample.detail is not None:
+        return FeederPlace(function=sample.function, feeder=sample.feeder)
+    if sample.function == MODULE and sample.detail is not None:
         return sample.detail
     return sample.function
 
@@ -456,13 +467,9 @@ def _with_rest(part: Part, ns: int, named: list[AccountRow]) -> list[AccountRow]
     named = sorted(named, key=lambda row: -row.ns)[:_MOST_NAMED]
     named_ns = sum(row.ns for row in named)
     if named_ns > ns:  # their clocks differ by what lies between the readings
-        named = [_with_ns(row, row.ns * ns // named_ns) for row in named]
+        named = [replace(row, ns=row.ns * ns // named_ns) for row in named]
     rest_ns = ns - sum(row.ns for row in named)
     return [*named, AccountRow(part=part, ns=rest_ns)] if rest_ns else named
-
-
-def _with_ns(row: AccountRow, ns: int) -> AccountRow:
-    return AccountRow(part=row.part, ns=ns, count=row.count, name=row.name, location=row.location)
 
 
 def _scaled(parts: Mapping[Part, int], wall_ns: int, more: Iterable[AccountRow]) -> Account:

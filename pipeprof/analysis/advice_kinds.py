@@ -5,9 +5,9 @@
 """
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import ClassVar
 
+from pipeprof.recording.account import CallbackMethod, KerasCallback
 from pipeprof.recording.loop import InputKind
 
 
@@ -289,23 +289,15 @@ class SaveLessOften:
     """Let a checkpoint save less often.
 
     Attributes:
-        callback: its class.
+        callback: which one it is.
         each_batch: whether it saves after batches today, and not after epochs.
         keras_2: whether it is Keras 2's.
     """
 
     ACTION: ClassVar = "save_less_often"
-    callback: str
+    callback: KerasCallback
     each_batch: bool = True
     keras_2: bool = False
-
-
-class CallbackEvent(Enum):
-    """What Keras calls a method of a callback for."""
-
-    BATCH = "batch"
-    EPOCH = "epoch"
-    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,14 +305,14 @@ class CheaperCallback:
     """Call a callback's method less often, or let it do less.
 
     Attributes:
-        method: its class and method.
-        event: what it is called for.
+        name: the method with its class, or the function that ran in a callback.
+        method: the method; None where only samples show what ran.
         keras_2: whether Keras 2 calls it.
     """
 
     ACTION: ClassVar = "callbacks"
-    method: str
-    event: CallbackEvent
+    name: str
+    method: CallbackMethod | None = None
     keras_2: bool = False
 
 

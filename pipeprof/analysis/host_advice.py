@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pipeprof.analysis.account_findings import AccountRow
 from pipeprof.analysis.advice_kinds import (
     Advice,
-    CallbackEvent,
     CheaperCallback,
     CheaperOwnCode,
     PrepareBeside,
@@ -16,12 +15,10 @@ from pipeprof.analysis.bounds import COMPUTE_BELOW
 from pipeprof.analysis.fed_by import trains_with_keras_2
 from pipeprof.analysis.verdict import Verdict
 from pipeprof.analysis.wall_shares import HOST_PARTS
-from pipeprof.recording.account import Part
+from pipeprof.recording.account import CallbackEvent, CallbackMethod, KerasCallback, Part
 from pipeprof.recording.source_code import has_name
 
 _MOST = 3
-
-_CHECKPOINTS = ("ModelCheckpoint", "BackupAndRestore")
 
 
 def host_advice(verdict: Verdict) -> Iterator[Advice]:
@@ -45,20 +42,15 @@ def _is_the_users(row: AccountRow) -> bool:
     if not isinstance(row.name, str):
         return False
     # What is met at the line that calls ``fit`` is Keras's own work around the training.
-    if row.name == "Model.fit":
+    if row.calls_fit:
         return False
     return row.part is not Part.BETWEEN_EPOCHS or has_name(row.name)
 
 
 def _remedy(row: AccountRow, *, keras_2: bool) -> Remedy:
     name = row.name if isinstance(row.name, str) else ""
-    owner, _, method = name.rpartition(".")
     if row.part is Part.CALLBACKS:
-        event = _event(method)
-        if owner in _CHECKPOINTS and event is not CallbackEvent.OTHER:
-            each_batch = event is CallbackEvent.BATCH
-            return SaveLessOften(callback=owner, each_batch=each_batch, keras_2=keras_2)
-        return CheaperCallback(method=name, event=event, keras_2=keras_2)
+        return _callback_remedy(name, row.callback, keras_2=keras_2)
     if row.part is Part.BETWEEN_EPOCHS:
         return PrepareBeside(function=name)
     if row.location is not None and not has_name(name):
@@ -66,7 +58,12 @@ def _remedy(row: AccountRow, *, keras_2: bool) -> Remedy:
     return CheaperOwnCode(function=name)
 
 
-def _event(method: str) -> CallbackEvent:
-    if "batch" in method:
-        return CallbackEvent.BATCH
-    return CallbackEvent.EPOCH if "epoch" in method else CallbackEvent.OTHER
+def _callback_remedy(name: str, method: CallbackMethod | None, *, keras_2: bool) -> Remedy:
+    if (
+        method is not None
+        and method.of_keras in (KerasCallback.MODEL_CHECKPOINT, KerasCallback.BACKUP_AND_RESTORE)
+        and method.event is not CallbackEvent.OTHER
+    ):
+        each_batch = method.event is CallbackEvent.BATCH
+        return SaveLessOften(callback=method.of_keras, each_batch=each_batch, keras_2=keras_2)
+    return CheaperCallback(name=name, method=method, keras_2=keras_2)

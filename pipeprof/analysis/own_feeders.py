@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pipeprof.analysis.counted_time import CountedTime, without_pauses
 from pipeprof.analysis.lane_use import sampled_ns
 from pipeprof.analysis.verdict_kinds import Cause
-from pipeprof.recording.account import HostState
+from pipeprof.recording.account import FeederKind, FeedingLane, HostState
 from pipeprof.recording.lane import Lane, LaneKind
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.source_code import Location
 
-_THREAD = "thread "
 # On a CPU, or ready for one, for less than this part of the time, threads rather wait for something else.
 _COMPUTE_FROM = 0.5
 
@@ -25,13 +24,13 @@ class Feeder:
     Attributes:
         function: the innermost function of the user's.
         location: the line where most samples were taken.
-        where: ``thread feeder`` or ``process Process-1``, of most samples.
+        lane: the thread or process of most samples; None where it was not recorded.
         share: of all such samples.
     """
 
     function: str
     location: Location
-    where: str
+    lane: FeedingLane | None
     share: float
 
 
@@ -49,7 +48,7 @@ def find_feeder(loop: Loop, *states: HostState) -> Feeder | None:
     return Feeder(
         function=busiest.function,
         location=busiest.location,
-        where=busiest.detail or "another thread",
+        lane=busiest.feeder,
         share=count / sum(by_function.values()),
     )
 
@@ -61,9 +60,9 @@ def cause_of_feeder(
 
     Of a process only that it is one is known: what it does stays open.
     """
-    if not feeder.where.startswith(_THREAD):
+    if feeder.lane is None or feeder.lane.kind is not FeederKind.THREAD:
         return Cause.NONE
-    name = _numberless(feeder.where.removeprefix(_THREAD))
+    name = _numberless(feeder.lane.name or "")
     steps_only = without_pauses(counted_time, loop)
     covered_ns = sampled_ns(profile.cpu, steps_only)
     spent_ns = [

@@ -38,7 +38,7 @@ from pipeprof.analysis.what_if_kinds import (
     WithCores,
 )
 from pipeprof.errors import UsageError
-from pipeprof.recording.account import Part
+from pipeprof.recording.account import HostCall, Part
 from pipeprof.recording.level_names import Level as LevelName
 from pipeprof.recording.stage import StageKind
 
@@ -346,13 +346,18 @@ def _cpu_of(cost: StageCost) -> float:
     return cost.cost_ms * (1.0 if cost.cpu_ratio is None else cost.cpu_ratio)
 
 
+def _class_of(call: HostCall) -> str:
+    """The class of a callback; its method's whole name where the class was not recorded."""
+    return call.callback.owner if call.callback else call.name
+
+
 def _callback_ms(verdict: Verdict, name: str) -> float:
     """What a callback's methods take of a step."""
     loop = verdict.measured.loop
     calls = [call for call in loop.account.calls if call.part is Part.CALLBACKS]
-    own = [call for call in calls if name in (call.name, call.name.partition(".")[0])]
+    own = [call for call in calls if name in (call.name, _class_of(call))]
     if not own:
-        known = ", ".join(dict.fromkeys(call.name.partition(".")[0] for call in calls))
+        known = ", ".join(dict.fromkeys(_class_of(call) for call in calls))
         raise UsageError(
             f"expected a callback of the main loop ({known or 'none'}), received {name}."
         )

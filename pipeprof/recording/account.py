@@ -49,9 +49,31 @@ class HostState(IntEnum):
     FRAMEWORK = 2
     """Inside a call of a framework: the model."""
     FEEDING = 3
-    """It waited; this is where another thread or a process, named in ``detail``, was at work meanwhile."""
+    """It waited; this is where another thread or a process, the ``feeder``, was at work meanwhile."""
     BESIDE = 4
-    """The model was at work; this is where another thread, named in ``detail``, was so beside it."""
+    """The model was at work; this is where another thread, the ``feeder``, was at work beside it."""
+
+
+class FeederKind(Enum):
+    """What of the user's own makes what the training waits for."""
+
+    THREAD = "thread"
+    NATIVE_THREAD = "native thread"
+    """A thread that Python did not start."""
+    PROCESS = "process"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedingLane:
+    """A thread or a process of the user's own that feeds a loop.
+
+    Attributes:
+        kind: what it is.
+        name: Python's name of it; None for a native thread.
+    """
+
+    kind: FeederKind
+    name: str | None = None
 
 
 PASS_COLUMNS = ("start_ns", "end_ns", "context")
@@ -114,6 +136,44 @@ def no_compilations() -> IntArray:
     return np.empty((0, len(COMPILATION_COLUMNS)), np.int64)
 
 
+class KerasCallback(Enum):
+    """Callbacks of Keras that options make cheaper; the values are their classes."""
+
+    MODEL_CHECKPOINT = "ModelCheckpoint"
+    BACKUP_AND_RESTORE = "BackupAndRestore"
+    TENSORBOARD = "TensorBoard"
+
+
+class CallbackEvent(Enum):
+    """What Keras calls a method of a callback for."""
+
+    BATCH = "batch"
+    EPOCH = "epoch"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackMethod:
+    """A method of a callback.
+
+    Attributes:
+        owner: name of the callback's class.
+        method: name of the method.
+        event: what Keras calls it for.
+        of_keras: which of Keras's own callbacks it is, or None.
+    """
+
+    owner: str
+    method: str
+    event: CallbackEvent
+    of_keras: KerasCallback | None = None
+
+    @property
+    def name(self) -> str:
+        """``ModelCheckpoint.on_epoch_end``."""
+        return f"{self.owner}.{self.method}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFunction:
     """What single calls of the host's are calls of; attributes as in `HostCall`."""
@@ -135,6 +195,7 @@ class HostCall:
         location: where the user wrote it, or None where a library did.
         calls: how often it ran.
         total_ns: its time, nested loops included.
+        callback: the callback's method that it is, or None.
     """
 
     part: Part
@@ -142,6 +203,7 @@ class HostCall:
     location: Location | None
     calls: int
     total_ns: int
+    callback: CallbackMethod | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,10 +215,11 @@ class HostSample:
         location: the line.
         part: what the stretch belonged to in which it was sampled.
         state: what it was doing there.
-        detail: what it waited in or called (``Queue.get``), who was at work there (``thread loader``),
-            or None.
+        detail: what it waited in or called (``Queue.get``), or None.
         samples: how often it was sampled. In steps of a hand-written loop samples are weighted: all that
             were taken as long after the begin of a step count for the loop's time that lies there.
+        feeder: who was at work there, where that was not the training thread.
+        calls_fit: whether it called a model's ``fit`` there.
     """
 
     function: str
@@ -165,6 +228,8 @@ class HostSample:
     state: HostState
     detail: str | None
     samples: int
+    feeder: FeedingLane | None = None
+    calls_fit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,10 @@ class Location:
         return f"{PurePath(self.file).name}:{self.line}"
 
 
+# What Python calls the code of a file outside of functions.
+MODULE = "<module>"
+
+
 def has_name(function: str) -> bool:
     """Whether somebody named a function; Python calls other code ``<module>`` or ``<lambda>``."""
     return not function.startswith("<")

@@ -7,7 +7,6 @@ user's: ``dataset`` is what stands before the place in question, and ``data`` wh
 from pipeprof.analysis.advice_kinds import (
     BatchFirst,
     Cache,
-    CallbackEvent,
     CheaperCallback,
     CheaperOwnCode,
     FedBy,
@@ -36,6 +35,7 @@ from pipeprof.analysis.advice_kinds import (
     WaitLess,
     WorkerThreads,
 )
+from pipeprof.recording.account import CallbackEvent, KerasCallback
 from pipeprof.recording.loop import InputKind
 
 # Sequences that Keras makes itself: there is no class of the user's to derive from.
@@ -98,9 +98,9 @@ def remedy_code(remedy: Remedy) -> str | None:  # noqa: C901 - one case a kind
             return _smaller_batches(remedy)
         case SaveLessOften():
             often = "'epoch'" if remedy.each_batch else f"{_SELDOM_EPOCHS} * STEPS_PER_EPOCH"
-            path = "FILE" if remedy.callback == "ModelCheckpoint" else "FOLDER"
+            path = "FILE" if remedy.callback is KerasCallback.MODEL_CHECKPOINT else "FOLDER"
             callbacks = _callbacks(keras_2=remedy.keras_2)
-            return _call(f"{callbacks}.{remedy.callback}", f"{path}, save_freq={often}")
+            return _call(f"{callbacks}.{remedy.callback.value}", f"{path}, save_freq={often}")
         case CheaperCallback():
             return _cheaper_callback(remedy)
         case FeedValidation():
@@ -303,13 +303,14 @@ def _smaller_batches(remedy: SmallerBatches) -> str | None:
 
 
 def _cheaper_callback(remedy: CheaperCallback) -> str | None:
-    owner, _, method = remedy.method.rpartition(".")
-    owner = owner.rpartition(".")[2]
-    each_batch = remedy.event is CallbackEvent.BATCH
-    if owner == "TensorBoard":
+    if remedy.method is None:
+        return None
+    owner, method, event = remedy.method.owner, remedy.method.method, remedy.method.event
+    each_batch = event is CallbackEvent.BATCH
+    if remedy.method.of_keras is KerasCallback.TENSORBOARD:
         often = f"update_freq={_SELDOM_BATCHES}" if each_batch else "histogram_freq=0"
         return f"{_callbacks(keras_2=remedy.keras_2)}.TensorBoard(FOLDER, {often})"
-    if not owner.isidentifier() or remedy.event is CallbackEvent.OTHER:
+    if not owner.isidentifier() or event is CallbackEvent.OTHER:
         return None
     number, every = ("batch", _SELDOM_BATCHES) if each_batch else ("epoch", _SELDOM_EPOCHS)
     return (

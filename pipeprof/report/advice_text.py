@@ -6,7 +6,6 @@ from pipeprof.analysis.advice_kinds import (
     Advice,
     BatchFirst,
     Cache,
-    CallbackEvent,
     CheaperCallback,
     CheaperOwnCode,
     FeedValidation,
@@ -35,6 +34,7 @@ from pipeprof.analysis.advice_kinds import (
     WaitLess,
     WorkerThreads,
 )
+from pipeprof.recording.account import CallbackEvent
 from pipeprof.report.numbers import amount, count, duration, percent, size, times
 from pipeprof.report.plain_text import sentence
 
@@ -156,7 +156,7 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
             when = (
                 "once an epoch and not after batches" if remedy.each_batch else "every few epochs"
             )
-            return f"Let {remedy.callback} save {when}."
+            return f"Let {remedy.callback.value} save {when}."
         case CheaperCallback():
             return _cheaper_callback(remedy)
         case ValidateLessOften():
@@ -212,14 +212,14 @@ def _smaller_batches(remedy: SmallerBatches) -> str:
 
 
 def _cheaper_callback(remedy: CheaperCallback) -> str:
-    match remedy.event:
+    match remedy.method.event if remedy.method else CallbackEvent.OTHER:
         case CallbackEvent.BATCH:
             often = "every few batches"
         case CallbackEvent.EPOCH:
             often = "every few epochs"
         case CallbackEvent.OTHER:
-            return f"Let {remedy.method} do less: the training waits for it."
-    return f"Let {remedy.method} do less, or run it {often} only: the training waits for it."
+            return f"Let {remedy.name} do less: the training waits for it."
+    return f"Let {remedy.name} do less, or run it {often} only: the training waits for it."
 
 
 def _leave_input(remedy: LeaveInput) -> str:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from pipeprof.analysis.account_findings import Account, FrameworkWork, PlaceName
-from pipeprof.recording.account import Part
+from pipeprof.analysis.account_findings import Account, FeederPlace, FrameworkWork, PlaceName
+from pipeprof.recording.account import FeedingLane, Part
 
 PART_NAMES = {
     Part.STARTUP: "start-up",
@@ -27,7 +27,19 @@ _FRAMEWORK_NAMES = {
 
 def place_name(name: PlaceName) -> str:
     """The name of a place in an account for readers."""
-    return _FRAMEWORK_NAMES[name] if isinstance(name, FrameworkWork) else name
+    match name:
+        case FrameworkWork():
+            return _FRAMEWORK_NAMES[name]
+        case FeederPlace():
+            return f"{feeder_name(name.feeder)}: {name.function}"
+    return name
+
+
+def feeder_name(feeder: FeedingLane | None) -> str:
+    """``thread loader``: who feeds a loop."""
+    if feeder is None:
+        return "another thread"
+    return feeder.kind.value if feeder.name is None else f"{feeder.kind.value} {feeder.name}"
 
 
 # Parts that are less of the whole are folded into one.

@@ -33,10 +33,12 @@ from pipeprof.analysis.evidence_kinds import (
     WorkOfFeeder,
     WorkReason,
 )
+from pipeprof.analysis.own_feeders import Feeder
 from pipeprof.analysis.references import LaneReference
 from pipeprof.recording.lane import Role
 from pipeprof.report.epoch_start_text import start_cause
 from pipeprof.report.numbers import amount, count, duration, few_digits, percent, size
+from pipeprof.report.part_names import feeder_name
 from pipeprof.report.plain_text import shown
 from pipeprof.report.stage_labels import label_of
 
@@ -103,16 +105,21 @@ def wait_sentence(found: WaitEvidence) -> str:  # noqa: C901 - one case a kind
 def _work_of_feeder(found: WorkOfFeeder) -> str:
     feeder = found.feeder
     place = f"{shown(feeder.function)} ({shown(feeder.location.short)})"
-    where = (
-        f"in the {shown(feeder.where)}"
-        if feeder.where.startswith("thread")
-        else shown(feeder.where)
+    where = _lane_of(feeder)
+    runs = (
+        f"The training waits for {place}, which runs in {where}."
+        if found.waits
+        else f"{place} runs in {where} while the training computes."
     )
-    meanwhile = "The training waits for" if found.waits else "Beside the training works"
-    return (
-        f"{meanwhile} {place} {where}: there {percent(feeder.share)} of the samples were taken of the "
-        "threads that feed it."
-    )
+    share = percent(feeder.share)
+    return f"{runs} {share} of the samples of what feeds the training were taken there."
+
+
+def _lane_of(feeder: Feeder) -> str:
+    name = shown(feeder_name(feeder.lane))
+    if feeder.lane is None:
+        return name
+    return f"a {name}" if feeder.lane.name is None else f"the {name}"
 
 
 def _held_up(found: HeldUpByInput) -> str:

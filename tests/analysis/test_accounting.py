@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeprof.analysis.account_findings import Account, AccountRow, FrameworkWork
+from pipeprof.analysis.account_findings import Account, AccountRow, FeederPlace, FrameworkWork
 from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
+    FeederKind,
+    FeedingLane,
     HostCall,
     HostSample,
     HostState,
@@ -25,6 +27,7 @@ from pipeprof.recording.source_code import Location
 from tests.builders import MS, SECOND, START_NS, loop, profile, run_info
 
 TRAIN = Location("train.py", 41)
+LOADER = FeedingLane(kind=FeederKind.THREAD, name="loader")
 
 
 def row(**values: int) -> IntArray:
@@ -224,16 +227,14 @@ def test_samples_tell_waiting_from_own_code():
 
 
 def test_waiting_is_named_by_whom_it_waited_for_and_a_scripts_line_by_what_it_calls():
-    feeding = replace(
-        sample("read_batch", state=HostState.FEEDING, samples=9), detail="thread loader"
-    )
+    feeding = replace(sample("read_batch", state=HostState.FEEDING, samples=9), feeder=LOADER)
     calls = replace(sample("<module>", state=HostState.FRAMEWORK), detail="Model.predict")
     waits = sample("get", state=HostState.WAITING, samples=3)
     taken = loop(LoopKind.CUSTOM, steps=10, wait_ns=0, compute_ns=10 * MS)
     totals = row(step_ns=100 * MS, model_ns=60 * MS)
     rows = account_of(taken, totals=totals, samples=(feeding, calls, waits)).rows
     assert {(each.part, each.name): each.ns for each in rows} == {
-        (Part.WAIT, "thread loader: read_batch"): 30 * MS,
+        (Part.WAIT, FeederPlace(function="read_batch", feeder=LOADER)): 30 * MS,
         (Part.COMPUTE, None): 60 * MS,
         (Part.OWN_CODE, "Model.predict"): 10 * MS,
     }

@@ -12,7 +12,14 @@ from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.evidence_kinds import InputKeepsUp, WaitsOfSomeSteps, WorkOfFeeder
 from pipeprof.analysis.findings import Diagnosis
 from pipeprof.analysis.verdict_kinds import Bound, Cause
-from pipeprof.recording.account import EPOCH_COLUMNS, HostSample, HostState, Part
+from pipeprof.recording.account import (
+    EPOCH_COLUMNS,
+    FeederKind,
+    FeedingLane,
+    HostSample,
+    HostState,
+    Part,
+)
 from pipeprof.recording.lane import Cpu, Lane, Role
 from pipeprof.recording.level_names import Level
 from pipeprof.recording.loop import Loop, LoopKind, WaitSource
@@ -22,11 +29,17 @@ from tests.builders import MS, evenly, gauge, lane, loop, profile, those
 STEP = 20 * MS
 WHOLE = 100 * STEP
 PARSE = Location("train.py", 17)
+FILLS = FeedingLane(kind=FeederKind.THREAD, name="Thread-3 (fill)")
+PROCESS = FeedingLane(kind=FeederKind.PROCESS, name="Process-1")
 BY_HAND = loop(LoopKind.TRAIN_ON_BATCH, wait_ns=None, compute_ns=STEP, lane=0)
 
 
 def sample(
-    state: HostState, samples: int, function: str = "parse", detail: str | None = None
+    state: HostState,
+    samples: int,
+    function: str = "parse",
+    detail: str | None = None,
+    feeder: FeedingLane | None = None,
 ) -> HostSample:
     return HostSample(
         function=function,
@@ -35,6 +48,7 @@ def sample(
         state=state,
         detail=detail,
         samples=samples,
+        feeder=feeder,
     )
 
 
@@ -90,8 +104,8 @@ def test_threads_that_were_met_beside_the_model_show_no_wait() -> None:
 
 FEEDS = (
     sample(HostState.WAITING, 20, "<module>", "Queue.get"),
-    sample(HostState.FEEDING, 6, detail="thread Thread-3 (fill)"),
-    sample(HostState.FEEDING, 2, "read", "thread Thread-3 (fill)"),
+    sample(HostState.FEEDING, 6, feeder=FILLS),
+    sample(HostState.FEEDING, 2, "read", feeder=FILLS),
 )
 
 
@@ -109,13 +123,13 @@ def test_the_thread_that_a_loop_waits_for_is_named(cpu: float, queued: float, ca
     assert found.ideal_step_ms <= 2.0
     [evidence] = those(WorkOfFeeder, found.evidence)
     assert evidence.waits
-    assert (evidence.feeder.where, evidence.feeder.share) == ("thread Thread-3 (fill)", 0.75)
+    assert (evidence.feeder.lane, evidence.feeder.share) == (FILLS, 0.75)
 
 
 def test_of_a_process_that_a_loop_waits_for_the_cause_stays_open() -> None:
     fed = (
         sample(HostState.WAITING, 20, "<module>", "Queue.get"),
-        sample(HostState.FEEDING, 6, "read", "process Process-1"),
+        sample(HostState.FEEDING, 6, "read", feeder=PROCESS),
     )
     found = diagnosed(trained(0.1, *fed))
     assert found.cause is Cause.NONE
@@ -124,7 +138,7 @@ def test_of_a_process_that_a_loop_waits_for_the_cause_stays_open() -> None:
 
 
 def test_threads_that_parse_beside_the_model_hold_it_up_by_the_gil() -> None:
-    beside = sample(HostState.BESIDE, 10, detail="thread Thread-3 (fill)")
+    beside = sample(HostState.BESIDE, 10, feeder=FILLS)
     found = diagnosed(trained(0.98, beside), [thread(0.7)], contention=0.8)
     assert (found.bound, found.cause) == (Bound.INPUT, Cause.GIL)
     assert found.held_up.gil_ratio == pytest.approx(0.7)
@@ -136,6 +150,6 @@ def test_threads_that_parse_beside_the_model_hold_it_up_by_the_gil() -> None:
 
 
 def test_threads_that_sleep_beside_the_model_hold_nothing_up() -> None:
-    beside = sample(HostState.BESIDE, 10, detail="thread Thread-3 (fill)")
+    beside = sample(HostState.BESIDE, 10, feeder=FILLS)
     found = diagnosed(trained(0.98, beside), [thread(0.01)], contention=0.01)
     assert (found.bound, found.bottleneck) == (Bound.COMPUTE, None)

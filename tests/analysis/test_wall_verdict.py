@@ -7,7 +7,6 @@ import pytest
 
 from pipeprof.analysis.advice_kinds import (
     Cache,
-    CallbackEvent,
     CheaperCallback,
     CheaperOwnCode,
     PrepareBeside,
@@ -30,9 +29,12 @@ from pipeprof.analysis.wall_evidence_kinds import (
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
+    CallbackEvent,
+    CallbackMethod,
     HostCall,
     HostSample,
     HostState,
+    KerasCallback,
     Part,
 )
 from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind
@@ -84,19 +86,40 @@ def test_a_little_of_the_frameworks_own_work_between_epochs_makes_no_verdict() -
 # The host
 
 
-def calling(name: str, total_ns: int, taken: Loop, part: Part = Part.CALLBACKS) -> Loop:
-    call = HostCall(part=part, name=name, location=REBUILD, calls=100, total_ns=total_ns)
+CHECKPOINT = CallbackMethod(
+    owner="ModelCheckpoint",
+    method="on_train_batch_end",
+    event=CallbackEvent.BATCH,
+    of_keras=KerasCallback.MODEL_CHECKPOINT,
+)
+BOARD = CallbackMethod(owner="Board", method="on_train_batch_end", event=CallbackEvent.BATCH)
+
+
+def calling(
+    called: CallbackMethod | str, total_ns: int, taken: Loop, part: Part = Part.CALLBACKS
+) -> Loop:
+    method = called if isinstance(called, CallbackMethod) else None
+    call = HostCall(
+        part=part,
+        name=str(called) if method is None else method.name,
+        location=REBUILD,
+        calls=100,
+        total_ns=total_ns,
+        callback=method,
+    )
     return replace(taken, account=replace(taken.account, calls=(call,)))
 
 
 def test_callbacks_that_take_most_of_the_steps_make_a_training_host_bound() -> None:
     fit = loop(wait_ns=0, compute_ns=60 * MS, callback_ns=50 * MS)
-    said = verdict(calling("ModelCheckpoint.on_train_batch_end", 5 * SECOND, fit), stage())
+    said = verdict(calling(CHECKPOINT, 5 * SECOND, fit), stage())
     assert (said.bound, said.cause, said.bottleneck) == (Bound.HOST, Cause.CALLBACK, None)
     [found] = those(HostTime, said.evidence)
     assert found.ratio == found.callbacks_ratio == pytest.approx(5 / 6)
     assert [place.name for place in found.places] == ["ModelCheckpoint.on_train_batch_end"]
-    assert [advice.remedy for advice in said.advice] == [SaveLessOften(callback="ModelCheckpoint")]
+    assert [advice.remedy for advice in said.advice] == [
+        SaveLessOften(callback=KerasCallback.MODEL_CHECKPOINT)
+    ]
     assert said.step_ms is not None
     assert said.callback_ms is not None
     assert said.compute_ms is not None
@@ -105,7 +128,7 @@ def test_callbacks_that_take_most_of_the_steps_make_a_training_host_bound() -> N
 
 def test_a_cheap_callback_changes_nothing() -> None:
     fit = loop(wait_ns=0, compute_ns=60 * MS, callback_ns=MS)
-    said = verdict(calling("Board.on_train_batch_end", 100 * MS, fit))
+    said = verdict(calling(BOARD, 100 * MS, fit))
     assert (said.bound, said.cause) == (Bound.COMPUTE, Cause.NONE)
     assert [each.action for each in said.advice] == ["leave_input"]
     assert those(HostTime, said.evidence) == []
@@ -113,10 +136,18 @@ def test_a_cheap_callback_changes_nothing() -> None:
 
 def test_another_callback_is_to_do_less() -> None:
     fit = loop(wait_ns=0, compute_ns=60 * MS, callback_ns=50 * MS)
-    said = verdict(calling("Board.on_train_batch_end", 5 * SECOND, fit))
-    method = "Board.on_train_batch_end"
+    said = verdict(calling(BOARD, 5 * SECOND, fit))
     assert [each.remedy for each in said.advice] == [
-        CheaperCallback(method=method, event=CallbackEvent.BATCH)
+        CheaperCallback(name="Board.on_train_batch_end", method=BOARD)
+    ]
+
+
+def test_a_users_class_of_the_name_of_a_checkpoint_is_to_do_less() -> None:
+    fit = loop(wait_ns=0, compute_ns=60 * MS, callback_ns=50 * MS)
+    named_alike = replace(CHECKPOINT, of_keras=None)
+    said = verdict(calling(named_alike, 5 * SECOND, fit))
+    assert [each.remedy for each in said.advice] == [
+        CheaperCallback(name="ModelCheckpoint.on_train_batch_end", method=named_alike)
     ]
 
 
@@ -170,7 +201,7 @@ def test_samples_alone_tell_waiting_from_own_code() -> None:
 def test_own_code_gets_one_advice_a_line_and_none_on_the_call_of_fit() -> None:
     by_hand = loop(LoopKind.CUSTOM, wait_ns=0, compute_ns=20 * MS)
 
-    def met(function: str, line: int, samples: int) -> HostSample:
+    def met(function: str, line: int, samples: int, *, calls_fit: bool = False) -> HostSample:
         return HostSample(
             function=function,
             location=Location("train.py", line),
@@ -178,13 +209,14 @@ def test_own_code_gets_one_advice_a_line_and_none_on_the_call_of_fit() -> None:
             state=HostState.OWN_CODE,
             detail=None,
             samples=samples,
+            calls_fit=calls_fit,
         )
 
     samples = (
         met("act", 7, 5),
         met("<module>", 7, 3),
         met("<lambda>", 9, 2),
-        met("Model.fit", 4, 4),
+        met("<module>", 4, 4, calls_fit=True),
     )
     said = verdict(replace(by_hand, account=replace(by_hand.account, samples=samples)))
     assert [each.remedy for each in said.advice] == [

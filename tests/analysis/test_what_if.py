@@ -10,7 +10,7 @@ from pipeprof.analysis.analyse import predict
 from pipeprof.analysis.what_if_expressions import read_suppositions
 from pipeprof.analysis.what_if_kinds import SupposedStep
 from pipeprof.errors import UsageError
-from pipeprof.recording.account import HostCall, Part
+from pipeprof.recording.account import CallbackEvent, CallbackMethod, HostCall, Part
 from pipeprof.recording.lane import Role
 from pipeprof.recording.level_names import Level
 from pipeprof.recording.loop import Input, InputKind, Loop
@@ -129,6 +129,9 @@ def test_input_for_free_without_a_callback_saves_both(text: str) -> None:
         location=Location("train.py", 3),
         calls=ON_MAIN.step_count,
         total_ns=4 * MS * ON_MAIN.step_count,
+        callback=CallbackMethod(
+            owner="Saver", method="on_train_batch_end", event=CallbackEvent.BATCH
+        ),
     )
     during = replace(ON_MAIN, account=replace(ON_MAIN.account, calls=(call,)))
     prediction = predicted(text, GENERATOR, during=during)

@@ -19,7 +19,6 @@ import tensorflow as tf
 from pipeprof.analysis.advice_kinds import (
     BatchFirst,
     Cache,
-    CallbackEvent,
     CheaperCallback,
     FedBy,
     FilterFirst,
@@ -40,6 +39,7 @@ from pipeprof.analysis.advice_kinds import (
     ValidateLessOften,
     WorkerThreads,
 )
+from pipeprof.recording.account import CallbackEvent, CallbackMethod, KerasCallback
 from pipeprof.recording.loop import InputKind
 from pipeprof.report.advice_code import remedy_code
 from pipeprof.report.advice_text import remedy_sentence
@@ -529,14 +529,15 @@ class Board(keras.callbacks.Callback):
 )
 def test_a_callback_is_called_less_often(method: str, event: CallbackEvent, expected: int) -> None:
     often = Board()
-    seldom = pasted(CheaperCallback(method=f"Board.{method}", event=event), Board=Board)["Seldom"]()
+    described = CallbackMethod(owner="Board", method=method, event=event)
+    seldom = pasted(CheaperCallback(name="Board", method=described), Board=Board)["Seldom"]()
     train(model(), Digits(), callbacks=[often, seldom])
     assert (often.called, seldom.called) == (STEPS + EPOCHS, expected)
 
 
 @pytest.mark.parametrize("each_batch", [True, False])
 def test_a_checkpoint_saves_less_often(each_batch: bool, tmp_path: Path) -> None:
-    remedy = SaveLessOften(callback="ModelCheckpoint", each_batch=each_batch)
+    remedy = SaveLessOften(callback=KerasCallback.MODEL_CHECKPOINT, each_batch=each_batch)
     made, saved = model(), []
     save = made.save
     made.save = lambda path, *given, **named: (saved.append(path), save(path, *given, **named))
@@ -549,8 +550,10 @@ def test_a_checkpoint_saves_less_often(each_batch: bool, tmp_path: Path) -> None
 @pytest.mark.parametrize("event", [CallbackEvent.BATCH, CallbackEvent.EPOCH])
 def test_tensorboard_writes_less_often(event: CallbackEvent, tmp_path: Path) -> None:
     name = "on_train_batch_end" if event is CallbackEvent.BATCH else "on_epoch_end"
-    remedy = CheaperCallback(method=f"TensorBoard.{name}", event=event)
-    board = evaluated(remedy, FOLDER=str(tmp_path))
+    method = CallbackMethod(
+        owner="TensorBoard", method=name, event=event, of_keras=KerasCallback.TENSORBOARD
+    )
+    board = evaluated(CheaperCallback(name=method.name, method=method), FOLDER=str(tmp_path))
     train(model(), Digits(), callbacks=[board], epochs=1)
     assert (board.update_freq, board.histogram_freq) == (
         (100, 0) if event is CallbackEvent.BATCH else ("epoch", 0)

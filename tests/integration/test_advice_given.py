@@ -58,7 +58,9 @@ def open_part(part: Any) -> tf.data.Dataset:
     return samples().shard(4, part).map(decode)
 
 
-def samples() -> tf.data.Dataset:  # made anew: one made inside open_part belongs to that function's graph
+def samples() -> (
+    tf.data.Dataset
+):  # made anew: one made inside open_part belongs to that function's graph
     return tf.data.Dataset.from_tensor_slices(digits())
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import pipeprof
 from pipeprof.analysis.accounting import Account, loop_account
-from pipeprof.recording.account import HostState, Part
+from pipeprof.recording.account import FeederKind, FeedingLane, HostState, Part
 from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.profile import Profile
 from tests.integration.feeds import batch, dataset, model, train
@@ -97,8 +97,9 @@ def test_waiting_for_a_queue_and_own_code_have_their_shares(
         clock.share("note_down"), abs=NEAR
     )
     feeding = [s for s in loop.account.samples if s.state is HostState.FEEDING]
-    assert {(s.function, s.detail) for s in feeding} == (
-        {("read_batch", "thread loader")} if waits else set()
+    loader = FeedingLane(kind=FeederKind.THREAD, name="loader")
+    assert {(s.function, s.feeder) for s in feeding} == (
+        {("read_batch", loader)} if waits else set()
     )
 
 

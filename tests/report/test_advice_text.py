@@ -8,7 +8,6 @@ from pipeprof.analysis.advice_kinds import (
     Advice,
     BatchFirst,
     Cache,
-    CallbackEvent,
     CheaperCallback,
     CheaperOwnCode,
     FedBy,
@@ -39,6 +38,7 @@ from pipeprof.analysis.advice_kinds import (
     WaitLess,
     WorkerThreads,
 )
+from pipeprof.recording.account import CallbackEvent, CallbackMethod, KerasCallback
 from pipeprof.recording.loop import InputKind
 from pipeprof.report.advice_code import remedy_code
 from pipeprof.report.advice_text import describe_advice, remedy_sentence
@@ -47,6 +47,14 @@ GENERATOR = FedBy(kind=InputKind.GENERATOR, name="batches")
 SEQUENCE = FedBy(kind=InputKind.SEQUENCE, name="Images")
 LOADER = FedBy(kind=InputKind.LOADER, name="DataLoader")
 TF_DATA = FedBy(kind=InputKind.TF_DATA, name="PrefetchDataset")
+
+
+def cheaper(
+    owner: str, method: str, event: CallbackEvent, of_keras: KerasCallback | None = None
+) -> CheaperCallback:
+    described = CallbackMethod(owner=owner, method=method, event=event, of_keras=of_keras)
+    return CheaperCallback(name=described.name, method=described)
+
 
 # What to do, and the first line of the code.
 ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
@@ -329,40 +337,40 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
         None,
     ),
     (
-        SaveLessOften(callback="ModelCheckpoint"),
+        SaveLessOften(callback=KerasCallback.MODEL_CHECKPOINT),
         "Let ModelCheckpoint save once an epoch and not after batches.",
         "keras.callbacks.ModelCheckpoint(FILE, save_freq='epoch')",
     ),
     (
-        SaveLessOften(callback="BackupAndRestore", each_batch=False, keras_2=True),
+        SaveLessOften(callback=KerasCallback.BACKUP_AND_RESTORE, each_batch=False, keras_2=True),
         "Let BackupAndRestore save every few epochs.",
         "tf_keras.callbacks.BackupAndRestore(",
     ),
     (
-        CheaperCallback(method="Board.on_train_batch_end", event=CallbackEvent.BATCH),
+        cheaper("Board", "on_train_batch_end", CallbackEvent.BATCH),
         "Let Board.on_train_batch_end do less, or run it every few batches only: the training waits "
         "for it.",
         "class Seldom(Board):",
     ),
     (
-        CheaperCallback(method="Board.on_epoch_end", event=CallbackEvent.EPOCH),
+        cheaper("Board", "on_epoch_end", CallbackEvent.EPOCH),
         "Let Board.on_epoch_end do less, or run it every few epochs only: the training waits for it.",
         "class Seldom(Board):",
     ),
     (
-        CheaperCallback(method="TensorBoard.on_epoch_end", event=CallbackEvent.EPOCH),
+        cheaper("TensorBoard", "on_epoch_end", CallbackEvent.EPOCH, KerasCallback.TENSORBOARD),
         "Let TensorBoard.on_epoch_end do less, or run it every few epochs only: the training waits "
         "for it.",
         "keras.callbacks.TensorBoard(FOLDER, histogram_freq=0)",
     ),
     (
-        CheaperCallback(method="Board.on_train_end", event=CallbackEvent.OTHER),
+        cheaper("Board", "on_train_end", CallbackEvent.OTHER),
         "Let Board.on_train_end do less: the training waits for it.",
         None,
     ),
     (
-        CheaperCallback(method="<lambda>", event=CallbackEvent.BATCH),
-        "Let <lambda> do less, or run it every few batches only: the training waits for it.",
+        CheaperCallback(name="draw"),
+        "Let draw do less: the training waits for it.",
         None,
     ),
     (

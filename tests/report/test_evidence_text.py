@@ -66,6 +66,7 @@ from pipeprof.analysis.wall_evidence_kinds import (
     ValidationTime,
     WaitBesideHost,
 )
+from pipeprof.recording.account import FeederKind, FeedingLane
 from pipeprof.recording.lane import Role
 from pipeprof.recording.run_info import RecordedBy
 from pipeprof.recording.source_code import Location
@@ -194,23 +195,39 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
             feeder=Feeder(
                 function="parse",
                 location=Location("train.py", 17),
-                where="thread Thread-3 (fill)",
+                lane=FeedingLane(kind=FeederKind.THREAD, name="Thread-3 (fill)"),
                 share=0.75,
             ),
             waits=True,
         ),
-        "The training waits for parse (train.py:17) in the thread Thread-3 (fill): there 75 % of the "
-        "samples were taken of the threads that feed it.",
+        "The training waits for parse (train.py:17), which runs in the thread Thread-3 (fill). 75 % of "
+        "the samples of what feeds the training were taken there.",
     ),
     (
         WorkOfFeeder(
             feeder=Feeder(
-                function="parse", location=Location("train.py", 17), where="thread f", share=1.0
+                function="parse",
+                location=Location("train.py", 17),
+                lane=FeedingLane(kind=FeederKind.NATIVE_THREAD),
+                share=1.0,
             ),
             waits=False,
         ),
-        "Beside the training works parse (train.py:17) in the thread f: there 100 % of the samples "
-        "were taken of the threads that feed it.",
+        "parse (train.py:17) runs in a native thread while the training computes. 100 % of the samples "
+        "of what feeds the training were taken there.",
+    ),
+    (
+        WorkOfFeeder(
+            feeder=Feeder(
+                function="parse",
+                location=Location("train.py", 17),
+                lane=FeedingLane(kind=FeederKind.PROCESS, name="Process-1"),
+                share=1.0,
+            ),
+            waits=True,
+        ),
+        "The training waits for parse (train.py:17), which runs in the process Process-1. 100 % of "
+        "the samples of what feeds the training were taken there.",
     ),
     (
         HeldUpByInput(held_ms=22.5, step_ms=30.0, gil_ratio=0.6, cpu_queue_ratio=0.15),

@@ -452,6 +452,7 @@ class AccountSums:
                     location=calls[index].location,
                     calls=sums.calls,
                     total_ns=sums.total_ns,
+                    callback=calls[index].callback,
                 )
                 for index, sums in self.calls.items()
             ),
@@ -504,6 +505,8 @@ def freeze_samples(rows: IntArray, places: Sequence[PlaceFacts]) -> tuple[HostSa
             state=HostState(state),
             detail=places[place].detail,
             samples=samples,
+            feeder=places[place].feeder,
+            calls_fit=places[place].calls_fit,
         )
         for place, state, part, samples in rows.tolist()
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, TypeAlias
 
-from pipeprof.recording.account import Part
+from pipeprof.recording.account import CallbackMethod, FeedingLane, Part
 from pipeprof.recording.codec import Tagged
 from pipeprof.recording.delivered_content import DeliveredEpoch, TrainedModel
 from pipeprof.recording.lane import LaneKind, Role
@@ -219,6 +219,7 @@ class HostCallFacts(Tagged):
     part: Part
     name: str
     location: Location | None = None
+    callback: CallbackMethod | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +230,8 @@ class PlaceFacts(Tagged):
     function: str
     location: Location
     detail: str | None = None
+    feeder: FeedingLane | None = None
+    calls_fit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,18 +16,21 @@ from pipeprof.capture.probes.python.users_line import users_function
 from pipeprof.capture.recorder.facts import HostCallFacts
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.clock import now_ns
-from pipeprof.recording.account import Part
+from pipeprof.recording.account import CallbackEvent, CallbackMethod, KerasCallback, Part
+from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 
 _PHASES = ("train", "test", "predict")
-METHODS = (
-    *(f"on_{phase}_{when}" for phase in _PHASES for when in ("begin", "end")),
-    *(f"on_{phase}_batch_{when}" for phase in _PHASES for when in ("begin", "end")),
-    "on_batch_begin",
-    "on_batch_end",
-    "on_epoch_begin",
-    "on_epoch_end",
-)
+_WHEN = ("begin", "end")
 
+# What Keras calls each method of a callback for.
+METHODS = {
+    **{f"on_{phase}_{when}": CallbackEvent.OTHER for phase in _PHASES for when in _WHEN},
+    **{f"on_{phase}_batch_{when}": CallbackEvent.BATCH for phase in _PHASES for when in _WHEN},
+    **{f"on_batch_{when}": CallbackEvent.BATCH for when in _WHEN},
+    **{f"on_epoch_{when}": CallbackEvent.EPOCH for when in _WHEN},
+}
+
+_KNOWN = {each.value: each for each in KerasCallback}
 
 _ABSENT = object()
 
@@ -107,10 +110,12 @@ class CallbackCalls:
         self._known.clear()
 
     def _timed(self, callback: Any, name: str, method: Any) -> Any:
+        described = describe_method(callback, name)
         facts = HostCallFacts(
             part=Part.CALLBACKS,
-            name=f"{type(callback).__name__}.{name}",
+            name=described.name,
             location=users_function(method),
+            callback=described,
         )
         call = code(Kind.HOST_CALL, self._context.recorder.names.number(facts))
         loops, thread_of = self._context.loops, threading.get_ident
@@ -131,6 +136,23 @@ class CallbackCalls:
                 loop.host_call(call, start_ns, end_ns)
 
         return functools.update_wrapper(_TimedMethod(timed), method)
+
+
+def describe_method(callback: Any, method: str) -> CallbackMethod:
+    """A method of a callback, with what Keras calls it for.
+
+    Args:
+        callback: the callback; a class of the user's is none of Keras's own, whatever its name.
+        method: one of `METHODS`.
+    """
+    kind = type(callback)
+    kerass = owner_of_module(kind.__module__) is CodeOwner.KERAS
+    return CallbackMethod(
+        owner=kind.__name__,
+        method=method,
+        event=METHODS[method],
+        of_keras=_KNOWN.get(kind.__name__) if kerass else None,
+    )
 
 
 def _does_something(method: Any) -> bool:

@@ -17,7 +17,7 @@ from pipeprof.capture.probes.python.thread_places import (
 from pipeprof.capture.recorder.facts import PlaceFacts
 from pipeprof.capture.recorder.own_thread import OwnThread
 from pipeprof.capture.recorder.recorder import location_of
-from pipeprof.recording.account import HostState
+from pipeprof.recording.account import FeederKind, FeedingLane, HostState
 from pipeprof.recording.code_owner import is_users_file
 from pipeprof.recording.source_code import Location
 
@@ -59,11 +59,17 @@ class Feeders:
                 yield PlaceFacts(
                     function=place.function,
                     location=place.location,
-                    detail="native thread" if thread is None else f"thread {thread.name}",
+                    feeder=_lane_of(thread),
                 )
         if not found and waits_at is not None:
             for child in _children() if children is None else children:
                 yield _place_of(child, waits_at)
+
+
+def _lane_of(thread: threading.Thread | None) -> FeedingLane:
+    if thread is None:
+        return FeedingLane(kind=FeederKind.NATIVE_THREAD)
+    return FeedingLane(kind=FeederKind.THREAD, name=thread.name)
 
 
 def _sleeps() -> bool:
@@ -80,7 +86,7 @@ def _children() -> tuple[Any, ...]:
 def _place_of(child: Any, waits_at: Location) -> PlaceFacts:
     """What a process runs, by its target, or by its name where that is no function of the user's."""
     code = getattr(getattr(child, "_target", None), "__code__", None)
-    detail = f"process {child.name}"
+    feeder = FeedingLane(kind=FeederKind.PROCESS, name=child.name)
     if code is None or not is_users_file(code.co_filename):
-        return PlaceFacts(function=child.name, location=waits_at, detail=detail)
-    return PlaceFacts(function=qualified_name(code, {}), location=location_of(code), detail=detail)
+        return PlaceFacts(function=child.name, location=waits_at, feeder=feeder)
+    return PlaceFacts(function=qualified_name(code, {}), location=location_of(code), feeder=feeder)

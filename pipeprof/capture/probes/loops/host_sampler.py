@@ -154,7 +154,12 @@ class HostSampler:
             return
         if place is None:
             return
-        facts = PlaceFacts(function=place.function, location=place.location, detail=place.detail)
+        facts = PlaceFacts(
+            function=place.function,
+            location=place.location,
+            detail=place.detail,
+            calls_fit=place.calls_fit,
+        )
         now = self._clock()
         self._add(need, now, facts, place.state)
         if place.state is HostState.WAITING and need.by_hand and now >= self._feeders_due_ns:

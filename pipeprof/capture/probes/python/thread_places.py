@@ -18,9 +18,7 @@ from pipeprof.recording.code_owner import (
     is_users_file,
     owner_of_module,
 )
-from pipeprof.recording.source_code import Location
-
-MODULE = "<module>"
+from pipeprof.recording.source_code import MODULE, Location
 
 _FRAMEWORKS = (CodeOwner.KERAS, CodeOwner.TENSORFLOW, CodeOwner.JAX, CodeOwner.TORCH)
 
@@ -74,6 +72,7 @@ _WRAPPERS = frozenset(
 )
 _CALLED = re.compile(r"(\w+)\s*\(")
 _DEEPEST = 200
+_MODEL = "Model"
 _GENERATED = "__autograph_generated_file"
 
 
@@ -86,12 +85,14 @@ class ThreadPlace:
         location: the line in it.
         state: what the thread does there.
         detail: what the line waits in or which function of a framework it calls, or None.
+        calls_fit: whether that is the ``fit`` of a model.
     """
 
     function: str
     location: Location
     state: HostState
     detail: str | None = None
+    calls_fit: bool = False
 
 
 class PlaceReader:
@@ -120,12 +121,13 @@ class PlaceReader:
             inside.append(frame)
         else:
             return None
-        state, detail = self._what_it_does(frame, inside[::-1], sleeps)
+        state, detail, calls_fit = self._what_it_does(frame, inside[::-1], sleeps)
         return ThreadPlace(
             function=self._name_of(frame),
             location=Location(self._shown(frame.f_code.co_filename), frame.f_lineno or 0),
             state=state,
             detail=detail,
+            calls_fit=calls_fit,
         )
 
     def is_users(self, frame: FrameType) -> bool:
@@ -141,21 +143,28 @@ class PlaceReader:
 
     def _what_it_does(
         self, frame: FrameType, inside: list[FrameType], sleeps: Callable[[], bool]
-    ) -> tuple[HostState, str | None]:
-        """State and detail, for the user's frame and the frames inside it, the outermost first."""
+    ) -> tuple[HostState, str | None, bool]:
+        """State, detail and whether it calls ``fit``.
+
+        Args:
+            frame: the user's.
+            inside: the frames inside it, the outermost first.
+            sleeps: as `read` has it.
+        """
         public = next((each for each in inside if _is_public_of_framework(each)), None)
         if public is not None:
             called = public.f_code.co_name
             state = HostState.WAITING if called in _FETCHING_NAMES else HostState.FRAMEWORK
-            return state, self._call_of_framework(public)
+            owner, name = self._framework_call(public)
+            return state, f"{owner}.{name}".strip("."), (owner, name) == (_MODEL, "fit")
         for each in inside:
             if _blocks(each, _HANDED_OVER):
-                return HostState.WAITING, self._name_of(each)
+                return HostState.WAITING, self._name_of(each), False
         if not inside and self._calls_what_blocks(frame) and sleeps():
-            return HostState.WAITING, called_at(frame)
+            return HostState.WAITING, called_at(frame), False
         if any(_returns_from_framework(each) for each in inside):
-            return HostState.FRAMEWORK, called_at(frame)
-        return HostState.OWN_CODE, None
+            return HostState.FRAMEWORK, called_at(frame), False
+        return HostState.OWN_CODE, None, False
 
     def _shown(self, file: str) -> str:
         known = self._files.get(file)
@@ -163,15 +172,13 @@ class PlaceReader:
             known = self._files[file] = relative_file(file)
         return known
 
-    def _call_of_framework(self, frame: FrameType) -> str:
+    def _framework_call(self, frame: FrameType) -> tuple[str, str]:
+        """Class, or nothing, and name of a framework's function; of an import, that it is one."""
         if frame.f_code.co_name == MODULE:
-            return f"import {str(frame.f_globals.get('__name__')).partition('.')[0]}"
+            return "", f"import {str(frame.f_globals.get('__name__')).partition('.')[0]}"
         owner, _, name = self._name_of(frame).rpartition(".")
-        return (
-            f"Model.{name}"
-            if owner.endswith(("Trainer", "Model"))
-            else f"{owner}.{name}".strip(".")
-        )
+        # Keras defines the methods of its models in classes of other names.
+        return _MODEL if owner.endswith(("Trainer", _MODEL)) else owner, name
 
     def _calls_what_blocks(self, frame: FrameType) -> bool:
         at = frame.f_code, frame.f_lasti

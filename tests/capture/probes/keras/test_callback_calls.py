@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from pipeprof.capture.probes.keras.callback_calls import CallbackCalls
+from pipeprof.capture.probes.keras.callback_calls import CallbackCalls, describe_method
 from pipeprof.capture.probes.loops.open_loop import NO_EPOCH, OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.recorder.facts import HostCallFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind
-from pipeprof.recording.account import Part
+from pipeprof.recording.account import CallbackEvent, CallbackMethod, KerasCallback, Part
 from pipeprof.recording.loop import LoopKind
 from tests.capture.probes.recorded import Event, events, facts_of, recording_on, warnings_of
 
@@ -107,12 +107,35 @@ def test_a_method_is_timed_with_its_name_and_line_and_given_back(training: Train
     facts = facts_of(training.recorder)[call.number]
     assert isinstance(facts, HostCallFacts)
     assert (facts.part, facts.name) == (Part.CALLBACKS, "Dashboard.on_train_batch_end")
+    assert facts.callback == CallbackMethod(
+        owner="Dashboard", method="on_train_batch_end", event=CallbackEvent.BATCH
+    )
     assert facts.location is not None
     assert __file__.endswith(facts.location.file)
     assert facts.location.line == Dashboard.on_train_batch_end.__code__.co_firstlineno
     training.calls.release()
     assert vars(mine) == {"seen": mine.seen}
     assert mine.on_train_batch_end.__func__ is Dashboard.on_train_batch_end
+
+
+@pytest.mark.parametrize(
+    ("module", "of_keras"),
+    [
+        ("keras.src.callbacks.model_checkpoint", KerasCallback.MODEL_CHECKPOINT),
+        ("tf_keras.src.callbacks", KerasCallback.MODEL_CHECKPOINT),
+        ("__main__", None),
+    ],
+)
+def test_keras_own_callbacks_are_known_by_module(
+    module: str, of_keras: KerasCallback | None
+) -> None:
+    made = type("ModelCheckpoint", (), {"__module__": module})()
+    assert describe_method(made, "on_epoch_end") == CallbackMethod(
+        owner="ModelCheckpoint",
+        method="on_epoch_end",
+        event=CallbackEvent.EPOCH,
+        of_keras=of_keras,
+    )
 
 
 def test_what_keras_gives_all_callbacks_is_left_alone(training: Training) -> None:

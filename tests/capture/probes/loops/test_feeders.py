@@ -12,6 +12,7 @@ from pipeprof.capture.probes.python.running_frames import frames_by_thread
 from pipeprof.capture.probes.python.thread_places import PlaceReader
 from pipeprof.capture.recorder.facts import PlaceFacts
 from pipeprof.capture.recorder.own_thread import OwnThread
+from pipeprof.recording.account import FeederKind, FeedingLane
 from pipeprof.recording.source_code import Location
 
 WAITS_AT = Location("train.py", 9)
@@ -79,7 +80,10 @@ def test_a_thread_at_work_feeds_and_one_that_is_blocked_does_not() -> None:
         done.set()
         full.get()
     [place] = found
-    assert (place.function, place.detail) == ("load", "thread loader")
+    assert (place.function, place.feeder) == (
+        "load",
+        FeedingLane(kind=FeederKind.THREAD, name="loader"),
+    )
     assert place.location.file.endswith("test_feeders.py")
 
 
@@ -98,8 +102,13 @@ def test_pipeprofs_own_threads_feed_nobody() -> None:
 
 def test_a_process_is_named_by_its_target_or_by_its_own_name() -> None:
     by_target, by_name = find({}, Child("Process-1", read_batch), Child("ForkPoolWorker-1", worker))
-    assert (by_target.function, by_target.detail) == ("read_batch", "process Process-1")
+    assert (by_target.function, by_target.feeder) == (
+        "read_batch",
+        FeedingLane(kind=FeederKind.PROCESS, name="Process-1"),
+    )
     assert by_target.location.line == read_batch.__code__.co_firstlineno
     assert by_name == PlaceFacts(
-        function="ForkPoolWorker-1", location=WAITS_AT, detail="process ForkPoolWorker-1"
+        function="ForkPoolWorker-1",
+        location=WAITS_AT,
+        feeder=FeedingLane(kind=FeederKind.PROCESS, name="ForkPoolWorker-1"),
     )

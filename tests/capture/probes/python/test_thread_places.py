@@ -97,6 +97,22 @@ def test_the_users_innermost_line_stands_for_what_it_calls(
     )
 
 
+@pytest.mark.parametrize(
+    ("cls", "method", "calls_fit"),
+    [
+        ("TensorFlowTrainer", "fit", True),
+        ("TensorFlowTrainer", "predict", False),
+        ("Normalization", "fit", False),
+    ],
+)
+def test_the_call_that_trains_is_known(cls: str, method: str, calls_fit: bool) -> None:
+    file = f"{INSTALLED}keras/src/backend/tensorflow/trainer.py"
+    called = (file, "keras.src.backend.tensorflow.trainer", f"{cls}.{method}")
+    place = read(stack(SCRIPT, called))
+    assert place is not None
+    assert place.calls_fit is calls_fit
+
+
 def test_an_import_of_a_framework_is_named() -> None:
     found = read(stack(SCRIPT, (f"{INSTALLED}keras/__init__.py", "keras", "<module>")))
     assert found is not None
