@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeprof.recording.account import CallbackMethod, KerasCallback
-from pipeprof.recording.loop import InputKind
+from pipeprof.recording.loop import InputKind, InputLibrary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,12 +18,14 @@ class FedBy:
     Attributes:
         kind: the kind of input, or None.
         name: its class, or None.
+        library: which library's class that is, or None.
         keras_2: whether Keras 2 trains, which takes the workers as arguments of ``fit``.
         hand_written: whether the user wrote the loop, and did not call ``fit``.
     """
 
     kind: InputKind | None
     name: str | None
+    library: InputLibrary | None = None
     keras_2: bool = False
     hand_written: bool = False
 

@@ -19,6 +19,7 @@ def describe_feed(verdict: Verdict) -> FedBy:
     return FedBy(
         kind=loop.input.kind,
         name=loop.input.name,
+        library=loop.input.library,
         keras_2=trains_with_keras_2(verdict),
         hand_written=loop.kind.hand_written,
     )

@@ -47,6 +47,17 @@ class InputKind(Enum):
     LOADER = "loader"
 
 
+class InputLibrary(Enum):
+    """Inputs whose class is a library's, which are given workers or passes in ways of their own."""
+
+    KERAS_ITERATOR = "Keras iterator"
+    """A sequence that Keras's ``ImageDataGenerator`` made."""
+    TORCH_LOADER = "torch.DataLoader"
+    GRAIN_LOADER = "grain.DataLoader"
+    GRAIN_MAP_DATASET = "grain.MapDataset"
+    GRAIN_ITER_DATASET = "grain.IterDataset"
+
+
 class WaitSource(Enum):
     """How the wait of each step was measured."""
 
@@ -128,6 +139,7 @@ class Input:
         queue: over time, how many batches lay ready when the loop asked for one.
         autotune: False where AUTOTUNE is switched off for a tf.data pipeline, which then measures nothing.
         start_method: how worker processes are started (``fork``), where there are any.
+        library: which library's class it is, or None for a class of the user's.
         head_of_line: over time, nanoseconds of each wait in which a later batch lay ready but the next
             in order did not; None where batches cannot overtake each other.
     """
@@ -141,6 +153,7 @@ class Input:
     autotune: bool | None = None
     head_of_line: Gauge | None = None
     start_method: str | None = None
+    library: InputLibrary | None = None
 
 
 # Columns of `Loop.over_time`: the steps that ended in the bin and their duration; the steps among them

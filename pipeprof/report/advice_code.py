@@ -36,10 +36,7 @@ from pipeprof.analysis.advice_kinds import (
     WorkerThreads,
 )
 from pipeprof.recording.account import CallbackEvent, KerasCallback
-from pipeprof.recording.loop import InputKind
-
-# Sequences that Keras makes itself: there is no class of the user's to derive from.
-_MADE_BY_KERAS = ("NumpyArrayIterator", "DirectoryIterator", "DataFrameIterator")
+from pipeprof.recording.loop import InputKind, InputLibrary
 
 # Readers of tf.data that need nothing but a file.
 _OF_ONE_FILE = ("TFRecordDataset", "TextLineDataset")
@@ -121,7 +118,7 @@ def _longer_epochs(remedy: LongerEpochs) -> str | None:
     if remedy.behind_shuffle:
         return "dataset = dataset.shuffle(BUFFER_SIZE).repeat(PASSES)"
     match fed_by.kind:
-        case InputKind.SEQUENCE if fed_by.name in _MADE_BY_KERAS:
+        case InputKind.SEQUENCE if fed_by.library is InputLibrary.KERAS_ITERATOR:
             return (
                 "class Longer(keras.utils.PyDataset):\n"
                 "    def __len__(self):\n"
@@ -145,9 +142,9 @@ def _longer_epochs(remedy: LongerEpochs) -> str | None:
                 "dataset = dataset.shuffle(SAMPLES).repeat(PASSES)\n"
                 "dataset = dataset.batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)"
             )
-        case InputKind.LOADER if fed_by.name == "DataLoader":
+        case InputKind.LOADER if fed_by.library is InputLibrary.TORCH_LOADER:
             options = "num_workers=WORKERS, persistent_workers=True"
-            return f"data = DataLoader(\n    DATASET, {options}\n)"
+            return f"data = {_class_of(fed_by)}(\n    DATASET, {options}\n)"
         case InputKind.GENERATOR:
             return (
                 "def longer():\n"
@@ -224,18 +221,17 @@ def _set_on_data(fed_by: FedBy, **options: int | bool) -> str:
 
 def _loader(fed_by: FedBy, workers: int) -> str:
     """How PyTorch's loader and grain's are given worker processes."""
-    match _class_of(fed_by):
-        case "grain.DataLoader":
+    match fed_by.library:
+        case InputLibrary.GRAIN_LOADER:
             return (
                 "data = grain.DataLoader(\n"
                 f"    data_source=SOURCE, sampler=SAMPLER, worker_count={workers}\n)"
             )
-        case "grain.MapDataset" | "grain.IterDataset" as name:
+        case InputLibrary.GRAIN_MAP_DATASET | InputLibrary.GRAIN_ITER_DATASET as library:
             options = f"grain.MultiprocessingOptions(num_workers={workers})"
-            iterable = "" if name == "grain.IterDataset" else ".to_iter_dataset()"
+            iterable = "" if library is InputLibrary.GRAIN_ITER_DATASET else ".to_iter_dataset()"
             return f"dataset = dataset{iterable}.mp_prefetch({options})"
-        case name:
-            return f"data = {name}(DATASET, num_workers={workers})"
+    return f"data = {_class_of(fed_by)}(DATASET, num_workers={workers})"
 
 
 def _parallel_calls(remedy: ParallelCalls) -> str:

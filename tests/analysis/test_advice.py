@@ -22,7 +22,7 @@ from pipeprof.analysis.advice_kinds import (
 from pipeprof.analysis.findings import Diagnosis
 from pipeprof.recording.lane import Cpu, GilSamples, Role
 from pipeprof.recording.level_names import Level
-from pipeprof.recording.loop import Input, InputKind, LoopKind
+from pipeprof.recording.loop import Input, InputKind, InputLibrary, LoopKind
 from pipeprof.recording.stage import FunctionTrait, OperatorFamily, Stage, StageKind, StageOwner
 from pipeprof.report.advice_code import remedy_code
 from tests.analysis.test_diagnosis import (
@@ -126,42 +126,46 @@ def test_processes_for_python_that_computes_and_threads_for_python_that_waits() 
     assert "use_multiprocessing=False" in code(waits)
 
 
+def loader(name: str, library: InputLibrary) -> Input:
+    return Input(kind=InputKind.LOADER, name=name, library=library)
+
+
 @pytest.mark.parametrize(
-    ("kind", "name", "how"),
+    ("fed_by", "how"),
     [
-        (InputKind.LOADER, "DataLoader", "data = DataLoader(DATASET, num_workers=2)"),
         (
-            InputKind.LOADER,
-            "grain.DataLoader",
+            loader("DataLoader", InputLibrary.TORCH_LOADER),
+            "data = DataLoader(DATASET, num_workers=2)",
+        ),
+        (
+            loader("grain.DataLoader", InputLibrary.GRAIN_LOADER),
             "data = grain.DataLoader(\n    data_source=SOURCE, sampler=SAMPLER, worker_count=2\n)",
         ),
         (
-            InputKind.LOADER,
-            "grain.MapDataset",
+            loader("grain.MapDataset", InputLibrary.GRAIN_MAP_DATASET),
             "dataset = dataset.to_iter_dataset().mp_prefetch("
             "grain.MultiprocessingOptions(num_workers=2))",
         ),
         (
-            InputKind.LOADER,
-            "grain.IterDataset",
+            loader("grain.IterDataset", InputLibrary.GRAIN_ITER_DATASET),
             "dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=2))",
         ),
         (
-            InputKind.SEQUENCE,
-            "DirectoryIterator",
+            Input(
+                kind=InputKind.SEQUENCE,
+                name="DirectoryIterator",
+                library=InputLibrary.KERAS_ITERATOR,
+            ),
             "# data: your DirectoryIterator\ndata.workers, data.use_multiprocessing = 2, True",
         ),
         (
-            InputKind.SEQUENCE,
-            "Images",
+            Input(kind=InputKind.SEQUENCE, name="Images"),
             "# data: your Images\ndata.workers, data.use_multiprocessing = 2, True",
         ),
     ],
 )
-def test_each_kind_of_loader_is_given_workers_in_its_own_way(
-    kind: InputKind, name: str, how: str
-) -> None:
-    said = planted(stage(cpu_ratio=0.97), during=loop(fed_by=Input(kind=kind, name=name)))
+def test_each_kind_of_loader_is_given_workers_in_its_own_way(fed_by: Input, how: str) -> None:
+    said = planted(stage(cpu_ratio=0.97), during=loop(fed_by=fed_by))
     assert code(named("workers", said)) == how
 
 

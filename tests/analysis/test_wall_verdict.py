@@ -207,7 +207,7 @@ def test_own_code_gets_one_advice_a_line_and_none_on_the_call_of_fit() -> None:
             location=Location("train.py", line),
             part=Part.OWN_CODE,
             state=HostState.OWN_CODE,
-            detail=None,
+            detail="Model.fit" if calls_fit else None,
             samples=samples,
             calls_fit=calls_fit,
         )

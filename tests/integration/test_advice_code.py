@@ -40,7 +40,7 @@ from pipeprof.analysis.advice_kinds import (
     WorkerThreads,
 )
 from pipeprof.recording.account import CallbackEvent, CallbackMethod, KerasCallback
-from pipeprof.recording.loop import InputKind
+from pipeprof.recording.loop import InputKind, InputLibrary
 from pipeprof.report.advice_code import remedy_code
 from pipeprof.report.advice_text import remedy_sentence
 from tests.integration.feeds import (
@@ -63,6 +63,9 @@ pytestmark = [
 GENERATOR = FedBy(kind=InputKind.GENERATOR, name="batches")
 HAND_WRITTEN = FedBy(kind=InputKind.GENERATOR, name="batches", hand_written=True)
 SEQUENCE = FedBy(kind=InputKind.SEQUENCE, name="Digits")
+MADE_BY_KERAS = FedBy(
+    kind=InputKind.SEQUENCE, name="DirectoryIterator", library=InputLibrary.KERAS_ITERATOR
+)
 TF_DATA = FedBy(kind=InputKind.TF_DATA, name="PrefetchDataset")
 
 SOON_S = 20
@@ -472,7 +475,7 @@ def test_a_longer_queue_lets_workers_run_ahead_of_a_slow_batch() -> None:
 def test_a_sequence_starts_less_often() -> None:
     data = pasted(LongerEpochs(fed_by=SEQUENCE), Digits=Digits, PASSES=3)["Longer"]()
     made = pasted(
-        LongerEpochs(fed_by=FedBy(kind=InputKind.SEQUENCE, name="DirectoryIterator")),
+        LongerEpochs(fed_by=MADE_BY_KERAS),
         data=Digits(),
         PASSES=3,
     )["Longer"]()

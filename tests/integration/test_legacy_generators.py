@@ -12,7 +12,7 @@ from keras.src.legacy.preprocessing import sequence as keras_sequence
 from PIL import Image
 
 import pipeprof
-from pipeprof.recording.loop import InputKind, LoopKind
+from pipeprof.recording.loop import InputKind, InputLibrary, LoopKind
 from pipeprof.recording.stage import StageKind
 from tests.integration.feeds import BATCH, EPOCHS, digits, model, train
 
@@ -69,6 +69,7 @@ def test_images_of_a_folder(version: str, processes: bool, tmp_path: Path) -> No
     assert (result.check(), result.run.warnings) == ((), ())
     assert (loop.kind, loop.input.kind) == (LoopKind.FIT, InputKind.SEQUENCE)
     assert (loop.input.name, loop.input.workers) == ("DirectoryIterator", 2)
+    assert loop.input.library is InputLibrary.KERAS_ITERATOR
     assert (loop.input.multiprocessing, loop.input.queue_size) == (processes, 3)
     assert (loop.step_count, loop.sample_count) == (BATCHES, BATCHES * BATCH)
     stages = {one.name: one for one in result.stages}

@@ -39,13 +39,16 @@ from pipeprof.analysis.advice_kinds import (
     WorkerThreads,
 )
 from pipeprof.recording.account import CallbackEvent, CallbackMethod, KerasCallback
-from pipeprof.recording.loop import InputKind
+from pipeprof.recording.loop import InputKind, InputLibrary
 from pipeprof.report.advice_code import remedy_code
 from pipeprof.report.advice_text import describe_advice, remedy_sentence
 
 GENERATOR = FedBy(kind=InputKind.GENERATOR, name="batches")
 SEQUENCE = FedBy(kind=InputKind.SEQUENCE, name="Images")
-LOADER = FedBy(kind=InputKind.LOADER, name="DataLoader")
+LOADER = FedBy(kind=InputKind.LOADER, name="DataLoader", library=InputLibrary.TORCH_LOADER)
+MADE_BY_KERAS = FedBy(
+    kind=InputKind.SEQUENCE, name="DirectoryIterator", library=InputLibrary.KERAS_ITERATOR
+)
 TF_DATA = FedBy(kind=InputKind.TF_DATA, name="PrefetchDataset")
 
 
@@ -64,7 +67,7 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
         "class Longer(Images):",
     ),
     (
-        LongerEpochs(fed_by=FedBy(kind=InputKind.SEQUENCE, name="DirectoryIterator")),
+        LongerEpochs(fed_by=MADE_BY_KERAS),
         "Start the input less often: let one epoch be several passes over the data.",
         "class Longer(keras.utils.PyDataset):",
     ),

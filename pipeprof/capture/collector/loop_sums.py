@@ -372,6 +372,7 @@ class LoopSums:
                 autotune=self.facts.autotune,
                 head_of_line=head_of_line,
                 start_method=fed_by.start_method,
+                library=fed_by.library,
             ),
             epochs=self.epochs,
             step_count=self.step_count,

@@ -13,7 +13,7 @@ from pipeprof.recording.codec import Tagged
 from pipeprof.recording.delivered_content import DeliveredEpoch, TrainedModel
 from pipeprof.recording.lane import LaneKind, Role
 from pipeprof.recording.level_names import DeviceLevel
-from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
+from pipeprof.recording.loop import InputKind, InputLibrary, LoopKind, WaitSource
 from pipeprof.recording.source_code import CodeLine, Location
 from pipeprof.recording.stage import StageDescription
 
@@ -60,6 +60,7 @@ class InputFacts:
     multiprocessing: bool | None = None
     queue_size: int | None = None
     start_method: str | None = None
+    library: InputLibrary | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

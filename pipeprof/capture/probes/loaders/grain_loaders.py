@@ -15,7 +15,7 @@ from pipeprof.capture.probes.loaders.timed_calls import (
 )
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.recorder.facts import InputFacts
-from pipeprof.recording.loop import InputKind
+from pipeprof.recording.loop import InputKind, InputLibrary
 
 _FUNCTIONS = ("_map_fn", "_filter_fn", "_batch_fn")
 # Methods of the user's transformations, as they are given to `DataLoader` or `flat_map`.
@@ -30,8 +30,16 @@ _METHODS = (
 )
 
 
+_PUBLIC = {
+    "DataLoader": InputLibrary.GRAIN_LOADER,
+    "MapDataset": InputLibrary.GRAIN_MAP_DATASET,
+    "IterDataset": InputLibrary.GRAIN_ITER_DATASET,
+}
+
+
 def describe(loader: Any) -> InputFacts:
     """Facts about a loader as an input."""
+    library = _library(loader)
     processes = _processes(loader)
     buffers = [
         size
@@ -40,10 +48,11 @@ def describe(loader: Any) -> InputFacts:
     ]
     return InputFacts(
         kind=InputKind.LOADER,
-        name=_public_name(loader),
+        name=library.value if library else "grain",
         workers=processes or _threads(loader),
         multiprocessing=processes > 0,
         queue_size=sum(buffers) or None,
+        library=library,
     )
 
 
@@ -111,12 +120,10 @@ def _threads(loader: Any) -> int | None:
     return sum(number for number in threads if isinstance(number, int)) if any(options) else None
 
 
-def _public_name(loader: Any) -> str:
-    """The public name of a loader's class; the classes of most nodes are grain's internals."""
-    known = ("DataLoader", "MapDataset", "IterDataset")
-    return next(
-        (f"grain.{c.__name__}" for c in type(loader).__mro__ if c.__name__ in known), "grain"
-    )
+def _library(loader: Any) -> InputLibrary | None:
+    """Which public class of grain's a loader is of; the classes of most nodes are grain's internals."""
+    names = (parent.__name__ for parent in type(loader).__mro__)
+    return next((_PUBLIC[name] for name in names if name in _PUBLIC), None)
 
 
 def _name(function: Any) -> str:

@@ -34,7 +34,7 @@ from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.clock import now_ns
 from pipeprof.errors import describe_error
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
-from pipeprof.recording.loop import InputKind
+from pipeprof.recording.loop import InputKind, InputLibrary
 from pipeprof.recording.stage import StageKind
 
 
@@ -52,7 +52,14 @@ def describe_sequence(sequence: Any) -> InputFacts:
         multiprocessing=processes if isinstance(processes, bool) else None,
         queue_size=queue_size if isinstance(queue_size, int) else None,
         start_method=_start_method() if processes is True else None,
+        library=_library(sequence),
     )
+
+
+def _library(sequence: Any) -> InputLibrary | None:
+    """Whether it is a sequence of Keras's own and not a class of the user's."""
+    its = owner_of_module(original_class(sequence).__module__)
+    return InputLibrary.KERAS_ITERATOR if its is CodeOwner.KERAS else None
 
 
 def _start_method() -> str:

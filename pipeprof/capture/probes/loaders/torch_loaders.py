@@ -17,7 +17,7 @@ from pipeprof.capture.probes.python.timed_subclass import (
 )
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
-from pipeprof.recording.loop import InputKind
+from pipeprof.recording.loop import InputKind, InputLibrary
 from pipeprof.recording.stage import StageKind
 
 
@@ -31,6 +31,7 @@ def describe(loader: Any) -> InputFacts:
         workers=workers,
         multiprocessing=workers > 0,
         queue_size=ahead or None,
+        library=InputLibrary.TORCH_LOADER,
     )
 
 

@@ -24,7 +24,7 @@ from pipeprof.capture.probes.python.timed_subclass import has_replaced_methods
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind
-from pipeprof.recording.loop import InputKind
+from pipeprof.recording.loop import InputKind, InputLibrary
 from pipeprof.recording.stage import StageKind
 from tests.capture.probes.recorded import (
     events,
@@ -177,7 +177,11 @@ def test_a_loader_without_workers_works_in_the_thread_that_asks() -> None:
             assert len(list(loader)) == 2
         release()
     assert fed_by == InputFacts(
-        kind=InputKind.LOADER, name="DataLoader", workers=0, multiprocessing=False
+        kind=InputKind.LOADER,
+        name="DataLoader",
+        workers=0,
+        multiprocessing=False,
+        library=InputLibrary.TORCH_LOADER,
     )
     assert sorted(set(names(recorder))) == ["DataLoader", "Samples.__getitem__", "collate"]
     kinds = {span.name: span.kind for span in spans(recorder)}
@@ -256,6 +260,7 @@ def test_the_functions_of_a_graph_are_timed_and_its_threads_told() -> None:
         release()
     assert np.array_equal(batches, [X[n % 2] + 1 for n in range(4)])
     assert (fed_by.name, fed_by.workers) == ("grain.IterDataset", 3)
+    assert fed_by.library is InputLibrary.GRAIN_ITER_DATASET
     assert fed_by.multiprocessing is False
     assert set(names(recorder)) == {"Samples.__getitem__", "add_one"}
     kinds = {f.name: f.kind for f in stages_of(recorder)}

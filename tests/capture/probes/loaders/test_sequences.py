@@ -25,7 +25,7 @@ from pipeprof.capture.probes.python.timed_subclass import replace_methods
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording.lane import Role
-from pipeprof.recording.loop import InputKind
+from pipeprof.recording.loop import InputKind, InputLibrary
 from pipeprof.recording.stage import StageKind
 from tests.capture.probes.recorded import (
     events,
@@ -307,6 +307,17 @@ def test_there_is_no_queue_without_workers(
     mine: Any = Images()
     mine.workers, mine.use_multiprocessing, mine.max_queue_size = workers, processes, 7
     assert describe_sequence(mine).queue_size == queue_size
+
+
+@pytest.mark.parametrize(
+    ("module", "library"),
+    [("keras.src.legacy.preprocessing.image", InputLibrary.KERAS_ITERATOR), ("__main__", None)],
+)
+def test_a_sequence_of_keras_own_is_known_by_its_module(
+    module: str, library: InputLibrary | None
+) -> None:
+    made = type("DirectoryIterator", (), {"__module__": module})()
+    assert describe_sequence(made).library is library
 
 
 def get_in_worker(index: int) -> Any:
