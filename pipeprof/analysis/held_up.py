@@ -214,7 +214,13 @@ def _contention(measured: Measurements, counted_time: CountedTime) -> float | No
 
 
 def _may_compute(lane: Lane) -> bool:
-    return lane.kind in (LaneKind.THREAD, LaneKind.NATIVE, LaneKind.LIBRARY, LaneKind.FURTHER)
+    return lane.kind in (
+        LaneKind.THREAD,
+        LaneKind.NATIVE,
+        LaneKind.LIBRARY,
+        LaneKind.TF_DATA_POOL,
+        LaneKind.FURTHER,
+    )
 
 
 def _is_native(lane: Lane) -> bool:
@@ -226,4 +232,4 @@ def _is_python(lane: Lane) -> bool:
 
 
 def _is_of_tf_data(lane: Lane) -> bool:
-    return lane.kind is LaneKind.LIBRARY and lane.role is Role.INPUT
+    return lane.kind in (LaneKind.LIBRARY, LaneKind.TF_DATA_POOL) and lane.role is Role.INPUT

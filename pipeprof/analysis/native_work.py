@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import CountedTime, without_pauses
 from pipeprof.analysis.lane_use import sampled_ns
-from pipeprof.recording.lane import Lane, LaneKind
+from pipeprof.recording.lane import LaneKind
 from pipeprof.recording.loop import LOOP_CHANNELS, MOMENT_CHANNELS, Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.stage import StageKind
@@ -26,14 +26,8 @@ _ASLEEP_FROM = 0.1
 
 _OF_TF_DATA = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON)
 
-# Threads in which tf.data runs the functions that it was given, and nothing else.
-_PRIVATE_THREADS = "tf_data_private"
-
 # Threads that a library made.
-_LIBRARIES = (LaneKind.NATIVE, LaneKind.LIBRARY)
-
-# What the names of pipeprof's own threads begin with.
-_OWN_THREADS = "pipeprof-"
+_LIBRARIES = (LaneKind.NATIVE, LaneKind.LIBRARY, LaneKind.TF_DATA_POOL)
 
 # Keras on these returns from a step while the step is still computed.
 _RUN_AHEAD = ("jax", "torch")
@@ -156,7 +150,7 @@ def _with_python_threads(
     used_ns = sum(
         float(steps.sums(lane.cpu)[0])
         for number, lane in enumerate(profile.lanes)
-        if number in here - at_work and lane is not training and _is_pythons(lane) and lane.cpu
+        if number in here - at_work and lane is not training and lane.kind is LaneKind.THREAD and lane.cpu
     )
     asleep = sum(
         cost.at_work * (1.0 - (cost.cpu_ratio or 0.0)) for cost in costs if _is_timed(cost, here)
@@ -172,11 +166,6 @@ def _with_python_threads(
     )
 
 
-def _is_pythons(lane: Lane) -> bool:
-    """Whether the user started a thread in Python."""
-    return lane.kind is LaneKind.THREAD and not lane.name.startswith(_OWN_THREADS)
-
-
 def _beside_private_threads(
     costs: Sequence[StageCost], profile: Profile, loop: Loop, counted_time: CountedTime
 ) -> tuple[StageCost, ...]:
@@ -190,7 +179,7 @@ def _beside_private_threads(
     used_ns = sum(
         float(steps.sums(lane.cpu)[0])
         for lane in profile.lanes
-        if lane.cpu is not None and lane.name.startswith(_PRIVATE_THREADS)
+        if lane.cpu is not None and lane.kind is LaneKind.TF_DATA_POOL
     )
     if covered_ns <= 0 or used_ns <= 0:
         return tuple(costs)
@@ -232,8 +221,7 @@ def _queue(
     """The time that threads of some kinds stood ready without a CPU, over their time on one."""
     on_cpu = queued = 0.0
     for lane in profile.lanes:
-        own = lane.name.startswith(_OWN_THREADS)
-        if lane.pid == pid and lane.cpu is not None and lane.kind in kinds and not own:
+        if lane.pid == pid and lane.cpu is not None and lane.kind in kinds:
             its_cpu, its_queue = counted_time.sums(lane.cpu).tolist()
             on_cpu, queued = on_cpu + its_cpu, queued + its_queue
     return queued / on_cpu if on_cpu > 0 else 0.0

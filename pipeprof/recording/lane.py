@@ -26,6 +26,8 @@ class LaneKind(Enum):
     """A thread that a library (TensorFlow's operations, BLAS) made and gave no name."""
     LIBRARY = "library thread"
     """A thread that a library made and named (``tf_data_…``, ``tf_Compute``)."""
+    TF_DATA_POOL = "tf.data thread pool"
+    """A thread of a pool of tf.data's own (``private_threadpool_size``), in which only its functions run."""
     PIPEPROF = "pipeprof thread"
     """A thread of pipeprof itself."""
     WORKER_PROCESS = "worker process"

@@ -145,7 +145,7 @@ def test_recordings_without_moments_are_analysed_as_before() -> None:
 def beside_private_threads(cpu_ns: int) -> Findings:
     """A function of tf.data whose loop was not looked at in moments, beside threads of tf.data's own."""
     recording = recorded(replace(waits(0.0), moments_over_time=None), of_tf_data())
-    private = lane("tf_data_private", Role.INPUT, cpu_ns=cpu_ns)
+    private = lane("tf_data_private", Role.INPUT, kind=LaneKind.TF_DATA_POOL, cpu_ns=cpu_ns)
     return analyse(replace(recording, lanes=(*recording.lanes, private)))
 
 
@@ -170,7 +170,13 @@ def test_python_threads_compute_for_the_input_where_a_device_runs_ahead(
 ) -> None:
     recording = recorded(waits(1.9), generator(cpu_ratio=0.01), backend="jax")
     pool = lane("ThreadPoolExecutor-N_N", Role.OTHER, tid=PID + 9, cpu_ns=cpu_ns)
-    own = lane("pipeprof-collector", Role.OTHER, tid=PID + 8, cpu_ns=3_000 * MS)
+    own = lane(
+        "pipeprof-collector",
+        Role.OTHER,
+        tid=PID + 8,
+        kind=LaneKind.PIPEPROF,
+        cpu_ns=3_000 * MS,
+    )
     assert cause(analyse(replace(recording, lanes=(*recording.lanes, pool, own)))) is found
 
 

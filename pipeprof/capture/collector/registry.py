@@ -203,6 +203,7 @@ class Registry:
                 LaneKind.THREAD
                 | LaneKind.NATIVE
                 | LaneKind.LIBRARY
+                | LaneKind.TF_DATA_POOL
                 | LaneKind.PIPEPROF
                 | LaneKind.DEVICE
             ):

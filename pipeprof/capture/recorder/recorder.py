@@ -34,6 +34,8 @@ from pipeprof.recording.source_code import Location
 RING_SUFFIX = ".ring"
 OUTSIDE = -1
 RETIRED_REST_NS = 10_000_000_000
+# What the names of threads begin with in a thread pool of a tf.data pipeline's own.
+_TF_DATA_POOL = "tf_data_private"
 # Threads and pools are numbered for as long as the process lives; the threads of one pool are few.
 _POOL_NUMBER = re.compile(r"^(Thread|ThreadPoolExecutor)-\d+")
 
@@ -192,7 +194,9 @@ class Recorder:
         # A thread without a name of its own has that of the process.
         if comm == thread_comm(self.pid):
             return LaneFacts(name=native_name, role=Role.INPUT, ring=ring)
-        return LaneFacts(name=comm, role=Role.INPUT, kind=LaneKind.LIBRARY, ring=ring)
+        return LaneFacts(
+            name=comm, role=Role.INPUT, kind=kind_of_library_thread(comm), ring=ring
+        )
 
     def _take_ring(self) -> OwnRing:
         with self.lock:
@@ -283,6 +287,11 @@ def _python_thread(native_id: int) -> threading.Thread | None:
 def kind_of_thread(thread: threading.Thread) -> LaneKind:
     """The kind of a thread that Python knows."""
     return LaneKind.PIPEPROF if isinstance(thread, OwnThread) else LaneKind.THREAD
+
+
+def kind_of_library_thread(comm: str) -> LaneKind:
+    """The kind of a thread that a library made, by its system name."""
+    return LaneKind.TF_DATA_POOL if comm.startswith(_TF_DATA_POOL) else LaneKind.LIBRARY
 
 
 def _role_of(thread: threading.Thread) -> Role:

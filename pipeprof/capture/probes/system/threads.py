@@ -21,7 +21,12 @@ from pipeprof.capture.probes.system.processes import (
     process_spent,
 )
 from pipeprof.capture.recorder.facts import LaneFacts
-from pipeprof.capture.recorder.recorder import Recorder, kind_of_thread, thread_comm
+from pipeprof.capture.recorder.recorder import (
+    Recorder,
+    kind_of_library_thread,
+    kind_of_thread,
+    thread_comm,
+)
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.recording.lane import LaneKind, Role
 
@@ -271,4 +276,5 @@ def describe_thread(tid: int, python: PythonThread | None) -> LaneFacts:
     if name == thread_comm(os.getpid()):
         return LaneFacts(name=name, role=Role.OTHER, kind=LaneKind.NATIVE)
     role = next((role for prefix, role in _ROLES if name.startswith(prefix)), Role.OTHER)
-    return LaneFacts(name=re.sub(r"\d+", "N", name), role=role, kind=LaneKind.LIBRARY)
+    kind = kind_of_library_thread(name)
+    return LaneFacts(name=re.sub(r"\d+", "N", name), role=role, kind=kind)

@@ -130,7 +130,7 @@ def test_threads_of_one_name_share_a_lane_by_role(
     lanes = {e.name: (e.subject.kind, e.subject.role, e.value // MS) for e in recorded(sampler)}
     assert lanes == {
         "tf_Compute": (LaneKind.LIBRARY, Role.TRAINING, 23),
-        "tf_data_private": (LaneKind.LIBRARY, Role.INPUT, 13),
+        "tf_data_private": (LaneKind.TF_DATA_POOL, Role.INPUT, 13),
         "tf_numa_-N_Eige": (LaneKind.LIBRARY, Role.TRAINING, 14),
         "python": (LaneKind.NATIVE, Role.OTHER, 15),
     }
