@@ -150,7 +150,10 @@ def _with_python_threads(
     used_ns = sum(
         float(steps.sums(lane.cpu)[0])
         for number, lane in enumerate(profile.lanes)
-        if number in here - at_work and lane is not training and lane.kind is LaneKind.THREAD and lane.cpu
+        if number in here - at_work
+        and lane is not training
+        and lane.kind is LaneKind.THREAD
+        and lane.cpu
     )
     asleep = sum(
         cost.at_work * (1.0 - (cost.cpu_ratio or 0.0)) for cost in costs if _is_timed(cost, here)

@@ -43,21 +43,43 @@ class Group(Enum):
     LANE = "lane"
 
 
+class StepPart(Enum):
+    """A step, or what it is made of."""
+
+    WHOLE = "step"
+    WAIT = "wait"
+    COMPUTE = "compute"
+    CALLBACKS = "callbacks"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantity:
     """A quantity by which runs are compared.
 
     Attributes:
-        name: its name in expressions (``step_ms``, ``stage:decode.cost_ms``).
+        what: what it is, with its unit (``step_ms``, ``cost_ms``).
         unit: what it is measured in.
         group: where it is shown.
+        subject: what it is a quantity of: a part of the account or of a step, or the name of a stage or
+            a lane; None for the whole run.
         more_is_worse: whether a run is worse where it is more; None where it is neither.
     """
 
-    name: str
+    what: str
     unit: Unit
     group: Group
+    subject: Part | StepPart | str | None = None
     more_is_worse: bool | None = True
+
+    @property
+    def name(self) -> str:
+        """Its name in expressions: ``step_ms``, ``stage:decode.cost_ms``."""
+        match self.group:
+            case Group.STEP | Group.WHOLE:
+                return self.what
+            case Group.ACCOUNT | Group.STAGE | Group.LANE:
+                named = self.subject.value if isinstance(self.subject, Enum) else self.subject
+                return f"{self.group.value}:{named}.{self.what}"
 
 
 Quantities = dict[str, tuple[Quantity, Measured]]
@@ -80,23 +102,23 @@ def quantities_of(findings: Findings) -> Quantities:
 
 
 def _of_steps(blocks: StepBlocks) -> Iterator[tuple[Quantity, Measured]]:
-    for name, values in (
-        ("step_ms", blocks.step_ms),
-        ("wait_ms", blocks.wait_ms),
-        ("compute_ms", blocks.compute_ms),
-        ("callback_ms", blocks.callback_ms),
-        ("step_ms_p10", blocks.low_ms),
+    for what, part, values in (
+        ("step_ms", StepPart.WHOLE, blocks.step_ms),
+        ("wait_ms", StepPart.WAIT, blocks.wait_ms),
+        ("compute_ms", StepPart.COMPUTE, blocks.compute_ms),
+        ("callback_ms", StepPart.CALLBACKS, blocks.callback_ms),
+        ("step_ms_p10", None, blocks.low_ms),
     ):
         measured = Measured.of_blocks(values)
         if measured is not None:
-            yield Quantity(name=name, unit=Unit.MS, group=Group.STEP), measured
+            yield Quantity(what=what, unit=Unit.MS, group=Group.STEP, subject=part), measured
 
 
 def _of_whole(main: LoopFinding, blocks: StepBlocks | None) -> Iterator[tuple[Quantity, Measured]]:
     wall = main.diagnosis.wall
     if main.diagnosis.samples_per_s is not None:
         quantity = Quantity(
-            name="samples_per_s", unit=Unit.PER_S, group=Group.WHOLE, more_is_worse=False
+            what="samples_per_s", unit=Unit.PER_S, group=Group.WHOLE, more_is_worse=False
         )
         varies = _NOTHING
         if blocks is not None:
@@ -106,19 +128,19 @@ def _of_whole(main: LoopFinding, blocks: StepBlocks | None) -> Iterator[tuple[Qu
         each = main.account.training_ns / 1e6 / main.loop.step_count
         varies = blocks.step_ms if blocks is not None else _NOTHING
         yield (
-            Quantity(name="wall_step_ms", unit=Unit.MS, group=Group.WHOLE),
+            Quantity(what="wall_step_ms", unit=Unit.MS, group=Group.WHOLE),
             Measured(value=each, blocks=varies),
         )
     if wall is not None and wall.wait_ratio is not None:
         waits = _over_epochs(main, Part.WAIT, Part.EPOCH_START)
         yield (
-            Quantity(name="wall_wait_ratio", unit=Unit.RATIO, group=Group.WHOLE),
+            Quantity(what="wall_wait_ratio", unit=Unit.RATIO, group=Group.WHOLE),
             Measured(value=wall.wait_ratio, blocks=waits),
         )
     if wall is not None:
         host = _over_epochs(main, Part.CALLBACKS, Part.BETWEEN_EPOCHS, Part.OWN_CODE)
         yield (
-            Quantity(name="wall_host_ratio", unit=Unit.RATIO, group=Group.WHOLE),
+            Quantity(what="wall_host_ratio", unit=Unit.RATIO, group=Group.WHOLE),
             Measured(value=wall.host_ratio, blocks=host),
         )
 
@@ -135,12 +157,11 @@ def _of_account(main: LoopFinding) -> Iterator[tuple[Quantity, Measured]]:
     account: Account = main.account
     for part in Part:
         ns = account.ns(part)
-        name = f"account:{part.value}"
         varies = _over_epochs(main, part)
         ratio = Measured(value=account.ratio(part), blocks=varies)
-        yield Quantity(name=f"{name}.ratio", unit=Unit.RATIO, group=Group.ACCOUNT), ratio
+        yield Quantity(what="ratio", unit=Unit.RATIO, group=Group.ACCOUNT, subject=part), ratio
         seconds = Measured(value=ns / 1e9, blocks=varies * account.wall_ns / 1e9)
-        yield Quantity(name=f"{name}.s", unit=Unit.S, group=Group.ACCOUNT), seconds
+        yield Quantity(what="s", unit=Unit.S, group=Group.ACCOUNT, subject=part), seconds
 
 
 def _of_stages(
@@ -155,7 +176,7 @@ def _of_stages(
             each = blocks.per_step(found.stage.work, _OWN_NS) / 1e6
             varies[name] = each + varies[name] if name in varies else each
     for name, cost_ms in costs.items():
-        quantity = Quantity(name=f"stage:{name}.cost_ms", unit=Unit.MS, group=Group.STAGE)
+        quantity = Quantity(what="cost_ms", unit=Unit.MS, group=Group.STAGE, subject=name)
         yield quantity, Measured(value=cost_ms, blocks=varies.get(name, _NOTHING))
 
 
@@ -163,7 +184,12 @@ def _of_lanes(findings: Findings, blocks: StepBlocks | None) -> Iterator[tuple[Q
     for found, lane in zip(findings.lanes, findings.profile.lanes, strict=False):
         if found.busy_ratio is None or lane.role is Role.OTHER:
             continue
-        name = f"lane:{lane.name}.busy_ratio"
-        quantity = Quantity(name=name, unit=Unit.RATIO, group=Group.LANE, more_is_worse=None)
+        quantity = Quantity(
+            what="busy_ratio",
+            unit=Unit.RATIO,
+            group=Group.LANE,
+            subject=lane.name,
+            more_is_worse=None,
+        )
         varies = _NOTHING if blocks is None else blocks.per_ns(lane.busy, 0)
         yield quantity, Measured(value=found.busy_ratio, blocks=varies)

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.run_quantities import quantities_of
+from pipeprof.analysis.run_quantities import Quantity, StepPart, quantities_of
+from pipeprof.recording.account import Part
 
 # What names of metrics may have in MLflow and in Weights & Biases alike.
 _STRANGE = re.compile(r"[^A-Za-z0-9_./ -]+")
@@ -16,7 +17,7 @@ def flat_summary(findings: Findings) -> dict[str, float]:
     Times are milliseconds (``_ms``) or seconds (``_s``), ratios 0 to 1. Names are the JSON report's, with
     ``/`` for what is inside: ``stage/decode/cost_ms``, ``account/wait/ratio``.
     """
-    return {_plain(name): value for name, value in _numbers(findings)}
+    return {_STRANGE.sub("_", name): value for name, value in _numbers(findings)}
 
 
 def _numbers(findings: Findings) -> Iterator[tuple[str, float]]:
@@ -45,13 +46,17 @@ def _numbers(findings: Findings) -> Iterator[tuple[str, float]]:
     if diagnosis.ideal_step_ms is not None:
         yield "ideal_step_ms", diagnosis.ideal_step_ms
     for quantity, measured in quantities_of(findings).values():
-        if quantity.name not in ("step_ms", "wait_ms", "compute_ms", "callback_ms"):
-            yield quantity.name, measured.value
+        if not isinstance(quantity.subject, StepPart):
+            yield _path(quantity), measured.value
 
 
-def _plain(name: str) -> str:
-    group, colon, rest = name.partition(":")
-    if colon:
-        thing, _, quantity = rest.rpartition(".")
-        name = f"{group}/{thing.replace('/', '_')}/{quantity}"
-    return _STRANGE.sub("_", name)
+def _path(quantity: Quantity) -> str:
+    """``stage/decode/cost_ms``; a ``/`` in the name of a stage or a lane becomes ``_``."""
+    match quantity.subject:
+        case None:
+            return quantity.what
+        case Part() | StepPart():
+            named = quantity.subject.value
+        case str():
+            named = quantity.subject.replace("/", "_")
+    return f"{quantity.group.value}/{named}/{quantity.what}"

@@ -27,7 +27,7 @@ class LaneKind(Enum):
     LIBRARY = "library thread"
     """A thread that a library made and named (``tf_data_…``, ``tf_Compute``)."""
     TF_DATA_POOL = "tf.data thread pool"
-    """A thread of a pool of tf.data's own (``private_threadpool_size``), in which only its functions run."""
+    """A thread of a tf.data pipeline's own pool (``private_threadpool_size``): only functions run there."""
     PIPEPROF = "pipeprof thread"
     """A thread of pipeprof itself."""
     WORKER_PROCESS = "worker process"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.gate import Outcome
 from pipeprof.analysis.run_comparison import Comparison, Row
-from pipeprof.analysis.run_quantities import Group, Unit
+from pipeprof.analysis.run_quantities import Group, StepPart, Unit
 from pipeprof.analysis.work_sameness import Aspect, Differs, Sameness
 from pipeprof.recording.account import Part
 from pipeprof.report.numbers import count, duration, percent, rate
@@ -48,6 +48,7 @@ _LABELS = {
     "wall_wait_ratio": "waits for data",
     "wall_host_ratio": "host's own time",
 }
+_OF_A_STEP = (StepPart.WAIT, StepPart.COMPUTE, StepPart.CALLBACKS)
 _TITLES = {Group.STAGE: "stage", Group.LANE: "lane busy", Group.ACCOUNT: "time"}
 _MOST_OF_A_GROUP = {Group.STAGE: 12, Group.LANE: 6}
 
@@ -123,12 +124,12 @@ def _dearest(comparison: Comparison, *, longer: bool) -> str | None:
         if row.beyond_noise
         and row.change is not None
         and (row.change > 0) is longer
-        and row.quantity.name in ("wait_ms", "compute_ms", "callback_ms")
+        and row.quantity.subject in _OF_A_STEP
     ]
     if not found:
         return None
     part = max(found, key=lambda row: abs(row.change or 0.0))
-    text = f"{_LABELS[part.quantity.name].strip()} {_change(part)}"
+    text = f"{_LABELS[part.quantity.what].strip()} {_change(part)}"
     stages = [
         row
         for row in comparison.rows
@@ -175,12 +176,13 @@ def _cells(row: Row) -> tuple[str, str, str, str, str]:
 
 
 def _label(row: Row) -> str:
-    name = row.quantity.name
-    if row.quantity.group is Group.ACCOUNT:
-        return PART_NAMES[Part(name.partition(":")[2].rpartition(".")[0])]
-    if row.quantity.group in (Group.STAGE, Group.LANE):
-        return name.partition(":")[2].rpartition(".")[0]
-    return _LABELS.get(name, name)
+    subject = row.quantity.subject
+    match subject:
+        case Part():
+            return PART_NAMES[subject]
+        case str():
+            return subject
+    return _LABELS.get(row.quantity.what, row.quantity.what)
 
 
 def value_text(row: Row, value: float | None) -> str:
