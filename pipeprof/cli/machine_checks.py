@@ -195,7 +195,7 @@ def check_fit(versions: Versions, needs: Mapping[str, Sequence[str]]) -> Check:
     """
     name = "versions"
     misfits = [
-        f"{package} {versions[package]} needs {need}, found {found}"
+        (package, need, found)
         for package, lines in needs.items()
         for need in _requirements(lines)
         if (found := versions.get(_plain_name(need.name))) is not None
@@ -204,8 +204,8 @@ def check_fit(versions: Versions, needs: Mapping[str, Sequence[str]]) -> Check:
     ]
     former = versions.get("tensorboard-plugin-profile")
     if misfits:
-        needed = misfits[0].partition(" needs ")[2].partition(",")[0]
-        return _gap(name, "; ".join(misfits), f"pip install '{needed}'")
+        described = (f"{of} {versions[of]} needs {need}, found {found}" for of, need, found in misfits)
+        return _gap(name, "; ".join(described), f"pip install '{misfits[0][1]}'")
     if "xprof" in versions and former and _numbers(former) < _LEAST_XPROF:
         return _gap(
             name,

@@ -35,10 +35,10 @@ from pipeprof.analysis.advice_kinds import (
     WorkerThreads,
 )
 from pipeprof.recording.account import CallbackEvent
-from pipeprof.report.numbers import amount, count, duration, percent, size, times
+from pipeprof.report.numbers import amount, count, duration, duration_range, percent, size, times
 from pipeprof.report.plain_text import sentence
 
-# What is not explained is told from this part of the predicted step on.
+# What is not explained is reported from this part of the predicted step on.
 _UNEXPLAINED_FROM = 0.05
 # A device that works for more of the time than this has no room for more.
 _BUSY_FROM = 0.7
@@ -65,17 +65,11 @@ def expected(advice: Advice) -> str:
 def _predicted(found: Prediction) -> str:
     """``9.6 ms per step (9.1 to 10.4 ms), 3.3 times as fast``, and what of today's step has no cause."""
     low, high = duration(found.low_ms), duration(found.high_ms)
-    between = "" if low == high else f", {_between(low, high)}"
-    told = f"{duration(found.step_ms)} per step{between}, {times(found.speedup)} as fast"
+    between = "" if low == high else f", {duration_range(found.low_ms, found.high_ms)}"
+    predicted = f"{duration(found.step_ms)} per step{between}, {times(found.speedup)} as fast"
     if found.unexplained_ms >= _UNEXPLAINED_FROM * found.step_ms:
-        told += f"; {duration(found.unexplained_ms)} of it unexplained"
-    return told
-
-
-def _between(low: str, high: str) -> str:
-    """``9.1 to 10.4 ms``: the unit of the first is left out where the second has the same."""
-    number, _, unit = low.rpartition(" ")
-    return f"{number} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
+        predicted += f"; {duration(found.unexplained_ms)} of it unexplained"
+    return predicted
 
 
 def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind

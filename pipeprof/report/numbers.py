@@ -8,12 +8,23 @@ import math
 from pipeprof.analysis.bounds import bound_by_wait
 
 
+_LEAST_MS = 0.005
+
+
 def duration(ms: float) -> str:
     """Milliseconds in a fitting unit and as many digits as matter: ``29.8 ms``, ``1.2 s``."""
-    if 0 < ms < 0.005:
+    if 0 < ms < _LEAST_MS:
         return "<0.01 ms"
     scale, unit, digits = _unit(ms)
     return f"{ms * scale:.{digits}f} {unit}"
+
+
+def duration_range(low_ms: float, high_ms: float) -> str:
+    """``9.1 to 10.4 ms``: the unit stands once where both have the same."""
+    low, high = duration(low_ms), duration(high_ms)
+    if 0 < low_ms < _LEAST_MS or _unit(low_ms)[1] != _unit(high_ms)[1]:
+        return f"{low} to {high}"
+    return f"{parts(low_ms, low_ms)[0]} to {high}"
 
 
 def parts(ms: float, *parts_ms: float) -> tuple[str, ...]:
@@ -72,9 +83,14 @@ def size(count_bytes: float) -> str:
     return f"{value:.0f} {unit}" if value >= 99.95 or unit == "B" else f"{value:.1f} {unit}"
 
 
-def times(factor: float) -> str:
-    """How much faster: ``3.9 times``, with a digit more where it is close to 1."""
-    return f"{factor:.1f} times" if factor >= 1.095 else f"{factor:.2f} times"
+def factor(number: float) -> str:
+    """How much faster, as a bare number: ``3.9``, with a digit more where it is close to 1."""
+    return f"{number:.1f}" if number >= 1.095 else f"{number:.2f}"
+
+
+def times(number: float) -> str:
+    """How much faster: ``3.9 times``."""
+    return f"{factor(number)} times"
 
 
 def count(number: int, noun: str) -> str:

@@ -8,7 +8,7 @@ from pipeprof.analysis.findings import Diagnosis, Findings, FreeInput, HotLine, 
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.recording.run_info import RecordedBy
 from pipeprof.report.evidence_text import evidence_sentence
-from pipeprof.report.numbers import duration, parts, rate, times
+from pipeprof.report.numbers import duration, factor, parts, rate, times
 from pipeprof.report.plain_text import sentence
 
 # So far may wait and compute be from making up the step: beyond it, some waits are not known.
@@ -97,8 +97,7 @@ def _range(free: FreeInput) -> str:
     between = free.speedup_interval
     if between.high < _WIDE_FROM * between.low:
         return ""
-    low, high = (times(gain).partition(" ")[0] for gain in (between.low, between.high))
-    return f" ({low} to {high})"
+    return f" ({factor(between.low)} to {factor(between.high)})"
 
 
 def gain_with_free_input(free: FreeInput) -> str:

@@ -50,7 +50,7 @@ def wall_sentence(found: WallEvidence) -> str:
 
 def _host(found: HostTime) -> str:
     parts = [
-        f"{percent(ratio)} {what}"
+        (percent(ratio), what)
         for ratio, what in (
             (found.callbacks_ratio, "in callbacks"),
             (found.between_ratio, "between epochs"),
@@ -60,10 +60,9 @@ def _host(found: HostTime) -> str:
     ]
     named = ", ".join(f"{_place(place)} {percent(place.ratio)}" for place in found.places)
     where = f": {named}" if named else ""
-    first, *rest = parts
-    share, _, what = first.partition(" % ")
-    passes = " and ".join((f"{share} % passes {what}", *rest))
-    return f"Of the time {passes}{where}."
+    (share, what), *rest = parts
+    others = "".join(f" and {share} {what}" for share, what in rest)
+    return f"{share} of the time passes {what}{others}{where}."
 
 
 def _place(place: HostPlace) -> str:

@@ -15,6 +15,18 @@ _STANDARD_ERRORS = 5.0
 # Of as many samples, this part of today's different ones: processes that begin with one seed give fewer.
 _LEAST_DISTINCT, _MANY_DISTINCT = 0.75, 16
 
+
+@dataclass(frozen=True, slots=True)
+class ArrayKind:
+    """Dtype of an array of a batch, and its shape without the first axis."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape}"
+
+
 _Means = Sequence[tuple[float, ...]]
 
 
@@ -25,14 +37,14 @@ class Delivered:
     Attributes:
         samples: a digest for each sample, in order.
         batch_sizes: samples of each batch.
-        kinds: dtype and shape without the first axis, of each array of each batch.
+        kinds: of each array of each batch.
         means: of each array of each sample; of what is no number, of numbers drawn from its content.
         whole: whether this is a whole pass over the data.
     """
 
     samples: tuple[bytes, ...]
     batch_sizes: tuple[int, ...]
-    kinds: tuple[tuple[str, ...], ...]
+    kinds: tuple[tuple[ArrayKind, ...], ...]
     means: tuple[tuple[float, ...], ...]
     whole: bool
 
@@ -47,12 +59,12 @@ def delivered_by(batches: Iterable[Any], flatten: Any, *, whole: bool = False) -
     """
     digests: list[bytes] = []
     sizes: list[int] = []
-    kinds: list[tuple[str, ...]] = []
+    kinds: list[tuple[ArrayKind, ...]] = []
     per_sample: list[list[float]] = []
     for batch in batches:
         arrays = [np.asarray(array) for array in flatten(batch)]
         size = next((len(array) for array in arrays if array.ndim), 1)
-        kinds.append(tuple(f"{array.dtype} {array.shape[1:]}" for array in arrays))
+        kinds.append(tuple(ArrayKind(str(array.dtype), array.shape[1:]) for array in arrays))
         sizes.append(size)
         for index in range(size):
             parts = [array[index] if array.ndim else array for array in arrays]
@@ -102,7 +114,7 @@ def _other_batches(one: Delivered, again: Delivered, other: Delivered) -> str | 
     if one.kinds[:common] == again.kinds[:common]:
         for today, changed in zip(one.kinds[:common], other.kinds, strict=False):
             if changed != today:
-                return f"its arrays are {', '.join(changed)} and not {', '.join(today)}"
+                return f"its arrays are {', '.join(map(str, changed))} and not {', '.join(map(str, today))}"
     elif _types(other.kinds) - _types(one.kinds) - _types(again.kinds):
         return "its arrays have other types"
     sizes = one.batch_sizes[:common]
@@ -111,9 +123,9 @@ def _other_batches(one: Delivered, again: Delivered, other: Delivered) -> str | 
     return None
 
 
-def _types(kinds: Iterable[Sequence[str]]) -> set[tuple[str, ...]]:
+def _types(kinds: Iterable[Sequence[ArrayKind]]) -> set[tuple[str, ...]]:
     """The dtypes of the arrays of batches, whose shapes may differ."""
-    return {tuple(kind.partition(" ")[0] for kind in arrays) for arrays in kinds}
+    return {tuple(kind.dtype for kind in arrays) for arrays in kinds}
 
 
 def _ends_elsewhere(one: Delivered, again: Delivered, other: Delivered) -> bool:
