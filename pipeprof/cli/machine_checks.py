@@ -204,7 +204,9 @@ def check_fit(versions: Versions, needs: Mapping[str, Sequence[str]]) -> Check:
     ]
     former = versions.get("tensorboard-plugin-profile")
     if misfits:
-        described = (f"{of} {versions[of]} needs {need}, found {found}" for of, need, found in misfits)
+        described = (
+            f"{of} {versions[of]} needs {need}, found {found}" for of, need, found in misfits
+        )
         return _gap(name, "; ".join(described), f"pip install '{misfits[0][1]}'")
     if "xprof" in versions and former and _numbers(former) < _LEAST_XPROF:
         return _gap(

@@ -123,6 +123,7 @@ class StageDescription:
         remark: what a reader should know about it, or None.
         written: how it was written in a tf.data pipeline (``map → batch``), or None.
         runs_as: the operator that tf.data runs for it (``MapAndBatch``), or None.
+        fused: whether tf.data runs several written transformations as that one operator.
         traits: of its function, where tf.data runs it.
         takes: how many elements it takes for each one that it gives, where that number is fixed.
         most_parallelism: the upper limit of its parallelism, where the framework reports it.
@@ -144,6 +145,7 @@ class StageDescription:
     remark: str | None = None
     written: str | None = None
     runs_as: str | None = None
+    fused: bool = False
     traits: tuple[FunctionTrait, ...] = ()
     takes: float | None = None
     most_parallelism: int | None = None

@@ -7,7 +7,6 @@ import math
 
 from pipeprof.analysis.bounds import bound_by_wait
 
-
 _LEAST_MS = 0.005
 
 

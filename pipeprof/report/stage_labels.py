@@ -122,7 +122,7 @@ def as_it_runs(stage: Stage) -> str | None:
     """
     if not stage.written or not stage.runs_as:
         return None
-    if "→" not in stage.written and not stage.runs_as.startswith("Parallel"):
+    if not stage.fused and not stage.parallel:
         return None
     written = "" if stage.written == stage.name else f" ({stage.written})"
     return f"{stage.name}{written} as {runs_as(stage)}"

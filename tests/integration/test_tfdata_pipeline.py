@@ -20,7 +20,7 @@ from tensorflow.core.framework import graph_pb2
 from pipeprof.capture.probes.tfdata.alignment import align
 from pipeprof.capture.probes.tfdata.autotune_model import read_model
 from pipeprof.capture.probes.tfdata.stage_identity import Model, StageIdentity
-from pipeprof.capture.probes.tfdata.tree_matching import UNALIGNED
+from pipeprof.capture.probes.tfdata.transformations import Note
 from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
 from pipeprof.recording.stage import StageKind, StageOwner
 
@@ -261,7 +261,7 @@ def test_the_parts_of_a_snapshot_are_said_to_be_parts(tmp_path: Path) -> None:
             break
     assert remarks["Snapshot"] is None
     assert remarks["SnapshotReader"] == "part of snapshot"
-    assert UNALIGNED not in remarks.values()
+    assert Note.UNALIGNED.value not in remarks.values()
 
 
 def test_samplers_keep_their_own_machinery_apart() -> None:
@@ -478,7 +478,7 @@ def test_what_the_tf_data_service_prepares_is_one_remote_stage() -> None:
     assert (remote.name, remote.kind) == ("tf.data service", StageKind.TF_DATA_REMOTE)
     unpacking = [one for one in identities.values() if one.stage == remote.path and one != remote]
     assert [one.remark for one in unpacking] == ["part of tf.data service"]
-    assert UNALIGNED not in {one.remark for one in identities.values()}
+    assert Note.UNALIGNED.value not in {one.remark for one in identities.values()}
     del worker, dispatcher
 
 

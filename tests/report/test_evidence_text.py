@@ -116,13 +116,13 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
                 HostPlace(name="<module>", location=Location("a/train.py", 40), ratio=0.02),
             ),
         ),
-        "Of the time 77 % passes in callbacks and 2.0 % between epochs: "
+        "77 % of the time passes in callbacks and 2.0 % between epochs: "
         "ModelCheckpoint.on_train_batch_end 48 %, Board.on_epoch_end (train.py:9) 20 %, "
         "train.py:40 2.0 %.",
     ),
     (
         HostTime(ratio=0.2, callbacks_ratio=0.0, between_ratio=0.0, own_code_ratio=0.2, places=()),
-        "Of the time 20 % passes in the training's own code.",
+        "20 % of the time passes in the training's own code.",
     ),
     (WaitBesideHost(ratio=0.12), "Waiting for data takes 12 % of the time as well."),
     (

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 
 from pipeprof.capture.probes.tfdata.stage_identity import LATER, ROOT_PATH, Model, StageIdentity
 from pipeprof.capture.probes.tfdata.transformations import (
-    BY_KERAS,
-    BY_TF_DATA,
+    Note,
     Pipeline,
+    Remark,
     Transformation,
     family_of,
+    remark_text,
 )
 from pipeprof.capture.probes.tfdata.tree_matching import Match, TreeMatcher
 from pipeprof.recording.stage import StageKind, StageOwner
@@ -22,9 +23,9 @@ LATER_PASSES = "later passes, read it"
 
 
 # Remarks that only name whose something is.
-_OWNERS: Mapping[str | None, StageOwner] = {
-    BY_KERAS: StageOwner.KERAS,
-    BY_TF_DATA: StageOwner.TF_DATA,
+_OWNERS: Mapping[Remark | None, StageOwner] = {
+    Note.BY_KERAS: StageOwner.KERAS,
+    Note.BY_TF_DATA: StageOwner.TF_DATA,
 }
 
 
@@ -81,14 +82,14 @@ def _identify(match: Match, model: Model, asked_by: StageIdentity) -> StageIdent
             kind=StageKind.TF_DATA,
             running=running,
             owner=_OWNERS.get(match.remark, StageOwner.USER),
-            remark=None if match.remark in _OWNERS else match.remark,
+            remark=_words(match.remark),
         )
     # The innermost has the work and the function, unless it only serves the one around it.
     working = match.written[0 if match.written[-1].remark else -1]
     others = [part.name for part in match.written if part is not working and not part.remark]
     later = _only_reads(model, match.node_id)
     remarks = [
-        None if working.remark in _OWNERS else working.remark,
+        _words(working.remark),
         *(f"runs fused with {name}" for name in others),
         LATER_PASSES if later else FIRST_PASS if family_of(running) == "cache" else None,
     ]
@@ -106,10 +107,16 @@ def _identify(match: Match, model: Model, asked_by: StageIdentity) -> StageIdent
         traits=tuple(dict.fromkeys(trait for part in match.written for trait in part.traits)),
         running=running,
         written=" → ".join(part.name for part in reversed(match.written)),
+        fused=len(match.written) > 1,
         owner=_OWNERS.get(working.remark, StageOwner.USER),
         remark="; ".join(remark for remark in remarks if remark) or None,
         buffer_size=working.buffer_size,
     )
+
+
+def _words(remark: Remark | None) -> str | None:
+    """A remark in words; None where it only names whose something is."""
+    return None if remark is None or remark in _OWNERS else remark_text(remark)
 
 
 def _kind(working: Transformation) -> StageKind:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pipeprof.capture.probes.tfdata.dataset_origins import DatasetOrigin
 from pipeprof.capture.probes.tfdata.mapped_functions import Function
-from pipeprof.capture.probes.tfdata.transformations import BY_KERAS, BY_TF_DATA, Transformation
+from pipeprof.capture.probes.tfdata.transformations import Note, PartOf, Remark, Transformation
 from pipeprof.recording.code_owner import is_users_file
 from pipeprof.recording.stage import FunctionTrait
 
@@ -29,7 +29,7 @@ _NAMES = {
 }
 # Families whose work another process does, so that this process's model does not count it.
 _REMOTE = frozenset({"dataservice"})
-PART_OF_RAGGED_BATCH = "part of ragged_batch"
+PART_OF_RAGGED_BATCH = PartOf("ragged_batch")
 # Families that do nothing but call a function: where that is tf.data's own, so is the transformation.
 _FUNCTIONAL = frozenset({"map", "filter", "flatmap", "interleave"})
 
@@ -38,20 +38,20 @@ def make_transformation(
     family: str, path: str, label: str | None, inputs: tuple[Transformation, ...]
 ) -> Transformation:
     """Makes the transformation of a family, named as it is written in code."""
-    by_keras = any(source.remark == BY_KERAS for source in inputs)
+    by_keras = any(source.remark is Note.BY_KERAS for source in inputs)
     ragged = family == "batch" and any(source.remark == PART_OF_RAGGED_BATCH for source in inputs)
     return Transformation(
         name="ragged_batch" if ragged else _NAMES.get(family, family),
         family=family,
         path=path,
         label=label,
-        remark=BY_KERAS if by_keras else None,
+        remark=Note.BY_KERAS if by_keras else None,
         remote=family in _REMOTE,
         inputs=inputs,
     )
 
 
-def hidden(path: str, remark: str) -> Transformation:
+def hidden(path: str, remark: Note) -> Transformation:
     """Makes the transformation that stands for whatever Python cannot see."""
     return Transformation(name="dataset", family="", path=path, remark=remark)
 
@@ -69,7 +69,7 @@ def with_function(
         written,
         function=function.name,
         location=function.location,
-        remark=function.remark if mapped or function.remark != BY_TF_DATA else None,
+        remark=function.remark if mapped or function.remark is not Note.BY_TF_DATA else None,
         python=python,
         traits=traits,
     )
@@ -77,7 +77,7 @@ def with_function(
 
 def with_origin(written: Transformation, origin: DatasetOrigin | None) -> Transformation:
     """Adds where the user made a transformation, if it is the user's and that is known."""
-    if origin is None or written.remark in (BY_KERAS, BY_TF_DATA):
+    if origin is None or written.remark in (Note.BY_KERAS, Note.BY_TF_DATA):
         return written
     users_function = written.location is not None and is_users_file(written.location.file)
     return replace(
@@ -103,7 +103,7 @@ def with_counted_input(written: Transformation) -> Transformation:
     counter = _as_part(numbered.inputs[0], written.name, written.path)
     numbered = replace(
         numbered,
-        remark=f"part of {written.name}",
+        remark=PartOf(written.name),
         part_of=written.path,
         inputs=(counter, *numbered.inputs[1:]),
     )
@@ -120,13 +120,13 @@ def _as_part(written: Transformation, name: str, path: str) -> Transformation:
     """
     return replace(
         written,
-        remark=f"part of {name}",
+        remark=PartOf(name),
         part_of=path,
         inputs=tuple(_as_part(source, name, path) for source in written.inputs),
     )
 
 
-def remarked(written: Transformation, remark: str) -> Transformation:
+def remarked(written: Transformation, remark: Remark) -> Transformation:
     """Puts a remark on a transformation and on all that it takes its elements from."""
     return replace(
         written,

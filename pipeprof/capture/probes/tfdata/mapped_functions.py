@@ -18,11 +18,9 @@ from tensorflow.python.ops import script_ops
 
 from pipeprof.capture.probes.python import timed_generators
 from pipeprof.capture.probes.python.source_lines import function_begins
-from pipeprof.capture.probes.tfdata.transformations import BY_KERAS, BY_TF_DATA
+from pipeprof.capture.probes.tfdata.transformations import Note
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
 from pipeprof.recording.source_code import Location
-
-WRAPPED_BY_KERAS = "wrapped by Keras"
 
 # Set on a generator function that is a stage of its own.
 TIMED_BY_PIPEPROF = "_pipeprof_timed"
@@ -52,7 +50,7 @@ class Function:
 
     name: str | None = None
     location: Location | None = None
-    remark: str | None = None
+    remark: Note | None = None
     in_array_adapter: bool = False
 
 
@@ -70,7 +68,7 @@ def describe_function(function: Any) -> Function:
     if code is None:
         return Function(name=name)
     described = _function(name, code.co_filename, code.co_firstlineno)
-    if described.remark == BY_TF_DATA:
+    if described.remark is Note.BY_TF_DATA:
         for value in closure_of(function).values():
             inside = getattr(unwrap(value), "__code__", None)
             if inside is not None and not inside.co_filename.startswith(_TENSORFLOW):
@@ -104,9 +102,9 @@ def _is_wrapper(file: str) -> bool:
 def _function(name: str, file: str, line: int) -> Function:
     name = name.replace("<locals>.", "")
     if any(folder in file for folder in FEEDS_KERAS):
-        return Function(remark=BY_KERAS, in_array_adapter="array_data_adapter" in file)
+        return Function(remark=Note.BY_KERAS, in_array_adapter="array_data_adapter" in file)
     if file.startswith(_TF_DATA):
-        return Function(remark=BY_TF_DATA)
+        return Function(remark=Note.BY_TF_DATA)
     if file.startswith(_TENSORFLOW):
         return Function(name=name)
     if GENERATED in file:
@@ -228,13 +226,13 @@ def _below_keras(generator: Any) -> Function:
         return describe_function(generator)
     if hasattr(adapter, "py_dataset"):
         function = describe_function(type(adapter.py_dataset).__getitem__)
-        return replace(function, remark=WRAPPED_BY_KERAS)
+        return replace(function, remark=Note.WRAPPED_BY_KERAS)
     given = closure_of(getattr(adapter, "generator", None)).get("generator")
     code = getattr(given, "gi_code", None)
     if given is None or code is None or code.co_filename == timed_generators.__file__:
-        return Function(remark=BY_KERAS)
+        return Function(remark=Note.BY_KERAS)
     function = _function(given.__qualname__, code.co_filename, code.co_firstlineno)
-    return replace(function, remark=WRAPPED_BY_KERAS)
+    return replace(function, remark=Note.WRAPPED_BY_KERAS)
 
 
 def closure_of(function: Any) -> dict[str, Any]:

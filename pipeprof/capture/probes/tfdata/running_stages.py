@@ -15,7 +15,7 @@ from pipeprof.capture.probes.tfdata.stage_identity import (
     is_parallel,
     operator_family,
 )
-from pipeprof.capture.probes.tfdata.transformations import ANOTHER_DEVICE, BEHIND_STRATEGY, Pipeline
+from pipeprof.capture.probes.tfdata.transformations import Note, Pipeline
 from pipeprof.capture.recorder.facts import RunGauge, StageFacts, StageGauge, StageLevel
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.recording.level_names import TfDataLevel
@@ -45,8 +45,8 @@ class PipelineStages:
         written = pipeline.output.all() if pipeline.output is not None else ()
         remarks = {one.remark for one in written}
         # Several devices wait for one pipeline at the same time: the first records it for all.
-        self.recorded_by_another = ANOTHER_DEVICE in remarks
-        self.distributed = BEHIND_STRATEGY in remarks
+        self.recorded_by_another = Note.ANOTHER_DEVICE in remarks
+        self.distributed = Note.BEHIND_STRATEGY in remarks
 
     def meet(self, identities: Mapping[int, StageIdentity], snapshot: ModelSnapshot) -> None:
         """Takes note of stages; gives a number to each that has none yet."""
@@ -108,6 +108,7 @@ class PipelineStages:
             remark=identity.remark,
             written=identity.written or None,
             runs_as=identity.running,
+            fused=identity.fused,
             traits=identity.traits,
             takes=node.ratio or None,
             most_parallelism=node.most_parallelism if chosen else None,

@@ -29,6 +29,7 @@ class StageIdentity:
         made_by: name of the function of a library that the line called for it, or None.
         running: name of what runs (``MapAndBatch``).
         written: what was written for it (``map → batch``); empty for what nobody wrote.
+        fused: whether several transformations were written for it.
         owner: who wrote it or added it.
         traits: of the functions that run there.
         remark: what a reader should know of it, or None.
@@ -46,6 +47,7 @@ class StageIdentity:
     made_by: str | None = None
     running: str
     written: str = ""
+    fused: bool = False
     owner: StageOwner = StageOwner.USER
     traits: tuple[FunctionTrait, ...] = ()
     remark: str | None = None

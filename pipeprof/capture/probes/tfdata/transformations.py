@@ -3,14 +3,42 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import FunctionTrait
 
-BY_KERAS = "added by Keras"
-BY_TF_DATA = "added by tf.data"
-BEHIND_STRATEGY = "behind tf.distribute"
-ANOTHER_DEVICE = "the same, before another device"
+
+class Note(Enum):
+    """What a reader should know of a transformation, or of a running node; the values are the words."""
+
+    BY_KERAS = "added by Keras"
+    BY_TF_DATA = "added by tf.data"
+    WRAPPED_BY_KERAS = "wrapped by Keras"
+    BEHIND_STRATEGY = "behind tf.distribute"
+    ANOTHER_DEVICE = "a copy, before another device"
+    HIDDEN = "made where Python cannot see it"
+    MADE_OUTSIDE = "made outside its function"
+    UNALIGNED = "could not be aligned"
+
+
+@dataclass(frozen=True, slots=True)
+class PartOf:
+    """It only serves the transformation of this name."""
+
+    name: str
+
+
+Remark = Note | PartOf
+
+
+def remark_text(remark: Remark) -> str:
+    """A remark in words."""
+    match remark:
+        case Note():
+            return remark.value
+        case PartOf():
+            return f"part of {remark.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +57,7 @@ class Transformation:
         made_by: name of the function of a library that the line called for it, or None.
         python: whether its work is Python code, which holds the GIL.
         traits: of its function.
-        remark: who added it, if not the user, or None.
+        remark: who added it, if not the user, or what else is to be known of it; or None.
         noop: whether it changes nothing, so that tf.data drops it.
         part_of: path of the transformation that it only serves, or None.
         remote: whether its elements come from where tf.data counts nothing for us.
@@ -49,7 +77,7 @@ class Transformation:
     made_by: str | None = None
     python: bool = False
     traits: tuple[FunctionTrait, ...] = ()
-    remark: str | None = None
+    remark: Remark | None = None
     noop: bool = False
     part_of: str | None = None
     remote: bool = False

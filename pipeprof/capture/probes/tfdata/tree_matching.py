@@ -12,9 +12,13 @@ from typing import NamedTuple
 
 from pipeprof.capture.probes.tfdata.model_snapshots import opens_inputs
 from pipeprof.capture.probes.tfdata.stage_identity import Model, Node, StageIdentity
-from pipeprof.capture.probes.tfdata.transformations import BY_TF_DATA, Transformation, family_of
-
-UNALIGNED = "could not be aligned"
+from pipeprof.capture.probes.tfdata.transformations import (
+    Note,
+    PartOf,
+    Remark,
+    Transformation,
+    family_of,
+)
 
 # What it costs to hold two trees for one. Only the order matters: something that tf.data is known
 # to do is cheap, something unexplained dear, giving up on a node dearest.
@@ -45,7 +49,7 @@ class Match:
     node_id: int
     asked_by: int
     written: tuple[Transformation, ...] = ()
-    remark: str | None = None
+    remark: Remark | None = None
     serves: str | None = None
 
 
@@ -54,7 +58,7 @@ class _Own(NamedTuple):
 
     node_id: int
     written: tuple[Transformation, ...] = ()
-    remark: str | None = None
+    remark: Remark | None = None
     serves: str | None = None
 
 
@@ -100,7 +104,7 @@ class TreeMatcher:
         while True:
             if written is None or not written.family:
                 if written is None:
-                    plan.add(self._give_up(node_id, _GIVEN_UP, UNALIGNED))
+                    plan.add(self._give_up(node_id, _GIVEN_UP, Note.UNALIGNED))
                 else:
                     plan.add(self._give_up(node_id, 0, written.remark, written.part_of))
                 return plan
@@ -128,7 +132,7 @@ class TreeMatcher:
         self, node_id: int, written: Transformation, together: tuple[Transformation, ...]
     ) -> Plan:
         node = self._nodes[node_id]
-        best = self._give_up(node_id, _GIVEN_UP, UNALIGNED)
+        best = self._give_up(node_id, _GIVEN_UP, Note.UNALIGNED)
         if together:
             paired = Plan(1, [_Own(node_id, together)])
             best = _cheaper(best, self._branch(paired, node_id, together[-1]))
@@ -136,7 +140,9 @@ class TreeMatcher:
         serves = written.path if self._unpacks(node, written) else None
         own_cost = _ADDED if added or serves else _UNEXPECTED
         if len(node.inputs) == 1 and own_cost < best.cost:
-            remark = _part_of(written) if serves else BY_TF_DATA if added else UNALIGNED
+            remark = (
+                PartOf(written.name) if serves else Note.BY_TF_DATA if added else Note.UNALIGNED
+            )
             between = Plan(own_cost, [_Own(node_id, (), remark, serves)])
             between.add(self.match(node.inputs[0], written))
             best = _cheaper(best, between)
@@ -152,9 +158,9 @@ class TreeMatcher:
         part = self._part(node_id)
         if part is not None:
             if self._nodes[part].name.endswith("Reader"):  # of what an earlier pass has written
-                plan.add(self._give_up(part, 0, _part_of(written), written.path))
+                plan.add(self._give_up(part, 0, PartOf(written.name), written.path))
             else:
-                own = _Own(part, (), _part_of(written), written.path)
+                own = _Own(part, (), PartOf(written.name), written.path)
                 plan.add(self._branch(Plan(0, [own]), part, written))
         elif opens_inputs(self._nodes[node_id].name):
             self._branch_opened(plan, node_id, written)
@@ -211,16 +217,12 @@ class TreeMatcher:
         return sum(self.match(child, written).cost for child, written in pairs)
 
     def _give_up(
-        self, node_id: int, cost: int, remark: str | None, serves: str | None = None
+        self, node_id: int, cost: int, remark: Remark | None, serves: str | None = None
     ) -> Plan:
         plan = Plan(cost, [_Own(node_id, (), remark, serves)])
         for child in self._nodes[node_id].inputs:
             plan.add(self._give_up(child, cost, remark, serves))
         return plan
-
-
-def _part_of(written: Transformation) -> str:
-    return f"part of {written.name}"
 
 
 def _cheaper(first: Plan, second: Plan) -> Plan:

@@ -33,7 +33,6 @@ from pipeprof.capture.probes.tfdata.dataset_internals import (
 from pipeprof.capture.probes.tfdata.dataset_origins import origin_of, origin_of_operation
 from pipeprof.capture.probes.tfdata.function_traits import traits_of_graphs
 from pipeprof.capture.probes.tfdata.mapped_functions import (
-    WRAPPED_BY_KERAS,
     Function,
     called_functions,
     describe_function,
@@ -43,10 +42,8 @@ from pipeprof.capture.probes.tfdata.mapped_functions import (
     runs_python,
 )
 from pipeprof.capture.probes.tfdata.transformations import (
-    ANOTHER_DEVICE,
-    BEHIND_STRATEGY,
-    BY_KERAS,
-    BY_TF_DATA,
+    Note,
+    PartOf,
     Pipeline,
     Transformation,
     family_of,
@@ -83,7 +80,7 @@ class _Reader:
     def pipeline(self, dataset: Any) -> Transformation:
         """Describes a dataset from its output down."""
         output = self.dataset(dataset, "0")
-        return remarked(output, BY_KERAS) if self._arrays else output
+        return remarked(output, Note.BY_KERAS) if self._arrays else output
 
     def dataset(self, dataset: Any, path: str) -> Transformation:
         """Describes a Python dataset object."""
@@ -91,14 +88,14 @@ class _Reader:
         self._left -= 1
         family = family_of(type(dataset).__name__)
         if family == "variant" or self._left < 0:
-            return hidden(path, "made where Python cannot see it")
+            return hidden(path, Note.HIDDEN)
         if type(dataset).__name__.endswith("PerDeviceGenerator"):
             first = dataset._name.endswith("_0")
             return Transformation(
                 name="distributed pipeline",
                 family=family,
                 path=path,
-                remark=BEHIND_STRATEGY if first else ANOTHER_DEVICE,
+                remark=Note.BEHIND_STRATEGY if first else Note.ANOTHER_DEVICE,
                 remote=True,
             )
         if family == "densetoragged":
@@ -108,7 +105,7 @@ class _Reader:
             for number, source in enumerate(dataset._inputs())
         )
         written = make_transformation(family, path, getattr(dataset, "_name", None), inputs)
-        if family == "directedinterleave" and inputs[0].remark == BY_TF_DATA:
+        if family == "directedinterleave" and inputs[0].remark is Note.BY_TF_DATA:
             return with_origin(as_sampling(written), origin_of(dataset))
         if family == "shuffle":
             written = replace(written, buffer_size=positive_number(dataset._buffer_size))
@@ -119,8 +116,8 @@ class _Reader:
         if graphs:
             function = describe_function(functions[0]._func)
             written = self._with_functions(written, function, graphs)
-            if written.remark == BY_TF_DATA and inputs and inputs[0].family == "snapshot":
-                remark = f"part of {inputs[0].name}"  # takes the numbers away again
+            if written.remark is Note.BY_TF_DATA and inputs and inputs[0].family == "snapshot":
+                remark = PartOf(inputs[0].name)  # takes the numbers away again
                 written = replace(written, remark=remark, part_of=inputs[0].path)
         written = with_origin(written, origin_of(dataset))
         return replace(written, noop=is_noop(family, dataset, graphs))
@@ -150,9 +147,9 @@ class _Reader:
     def _opening(self, written: Transformation, graph: Any) -> Transformation:
         """Adds the dataset that the transformation's function makes."""
         inner = self.graph(graph.outputs[0], f"{written.path}/", graph)
-        if written.remark == BY_TF_DATA and not inner.inputs:  # a source made as a flat_map
-            by_keras = inner.remark in (BY_KERAS, WRAPPED_BY_KERAS)
-            remark = BY_KERAS if by_keras else f"part of {inner.name}"
+        if written.remark is Note.BY_TF_DATA and not inner.inputs:  # a source made as a flat_map
+            by_keras = inner.remark in (Note.BY_KERAS, Note.WRAPPED_BY_KERAS)
+            remark = Note.BY_KERAS if by_keras else PartOf(inner.name)
             inputs = tuple(
                 source if source.inputs else replace(source, remark=remark, part_of=inner.path)
                 for source in written.inputs
@@ -171,7 +168,7 @@ class _Reader:
             return self.graph(called.outputs[tensor.value_index], path, called)
         family = family_of(operation.type)
         if operation.type == "Placeholder" or self._left < 0:
-            return hidden(path, "made outside its function")
+            return hidden(path, Note.MADE_OUTSIDE)
         if family in TRANSPARENT:
             return self.graph(operation.inputs[0], path, graph)
         sources = [source for source in operation.inputs if is_dataset(source)]

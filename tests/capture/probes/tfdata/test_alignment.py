@@ -66,6 +66,7 @@ def test_a_fused_node_is_the_map_and_says_what_else_it_does() -> None:
         location=Location("train.py", 4),
         running="MapAndBatch",
         written="map → batch",
+        fused=True,
         remark="runs fused with batch",
     )
 
