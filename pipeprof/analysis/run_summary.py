@@ -1,6 +1,7 @@
 """A run as flat numbers, for logs of experiments and for tables of many runs."""
 
 import re
+import sys
 from collections.abc import Iterator
 
 from pipeprof.analysis.findings import Findings
@@ -17,7 +18,8 @@ def flat_summary(findings: Findings) -> dict[str, float]:
     Times are milliseconds (``_ms``) or seconds (``_s``), ratios 0 to 1. Names are the JSON report's, with
     ``/`` for what is inside: ``stage/decode/cost_ms``, ``account/wait/ratio``.
     """
-    return {_STRANGE.sub("_", name): value for name, value in _numbers(findings)}
+    # Thousands of runs that are read for a table share their names.
+    return {sys.intern(_STRANGE.sub("_", name)): value for name, value in _numbers(findings)}
 
 
 def _numbers(findings: Findings) -> Iterator[tuple[str, float]]:

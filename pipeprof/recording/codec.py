@@ -27,6 +27,7 @@ _ARRAY = "$array"
 _TAG = "$type"
 _WIDEST = 1 << 40
 _MOST = 2**63 - 1
+_PLAIN = frozenset((int, float, str, bool, Any))
 
 
 class Resumable(Protocol[S_co]):
@@ -101,6 +102,13 @@ def _without_alias(kind: Any) -> Any:
     return kind
 
 
+@functools.cache
+def _parts_of(kind: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+    """The type that is meant, what it is made from, and of what."""
+    kind = _without_alias(kind)
+    return kind, typing.get_origin(kind), typing.get_args(kind)
+
+
 class Decoder:
     """Turns what an `Encoder` made back into values.
 
@@ -121,11 +129,9 @@ class Decoder:
         return decoded
 
     def _decode(self, kind: Any, value: Any) -> Any:
-        kind = _without_alias(kind)
-        origin = typing.get_origin(kind)
-        arguments = typing.get_args(kind)
-        if kind is Any:
-            return value
+        kind, origin, arguments = _parts_of(kind)
+        if kind in _PLAIN:
+            return _plain(kind, value)
         if origin in (typing.Union, types.UnionType):
             return self._decode_union(arguments, value)
         if origin is tuple:
@@ -223,6 +229,8 @@ def _enum(kind: type[enum.Enum], value: Any) -> enum.Enum:
 
 
 def _plain(kind: Any, value: Any) -> Any:
+    if kind is Any:
+        return value
     if kind is float:
         _expect(type(value) in (int, float) and _is_finite(value), "a number", value)
         return float(value)

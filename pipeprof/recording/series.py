@@ -36,7 +36,8 @@ class Binned:
         """The sum of each channel in a time range; a bin that lies partly in it counts in part."""
         edges = self.start_ns + self.width_ns * np.arange(len(self.sums) + 1, dtype=np.int64)
         covered = np.minimum(edges[1:], end_ns) - np.maximum(edges[:-1], start_ns)
-        share = np.clip(covered, 0, self.width_ns) / self.width_ns
+        # Not np.clip, which takes much longer for short arrays.
+        share = np.minimum(np.maximum(covered, 0), self.width_ns) / self.width_ns
         inside: FloatArray = share @ self.sums
         return inside
 

@@ -1,6 +1,7 @@
 """Two groups of runs beside each other, in words."""
 
 from collections.abc import Iterator, Sequence
+from enum import Enum
 
 from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.gate import Outcome
@@ -42,7 +43,7 @@ _LABELS = {
     "wait_ms": "  wait",
     "compute_ms": "  compute",
     "callback_ms": "  callbacks",
-    "step_ms_p10": "undisturbed step",
+    "step_ms_p10": "step, 10th percentile",
     "samples_per_s": "samples/s",
     "wall_step_ms": "all time per step",
     "wall_wait_ratio": "waits for data",
@@ -51,6 +52,29 @@ _LABELS = {
 _OF_A_STEP = (StepPart.WAIT, StepPart.COMPUTE, StepPart.CALLBACKS)
 _TITLES = {Group.STAGE: "stage", Group.LANE: "lane busy", Group.ACCOUNT: "time"}
 _MOST_OF_A_GROUP = {Group.STAGE: 12, Group.LANE: 6}
+
+
+class Change(Enum):
+    """What became of a step's time, as a word for a badge."""
+
+    FASTER = "FASTER"
+    SLOWER = "SLOWER"
+    NONE = "NO DIFFERENCE"
+    UNKNOWN = "UNKNOWN"
+
+
+def change_of(comparison: Comparison) -> Change:
+    """What became of a step's time, or of all time per step where steps were not counted."""
+    row = _judged(comparison)
+    if row is None or row.change is None:
+        return Change.UNKNOWN
+    if not row.beyond_noise:
+        return Change.NONE
+    return Change.FASTER if row.change < 0 else Change.SLOWER
+
+
+def _judged(comparison: Comparison) -> Row | None:
+    return comparison.row("step_ms") or comparison.row("wall_step_ms")
 
 
 def names_of(runs: Sequence[Findings]) -> str:
@@ -102,7 +126,7 @@ def _losses(comparison: Comparison) -> Iterator[str]:
 
 def verdict_sentence(comparison: Comparison) -> str:
     """What changed, in one sentence."""
-    row = comparison.row("step_ms") or comparison.row("wall_step_ms")
+    row = _judged(comparison)
     if row is None or row.before is None or row.after is None or row.ratio is None:
         return "Too few steps were counted to compare their times."
     times = f"{duration(row.before)} before, {duration(row.after)} after"
@@ -114,6 +138,16 @@ def verdict_sentence(comparison: Comparison) -> str:
     sentence = f"A step is {percent(abs(row.ratio))} {faster} ({times})"
     dearest = _dearest(comparison, longer=row.after > row.before)
     return f"{sentence}; most of it: {dearest}." if dearest else f"{sentence}."
+
+
+def whole_sentences(comparison: Comparison) -> Iterator[str]:
+    """What became of all time per step, where the verdict is on less than that."""
+    row = comparison.row("wall_step_ms")
+    if row is None or row.before is None or row.after is None or row is _judged(comparison):
+        return
+    times = f"{duration(row.before)} before, {duration(row.after)} after"
+    noise = "" if row.beyond_noise else ", not more than the noise"
+    yield f"With epoch starts and the time between epochs a step takes {times}{noise}."
 
 
 def _dearest(comparison: Comparison, *, longer: bool) -> str | None:
@@ -140,22 +174,32 @@ def _dearest(comparison: Comparison, *, longer: bool) -> str | None:
     ]
     if stages:
         stage = max(stages, key=lambda row: abs(row.change or 0.0))
-        text += f", with stage {_label(stage)} {_change(stage)}"
+        text += f", with stage {row_label(stage)} {_change(stage)}"
     return text
 
 
 def compared_cells(comparison: Comparison) -> list[tuple[str, str, str, str, str]]:
     """The table: a row for each quantity that is worth showing, with cells of `COMPARED_COLUMNS`."""
     found = []
+    for title, rows in compared_groups(comparison):
+        if title:
+            found.append((title, "", "", "", ""))
+        indent = "  " if title else ""
+        for row in rows:
+            name, before, after, change, mark = row_cells(row)
+            found.append((f"{indent}{name}", before, after, change, mark))
+    return found
+
+
+def compared_groups(comparison: Comparison) -> Iterator[tuple[str, list[Row]]]:
+    """The quantities that are worth showing, by groups with their titles (which may be empty)."""
     for group in Group:
         rows = [row for row in comparison.rows if row.quantity.group is group and _is_shown(row)]
         if group in _MOST_OF_A_GROUP:
             rows.sort(key=lambda row: -max(row.before or 0.0, row.after or 0.0))
             rows = rows[: _MOST_OF_A_GROUP[group]]
-        if rows and group in _TITLES:
-            found.append((_TITLES[group], "", "", "", ""))
-        found += [_cells(row) for row in rows]
-    return found
+        if rows:
+            yield _TITLES.get(group, ""), rows
 
 
 def _is_shown(row: Row) -> bool:
@@ -164,10 +208,10 @@ def _is_shown(row: Row) -> bool:
     return bool(row.before or row.after)
 
 
-def _cells(row: Row) -> tuple[str, str, str, str, str]:
-    indent = "  " if row.quantity.group in _TITLES else ""
+def row_cells(row: Row) -> tuple[str, str, str, str, str]:
+    """The cells of `COMPARED_COLUMNS` of one quantity."""
     return (
-        f"{indent}{_label(row)}",
+        row_label(row),
         value_text(row, row.before),
         value_text(row, row.after),
         _change(row),
@@ -175,7 +219,8 @@ def _cells(row: Row) -> tuple[str, str, str, str, str]:
     )
 
 
-def _label(row: Row) -> str:
+def row_label(row: Row) -> str:
+    """What a quantity is called."""
     subject = row.quantity.subject
     match subject:
         case Part():
@@ -211,6 +256,18 @@ def _change(row: Row) -> str:
     if abs(row.ratio) >= 1.0:
         return f"{row.after / row.before:.1f} times" if row.before and row.after else "new"
     return f"{100 * row.ratio:+.1f} %"
+
+
+def range_text(row: Row) -> str:
+    """Where the change lies at 95 %, in the unit of the change."""
+    found = row.difference
+    if found is None or row.change is None:
+        return MISSING
+    if row.quantity.unit is Unit.RATIO:
+        return f"{100 * found.low:+.1f} to {100 * found.high:+.1f} points"
+    if not row.before:
+        return MISSING
+    return f"{100 * found.low / row.before:+.1f} to {100 * found.high / row.before:+.1f} %"
 
 
 def _mark(row: Row) -> str:

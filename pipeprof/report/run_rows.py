@@ -1,11 +1,13 @@
 """The rows of a table of several runs beside each other, one for each quantity."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from pipeprof.analysis.findings import LoopFinding
+from pipeprof.analysis.findings import Findings, LoopFinding
+from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.report.input_text import overlap
 from pipeprof.report.numbers import duration, percent, rate, wait_percent
 from pipeprof.report.stage_labels import input_place
+from pipeprof.report.verdict_names import VERDICTS
 
 
 def _training(main: LoopFinding) -> str | None:
@@ -71,3 +73,16 @@ RUN_ROWS: tuple[tuple[str, Callable[[LoopFinding], str | None]], ...] = (
     ("bottleneck", _bottleneck),
     ("its line", _bottleneck_line),
 )
+
+
+def run_cells(runs: Sequence[Findings]) -> list[tuple[str | None, ...]]:
+    """The rows for some runs: a label, then a cell for each run; the verdicts come first."""
+    mains = [findings.main for findings in runs]
+    bounds = [main.diagnosis.bound if main else Bound.UNKNOWN for main in mains]
+    return [
+        ("verdict", *(VERDICTS[bound] for bound in bounds)),
+        *(
+            (label, *(describe(main) if main else None for main in mains))
+            for label, describe in RUN_ROWS
+        ),
+    ]

@@ -10,15 +10,53 @@ from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.run_summary import flat_summary
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.errors import UsageError
+from pipeprof.recording.account import Part
 from pipeprof.report.numbers import duration, percent, rate, wait_percent
 from pipeprof.report.plain_text import MISSING
 from pipeprof.report.run_facts import started
 from pipeprof.report.verdict_names import VERDICTS
 
-RUNS_COLUMNS = ("run", "verdict", "steps", "step", "wait", "waits", "host", "samples/s")
-
 _TEXTS = ("name", "bound", "started", "backend", "input")
+_OTHERS_NAMED = 20
 _FILTER = re.compile(r"\s*(?P<name>[^<>=]+?)\s*(?P<sign>[<>=])\s*(?P<value>.+?)\s*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsColumn:
+    """A column of the table.
+
+    Attributes:
+        header: its heading.
+        key: the name of the text or number that it shows, by which rows are sorted and filtered.
+        meaning: what it shows, in a few words.
+    """
+
+    header: str
+    key: str
+    meaning: str
+
+
+COLUMNS = (
+    RunsColumn(header="run", key="name", meaning="name of the run"),
+    RunsColumn(header="verdict", key="bound", meaning="what the training waits for"),
+    RunsColumn(header="steps", key="steps", meaning="steps of the training"),
+    RunsColumn(header="step", key="step_ms", meaning="mean time of a step"),
+    RunsColumn(header="wait/step", key="wait_ms", meaning="mean wait for data in a step"),
+    RunsColumn(
+        header="waiting",
+        key="wall_wait_ratio",
+        meaning="waiting for data, as a part of the training's time",
+    ),
+    RunsColumn(
+        header="host",
+        key="wall_host_ratio",
+        meaning="callbacks and other Python code, as a part of the training's time",
+    ),
+    RunsColumn(
+        header="samples/s", key="samples_per_s", meaning="samples a second, over the whole training"
+    ),
+)
+RUNS_COLUMNS = tuple(column.header for column in COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +89,12 @@ def run_row(name: str, findings: Findings) -> RunRow:
         "input": kind.value if kind is not None else "",
     }
     return RunRow(name=name, texts=texts, numbers=flat_summary(findings))
+
+
+def account_shares(row: RunRow) -> tuple[tuple[Part, float], ...]:
+    """The parts of the main loop's time that are more than nothing, as ratios of it, in their order."""
+    shares = ((part, row.numbers.get(f"account/{part.value}/ratio", 0.0)) for part in Part)
+    return tuple((part, ratio) for part, ratio in shares if ratio > 0)
 
 
 def unreadable_row(name: str, problem: str) -> RunRow:
@@ -116,11 +160,15 @@ def _holds(row: RunRow, condition: str, known: Sequence[str]) -> bool:
 
 
 def _require_known(name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        raise UsageError(
-            f"expected the name of something that the runs have, received {name!r}: "
-            f"{', '.join(known[:60])}."
-        )
+    if name in known:
+        return
+    usual = [column.key for column in COLUMNS]
+    others = [each for each in known if each not in usual]
+    more = f" and {len(others) - _OTHERS_NAMED} more" if len(others) > _OTHERS_NAMED else ""
+    raise UsageError(
+        f"expected the name of something that the runs have, received {name!r}: "
+        f"{', '.join([*usual, *others[:_OTHERS_NAMED]])}{more} (pipeprof export --csv has all)."
+    )
 
 
 def runs_cells(row: RunRow) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pipeprof.report.run_comparison_text import (
     outcome_sentence,
     outcome_word,
     verdict_sentence,
+    whole_sentences,
     work_sentences,
 )
 from pipeprof.report.text_layout import (
@@ -54,7 +55,7 @@ def render_comparison(
         _named("after", names_of(comparison.after)),
         _labelled("Work", work_sentences(comparison)),
         indented(column_table(_columns(comparison), width - INDENT)),
-        _labelled("So", [verdict_sentence(comparison)]),
+        _labelled("So", [verdict_sentence(comparison), *whole_sentences(comparison)]),
         _gate(outcomes),
         indented(Text(noise_sentence(comparison), "dim")),
     )

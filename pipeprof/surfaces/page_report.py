@@ -13,7 +13,7 @@ from pipeprof.report.figures.figure import Figure
 from pipeprof.report.host_rows import HOST_COLUMNS, host_rows
 from pipeprof.report.numbers import count, duration, percent, rate
 from pipeprof.report.plain_text import clean, printable
-from pipeprof.report.run_rows import RUN_ROWS
+from pipeprof.report.run_rows import run_cells
 from pipeprof.report.run_text import heading, troubles
 from pipeprof.report.verdict_names import VERDICTS
 from pipeprof.report.verdict_text import gain_with_free_input, hot_lines, how_to_see, notes, reasons
@@ -59,13 +59,7 @@ def comparison_body(named: Sequence[tuple[str, Findings]], figures: Sequence[Fig
         for name, findings in named
         for trouble in troubles(findings.profile.run)
     ]
-    rows = [
-        ("verdict", *(VERDICTS[_bound(findings.main)] for _, findings in named)),
-        *(
-            (label, *(describe(findings.main) if findings.main else None for _, findings in named))
-            for label, describe in RUN_ROWS
-        ),
-    ]
+    rows = run_cells([findings for _, findings in named])
     columns = ("", *(name for name, _ in named))
     return joined(
         element("h1", f"{count(len(named), 'run')} side by side"),

@@ -1,13 +1,14 @@
 """The report as one HTML file that needs nothing else, for browsers and notebooks."""
 
 import html
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from pipeprof.analysis.findings import Findings
 from pipeprof.errors import UsageError
-from pipeprof.report.figures.figure import to_plain
+from pipeprof.report.figures.figure import Figure, to_plain
 from pipeprof.report.figures.of_run import figures_of
 from pipeprof.report.figures.theme import TEMPLATES
 from pipeprof.report.plain_text import clean
@@ -26,20 +27,25 @@ showFigures(document, figures, templates);
 def render_page(findings: Findings) -> str:
     """The whole file."""
     figures = figures_of(findings)
+    return whole_page(findings.profile.run.name, report_body(findings, figures), figures)
+
+
+def whole_page(title: str, body: Markup, figures: Sequence[Figure]) -> str:
+    """A file with a body and the pictures that have places in it."""
     data = {"figures": [to_plain(figure) for figure in figures], "templates": TEMPLATES}
     head = joined(
         Markup('<meta charset="utf-8">'),
         Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-        element("title", f"{clean(findings.profile.run.name)} - pipeprof"),
+        element("title", f"{clean(title)} - pipeprof"),
         element("style", Markup(read_static("page.css"))),
     )
-    body = joined(
-        element("main", report_body(findings, figures)),
+    content = joined(
+        element("main", body),
         element("script", json_text(data), id="figures", type="application/json"),
         element("script", Markup(plotly_js().read_text(encoding="utf-8"))),
         element("script", Markup(read_static("figures.js") + _DRAW), type="module"),
     )
-    page = element("html", element("head", head), element("body", body), lang="en")
+    page = element("html", element("head", head), element("body", content), lang="en")
     return f"<!DOCTYPE html>\n{page}\n"
 
 

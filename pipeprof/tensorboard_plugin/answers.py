@@ -3,22 +3,36 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.run_comparison import compare_runs
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.errors import PipeprofError, UsageError
 from pipeprof.report.figures.comparison import MOST_RUNS, comparison_figures
 from pipeprof.report.figures.figure import to_plain
 from pipeprof.report.figures.of_run import figures_of
+from pipeprof.report.figures.part_bars import PART_STYLES
 from pipeprof.report.figures.theme import TEMPLATES
-from pipeprof.report.numbers import duration
+from pipeprof.report.numbers import duration, percent
+from pipeprof.report.part_names import PART_NAMES
 from pipeprof.report.run_text import traced_steps
+from pipeprof.report.runs_table import (
+    COLUMNS,
+    RunRow,
+    account_shares,
+    chosen_rows,
+    run_row,
+    runs_cells,
+    unreadable_row,
+)
 from pipeprof.report.verdict_names import VERDICTS
 from pipeprof.runs.run_reading import read_run
+from pipeprof.surfaces.compared_page import compared_body, compared_figures
 from pipeprof.surfaces.page_report import comparison_body, message, report_body
 from pipeprof.tensorboard_plugin.library import Library, Shelved
 
@@ -26,8 +40,9 @@ Answer = dict[str, Any]
 
 _log = logging.getLogger(__name__)
 
-MOST_SUMMARIES = 20
+MOST_SUMMARIES = 40
 _MOST_REMEMBERED = 5_000
+_MOST_CONDITIONS = 20
 
 
 class Answers:
@@ -35,7 +50,7 @@ class Answers:
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._summaries: OrderedDict[tuple[str, int], Answer] = OrderedDict()
+        self._rows: OrderedDict[tuple[str, int], RunRow] = OrderedDict()
 
     def runs(self) -> Answer:
         """All runs, the latest first, without reading them."""
@@ -44,12 +59,29 @@ class Answers:
             "runs": [{"key": run.key, "version": str(run.version)} for run in found],
             "templates": TEMPLATES,
             "most_compared": MOST_RUNS,
+            "summaries_each": MOST_SUMMARIES,
+            "columns": [asdict(column) for column in COLUMNS],
+            "verdicts": {bound.value: word for bound, word in VERDICTS.items()},
+            "parts": {
+                PART_NAMES[part]: {"color": color, "hatched": bool(hatching)}
+                for part, (color, hatching) in PART_STYLES.items()
+            },
         }
 
     def summaries(self, keys: Sequence[str]) -> Answer:
-        """The verdicts of runs, by key; keys without a run are left out."""
+        """The rows of runs in the table of all, by key; keys without a run are left out."""
         wanted = set(keys[:MOST_SUMMARIES])
-        return {run.key: self._summary(run) for run in self._library.runs() if run.key in wanted}
+        runs = (run for run in self._library.runs() if run.key in wanted)
+        return {run.key: _summary(self._row(run)) for run in runs}
+
+    def chosen(self, conditions: Sequence[str]) -> Answer:
+        """The keys of the runs for which all conditions (``step_ms>10``) hold, or what is wrong."""
+        try:
+            rows = [self._row(run) for run in self._library.runs()]
+            kept = chosen_rows(rows, conditions[:_MOST_CONDITIONS], None)
+        except UsageError as error:
+            return {"problem": str(error)}
+        return {"keys": [row.name for row in kept]}
 
     def run(self, key: str) -> Answer:
         """One run's report and figures."""
@@ -70,7 +102,7 @@ class Answers:
         return _answer_or_message(make, f"The run {key} cannot be shown")
 
     def comparison(self, keys: Sequence[str]) -> Answer:
-        """A comparison of several runs, in the order of the keys."""
+        """Runs beside each other, in the order of the keys; of two, the second is what changed."""
 
         def make() -> Answer:
             if not 2 <= len(keys) <= MOST_RUNS:
@@ -78,24 +110,28 @@ class Answers:
                     f"expected 2 to {MOST_RUNS} runs to compare, received {len(keys)}."
                 )
             named = [(key, self._read(key)) for key in keys]
-            figures = comparison_figures(named)
-            return {
-                "html": comparison_body(named, figures),
-                "figures": [to_plain(figure) for figure in figures],
-            }
+            if len(named) == 2:
+                comparison = compare_runs([named[0][1]], [named[1][1]])
+                figures = compared_figures(comparison, keys)
+                html = compared_body(comparison, figures, names=keys)
+            else:
+                figures = comparison_figures(named)
+                html = comparison_body(named, figures)
+            return {"html": html, "figures": [to_plain(figure) for figure in figures]}
 
         return _answer_or_message(make, "These runs cannot be compared")
 
     def _read(self, key: str) -> Findings:
         return analyse(read_run(self._library.find(key).folder))
 
-    def _summary(self, run: Shelved) -> Answer:
+    def _row(self, run: Shelved) -> RunRow:
         remembered = (run.key, run.version)
-        if remembered not in self._summaries:
-            self._summaries[remembered] = _summary(run)
-            if len(self._summaries) > _MOST_REMEMBERED:
-                self._summaries.popitem(last=False)
-        return self._summaries[remembered]
+        row = self._rows.get(remembered)
+        if row is None:
+            row = self._rows[remembered] = _read_row(run)
+            if len(self._rows) > _MOST_REMEMBERED:
+                self._rows.popitem(last=False)
+        return row
 
 
 def _answer_or_message(make: Callable[[], Answer], otherwise: str) -> Answer:
@@ -112,15 +148,34 @@ def _answer_or_message(make: Callable[[], Answer], otherwise: str) -> Answer:
         return {"html": message(otherwise, sentence), "figures": []}
 
 
-def _summary(run: Shelved) -> Answer:
+def _read_row(run: Shelved) -> RunRow:
     try:
-        findings = analyse(read_run(run.folder))
-    except Exception:  # the reason is shown when the user opens the run
-        return {"bound": "unreadable", "verdict": "UNREADABLE", "gist": ""}
-    diagnosis = findings.main.diagnosis if findings.main else None
-    bound = diagnosis.bound if diagnosis else Bound.UNKNOWN
-    pace = f"{duration(diagnosis.step_ms.mean)} per step" if diagnosis and diagnosis.step_ms else ""
-    return {"bound": bound.value, "verdict": VERDICTS[bound], "gist": pace}
+        return run_row(run.key, analyse(read_run(run.folder)))
+    except PipeprofError as error:
+        return unreadable_row(run.key, str(error))
+    except Exception as error:  # a damaged run with valid values may cause any error
+        return unreadable_row(run.key, f"its values do not fit together ({type(error).__name__}).")
+
+
+def _summary(row: RunRow) -> Answer:
+    """A row for the browser: texts to show, and the values by which it is sorted."""
+    if row.problem is not None:
+        return {"bound": "unreadable", "verdict": "UNREADABLE", "gist": "", "problem": row.problem}
+    bound = Bound(row.texts["bound"])
+    step_ms = row.numbers.get("step_ms")
+    return {
+        "bound": bound.value,
+        "verdict": VERDICTS[bound],
+        "gist": "" if step_ms is None else f"{duration(step_ms)} per step",
+        "cells": runs_cells(row),
+        "values": {
+            column.key: row.numbers[column.key] for column in COLUMNS if column.key in row.numbers
+        },
+        "account": [
+            {"part": PART_NAMES[part], "ratio": round(ratio, 4), "share": percent(ratio)}
+            for part, ratio in account_shares(row)
+        ],
+    }
 
 
 def _trace(key: str, folder: Path) -> Answer | None:

@@ -36,12 +36,15 @@ class InputPipelinePlugin(base_plugin.TBPlugin):
         """Handlers by path. No part of a request is ever used in a file's name."""
         return {
             "/index.js": _file(lambda: _STATIC / "index.js", "text/javascript"),
+            "/make.js": _file(lambda: _STATIC / "make.js", "text/javascript"),
+            "/runs_table.js": _file(lambda: _STATIC / "runs_table.js", "text/javascript"),
             "/tab.css": _file(lambda: _STATIC / "tab.css", "text/css"),
             "/page.css": _file(lambda: _of_page("page.css"), "text/css"),
             "/figures.js": _file(lambda: _of_page("figures.js"), "text/javascript"),
             "/plotly.min.js": _file(_plotly_js, "text/javascript", expires=_CACHED_S),
             "/runs": _answer(lambda _: self._answers.runs()),
             "/summaries": _answer(lambda asked: self._answers.summaries(asked.getlist("run"))),
+            "/chosen": _answer(lambda asked: self._answers.chosen(asked.getlist("where"))),
             "/run": _answer(lambda asked: self._answers.run(asked.get("run", ""))),
             "/comparison": _answer(lambda asked: self._answers.comparison(asked.getlist("run"))),
         }

@@ -82,18 +82,60 @@ def test_steps_that_tensorflow_traced_show_the_gpu_and_lead_to_xprof(tab: Any) -
     assert "GPU 0 was busy 33 % of each step" in tab.locator("main").inner_text()
 
 
-def test_runs_are_compared(tab: Any) -> None:
-    button = tab.locator(".shelf-head button")
+def test_two_runs_are_compared_the_earlier_first_and_swapped(tab: Any) -> None:
+    button = tab.locator(".shelf-head button", has_text="compare")
     assert button.is_disabled()
-    for key in ("slow", "fast"):
+    for key in ("fast", "slow"):
         tab.locator(f".shelf li[data-key='{key}'] input").check()
+    keys = tab.locator(".shelf li").evaluate_all("all => all.map(each => each.dataset.key)")
+    later_is_fast = keys.index("fast") < keys.index("slow")
+    button = tab.locator(".shelf-head button", has_text="Compare 2 runs")
     button.click()
-    told(tab, "2 runs side by side")
-    rows = tab.locator(".compared tr").all_inner_texts()
-    assert rows[0].split() == ["slow", "fast"]
-    assert rows[1].split() == ["verdict", "INPUT-BOUND", "COMPUTE-BOUND"]
-    for figure in ("compared-accounts", "compared-steps"):
-        tab.locator(f"[data-figure='{figure}'] .main-svg").first.wait_for()
+    told(tab, "FASTER" if later_is_fast else "SLOWER")
+    tab.locator("button", has_text="Swap").click()
+    told(tab, "SLOWER" if later_is_fast else "FASTER")
+    for figure in ("changes", "accounts", "steps"):
+        tab.locator(f"[data-figure='compared-{figure}'] .main-svg").first.wait_for()
+    assert tab.locator(".changes tr").count() > 5
+
+
+def test_several_runs_are_shown_side_by_side(tab: Any) -> None:
+    for key in ("slow", "fast", "even"):
+        tab.locator(f".shelf li[data-key='{key}'] input").check()
+    tab.locator(".shelf-head button", has_text="Compare 3 runs").click()
+    told(tab, "3 runs side by side")
+    verdicts = tab.locator(".compared tr", has_text="verdict").inner_text().split()
+    assert sorted(verdicts[1:]) == ["BALANCED", "COMPUTE-BOUND", "INPUT-BOUND"]
+
+
+def test_all_runs_are_sorted_filtered_and_opened(tab: Any) -> None:
+    tab.locator("button", has_text="All runs as a table").click()
+    for key in ("slow", "fast", "even"):
+        tab.locator(f".runs tr[data-key='{key}'] .account-bar").wait_for()
+
+    def shown() -> list[str]:
+        found = tab.locator(".runs tbody tr").evaluate_all("all => all.map(r => r.dataset.key)")
+        return [key for key in found if key in ("slow", "fast", "even")]
+
+    head = tab.locator(".runs th[data-key='step_ms']")
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert shown() == ["slow", "even", "fast"]
+    head.locator("button").click()
+    assert shown() == ["fast", "even", "slow"]
+    tab.locator(".filters select").select_option(label="COMPUTE-BOUND")
+    assert shown() == ["fast"]
+    tab.locator(".filters select").select_option(index=0)
+    condition = tab.locator(".filters input")
+    condition.fill("step_ms>15, bound=input")
+    condition.press("Enter")
+    tab.locator("[role=status]", has_text=" of ").wait_for()
+    assert shown() == ["slow"]
+    condition.fill("speed>1")
+    condition.press("Enter")
+    tab.locator(".problem", has_text="received 'speed'").wait_for()
+    tab.locator(".runs tr[data-key='slow'] .name button").click()
+    told(tab, "INPUT-BOUND")
 
 
 def test_names_with_markup_stay_text(tab: Any) -> None:

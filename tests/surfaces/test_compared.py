@@ -1,12 +1,16 @@
 import json
 import re
 
+import pytest
+
 from pipeprof.analysis.gate import check, parse_condition
-from pipeprof.analysis.run_comparison import compare_runs
+from pipeprof.analysis.run_comparison import Comparison, compare_runs
+from pipeprof.report.figures.changes import changes_figure
 from pipeprof.surfaces.compared_as_json import comparison_json
 from pipeprof.surfaces.compared_markdown import render_markdown
-from pipeprof.surfaces.compared_page import render_comparison_page
+from pipeprof.surfaces.compared_page import compared_body, render_comparison_page
 from pipeprof.surfaces.compared_terminal import render_comparison
+from pipeprof.surfaces.webpage import plotly_js
 from tests.analysis.test_run_comparison import of_loop, run
 
 SLOWER = compare_runs([run()], [run(12.0, 1)])
@@ -51,8 +55,53 @@ def test_json_has_quantities_intervals_and_the_gate() -> None:
     assert found["work"]["sameness"] == "unknown"
 
 
+def own(page: str) -> str:
+    """The page without Plotly."""
+    return page.replace(plotly_js().read_text(encoding="utf-8"), "")
+
+
 def test_the_page_shows_names_as_text() -> None:
-    page = render_comparison_page(STRANGE)
+    page = own(render_comparison_page(STRANGE))
     assert page.startswith("<!DOCTYPE html>")
-    assert "<b>" not in page
+    assert "<b>|" not in page
     assert page.count("<tr>") > 8
+
+
+def test_the_page_has_badge_work_gate_and_a_place_for_each_figure() -> None:
+    page = own(render_comparison_page(SLOWER, OUTCOMES))
+    assert '<span class="badge">SLOWER</span>' in page
+    assert "Was it the same work?" in page
+    assert "FAIL: step_ms&gt;+5%" in page
+    (held,) = re.findall(r'<script id="figures" type="application/json">(.*?)</script>', page)
+    keys = [each["key"] for each in json.loads(held)["figures"]]
+    assert keys == re.findall(r'data-figure="([\w-]+)"', page)
+    assert keys[0] == "compared-changes"
+    assert 'class="mark-worse"' in page
+
+
+@pytest.mark.parametrize(
+    ("comparison", "word"),
+    [
+        (SLOWER, "SLOWER"),
+        (compare_runs([run(12.0)], [run(10.0, 1)]), "FASTER"),
+        (compare_runs([run(10.0)], [run(10.3, 1)]), "NO DIFFERENCE"),
+    ],
+)
+def test_the_badge_says_what_became_of_a_step(comparison: Comparison, word: str) -> None:
+    assert f'<span class="badge">{word}</span>' in compared_body(comparison, ())
+
+
+def test_changes_are_drawn_with_their_ranges() -> None:
+    figure = changes_figure(SLOWER)
+    assert figure is not None
+    (view,) = figure.views
+    longer = next(trace for trace in view.traces if trace["name"] == "longer")
+    names = [row[0] for row in view.table.rows]
+    step = longer["y"].index(names.index("step"))
+    row = SLOWER.row("step_ms")
+    assert row is not None
+    assert row.difference is not None
+    assert longer["x"][step] == pytest.approx(row.change, abs=1e-3)
+    low = longer["x"][step] - longer["error_x"]["arrayminus"][step]
+    assert low == pytest.approx(row.difference.low, abs=1e-3)
+    assert sum(len(trace["y"]) for trace in view.traces) == len(names)

@@ -17,12 +17,17 @@ class Tab:
         self.plugin = InputPipelinePlugin(SimpleNamespace(logdir=str(logdir)))
         self._apps = self.plugin.get_plugin_apps()
 
-    def get(self, path: str, *keys: str) -> TestResponse:
-        query = urlencode([("run", key) for key in keys])
+    def get(self, path: str, *values: str, name: str = "run") -> TestResponse:
+        query = urlencode([(name, value) for value in values])
         return Client(self._apps[path]).get(f"{path}?{query}")
 
     def ask(self, path: str, *keys: str) -> Any:
-        answer = self.get(path, *keys)
+        return self._value_of(self.get(path, *keys))
+
+    def ask_where(self, path: str, *conditions: str) -> Any:
+        return self._value_of(self.get(path, *conditions, name="where"))
+
+    def _value_of(self, answer: TestResponse) -> Any:
         assert answer.status_code == 200
         assert answer.content_type == "application/json"
         return json.loads(answer.get_data())

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.run_comparison import compare_runs
 from pipeprof.capture.session import profile as watch
 from pipeprof.runs.log_folder import PLUGIN
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_writing import write_run_file
+from pipeprof.surfaces.compared_page import compared_body, compared_figures
 from pipeprof.surfaces.webpage import plotly_js
 from pipeprof.tensorboard_plugin import answers
 from pipeprof.tensorboard_plugin.answers import MOST_SUMMARIES
@@ -115,10 +118,54 @@ def test_a_verdict_is_told_anew_when_the_run_has_changed(tab: Tab, tmp_path: Pat
     assert tab.ask("/summaries", "r")["r"]["bound"] == "compute"
 
 
-def test_runs_are_compared(tab: Tab, tmp_path: Path) -> None:
+def test_the_rows_of_the_table_have_what_it_is_sorted_by(tab: Tab, tmp_path: Path) -> None:
+    write_run(recorded("slow", 20), tmp_path, "slow")
+    row = tab.ask("/summaries", "slow")["slow"]
+    columns = tab.ask("/runs")["columns"]
+    assert len(row["cells"]) == len(columns)
+    texts = ("name", "bound")
+    assert set(row["values"]) == {each["key"] for each in columns if each["key"] not in texts}
+    assert row["values"]["wait_ms"] == pytest.approx(20)
+    assert row["values"]["step_ms"] == pytest.approx(30)
+    shares = {each["part"]: each["ratio"] for each in row["account"]}
+    assert sum(shares.values()) == pytest.approx(1, abs=0.01)
+    assert shares["wait"] == pytest.approx(2 / 3, abs=0.05)
+    assert set(shares) <= set(tab.ask("/runs")["parts"])
+
+
+def test_runs_are_chosen_by_conditions(tab: Tab, tmp_path: Path) -> None:
     write_run(recorded("slow", 20), tmp_path, "slow")
     write_run(recorded("fast", 0), tmp_path, "fast")
-    answer = tab.ask("/comparison", "slow", "fast")
+
+    def chosen(*conditions: str):
+        return tab.ask_where("/chosen", *conditions)
+
+    assert chosen("step_ms>20") == {"keys": ["slow"]}
+    assert chosen("bound=compute", "step_ms<20") == {"keys": ["fast"]}
+    assert chosen("bound=input", "step_ms<20") == {"keys": []}
+    assert "received 'speed': " in chosen("speed>1")["problem"]
+    assert "expected a condition" in chosen("step_ms")["problem"]
+
+
+def test_two_runs_are_compared_as_compare_does(tab: Tab, tmp_path: Path) -> None:
+    write_run(recorded("slow", 20), tmp_path / "cats", "slow")
+    write_run(recorded("fast", 0), tmp_path / "cats", "fast")
+    answer = tab.ask("/comparison", "cats/slow", "cats/fast")
+    runs = [analyse(recorded("slow", 20)), analyse(recorded("fast", 0))]
+    comparison = compare_runs(runs[:1], runs[1:])
+    names = ["cats/slow", "cats/fast"]
+    figures = compared_figures(comparison, names)
+    assert answer["html"] == compared_body(comparison, figures, names=names)
+    assert [each["key"] for each in answer["figures"]] == [each.key for each in figures]
+    turned = tab.ask("/comparison", "cats/fast", "cats/slow")["html"]
+    assert "FASTER" in answer["html"]
+    assert "SLOWER" in turned
+
+
+def test_runs_are_compared(tab: Tab, tmp_path: Path) -> None:
+    for name, wait_ms in (("slow", 20), ("fast", 0), ("even", 1)):
+        write_run(recorded(name, wait_ms), tmp_path, name)
+    answer = tab.ask("/comparison", "slow", "fast", "even")
     assert [figure["key"] for figure in answer["figures"]] == [
         "compared-accounts",
         "compared-steps",
@@ -127,6 +174,14 @@ def test_runs_are_compared(tab: Tab, tmp_path: Path) -> None:
     assert "INPUT-BOUND" in answer["html"]
     assert "COMPUTE-BOUND" in answer["html"]
     assert "expected 2 to 8 runs to compare, received 1" in tab.ask("/comparison", "slow")["html"]
+
+
+def test_a_run_without_steps_is_not_compared(tab: Tab, tmp_path: Path) -> None:
+    write_run(recorded("slow", 20), tmp_path, "slow")
+    write_run(profile(run=run_info("none"), loops=(), stages=()), tmp_path, "none")
+    html = tab.ask("/comparison", "slow", "none")["html"]
+    assert "expected a training in the run" in html
+    assert "cannot be compared" in html
 
 
 @pytest.mark.parametrize(
@@ -213,6 +268,8 @@ def test_a_run_that_is_being_recorded_says_so(tab: Tab, tmp_path: Path) -> None:
     ("path", "kind"),
     [
         ("/index.js", "text/javascript"),
+        ("/make.js", "text/javascript"),
+        ("/runs_table.js", "text/javascript"),
         ("/figures.js", "text/javascript"),
         ("/tab.css", "text/css"),
         ("/page.css", "text/css"),

@@ -2,29 +2,25 @@
 // Names from runs are only ever set as text; HTML comes from the backend, which escapes them.
 
 import { showFigures } from "./figures.js";
+import { make } from "./make.js";
+import { runsTable } from "./runs_table.js";
 
 const REFRESH_MS = 5000;
 const FAILED = {
   html: "<section class=message><h1>No answer</h1><p>TensorBoard does not answer. If it still runs, its terminal shows the error.</p></section>",
   figures: [],
 };
-const SUMMARIES_EACH = 20;
 
-const state = { runs: [], templates: null, current: null, drawn: null, compared: [], summaries: {}, mostCompared: 2 };
+// What is shown: {key} is a run, {keys} a comparison, {} the table of all runs.
+const state = { runs: [], about: null, shown: {}, drawn: null, compared: [], summaries: {} };
 let takeAway = () => {};
-let list, content, compareButton, filter, visible, plotly;
+let list, content, compareButton, tableButton, filter, visible, plotly, table;
 
-async function ask(path, keys = []) {
-  const query = new URLSearchParams(keys.map((key) => ["run", key]));
+async function ask(path, values = [], name = "run") {
+  const query = new URLSearchParams(values.map((value) => [name, value]));
   const answer = await fetch(`./${path}?${query}`);
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
-}
-
-function make(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
 }
 
 function load(name, properties) {
@@ -45,36 +41,62 @@ function followTheme() {
 }
 
 function build() {
-  filter = make("input", { type: "search", placeholder: "Filter runs", oninput: fillList });
-  filter.setAttribute("aria-label", "Filter runs");
-  compareButton = make("button", { type: "button", onclick: () => choose(null) });
+  filter = make("input", { type: "search", placeholder: "Filter runs by name", oninput: fillList });
+  filter.setAttribute("aria-label", "Filter runs by name");
+  tableButton = make("button", { type: "button", onclick: () => choose({}) }, "All runs as a table");
+  compareButton = make("button", { type: "button", onclick: () => choose({ keys: inOrder(state.compared) }) });
   list = make("ul");
   content = make("main");
-  const shelf = make("nav", { className: "shelf" }, make("div", { className: "shelf-head" }, filter, compareButton), list);
+  const head = make("div", { className: "shelf-head" }, tableButton, filter, compareButton);
+  const shelf = make("nav", { className: "shelf" }, head, list);
   shelf.setAttribute("aria-label", "Runs");
   document.body.replaceChildren(make("div", { className: "tab" }, shelf, make("div", { className: "content" }, content)));
-  visible = new IntersectionObserver(summarise, { root: list, rootMargin: "200px" });
+  visible = new IntersectionObserver(summariseVisible, { root: list, rootMargin: "200px" });
+  table = runsTable(state.about, {
+    open: (key) => choose({ key }),
+    tick,
+    isTicked: (key) => state.compared.includes(key),
+    summaryOf: (key) => state.summaries[key],
+    chosen: (conditions) => ask("chosen", conditions, "where").catch(() => ({ problem: "TensorBoard does not answer." })),
+  });
+}
+
+// The earlier run comes first: what is compared is what became of it.
+function inOrder(keys) {
+  const place = new Map(state.runs.map(({ key }, number) => [key, number]));
+  return [...keys].sort((one, other) => place.get(other) - place.get(one));
+}
+
+function wanted() {
+  const text = filter.value.trim().toLowerCase();
+  return state.runs.filter((run) => run.key.toLowerCase().includes(text));
 }
 
 function fillList() {
-  const wanted = filter.value.trim().toLowerCase();
-  const runs = state.runs.filter((run) => run.key.toLowerCase().includes(wanted));
+  const runs = wanted();
   visible.disconnect();
   list.replaceChildren(...runs.map(entry));
   if (!runs.length) list.append(make("li", { className: "none" }, state.runs.length ? "No run of that name." : "No runs yet."));
+  markChosen();
+  if (isTable()) showTable();
+}
+
+function isTable() {
+  return !state.shown.key && !state.shown.keys;
+}
+
+function tick(key, on) {
+  state.compared = state.compared.filter((other) => other !== key);
+  if (on) state.compared.push(key);
   markChosen();
 }
 
 function entry(run) {
   const box = make("input", { type: "checkbox", checked: state.compared.includes(run.key), title: "Compare" });
   box.setAttribute("aria-label", `Compare ${run.key}`);
-  box.onchange = () => {
-    state.compared = state.compared.filter((key) => key !== run.key);
-    if (box.checked) state.compared.push(run.key);
-    markChosen();
-  };
+  box.onchange = () => tick(run.key, box.checked);
   const gist = make("span", { className: "gist" });
-  const button = make("button", { type: "button", title: run.key, onclick: () => choose(run.key) },
+  const button = make("button", { type: "button", title: run.key, onclick: () => choose({ key: run.key }) },
     make("span", { className: "name" }, run.key), gist);
   const item = make("li", {}, box, button);
   item.dataset.key = run.key;
@@ -90,54 +112,98 @@ function showSummary(item) {
   item.querySelector(".gist").replaceChildren(make("span", { className: "mark" }), [summary.verdict, summary.gist].filter(Boolean).join(" · "));
 }
 
-// Verdicts take reading the runs: only of those that are looked at.
-async function summarise(entries) {
-  const version = Object.fromEntries(state.runs.map((run) => [run.key, run.version]));
+// Verdicts take reading the runs: at first only of those that are looked at.
+async function summariseVisible(entries) {
   const items = entries.filter((one) => one.isIntersecting).map((one) => one.target);
-  const wanted = items.filter(({ dataset: { key } }) => key && state.summaries[key]?.version !== version[key]);
-  for (let first = 0; first < wanted.length; first += SUMMARIES_EACH) {
-    const some = wanted.slice(first, first + SUMMARIES_EACH);
-    const answered = await ask("summaries", some.map((item) => item.dataset.key));
+  await summarise(items.map((item) => item.dataset.key).filter(Boolean));
+  items.forEach(showSummary);
+}
+
+function versions() {
+  return Object.fromEntries(state.runs.map((run) => [run.key, run.version]));
+}
+
+// Reads those of some runs that were not read yet, or have changed since; calls back after every few.
+async function summarise(keys, onSome = () => true) {
+  const version = versions();
+  const unread = keys.filter((key) => state.summaries[key]?.version !== version[key]);
+  const each = state.about.summaries_each;
+  const askFrom = (first) => (first < unread.length ? ask("summaries", unread.slice(first, first + each)) : null);
+  let coming = askFrom(0);
+  for (let first = 0; first < unread.length; first += each) {
+    const answered = await coming;
+    coming = askFrom(first + each); // the backend reads while the page is drawn
     for (const [key, summary] of Object.entries(answered)) state.summaries[key] = { ...summary, version: version[key] };
-    some.forEach(showSummary);
+    if (!onSome()) {
+      coming?.catch(() => {});
+      return;
+    }
   }
+}
+
+let reading = 0;
+async function showTable() {
+  const number = ++reading;
+  const keys = wanted().map((run) => run.key);
+  table.show(keys);
+  await summarise(keys, () => {
+    if (number !== reading || !isTable()) return false;
+    table.show(keys);
+    return true;
+  });
 }
 
 function markChosen() {
   for (const item of list.querySelectorAll("li[data-key]")) {
-    item.querySelector("button").setAttribute("aria-current", String(item.dataset.key === state.current));
+    item.querySelector("button").setAttribute("aria-current", String(item.dataset.key === state.shown.key));
+    item.querySelector("input").checked = state.compared.includes(item.dataset.key);
   }
+  tableButton.setAttribute("aria-current", String(isTable()));
+  table.markTicked();
   const count = state.compared.length;
-  compareButton.textContent = count < 2 ? "Tick runs to compare" : `Compare ${count} runs`;
-  compareButton.disabled = count < 2 || count > state.mostCompared;
+  const most = state.about.most_compared;
+  compareButton.textContent = count < 2 ? "Tick two runs to compare" : count > most ? `Tick at most ${most} runs` : `Compare ${count} runs`;
+  compareButton.disabled = count < 2 || count > most;
 }
 
-// A run's key, or null for the comparison.
-async function choose(key) {
-  state.current = key;
-  state.asked = key === null ? [...state.compared] : [key];
+async function choose(shown) {
+  state.shown = shown;
   markChosen();
   content.parentElement.scrollTop = 0;
   await show();
 }
 
 async function show() {
-  const { current, asked } = state;
-  const answer = await ask(current === null ? "comparison" : "run", asked).catch(() => FAILED);
+  const { shown } = state;
+  if (isTable()) {
+    takeAway();
+    takeAway = () => {};
+    state.drawn = null;
+    content.replaceChildren(table.element);
+    await showTable();
+    return;
+  }
+  const answer = await ask(shown.key ? "run" : "comparison", shown.keys ?? [shown.key]).catch(() => FAILED);
   await plotly;
-  if (state.current !== current || state.asked !== asked) return; // another was chosen meanwhile
+  if (state.shown !== shown) return; // another was chosen meanwhile
   state.version = answer.version;
   state.recording = answer.recording;
-  const chosen = current !== null && current === state.drawn ? chosenViews() : [];
-  state.drawn = current;
+  const chosen = shown.key && shown.key === state.drawn ? chosenViews() : [];
+  state.drawn = shown.key ?? null;
   takeAway();
   content.innerHTML = answer.html;
   addLinks(answer);
+  if (shown.keys?.length === 2) addSwap(shown.keys);
   for (const [figure, view] of chosen) {
     const select = content.querySelector(`[data-figure="${figure}"] .choose-view`);
     if (select?.options[view]) select.value = view;
   }
-  takeAway = showFigures(content, answer.figures, state.templates);
+  takeAway = showFigures(content, answer.figures, state.about.templates);
+}
+
+function addSwap(keys) {
+  const button = make("button", { type: "button", onclick: () => choose({ keys: keys.toReversed() }) }, "Swap before and after");
+  content.querySelector(".sides")?.append(button);
 }
 
 // What somebody looks at stays when the same run is drawn anew.
@@ -190,9 +256,10 @@ async function refresh() {
   if (JSON.stringify(runs) !== JSON.stringify(state.runs)) {
     state.runs = runs;
     fillList();
+    if (isTable()) await table.refresh();
   }
-  if (state.current === null) return;
-  const version = runs.find((run) => run.key === state.current)?.version;
+  if (!state.shown.key) return;
+  const version = runs.find((run) => run.key === state.shown.key)?.version;
   if (!state.recording && version === state.version) return;
   await show();
 }
@@ -201,16 +268,17 @@ export async function render() {
   followTheme();
   document.documentElement.lang = "en";
   document.head.append(make("link", { rel: "preload", as: "script", href: "./plotly.min.js" }));
-  const [{ runs, templates, most_compared: mostCompared }] = await Promise.all([
+  const [{ runs, ...about }] = await Promise.all([
     ask("runs"),
     load("link", { rel: "stylesheet", href: "./page.css" }),
     load("link", { rel: "stylesheet", href: "./tab.css" }),
   ]);
+  Object.assign(state, { runs, about });
   build();
-  Object.assign(state, { runs, templates, mostCompared });
+  if (runs.length) state.shown = { key: runs[0].key };
   fillList();
   plotly = load("script", { src: "./plotly.min.js" }); // takes a while to run: the list is there first
-  if (runs.length) await choose(runs[0].key);
+  if (runs.length) await choose(state.shown);
   else content.append(make("p", {}, "Record a run with 'pipeprof run SCRIPT'; it shows here."));
   setInterval(() => refresh().catch(() => {}), REFRESH_MS); // TensorBoard may be away for a while
 }
