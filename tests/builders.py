@@ -29,7 +29,6 @@ from pipeprof.analysis.findings import (
     Interval,
     LimitSource,
     LoopFinding,
-    Spread,
     StageFinding,
     WallShares,
 )
@@ -49,6 +48,7 @@ from pipeprof.analysis.machine_findings import (
     OverheadFinding,
     ResourceFinding,
 )
+from pipeprof.analysis.spread import Spread
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.capture.collector.account_sums import AccountSums
 from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins

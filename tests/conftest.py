@@ -31,7 +31,7 @@ settings.load_profile("quick")
 
 # Before any test imports rich or TensorFlow, and inherited by the processes that tests start.
 os.environ |= {"COLUMNS": "80", "NO_COLOR": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-for name in ("FORCE_COLOR", "LINES"):
+for name in ("FORCE_COLOR", "LINES", "TF_CONFIG", "RANK", "WORLD_SIZE", "SLURM_STEP_ID"):
     os.environ.pop(name, None)
 
 # Where the environment switches compiled files off, every process that a test starts would compile pipeprof

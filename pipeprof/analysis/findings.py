@@ -22,20 +22,13 @@ from pipeprof.analysis.machine_findings import (
     OverheadFinding,
     ResourceFinding,
 )
+from pipeprof.analysis.rank_findings import RunOfRanks
+from pipeprof.analysis.spread import Spread
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.loop import Loop, LoopKind, WaitSource
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import Stage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """A quantity over all counted steps, in milliseconds."""
-
-    median: float
-    mean: float
-    p95: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,6 +324,7 @@ class Findings:
     and None where tf.data's AUTOTUNE had no part in it; ``devices`` are there from the busiest on.
     ``evaluations`` compare its validation with evaluations by themselves.
     ``account`` is that of the whole run; ``groups`` have all loops, those that cost most first.
+    ``ranks`` is about all processes of a run of several; the rest is about the one that they name.
     """
 
     profile: Profile
@@ -347,3 +341,4 @@ class Findings:
     autotune: AutotuneFinding | None = None
     devices: tuple[DeviceFinding, ...] = ()
     evaluations: tuple[EvaluationPair, ...] = ()
+    ranks: RunOfRanks | None = None

@@ -5,7 +5,7 @@ from statistics import median_low
 
 import numpy as np
 
-from pipeprof.analysis.findings import Spread
+from pipeprof.analysis.spread import Spread
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.series import BoolArray, Histogram, IntArray
 

@@ -17,21 +17,30 @@ from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.checkpoint import take
 from pipeprof.capture.collector.collector import Collector, Progress, Sampler
 from pipeprof.capture.collector.freezing import freeze_profile
+from pipeprof.capture.launchers import find_rank
 from pipeprof.capture.probe_set import ProbeSet
 from pipeprof.capture.probes.loops.host_sampler import HostSampler
 from pipeprof.capture.probes.loops.sampling_needs import find_sampling_need
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.recorder import recorder, ring
 from pipeprof.capture.recorder.recorder import Recorder
-from pipeprof.capture.run_writer import SCALARS_REST, SCALARS_S, RunWriter
+from pipeprof.capture.run_writer import (
+    SCALARS_REST,
+    SCALARS_S,
+    SUMMARY_REST,
+    SUMMARY_S,
+    RunWriter,
+)
 from pipeprof.capture.settings import Settings
 from pipeprof.clock import WallAnchor, now_ns
 from pipeprof.host import machine
 from pipeprof.host.cgroups import ControlGroups
 from pipeprof.loaded.recorded_run import RecordedRun
 from pipeprof.recording.profile import Profile
+from pipeprof.recording.rank import Machine, Rank
 from pipeprof.recording.run_info import Overhead, RecordedBy, RunInfo
 from pipeprof.runs.log_folder import PROFILES, create_run_folder, new_run_name
+from pipeprof.runs.shared_folder import join_run_folder
 
 if TYPE_CHECKING:
     from pipeprof.capture.probes.profiler.step_tracing import StepTracing
@@ -68,7 +77,8 @@ class ActiveRecording:
         views: views that show the recording while it is made.
 
     Attributes:
-        folder: the run's folder, or None when it could not be made.
+        folder: the folder of the process's files, or None when it could not be made.
+        run_folder: the run's folder: that folder, or the one around it where processes share a run.
         recorder: writes the events of the probes.
         context: what the probes share.
         probes: all probes.
@@ -82,9 +92,19 @@ class ActiveRecording:
         self._views = views
         self._cores = machine.core_count()
         self._physical_cores = machine.physical_core_count()
-        self._cpu_limit = ControlGroups().cpu_limit()
+        groups = ControlGroups()
+        self._cpu_limit = groups.cpu_limit()
         self._probe_ns = measure_probe_ns()
-        self.folder, problem = _make_folder(settings)
+        self._rank = find_rank(os.environ)
+        self.folder, clock_ahead_ns, problem = _make_folder(settings, self._rank)
+        self.run_folder = self.folder
+        if self.folder is not None and self._rank is not None:
+            self.run_folder = self.folder.parent
+        self._machine = Machine(
+            memory_bytes=machine.memory_bytes(groups.memory_limit()),
+            system=machine.system(),
+            clock_ahead_ns=clock_ahead_ns,
+        )
         self.recorder = Recorder(self.folder)
         if problem is not None:
             self.recorder.warn(problem)
@@ -169,7 +189,7 @@ class ActiveRecording:
         return StepTracing(
             self.context,
             settings.logdir / PROFILES,
-            self.folder.name,
+            self.folder.name if self._rank is None else f"{self._run_name}_{self.folder.name}",
             steps=settings.trace_steps,
             backend=lambda: self.probes.backend,
         )
@@ -201,6 +221,8 @@ class ActiveRecording:
         if self._writer is not None:
             # The last scalars are written with the finished run.
             yield Sampler(SCALARS_S, self._update_scalars, SCALARS_REST, finish=lambda now: None)
+            if self._rank is not None:
+                yield Sampler(SUMMARY_S, self._write_summary, SUMMARY_REST, finish=lambda now: None)
         for view in self._views:
             yield Sampler(view.every_s, functools.partial(self._show, view), _VIEW_REST)
 
@@ -217,6 +239,11 @@ class ActiveRecording:
         has_steps = any(loop.step_count for loop in self._accumulator.registry.loops)
         if self._writer is not None and has_steps:
             self._writer.update_scalars(self._profile(self._run_info(now), nested=False))
+
+    def _write_summary(self, now: int) -> None:
+        has_steps = any(loop.step_count for loop in self._accumulator.registry.loops)
+        if self._writer is not None and has_steps:
+            self._writer.write_summary(self._profile(self._run_info(now)))
 
     def _write_checkpoint(self, progress: Progress) -> None:
         if self._writer is None:
@@ -246,7 +273,7 @@ class ActiveRecording:
 
     def _run_info(self, end_ns: int) -> RunInfo:
         return RunInfo(
-            name=self.folder.name if self.folder is not None else self._name,
+            name=self._run_name,
             hosts=(recorder.host_name(),),
             anchor=self._anchor,
             start_ns=self._start_ns,
@@ -260,7 +287,14 @@ class ActiveRecording:
             complete=False,
             ended_by=self._accumulator.registry.ended_by,
             recorded_by=self._recorded_by,
+            # A script may connect its processes by itself, after the recording has begun.
+            rank=self._rank or find_rank(os.environ),
+            machine=self._machine,
         )
+
+    @property
+    def _run_name(self) -> str:
+        return self.run_folder.name if self.run_folder is not None else self._name
 
     def _overhead(self) -> Overhead:
         return Overhead(
@@ -274,16 +308,29 @@ class ActiveRecording:
         return self._collector.rings.pids - {self.recorder.pid}
 
 
-def _make_folder(settings: Settings) -> tuple[Path | None, str | None]:
-    """The run's folder and None, or None and a sentence with the reason why it could not be made."""
+def _make_folder(
+    settings: Settings, rank: Rank | None
+) -> tuple[Path | None, int | None, str | None]:
+    """The folder for the process's files, how far the clock is ahead of its file system's, and a problem.
+
+    The clock is compared where processes share the run. The problem is a sentence with the reason why
+    there is no folder.
+    """
     try:
-        return create_run_folder(settings.logdir, settings.name), None
+        if rank is None:
+            return create_run_folder(settings.logdir, settings.name), None, None
+        place = join_run_folder(settings.logdir, settings.name, rank)
     except OSError as error:
         option = "--logdir" if settings.recorded_by is RecordedBy.COMMAND else "logdir"
-        return None, (
-            f"The run could not be written to {settings.logdir} ({error.strerror or error}): "
-            f"choose another folder with {option}."
+        return (
+            None,
+            None,
+            (
+                f"The run could not be written to {settings.logdir} ({error.strerror or error}): "
+                f"choose another folder with {option}."
+            ),
         )
+    return place.folder, place.clock_ahead_ns, None
 
 
 def measure_probe_ns(events: int = 2000) -> float:

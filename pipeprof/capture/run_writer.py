@@ -5,16 +5,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.summarising import summarise
 from pipeprof.capture.collector.checkpoint import Checkpoint
 from pipeprof.errors import PipeprofError
 from pipeprof.loaded.recorded_run import RecordedRun
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_writing import finish_run, write_run_file
+from pipeprof.runs.summary_file import write_summary
 
 # TensorBoard reads a log folder every 30 s; writing scalars takes much CPU time.
 SCALARS_S = 10.0
 SCALARS_REST = 200
+
+# Summaries of a process among others: they are read where the process died.
+SUMMARY_S = 30.0
+SUMMARY_REST = 400
 
 # Width of the report in TensorBoard.
 _REPORT_COLUMNS = 100
@@ -58,6 +65,14 @@ class RunWriter:
             self._scalars = tensorboard.ScalarLog(self._logdir)
         self._scalars.update(profile)
 
+    def write_summary(self, profile: Profile) -> None:
+        """Writes what this process found so far, for the verdict on all that train together.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_summary(self._file, summarise(analyse(profile)))
+
     def finish(self, run: RecordedRun, pids: Iterable[int]) -> RecordedRun:
         """Writes the finished run, also for TensorBoard, and removes the rings that it was made from.
 
@@ -69,6 +84,8 @@ class RunWriter:
             The finished run, with a warning if something could not be written.
         """
         try:
+            if run.profile.run.rank is not None:
+                write_summary(self._file, summarise(run.findings))
             finish_run(self._file, run.profile, pids)
             tensorboard = importlib.import_module("pipeprof.surfaces.tensorboard")
             report = run.report(width=_REPORT_COLUMNS)

@@ -203,7 +203,7 @@ class Session:
     @property
     def folder(self) -> Path | None:
         """The run's folder; None when it could not be made, or the profile is not on yet."""
-        return self._recording.folder if self._recording is not None else None
+        return self._recording.run_folder if self._recording is not None else None
 
     def show_while_on(self, every_s: float, show: Callable[[Profile], None]) -> None:
         """Passes the recording so far to a function, again and again, while the profile is on.

@@ -15,6 +15,7 @@ from pipeprof.cli import compare_command as compare
 from pipeprof.cli import demo_command as demo
 from pipeprof.cli import doctor_command as doctor
 from pipeprof.cli import export_command as export
+from pipeprof.cli import merge_command as merge
 from pipeprof.cli import repair_command as repair
 from pipeprof.cli import report_command as report
 from pipeprof.cli import run_command as run
@@ -36,6 +37,7 @@ app.command(context_settings={"allow_interspersed_args": False})(ceiling.ceiling
 app.command()(tune.tune)
 app.command()(report.report)
 app.command(cls=compare.ComparingCommand)(compare.compare)
+app.command()(merge.merge)
 app.command()(export.export)
 app.command()(view.view)
 app.command()(attach.attach)

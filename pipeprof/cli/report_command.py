@@ -33,6 +33,14 @@ def report(
             help="Predict instead what a step would take, for example 'stage=decode parallelism=4'.",
         ),
     ] = None,
+    rank: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Of a run of many processes, report on this one."),
+    ] = None,
+    ranks: Annotated[
+        str | None,
+        typer.Option(metavar="all", help="With --json: all ranks, also where there are many."),
+    ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="List the runs instead.")] = False,
     sort: Annotated[
         str | None,
@@ -59,7 +67,9 @@ def report(
         return
     if sort is not None or where:
         raise UsageError("expected --sort and --where beside --list, received them without it.")
-    recorded = load(logdir, name=run)
+    if ranks not in (None, "all") or (ranks and not as_json):
+        raise UsageError(f"expected '--ranks all' beside --json, received --ranks {ranks}.")
+    recorded = load(logdir, name=run, rank=rank)
     if what_if:
         for supposed in what_if:
             _predict(recorded, supposed)
@@ -68,7 +78,7 @@ def report(
     if as_json:
         from pipeprof.surfaces.as_json import to_json
 
-        typer.echo(to_json(findings))
+        typer.echo(to_json(findings, all_ranks=ranks is not None))
     elif as_html is None:
         from pipeprof.cli.screen import write_report
 

@@ -69,6 +69,20 @@ def physical_core_count(cpus: Path = _CPUS) -> int | None:
     return None if "" in threads else len(threads)
 
 
+def memory_bytes(limit: int | None) -> int | None:
+    """Memory that a process may use at most: the machine's, or the container's limit."""
+    try:
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return limit
+    return whole if limit is None else min(limit, whole)
+
+
+def system() -> str:
+    """Name and release of the operating system: ``Linux 6.1.0``."""
+    return f"{platform.system()} {platform.release()}"
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text().strip()

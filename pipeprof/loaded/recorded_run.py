@@ -14,15 +14,18 @@ from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.run_summary import flat_summary
 from pipeprof.analysis.what_if_expressions import read_suppositions
 from pipeprof.analysis.what_if_kinds import SupposedStep
+from pipeprof.loaded.loaded_ranks import read_findings
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
-from pipeprof.runs.run_reading import read_run
 from pipeprof.runs.run_search import find_run
 from pipeprof.surfaces.notebook import show_profiles_as_pages
 
 
 def load(
-    path: str | os.PathLike[str] = DEFAULT_LOGDIR, *, name: str | None = None
+    path: str | os.PathLike[str] = DEFAULT_LOGDIR,
+    *,
+    name: str | None = None,
+    rank: int | None = None,
 ) -> "RecordedRun":
     """Loads a recorded run; needs neither TensorFlow nor the machine that it was recorded on.
 
@@ -35,6 +38,8 @@ def load(
     Args:
         path: a log folder, or the folder of one run.
         name: the run's name; None for the latest run of the log folder.
+        rank: of a run of several processes, the rank that ``profile`` is of; None for the one that holds
+            the others up.
 
     Returns:
         The run. One that was cut off, or is still being recorded, is loaded as far as it came.
@@ -42,7 +47,7 @@ def load(
     Raises:
         PipeprofError: there is no such run, or it cannot be read.
     """
-    run = RecordedRun(read_run(find_run(Path(path), name)))
+    run = RecordedRun.of(read_findings(find_run(Path(path), name), rank))
     show_profiles_as_pages()
     return run
 
@@ -59,6 +64,13 @@ class RecordedRun:
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
+
+    @classmethod
+    def of(cls, findings: Findings) -> "RecordedRun":
+        """A run that is analysed already."""
+        run = cls(findings.profile)
+        run.__dict__["findings"] = findings  # where `cached_property` looks first
+        return run
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.profile.run.name!r}>"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pipeprof.clock import WallAnchor
+from pipeprof.recording.rank import Machine, Rank
 
 
 class RecordedBy(Enum):
@@ -34,6 +35,9 @@ class RunInfo:
         complete: False when the training's process died and the recording was recovered.
         ended_by: name of the signal that ended the process (``SIGTERM``), or None.
         recorded_by: how the user had it recorded.
+        rank: the process's place among those that train together; None where it trains alone or that is
+            not known.
+        machine: what is known of the machine beside its processors.
     """
 
     name: str
@@ -50,6 +54,8 @@ class RunInfo:
     complete: bool
     ended_by: str | None = None
     recorded_by: RecordedBy = RecordedBy.PYTHON
+    rank: Rank | None = None
+    machine: Machine | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

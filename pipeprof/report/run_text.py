@@ -11,6 +11,7 @@ from pipeprof.recording.profile import Profile
 from pipeprof.recording.run_info import RunInfo
 from pipeprof.report.numbers import count, duration, few_digits, percent
 from pipeprof.report.plain_text import sentence, shown
+from pipeprof.report.ranks_text import how_many
 from pipeprof.report.run_facts import caveats, failure
 from pipeprof.report.verdict_names import SOURCES, VERDICTS
 
@@ -19,6 +20,10 @@ def heading(findings: Findings) -> Iterator[str]:
     """What ran: the run, its main loop, its software and the processors."""
     run, cpu = findings.profile.run, findings.cpu
     yield f"run {shown(run.name)}"
+    if findings.ranks is not None:
+        yield how_many(findings.ranks)
+    elif run.rank is not None:
+        yield f"rank {run.rank.number:,} of {run.rank.size:,} (pipeprof report shows all)"
     if findings.main:
         yield _extent(findings.main.loop)
     yield ", ".join(

@@ -34,7 +34,7 @@ def create_run_folder(logdir: Path, name: str | None) -> Path:
     """
     parent = logdir / PLUGIN
     parent.mkdir(parents=True, exist_ok=True)
-    wanted = _as_file_name(name) if name else new_run_name()
+    wanted = file_name_of(name) if name else new_run_name()
     for number in range(1, 1000):
         folder = parent / (wanted if number == 1 else f"{wanted}_{number}")
         with contextlib.suppress(FileExistsError):
@@ -43,6 +43,7 @@ def create_run_folder(logdir: Path, name: str | None) -> Path:
     raise FileExistsError(f"a thousand runs are named {wanted}")
 
 
-def _as_file_name(name: str) -> str:
+def file_name_of(name: str) -> str:
+    """A run's name as the name of its folder."""
     plain = re.sub(r"[^\w.+=-]+", "-", name).strip(".-")
     return plain.encode()[:100].decode(errors="ignore") or new_run_name()

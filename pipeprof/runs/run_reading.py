@@ -17,9 +17,9 @@ from pipeprof.recording.invariants import find_damage
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
 from pipeprof.runs.ceiling_file import read_ceiling
-from pipeprof.runs.run_file import FORMAT, RunFile, list_run_files
+from pipeprof.runs.run_file import FORMAT, RunFile
 from pipeprof.runs.run_recovery import recover
-from pipeprof.runs.run_search import list_runs
+from pipeprof.runs.run_search import files_of_run, list_runs
 from pipeprof.runs.tuning_file import read_tuning
 
 # pipeprof's own files are far smaller: a larger one was written by something else.
@@ -47,18 +47,25 @@ def read_run(folder: Path) -> Profile:
         RunTooNew: a newer pipeprof wrote it.
         RunTooOld: an older pipeprof wrote it.
     """
-    files = list_run_files(folder)
+    files = require_files(folder)
+    return with_beside(max(map(read_process, files), key=_weight), folder)
+
+
+def require_files(folder: Path) -> tuple[RunFile, ...]:
+    """The files of all processes of a run.
+
+    Raises:
+        RunNotFound: there are none.
+    """
+    files = files_of_run(folder)
     if not files:
         raise RunNotFound(f"expected a recorded run in {folder}, found none: check the path.")
-    profiles = [_read_process(file) for file in files]
-    main = replace(
-        max(profiles, key=_weight), ceiling=read_ceiling(folder), tuning=read_tuning(folder)
-    )
-    if len(profiles) == 1:
-        return main
-    others = len(profiles) - 1
-    sentence = f"{others} more recorded process{'es' * (others > 1)} in this run not shown."
-    return main.with_warning(sentence)
+    return files
+
+
+def with_beside(profile: Profile, folder: Path) -> Profile:
+    """A recording with what was measured after it and is kept beside the run."""
+    return replace(profile, ceiling=read_ceiling(folder), tuning=read_tuning(folder))
 
 
 def find_run_of(logdir: Path, argv: tuple[str, ...]) -> Path | None:
@@ -75,7 +82,8 @@ def _weight(profile: Profile) -> tuple[bool, int]:
     return (loop is not None and loop.kind.trains, loop.step_count if loop else 0)
 
 
-def _read_process(file: RunFile) -> Profile:
+def read_process(file: RunFile) -> Profile:
+    """Reads the recording of one process; raises as `read_run` does."""
     for _ in range(_READ_ATTEMPTS):
         document = _read_json(file.path)
         _check_format(file, document)

@@ -2,12 +2,14 @@
 
 import glob
 import os
+from itertools import chain
 from pathlib import Path
 
 from pipeprof.capture.recorder.recorder import RING_SUFFIX
 from pipeprof.errors import RunNotFound
 from pipeprof.runs.log_folder import PLUGIN
-from pipeprof.runs.run_file import list_run_files
+from pipeprof.runs.run_file import RunFile, list_run_files
+from pipeprof.runs.shared_folder import list_rank_folders
 
 
 def list_runs(logdir: Path) -> tuple[Path, ...]:
@@ -16,12 +18,23 @@ def list_runs(logdir: Path) -> tuple[Path, ...]:
     Args:
         logdir: TensorBoard's log folder, a run's own folder, or a folder of log folders.
     """
-    found = {run for run in (logdir / PLUGIN).glob("*") if list_run_files(run)}
-    if not found and list_run_files(logdir):
+    found = {run for run in (logdir / PLUGIN).glob("*") if has_files(run)}
+    if not found and has_files(logdir):
         return (logdir,)
     if not found:
-        found = {run for run in logdir.glob(f"*/{PLUGIN}/*") if list_run_files(run)}
+        found = {run for run in logdir.glob(f"*/{PLUGIN}/*") if has_files(run)}
     return tuple(sorted(found, key=lambda run: (run.stat().st_mtime_ns, run.name)))
+
+
+def has_files(folder: Path) -> bool:
+    """Whether a folder is a run's: files of some process lie in it, or in the folder of a rank."""
+    return bool(list_run_files(folder)) or any(map(list_run_files, list_rank_folders(folder)))
+
+
+def files_of_run(folder: Path) -> tuple[RunFile, ...]:
+    """The files of all processes of a run, the ranks in the order of their numbers."""
+    of_ranks = (list_run_files(own) for own in list_rank_folders(folder))
+    return (*list_run_files(folder), *chain.from_iterable(of_ranks))
 
 
 def find_run(logdir: Path, name: str | None = None) -> Path:
@@ -61,7 +74,10 @@ def find_run(logdir: Path, name: str | None = None) -> Path:
 
 def is_being_recorded(folder: Path) -> bool:
     """Whether some process still records into a run's folder."""
-    return any(
-        file.is_alive() and any(folder.glob(f"{glob.escape(file.host)}-*{RING_SUFFIX}"))
-        for file in list_run_files(folder)
-    )
+    return any(map(is_recorded_now, files_of_run(folder)))
+
+
+def is_recorded_now(file: RunFile) -> bool:
+    """Whether a process still records into its files; False where that cannot be known."""
+    rings = file.folder.glob(f"{glob.escape(file.host)}-*{RING_SUFFIX}")
+    return next(rings, None) is not None and file.is_alive()

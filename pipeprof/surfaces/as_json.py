@@ -18,7 +18,6 @@ from pipeprof.analysis.findings import (
     HotLine,
     LoopFinding,
     LoopGroup,
-    Spread,
     StageFinding,
 )
 from pipeprof.analysis.input_findings import AutotuneFinding, EpochStart, InputFinding, Tuned
@@ -30,6 +29,7 @@ from pipeprof.analysis.machine_findings import (
     OverheadFinding,
     ResourceFinding,
 )
+from pipeprof.analysis.spread import Spread
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.ceiling import Ceiling
 from pipeprof.recording.devices import TraceWindow
@@ -44,6 +44,7 @@ from pipeprof.report.stage_labels import remark_of
 from pipeprof.surfaces.account_as_json import account_dict, epoch_dict
 from pipeprof.surfaces.delivery_as_json import delivery_dict
 from pipeprof.surfaces.json_values import interval, number, whole
+from pipeprof.surfaces.ranks_as_json import hosts_list, ranks_dict
 from pipeprof.surfaces.tuning_as_json import tuning_dict
 
 FORMAT = 2
@@ -88,16 +89,20 @@ _NO_INPUT = InputFinding(
 )
 
 
-def to_json(findings: Findings) -> str:
+def to_json(findings: Findings, *, all_ranks: bool = False) -> str:
     """The report as strict JSON in plain ASCII, indented."""
-    return json.dumps(to_dict(findings), indent=2, allow_nan=False)
+    return json.dumps(to_dict(findings, all_ranks=all_ranks), indent=2, allow_nan=False)
 
 
-def to_dict(findings: Findings) -> dict[str, Any]:
+def to_dict(findings: Findings, *, all_ranks: bool = False) -> dict[str, Any]:
     """The report as plain dictionaries, lists, strings and numbers.
 
     Without any training loop, ``diagnosis`` and ``input`` have all their keys too: bound is
     ``unknown`` and the rest null.
+
+    Args:
+        findings: the run.
+        all_ranks: whether all processes of a large run are described, or those that stand for all.
     """
     main = findings.main
     return {
@@ -120,6 +125,8 @@ def to_dict(findings: Findings) -> dict[str, Any]:
         "delivery": delivery_dict(findings),
         "tuning": None if findings.profile.tuning is None else tuning_dict(findings.profile.tuning),
         "overhead": _overhead(findings.overhead),
+        "ranks": ranks_dict(findings.ranks, all_ranks),
+        "hosts": hosts_list(findings.ranks, all_ranks),
     }
 
 
@@ -137,6 +144,9 @@ def _run(run: RunInfo) -> dict[str, Any]:
         "error": run.error,
         "ended_by": run.ended_by,
         "recorded_by": run.recorded_by.value,
+        "rank": run.rank.number if run.rank else None,
+        "world_size": run.rank.size if run.rank else None,
+        "launcher": run.rank.launcher.value if run.rank else None,
         "warnings": list(caveats(run)),
     }
 

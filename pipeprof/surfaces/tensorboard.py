@@ -37,7 +37,8 @@ def write_run(
     """Writes a run into a folder that TensorBoard is started on.
 
     The profile goes to ``plugins/profile/<run>/<host>.xplane.pb``, the scalars and the report to
-    ``<run>/events.out.tfevents.…``. Writing the same run again replaces both, and takes away what
+    ``<run>/events.out.tfevents.…``; those of a rank to ``<host>-rank<number>.xplane.pb`` and
+    ``<run>/rank-<number>/``. Writing the same run again replaces both, and takes away what
     XProf keeps of the old profile.
 
     Args:
@@ -51,7 +52,8 @@ def write_run(
     """
     run = findings.profile.run
     profiles = logdir / "plugins" / "profile" / safe_name(run.name, "run")
-    _write(profiles / f"{_host_of(run)}.xplane.pb", to_xspace(findings))
+    of_rank = "" if run.rank is None else f"-rank{run.rank.number}"  # XProf merges all files
+    _write(profiles / f"{_host_of(run)}{of_rank}.xplane.pb", to_xspace(findings))
     _forget_caches(profiles)
     if scalars is None or not scalars.finish(findings, report):
         _write(_event_file(run, logdir), _to_records(_events(findings, report)))
@@ -135,7 +137,8 @@ def _main_loop_number(profile: Profile) -> int | None:
 def _event_file(run: RunInfo, logdir: Path) -> Path:
     started_s = run.anchor.to_unix_ns(run.start_ns) // 1_000_000_000
     name = f"events.out.tfevents.{started_s:010d}.{_host_of(run)}.pipeprof"
-    return logdir / safe_name(run.name, "run") / name
+    folder = logdir / safe_name(run.name, "run")
+    return (folder if run.rank is None else folder / f"rank-{run.rank.number}") / name
 
 
 def _host_of(run: RunInfo) -> str:

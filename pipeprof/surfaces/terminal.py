@@ -11,6 +11,7 @@ from rich.text import Text
 from pipeprof.analysis.advice_kinds import Advice
 from pipeprof.analysis.findings import Diagnosis, Findings, LoopFinding
 from pipeprof.analysis.input_findings import AutotuneFinding
+from pipeprof.analysis.rank_findings import RunOfRanks
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.report.account_tables import host_table, loop_table
 from pipeprof.report.account_text import epoch_pieces, headline, time_pieces, training_time
@@ -20,7 +21,17 @@ from pipeprof.report.delivery_text import delivery_sentences
 from pipeprof.report.device_text import devices
 from pipeprof.report.hot_line_table import hot_line_table
 from pipeprof.report.input_text import input_pieces, tuning
+from pipeprof.report.numbers import count
 from pipeprof.report.plain_text import clean, printable, shorten, shorten_location, shown
+from pipeprof.report.ranks_text import (
+    RANK_COLUMNS,
+    chosen_ranks,
+    host_lines,
+    rank_cells,
+    rank_problems,
+    reasons_of_run,
+    run_verdict,
+)
 from pipeprof.report.run_rows import RUN_ROWS
 from pipeprof.report.run_text import heading, how_measured, trace_windows, troubles
 from pipeprof.report.stage_table import stage_table
@@ -73,6 +84,7 @@ def render_report(
     main = findings.main
     sections = (
         _paragraph(heading(findings), width),
+        *_all_ranks(findings.ranks, width),
         _problems(troubles(findings.profile.run)),
         _verdict(main, width),
         _reasons(main.diagnosis) if main else None,
@@ -134,6 +146,46 @@ def _problems(sentences: Sequence[str]) -> RenderableType | None:
     if not sentences:
         return None
     return Group(*(labelled(Text("!", "bold red"), [Text(each)]) for each in sentences))
+
+
+def _all_ranks(ranks: RunOfRanks | None, width: int) -> Iterator[RenderableType | None]:
+    """The verdict on all processes that train together, before one of them is looked at."""
+    if ranks is None:
+        return
+    yield _problems(rank_problems(ranks))
+    bound = ranks.verdict.bound
+    label = Text(f"{VERDICTS[bound]} ", VERDICT_STYLES[bound])
+    yield labelled(label, map(Text, run_verdict(ranks)))
+    reasons_ = reasons_of_run(ranks)
+    yield _section("Why", map(Text, reasons_)) if reasons_ else None
+    yield _rank_table(ranks, width)
+    hosts = host_lines(ranks)
+    yield _section("Hosts", map(Text, hosts)) if hosts else None
+    yield _paragraph([f"Rank {ranks.shown:,} by itself (another one: --rank N)"], width, "bold")
+
+
+def _rank_table(ranks: RunOfRanks, width: int) -> RenderableType:
+    rows = [rank_cells(remark, each) for remark, each in chosen_ranks(ranks)]
+    late = ["bold red" if each.straggles else "" for _, each in chosen_ranks(ranks)]
+    columns = [
+        Column(
+            header=header,
+            cells=cells(row[place] for row in rows),
+            styles=tuple(late),
+            right=header in _RIGHT,
+            least=8 if header in ("host", "bottleneck") else None,
+        )
+        for place, header in enumerate(RANK_COLUMNS)
+    ]
+    table = column_table(columns, width - INDENT)
+    left_out = len(ranks.ranks) - len(rows)
+    if not left_out:
+        return indented(table)
+    rest = Text(f"and {count(left_out, 'more rank')}: pipeprof report --json --ranks all", "dim")
+    return indented(Group(table, indented(rest)))
+
+
+_RIGHT = ("step", "wait", "for others")
 
 
 def _verdict(main: LoopFinding | None, width: int) -> RenderableType:

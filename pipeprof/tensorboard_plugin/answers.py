@@ -8,11 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.run_comparison import compare_runs
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.errors import PipeprofError, UsageError
+from pipeprof.loaded.loaded_ranks import read_findings
 from pipeprof.report.figures.comparison import MOST_RUNS, comparison_figures
 from pipeprof.report.figures.figure import to_plain
 from pipeprof.report.figures.of_run import figures_of
@@ -31,7 +31,6 @@ from pipeprof.report.runs_table import (
     unreadable_row,
 )
 from pipeprof.report.verdict_names import VERDICTS
-from pipeprof.runs.run_reading import read_run
 from pipeprof.surfaces.compared_page import compared_body, compared_figures
 from pipeprof.surfaces.page_report import comparison_body, message, report_body
 from pipeprof.tensorboard_plugin.library import Library, Shelved
@@ -88,7 +87,7 @@ class Answers:
 
         def make() -> Answer:
             run = self._library.find(key)
-            findings = analyse(read_run(run.folder))
+            findings = read_findings(run.folder)
             figures = figures_of(findings)
             return {
                 "html": report_body(findings, figures),
@@ -122,7 +121,7 @@ class Answers:
         return _answer_or_message(make, "These runs cannot be compared")
 
     def _read(self, key: str) -> Findings:
-        return analyse(read_run(self._library.find(key).folder))
+        return read_findings(self._library.find(key).folder)
 
     def _row(self, run: Shelved) -> RunRow:
         remembered = (run.key, run.version)
@@ -150,7 +149,7 @@ def _answer_or_message(make: Callable[[], Answer], otherwise: str) -> Answer:
 
 def _read_row(run: Shelved) -> RunRow:
     try:
-        return run_row(run.key, analyse(read_run(run.folder)))
+        return run_row(run.key, read_findings(run.folder))
     except PipeprofError as error:
         return unreadable_row(run.key, str(error))
     except Exception as error:  # a damaged run with valid values may cause any error

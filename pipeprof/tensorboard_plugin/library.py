@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeprof.errors import RunNotFound
 from pipeprof.runs.log_folder import PLUGIN
-from pipeprof.runs.run_search import is_being_recorded, list_runs
+from pipeprof.runs.run_search import files_of_run, is_being_recorded, list_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +81,8 @@ def _key(path: Path, name: str) -> str:
 
 
 def _version(folder: Path) -> int:
-    return max((file.stat().st_mtime_ns for file in folder.glob("*-*.json")), default=0)
+    return max((_written_ns(file.path) for file in files_of_run(folder)), default=0)
+
+
+def _written_ns(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0

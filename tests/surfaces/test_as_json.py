@@ -256,6 +256,9 @@ def test_a_whole_report():
             "error": None,
             "ended_by": None,
             "recorded_by": "pipeprof.profile",
+            "rank": None,
+            "world_size": None,
+            "launcher": None,
             "warnings": ["Clocks differ."],
         },
         "account": {
@@ -430,6 +433,8 @@ def test_a_whole_report():
         },
         "tuning": None,
         "overhead": {"probe_ns": 210.5, "events": 1_000, "events_dropped": 3, "ratio": 0.003},
+        "ranks": None,
+        "hosts": [],
     }
 
 

@@ -1,0 +1,12 @@
+"""A quantity over the steps of a loop."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """A quantity over all counted steps, in milliseconds."""
+
+    median: float
+    mean: float
+    p95: float
