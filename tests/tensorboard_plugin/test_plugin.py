@@ -238,7 +238,7 @@ def test_a_run_that_cannot_be_analysed_is_told_in_a_sentence_and_logged(
         raise OverflowError("secret")
 
     write_run(recorded("r"), tmp_path, "r")
-    monkeypatch.setattr(answers, "analyse", overflow)
+    monkeypatch.setattr(answers, "read_findings", overflow)
     answer = tab.ask("/run", "r")
     assert "found some that do not (OverflowError)" in answer["html"]
     assert "secret" not in answer["html"]
