@@ -431,8 +431,8 @@ def test_nothing_is_predicted_to_save_more_than_the_work_that_was_seen() -> None
     said = planted(mapped(cost_ms=4), during=fit)
 
     assert "cache" in actions(said)
-    for advice in said.advice:
-        assert advice.prediction is None or advice.prediction.step_ms >= 40 - 4.001
+    predicted = [each.prediction.step_ms for each in said.advice if each.prediction is not None]
+    assert min(predicted) >= 40 - 4.001
 
 
 def test_a_cache_saves_cpu_time_that_was_not_read() -> None:

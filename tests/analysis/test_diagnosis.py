@@ -819,26 +819,22 @@ def test_a_pause_between_epochs_makes_nothing_idle(
     assert (said.bound, said.cause) == (Bound.HOST, Cause.OWN_CODE)
 
 
-@pytest.mark.parametrize(
-    ("parallelism", "most", "autotuned", "used", "cause"),
-    [
-        (None, None, None, None, Cause.SERIAL),
-        (1, 8, False, None, Cause.SERIAL),
-        (1, 8, True, None, Cause.SERIAL),
-        (4, 8, True, 0.6, Cause.CPU),
-        (4, 8, True, 0.95, Cause.CPU_SATURATED),
-        (1, 8, False, 0.02, Cause.BLOCKING),
-    ],
+# Of a stage of tf.data: parallelism, the most of it, whether that is autotuned; the part of the CPU in use.
+BUSY = (
+    ((None, None, None, None), Cause.SERIAL),
+    ((1, 8, False, None), Cause.SERIAL),
+    ((1, 8, True, None), Cause.SERIAL),
+    ((4, 8, True, 0.6), Cause.CPU),
+    ((4, 8, True, 0.95), Cause.CPU_SATURATED),
 )
-def test_tf_data_of_unknown_cpu_time_is_judged_by_its_parallelism(
-    parallelism: int | None,
-    most: int | None,
-    autotuned: bool | None,
-    used: float | None,
-    cause: Cause,
-) -> None:
+IDLE = (((1, 8, False, 0.02), Cause.BLOCKING),)
+StageOfUnknownCpu = tuple[int | None, int | None, bool | None, float | None]
+
+
+def of_unknown_cpu_time(given: StageOfUnknownCpu) -> Diagnosis:
+    parallelism, most, autotuned, used = given
     fit = loop(fed_by=TF_DATA)
-    said = planted(
+    return planted(
         stage(
             "decode",
             StageKind.TF_DATA,
@@ -853,11 +849,19 @@ def test_tf_data_of_unknown_cpu_time_is_judged_by_its_parallelism(
         cpu=None if used is None else cpu_in_use(used, fit),
     )
 
-    assert said.cause is cause
-    if cause is not Cause.BLOCKING:
-        reason = at_work(said).reason
-        assert isinstance(reason, SerialWork | GilWork | SaturatedWork | ComputingWork)
-        assert not reason.cpu_known
+
+@pytest.mark.parametrize(("given", "cause"), [*BUSY, *IDLE])
+def test_tf_data_of_unknown_cpu_time_is_judged_by_its_parallelism(
+    given: StageOfUnknownCpu, cause: Cause
+) -> None:
+    assert of_unknown_cpu_time(given).cause is cause
+
+
+@pytest.mark.parametrize("given", [given for given, _ in BUSY])
+def test_that_its_cpu_time_is_unknown_is_a_part_of_the_reason(given: StageOfUnknownCpu) -> None:
+    reason = at_work(of_unknown_cpu_time(given)).reason
+    assert isinstance(reason, SerialWork | GilWork | SaturatedWork | ComputingWork)
+    assert not reason.cpu_known
 
 
 @pytest.mark.parametrize(

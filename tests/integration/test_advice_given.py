@@ -105,7 +105,8 @@ def test_a_filter_behind_what_is_dear_comes_first(given: Any) -> None:
         for each in (samples().map(decode).filter(keep), names["dataset"])
     )
     assert after == before
-    assert advice.prediction is None or advice.prediction.low_ms < advice.prediction.high_ms
+    assert advice.prediction is not None
+    assert advice.prediction.low_ms < advice.prediction.high_ms
 
 
 def test_a_slow_filter_is_never_written_as_a_map_of_its_function(given: Any) -> None:

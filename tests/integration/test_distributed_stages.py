@@ -83,10 +83,9 @@ def test_the_slow_stage_is_the_bottleneck(fitted: Any) -> None:
     found = fitted.findings.main.diagnosis.bottleneck
     assert found is not None
     assert found.stage == "slow_lookup"
-    calls, work_ns, *_ = stage(result, "slow_lookup").work.total().tolist()
+    work_ns = stage(result, "slow_lookup").work.total()[1]
     others = [one.work.total()[1] for one in result.stages if one.name != "slow_lookup"]
     assert work_ns > 5 * max(others)
-    assert work_ns > 0.7 * calls * SLEEP_S * 1e9
 
 
 @pytest.mark.parametrize("by_function", [False, True])

@@ -101,9 +101,8 @@ def test_waits_of_a_pipeline_without_autotune_are_traced(
     waits = loop.steps.wait_ns[loop.steps.measured]
     assert len(waits) >= 20
     durations = (loop.steps.end_ns - loop.steps.start_ns)[loop.steps.measured]
-    # Nothing but the sleep of the next batch takes time: a step is that long, and mostly waits.
-    assert np.median(durations) > PLANTED_S * 1e9
-    assert np.median(waits) > PLANTED_S * 1e9 / 2
+    # Nothing but the sleep of the next batch takes time: a step mostly waits.
+    assert np.median(waits / durations) > 0.5
     said = prof.findings.loops[0].diagnosis
     assert said.bound is Bound.INPUT
     assert those(WaitsOfTracedSteps, said.evidence)
@@ -120,7 +119,8 @@ def test_a_pipeline_without_autotune_that_keeps_up_is_not_waited_for(tmp_path: P
     prof = fit(untuned(batches().prefetch(2)), tmp_path, Slowly())
     [loop] = prof.result.loops
     assert loop.waits_by is WaitSource.TRACE
-    assert np.median(loop.steps.wait_ns[loop.steps.measured]) < PLANTED_S * 1e9 / 2
+    durations = (loop.steps.end_ns - loop.steps.start_ns)[loop.steps.measured]
+    assert np.median(loop.steps.wait_ns[loop.steps.measured] / durations) < 0.5
 
 
 def test_steps_of_short_epochs_are_traced_in_several_windows(tmp_path: Path) -> None:

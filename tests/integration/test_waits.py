@@ -118,9 +118,8 @@ def assert_waited(loop: Loop, at_once: int = 1) -> None:
     assert steps.measured[slow].all()
     others = steps.measured & ~slow & (in_epoch > 0)
     assert others.sum() >= 2
-    long = steps.wait_ns > PLANTED_S * 1e9 / 2
-    assert long[slow].all()
-    assert long[others].sum() <= 1  # the machine may hold one up
+    longest_others = np.sort(steps.wait_ns[others])
+    assert longest_others[-2] < steps.wait_ns[slow].min()  # the machine may hold one up
 
 
 def test_a_tf_data_pipeline_inside_a_generator_does_not_tell_the_waits(tmp_path: Path) -> None:
@@ -199,9 +198,8 @@ def test_waits_of_steps_with_more_batches_than_gaps_are_remembered_are_estimated
     [loop] = prof.result.loops
     steps = loop.steps
     assert steps.measured.all()
-    # It has 120 sleeps of 6 ms more than the others; its computing hides few of them.
-    assert steps.wait_ns[[1, slow, 3, 4]].argmax() == 1  # the first also has what starts up
-    assert steps.wait_ns[slow] > 120 * 3_000_000
+    # It has 120 sleeps that the others do not have; the first also has what starts up.
+    assert steps.wait_ns[slow] > steps.wait_ns[[1, 3, 4]].sum()
     assert any("estimated" in warning for warning in prof.result.run.warnings)
 
 

@@ -1,5 +1,6 @@
 """Values to JSON and numbers and back, and what is refused on the way back."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -259,11 +260,9 @@ def test_a_profile_with_anything_changed_is_refused_or_can_be_checked(
     for key in path:
         at, last = at[last], key
     at[last] = value
-    try:
+    with contextlib.suppress(RunDamaged):
         read = Decoder(NUMBERS).decode(Profile, document["profile"])
-    except RunDamaged:
-        return
-    assert isinstance(read.check(), tuple)
+        assert isinstance(read.check(), tuple)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

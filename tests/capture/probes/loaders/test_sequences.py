@@ -408,13 +408,12 @@ def test_an_object_arrives_whole_whatever_is_done_with_it_there(
 ) -> None:
     noted, own = Noted(4), OwnState()
     noted.note = "kept"
+    others = []
     for thing in (noted, own):
         release = replace_methods(thing, {}, lambda: Arrived(error))
-        other = pickle.loads(pickle.dumps(thing))
+        others.append(pickle.loads(pickle.dumps(thing)))
         release()
-        assert type(other) in (Noted, OwnState)
-        assert getattr(other, "arrived", False) is (error is None)
-        if isinstance(other, Noted):
-            assert (other.size, other.note) == (4, "kept")
-        else:
-            assert other.value == 2
+    assert [type(other) for other in others] == [Noted, OwnState]
+    assert [getattr(other, "arrived", False) for other in others] == [error is None] * 2
+    other_noted, other_own = others
+    assert (other_noted.size, other_noted.note, other_own.value) == (4, "kept", 2)
