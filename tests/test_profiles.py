@@ -29,6 +29,7 @@ RUNS = (
     "custom-loop",
 )
 MOST_BYTES = 300_000
+MOST_LINES = 41
 SCREEN_LINES = 24
 # Whatever the folder that home folders lie in is called: four letters, and an absolute path.
 HOME = re.compile(rb"/[a-z]{4}/")
@@ -61,6 +62,7 @@ def test_verdict_why_and_next_fit_on_one_screen(name: str):
     summary = lines[: behind - 1]  # an empty line parts them
     assert len(summary) < SCREEN_LINES  # the prompt takes one
     assert max(map(len, lines)) <= 80
+    assert len(lines) <= MOST_LINES
 
 
 @pytest.mark.parametrize("name", RUNS)

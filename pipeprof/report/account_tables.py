@@ -18,9 +18,14 @@ _RIGHT = ("calls", "steps", "time", "share", "waits", "host")
 
 
 def host_table(findings: Findings, width: int) -> RenderableType | None:
-    """The dearest places of the host's time; None where the host takes little."""
+    """The dearest places of the host's time; None where the host takes little.
+
+    None too where no place of the user's is among them: the account has the rest.
+    """
     rows = host_rows(findings)[:MOST_PLACES]
-    return _table(HOST_COLUMNS, [host_cells(row) for row in rows], width) if rows else None
+    if all(row.name is None or row.framework for row in rows):
+        return None
+    return _table(HOST_COLUMNS, [host_cells(row) for row in rows], width)
 
 
 def host_cells(row: HostRow) -> tuple[str | None, ...]:

@@ -89,7 +89,7 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
         case OwnProcesses():
             return "Load in worker processes, which have a GIL of their own."
         case ParallelCalls():
-            names = (remedy.stage, *(each.stage for each in (*remedy.before, *remedy.behind)))
+            names = stages_of(remedy)
             each = ", each" if len(names) > 1 else ""
             return f"Let {_listed(names)} make up to {count(remedy.calls, 'call')} at once{each}."
         case ParallelFilter():
@@ -173,6 +173,11 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
                 f"Make {remedy.function} cheaper, or run it beside the training: "
                 "the training waits for it."
             )
+
+
+def stages_of(remedy: ParallelCalls) -> tuple[str, ...]:
+    """Names of the stages that are to make several calls at once."""
+    return remedy.stage, *(each.stage for each in (*remedy.before, *remedy.behind))
 
 
 def _listed(names: Sequence[str]) -> str:

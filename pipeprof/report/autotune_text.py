@@ -1,6 +1,6 @@
 """What AUTOTUNE did with a tf.data pipeline, and what stands in its way, in words."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from pipeprof.analysis.input_findings import (
@@ -19,20 +19,22 @@ from pipeprof.report.stage_labels import label_of, remark_of
 
 
 def describe_tuned(found: AutotuneFinding) -> Iterator[str]:
-    """What AUTOTUNE chose: a piece for each stage that it had a choice at.
+    """What AUTOTUNE chose: a piece for each choice, with the stages at which it made that choice.
 
-    Pieces that would read alike are one, with how many they are.
+    A name that several stages of a piece have is there once, with how many they are.
     """
     stages = {id(tuned.stage): tuned.stage for tuned in found.tuned}
     alike = Counter(stage.name for stage in stages.values())
-    pieces = Counter(
-        f"{tuned.stage.name if alike[tuned.stage.name] == 1 else _placed(tuned.stage)}: "
-        f"{_course(tuned, tuned.value, several_epochs=found.epochs > 1)}"
-        for tuned in found.tuned
-        if tuned.value is not None
-    )
-    for piece, number in pieces.items():
-        yield piece if number == 1 else f"{piece} ({number} times)"
+    names: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for tuned in found.tuned:
+        if tuned.value is not None:
+            name = tuned.stage.name if alike[tuned.stage.name] == 1 else _placed(tuned.stage)
+            names[_course(tuned, tuned.value, several_epochs=found.epochs > 1)][name] += 1
+    for course, of in names.items():
+        listed = (
+            name if number == 1 else f"{name} ({number} times)" for name, number in of.items()
+        )
+        yield f"{', '.join(listed)}: {course}"
 
 
 def _placed(stage: Stage) -> str:

@@ -23,8 +23,8 @@ def caveat_sentence(found: Caveat) -> str:  # noqa: C901 - one case a kind
     match found:
         case ForkedWorkers():
             return (
-                "The worker processes are forked from a process in which TensorFlow runs threads: "
-                "they may hang. multiprocessing.set_start_method('forkserver') is safe."
+                "The worker processes are forked while TensorFlow runs threads, so they may hang. "
+                "multiprocessing.set_start_method('forkserver') is safe."
             )
         case UnseenInput():
             return (
@@ -37,15 +37,13 @@ def caveat_sentence(found: Caveat) -> str:  # noqa: C901 - one case a kind
                 "all processes."
             )
         case SharedCores():
-            seen = (
-                f"The training does not use {' and '.join(map(shown, found.idle))}"
+            idle = (
+                f"The training does not use {' and '.join(map(shown, found.idle))}. "
                 if found.idle
-                else "No accelerator was seen"
+                else ""
             )
-            return (
-                f"{seen}: input and training share {count(found.cores, 'core')}, so the step time "
-                "with input for free is an estimate."
-            )
+            cores = count(found.cores, "core")
+            return f"{idle}Input and training share {cores}: 'with input for free' is an estimate."
         case DeviceMayRunAhead():
             return (
                 "Steps may return before the device has done their work, which then looks like "

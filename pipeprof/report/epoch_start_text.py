@@ -22,13 +22,35 @@ def describe_starts(starts: Sequence[EpochStart]) -> str | None:
     usual = usual_start(starts)
     cause = f": {start_cause(usual)}" if usual else ""
     pieces = [f"{which} begins with {duration(median_ms)} of waiting{cause}"]
-    longest = max(later, key=lambda start: start.wait_ms)
-    if longest.wait_ms >= max(_ODD_FROM_MS, _ODD_TIMES * median_ms):
-        pieces.append(f"epoch {longest.epoch + 1} with {duration(longest.wait_ms)}")
+    odd = _odd(starts)
+    if odd is not None:
+        pieces.append(f"epoch {odd.epoch + 1} with {duration(odd.wait_ms)}")
     first = starts[0]
-    if first.cause is StartCause.CACHE_WRITE and len(starts) > 1:
+    if _writes_cache(starts):
         pieces.append(f"the first with {duration(first.wait_ms)}: {start_cause(first)}")
     return "; ".join(pieces)
+
+
+def differ(starts: Sequence[EpochStart]) -> bool:
+    """Whether one epoch begins in another way than the others do."""
+    return _writes_cache(starts) or _odd(starts) is not None
+
+
+def are_short(starts: Sequence[EpochStart], step_ms: float) -> bool:
+    """Whether epochs begin with less waiting than a step takes, and nothing is known to cause it."""
+    median_ms = median_low(start.wait_ms for start in later_starts(starts))
+    return median_ms < step_ms and usual_start(starts) is None
+
+
+def _odd(starts: Sequence[EpochStart]) -> EpochStart | None:
+    later = later_starts(starts)
+    median_ms = median_low(start.wait_ms for start in later)
+    longest = max(later, key=lambda start: start.wait_ms)
+    return longest if longest.wait_ms >= max(_ODD_FROM_MS, _ODD_TIMES * median_ms) else None
+
+
+def _writes_cache(starts: Sequence[EpochStart]) -> bool:
+    return starts[0].cause is StartCause.CACHE_WRITE and len(starts) > 1
 
 
 def start_cause(start: EpochStart) -> str:  # noqa: C901 - one case a cause

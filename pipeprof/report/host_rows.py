@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+from pipeprof.analysis.account_findings import FrameworkWork, PlaceName
 from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.wall_shares import HOST_PARTS
 from pipeprof.recording.account import Part
@@ -17,12 +18,16 @@ _ROW_FROM = 0.005
 HOST_COLUMNS = ("host", "where", "calls", "time", "share")
 
 
+_Place = tuple[Part, PlaceName | None, Location | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostRow:
     """A place that the host's time went to.
 
     Attributes:
         name: the callback's class and method, or the function; None for the rest of a part.
+        framework: whether it is a framework's own work.
         part: what its time counts as.
         location: the user's line, or None.
         calls: how often it ran, or None.
@@ -31,6 +36,7 @@ class HostRow:
     """
 
     name: str | None
+    framework: bool
     part: Part
     location: Location | None
     calls: int | None
@@ -50,17 +56,17 @@ def host_rows(findings: Findings) -> tuple[HostRow, ...]:
     ratios = (account.ratio(*HOST_PARTS), wall.host_ratio if wall else 0.0)
     if max(ratios) < _SHOWN_FROM or not account.wall_ns:
         return ()
-    times: defaultdict[tuple[Part, str | None, Location | None], int] = defaultdict(int)
-    calls: defaultdict[tuple[Part, str | None, Location | None], int] = defaultdict(int)
+    times: defaultdict[_Place, int] = defaultdict(int)
+    calls: defaultdict[_Place, int] = defaultdict(int)
     for row in account.rows:
         if row.part in HOST_PARTS:
-            name = None if row.name is None else place_name(row.name)
-            place = row.part, name, row.location
+            place = row.part, row.name, row.location
             times[place] += row.ns
             calls[place] += row.count or 0
     rows = [
         HostRow(
-            name=name,
+            name=None if name is None else place_name(name),
+            framework=isinstance(name, FrameworkWork),
             part=part,
             location=location,
             calls=calls[part, name, location] or None,

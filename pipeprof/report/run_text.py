@@ -73,13 +73,13 @@ def how_measured(findings: Findings) -> Iterator[str]:
     main, overhead = findings.main, findings.overhead
     if main:
         loop, diagnosis = main.loop, main.diagnosis
-        if diagnosis.measured_by:
-            yield SOURCES[diagnosis.measured_by]
         first = ", first of each epoch left out" if loop.epochs > 1 else ""
         yield (
             f"{diagnosis.counted_steps:,} of {count(loop.step_count, 'step')} counted "
             f"({loop.warmup_steps} warm-up{first})"
         )
+        if diagnosis.measured_by:
+            yield SOURCES[diagnosis.measured_by]
         if diagnosis.bound is not Bound.UNKNOWN:
             yield f"confidence {percent(diagnosis.confidence)}"
     if overhead.events_dropped:

@@ -116,13 +116,8 @@ def added_by(stages: Sequence[StageFinding]) -> str:
 
 
 def as_it_runs(stage: Stage) -> str | None:
-    """``decode (map → batch) as MapAndBatch``: what tf.data made of what was written, or None.
-
-    A transformation that runs as itself has none.
-    """
-    if not stage.written or not stage.runs_as:
-        return None
-    if not stage.fused and not stage.parallel:
+    """``decode (map → batch) as MapAndBatch``: what tf.data runs several transformations as, or None."""
+    if not stage.fused or not stage.written or not stage.runs_as:
         return None
     written = "" if stage.written == stage.name else f" ({stage.written})"
     return f"{stage.name}{written} as {runs_as(stage)}"

@@ -36,9 +36,9 @@ CAUSES = {
 }
 
 SOURCES = {
-    WaitSource.GAP_TIMES: "Waits read from tf.data's own model (gap_times)",
-    WaitSource.ITERATOR: "Waits timed at the iterator",
-    WaitSource.GENERATOR: "Waits timed at the generator",
-    WaitSource.TRACE: "Waits read from a profiler trace",
-    WaitSource.SAMPLES: "Waits estimated from samples of the training's thread",
+    WaitSource.GAP_TIMES: "waits read from tf.data's model",
+    WaitSource.ITERATOR: "waits timed at the iterator",
+    WaitSource.GENERATOR: "waits timed at the generator",
+    WaitSource.TRACE: "waits read from a profiler trace",
+    WaitSource.SAMPLES: "waits estimated from samples of the training's thread",
 }

@@ -6,6 +6,7 @@ from pipeprof.analysis.bounds import COMPUTE_BELOW
 from pipeprof.analysis.evidence_kinds import Caveat, Evidence, SharedCores
 from pipeprof.analysis.findings import Diagnosis, Findings, FreeInput, HotLine, LimitSource
 from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.wall_evidence_kinds import HostTime
 from pipeprof.recording.run_info import RecordedBy
 from pipeprof.report.evidence_text import evidence_sentence
 from pipeprof.report.numbers import duration, factor, parts, rate, times
@@ -113,12 +114,22 @@ def gain_with_free_input(free: FreeInput) -> str:
 
 
 def reasons(diagnosis: Diagnosis) -> list[str]:
-    """What speaks for the verdict, a sentence or a few short ones each; caveats left out."""
+    """What speaks for the verdict, a sentence or a few short ones each.
+
+    Caveats are left out, and what the headline says already.
+    """
     return [
         sentence(evidence_sentence(each))
         for each in diagnosis.evidence
-        if not isinstance(each, Caveat)
+        if not isinstance(each, Caveat) and not _in_headline(each, diagnosis)
     ]
+
+
+def _in_headline(evidence: Evidence, diagnosis: Diagnosis) -> bool:
+    """Whether it is nothing but the host's share of the time, which the headline names as well."""
+    if not isinstance(evidence, HostTime) or diagnosis.bound is Bound.HOST:
+        return False
+    return not evidence.places
 
 
 def notes(diagnosis: Diagnosis) -> list[str]:
@@ -131,8 +142,8 @@ def _unevenness(diagnosis: Diagnosis) -> Iterator[str]:
     step_ms = diagnosis.step_ms
     if step_ms is not None and step_ms.p95 > 2 * step_ms.median:
         yield (
-            f"The steps are uneven: half of them take less than {duration(step_ms.median)}, "
-            f"1 in 20 more than {duration(step_ms.p95)}."
+            f"Steps are uneven: half take less than {duration(step_ms.median)}, "
+            f"1 in 20 over {duration(step_ms.p95)}."
         )
 
 

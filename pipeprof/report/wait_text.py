@@ -75,8 +75,8 @@ def wait_sentence(found: WaitEvidence) -> str:  # noqa: C901 - one case a kind
             return _epoch_start(found)
         case RestartCost():
             return (
-                f"{label_of(found.stage)} takes {duration(found.cost_ms)} per step, "
-                f"{percent(found.share)} of all input work: the input starts again at every epoch."
+                f"Each epoch starts the input again: {duration(found.cost_ms)} per step, "
+                f"{percent(found.share)} of its work."
             )
         case RemoteWait():
             return (

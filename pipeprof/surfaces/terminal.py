@@ -91,14 +91,16 @@ def render_report(
         _hot_lines(findings, width),
         _next_steps(findings),
         _tried(findings),
-        _time(findings, width),
+        _together(
+            _time(findings, width),
+            _notes(main.diagnosis) if main else None,
+            _input(main, width) if main else None,
+            _delivery(findings),
+            _tuning(findings.autotune, main),
+            _devices(findings),
+            _traces(findings),
+        ),
         host_table(findings, width),
-        _notes(main.diagnosis) if main else None,
-        _input(main, width) if main else None,
-        _delivery(findings),
-        _tuning(findings.autotune),
-        _devices(findings),
-        _traces(findings),
         stage_table(findings.stages, main.diagnosis.bottleneck if main else None, width),
         loop_table(findings, width),
         _paragraph(how_measured(findings), width, "dim"),
@@ -132,6 +134,12 @@ def render_side_by_side(
         _run_table(named[first : first + beside], width) for first in range(0, len(named), beside)
     )
     return page((_problems(problems), *tables), width=width, color=color, ascii_only=ascii_only)
+
+
+def _together(*sections: RenderableType | None) -> RenderableType | None:
+    """Sections without an empty line between them."""
+    shown_ones = [section for section in sections if section is not None]
+    return Group(*shown_ones) if shown_ones else None
 
 
 def _paragraph(pieces: Iterable[str], width: int, style: str = "") -> RenderableType:
@@ -261,7 +269,8 @@ def _advised(advice: Sequence[Advice]) -> Iterator[Text]:
 
 
 def _input(main: LoopFinding, width: int) -> RenderableType | None:
-    lines = flow(input_pieces(main), width - INDENT - _LABEL_WIDTH - GAP)
+    pieces = input_pieces(main, besides=main.diagnosis.evidence)
+    lines = flow(pieces, width - INDENT - _LABEL_WIDTH - GAP)
     return _section("Input", map(Text, lines)) if lines else None
 
 
@@ -270,8 +279,9 @@ def _delivery(findings: Findings) -> RenderableType | None:
     return _section("Data", map(Text, map(clean, sentences))) if sentences else None
 
 
-def _tuning(found: AutotuneFinding | None) -> RenderableType | None:
-    lines = tuning(found) if found else []
+def _tuning(found: AutotuneFinding | None, main: LoopFinding | None) -> RenderableType | None:
+    advice = main.diagnosis.advice if main else ()
+    lines = tuning(found, besides=advice) if found else []
     return _section("Tuned", map(Text, lines)) if lines else None
 
 

@@ -261,8 +261,7 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
     ),
     (
         RestartCost(stage=StageReference(name="epoch start"), cost_ms=26.1, share=0.17),
-        "epoch start takes 26.1 ms per step, 17 % of all input work: the input starts again at every "
-        "epoch.",
+        "Each epoch starts the input again: 26.1 ms per step, 17 % of its work.",
     ),
     (
         RemoteWait(stage=DECODE, cost_ms=12.0),
@@ -328,8 +327,8 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
     ),
     (
         ForkedWorkers(),
-        "The worker processes are forked from a process in which TensorFlow runs threads: they may "
-        "hang. multiprocessing.set_start_method('forkserver') is safe.",
+        "The worker processes are forked while TensorFlow runs threads, so they may hang. "
+        "multiprocessing.set_start_method('forkserver') is safe.",
     ),
     (
         UnseenInput(seen_ms=2.0, wait_ms=20.0),
@@ -343,13 +342,12 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
     ),
     (
         SharedCores(cores=4),
-        "No accelerator was seen: input and training share 4 cores, so the step time with input for "
-        "free is an estimate.",
+        "Input and training share 4 cores: 'with input for free' is an estimate.",
     ),
     (
         SharedCores(cores=2, idle=("GPU 0", "GPU 1")),
-        "The training does not use GPU 0 and GPU 1: input and training share 2 cores, so the step "
-        "time with input for free is an estimate.",
+        "The training does not use GPU 0 and GPU 1. Input and training share 2 cores: 'with input for "
+        "free' is an estimate.",
     ),
     (
         DeviceMayRunAhead(recorded_by=RecordedBy.COMMAND, traceable=True),

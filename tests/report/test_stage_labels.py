@@ -47,9 +47,8 @@ def test_a_stage_that_a_library_made_is_said_to_be_of_its_function() -> None:
     assert label_of(made) == "map of image_dataset_from_directory (train.py:5)"
 
 
-def test_a_transformation_that_runs_otherwise_than_written_is_named() -> None:
-    decode = replace(stage("decode"), written="map", runs_as="ParallelMapV2", parallel=True)
-    assert as_it_runs(decode) == "decode (map) as ParallelMap"
+def test_transformations_that_run_as_one_are_named() -> None:
     augment = replace(stage("augment"), written="map → batch", runs_as="MapAndBatch", fused=True)
     assert as_it_runs(augment) == "augment (map → batch) as MapAndBatch"
-    assert as_it_runs(replace(stage("skip"), written="skip", runs_as="Skip")) is None
+    decode = replace(stage("decode"), written="map", runs_as="ParallelMapV2", parallel=True)
+    assert as_it_runs(decode) is None
