@@ -16,7 +16,7 @@ from pipeprof.recording.lane import Lane
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import FloatArray
-from pipeprof.recording.stage import STAGE_CHANNELS, Stage, StageKind
+from pipeprof.recording.stage import STAGE_CHANNELS, OperatorFamily, Stage, StageKind
 
 CALLS, WORK, CPU, TIMED, BYTES, TAKEN, ESTIMATED = range(len(STAGE_CHANNELS))
 
@@ -218,6 +218,7 @@ def _costs_of_loop(
         at_work[places[first].key].append(calls)
     costs = []
     for first, alike in copies.groups.items():
+        filled_before = max(_filled_before(profile.stages, worked, index) for index in alike)
         sums = np.sum([worked[index] for index in alike], axis=0)
         steps_fed = _steps_fed(profile, loop, counted_time, worked, first)
         taken = [_taken(profile.stages, worked, index) for index in alike]
@@ -228,7 +229,7 @@ def _costs_of_loop(
                 stage=copies.stage(first),
                 # The same to the last digit in any order of the stages.
                 place=_at_least(places[first], math.fsum(at_work[places[first].key])),
-                cost_ms=float(sums[WORK]) / steps_fed / MS,
+                cost_ms=float(sums[WORK]) * filled_before / steps_fed / MS,
                 calls=round(float(sums[CALLS])),
                 taken=None if None in taken else sum(each or 0 for each in taken),
                 size_bytes=round(float(sums[BYTES])) or None,
@@ -236,7 +237,7 @@ def _costs_of_loop(
                 cpu_ratio=_cpu_ratio(sums),
                 at_work=under_way[first],
                 queued_ratio=queued_ratio,
-                estimated_ratio=_estimated_ratio(sums),
+                estimated_ratio=1.0 - (1.0 - _estimated_ratio(sums)) / filled_before,
                 copies=len(alike),
             )
         )
@@ -245,6 +246,25 @@ def _costs_of_loop(
 
 def _estimated_ratio(sums: FloatArray) -> float:
     return min(float(sums[ESTIMATED]) / float(sums[WORK]), 1.0) if sums[WORK] > 0 else 0.0
+
+
+def _filled_before(
+    stages: Sequence[Stage], worked: Mapping[int, FloatArray], index: int
+) -> float:
+    """What the work of a stage beneath a shuffle has to be multiplied with to feed the counted steps.
+
+    A shuffle that filled up before the counted time began gives in it what was made before. What it gives
+    above what it takes shows how much of the work is missing there: never less than nothing, since a
+    buffer that is filled in the counted time may be thrown away.
+    """
+    factor = 1.0
+    seen = {index}
+    while (parent := stages[index].parent) is not None and parent in worked and parent not in seen:
+        if stages[parent].family is OperatorFamily.SHUFFLE and worked[index][CALLS] > 0:
+            factor *= max(float(worked[parent][CALLS] / worked[index][CALLS]), 1.0)
+        index = parent
+        seen.add(index)
+    return factor
 
 
 def _steps_fed(
