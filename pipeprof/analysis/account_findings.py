@@ -13,6 +13,8 @@ class FrameworkWork(Enum):
 
     EPOCH_START = "epoch start"
     """TensorFlow takes it where epochs begin."""
+    ITERATOR_END = "iterator end"
+    """TensorFlow takes it to destroy the iterator of the epoch before."""
     BETWEEN_EPOCHS = "between epochs"
     """Keras takes it between epochs."""
 

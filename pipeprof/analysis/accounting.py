@@ -14,6 +14,7 @@ from pipeprof.analysis.account_findings import (
     FrameworkWork,
     PlaceName,
 )
+from pipeprof.analysis.epoch_starts import NO_FRAMEWORK_STARTS, FrameworkStarts
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
@@ -37,7 +38,9 @@ _EPOCH = {name: index for index, name in enumerate(EPOCH_COLUMNS)}
 _COMPILATION = {name: index for index, name in enumerate(COMPILATION_COLUMNS)}
 
 
-def loop_account(profile: Profile, index: int, framework_starts: float = 0.0) -> Account:
+def loop_account(
+    profile: Profile, index: int, framework_starts: FrameworkStarts = NO_FRAMEWORK_STARTS
+) -> Account:
     """The account of a loop from its first pass's begin to its last one's end.
 
     What other training loops of the top level took of that time is not part of it.
@@ -45,8 +48,7 @@ def loop_account(profile: Profile, index: int, framework_starts: float = 0.0) ->
     Args:
         profile: the recording.
         index: place of the loop in it.
-        framework_starts: the part of the waits at epoch starts that is the framework's own work, and
-            so no waiting.
+        framework_starts: what of the waits at epoch starts is the framework's own work.
     """
     loop = profile.loops[index]
     totals = dict(zip(EPOCH_COLUMNS, loop.account.totals[0].tolist(), strict=True))
@@ -56,13 +58,13 @@ def loop_account(profile: Profile, index: int, framework_starts: float = 0.0) ->
     _add_outside(parts, totals, outside_ns, _startup_ns(profile, index), _shutdown_ns(loop, totals))
     between_ns = _between_passes_ns(profile, index)
     parts[Part.OWN_CODE] += between_ns
-    started = _framework_row(parts, framework_starts)
+    started = _framework_rows(parts, framework_starts.ratios)
     whole = _account(parts, loop, pass_ns + between_ns, started)
     return _with_late_computing(whole) if runs_ahead(profile, loop) else whole
 
 
 def epoch_accounts(
-    loop: Loop, framework_starts: float = 0.0, *, late: bool = False
+    loop: Loop, framework_starts: FrameworkStarts = NO_FRAMEWORK_STARTS, *, late: bool = False
 ) -> tuple[EpochAccount, ...]:
     """The accounts of a loop's epochs, of the first ones and the last.
 
@@ -77,7 +79,7 @@ def epoch_accounts(
         wall_ns = max(totals["end_ns"] - totals["start_ns"], totals["step_ns"])
         parts = _parts_in_steps(loop, totals, epoch=totals["epoch"])
         _add_outside(parts, totals, wall_ns - totals["step_ns"], 0, 0)
-        started = _framework_row(parts, framework_starts)
+        started = _framework_rows(parts, framework_starts.of(totals["epoch"]))
         whole = _scaled(parts, wall_ns, started)
         found.append(
             EpochAccount(
@@ -386,13 +388,16 @@ def _beside_training(profile: Profile, first_ns: int, last_ns: int) -> _Beside:
 # Rows.
 
 
-def _framework_row(parts: dict[Part, int], framework_starts: float) -> tuple[AccountRow, ...]:
-    """Takes the framework's own work out of the waits at epoch starts; gives its row."""
-    ns = round(parts[Part.EPOCH_START] * framework_starts)
-    if not ns:
-        return ()
-    parts[Part.EPOCH_START] -= ns
-    return (AccountRow(part=Part.BETWEEN_EPOCHS, ns=ns, name=FrameworkWork.EPOCH_START),)
+def _framework_rows(
+    parts: dict[Part, int], ratios: Mapping[FrameworkWork, float]
+) -> tuple[AccountRow, ...]:
+    """Takes the framework's own work out of the waits at epoch starts; gives its rows."""
+    waited_ns = parts[Part.EPOCH_START]
+    own_ns = {work: round(waited_ns * ratio) for work, ratio in ratios.items()}
+    parts[Part.EPOCH_START] -= sum(own_ns.values())
+    return tuple(
+        AccountRow(part=Part.BETWEEN_EPOCHS, ns=ns, name=work) for work, ns in own_ns.items() if ns
+    )
 
 
 def _account(

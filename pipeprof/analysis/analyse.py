@@ -11,7 +11,7 @@ from pipeprof.analysis.counted_time import CountedTime, counted_times, without_p
 from pipeprof.analysis.delivery import describe_delivery
 from pipeprof.analysis.device_use import device_findings
 from pipeprof.analysis.diagnosis import diagnose, find_verdict
-from pipeprof.analysis.epoch_starts import framework_start_ratio
+from pipeprof.analysis.epoch_starts import framework_starts
 from pipeprof.analysis.findings import Findings, LoopFinding
 from pipeprof.analysis.hot_lines import hot_lines
 from pipeprof.analysis.lane_use import (
@@ -122,13 +122,13 @@ def _verdict_of(
     loop = profile.loops[index]
     times = loop_times(loop)
     fed = describe_input(profile, loop, counted_time, used, times)
-    own_starts = framework_start_ratio(fed.epoch_starts, loop.input.kind)
+    own_starts = framework_starts(fed.epoch_starts, loop.input.kind)
     measured = Measurements(
         profile=profile,
         loop=loop,
         account=loop_account(profile, index, own_starts),
         counted_time=counted_time,
-        times=times,
+        times=times.without_framework(sum(own_starts.ratios.values())),
         costs=used,
         cpu=cpu_finding(profile, without_pauses(counted_time, loop)),
         fed=fed,

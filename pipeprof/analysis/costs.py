@@ -248,9 +248,7 @@ def _estimated_ratio(sums: FloatArray) -> float:
     return min(float(sums[ESTIMATED]) / float(sums[WORK]), 1.0) if sums[WORK] > 0 else 0.0
 
 
-def _filled_before(
-    stages: Sequence[Stage], worked: Mapping[int, FloatArray], index: int
-) -> float:
+def _filled_before(stages: Sequence[Stage], worked: Mapping[int, FloatArray], index: int) -> float:
     """What the work of a stage beneath a shuffle has to be multiplied with to feed the counted steps.
 
     A shuffle that filled up before the counted time began gives in it what was made before. What it gives

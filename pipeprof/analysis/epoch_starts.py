@@ -5,11 +5,12 @@ Goes by what each stage of a tf.data pipeline had done when the first batch of a
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeprof.analysis.account_findings import FrameworkWork
 from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.analysis.placement import runs_ahead
 from pipeprof.analysis.references import StageReference
@@ -39,7 +40,7 @@ def epoch_starts(profile: Profile, loop: Loop) -> tuple[EpochStart, ...]:
     if len(chosen) > _FIRST + _LAST:
         chosen = np.concatenate([chosen[:_FIRST], chosen[-_LAST:]])
     stages = _Beginnings(profile.stages)
-    ends = profile.iterator_ends[profile.iterator_ends[:, 2] == loop.lane, :2]
+    ends = _IteratorEnds(profile, loop, stages.longest_call_ms)
     starts = tuple(_start(loop, int(step), stages, ends) for step in chosen)
     least_ms = min((start.wait_ms for start in starts), default=0.0)
     return tuple(_unless_refuted(start, least_ms, loop) for start in starts)
@@ -60,17 +61,20 @@ def _starts_up(loop: Loop) -> bool:
     return loop.waits_by is not WaitSource.ITERATOR
 
 
-def _start(loop: Loop, step: int, stages: "_Beginnings", ends: IntArray) -> EpochStart:
+def _start(loop: Loop, step: int, stages: "_Beginnings", ends: "_IteratorEnds") -> EpochStart:
     steps = loop.steps
     wait_ms = int(steps.wait_ns[step]) / MS
     others = (steps.epoch == steps.epoch[step]) & steps.measured
     others[step] = False
     usual_ms = float(np.median(steps.wait_ns[others])) / MS if others.any() else None
     more_ms = wait_ms - (usual_ms or 0.0)
-    ended_ms = _ended_ms(ends, int(steps.start_ns[step]), int(steps.wait_ns[step]))
+    ended = ends.within(int(steps.start_ns[step]), int(steps.wait_ns[step]))
     cause = None
     if more_ms >= _LEAST_MS and wait_ms >= _LEAST_TIMES * (usual_ms or 0.0):
-        cause = _cause(loop, step, stages, more_ms, ended_ms)
+        cause = _cause(loop, step, stages, more_ms, ended.whole_ms)
+    starts_ms = 0.0
+    if cause is not None and cause.cause is StartCause.FRAMEWORK:
+        starts_ms = cause.work_ms or 0.0
     return EpochStart(
         epoch=int(steps.epoch[step]),
         wait_ms=wait_ms,
@@ -79,7 +83,8 @@ def _start(loop: Loop, step: int, stages: "_Beginnings", ends: IntArray) -> Epoc
         stage=StageReference.of(cause.stage) if cause and cause.stage else None,
         elements=cause.elements if cause else None,
         work_ms=cause.work_ms if cause else None,
-        ended_ms=ended_ms,
+        ended_ms=ended.whole_ms,
+        framework_ms=min(starts_ms + ended.framework_ms, wait_ms),
     )
 
 
@@ -107,9 +112,38 @@ def _cause(
     return None
 
 
-def _ended_ms(ends: IntArray, start_ns: int, wait_ns: int) -> float:
-    """How much of a wait went into the ends of iterators, each a row of begin and end."""
-    begins, overs = (np.clip(times, start_ns, start_ns + wait_ns) for times in ends.T)
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What a wait has of the ends of iterators, and the part of that which is TensorFlow's own."""
+
+    whole_ms: float
+    framework_ms: float
+
+
+class _IteratorEnds:
+    """When iterators of a loop were destroyed.
+
+    The user's part of that is a generator that is closed meanwhile, and a call under way that has to
+    return. What lies beyond is TensorFlow's own: most of all its thread of AUTOTUNE, which ends when it
+    wakes up the next time, after up to a second in epochs of some seconds.
+    """
+
+    def __init__(self, profile: Profile, loop: Loop, longest_call_ms: float) -> None:
+        rows = profile.iterator_ends
+        self._ends = rows[rows[:, 2] == loop.lane, :2]
+        self._closings = rows[rows[:, 2] != loop.lane, :2]
+        self._call_ms = longest_call_ms
+
+    def within(self, start_ns: int, wait_ns: int) -> _Ended:
+        """What a wait has of them."""
+        whole_ms = _overlap_ms(self._ends, start_ns, start_ns + wait_ns)
+        users_ms = max(_overlap_ms(self._closings, start_ns, start_ns + wait_ns), self._call_ms)
+        framework_ms = whole_ms - users_ms
+        return _Ended(whole_ms, framework_ms if framework_ms >= _LEAST_MS else 0.0)
+
+
+def _overlap_ms(intervals: IntArray, start_ns: int, end_ns: int) -> float:
+    begins, overs = (np.clip(times, start_ns, end_ns) for times in intervals.T)
     return float((overs - begins).sum()) / MS
 
 
@@ -121,13 +155,47 @@ class _Found:
     work_ms: float | None
 
 
-def framework_start_ratio(starts: Sequence[EpochStart], kind: InputKind | None) -> float:
-    """The part of all waits at epoch starts that is TensorFlow's own work; arrays have nothing to load."""
+@dataclass(frozen=True, slots=True)
+class FrameworkStarts:
+    """What of the waits at epoch starts is the framework's own work, and so no waiting.
+
+    Attributes:
+        ratios: the part of all these waits.
+        by_epoch: the part of an epoch's wait, by the number of the epoch, where that is known.
+    """
+
+    ratios: Mapping[FrameworkWork, float]
+    by_epoch: Mapping[int, Mapping[FrameworkWork, float]]
+
+    def of(self, epoch: int) -> Mapping[FrameworkWork, float]:
+        """The parts of the wait of one epoch."""
+        return self.by_epoch.get(epoch, self.ratios)
+
+
+NO_FRAMEWORK_STARTS = FrameworkStarts({}, {})
+
+
+def framework_starts(starts: Sequence[EpochStart], kind: InputKind | None) -> FrameworkStarts:
+    """What of the waits at epoch starts is TensorFlow's own work; arrays have nothing to load."""
     if kind is InputKind.ARRAYS:
-        return 1.0
-    own = [s.work_ms or 0.0 for s in starts if s.cause is StartCause.FRAMEWORK]
-    whole_ms = sum(start.wait_ms for start in starts if start.cause is not StartCause.TRAINING)
-    return min(sum(own) / whole_ms, 1.0) if whole_ms else 0.0
+        return FrameworkStarts({FrameworkWork.EPOCH_START: 1.0}, {})
+    known = [start for start in starts if start.cause is not StartCause.TRAINING and start.wait_ms]
+    by_epoch = {start.epoch: _framework_ratios([start]) for start in known}
+    return FrameworkStarts(_framework_ratios(known), by_epoch)
+
+
+def _framework_ratios(starts: Sequence[EpochStart]) -> Mapping[FrameworkWork, float]:
+    whole_ms = sum(start.wait_ms for start in starts)
+    own_ms = {
+        work: sum(start.framework_ms for start in starts if _framework_work(start) is work)
+        for work in FrameworkWork
+    }
+    return {work: min(ms / whole_ms, 1.0) for work, ms in own_ms.items() if ms}
+
+
+def _framework_work(start: EpochStart) -> FrameworkWork:
+    starts = start.cause is StartCause.FRAMEWORK
+    return FrameworkWork.EPOCH_START if starts else FrameworkWork.ITERATOR_END
 
 
 class _Beginnings:
@@ -143,6 +211,11 @@ class _Beginnings:
         self.usual_ns = [
             _usual_ns(stage, rows) for stage, rows in zip(stages, self._latest, strict=True)
         ]
+
+    @property
+    def longest_call_ms(self) -> float:
+        """How long the stage with the longest calls works in one."""
+        return max((usual_ns or 0.0 for usual_ns in self.usual_ns), default=0.0) / MS
 
     def between(self, start_ns: int, end_ns: int) -> "_Pass | None":
         """The pass whose first batch came in that time, or None."""

@@ -156,6 +156,7 @@ class EpochStart:
         elements: elements taken in before the first was given, or None.
         work_ms: the work that this took, or None.
         ended_ms: the part of the wait in which the iterator of the epoch before was destroyed.
+        framework_ms: the part of the wait that is TensorFlow's own work, and so is not for the input.
     """
 
     epoch: int
@@ -166,6 +167,7 @@ class EpochStart:
     elements: int | None
     work_ms: float | None
     ended_ms: float = 0.0
+    framework_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

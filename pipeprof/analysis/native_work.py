@@ -19,7 +19,7 @@ from pipeprof.recording.profile import Profile
 from pipeprof.recording.stage import StageKind
 
 # Moments of less time than this together are too few.
-_LEAST_NS = 20_000_000
+_LEAST_NS = 6_000_000
 
 # So much Python code that is asleep at a time may have native threads at work.
 _ASLEEP_FROM = 0.1

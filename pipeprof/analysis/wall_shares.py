@@ -200,7 +200,8 @@ def _of_steps(loop: Loop, account: Account) -> FloatArray:
     own_ns, computed_ns = account.ns(Part.OWN_CODE), account.ns(Part.COMPUTE)
     own_ratio = own_ns / (own_ns + computed_ns) if loop.kind.hand_written and own_ns else 0.0
     host = called + own_ratio * (lasted - waited - called)
-    framework_ns = sum(row.ns for row in account.rows if row.name is FrameworkWork.EPOCH_START)
+    in_waits = (FrameworkWork.EPOCH_START, FrameworkWork.ITERATOR_END)
+    framework_ns = sum(row.ns for row in account.rows if row.name in in_waits)
     if framework_ns:
         own = steps.first_of_epoch() * waited * framework_ns
         own /= framework_ns + account.ns(Part.EPOCH_START)

@@ -21,6 +21,7 @@ PART_NAMES = {
 
 _FRAMEWORK_NAMES = {
     FrameworkWork.EPOCH_START: "TensorFlow's start of an epoch",
+    FrameworkWork.ITERATOR_END: "TensorFlow's end of an iterator",
     FrameworkWork.BETWEEN_EPOCHS: "Keras's own work",
 }
 

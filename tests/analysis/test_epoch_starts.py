@@ -8,7 +8,7 @@ import pytest
 
 from pipeprof.analysis.account_findings import FrameworkWork
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.epoch_starts import epoch_starts, framework_start_ratio
+from pipeprof.analysis.epoch_starts import epoch_starts, framework_starts
 from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.recording.account import Part
 from pipeprof.recording.loop import Input, InputKind, Loop, WaitSource
@@ -136,7 +136,7 @@ def test_a_shuffle_that_fills_at_once_is_no_cause_of_a_long_wait() -> None:
     quick = tf_stage("decode", during, calls=999 + BATCH, work_ms=2, cost_us=2, parent=1)
     starts = starts_of(during, batch, shuffle, quick)
     assert causes(starts)[1:] == [(StartCause.FRAMEWORK, None, None)] * 2
-    assert framework_start_ratio(starts, InputKind.TF_DATA) > 0.9
+    assert framework_starts(starts, InputKind.TF_DATA).ratios[FrameworkWork.EPOCH_START] > 0.9
 
 
 def test_nothing_is_explained_where_the_first_batch_comes_like_the_others() -> None:
@@ -237,6 +237,38 @@ def test_the_iterator_of_the_epoch_before_is_destroyed_first() -> None:
     assert describe_starts(found) == (
         "each epoch begins with 500 ms of waiting: the iterator of the epoch before takes 450 ms to end"
     )
+
+
+def input_ratio(taken: Loop, ends: IntArray, *stages: Stage) -> float:
+    """The part of all waits at later epoch starts that is not TensorFlow's own."""
+    found = epoch_starts(profile(loops=(taken,), stages=stages, iterator_ends=ends), taken)
+    starts = framework_starts(found, InputKind.TF_DATA)
+    second, third = (1.0 - starts.of(epoch)[FrameworkWork.ITERATOR_END] for epoch in (1, 2))
+    assert (
+        second == third == pytest.approx(1.0 - starts.ratios[FrameworkWork.ITERATOR_END], abs=0.01)
+    )
+    return second
+
+
+def test_the_end_of_an_iterator_is_tensorflows_own_work() -> None:
+    taken = replace(fit((1, 500, 500)), lane=0)
+    ends = ended(taken, 450)
+    assert input_ratio(taken, ends) == pytest.approx(0.1)
+    found = analyse(profile(loops=(taken,), iterator_ends=ends)).main
+    assert found is not None
+    own = [row.ns for row in found.account.rows if row.name is FrameworkWork.ITERATOR_END]
+    assert own == [900 * MS]
+    assert found.account.ns(Part.EPOCH_START) == 101 * MS
+    assert found.epochs[0].account.ns(Part.BETWEEN_EPOCHS) == 0
+
+
+def test_not_the_part_in_which_a_generator_is_closed_or_a_call_returns() -> None:
+    taken = replace(fit((1, 500, 500)), lane=0)
+    ends = ended(taken, 450)
+    closes = np.concatenate([ends, ended(taken, 400, lane=1)])
+    assert input_ratio(taken, closes) == pytest.approx(0.9)
+    slow = tf_stage("decode", taken, calls=1, work_ms=300, per_step=1, cost_us=300_000)
+    assert input_ratio(taken, ends, slow) == pytest.approx(0.7, abs=0.01)
 
 
 def test_an_iterator_that_ended_in_another_thread_held_up_nobody() -> None:

@@ -101,6 +101,7 @@ CAUSES: dict[str, tuple[Callable[[], Any], StartCause, set[str]]] = {
 def test_the_cause_of_each_epochs_late_begin_is_named(name: str, tmp_path: Path) -> None:
     make, cause, stages = CAUSES[name]
     loop, later = later_starts(make, tmp_path)
+    assert later != []
     assert [start.cause for start in later] == [cause] * len(later)
     assert {start.stage.name for start in later if start.stage} == stages
     # An epoch begins with more waiting than any other step has.
@@ -116,12 +117,14 @@ def test_epochs_that_begin_in_time_have_no_cause(tmp_path: Path) -> None:
 
 
 def later_starts(make: Callable[[], Any], logdir: Path) -> tuple[Loop, Sequence[EpochStart]]:
-    """The loop of a training, and how its epochs but the first begin."""
+    """The loop of a training, and how its epochs but the first begin where that is not TensorFlow's own."""
     with pipeprof.profile(make(), logdir=logdir) as prof:
         train(model(), prof.dataset, epochs=EPOCHS)
     found = prof.findings.loops[0].input.epoch_starts
     assert [start.epoch for start in found] == list(range(EPOCHS))
-    return prof.result.loops[0], found[1:]
+    # The end of an iterator may take TensorFlow a while whatever the pipeline is.
+    planted = [start for start in found[1:] if start.framework_ms <= start.wait_ms / 2]
+    return prof.result.loops[0], planted
 
 
 def test_a_cache_that_is_written_is_named_for_the_first_epoch_alone(tmp_path: Path) -> None:

@@ -37,9 +37,13 @@ class IteratorEnd:
         recorder = self._recorder()
         if recorder is None or recorder is not recording.current or not self._begun_ns:
             return
-        start_ns, end_ns = self._begun_ns[0], now_ns()
-        if end_ns - start_ns >= _LEAST_NS:
-            recorder.lane().write(code(Kind.ITERATOR_END, 0), start_ns, end_ns, 0, 0)
+        record_end(recorder, self._begun_ns[0], now_ns())
+
+
+def record_end(recorder: Recorder, start_ns: int, end_ns: int) -> None:
+    """Records the end of an iterator, or of a generator behind one, unless it was a short one."""
+    if end_ns - start_ns >= _LEAST_NS:
+        recorder.lane().write(code(Kind.ITERATOR_END, 0), start_ns, end_ns, 0, 0)
 
 
 def follow_end(iterator: Any, recorder: Recorder, guard: Guard) -> None:

@@ -22,10 +22,11 @@ from pipeprof.capture.probes.tfdata.dataset_origins import note_origin
 from pipeprof.capture.probes.tfdata.datasets_in_graphs import DatasetsInGraphs
 from pipeprof.capture.probes.tfdata.distributed_stages import per_device_iterators, users_dataset
 from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
-from pipeprof.capture.probes.tfdata.iterator_ends import follow_end
+from pipeprof.capture.probes.tfdata.iterator_ends import follow_end, record_end
 from pipeprof.capture.probes.tfdata.iterators import IteratorRegistry, TrackedIterator
 from pipeprof.capture.probes.tfdata.loop_follower import LoopFollower
 from pipeprof.capture.probes.tfdata.model_reader import ModelReader
+from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.clock import now_ns
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
@@ -94,6 +95,21 @@ class TfDataProbe:
         self._patches.replace(dataset, "from_generator", staticmethod(watched_from_generator))
         self._watch_making(dataset)
         self._watch_reducing(dataset)
+        self._ends.run(self._watch_closing, dataset)
+
+    def _watch_closing(self, dataset: Any) -> None:
+        """A generator whose dataset's iterator ends is closed where TensorFlow forgets it."""
+        outstanding = dataset._GeneratorState
+        forget = outstanding.iterator_completed
+
+        @functools.wraps(forget)
+        def iterator_completed(self: Any, *args: Any) -> None:
+            start_ns = now_ns()
+            forget(self, *args)
+            if recording.current is not None:
+                record_end(recording.current, start_ns, now_ns())
+
+        self._patches.replace(outstanding, "iterator_completed", iterator_completed)
 
     def _watch_reducing(self, dataset: Any) -> None:
         """A ``for`` over a dataset in a graph becomes a ``reduce``."""
