@@ -159,20 +159,25 @@ def _find_worst(measured: Measurements) -> tuple[StageCost | None, Cause]:
     slowest = find_bottleneck(measured.costs)
     if slowest is not None and not _explains(slowest, measured):
         slowest = None
-    starts_late = measured.times.epoch_starts_outweigh and not _never_rests(slowest, measured)
-    if starts_late or (slowest is None and _only_start_outweighs(measured)):
+    if _starts_late(slowest, measured):
         restarts = (cost for cost in measured.costs if cost.stage.kind is StageKind.EPOCH_START)
         return next(restarts, slowest), Cause.EPOCH_START
     return slowest, find_cause(slowest, measured.context) if slowest else Cause.NONE
 
 
-def _only_start_outweighs(measured: Measurements) -> bool:
-    """Whether the start of a training's only epoch waits for longer than all of its steps.
+def _starts_late(slowest: StageCost | None, measured: Measurements) -> bool:
+    """Whether the starts of epochs wait for longer than all other steps, and no stage is why.
 
-    Of several epochs the starts of the later ones show it.
+    Of several epochs the starts of the later ones show it; a training's only epoch has but one.
     """
-    account = measured.account
-    return measured.loop.epochs == 1 and account.ns(Part.EPOCH_START) > account.ns(Part.WAIT)
+    times, loop, account = measured.times, measured.loop, measured.account
+    if loop.epochs == 1:
+        outweighs = account.ns(Part.EPOCH_START) > account.ns(Part.WAIT)
+        waited_ms = account.ns(*WAIT_PARTS) / max(loop.step_count, 1) / MS
+    else:
+        outweighs = times.epoch_starts_outweigh
+        waited_ms = (times.step_ms_with_epoch_starts or 0.0) - (times.rest_ms or 0.0)
+    return outweighs and not _never_rests(slowest, measured, waited_ms)
 
 
 def _explains(slowest: StageCost, measured: Measurements) -> bool:
@@ -182,15 +187,14 @@ def _explains(slowest: StageCost, measured: Measurements) -> bool:
     return needed_ms(slowest, measured.costs) >= _EXPLAINS_FROM * waited_ms
 
 
-def _never_rests(slowest: StageCost | None, measured: Measurements) -> bool:
+def _never_rests(slowest: StageCost | None, measured: Measurements, waited_ms: float) -> bool:
     """Whether a stage is too slow for all the steps, wherever in an epoch that makes them wait.
 
     A shuffle that fills takes work from later steps: they wait less, but nothing was lost.
     """
-    whole_ms, rest_ms = measured.times.step_ms_with_epoch_starts, measured.times.rest_ms
-    if slowest is None or whole_ms is None or rest_ms is None:
+    rest_ms = measured.times.rest_ms
+    if slowest is None or rest_ms is None:
         return False
-    waited_ms = whole_ms - rest_ms
     return needed_ms(slowest, measured.costs) - rest_ms >= _BLAMED_FROM * waited_ms
 
 

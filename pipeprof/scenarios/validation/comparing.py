@@ -341,10 +341,12 @@ def _epoch_starts(report: Report, truth: Truth) -> Iterator[Check]:
 def _most_of_starts_s(truth: Truth) -> float:
     """What passes before epochs' first batches and after their last ones, validation left out.
 
-    TensorFlow starts there as well, and Keras ends and starts workers.
+    TensorFlow starts there as well, and Keras ends and starts workers; between two calls of fit Keras
+    takes a first batch of a generator, and ends what is under way for the call before.
     """
     after_s = 0.0 if "validation_s" in truth else truth.get("after_last_s", 0.0)
-    return truth["first_batches_s"] + after_s
+    between_s = truth.get("between_epochs_most_s", 0.0) - truth.get("between_epochs_s", 0.0)
+    return truth["first_batches_s"] + after_s + max(between_s, 0.0)
 
 
 def _between_epochs(report: Report, truth: Truth) -> Iterator[Check]:
