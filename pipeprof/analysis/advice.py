@@ -19,6 +19,7 @@ from pipeprof.analysis.advice_kinds import (
     MoreFiles,
     MoreHelpers,
     MoreWorkers,
+    OneIterator,
     OpenInParallel,
     OwnProcesses,
     ParallelCalls,
@@ -55,7 +56,7 @@ from pipeprof.analysis.verdict import Verdict
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.analysis.wall_shares import HOST_PARTS, WAIT_PARTS
 from pipeprof.recording.account import Part
-from pipeprof.recording.loop import InputKind
+from pipeprof.recording.loop import InputKind, LoopKind
 from pipeprof.recording.stage import OperatorFamily, Stage, StageKind, StageOwner
 
 # Beside the best change, one that saves less than this share of what that saves is not worth the lines.
@@ -89,7 +90,7 @@ def give_advice(
         epochs: the accounts of its epochs; what they wait at the end is still to come.
     """
     host = tuple(host_advice(verdict))
-    fed = tuple(_about_input(verdict, epochs))
+    fed = (*_about_input(verdict, epochs), *_about_framework(verdict))
     validated = tuple(_about_validation(verdict, validations))
     about_training = (*host, *fed) if verdict.host_leads else (*fed, *host)
     account = verdict.measured.account
@@ -319,6 +320,18 @@ def _about_helpers(verdict: Verdict, stage: Stage) -> Advice:
     return Advice(remedy=MoreHelpers(stage=stage.name, processes=processes, waits=waits))
 
 
+def _about_framework(verdict: Verdict) -> Iterator[Advice]:
+    """What a framework does where epochs begin can come less often."""
+    loop, walls = verdict.measured.loop, verdict.walls
+    if walls is None or walls.framework < INPUT_FROM or loop.kind is not LoopKind.FIT:
+        return
+    steps, over = divmod(loop.step_count, max(loop.epochs, 1))
+    if loop.input.kind is InputKind.TF_DATA and loop.epochs > 1 and not over:
+        yield Advice(remedy=OneIterator(steps=steps))
+    elif verdict.cause is not Cause.EPOCH_START:
+        yield Advice(remedy=LongerEpochs(fed_by=describe_feed(verdict)))
+
+
 def _about_validation(verdict: Verdict, validations: Sequence[Verdict]) -> Iterator[Advice]:
     """Validation that takes much of the training's time can be fed better, or come less often."""
     account, loop = verdict.measured.account, verdict.measured.loop
@@ -337,9 +350,6 @@ def _leave_input(verdict: Verdict) -> Iterator[Advice]:
     """What the limit is of a training that its input does not hold up."""
     measured, walls = verdict.measured, verdict.walls
     if verdict.bound is not Bound.COMPUTE or not measured.loop.kind.trains or walls is None:
-        return
-    if walls.framework >= INPUT_FROM and not measured.loop.kind.hand_written:
-        yield Advice(remedy=LongerEpochs(fed_by=describe_feed(verdict)))
         return
     if 2 * measured.account.ns(Part.COMPUTE) < measured.account.training_ns:
         return

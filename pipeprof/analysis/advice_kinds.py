@@ -46,6 +46,14 @@ class LongerEpochs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OneIterator:
+    """Take all epochs from one iterator of a dataset that repeats; ``steps`` are those of an epoch."""
+
+    ACTION: ClassVar = "one_iterator"
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prefetch:
     """Load ahead of the training."""
 
@@ -376,6 +384,7 @@ class FeedValidation:
 
 Remedy = (
     LongerEpochs
+    | OneIterator
     | Prefetch
     | MoreWorkers
     | LongerQueue

@@ -195,11 +195,13 @@ def cache(verdict: Verdict) -> Iterator[Advice]:
     if found is None:
         return
     kept, saved, before_shuffle = found
+    if not before_shuffle:
+        kept, saved = _made_by_library(kept, saved, costs)
     size = _epoch_bytes(verdict, kept)
     room = verdict.measured.profile.gauges.get(Level.MEMORY_ROOM.value)
     free_bytes = None if room is None else room.last
     remedy = Cache(
-        stage=kept.stage.name,
+        stage=kept.stage.made_by or kept.stage.name,
         function=kept.stage.function,
         before_shuffle=before_shuffle,
         size_bytes=size,
@@ -243,6 +245,20 @@ def _to_cache(
             continue
         return kept, saved - shuffles, True
     return None
+
+
+def _made_by_library(
+    kept: StageCost, saved: frozenset[int], costs: Sequence[StageCost]
+) -> tuple[StageCost, frozenset[int]]:
+    """What to cache of all that a library's function made, since nobody can write inside of it."""
+    made_by, made_at = kept.stage.made_by, kept.stage.made_at
+    for asker in askers_of(kept, costs) if made_by else ():
+        stage = asker.stage
+        random = FunctionTrait.RANDOM in stage.traits or stage.family is OperatorFamily.SHUFFLE
+        if (stage.made_by, stage.made_at) != (made_by, made_at) or random:
+            break
+        kept, saved = asker, beneath(asker, costs) | {asker.index}
+    return kept, saved
 
 
 def _draws_as_generator(costs: Sequence[StageCost]) -> bool:

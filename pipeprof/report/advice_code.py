@@ -19,6 +19,7 @@ from pipeprof.analysis.advice_kinds import (
     MoreFiles,
     MoreHelpers,
     MoreWorkers,
+    OneIterator,
     OpenInParallel,
     OwnProcesses,
     ParallelCalls,
@@ -54,6 +55,8 @@ def remedy_code(remedy: Remedy) -> str | None:  # noqa: C901 - one case a kind
     match remedy:
         case LongerEpochs():
             return _longer_epochs(remedy)
+        case OneIterator():
+            return f"model.fit(dataset.repeat(), steps_per_epoch={remedy.steps})"
         case Prefetch():
             return _prefetch(remedy.fed_by)
         case MoreWorkers():

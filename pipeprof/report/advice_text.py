@@ -17,6 +17,7 @@ from pipeprof.analysis.advice_kinds import (
     MoreFiles,
     MoreHelpers,
     MoreWorkers,
+    OneIterator,
     OpenInParallel,
     OwnProcesses,
     ParallelCalls,
@@ -78,6 +79,11 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
         case LongerEpochs():
             joined = ", joined right behind shuffle" if remedy.behind_shuffle else ""
             return f"Start the input less often: let one epoch be several passes over the data{joined}."
+        case OneIterator():
+            return (
+                "Take all epochs from one iterator: let the dataset repeat, and give fit the number "
+                "of steps of an epoch."
+            )
         case Prefetch():
             return "Load the next batch while this one trains."
         case MoreWorkers():

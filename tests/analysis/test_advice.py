@@ -38,6 +38,7 @@ from tests.analysis.test_diagnosis import (
 from tests.analysis.test_epoch_starts import filled, fit
 from tests.analysis.test_wall_verdict import validated
 from tests.builders import (
+    DECODE,
     MS,
     SECOND,
     device,
@@ -411,6 +412,27 @@ def test_a_cache_never_freezes_the_order_of_a_shuffle() -> None:
     assert code(before) == "dataset = dataset.cache()  # right after decode"
 
 
+@pytest.mark.parametrize(
+    ("top", "stage_name"),
+    [(OperatorFamily.BATCH, "timeseries"), (OperatorFamily.SHUFFLE, "windows")],
+)
+def test_what_a_librarys_function_makes_is_cached_behind_it(
+    top: OperatorFamily, stage_name: str
+) -> None:
+    fit = loop(fed_by=TF_DATA, epochs=2)
+    above = mapped("batch", cost_ms=1, family=top)
+    windows = mapped("windows", cost_ms=18, parent=0)
+    made = [
+        dataclasses.replace(each, made_by="timeseries", made_at=DECODE) for each in (above, windows)
+    ]
+    users = mapped("users", cost_ms=1)
+    stages = (users, *(dataclasses.replace(each, parent=n) for n, each in enumerate(made)))
+    found = named("cache", planted(*stages, during=fit))
+    assert isinstance(found.remedy, Cache)
+    assert found.remedy.stage == "timeseries"
+    assert (found.remedy.function == "windows") == (stage_name == "windows")
+
+
 @pytest.mark.parametrize("names", [("batch", "shuffle"), ("decode", "batch", "shuffle")])
 def test_no_cache_is_advised_where_the_shuffle_could_not_move_behind_it(
     names: tuple[str, ...],
@@ -692,6 +714,32 @@ def test_where_the_framework_starts_epochs_for_long_these_are_to_be_longer() -> 
 
     assert "longer_epochs" in actions(said)
     assert "leave_input" not in actions(said)
+
+
+@pytest.mark.parametrize("compute_ms", [2, 10])
+@pytest.mark.parametrize(("ended_ms", "said_too"), [(140, True), (3, False)])
+def test_where_the_ends_of_iterators_take_long_all_epochs_come_from_one(
+    ended_ms: int, said_too: bool, compute_ms: int
+) -> None:
+    waits = [*[8 * MS] * 9, 150 * MS] * 4
+    fit = loop(
+        steps=40,
+        epochs=4,
+        wait_ns=waits[-1:] + waits[:-1],
+        compute_ns=compute_ms * MS,
+        fed_by=TF_DATA,
+        lane=0,
+    )
+    begins = fit.steps.start_ns[10::10]
+    ends = np.column_stack([begins, begins + ended_ms * MS, np.zeros(3, np.int64)])
+    said = verdict(
+        profile(loops=(fit,), stages=(mapped(cost_ms=8, during=fit),), iterator_ends=ends)
+    )
+    assert ("one_iterator" in actions(said)) == said_too
+    if said_too:
+        assert (
+            code(named("one_iterator", said)) == "model.fit(dataset.repeat(), steps_per_epoch=10)"
+        )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 What it saves is seen by counting calls, or by calls that have to meet: two pass a `Meeting`, or none.
 """
 
+import functools
 import multiprocessing
 import threading
 from collections import Counter
@@ -27,6 +28,7 @@ from pipeprof.analysis.advice_kinds import (
     MappedStage,
     MoreFiles,
     MoreWorkers,
+    OneIterator,
     OpenInParallel,
     ParallelCalls,
     ParallelFilter,
@@ -336,6 +338,30 @@ def test_passes_joined_behind_a_shuffle_fill_it_once() -> None:
     once = most_loads_between_elements(made.batch(1))
     assert (once, again) == (1, 32)
     assert Counter(values(made)) == dict.fromkeys(range(64), 2)
+
+
+def test_all_epochs_come_from_one_iterator(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    make = tf.data.Dataset.__iter__
+    monkeypatch.setattr(tf.data.Dataset, "__iter__", lambda self: made.append(self) or make(self))
+    dataset = tf.data.Dataset.from_tensor_slices(digits()).take(6 * 8).batch(8)
+
+    def losses(fit: Callable[..., Any]) -> list[float]:
+        return list(fit(epochs=3, shuffle=False, verbose=0).history["loss"])
+
+    def trained() -> Any:
+        keras.utils.set_random_seed(1)
+        return model()
+
+    plain = losses(functools.partial(trained().fit, dataset))
+    of_each_epoch = len(made)
+    fits: list[Callable[..., Any]] = []
+    learner = trained()
+    keeps = SimpleNamespace(fit=lambda *a, **k: fits.append(functools.partial(learner.fit, *a, **k)))
+    pasted(OneIterator(steps=6), dataset=dataset, model=keeps)
+    assert losses(fits[0]) == plain
+    assert of_each_epoch >= 3
+    assert len(made) - of_each_epoch == 1
 
 
 def test_autotune_is_switched_on() -> None:

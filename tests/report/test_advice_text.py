@@ -21,6 +21,7 @@ from pipeprof.analysis.advice_kinds import (
     MoreFiles,
     MoreHelpers,
     MoreWorkers,
+    OneIterator,
     OpenInParallel,
     OwnProcesses,
     ParallelCalls,
@@ -96,6 +97,12 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
         LongerEpochs(fed_by=LOADER),
         "Start the input less often: let one epoch be several passes over the data.",
         "data = DataLoader(",
+    ),
+    (
+        OneIterator(steps=51),
+        "Take all epochs from one iterator: let the dataset repeat, and give fit the number of steps "
+        "of an epoch.",
+        "model.fit(dataset.repeat(), steps_per_epoch=51)",
     ),
     (
         LongerEpochs(fed_by=FedBy(kind=None, name=None)),
