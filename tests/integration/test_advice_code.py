@@ -357,7 +357,9 @@ def test_all_epochs_come_from_one_iterator(monkeypatch: pytest.MonkeyPatch) -> N
     of_each_epoch = len(made)
     fits: list[Callable[..., Any]] = []
     learner = trained()
-    keeps = SimpleNamespace(fit=lambda *a, **k: fits.append(functools.partial(learner.fit, *a, **k)))
+    keeps = SimpleNamespace(
+        fit=lambda *a, **k: fits.append(functools.partial(learner.fit, *a, **k))
+    )
     pasted(OneIterator(steps=6), dataset=dataset, model=keeps)
     assert losses(fits[0]) == plain
     assert of_each_epoch >= 3
