@@ -1,1 +1,4 @@
-"""From a `Profile` to findings: pure functions that know no framework, no file and no screen."""
+"""From a `Profile` to findings and advice: pure functions of values.
+
+May know the values of a recording. Must not know a framework, a file, a screen, or how findings are worded.
+"""

@@ -15,6 +15,7 @@ from pipeprof.analysis.advice_kinds import (
 )
 from pipeprof.recording import pipeline_edits
 from pipeprof.recording.pipeline_edits import Edit
+from pipeprof.recording.source_code import own_name
 from pipeprof.recording.tuning_outcome import Outcome, Place, Trial
 
 
@@ -63,5 +64,4 @@ def _is_that(remedy: Remedy, edit: Edit, places: dict[str, Place]) -> bool:
 def _named(node: str, places: dict[str, Place]) -> str | None:
     """The name that a recording gives the stage of a transformation."""
     place = places.get(node)
-    function = place.function.rpartition(".")[2] if place and place.function else None
-    return function if function and function.isidentifier() else None
+    return own_name(place.function) if place else None

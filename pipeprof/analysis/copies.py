@@ -70,7 +70,7 @@ class _Likenesses:
     """What the copies of a stage have in common with it; a stage that can have none is like itself only.
 
     The line that put it into the pipeline is known of a dataset that was made while the profile was on.
-    Without one, a stage without a function is told from others by the functions that it takes from; a
+    Without one, the functions that it takes from distinguish a stage that has no function from others; a
     source has none, and is like others only where it is all that its asker takes from.
     """
 
@@ -103,9 +103,9 @@ class _Likenesses:
 
     def _may_have_copies(self, index: int) -> bool:
         stage = self._stages[index]
-        told = stage.made_at is not None or stage.function is not None or self._functions[index]
+        known = stage.made_at is not None or stage.function is not None or self._functions[index]
         may = stage.kind in _OF_TF_DATA and stage.parent is not None
-        return may and (bool(told) or self._asked[stage.parent] == 1)
+        return may and (bool(known) or self._asked[stage.parent] == 1)
 
     def _own(self, index: int) -> _Likeness:
         stage = self._stages[index]

@@ -27,7 +27,7 @@ class Recurrence(Enum):
     NEW = "new"
     """No sample comes back."""
     UNKNOWN = "unknown"
-    """There was one epoch, or samples could not be told from each other."""
+    """There was one epoch, or samples could not be distinguished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

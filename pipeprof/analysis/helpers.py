@@ -6,11 +6,10 @@ for it in their CPU time: processes that idle used none.
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import CountedTime
 from pipeprof.analysis.helper_finding import Helpers
+from pipeprof.analysis.lane_use import most_at_once
 from pipeprof.recording.lane import Lane, LaneKind
 from pipeprof.recording.profile import Profile
 
@@ -44,7 +43,7 @@ def find_helpers(profile: Profile, counted_time: CountedTime, covered_ns: float)
             used_ns += its_ns
     if covered_ns <= 0 or used_ns < _AT_WORK_FROM * covered_ns:
         return None
-    return Helpers(count=_most_at_once(lanes), cores=used_ns / covered_ns)
+    return Helpers(count=most_at_once(lanes), cores=used_ns / covered_ns)
 
 
 def waits_for_helpers(cost: StageCost, lanes: Sequence[Lane]) -> bool:
@@ -53,9 +52,3 @@ def waits_for_helpers(cost: StageCost, lanes: Sequence[Lane]) -> bool:
     samples = sum(each.samples for each in seen)
     waiting = sum(each.waiting for each in seen)
     return samples >= _LEAST_SAMPLES and waiting >= _WAITS_FROM * samples
-
-
-def _most_at_once(lanes: Sequence[Lane]) -> int:
-    begins = np.array([lane.first_ns for lane in lanes])
-    ends = np.array([max(lane.last_ns, lane.first_ns) for lane in lanes])
-    return max(int(((begins <= begin) & (begin <= ends)).sum()) for begin in begins)

@@ -1,6 +1,9 @@
 """How busy threads, worker processes and processors were in a stretch of time."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from pipeprof.analysis.cores import used_ratio
 from pipeprof.analysis.counted_time import CountedTime
@@ -112,6 +115,13 @@ def _process_ratio(cpu: Cpu, counted_time: CountedTime | None) -> float | None:
     if covered_ns <= 0:
         return None
     return min(float(counted_time.sums(cpu.used)[0]) / covered_ns / room, 1.0)
+
+
+def most_at_once(lanes: Sequence[Lane]) -> int:
+    """The largest number of these lanes that existed at one time; there is at least one of them."""
+    begins = np.array([lane.first_ns for lane in lanes])
+    ends = np.array([max(lane.last_ns, lane.first_ns) for lane in lanes])
+    return max(int(((begins <= begin) & (begin <= ends)).sum()) for begin in begins)
 
 
 def sampled_ns(cpu: Cpu, counted_time: CountedTime) -> float:

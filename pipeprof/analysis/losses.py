@@ -21,7 +21,7 @@ class Losses:
         raw: the loss of the step's own batches; not a number where that is not known. It is the difference
             of two means, so its error grows with the number of samples before it: after 1,000 batches of
             an epoch it is about 1e-4 of the loss where means are 32-bit floats.
-        samples_before: how many times the samples of the step the mean is over, which tells that error.
+        samples_before: how many times the samples of the step the mean is over, which shows that error.
     """
 
     ordinal: IntArray

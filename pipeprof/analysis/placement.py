@@ -7,9 +7,8 @@ divided by their number. A stage that runs ahead of the loop costs the loop noth
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from pipeprof.analysis.counted_time import CountedTime
+from pipeprof.analysis.lane_use import most_at_once
 from pipeprof.recording.lane import Lane, Role
 from pipeprof.recording.loop import InputKind, Loop
 from pipeprof.recording.profile import Profile
@@ -183,10 +182,7 @@ class Places:
 
     def _side_by_side(self, lanes: Sequence[int]) -> int:
         """The largest number of these lanes that existed at once; each pool of workers has new lanes."""
-        lives = [self.profile.lanes[number] for number in lanes]
-        begins = np.array([lane.first_ns for lane in lives])
-        ends = np.array([max(lane.last_ns, lane.first_ns) for lane in lives])
-        return max(int(((begins <= begin) & (begin <= ends)).sum()) for begin in begins)
+        return most_at_once([self.profile.lanes[number] for number in lanes])
 
 
 def runs_ahead(stage: Stage) -> bool:

@@ -101,7 +101,7 @@ def measured_elsewhere(
 def step_error(loop: Loop) -> float:
     """How far the mean step of another run may be from that of this one, as a part of it.
 
-    Drawn from blocks of neighbouring steps; the whole of it where there are too few of them to tell.
+    Drawn from blocks of neighbouring steps; the whole of it where there are too few of them.
     """
     steps = loop.steps
     lasted = (steps.end_ns - steps.start_ns)[loop.counted].astype(np.float64)

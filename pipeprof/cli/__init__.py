@@ -1,6 +1,7 @@
 """The command line: one file for each command, which calls the library and shows the result.
 
-Modules that take long to import are imported inside the commands that need them.
+May know all other packages; none of them may know it. Modules that take long to import are imported inside
+the commands that need them.
 """
 
 import sys

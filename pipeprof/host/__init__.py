@@ -1,1 +1,4 @@
-"""The machine and the packages on it: processors, control groups, versions. Loads no framework."""
+"""The machine and the packages on it: processors, control groups, versions.
+
+May know the system's files. Must not know a recording, and loads no framework.
+"""

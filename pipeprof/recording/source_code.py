@@ -29,6 +29,15 @@ def has_name(function: str) -> bool:
     return not function.startswith("<")
 
 
+def own_name(function: str | None) -> str | None:
+    """A function's own name, without those of what it stands in: ``decode`` of ``Photos.decode``.
+
+    None for None, and for code that nobody named.
+    """
+    name = (function or "").rpartition(".")[2]
+    return name if name.isidentifier() else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeLine:
     """A line of source code on a sampled stack.

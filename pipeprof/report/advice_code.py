@@ -38,6 +38,7 @@ from pipeprof.analysis.advice_kinds import (
 )
 from pipeprof.recording.account import CallbackEvent, KerasCallback
 from pipeprof.recording.loop import InputKind, InputLibrary
+from pipeprof.recording.source_code import own_name
 
 # Readers of tf.data that need nothing but a file.
 _OF_ONE_FILE = ("TFRecordDataset", "TextLineDataset")
@@ -340,5 +341,4 @@ def _generator(fed_by: FedBy) -> str:
 
 def _name(function: str | None) -> str:
     """What to write for a function: its own name, without those of what it stands in."""
-    name = (function or "").rpartition(".")[2]
-    return name if name.isidentifier() else "function"
+    return own_name(function) or "function"

@@ -20,6 +20,7 @@ from pipeprof.recording.pipeline_edits import (
     SwitchAutotuneOn,
     Workers,
 )
+from pipeprof.recording.source_code import own_name
 from pipeprof.recording.tuning_outcome import Description, Place
 from pipeprof.report.numbers import count
 
@@ -76,5 +77,4 @@ def _place(node: str, places: dict[str, Place]) -> str:
     place = places.get(node)
     if place is None:
         return node
-    function = (place.function or "").rpartition(".")[2]
-    return function if function.isidentifier() else transformation(place.op)
+    return own_name(place.function) or transformation(place.op)

@@ -19,6 +19,7 @@ from pipeprof.recording.pipeline_edits import (
     SwitchAutotuneOn,
     Workers,
 )
+from pipeprof.recording.source_code import own_name
 from pipeprof.recording.tuning_outcome import Description, Place
 from pipeprof.report.edit_names import transformation
 
@@ -129,10 +130,7 @@ def _option(name: str, value: str) -> Iterator[str]:
 
 
 def _function(place: Place | None) -> str:
-    if place is None or place.function is None:
-        return "…"
-    name = place.function.rpartition(".")[2]
-    return name if name.isidentifier() else "…"
+    return own_name(place.function if place else None) or "…"
 
 
 def _method(place: Place | None) -> str:

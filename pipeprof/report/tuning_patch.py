@@ -25,6 +25,7 @@ from pipeprof.recording.pipeline_edits import (
     ShuffleBehind,
     ShuffleFirst,
 )
+from pipeprof.recording.source_code import own_name
 from pipeprof.recording.tuning_outcome import Description, Place
 from pipeprof.report.edit_names import transformation
 
@@ -211,13 +212,13 @@ def _names(call: ast.Call, place: Place) -> bool:
     if not call.args:
         return False
     given = call.args[0]
-    function = (place.function or "").rpartition(".")[2]
+    function = own_name(place.function)
     if isinstance(given, ast.Lambda):
         last = given.end_lineno or given.lineno
         here = place.line is None or given.lineno <= place.line <= last
-        return here and not function.isidentifier()
+        return here and function is None
     name = given.attr if isinstance(given, ast.Attribute) else getattr(given, "id", None)
-    return name == function
+    return name is not None and name == function
 
 
 def _with_calls(call: ast.Call | None, calls: int, source: _Source) -> _Replaced | None:

@@ -1,7 +1,7 @@
 """The demo's photographs: made once, from noise, as JPEG files in the user's cache folder.
 
 They have what matters for the work of reading and decoding them: the spectrum of natural scenes, the
-grain of a sensor, and four kinds of surface that a model can learn to tell apart. No network is needed.
+grain of a sensor, and four kinds of surface that a model can learn to distinguish. No network is needed.
 """
 
 import os

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,17 @@ BESIDE_TRIAL_S = 30.0
 _TO_BEGIN_S = 300.0
 _END_S = 5.0
 _KEPT_OUTPUT = 4000
+
+
+class _Task(Enum):
+    """What the other process is asked to do."""
+
+    DESCRIBE = "describe"
+    RECORD = "record"
+    TRIAL = "trial"
+    CEILING = "ceiling"
+    COMPARE = "compare"
+    PREDICT = "predict"
 
 
 class ProcessBench:
@@ -67,7 +79,7 @@ class ProcessBench:
             UsageError: the function cannot be found, or makes nothing that can be tuned.
             TuningRefused: what it makes cannot be changed.
         """
-        return described(self._ask({"do": "describe"}, _TO_BEGIN_S))
+        return described(self._ask({"do": _Task.DESCRIBE.value}, _TO_BEGIN_S))
 
     def trial(self, edits: Sequence[Edit], limits: Limits) -> TrialSteps:
         """Consumes the input with changes.
@@ -75,28 +87,28 @@ class ProcessBench:
         Raises:
             TuningRefused: the input does not take them, or the trial raised, hung or died.
         """
-        answer = self._ask(_question("trial", edits, limits), self._seconds(limits))
+        answer = self._ask(_question(_Task.TRIAL, edits, limits), self._seconds(limits))
         return TrialSteps(step_ns=tuple(answer))
 
     def ceiling(self, limits: Limits) -> TrialSteps | None:
         """Trains with input for free; None without a model."""
-        answer = self._ask(_question("ceiling", (), limits), self._seconds(limits))
+        answer = self._ask(_question(_Task.CEILING, (), limits), self._seconds(limits))
         return None if answer is None else TrialSteps(step_ns=tuple(answer))
 
     def compare(self, edits: Sequence[Edit]) -> str | None:
         """What is delivered differently with these changes, or None."""
-        answer = self._ask(_question("compare", edits, Limits()), self._most_s + self._beside_s)
+        answer = self._ask(_question(_Task.COMPARE, edits, Limits()), self._most_s + self._beside_s)
         return None if answer is None else str(answer)
 
     def predict(self, edits: Sequence[Edit]) -> float | None:
         """The step time to expect of these changes, in nanoseconds; None where that is not known."""
-        question = _question("predict", edits, Limits()) | {"folder": self._folder.name}
+        question = _question(_Task.PREDICT, edits, Limits()) | {"folder": self._folder.name}
         answer = self._ask(question, self._most_s + self._beside_s)
         return None if answer is None else float(answer)
 
     def record(self, logdir: Path) -> str | None:
         """Records today's input as a run of a log folder; its name, or None where that failed."""
-        question = {"do": "record", "logdir": str(logdir)}
+        question = {"do": _Task.RECORD.value, "logdir": str(logdir)}
         answer = self._ask(question, self._most_s + self._beside_s)
         return None if answer is None else str(answer)
 
@@ -197,8 +209,12 @@ class ProcessBench:
         process.wait()
 
 
-def _question(what: str, edits: Sequence[Edit], limits: Limits) -> dict[str, Any]:
-    return {"do": what, "edits": [edit_to_dict(edit) for edit in edits], "limits": asdict(limits)}
+def _question(task: _Task, edits: Sequence[Edit], limits: Limits) -> dict[str, Any]:
+    return {
+        "do": task.value,
+        "edits": [edit_to_dict(edit) for edit in edits],
+        "limits": asdict(limits),
+    }
 
 
 def of_function(name: str) -> tuple[str, ...]:
@@ -215,16 +231,16 @@ def serve(make_bench: Callable[[], Any], questions: int, answers: int) -> None:
         answers: number of the pipe to write to.
     """
     bench: Any = None
-    with os.fdopen(questions) as asked, os.fdopen(answers, "w", buffering=1) as told:
+    with os.fdopen(questions) as asked, os.fdopen(answers, "w", buffering=1) as answered:
         for line in asked:
-            with _told(told):
+            with _failures_to(answered):
                 if bench is None:
                     bench = make_bench()
-                told.write(json.dumps({"gave": _answer(bench, json.loads(line))}) + "\n")
+                answered.write(json.dumps({"gave": _answer(bench, json.loads(line))}) + "\n")
 
 
 @contextlib.contextmanager
-def _told(answers: Any) -> Iterator[None]:
+def _failures_to(answers: Any) -> Iterator[None]:
     """Answers with what was raised, if anything was."""
     try:
         yield
@@ -237,23 +253,22 @@ def _told(answers: Any) -> Iterator[None]:
 
 
 def _answer(bench: Any, question: dict[str, Any]) -> Any:
-    if question["do"] == "describe":
-        return plain(bench.describe())
-    if question["do"] == "record":
-        return bench.record(Path(question["logdir"]))
-    edits = tuple(map(edit_from_dict, question["edits"]))
-    limits = Limits(**question["limits"])
-    match question["do"]:
-        case "trial":
+    edits = tuple(map(edit_from_dict, question.get("edits", ())))
+    limits = Limits(**question.get("limits", {}))
+    match _Task(question["do"]):
+        case _Task.DESCRIBE:
+            return plain(bench.describe())
+        case _Task.RECORD:
+            return bench.record(Path(question["logdir"]))
+        case _Task.TRIAL:
             return bench.trial(edits, limits).step_ns
-        case "ceiling":
+        case _Task.CEILING:
             steps = bench.ceiling(limits)
             return steps and steps.step_ns
-        case "compare":
+        case _Task.COMPARE:
             return bench.compare(edits)
-        case "predict":
+        case _Task.PREDICT:
             return bench.predict(edits, Path(question["folder"]))
-    raise AssertionError
 
 
 def main() -> None:

@@ -130,7 +130,7 @@ def model_that_only_takes(sequence: Any, note: Callable[[Any], None] | None = No
     """A model whose steps do nothing: what Keras does to load a Sequence, without any training.
 
     Args:
-        sequence: what it will be trained on: tells which Keras.
+        sequence: what it will be trained on, which decides which Keras trains.
         note: called with each batch, or None where only the steps count.
     """
     keras = keras_of(sequence)

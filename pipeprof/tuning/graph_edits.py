@@ -247,25 +247,24 @@ def _bypass(graph: Any, name: str) -> None:
 
 def _exchange(graph: Any, upper: str, lower: str) -> None:
     """Lets what stood behind a map stand before it; it has to keep elements as they are."""
+    copy_spec(_find(graph, upper), _find(graph, _exchanged(graph, upper, lower)))
+
+
+def _shuffle_behind(graph: Any, shuffle: str, mapped: str) -> None:
+    _exchanged(graph, mapped, shuffle)
+    copy_spec(_find(graph, shuffle), _find(graph, mapped))
+
+
+def _exchanged(graph: Any, upper: str, lower: str) -> str:
+    """Exchanges two transformations, of which the upper takes from the lower; returns their source."""
     above, below = _find(graph, upper), _find(graph, lower)
     if _plain(above.input)[0] != lower:
         raise TuningRefused(f"expected {upper} behind {lower}, found it elsewhere.")
     _require_one_reader(graph, lower)
-    source = _plain(below.input)[0]
+    source: str = _plain(below.input)[0]
     _retarget(graph, upper, lower)
     above.input[0], below.input[0] = source, upper
-    copy_spec(above, _find(graph, source))
-
-
-def _shuffle_behind(graph: Any, shuffle: str, mapped: str) -> None:
-    below, above = _find(graph, shuffle), _find(graph, mapped)
-    if _plain(above.input)[0] != shuffle:
-        raise TuningRefused(f"expected {mapped} behind {shuffle}, found it elsewhere.")
-    _require_one_reader(graph, shuffle)
-    source = _plain(below.input)[0]
-    _retarget(graph, mapped, shuffle)
-    below.input[0], above.input[0] = mapped, source
-    copy_spec(below, above)
+    return source
 
 
 def _filter_first(graph: Any, name: str, mapped: str) -> None:

@@ -11,7 +11,7 @@ _SETTINGS = ("workers", "use_multiprocessing", "max_queue_size")
 
 
 def loads_by_itself(sequence: Any) -> bool:
-    """Whether the object itself says how it is loaded, as in Keras 3; in Keras 2 ``fit`` is told."""
+    """Whether the object itself says how it is loaded, as in Keras 3; in Keras 2 ``fit`` does."""
     return hasattr(sequence, "use_multiprocessing")
 
 
@@ -27,7 +27,7 @@ def workers_of(sequence: Any) -> Workers:
 
 
 def load_by(sequence: Any, edits: Sequence[Edit]) -> dict[str, Any]:
-    """Sets the workers of a sequence; gives what ``fit`` has to be told beside.
+    """Sets the workers of a sequence; returns the arguments for ``fit``.
 
     Raises:
         TuningRefused: an edit is not one of a sequence.

@@ -19,6 +19,7 @@ from pipeprof.recording.pipeline_edits import (
     ShuffleBehind,
     Workers,
 )
+from pipeprof.recording.source_code import own_name
 from pipeprof.recording.tuning_outcome import Description
 from pipeprof.report.edit_names import transformation
 
@@ -51,5 +52,4 @@ def _of(edit: Edit, described: Description) -> Iterator[Supposition | None]:
 def _stage(node: str, described: Description) -> str:
     """The name that the stage of a transformation has in a recording."""
     place = next(place for place in described.places if place.node == node)
-    function = (place.function or "").rpartition(".")[2]
-    return function if function.isidentifier() else transformation(place.op)
+    return own_name(place.function) or transformation(place.op)

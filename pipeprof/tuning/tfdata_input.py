@@ -114,7 +114,7 @@ class TfDataInput:
         return Written(function=function, file=code.co_filename, line=code.co_firstlineno)
 
     def is_random(self, node: Node) -> bool:
-        """Whether the function of a transformation draws random numbers, as far as its operations tell."""
+        """Whether the function of a transformation draws random numbers, as far as its operations show."""
         pending, seen = [node.function], set()
         functions = {function.signature.name: function for function in self._graph.library.function}
         while pending:

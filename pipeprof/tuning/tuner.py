@@ -24,7 +24,7 @@ _MOST_PAIRS = 4
 _CERTAIN = 2.0  # standard errors
 _BLOCKS = 5
 _LEAST_SPREAD = 0.01
-# Two runs of one input differ by more than their steps tell: one pair is enough for a large gain only.
+# Two runs of one input differ by more than their steps show: one pair is enough for a large gain only.
 _LARGE_GAIN = 1.10
 
 # Room in the budget that a trial needs beside what is measured: it begins, and warms up.

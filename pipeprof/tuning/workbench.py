@@ -99,7 +99,7 @@ class Workbench:
         Raises:
             TuningRefused: the input does not take them, or gives too little to measure.
         """
-        with self._feed(edits) as (feed, fresh, told):
+        with self._feed(edits) as (feed, fresh, arguments):
             if limits.epochs and never_ends(feed):  # the cache is full behind so many batches
                 steps = max(limits.warmup_steps, _TRIAL_BATCHES + 1)
                 limits = replace(limits, epochs=0, warmup_steps=steps)
@@ -107,7 +107,7 @@ class Workbench:
                 return TrialSteps(step_ns=take_from(fresh, limits))
             model = self._subject.model or model_that_only_takes(feed)
             try:
-                return TrialSteps(step_ns=train_on(feed, model, limits, **told))
+                return TrialSteps(step_ns=train_on(feed, model, limits, **arguments))
             finally:
                 _put_back(self._subject.model, self._weights)
 
@@ -199,9 +199,9 @@ class Workbench:
         return self._subject.dataset
 
     def _delivered(self, edits: Sequence[Edit], *, unshuffled: bool = False) -> Delivered:
-        with self._feed(edits, whole=True, unshuffled=unshuffled) as (feed, fresh, told):
+        with self._feed(edits, whole=True, unshuffled=unshuffled) as (feed, fresh, arguments):
             if self._subject.kind is InputKind.SEQUENCE:
-                loaded, whole = loaded_by_fit(feed, _COMPARED_BATCHES, _COMPARED_NS, **told)
+                loaded, whole = loaded_by_fit(feed, _COMPARED_BATCHES, _COMPARED_NS, **arguments)
                 return delivered_by(loaded, self._flatten(), whole=whole)
             batches = iter(fresh())
             taken = list(first_batches(batches, _COMPARED_BATCHES, _COMPARED_NS))
@@ -231,8 +231,8 @@ class Workbench:
             dataset = self._tfdata.edited(edits, elements, unshuffled=unshuffled)
             yield dataset, lambda: dataset, {}
         elif subject.kind is InputKind.SEQUENCE:
-            with loaded_by(subject.dataset, edits) as told:
-                yield subject.dataset, lambda: _items_of(subject.dataset), told
+            with loaded_by(subject.dataset, edits) as arguments:
+                yield subject.dataset, lambda: _items_of(subject.dataset), arguments
         else:
             running: list[Iterator[Any]] = []
 

@@ -217,7 +217,7 @@ def test_beside_calls_that_train_the_rest_is_the_loops_own_code():
     assert by_hand(model_ns=60 * MS) == {Part.COMPUTE: 60 * MS, Part.OWN_CODE: 40 * MS}
 
 
-def test_samples_tell_waiting_from_own_code():
+def test_samples_show_waiting_from_own_code():
     met = (sample("act", samples=3), sample("get", state=HostState.WAITING, samples=1))
     assert by_hand(*met, model_ns=60 * MS) == {
         Part.COMPUTE: 60 * MS,

@@ -84,7 +84,7 @@ def mapped(
     return stage(name, kind, cost_ns=cost_ns, cpu_ratio=cpu_ratio, lanes={}, family=family, **more)
 
 
-def test_loading_on_the_training_thread_is_told_to_prefetch() -> None:
+def test_loading_on_the_training_thread_is_advised_to_prefetch() -> None:
     said = planted(stage(cost_ns=20 * MS, cpu_ratio=0.5), during=loop(lane=0))
 
     found = predicted("prefetch", said)
@@ -106,7 +106,7 @@ def test_what_saves_next_to_nothing_beside_the_best_is_not_said(
     assert ("prefetch" in actions(said)) is said_too
 
 
-def test_what_runs_ahead_already_is_not_told_to_prefetch() -> None:
+def test_what_runs_ahead_already_is_not_reported_to_prefetch() -> None:
     said = planted(
         stage(cost_ns=29 * MS, lanes={1: SECOND}),
         during=loop(lane=0),
@@ -170,7 +170,7 @@ def test_each_kind_of_loader_is_given_workers_in_its_own_way(fed_by: Input, how:
     assert code(named("workers", said)) == how
 
 
-def test_threads_under_the_gil_are_told_to_become_processes() -> None:
+def test_threads_under_the_gil_are_advised_to_become_processes() -> None:
     fit = loop(fed_by=THREADS)
     said = planted(
         stage(
@@ -190,7 +190,7 @@ def test_threads_under_the_gil_are_told_to_become_processes() -> None:
 
 
 @pytest.mark.parametrize("kind", list(InputKind))
-def test_nobody_is_told_to_use_more_workers_on_a_saturated_cpu(kind: InputKind) -> None:
+def test_nobody_is_advised_to_use_more_workers_on_a_saturated_cpu(kind: InputKind) -> None:
     fit = loop(fed_by=Input(kind=kind))
     said = planted(stage(cpu_ratio=0.97), during=fit, cpu=cpu_in_use(0.97, fit))
 
@@ -212,7 +212,7 @@ def test_only_what_is_the_users_can_be_made_cheaper(worst: Stage, by_user: bool)
     assert named("less_work", said).remedy == remedy
 
 
-def test_a_serial_map_is_told_to_make_parallel_calls() -> None:
+def test_a_serial_map_is_advised_to_make_parallel_calls() -> None:
     said = planted(mapped(), during=loop(fed_by=TF_DATA))
 
     written = "dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE)"
@@ -693,7 +693,7 @@ def test_a_short_validation_is_left_alone() -> None:
     assert not {"validation_input", "validate_less_often"} & set(actions(said))
 
 
-def test_a_training_that_only_computes_is_told_what_its_limit_is() -> None:
+def test_a_training_that_only_computes_is_reported_what_its_limit_is() -> None:
     said = planted(stage(cost_ns=MS), during=loop(wait_ns=0))
     assert [each.remedy for each in said.advice] == [
         LeaveInput(device=None, device_busy_ratio=None, cores=4, cpu_busy_ratio=None)
@@ -766,6 +766,6 @@ def test_only_what_hardly_needs_a_core_gets_more_workers_where_none_is_free(
 
 
 @pytest.mark.parametrize("wait_ns", [2 * MS, 20 * MS, None])
-def test_no_training_that_waits_is_told_to_leave_its_input(wait_ns: int | None) -> None:
+def test_no_training_that_waits_is_advised_to_leave_its_input(wait_ns: int | None) -> None:
     said = planted(stage(cost_ns=wait_ns or MS), during=loop(wait_ns=wait_ns))
     assert "leave_input" not in actions(said)

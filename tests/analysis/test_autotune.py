@@ -76,7 +76,7 @@ def tuned(*levels: int | None, during: Loop = FIT) -> AutotuneFinding:
     return found(replace(mapped(autotuned=True), parallelism=read), during=during)
 
 
-def test_a_parallelism_that_settled_is_told_with_the_steps_that_it_took() -> None:
+def test_a_parallelism_that_settled_is_reported_with_the_steps_that_it_took() -> None:
     said = tuned(1, 2, 2, 4, *[6] * 6)
     [its] = said.tuned
     assert (its.value, its.least, its.most, its.limit) == (6, 1, 6, 8)
@@ -105,7 +105,7 @@ def test_of_several_epochs_the_slowest_to_settle_counts() -> None:
     ]
 
 
-def test_only_what_autotune_chose_is_told() -> None:
+def test_only_what_autotune_chose_is_reported() -> None:
     fixed = stage("prefetch", StageKind.TF_DATA, buffer_size=2, buffer_autotuned=False, during=FIT)
     chosen = stage("ahead", StageKind.TF_DATA, buffer_size=7, buffer_autotuned=True, during=FIT)
     assert list(describe_tuned(found(mapped(), fixed, chosen))) == [
@@ -113,7 +113,7 @@ def test_only_what_autotune_chose_is_told() -> None:
     ]
 
 
-def test_stages_of_one_name_are_told_apart_by_their_lines() -> None:
+def test_stages_of_one_name_are_distinguished_by_their_lines() -> None:
     settings = {"buffer_size": 2, "buffer_autotuned": True, "during": FIT}
     first = stage("ahead", StageKind.TF_DATA, location=Location("train.py", 5), **settings)
     second = replace(first, location=None, owner=StageOwner.KERAS)
@@ -161,7 +161,7 @@ def test_steps_of_a_long_loop_are_counted_in_its_bins() -> None:
         (8, 8, None, ()),
     ],
 )
-def test_a_budget_of_more_cores_than_there_are_is_told(
+def test_a_budget_of_more_cores_than_there_are_is_reported(
     budget: int, cores: int, limit: float | None, warned: tuple[BudgetBeyondCores, ...]
 ) -> None:
     levels: dict[TfDataLevel | Level, int] = {TfDataLevel.CPU_BUDGET: budget}
@@ -169,7 +169,7 @@ def test_a_budget_of_more_cores_than_there_are_is_told(
     assert warnings == warned
 
 
-def test_buffers_that_hold_more_than_a_fifth_of_the_memory_are_told() -> None:
+def test_buffers_that_hold_more_than_a_fifth_of_the_memory_are_reported() -> None:
     full = {TfDataLevel.BUFFERED: 3 * GB, Level.MEMORY_ROOM: 12 * GB}
     shuffle = stage(
         "shuffle",
@@ -187,7 +187,7 @@ def test_buffers_that_hold_more_than_a_fifth_of_the_memory_are_told() -> None:
     assert found(shuffle, levels=full | {Level.MEMORY_ROOM: 16 * GB}).warnings == ()
 
 
-def test_a_bottleneck_that_is_fixed_below_what_it_needs_is_told() -> None:
+def test_a_bottleneck_that_is_fixed_below_what_it_needs_is_reported() -> None:
     [said] = found(mapped()).warnings
     assert said == FixedParallelism(
         stage=StageReference(name="decode", location=DECODE),
@@ -198,7 +198,7 @@ def test_a_bottleneck_that_is_fixed_below_what_it_needs_is_told() -> None:
     )
 
 
-def test_what_only_waits_is_told_how_many_calls_it_needs_beyond_the_cores() -> None:
+def test_what_only_waits_is_reported_how_many_calls_it_needs_beyond_the_cores() -> None:
     [said] = found(mapped(cpu_ratio=0.02), cores=2, levels={TfDataLevel.CPU_BUDGET: 2}).warnings
     assert isinstance(said, FixedParallelism)
     assert said.advised == 4
@@ -220,7 +220,7 @@ def test_a_stage_that_would_gain_nothing_is_left_alone(
     assert found(mapped(**facts), **setting).warnings == ()
 
 
-def test_autotune_that_is_switched_off_is_told() -> None:
+def test_autotune_that_is_switched_off_is_reported() -> None:
     off = loop(fed_by=replace(TF_DATA, autotune=False), wait_ns=None)
     said = found(during=off)
     assert not said.enabled
@@ -235,7 +235,7 @@ def test_what_tf_data_did_not_feed_has_no_autotune() -> None:
     assert analyse(profile(stages=(stage(),))).autotune is None
 
 
-def test_a_loop_that_waits_without_autotune_is_told_to_switch_it_on() -> None:
+def test_a_loop_that_waits_without_autotune_is_advised_to_switch_it_on() -> None:
     waits = [20 * MS if 5 <= step < 45 else -1 for step in range(100)]
     off = loop(
         fed_by=replace(TF_DATA, autotune=False),

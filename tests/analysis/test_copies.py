@@ -120,7 +120,7 @@ def test_copies_are_known_by_their_functions_where_no_lines_are() -> None:
     assert found.copies == 6
 
 
-def test_sources_beside_each_other_that_nothing_tells_apart_are_no_copies() -> None:
+def test_sources_beside_each_other_that_nothing_shows_apart_are_no_copies() -> None:
     mix = of_tf_data("zip", MIXED, cost_ns=MS)
     sources = [of_tf_data("slices", FILTERED, cost_ns=MS, parent=0) for _ in range(2)]
     pair = tuple(

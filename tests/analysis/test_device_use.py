@@ -30,7 +30,7 @@ def test_the_busiest_device_comes_first_with_its_parts():
     assert second.idle_waiting_ratio == pytest.approx(1 / 2)
 
 
-def test_without_a_trace_the_driver_tells_how_busy_a_device_was():
+def test_without_a_trace_the_driver_reports_how_busy_a_device_was():
     told = device(steps=0, levels={DeviceLevel.UTILISATION: gauge(400_000, 600_000)})
     untold = device("GPU 1", steps=0)
     first, second = analyse(profile(devices=(untold, told))).devices
@@ -96,7 +96,7 @@ def contradictions(
     return those(ContradictingWaits, found.main.diagnosis.evidence)
 
 
-def test_waits_that_the_profiler_saw_otherwise_are_told():
+def test_waits_that_the_profiler_saw_otherwise_are_reported():
     assert contradictions(14.0, 15.0, 16.0) == [
         ContradictingWaits(steps=3, measured_ms=20.0, traced_ms=15.0, way_unmeasured=False)
     ]

@@ -197,7 +197,7 @@ def test_a_step_is_the_sum_of_wait_and_compute_where_most_waits_are_known(kept: 
     assert said.step_ms.mean == pytest.approx(said.wait_ms.mean + said.compute_ms.mean)
 
 
-def test_of_few_steps_what_was_measured_is_told_with_its_interval() -> None:
+def test_of_few_steps_what_was_measured_is_reported_with_its_interval() -> None:
     few = loop(steps=4, wait_ns=[10 * MS, 10 * MS, 50 * MS, 10 * MS])
     said = verdict(profile(loops=(few,), stages=(stage(during=few),)))
 
@@ -741,7 +741,7 @@ def test_a_stage_too_slow_for_all_steps_is_to_blame_for_a_shuffle_that_fills() -
     assert fast.cause is Cause.EPOCH_START
 
 
-def test_stalls_at_epoch_starts_are_only_told_when_they_do_not_outweigh() -> None:
+def test_stalls_at_epoch_starts_are_only_reported_when_they_do_not_outweigh() -> None:
     waits = ([100 * MS] + [20 * MS] * 49) * 2
     said = planted(stage(), during=loop(wait_ns=waits, epochs=2))
 
@@ -984,7 +984,7 @@ def test_one_slow_batch_holds_up_those_behind_it(
     assert (at_work(said).reason == late) is (cause is Cause.HEAD_OF_LINE)
 
 
-def test_what_processes_save_is_told_beside_what_they_cost() -> None:
+def test_what_processes_save_is_reported_beside_what_they_cost() -> None:
     fit = loop(fed_by=dataclasses.replace(SEQUENCE, start_method="fork"))
     worker = stage(
         "load", StageKind.SEQUENCE, cost_ns=60 * MS, lanes=spread_over(range(1, 5)), during=fit
@@ -1000,7 +1000,7 @@ def test_what_processes_save_is_told_beside_what_they_cost() -> None:
 
 @pytest.mark.parametrize("wait_ms", [1, 90])
 @pytest.mark.parametrize(("start_method", "told"), [("fork", True), ("spawn", False)])
-def test_forking_beside_tensorflow_is_told_whatever_the_verdict(
+def test_forking_beside_tensorflow_is_reported_whatever_the_verdict(
     wait_ms: int, start_method: str, told: bool
 ) -> None:
     fed_by = dataclasses.replace(SEQUENCE, start_method=start_method)
@@ -1013,7 +1013,7 @@ def test_forking_beside_tensorflow_is_told_whatever_the_verdict(
 
 
 @pytest.mark.parametrize(("count", "processes", "told"), [(1, False, True), (1, True, False)])
-def test_a_choice_of_workers_that_has_no_effect_is_told(
+def test_a_choice_of_workers_that_has_no_effect_is_reported(
     count: int, processes: bool, told: bool
 ) -> None:
     fed_by = dataclasses.replace(SEQUENCE, workers=count, multiprocessing=processes)
@@ -1107,7 +1107,7 @@ def test_evidence_has_all_that_is_known_of_the_bottleneck() -> None:
         (None, (), False, []),
     ],
 )
-def test_how_to_see_inside_a_generator_is_told_where_nothing_was_seen(
+def test_how_to_see_inside_a_generator_is_reported_where_nothing_was_seen(
     python: str | None, inside: tuple[Stage, ...], sampled: bool, newer_python_helps: list[bool]
 ) -> None:
     line = CodeLine(function="decode", location=Location("train.py", 44), text="")
@@ -1124,13 +1124,13 @@ def test_how_to_see_inside_a_generator_is_told_where_nothing_was_seen(
     assert {each.stage.name for each in opaque} <= {"decode"}
 
 
-def test_a_wait_that_no_stage_accounts_for_is_told() -> None:
+def test_a_wait_that_no_stage_accounts_for_is_reported() -> None:
     said = planted(stage(cost_ns=2 * MS), during=loop())
 
     assert UnseenInput(seen_ms=2.0, wait_ms=20.0) in said.evidence
 
 
-def test_calls_of_the_begin_that_ran_elsewhere_are_told() -> None:
+def test_calls_of_the_begin_that_ran_elsewhere_are_reported() -> None:
     fit = loop(lane=0)
     work = [
         Span(SpanKind.WORK, 0, START_NS + n, START_NS + n + 1, min(n // 2, 1)) for n in range(5)
@@ -1162,7 +1162,7 @@ def test_calls_of_the_begin_that_ran_elsewhere_are_told() -> None:
         ({}, []),
     ],
 )
-def test_what_came_in_while_a_stage_waited_is_told(
+def test_what_came_in_while_a_stage_waited_is_reported(
     rates: dict[Level, int], came: list[tuple[float | None, float | None]]
 ) -> None:
     fit = loop()

@@ -121,7 +121,7 @@ def test_a_shuffle_that_filled_fast_once_is_no_cause_of_long_waits_elsewhere() -
     assert (second.cause, second.stage, second.elements) == (None, None, None)
 
 
-def test_one_epoch_that_begins_far_later_than_the_others_is_told() -> None:
+def test_one_epoch_that_begins_far_later_than_the_others_is_reported() -> None:
     during = fit(first_ms=(500, 2000, 4))
     starts = starts_of(during, *filled(during)[:1])
     assert describe_starts(starts) == (

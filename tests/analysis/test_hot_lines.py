@@ -59,7 +59,7 @@ def test_what_a_stage_calls_counts_for_it_at_the_line_that_ran() -> None:
     )
 
 
-def test_a_block_is_told_from_the_function_around_it() -> None:
+def test_a_block_is_distinguished_from_the_function_around_it() -> None:
     batches, read = shares(
         (BATCHES, READ),
         stack(30, line("batches", 15, blocks=(14,))),
@@ -72,7 +72,7 @@ def test_a_block_is_told_from_the_function_around_it() -> None:
     assert batches == {"train.py:20": 0.5, "train.py:22": 0.5}
 
 
-def test_functions_are_told_by_class_where_stacks_tell_it() -> None:
+def test_functions_are_reported_by_class_where_stacks_show_it() -> None:
     load = stage("Photos.__getitem__", StageKind.SEQUENCE, location=Location(FILE, 10))
 
     assert shares((load,), stack(20, line("Photos.__getitem__", 12))) == [{"train.py:12": 1.0}]

@@ -177,7 +177,7 @@ def test_what_comes_second_is_named_too() -> None:
     assert [each.ratio for each in those(HostTime, said.evidence)] == [pytest.approx(0.1)]
 
 
-def test_samples_alone_tell_waiting_from_own_code() -> None:
+def test_samples_alone_show_waiting_from_own_code() -> None:
     by_hand = loop(LoopKind.CUSTOM, wait_ns=None, compute_ns=20 * MS)
     unknown = verdict(by_hand)
     assert unknown.bound is Bound.UNKNOWN
@@ -276,7 +276,7 @@ def test_where_every_epoch_waits_none_is_apart_and_no_second_cache_is_advised() 
 
 
 @pytest.mark.parametrize("every", [50, None])
-def test_few_long_waits_are_told_with_their_period(every: int | None) -> None:
+def test_few_long_waits_are_reported_with_their_period(every: int | None) -> None:
     at = range(30, 400, 50) if every else (31, 40, 77, 180, 222, 300, 390)
     waits = [1000 * MS if step in at else MS // 10 for step in range(400)]
     [found] = those(UnevenWaits, verdict(loop(steps=400, wait_ns=waits)).evidence)
@@ -337,7 +337,7 @@ def traced_anew(*steps: tuple[int, int], reasons: tuple[str, ...]) -> list[Retra
     return those(Retracings, verdict(replace(fit, account=account)).evidence)
 
 
-def test_tracing_anew_is_told_with_its_time_and_the_usual_change() -> None:
+def test_tracing_anew_is_reported_with_its_time_and_the_usual_change() -> None:
     steps = ((530 * MS, 1), (230 * MS, 0), (330 * MS, 1))
     [found] = traced_anew(*steps, reasons=("(4, 8) → (3, 8)", "(4, 8) → (4, 9)"))
     assert (found.count, found.change, found.others) == (3, "(4, 8) → (4, 9)", 1)

@@ -141,7 +141,7 @@ def judged(
         (("fit trainer.py:3",), Activity.OWN),  # the user's own file of that name
     ],
 )
-def test_stacks_tell_what_is_done(frames: tuple[str, ...], activity: Activity) -> None:
+def test_stacks_show_what_is_done(frames: tuple[str, ...], activity: Activity) -> None:
     assert activity_of(stack(1, *frames)) is activity
 
 
@@ -195,7 +195,7 @@ def test_on_other_backends_the_thread_that_trains_makes_the_batches() -> None:
     assert judged(stack(5, *ON_JAX), stack(295, *step)).bound is Bound.COMPUTE
 
 
-def test_the_scripts_own_code_is_told_as_that_and_believed_less() -> None:
+def test_the_scripts_own_code_is_reported_as_that_and_believed_less() -> None:
     found = judged(stack(280, *IN_MAIN), stack(20, *TRAIN_ON_BATCH))
     assert found.bound is Bound.INPUT
     assert found.evidence[0] == InOwnCode(ratio=pytest.approx(280 / 300))
@@ -209,7 +209,7 @@ def test_without_a_training_there_is_no_verdict(frames: tuple[str, ...]) -> None
     assert (found.bound, found.confidence) == (Bound.UNKNOWN, 0.0)
 
 
-def test_a_compiled_fit_without_python_in_its_input_cannot_be_told() -> None:
+def test_a_compiled_fit_without_python_in_its_input_cannot_be_recorded() -> None:
     found = judged(stack(MOMENTS, *FIT))
     assert (found.bound, found.confidence) == (Bound.UNKNOWN, 0.0)
     assert found.evidence[0] == CompiledFit()
@@ -259,14 +259,14 @@ def test_what_keeps_it_off_the_cpu_is_evidence(
     assert found.evidence[1:] == why
 
 
-def test_a_machine_without_a_free_core_is_told() -> None:
+def test_a_machine_without_a_free_core_is_reported() -> None:
     stacks = (stack(MOMENTS, *FIT), stack(290, *GENERATOR, tid=FEEDER))
     full, free = (judged(*stacks, cpu={PID: 1.0, FEEDER: 0.95}, cores=n) for n in (2, 4))
     assert NoCoreFree() in full.evidence
     assert NoCoreFree() not in free.evidence
 
 
-def test_who_held_the_gil_is_told_by_thread() -> None:
+def test_who_held_the_gil_is_reported_by_thread() -> None:
     stacks = (stack(MOMENTS, *FIT), stack(290, *GENERATOR, tid=FEEDER))
     found = judged(*stacks, holders=(stack(150, *GENERATOR, tid=FEEDER),))
     assert [row.gil_ratio for row in found.threads] == [0.0, 0.5]

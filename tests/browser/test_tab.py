@@ -22,14 +22,14 @@ def choose(tab: Any, key: str, name: str | None = None) -> None:
     tab.locator("main .run", has_text=f"run {name or key} ·").wait_for()
 
 
-def told(tab: Any, text: str) -> None:
+def shows(tab: Any, text: str) -> None:
     tab.locator("main h1", has_text=text).wait_for()
 
 
 def test_tensorboard_shows_the_right_verdict_of_three_runs(in_tensorboard: Any) -> None:
     for key, verdict in (("slow", "INPUT-BOUND"), ("even", "BALANCED"), ("fast", "COMPUTE-BOUND")):
         choose(in_tensorboard, key)
-        told(in_tensorboard, verdict)
+        shows(in_tensorboard, verdict)
         in_tensorboard.wait_for_selector("[data-figure='steps'] .main-svg")
         entry = in_tensorboard.locator(f".shelf li[data-key='{key}'] .gist", has_text=verdict)
         entry.wait_for()
@@ -37,7 +37,7 @@ def test_tensorboard_shows_the_right_verdict_of_three_runs(in_tensorboard: Any) 
 
 def test_windows_are_switched(tab: Any) -> None:
     choose(tab, "slow")
-    told(tab, "INPUT-BOUND")
+    shows(tab, "INPUT-BOUND")
     timeline = tab.locator("[data-figure='timeline']")
     select = timeline.locator("select")
     names = select.locator("option").all_inner_texts()
@@ -91,9 +91,9 @@ def test_two_runs_are_compared_the_earlier_first_and_swapped(tab: Any) -> None:
     later_is_fast = keys.index("fast") < keys.index("slow")
     button = tab.locator(".shelf-head button", has_text="Compare 2 runs")
     button.click()
-    told(tab, "FASTER" if later_is_fast else "SLOWER")
+    shows(tab, "FASTER" if later_is_fast else "SLOWER")
     tab.locator("button", has_text="Swap").click()
-    told(tab, "SLOWER" if later_is_fast else "FASTER")
+    shows(tab, "SLOWER" if later_is_fast else "FASTER")
     for figure in ("changes", "accounts", "steps"):
         tab.locator(f"[data-figure='compared-{figure}'] .main-svg").first.wait_for()
     assert tab.locator(".changes tr").count() > 5
@@ -103,7 +103,7 @@ def test_several_runs_are_shown_side_by_side(tab: Any) -> None:
     for key in ("slow", "fast", "even"):
         tab.locator(f".shelf li[data-key='{key}'] input").check()
     tab.locator(".shelf-head button", has_text="Compare 3 runs").click()
-    told(tab, "3 runs side by side")
+    shows(tab, "3 runs side by side")
     verdicts = tab.locator(".compared tr", has_text="verdict").inner_text().split()
     assert sorted(verdicts[1:]) == ["BALANCED", "COMPUTE-BOUND", "INPUT-BOUND"]
 
@@ -135,12 +135,12 @@ def test_all_runs_are_sorted_filtered_and_opened(tab: Any) -> None:
     condition.press("Enter")
     tab.locator(".problem", has_text="received 'speed'").wait_for()
     tab.locator(".runs tr[data-key='slow'] .name button").click()
-    told(tab, "INPUT-BOUND")
+    shows(tab, "INPUT-BOUND")
 
 
 def test_names_with_markup_stay_text(tab: Any) -> None:
     choose(tab, "marked", MARKUP)
-    told(tab, "INPUT-BOUND")
+    shows(tab, "INPUT-BOUND")
     tab.locator("[data-figure='pipeline'] .main-svg").first.wait_for()
     assert tab.locator("main img, main b:has-text('bold')").count() == 0
     assert tab.evaluate("window.hacked") is None
@@ -148,13 +148,13 @@ def test_names_with_markup_stay_text(tab: Any) -> None:
     assert any("<img src=x" in text for text in drawn)
 
 
-def test_a_damaged_run_is_told_in_a_sentence(tab: Any) -> None:
+def test_a_damaged_run_is_reported_in_a_sentence(tab: Any) -> None:
     tab.locator(".shelf li[data-key='damaged'] button").click()
-    told(tab, "The run damaged cannot be shown")
+    shows(tab, "The run damaged cannot be shown")
     assert "damaged or was written by something else" in tab.locator("main").inner_text()
     tab.locator(".shelf li[data-key='damaged'] .gist", has_text="UNREADABLE").wait_for()
     choose(tab, "slow")
-    told(tab, "INPUT-BOUND")
+    shows(tab, "INPUT-BOUND")
 
 
 def test_the_list_is_filtered(tab: Any) -> None:
@@ -217,7 +217,7 @@ def test_new_runs_and_changes_show_by_themselves(tab: Any, logdir: Path) -> None
     folder = write_run(recorded("growing", 0), logdir, "growing")
     tab.locator(".shelf li[data-key='growing']").wait_for()
     choose(tab, "growing")
-    told(tab, "COMPUTE-BOUND")
+    shows(tab, "COMPUTE-BOUND")
     write_run_file(RunFile(folder, "host-a-4000"), recorded("growing", 20))
-    told(tab, "INPUT-BOUND")
+    shows(tab, "INPUT-BOUND")
     assert (logdir / PLUGIN / "growing") == folder

@@ -118,7 +118,7 @@ def test_a_module_that_is_there_is_noticed_at_once(make_module: Callable[..., st
     watch.stop()
 
 
-def test_nobody_is_told_after_the_watch_has_stopped(make_module: Callable[..., str]):
+def test_nobody_is_reported_after_the_watch_has_stopped(make_module: Callable[..., str]):
     heard = Heard(make_module("awaited_no_more"))
     watch = ImportWatch("awaited_no_more", heard)
     watch.start()

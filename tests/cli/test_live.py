@@ -81,7 +81,7 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def test_where_there_is_no_terminal_the_training_goes_on_and_is_told(shell: Shell) -> None:
+def test_where_there_is_no_terminal_the_training_goes_on_and_is_reported(shell: Shell) -> None:
     shell.write("train.py", "print('trained')")
     done = shell.run("--live", "train.py")
 

@@ -80,7 +80,7 @@ def test_only_loaded_packages_have_a_version(monkeypatch: pytest.MonkeyPatch):
     assert versions["pipeprof"] == pipeprof.__version__
 
 
-def test_a_package_that_does_not_tell_its_version_is_left_out(monkeypatch: pytest.MonkeyPatch):
+def test_a_package_that_does_not_show_its_version_is_left_out(monkeypatch: pytest.MonkeyPatch):
     odd, plain = ModuleType("torch"), ModuleType("jax")
     odd.__version__ = 5  # type: ignore[attr-defined]
     plain.__version__ = "0.9"  # type: ignore[attr-defined]

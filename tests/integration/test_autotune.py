@@ -84,7 +84,7 @@ def run(data: Any, folder: Path, sample_hz: float = 0) -> AutotuneFinding:
 
 
 @pytest.mark.quick
-def test_what_autotune_chose_is_told_with_nothing_to_warn_of(tmp_path: Path) -> None:
+def test_what_autotune_chose_is_reported_with_nothing_to_warn_of(tmp_path: Path) -> None:
     found = run(left_alone(), tmp_path)
     assert found.enabled
     assert found.cpu_budget
@@ -106,14 +106,14 @@ PLANTED: dict[str, tuple[Callable[[], Any], type[AutotuneWarning], dict[str, int
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_setting_that_stands_in_the_way_is_told(name: str, tmp_path: Path) -> None:
+def test_a_setting_that_stands_in_the_way_is_reported(name: str, tmp_path: Path) -> None:
     make, kind, facts = PLANTED[name]
     [warning] = run(make(), tmp_path).warnings
     assert isinstance(warning, kind)
     assert {fact: getattr(warning, fact) for fact in facts} == facts
 
 
-def test_large_buffers_are_told_against_the_memory_that_there_is(
+def test_large_buffers_are_reported_against_the_memory_that_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(large_buffer(), tmp_path / "roomy", sample_hz=10).warnings == ()
@@ -125,7 +125,7 @@ def test_large_buffers_are_told_against_the_memory_that_there_is(
     assert warning.largest.name == "shuffle"
 
 
-def test_a_budget_beyond_the_containers_limit_is_told(
+def test_a_budget_beyond_the_containers_limit_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """AUTOTUNE counts processors; that fewer may be used is what it does not see."""

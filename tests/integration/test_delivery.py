@@ -167,7 +167,7 @@ def test_the_delivery_of_a_shuffled_pipeline_is_known(tmp_path: Path) -> None:
     assert "same samples, in another order" in " ".join(prof.report(width=200).split())
 
 
-def test_augmentation_is_told_from_an_equal_epoch(tmp_path: Path) -> None:
+def test_augmentation_is_distinguished_from_an_equal_epoch(tmp_path: Path) -> None:
     def noisy() -> Any:
         for x, y in endless():
             yield x + RNG.normal(size=x.shape).astype(np.float32), y

@@ -47,7 +47,7 @@ def pid(tmp_path: Path) -> Iterator[int]:
         child.communicate()
 
 
-def test_a_dump_tells_what_each_thread_does(pid: int) -> None:
+def test_a_dump_shows_what_each_thread_does(pid: int) -> None:
     threads = {thread.name: thread for thread in py_spy.dump(pid)}
     assert set(threads) == {"MainThread", "waiting; for", "spinning"}
     assert threads["MainThread"].tid == pid

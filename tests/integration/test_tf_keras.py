@@ -94,7 +94,7 @@ def test_a_feed_is_seen_and_trains_as_without(name: str, tmp_path: Path) -> None
 # One epoch: Keras 2 waits five seconds for the queue of workers at the end of each.
 @pytest.mark.quick
 @pytest.mark.parametrize("processes", [False, True])
-def test_workers_are_what_fit_was_told(processes: bool, tmp_path: Path) -> None:
+def test_workers_are_what_fit_was_reported(processes: bool, tmp_path: Path) -> None:
     with pipeprof.profile(OldDigits(), logdir=tmp_path) as prof:
         fit(prof.dataset, workers=2, use_multiprocessing=processes, epochs=1)
     [loop] = prof.result.loops

@@ -319,7 +319,7 @@ def test_functions_inside_an_interleave_are_found_by_their_operations() -> None:
     assert first.location.line == line(plain)
 
 
-def test_python_code_is_told_from_tensorflow_code() -> None:
+def test_python_code_is_distinguished_from_tensorflow_code() -> None:
     for function, kind in (
         (plain, StageKind.TF_DATA),
         (in_python, StageKind.TF_DATA_PYTHON),
@@ -448,7 +448,7 @@ def test_what_keras_makes_of_arrays_is_all_keras() -> None:
     assert {one.owner for one in identities if one.running != "Root"} == {StageOwner.KERAS}
 
 
-def test_what_keras_puts_around_a_generator_is_told_from_the_generator() -> None:
+def test_what_keras_puts_around_a_generator_is_distinguished_from_the_generator() -> None:
     identities = trained(batches(), steps_per_epoch=3)
     (generator,) = (one for one in identities if one.running == "Generator")
     assert (generator.name, generator.kind) == ("batches", StageKind.TF_DATA_PYTHON)
@@ -482,7 +482,7 @@ def test_what_the_tf_data_service_prepares_is_one_remote_stage() -> None:
     del worker, dispatcher
 
 
-def test_the_first_pass_of_a_cache_is_told_from_later_ones() -> None:
+def test_the_first_pass_of_a_cache_is_distinguished_from_later_ones() -> None:
     dataset = Dataset.range(6).map(plain).cache().repeat()
     first, later = run(dataset, 3)[1], run(dataset, 20)[1]
     remarks = [

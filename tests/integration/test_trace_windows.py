@@ -326,7 +326,7 @@ def test_no_window_is_due_that_cannot_begin(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
-def test_keras_on_another_backend_is_told_and_trains_on(tmp_path: Path) -> None:
+def test_keras_on_another_backend_is_reported_and_trains_on(tmp_path: Path) -> None:
     script = f"""
 import sys
 import keras, numpy as np, pipeprof

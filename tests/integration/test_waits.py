@@ -122,7 +122,7 @@ def assert_waited(loop: Loop, at_once: int = 1) -> None:
     assert longest_others[-2] < steps.wait_ns[slow].min()  # the machine may hold one up
 
 
-def test_a_tf_data_pipeline_inside_a_generator_does_not_tell_the_waits(tmp_path: Path) -> None:
+def test_a_tf_data_pipeline_inside_a_generator_does_not_show_the_waits(tmp_path: Path) -> None:
     inner = dataset().repeat()
 
     def behind() -> Iterator[Any]:

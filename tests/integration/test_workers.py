@@ -249,7 +249,7 @@ print("trained")
 """
 
 
-def test_a_worker_that_is_killed_is_told_at_once(tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_is_reported_at_once(tmp_path: Path) -> None:
     # Keras waits for its batch without end, with pipeprof and without.
     training = start(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
     try:
@@ -266,7 +266,7 @@ def test_a_worker_that_is_killed_is_told_at_once(tmp_path: Path) -> None:
     assert any("while it made batch 5" in warning for warning in recovered.run.warnings)
 
 
-def test_a_worker_that_hangs_is_told_with_its_stack_and_the_training_goes_on(
+def test_a_worker_that_hangs_is_reported_with_its_stack_and_the_training_goes_on(
     tmp_path: Path,
 ) -> None:
     training = start(tmp_path, "time.sleep(4)")
@@ -281,7 +281,7 @@ def test_a_worker_that_hangs_is_told_with_its_stack_and_the_training_goes_on(
 
 
 @pytest.mark.quick
-def test_a_worker_that_raises_is_told_with_its_batch(tmp_path: Path) -> None:
+def test_a_worker_that_raises_is_reported_with_its_batch(tmp_path: Path) -> None:
     training = start(tmp_path, "raise OSError('no such photo')")
     _, err = training.communicate(timeout=120)
 

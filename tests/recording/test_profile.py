@@ -133,7 +133,7 @@ def with_spans(*kept: Span) -> Profile:
         (with_window(start_ns=-(2**61)), "window 0: a time that no clock shows"),
     ],
 )
-def test_damage_is_told_and_stops_the_check(damaged: Profile, problem: str):
+def test_damage_is_reported_and_stops_the_check(damaged: Profile, problem: str):
     assert problem in find_damage(damaged)[0]
     assert damaged.check() == find_damage(damaged)
 

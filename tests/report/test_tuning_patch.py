@@ -203,7 +203,7 @@ def test_one_line_that_makes_two_transformations_is_left() -> None:
     assert (patch.diff, patch.left) == ("", (PARALLEL,))
 
 
-def test_lambdas_are_told_apart_by_their_lines_and_unknown_functions_are_left() -> None:
+def test_lambdas_are_distinguished_by_their_lines_and_unknown_functions_are_left() -> None:
     source = SOURCE.replace(
         "ds = ds.map(decode)", "ds = ds.map(lambda x: x + 1)\nds = ds.map(lambda x: x + 2)"
     )

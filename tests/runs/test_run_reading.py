@@ -196,7 +196,7 @@ def test_numbers_that_are_gone_are_missed(tmp_path: Path):
         read_run(tmp_path)
 
 
-def test_damage_inside_is_told(tmp_path: Path):
+def test_damage_inside_is_reported(tmp_path: Path):
     loop = replace(builders.loop(steps=10), lane=0)
     written(tmp_path, builders.profile(loops=(loop,), lanes=()))
     with pytest.raises(RunDamaged, match="loop 0: no lane 0 to run on"):

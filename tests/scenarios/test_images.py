@@ -54,14 +54,14 @@ def test_of_two_demos_at_once_the_first_serves_both(cache: Path) -> None:
     assert len(list(cache.iterdir())) == 1
 
 
-def test_a_cache_folder_that_cannot_be_written_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_cache_folder_that_cannot_be_written_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where a folder should be")
     with pytest.raises(UsageError, match=r"cannot be written .* set XDG_CACHE_HOME"):
         find_photos()
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_folder_without_photos_is_told_in_one_sentence(tmp_path: Path, exists: bool) -> None:
+def test_a_folder_without_photos_is_reported_in_one_sentence(tmp_path: Path, exists: bool) -> None:
     folder = tmp_path / "holiday"
     if exists:
         folder.mkdir()

@@ -509,7 +509,7 @@ def _keys(value: object) -> object:
     return None
 
 
-def test_devices_are_told_with_the_busiest_in_front():
+def test_devices_are_reported_with_the_busiest_in_front():
     fit = loop()
     levels = {
         DeviceLevel.UTILISATION: gauge(500_000),
@@ -517,7 +517,7 @@ def test_devices_are_told_with_the_busiest_in_front():
         DeviceLevel.MEMORY: gauge(12_000_000_000),
         DeviceLevel.POWER: gauge(210_000),
     }
-    told = to_dict(
+    reported = to_dict(
         analyse(
             profile(
                 loops=(fit,),
@@ -526,8 +526,8 @@ def test_devices_are_told_with_the_busiest_in_front():
             )
         )
     )
-    assert told["device"] == told["devices"][0]
-    assert told["device"] == {
+    assert reported["device"] == reported["devices"][0]
+    assert reported["device"] == {
         "kind": "gpu",
         "name": "GPU 0",
         "model": "NVIDIA H200",
@@ -544,6 +544,6 @@ def test_devices_are_told_with_the_busiest_in_front():
         "clock_mhz": None,
         "source": "trace",
     }
-    assert [each["source"] for each in told["devices"]] == ["trace", "none"]
-    [window] = told["trace_windows"]
+    assert [each["source"] for each in reported["devices"]] == ["trace", "none"]
+    [window] = reported["trace_windows"]
     assert window == {"run": "run-1_window1", "loop": 0, "first_step": 10, "steps": 2}

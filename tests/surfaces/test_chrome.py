@@ -268,7 +268,7 @@ def test_devices_have_lines_of_their_own() -> None:
     assert drawn["dur"] == 1_000.0
 
 
-def test_traced_steps_of_a_device_tell_what_it_did() -> None:
+def test_traced_steps_of_a_device_show_what_it_did() -> None:
     gpu = builders.device("GPU 0", steps=10, step_ns=30 * MS, compute_ns=8 * MS)
     events = traced(devices=(gpu, builders.device("GPU 1", steps=0)))
     assert broken(events) == []

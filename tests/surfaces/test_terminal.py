@@ -224,7 +224,7 @@ def test_a_screen_that_shows_only_ascii():
     )
 
 
-def test_a_broken_run_without_a_loop_tells_its_trouble_before_the_verdict():
+def test_a_broken_run_without_a_loop_shows_its_trouble_before_the_verdict():
     run = run_info(
         error="ValueError: [red]no[/red] \x1b[31mfile",
         exit_code=1,
@@ -253,7 +253,7 @@ def test_a_broken_run_without_a_loop_tells_its_trouble_before_the_verdict():
     )
 
 
-def test_how_to_be_seen_is_told_where_nothing_failed():
+def test_how_to_be_seen_is_reported_where_nothing_failed():
     assert "Next   Give the dataset to pipeprof.profile" in render_report(findings(run=run_info()))
 
 
@@ -283,7 +283,7 @@ def test_under_the_command_no_argument_of_python_is_advised(said):
     assert "warmup" not in report
 
 
-def test_an_exit_code_without_an_exception_is_told():
+def test_an_exit_code_without_an_exception_is_reported():
     report = render_report(findings(run=run_info(exit_code=3)))
     assert "!  The training's process ended with exit code 3." in report
 
@@ -415,7 +415,7 @@ def test_where_epochs_begin_slowly_the_speed_up_is_that_of_all_steps():
     assert "map" not in text.partition("Input")[0]
 
 
-def test_what_was_tried_is_told_with_what_was_predicted():
+def test_what_was_tried_is_reported_with_what_was_predicted():
     tried = advice(verified=Verified(step_ms=12.5, speedup=2.4))
     report = render_report(findings(main=loop_finding(said=diagnosis(advice=(tried,)))), width=200)
     outcome = (
@@ -426,7 +426,7 @@ def test_what_was_tried_is_told_with_what_was_predicted():
     assert f"Next   {describe_advice(tried)}\n" in report
 
 
-def test_uneven_steps_are_told():
+def test_uneven_steps_are_reported():
     said = diagnosis(step_ms=spread(12.0, mean=30.0, p95=1_200.0))
     report = render_report(findings(main=loop_finding(said=said)))
     lines = " ".join(report.split())
@@ -464,14 +464,14 @@ def test_stages_that_nobody_wrote_and_that_cost_nothing_are_one_line():
     dear = by_keras("shuffle", 1, 0.01)
     own = stage_finding(stage("tiny"), index=2, cost_ms=0.001)
     cheap = tuple(by_keras(f"repeat{number}", 3 + number, 0.009) for number in range(3))
-    told = findings(main=loop_finding(), stages=(asked, dear, own, *cheap))
-    report = render_report(told)
+    reported = findings(main=loop_finding(), stages=(asked, dear, own, *cheap))
+    report = render_report(reported)
     assert all(name in report for name in ("prefetch ", "shuffle ", "tiny "))
     assert "repeat" not in report
     assert "and 3 more stages (added by Keras), 0.03 ms of work per step in all" in report
-    assert "more" not in render_report(replace(told, stages=(asked, dear, own, cheap[0])))
+    assert "more" not in render_report(replace(reported, stages=(asked, dear, own, cheap[0])))
     slow = replace(bottleneck("repeat1"), index=4)
-    blamed = replace(told, main=loop_finding(said=diagnosis(slowest=slow)))
+    blamed = replace(reported, main=loop_finding(said=diagnosis(slowest=slow)))
     assert "> repeat1 " in render_report(blamed)
 
 
@@ -605,7 +605,7 @@ def test_no_line_is_wider_than_the_screen(name: str, file: str, line: int, width
         assert not plain or text.isascii()
 
 
-def test_devices_and_windows_are_told_in_lines():
+def test_devices_and_windows_are_reported_in_lines():
     fit = loop()
     seen = profile(
         loops=(fit,),
@@ -628,5 +628,5 @@ def test_devices_and_windows_are_told_in_lines():
 
 def test_what_only_the_driver_says_of_a_device_is_called_so():
     busy = device(steps=0, levels={DeviceLevel.UTILISATION: gauge(250_000)})
-    told = render_report(analyse(profile(devices=(busy,))), width=300)
-    assert "GPU 0 was busy 25 % of the time, as its driver reports." in told
+    reported = render_report(analyse(profile(devices=(busy,))), width=300)
+    assert "GPU 0 was busy 25 % of the time, as its driver reports." in reported

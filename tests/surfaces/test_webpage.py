@@ -142,7 +142,7 @@ def test_the_stages_stand_among_the_tables(count: int, is_open: bool) -> None:
     assert body.count("<td>map_1</td>") == 2
 
 
-def test_an_unknown_verdict_tells_how_to_get_one() -> None:
+def test_an_unknown_verdict_shows_how_to_get_one() -> None:
     body = report_body(findings(), ())
     assert "UNKNOWN" in body
     assert "pipeprof.profile(dataset)" in body

@@ -258,7 +258,7 @@ def test_no_more_events_than_asked_for_are_written_and_a_warning_says_so():
 
 
 @pytest.mark.parametrize(("later_ns", "kept"), [(0, True), (1, False)])
-def test_of_a_run_longer_than_times_can_tell_the_end_is_kept(later_ns, kept):
+def test_of_a_run_longer_than_times_can_show_the_end_is_kept(later_ns, kept):
     fit = builders.loop(steps=10, lane=0)
     begin_ns = START_NS + LONGEST_NS - 10 * 30 * MS + later_ns
     run = builders.run_info(end_ns=begin_ns)

@@ -51,7 +51,7 @@ def test_runs_of_folders_below_bear_their_names(tab: Tab, tmp_path: Path) -> Non
     assert "INPUT-BOUND" in tab.ask("/run", "cats/r")["html"]
 
 
-def test_a_run_is_told_as_the_page_tells_it(tab: Tab, tmp_path: Path) -> None:
+def test_a_run_is_reported_as_the_page_shows_it(tab: Tab, tmp_path: Path) -> None:
     write_run(recorded("r"), tmp_path, "r")
     answer = tab.ask("/run", "r")
     assert "67 % of the training's time waits for data" in answer["html"]
@@ -93,7 +93,7 @@ def test_tensorflows_own_traces_are_linked_where_they_lie_beside(
     assert window["end_ms"] - window["start_ms"] == pytest.approx(60.0)
 
 
-def test_verdicts_are_told_for_some_runs_at_a_time(tab: Tab, tmp_path: Path) -> None:
+def test_verdicts_are_reported_for_some_runs_at_a_time(tab: Tab, tmp_path: Path) -> None:
     write_run(recorded("slow", 20), tmp_path, "slow")
     write_run(recorded("fast", 0), tmp_path, "fast")
     told = tab.ask("/summaries", "slow", "fast", "none")
@@ -106,7 +106,7 @@ def test_verdicts_are_told_for_some_runs_at_a_time(tab: Tab, tmp_path: Path) -> 
     assert tab.ask("/summaries", *many, "slow") == {}
 
 
-def test_a_verdict_is_told_anew_when_the_run_has_changed(tab: Tab, tmp_path: Path) -> None:
+def test_a_verdict_is_reported_anew_when_the_run_has_changed(tab: Tab, tmp_path: Path) -> None:
     write_run(recorded("r", 20), tmp_path, "r")
     (before,) = tab.ask("/runs")["runs"]
     assert tab.ask("/summaries", "r")["r"]["bound"] == "input"
@@ -218,7 +218,7 @@ def test_a_file_in_a_run_that_is_a_link_is_not_followed(tab: Tab, tmp_path: Path
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 99}', b"\x80\x04K\x01.", b"\0"])
-def test_damaged_and_foreign_files_are_told_in_a_sentence(
+def test_damaged_and_foreign_files_are_reported_in_a_sentence(
     tab: Tab, tmp_path: Path, content: bytes
 ) -> None:
     folder = tmp_path / PLUGIN / "bad"
@@ -231,7 +231,7 @@ def test_damaged_and_foreign_files_are_told_in_a_sentence(
     assert "cannot be compared" in tab.ask("/comparison", "bad", "bad")["html"]
 
 
-def test_a_run_that_cannot_be_analysed_is_told_in_a_sentence_and_logged(
+def test_a_run_that_cannot_be_analysed_is_reported_in_a_sentence_and_logged(
     tab: Tab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def overflow(recorded: object) -> None:

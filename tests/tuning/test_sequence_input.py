@@ -18,14 +18,14 @@ class Photos:
 
 
 class OldPhotos:
-    """As a Sequence of Keras 2, whose workers `fit` is told."""
+    """As a Sequence of Keras 2, whose workers are arguments of `fit`."""
 
 
 def test_a_trial_gives_the_workers_back() -> None:
     photos = Photos()
     before = workers_of(photos)
-    with loaded_by(photos, [FOUR]) as told:
-        assert told == {}
+    with loaded_by(photos, [FOUR]) as arguments:
+        assert arguments == {}
         assert workers_of(photos) == FOUR
     assert workers_of(photos) == before
 
@@ -36,9 +36,9 @@ def test_the_best_workers_stay() -> None:
     assert workers_of(photos) == FOUR
 
 
-def test_in_keras_2_fit_is_told() -> None:
-    told = {"workers": 4, "use_multiprocessing": True, "max_queue_size": 20}
-    assert load_by(OldPhotos(), [FOUR]) == told
+def test_in_keras_2_fit_is_given_them() -> None:
+    arguments = {"workers": 4, "use_multiprocessing": True, "max_queue_size": 20}
+    assert load_by(OldPhotos(), [FOUR]) == arguments
     with loaded_by(OldPhotos(), []) as nothing:
         assert nothing == {}
 

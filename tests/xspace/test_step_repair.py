@@ -116,7 +116,7 @@ def test_a_profiles_own_folder_may_be_given(tmp_path: Path) -> None:
     assert "first_repaired" in describe_repair(repaired, repaired.run)
 
 
-def test_a_folder_without_profiles_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_profiles_is_reported(tmp_path: Path) -> None:
     (tmp_path / "stray.xplane.pb").write_bytes(b"")
     with pytest.raises(RunNotFound, match=r"expected a profile in .*, found none: record one"):
         repair_profiles(tmp_path)

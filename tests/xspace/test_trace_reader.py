@@ -54,7 +54,7 @@ def read(space: Any, folder: Path) -> Trace:
     return read_trace(file)
 
 
-def test_a_real_trace_of_a_gpu_tells_its_step_with_copies_apart():
+def test_a_real_trace_of_a_gpu_shows_its_step_with_copies_apart():
     trace = read_trace(BERT)
     (device,) = trace.devices
     steps = device.in_steps(device.steps, trace.fetches)
@@ -89,7 +89,7 @@ def test_parts_of_a_step_that_the_host_marked(tmp_path):
     assert steps.idle_waiting_ns.tolist() == [10 * ms]
 
 
-def test_without_marks_there_are_no_steps_but_the_fetches_are_told(tmp_path):
+def test_without_marks_there_are_no_steps_but_the_fetches_are_reported(tmp_path):
     space = XSpace()
     add_host(space, marked=False)
     trace = read(space, tmp_path)

@@ -75,7 +75,7 @@ def epochs(sums: AccountSums, until: int = 0) -> list[dict[str, int]]:
     ]
 
 
-def test_calls_inside_steps_are_told_from_those_between_them():
+def test_calls_inside_steps_are_distinguished_from_those_between_them():
     sums = AccountSums()
     sums.begin_epoch(0, 0)
     sums.add_calls(

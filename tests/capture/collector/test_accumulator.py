@@ -179,7 +179,7 @@ def test_a_level_of_nothing_in_particular_is_kept_by_its_name():
     assert profile.gauges["RAM"].mean() == 8
 
 
-def test_work_is_told_by_lane():
+def test_work_is_reported_by_lane():
     collected = accumulator()
     collected.add(PID, 0, records(thread(MAIN), span(READ, 0, 2)))
     collected.add(PID, 1, records(thread(INPUT), span(READ, 0, 3), span(READ, 3, 4)))
@@ -256,7 +256,7 @@ def test_workers_of_later_epochs_share_lanes():
 # Loops
 
 
-def test_a_loop_is_told_with_what_fed_it():
+def test_a_loop_is_reported_with_what_fed_it():
     fed_by = InputFacts(kind=InputKind.SEQUENCE, name="Photos", workers=4, multiprocessing=True)
     lines = (*NAMES[:2], loop_line(FIT, fed_by=fed_by), *NAMES[3:])
     profile = collect(
@@ -280,7 +280,7 @@ def test_a_loop_is_told_with_what_fed_it():
     assert (delivered.batches, delivered.samples, delivered.shapes) == (2, 32, ((32, 100),))
 
 
-def test_samples_and_batches_may_be_told_by_themselves():
+def test_samples_and_batches_may_be_recorded_by_themselves():
     profile = collect(
         step(0, 0, MS),
         row(Kind.SAMPLES, FIT, MS, MS, value=32),
@@ -371,7 +371,7 @@ def test_generators_that_the_user_wrote_are_not_what_a_loop_on_keras_own_waits_f
 # Input work laid against steps
 
 
-def test_work_that_overlaps_computing_is_told_from_work_in_waits():
+def test_work_that_overlaps_computing_is_distinguished_from_work_in_waits():
     collected = accumulator()
     steps_and_waits = (wait(0, 4), step(0, 0, 10), wait(10, 12), step(1, 10, 20))
     collected.add(PID, 0, records(thread(MAIN), *steps_and_waits))
@@ -468,7 +468,7 @@ def test_work_in_a_step_that_is_held_waits_though_another_loop_has_gone_on():
     assert worked(fit) == (3, 2)
 
 
-def test_a_loop_whose_waits_nobody_tells_does_not_hold_up_a_later_one():
+def test_a_loop_whose_waits_nobody_shows_does_not_hold_up_a_later_one():
     collected = accumulator(*NAMES[:2], loop_line(FIT, waits_by=None), *NAMES[3:], loop_line(20))
     collected.add(
         PID, 0, records(thread(MAIN), step(0, 0, 10), span(READ, 12, 14), step(0, 10, 20, loop=20))

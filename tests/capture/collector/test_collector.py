@@ -166,7 +166,7 @@ def test_of_too_many_records_the_latest_are_read_and_the_others_sampled(
     assert collector.rings.left_out == SAMPLED_ONE_IN - 1
 
 
-def test_a_training_that_records_too_much_is_told(recorder: Recorder, collector: Collector):
+def test_a_training_that_records_too_much_is_reported(recorder: Recorder, collector: Collector):
     collector.rings.left_out = 5
     collector.stop()
     (warning,) = collector.rings.accumulator.registry.warnings
@@ -392,7 +392,7 @@ def test_a_checkpoint_is_there_before_anything_is_read(recorder: Recorder):
     assert first == [threading.current_thread()]
 
 
-def test_a_part_that_fails_is_told_and_does_not_stop_the_rest(recorder: Recorder):
+def test_a_part_that_fails_is_reported_and_does_not_stop_the_rest(recorder: Recorder):
     asked = threading.Event()
 
     def fail(now: int) -> None:
@@ -455,7 +455,7 @@ def test_steps_are_settled_only_as_far_as_all_rings_were_read(
         ("", None),
     ],
 )
-def test_a_file_name_tells_host_and_process(name: str, pid: int | None):
+def test_a_file_name_shows_host_and_process(name: str, pid: int | None):
     assert pid_of(name, "host") == pid
 
 

@@ -216,7 +216,7 @@ def test_a_histogram_takes_any_duration():
     assert len(histogram.counts) <= HISTOGRAM_BINS
 
 
-def test_an_empty_histogram_tells_nothing():
+def test_an_empty_histogram_shows_nothing():
     histogram = HistogramBins().freeze()
     assert (histogram.mean_ns(), histogram.quantile_ns(0.5), len(histogram.counts)) == (
         None,

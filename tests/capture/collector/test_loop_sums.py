@@ -184,7 +184,7 @@ def test_a_gap_that_comes_too_late_is_forgotten():
 # Waits by nothing
 
 
-def test_steps_wait_for_word_of_what_tells_their_waits():
+def test_steps_wait_for_word_of_what_shows_their_waits():
     sums = loop_sums(None)
     sums.add_steps(steps(0, 2))
     sums.settle(until_ns=1_000)

@@ -152,7 +152,7 @@ def test_worker_processes_at_the_same_time_have_lanes_of_their_own():
     assert known.worker_slots == {5: 0, 7: 2, 8: 1}
 
 
-def test_another_process_may_tell_of_a_worker():
+def test_another_process_may_show_of_a_worker():
     known = registry(lane_line(1), worker_line(2, pid=9))
     known.add_names(9, [worker_line(1)])
     assert [lane.name for lane in known.lanes] == ["main", "worker 1"]

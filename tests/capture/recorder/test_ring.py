@@ -96,7 +96,7 @@ def test_another_reader_goes_on_at_a_position(capacity: int, before: int, more: 
 
 
 @given(unread=st.integers(0, 8), count=st.integers(1, 8))
-def test_it_tells_whether_so_many_wait(unread: int, count: int):
+def test_it_shows_whether_so_many_wait(unread: int, count: int):
     ring = anonymous_ring(pid=1, capacity=8)
     write, reader = writer(ring), RingReader(ring)
     write_numbers(write, 0, 5)

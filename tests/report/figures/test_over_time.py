@@ -77,7 +77,7 @@ def test_without_any_reading_of_the_cpu_there_is_no_picture() -> None:
     assert processors_figure(analyse(profile(loops=(FIT,), run=RUN))) is None
 
 
-def test_use_of_devices_is_drawn_as_their_driver_told_it() -> None:
+def test_use_of_devices_is_drawn_as_their_driver_reported_it() -> None:
     busy = {DeviceLevel.UTILISATION: gauge(250_000, 750_000), DeviceLevel.POWER: gauge(200_000)}
     idle = {DeviceLevel.UTILISATION: gauge(0)}
     devices = (
@@ -94,7 +94,7 @@ def test_use_of_devices_is_drawn_as_their_driver_told_it() -> None:
     )
 
 
-def test_devices_of_which_no_driver_told_have_no_picture() -> None:
+def test_devices_of_which_no_driver_reported_have_no_picture() -> None:
     recorded = profile(loops=(FIT,), devices=(device(),), run=RUN)
     assert accelerators_figure(analyse(recorded)) is None
 

@@ -54,7 +54,7 @@ def test_work_is_drawn_beside_what_is_left_of_it_side_by_side() -> None:
         (3, False, "3 at once"),
     ],
 )
-def test_parallelism_is_told_where_it_is_known_and_a_choice(
+def test_parallelism_is_reported_where_it_is_known_and_a_choice(
     parallelism: int | None, autotuned: bool | None, note: str
 ) -> None:
     found = stage_finding(stage(), parallelism=parallelism, autotuned=autotuned)
@@ -64,7 +64,7 @@ def test_parallelism_is_told_where_it_is_known_and_a_choice(
     assert note in text
 
 
-def test_what_tf_data_made_of_what_was_written_is_told() -> None:
+def test_what_tf_data_made_of_what_was_written_is_reported() -> None:
     fused = replace(tf("decode"), written="map → batch", runs_as="MapAndBatchV2")
     plain = stage("<i>batches", parent=0)
     drawn = view(pipeline_figure(findings(main=loop_finding(), stages=found_of(fused, plain))))
@@ -166,7 +166,7 @@ def test_the_picture_is_ordered_even_for_a_stage_asked_by_nobody_known() -> None
 
 
 @pytest.mark.parametrize("width", [5, 20, 30, 45, 80])
-def test_notes_fit_and_tell_the_state_before_the_place(width: int) -> None:
+def test_notes_fit_and_show_the_state_before_the_place(width: int) -> None:
     found = stage_finding(
         stage(location=Location("a_file_of_a_long_name.py", 1234)),
         parallelism=4,

@@ -83,7 +83,7 @@ def _mode_of(layer: Any) -> ModeKind | None:
 
 
 def _takes_mode(layer: Any) -> bool:
-    """Whether a layer of the user's is told whether it is training."""
+    """Whether a layer of the user's has an argument for whether it is training."""
     try:
         return "training" in inspect.signature(layer.call).parameters
     except (TypeError, ValueError, AttributeError):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from pipeprof.capture.probes.keras.trained_batches import samples_of_loss
 from pipeprof.capture.probes.loops.batch_shapes import count_samples
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.recording.loop import LoopKind
@@ -40,7 +41,7 @@ class SampleCounter:
         batches, self._uncounted_batches = self._uncounted_batches, 0
         if not batches or self._loop.kind is LoopKind.PREDICT:
             return
-        samples = self._weight_of_loss()
+        samples = samples_of_loss(self._callbacks.model) or None
         # Keras weights the loss of a batch with its size; a user's own step often does not.
         if samples is not None and samples <= batches and self._has_own_step():
             samples = None
@@ -51,14 +52,6 @@ class SampleCounter:
                 f"The samples of a {self._loop.kind.value} could not be counted: the model does "
                 "not weight its loss with the size of the batch, as Keras's own steps do."
             )
-
-    def _weight_of_loss(self) -> int | None:
-        """The number that Keras divides the loss by, or None where there is none."""
-        for metric in getattr(self._callbacks.model, "metrics", [])[:1]:
-            count = getattr(metric, "count", None)
-            if getattr(metric, "name", None) == "loss" and count is not None:
-                return round(float(count.numpy())) or None  # of all replicas together
-        return None
 
     def _has_own_step(self) -> bool:
         name = "train_step" if self._loop.kind is LoopKind.FIT else "test_step"

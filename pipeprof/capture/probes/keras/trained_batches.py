@@ -49,7 +49,7 @@ class TrainedBatches:
         self._context.by_hand_deliveries.called(batch)
         loss = _loss_of(result)
         if loss is not None:
-            deliveries.loss(loop, lambda: loss, over=_samples_of_mean(model))
+            deliveries.loss(loop, lambda: loss, over=samples_of_loss(model))
 
 
 def _loss_of(result: Any) -> float | None:
@@ -64,8 +64,11 @@ def _loss_of(result: Any) -> float | None:
         return None
 
 
-def _samples_of_mean(model: Any) -> int | None:
-    """Over how many samples the model's loss is a mean, or None where that is not known."""
+def samples_of_loss(model: Any) -> int | None:
+    """Over how many samples, of all replicas together, the model's loss is a mean.
+
+    None where that is not known; 0 before the first batch.
+    """
     for metric in getattr(model, "metrics", [])[:1]:
         count = getattr(metric, "count", None)
         if getattr(metric, "name", None) == "loss" and count is not None:

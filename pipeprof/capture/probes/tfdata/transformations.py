@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from pipeprof.recording.source_code import Location
+from pipeprof.recording.source_code import Location, own_name
 from pipeprof.recording.stage import FunctionTrait
 
 
@@ -89,8 +89,7 @@ class Transformation:
     @property
     def shown(self) -> str:
         """The user's name for it, or its function's, or its own."""
-        function = self.function.rpartition(".")[2] if self.function else ""
-        return self.label or (function if function.isidentifier() else self.name)
+        return self.label or own_name(self.function) or self.name
 
     def all(self) -> Iterator["Transformation"]:
         """This transformation and all those that it takes its elements from, directly or not."""

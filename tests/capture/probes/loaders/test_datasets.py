@@ -134,7 +134,7 @@ def steps(recorder: Recorder, context: ProbeContext) -> list[int]:
     return [event.value >> 32 for event in events(recorder, Kind.STEP)]
 
 
-def test_a_generator_gives_the_same_and_tells_its_steps() -> None:
+def test_a_generator_gives_the_same_and_shows_its_steps() -> None:
     with recording_on() as recorder:
         context = ProbeContext(recorder, warmup=5)
         watched = watch_dataset(batches(), context)

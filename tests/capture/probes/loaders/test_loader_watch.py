@@ -252,7 +252,7 @@ def test_samples_of_a_stream_are_timed_one_by_one() -> None:
     assert names(recorder).count("Stream.__iter__") == 2
 
 
-def test_the_functions_of_a_graph_are_timed_and_its_threads_told() -> None:
+def test_the_functions_of_a_graph_are_timed_and_its_threads_reported() -> None:
     graph = IterDataset(MapDataset(Samples()), add_one, _read_options=Options())
     with recording_on() as recorder:
         fed_by, release = watched(recorder, graph)

@@ -241,7 +241,7 @@ def run_pool(method: str, task: Callable[[int], Any], indexes: list[int]) -> lis
         return [result.get(timeout=60) for result in results]
 
 
-def test_worker_processes_give_plain_batches_and_tell_their_way() -> None:
+def test_worker_processes_give_plain_batches_and_show_their_way() -> None:
     mine = SHARED["sequence"] = Images()
     with recording_on() as recorder:
         release = watched(recorder, mine)
@@ -282,7 +282,7 @@ class Interrupted(Images):
 
 
 @pytest.mark.parametrize(("index", "told"), [(0, 1), (1, 0)])
-def test_a_batch_that_fails_is_told_and_an_interrupt_is_none(index: int, told: int) -> None:
+def test_a_batch_that_fails_is_reported_and_an_interrupt_is_none(index: int, told: int) -> None:
     mine = Interrupted()
     with recording_on() as recorder:
         release = watched(recorder, mine)

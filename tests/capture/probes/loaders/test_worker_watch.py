@@ -57,7 +57,7 @@ class Looked:
         return warnings_of(self.recorder)
 
 
-def test_a_hung_worker_is_told_once_with_its_batch_and_its_stack() -> None:
+def test_a_hung_worker_is_reported_once_with_its_batch_and_its_stack() -> None:
     looked = Looked()
     looked.begin(17)
     looked.watch.sample(LATE - 1)
@@ -76,7 +76,7 @@ def test_a_hung_worker_is_told_once_with_its_batch_and_its_stack() -> None:
     assert looked.dumped == [PID]
 
 
-def test_a_worker_that_hangs_again_is_told_again() -> None:
+def test_a_worker_that_hangs_again_is_reported_again() -> None:
     looked = Looked()
     for item in (1, 2):
         looked.begin(item, since_ns=item * SECOND)
@@ -84,7 +84,7 @@ def test_a_worker_that_hangs_again_is_told_again() -> None:
     assert len(looked.said) == 2
 
 
-def test_a_stack_that_cannot_be_seen_is_told_with_what_to_do() -> None:
+def test_a_stack_that_cannot_be_seen_is_reported_with_what_to_do() -> None:
     def refuse(pid: int) -> tuple[ThreadStack, ...]:
         raise StacksUnavailable(pid, "the system refuses it", "run as root")
 
@@ -118,7 +118,7 @@ def test_a_thread_of_our_own_is_looked_at_from_inside() -> None:
     assert "stand_still" in looked.shown[0]
 
 
-def test_a_process_that_ended_at_work_is_told_unless_all_is_over_by_then() -> None:
+def test_a_process_that_ended_at_work_is_reported_unless_all_is_over_by_then() -> None:
     looked = Looked()
     looked.begin(9)
     looked.watch.ended(PID, 10 * SECOND)
@@ -136,7 +136,7 @@ def test_a_process_that_ended_at_work_is_told_unless_all_is_over_by_then() -> No
 
 
 @pytest.mark.parametrize("ends", [True, False])
-def test_workers_that_outlive_the_training_are_told_and_those_about_to_end_are_not(
+def test_workers_that_outlive_the_training_are_reported_and_those_about_to_end_are_not(
     ends: bool,
 ) -> None:
     looked = Looked()
@@ -158,7 +158,7 @@ def test_workers_that_outlive_the_training_are_told_and_those_about_to_end_are_n
     )
 
 
-def test_zombies_are_told() -> None:
+def test_zombies_are_reported() -> None:
     looked = Looked()
     process = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -183,7 +183,7 @@ def test_workers_that_a_thread_of_their_pool_is_about_to_join_are_no_zombies() -
     assert looked.said == []
 
 
-def test_what_is_told_goes_past_the_streams_buffer_and_a_closed_one_is_no_trouble(
+def test_what_is_reported_goes_past_the_streams_buffer_and_a_closed_one_is_no_trouble(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     printer_on(2)("one\n")

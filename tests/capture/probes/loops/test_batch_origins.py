@@ -83,7 +83,7 @@ def test_nothing_of_the_users_own_containers_is_called() -> None:
     assert origins.take(x) == 7
 
 
-def test_an_array_that_several_batches_share_tells_nothing_any_more() -> None:
+def test_an_array_that_several_batches_share_shows_nothing_any_more() -> None:
     origins = BatchOrigins()
     x, _ = arrays()
     origins.made(x, 1)

@@ -62,7 +62,7 @@ def test_a_batch_that_cannot_be_looked_at_is_said_once() -> None:
     assert "RuntimeError: lost" in warning
 
 
-def test_batches_of_the_validation_are_told_from_those_of_the_training() -> None:
+def test_batches_of_the_validation_are_distinguished_from_those_of_the_training() -> None:
     recorder = Recorder(None)
     inspector = BatchInspector(recorder)
     for validation in (False, True, True):

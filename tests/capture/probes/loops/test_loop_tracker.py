@@ -215,7 +215,7 @@ def test_an_exception_in_a_step_drops_that_step_only(training: Training) -> None
     assert [len(seen.steps) for seen in (first, inside, second)] == [1, 1, 1]
 
 
-def test_several_batches_a_step_are_told(training: Training) -> None:
+def test_several_batches_a_step_are_reported(training: Training) -> None:
     fit = training.tracker.open(LoopKind.FIT)
     fit.begin_epoch(training.now)
     for batches in (4, 4, 2):
@@ -249,7 +249,7 @@ def test_closing_a_loop_twice_or_a_stranger_does_nothing(training: Training) -> 
     assert training.tracker.current is other
 
 
-def test_what_tells_the_waits_is_said_once(training: Training) -> None:
+def test_what_shows_the_waits_is_said_once(training: Training) -> None:
     fit = training.tracker.open(LoopKind.FIT)
     fit.set_waits_by(WaitSource.GAP_TIMES)
     fit.set_waits_by(WaitSource.ITERATOR)

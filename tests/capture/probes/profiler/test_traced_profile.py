@@ -79,7 +79,7 @@ def with_traces_of(*windows: Traced, waits_by: WaitSource = WaitSource.GAP_TIMES
     return with_traces(recorded(*windows, waits_by=waits_by), [trace for _, trace in windows])
 
 
-def test_two_windows_tell_what_a_gpu_did_in_their_steps(tmp_path):
+def test_two_windows_show_what_a_gpu_did_in_their_steps(tmp_path):
     # Each step waits 20 ms and computes 10 ms; the copy begins while the next batch is waited for.
     first = trace_of(
         (300, 320),

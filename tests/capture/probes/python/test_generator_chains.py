@@ -177,7 +177,7 @@ def test_an_error_comes_out_as_it_is(recorder: Recorder) -> None:
     assert recorder.lane().inner_ns < 0
 
 
-def test_what_gives_elements_too_fast_is_left_alone_and_told(recorder: Recorder) -> None:
+def test_what_gives_elements_too_fast_is_left_alone_and_reported(recorder: Recorder) -> None:
     def numbers() -> Iterator[int]:
         yield from range(1_000)
 

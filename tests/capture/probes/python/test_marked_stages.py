@@ -130,7 +130,7 @@ def test_the_exception_of_a_function_is_its_own() -> None:
     assert names(recorder) == ["decode"]
 
 
-def test_inner_stages_are_told_apart_also_in_recursion() -> None:
+def test_inner_stages_are_distinguished_also_in_recursion() -> None:
     @stage("walk")
     def walk(depth: int) -> None:
         if depth:

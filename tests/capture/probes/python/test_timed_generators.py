@@ -216,7 +216,7 @@ def test_a_timed_generator_is_one_and_says_how_it_is_timed() -> None:
     assert location.line == line_of(rows)
 
 
-def test_fetches_are_told_of_elements_and_of_the_end() -> None:
+def test_fetches_are_reported_of_elements_and_of_the_end() -> None:
     class Told(Fetches):
         def __init__(self) -> None:
             self.items: list[Any] = []

@@ -30,20 +30,20 @@ def says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 
 @pytest.mark.parametrize("complaint", REFUSAL)
-def test_a_refusal_is_told_with_what_to_do(says, complaint: str) -> None:
+def test_a_refusal_is_reported_with_what_to_do(says, complaint: str) -> None:
     says(complaint)
-    with pytest.raises(StacksUnavailable, match="the system refuses it; ") as told:
+    with pytest.raises(StacksUnavailable, match="the system refuses it; ") as refused:
         py_spy.dump(os.getpid())
-    assert told.value.remedy
+    assert refused.value.remedy
     with pytest.raises(StacksUnavailable, match="the system refuses it; "):
         py_spy.Recording(os.getpid(), seconds=1).collect()
 
 
-def test_anything_else_is_told_in_its_own_words(says) -> None:
+def test_anything_else_is_reported_in_its_own_words(says) -> None:
     says("Error: it is Monday\n\nStack backtrace:\n 0: nothing for users")
-    with pytest.raises(StacksUnavailable, match="it is Monday; try it again") as told:
+    with pytest.raises(StacksUnavailable, match="it is Monday; try it again") as refused:
         py_spy.dump(os.getpid())
-    assert "backtrace" not in str(told.value)
+    assert "backtrace" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_stacks_that_changed_while_they_were_read_are_read_again(
     assert len(tries.read_text().splitlines()) == 3
 
 
-def test_stacks_that_never_hold_still_are_told(says) -> None:
+def test_stacks_that_never_hold_still_are_reported(says) -> None:
     says("Error: Failed to get stack traces")
     with pytest.raises(StacksUnavailable, match="Failed to get stack traces; try it again"):
         py_spy.dump(os.getpid())

@@ -183,7 +183,7 @@ def test_a_window_is_cut_short_at_the_end() -> None:
     assert len(looks.made) == 2
 
 
-def test_a_training_that_is_over_too_soon_is_told() -> None:
+def test_a_training_that_is_over_too_soon_is_reported() -> None:
     tried = sampler(Looks((), ()))
     tried.sample(SECOND)
     tried.finish(2 * SECOND)

@@ -64,7 +64,7 @@ class Nvml:
     NVMLError_GpuIsLost = pynvml.NVMLError_GpuIsLost
     NVMLError_ResetRequired = pynvml.NVMLError_ResetRequired
 
-    def _told(self, call: str, figure: Any) -> Any:
+    def _answer(self, call: str, figure: Any) -> Any:
         self.calls.append(call)
         if call == "clock":
             self.clock_read.set()
@@ -73,10 +73,10 @@ class Nvml:
         return figure
 
     def nvmlInit(self) -> None:
-        self._told("init", self.init)
+        self._answer("init", self.init)
 
     def nvmlShutdown(self) -> None:
-        self._told("shutdown", None)
+        self._answer("shutdown", None)
 
     def nvmlDeviceGetCount(self) -> int:
         return len(self.gpus)
@@ -91,25 +91,25 @@ class Nvml:
         return gpu.name
 
     def nvmlDeviceGetUtilizationRates(self, gpu: Gpu) -> Any:
-        return SimpleNamespace(gpu=self._told("use", gpu.busy_percent), memory=0)
+        return SimpleNamespace(gpu=self._answer("use", gpu.busy_percent), memory=0)
 
     def nvmlDeviceGetMemoryInfo(self, gpu: Gpu) -> Any:
-        used, total = self._told("memory", gpu.memory)
+        used, total = self._answer("memory", gpu.memory)
         return SimpleNamespace(used=used, total=total, free=total - used)
 
     def nvmlDeviceGetPowerUsage(self, gpu: Gpu) -> Any:
-        return self._told("power", gpu.power_mw)
+        return self._answer("power", gpu.power_mw)
 
     def nvmlDeviceGetClockInfo(self, gpu: Gpu, kind: int) -> Any:
         assert kind == pynvml.NVML_CLOCK_SM
-        return self._told("clock", gpu.clock_mhz)
+        return self._answer("clock", gpu.clock_mhz)
 
     def nvmlDeviceGetComputeRunningProcesses(self, gpu: Gpu) -> Any:
-        running = self._told("running", gpu.running)
+        running = self._answer("running", gpu.running)
         return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in running]
 
     def nvmlDeviceGetProcessUtilization(self, gpu: Gpu, since_us: int) -> Any:
-        used = self._told("used", gpu.used)
+        used = self._answer("used", gpu.used)
         return [
             SimpleNamespace(pid=pid, timeStamp=at_us, smUtil=percent)
             for pid, at_us, percent in used
@@ -133,7 +133,7 @@ def sampler(nvml: Any, driver: Path = Path("/")) -> GpuSampler:
     return GpuSampler(Recorder(None), load=lambda: nvml, driver=driver)
 
 
-def told(tried: GpuSampler) -> dict[tuple[str, DeviceLevel], list[int]]:
+def reported(tried: GpuSampler) -> dict[tuple[str, DeviceLevel], list[int]]:
     """The readings of each level of each device."""
     found: dict[tuple[str, DeviceLevel], list[int]] = {}
     for event in events(tried.recorder, Kind.GAUGE):
@@ -145,7 +145,7 @@ def told(tried: GpuSampler) -> dict[tuple[str, DeviceLevel], list[int]]:
 def test_use_memory_power_and_clock_are_read() -> None:
     tried = sampler(Nvml([Gpu()]))
     tried.sample(1 * SECOND)
-    assert told(tried) == {
+    assert reported(tried) == {
         ("GPU 0", DeviceLevel.UTILISATION): [400_000],
         ("GPU 0", DeviceLevel.MEMORY): [12 * GB],
         ("GPU 0", DeviceLevel.MEMORY_ROOM): [141 * GB],
@@ -157,7 +157,7 @@ def test_use_memory_power_and_clock_are_read() -> None:
     assert model == "NVIDIA H200"
 
 
-def test_what_the_training_uses_is_told_apart_from_others() -> None:
+def test_what_the_training_uses_is_distinguished_from_others() -> None:
     own = os.getpid()
     gpu = Gpu(
         running=[(own, 3 * GB), (OTHER_PROCESS, 8 * GB)],
@@ -167,7 +167,7 @@ def test_what_the_training_uses_is_told_apart_from_others() -> None:
     tried.sample(1 * SECOND)
     gpu.used = [*gpu.used, (own, 2_500_000, 50)]
     tried.sample(2 * SECOND)
-    found = told(tried)
+    found = reported(tried)
     assert found["GPU 0", DeviceLevel.OWN_MEMORY] == [3 * GB, 3 * GB]
     assert found["GPU 0", DeviceLevel.OWN_UTILISATION] == [MILLION // 4, MILLION // 2]
 
@@ -179,10 +179,10 @@ def test_what_the_training_uses_is_told_apart_from_others() -> None:
         [(os.getpid(), None)],
     ],
 )
-def test_memory_that_cannot_be_told_apart_is_not_told(running: Any) -> None:
+def test_memory_that_cannot_be_distinguished_is_not_reported(running: Any) -> None:
     tried = sampler(Nvml([Gpu(running=running)]))
     tried.sample(1 * SECOND)
-    assert ("GPU 0", DeviceLevel.OWN_MEMORY) not in told(tried)
+    assert ("GPU 0", DeviceLevel.OWN_MEMORY) not in reported(tried)
 
 
 def test_what_a_gpu_does_not_support_is_left_out_and_not_asked_for_again() -> None:
@@ -190,7 +190,7 @@ def test_what_a_gpu_does_not_support_is_left_out_and_not_asked_for_again() -> No
     tried = sampler(nvml)
     for second in range(1, 4):
         tried.sample(second * SECOND)
-    found = told(tried)
+    found = reported(tried)
     assert ("GPU 0", DeviceLevel.POWER) not in found
     assert found["GPU 0", DeviceLevel.SM_CLOCK] == [1500] * 3
     assert nvml.calls.count("power") == 1
@@ -203,7 +203,7 @@ def test_a_failure_that_passes_leaves_a_gap() -> None:
     tried.sample(1 * SECOND)
     gpu.used = [(os.getpid(), 5_000_000, 10)]
     tried.sample(2 * SECOND)
-    assert told(tried)["GPU 0", DeviceLevel.OWN_UTILISATION] == [100_000]
+    assert reported(tried)["GPU 0", DeviceLevel.OWN_UTILISATION] == [100_000]
 
 
 @pytest.mark.parametrize("others", [(), [(OTHER_PROCESS, at, 90) for at in range(1_000, 9_000)]])
@@ -218,7 +218,7 @@ def test_a_training_that_was_seen_to_use_a_gpu_and_no_longer_is_does_not_use_it(
     gpu.used = others or pynvml.NVMLError_NotFound()
     for tenths in (15, 25, 30, 35):  # at first the driver may just not have looked again
         tried.sample(tenths * SECOND // 10)
-    assert told(tried)["GPU 0", DeviceLevel.OWN_UTILISATION] == [800_000, 0, 0]
+    assert reported(tried)["GPU 0", DeviceLevel.OWN_UTILISATION] == [800_000, 0, 0]
 
 
 def test_a_clock_that_is_set_back_hides_no_use() -> None:
@@ -227,10 +227,10 @@ def test_a_clock_that_is_set_back_hides_no_use() -> None:
     tried.sample(1 * SECOND)
     gpu.used = [(os.getpid(), time.time_ns() // 1000 + 1_000_000, 50)]
     tried.sample(2 * SECOND)
-    assert told(tried)["GPU 0", DeviceLevel.OWN_UTILISATION] == [100_000, 500_000]
+    assert reported(tried)["GPU 0", DeviceLevel.OWN_UTILISATION] == [100_000, 500_000]
 
 
-def test_a_gpu_that_is_lost_is_told_once_and_others_go_on() -> None:
+def test_a_gpu_that_is_lost_is_reported_once_and_others_go_on() -> None:
     lost, other = Gpu(), Gpu(uuid="GPU-bbbb")
     nvml = Nvml([lost, other])
     tried = sampler(nvml)
@@ -238,7 +238,7 @@ def test_a_gpu_that_is_lost_is_told_once_and_others_go_on() -> None:
     lost.busy_percent = pynvml.NVMLError_GpuIsLost()
     for second in range(2, 4):
         tried.sample(second * SECOND)
-    found = told(tried)
+    found = reported(tried)
     assert len(found["GPU 0", DeviceLevel.MEMORY]) == 1
     assert len(found["GPU 1", DeviceLevel.MEMORY]) == 3
     (warning,) = warnings_of(tried.recorder)
@@ -314,7 +314,9 @@ def test_gpus_are_numbered_as_cuda_shows_them(listed: str | None, chosen: list[i
     assert visible_devices(listed, ["GPU-aaaa", "GPU-bbbb", "GPU-cccc"]) == chosen
 
 
-def test_a_run_tells_what_its_driver_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_run_shows_what_its_driver_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     own = os.getpid()
     gpu = Gpu(running=[(own, 3 * GB)], used=[(own, 10**12, 15)])
     nvml = Nvml([gpu])
@@ -328,8 +330,8 @@ def test_a_run_tells_what_its_driver_told(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert read.devices[0].levels.keys() == seen.levels.keys()
     (found,) = analyse(replace(read, loops=(loop(),))).devices
     assert (found.busy_ratio, found.own_busy_ratio) == (0.4, 0.15)
-    told = prof.report(width=200)
-    assert "GPU 0 (NVIDIA H200)" not in told  # no loop ran, so there is no time to speak of
+    reported = prof.report(width=200)
+    assert "GPU 0 (NVIDIA H200)" not in reported  # no loop ran, so there is no time to speak of
     shown = render_report(analyse(replace(read, loops=(loop(),))), width=400)
     assert (
         "GPU 0 (NVIDIA H200) was busy 40 % of the time, 15 % for this training, as its driver reports; "

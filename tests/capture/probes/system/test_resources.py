@@ -156,7 +156,7 @@ def test_the_machine_is_the_processors_that_may_be_used(system: FakeSystem) -> N
     assert levels(sampler) == [(Level.MACHINE_CPU.value, 900_000)]
 
 
-def test_the_limit_that_stops_the_container_is_told_by_the_part_of_its_periods(
+def test_the_limit_that_stops_the_container_is_reported_by_the_part_of_its_periods(
     system: FakeSystem,
 ) -> None:
     groups = Groups(10, 10, 60)

@@ -96,7 +96,7 @@ def test_a_thread_that_records_has_a_lane_of_its_own(
     assert used(sampler) == [("main", 1, 2, 20), ("main", 2, 3, 0)]
 
 
-def test_time_in_the_queue_for_a_cpu_is_told_apart(
+def test_time_in_the_queue_for_a_cpu_is_distinguished(
     system: FakeSystem, sampler: ThreadSampler
 ) -> None:
     own = sampler.recorder.lane()

@@ -44,11 +44,11 @@ def test_a_step_has_the_gaps_after_all_its_batches() -> None:
     assert follow([(1, 2), (3, 10, 20), (30, 100, 200)], batches=3) == {0: 6 * US, 1: 60 * US}
 
 
-def test_a_step_with_a_gap_that_was_not_read_is_not_told() -> None:
+def test_a_step_with_a_gap_that_was_not_read_is_not_reported() -> None:
     assert follow([(1, 2), (10, 20)], batches=3) == {}
 
 
-def test_a_step_of_more_batches_than_gaps_are_kept_of_is_told_from_its_last_ones() -> None:
+def test_a_step_of_more_batches_than_gaps_are_kept_of_is_distinguished_from_its_last_ones() -> None:
     window = (7,) * 100
     told = follow([window] * 3, batches=150)
     assert told == {0: 150 * 7 * US, 1: 150 * 7 * US}
@@ -138,7 +138,7 @@ def test_a_step_before_a_pause_waited_for_what_it_took_beyond_the_usual() -> Non
     assert found == {0: 1, 1: 2, 2: 3, 3: 4, 4: 7, 5: 3}
 
 
-def test_where_it_is_not_clear_which_gap_is_missing_the_reading_tells_nothing() -> None:
+def test_where_it_is_not_clear_which_gap_is_missing_the_reading_shows_nothing() -> None:
     # One waits and one computes for so long; only the latter's gap is missing.
     steps = (unread(MS, MS), unread(11 * SECOND, MS), unread(MS, 11 * SECOND), Step(0, MS))
     assert waits_of(*steps, *[Step(2 * MS, MS)] * 2) == {3: 0, 4: 2}

@@ -67,7 +67,7 @@ def test_new_gaps_of_a_full_window_are_those_behind_the_overlap() -> None:
     assert new_gaps(gaps[:GAP_WINDOW], gaps[30:], 31) == gaps[GAP_WINDOW:]
 
 
-def test_equal_gaps_are_told_apart_by_the_hint() -> None:
+def test_equal_gaps_are_distinguished_by_the_hint() -> None:
     same = (7,) * GAP_WINDOW
     assert [len(new_gaps(same, same, count)) for count in (0, 1, 40, 100, 500)] == [
         *(0, 1, 40, 100, 100)
