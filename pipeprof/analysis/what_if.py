@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeprof.analysis.batch_queue import mean_step_ms
 from pipeprof.analysis.bottleneck import beneath, sharing_with
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.findings import Interval
@@ -93,50 +94,81 @@ def what_if(verdict: Verdict, *suppositions: Supposition) -> SupposedStep:
         UsageError: something needed was not measured, a stage or callback does not exist, or the model
             does not explain the present.
     """
-    today = _training_of(verdict)
-    measured_ms = verdict.measured.times.step_ms_with_epoch_starts
-    if measured_ms is None:
-        raise UsageError(
-            "expected a run whose steps were measured, received one without counted steps."
+    return Predictor(verdict).predict(*suppositions)
+
+
+class Predictor:
+    """Predicts a loop's step time under any number of suppositions.
+
+    Args:
+        verdict: that of the loop.
+
+    Raises:
+        UsageError: something needed was not measured, or the model does not explain the present.
+
+    Attributes:
+        verdict: that of the loop.
+        today_ms: today's mean step time, the beginnings of epochs included.
+        epoch_start_ms: the part of it that the beginnings of epochs add.
+        costs: the stages that take part.
+    """
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        self._today = _training_of(verdict)
+        measured_ms = verdict.measured.times.step_ms_with_epoch_starts
+        if measured_ms is None:
+            raise UsageError(
+                "expected a run whose steps were measured, received one without counted steps."
+            )
+        modelled_ms = _step_ms(self._today)
+        self._unexplained_ms = measured_ms - modelled_ms
+        if abs(self._unexplained_ms) > MOST_UNEXPLAINED * measured_ms:
+            raise UsageError(
+                f"the model explains {modelled_ms:.3g} of {measured_ms:.3g} ms of today's step: "
+                "too little to predict what a change would give."
+            )
+        if verdict.ideal is None:
+            raise UsageError(
+                "expected a run whose computing was measured: no step without its wait is known."
+            )
+        self._ideal = verdict.ideal
+        self._error_ms = _error_of(self._today)
+        self.today_ms = measured_ms
+        self.epoch_start_ms = self._today.epoch_start_ms
+        self.costs = self._today.costs
+
+    def predict(self, *suppositions: Supposition) -> SupposedStep:
+        """The step time if all of these were so.
+
+        Raises:
+            UsageError: a stage or callback does not exist.
+        """
+        verdict, supposed = self.verdict, self._today
+        least_ms = self._ideal.interval.low
+        for supposition in suppositions:
+            supposed = _suppose(supposed, supposition, verdict)
+            if isinstance(supposition, NoCallback):
+                least_ms = max(least_ms - callback_ms(verdict, supposition.callback), 0.0)
+        if any(isinstance(supposition, FreeBatches) for supposition in suppositions):
+            callbacks = (each.callback for each in suppositions if isinstance(each, NoCallback))
+            saved_ms = math.fsum(callback_ms(verdict, name) for name in callbacks)
+            return _ideal(verdict, self.today_ms, self._unexplained_ms, saved_ms)
+        carried_ms = self._unexplained_ms if _waits(supposed) else min(self._unexplained_ms, 0.0)
+        step_ms = max(_step_ms(supposed) + carried_ms, least_ms)
+        sent_ms = supposed.transport_ms - self._today.transport_ms
+        error_ms = math.hypot(self._error_ms, self._unexplained_ms, sent_ms)
+        memory = _memory_of(verdict, suppositions)
+        return SupposedStep(
+            step_ms=step_ms,
+            interval=Interval(low=max(step_ms - error_ms, least_ms), high=step_ms + error_ms),
+            speedup=self.today_ms / step_ms if step_ms > 0 else math.inf,
+            today_ms=self.today_ms,
+            unexplained_ms=self._unexplained_ms,
+            wall_s=_wall_s(verdict, self.today_ms, step_ms),
+            memory_bytes=memory,
+            memory_fits=_fits(verdict, memory),
         )
-    modelled_ms = _step_ms(today)
-    unexplained_ms = measured_ms - modelled_ms
-    if abs(unexplained_ms) > MOST_UNEXPLAINED * measured_ms:
-        raise UsageError(
-            f"the model explains {modelled_ms:.3g} of {measured_ms:.3g} ms of today's step: "
-            "too little to predict what a change would give."
-        )
-    ideal = verdict.ideal
-    if ideal is None:
-        raise UsageError(
-            "expected a run whose computing was measured: no step without its wait is known."
-        )
-    supposed = today
-    least_ms = ideal.interval.low
-    for supposition in suppositions:
-        supposed = _suppose(supposed, supposition, verdict)
-        if isinstance(supposition, NoCallback):
-            least_ms = max(least_ms - _callback_ms(verdict, supposition.callback), 0.0)
-    if any(isinstance(supposition, FreeBatches) for supposition in suppositions):
-        callbacks = (each.callback for each in suppositions if isinstance(each, NoCallback))
-        saved_ms = math.fsum(_callback_ms(verdict, name) for name in callbacks)
-        return _ideal(verdict, measured_ms, unexplained_ms, saved_ms)
-    carried_ms = unexplained_ms if _waits(supposed) else min(unexplained_ms, 0.0)
-    step_ms = max(_step_ms(supposed) + carried_ms, least_ms)
-    error_ms = math.hypot(
-        _error_of(today), unexplained_ms, supposed.transport_ms - today.transport_ms
-    )
-    memory = _memory_of(verdict, suppositions)
-    return SupposedStep(
-        step_ms=step_ms,
-        interval=Interval(low=max(step_ms - error_ms, least_ms), high=step_ms + error_ms),
-        speedup=measured_ms / step_ms if step_ms > 0 else math.inf,
-        today_ms=measured_ms,
-        unexplained_ms=unexplained_ms,
-        wall_s=_wall_s(verdict, measured_ms, step_ms),
-        memory_bytes=memory,
-        memory_fits=_fits(verdict, memory),
-    )
 
 
 def _training_of(verdict: Verdict) -> _Training:
@@ -204,7 +236,7 @@ def _suppose(training: _Training, supposition: Supposition, verdict: Verdict) ->
         case NoEpochStarts():
             return replace(training, epoch_start_ms=0.0)
         case NoCallback():
-            saved = _callback_ms(verdict, supposition.callback)
+            saved = callback_ms(verdict, supposition.callback)
             return replace(
                 training, compute_ms=tuple(max(ms - saved, 0.0) for ms in training.compute_ms)
             )
@@ -293,20 +325,10 @@ def _in_workers(training: _Training, supposed: LoadedByWorkers, verdict: Verdict
 
 def _step_ms(training: _Training) -> float:
     """Mean step time of the model, the beginnings of epochs included."""
-    pace_ms = _pace_ms(training)
-    within_ms = _within_ms(training)
-    steps = len(training.compute_ms)
-    begun: list[float] = []
-    last_ready = ended = half_ms = 0.0
-    # The first pass fills the buffer: what a long training does is the second.
-    for number, compute_ms in enumerate(2 * training.compute_ms):
-        if number == steps:
-            half_ms = ended
-        room = begun[number - training.buffered] if number >= training.buffered else 0.0
-        last_ready = max(last_ready, room) + pace_ms
-        begun.append(max(ended, last_ready))
-        ended = begun[-1] + within_ms + compute_ms
-    return max((ended - half_ms) / steps, training.cpu_ms) + training.epoch_start_ms
+    mean_ms = mean_step_ms(
+        _pace_ms(training), _within_ms(training), training.compute_ms, training.buffered
+    )
+    return max(mean_ms, training.cpu_ms) + training.epoch_start_ms
 
 
 def _waits(training: _Training) -> bool:
@@ -346,18 +368,23 @@ def _cpu_of(cost: StageCost) -> float:
     return cost.cost_ms * (1.0 if cost.cpu_ratio is None else cost.cpu_ratio)
 
 
-def _class_of(call: HostCall) -> str:
+def calls_of_callbacks(verdict: Verdict) -> list[HostCall]:
+    """The methods of callbacks that the loop called."""
+    return [call for call in verdict.measured.loop.account.calls if call.part is Part.CALLBACKS]
+
+
+def class_of(call: HostCall) -> str:
     """The class of a callback; its method's whole name where the class was not recorded."""
     return call.callback.owner if call.callback else call.name
 
 
-def _callback_ms(verdict: Verdict, name: str) -> float:
+def callback_ms(verdict: Verdict, name: str) -> float:
     """What a callback's methods take of a step."""
     loop = verdict.measured.loop
-    calls = [call for call in loop.account.calls if call.part is Part.CALLBACKS]
-    own = [call for call in calls if name in (call.name, _class_of(call))]
+    calls = calls_of_callbacks(verdict)
+    own = [call for call in calls if name in (call.name, class_of(call))]
     if not own:
-        known = ", ".join(dict.fromkeys(_class_of(call) for call in calls))
+        known = ", ".join(dict.fromkeys(class_of(call) for call in calls))
         raise UsageError(
             f"expected a callback of the main loop ({known or 'none'}), received {name}."
         )

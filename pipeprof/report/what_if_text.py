@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from pipeprof.analysis.what_if_choices import Control
 from pipeprof.analysis.what_if_kinds import (
     CachedBehind,
     FreeBatches,
@@ -16,6 +17,7 @@ from pipeprof.analysis.what_if_kinds import (
     WithCores,
 )
 from pipeprof.report.numbers import count, duration, percent, size, times
+from pipeprof.report.plain_text import shown
 
 
 def describe_prediction(
@@ -64,3 +66,46 @@ def describe_supposition(supposition: Supposition) -> str:  # noqa: C901 - one c
             return f"{supposition.callback} for free"
         case WithCores():
             return f"{supposition.cores:g} cores"
+
+
+def control_name(control: Control) -> str:
+    """What a control changes, as a label."""
+    if control.stage is not None:
+        return f"stage {shown(control.stage)}"
+    match control.choices[0]:
+        case LoadedAhead():
+            return "prefetch"
+        case LoadedByWorkers():
+            return "worker threads or processes"
+        case NoEpochStarts():
+            return "waiting where epochs begin"
+        case NoCallback(callback=name):
+            return f"callback {shown(name)}"
+        case WithCores():
+            return "CPU cores"
+        case _:
+            return "input"
+
+
+def choice_name(supposition: Supposition) -> str:
+    """One way in which a control can be set, as an item of a list."""
+    match supposition:
+        case StageCosts(factor=0) | FreeBatches():
+            return "for free"
+        case StageCosts(factor=0.5):
+            return "half its cost"
+        case StageCosts():
+            return f"{percent(supposition.factor)} of its cost"
+        case StageRuns():
+            return f"{count(supposition.parallelism, 'call')} at once"
+        case LoadedAhead():
+            return "yes"
+        case LoadedByWorkers():
+            noun = "process" if supposition.processes else "thread"
+            return count(supposition.workers, noun)
+        case CachedBehind():
+            return "with a cache behind it"
+        case NoEpochStarts() | NoCallback():
+            return "without"
+        case WithCores():
+            return f"{supposition.cores:g}"

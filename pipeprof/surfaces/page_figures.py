@@ -6,6 +6,8 @@ from pipeprof.report.figures.figure import Figure, View
 from pipeprof.report.plain_text import clean
 from pipeprof.surfaces.markup import Markup, element, joined
 
+_AS_TABLE = "As a table"
+
 
 def figure_places(figures: Iterable[Figure]) -> Markup:
     """A section for each; ``static/figures.js`` draws in it what `to_plain` gives it."""
@@ -32,7 +34,12 @@ def _choice(figure: Figure) -> Markup:
     return element("label", element("span", f"{figure.choice}"), select)
 
 
-def _view(figure: Figure, number: int, view: View) -> Markup:
+def figure_view(figure: Figure, table_name: str = _AS_TABLE) -> Markup:
+    """The place of a figure's first view, for a section that has more in it."""
+    return _view(figure, 0, figure.views[0], table_name)
+
+
+def _view(figure: Figure, number: int, view: View, table_name: str = _AS_TABLE) -> Markup:
     height = int(view.layout.get("height", 300))
     return element(
         "div",
@@ -46,7 +53,7 @@ def _view(figure: Figure, number: int, view: View) -> Markup:
         ),
         element(
             "details",
-            element("summary", "As a table"),
+            element("summary", table_name),
             table(view.table.columns, view.table.rows),
             class_="as-table",
         ),

@@ -26,12 +26,23 @@ MOST_PLACES = 20
 
 # The key of the figure that stands beside the verdict.
 _AT_THE_TOP = "account"
+_PIPELINE = "pipeline"
 
 _BETWEEN = " · "
 
 
-def report_body(findings: Findings, figures: Sequence[Figure]) -> Markup:
-    """Everything of the report on one run; the pictures are drawn into their places later."""
+def report_body(
+    findings: Findings, figures: Sequence[Figure], what_if: Markup | None = None
+) -> Markup:
+    """Everything of the report on one run; the pictures are drawn into their places later.
+
+    Args:
+        findings: what was found.
+        figures: what `figures_of` gives of them.
+        what_if: the part in which a reader supposes changes; it stands behind the pipeline.
+    """
+    below = [each for each in figures if each.key != _AT_THE_TOP]
+    behind = next((n + 1 for n, each in enumerate(below) if each.key == _PIPELINE), len(below))
     main = findings.main
     diagnosis = main.diagnosis if main else None
     return joined(
@@ -47,7 +58,9 @@ def report_body(findings: Findings, figures: Sequence[Figure]) -> Markup:
             class_="verdict",
             data_bound=diagnosis.bound.value if diagnosis else Bound.UNKNOWN.value,
         ),
-        figure_places(each for each in figures if each.key != _AT_THE_TOP),
+        figure_places(below[:behind]),
+        what_if,
+        figure_places(below[behind:]),
         details(findings, figures),
     )
 

@@ -31,8 +31,10 @@ from pipeprof.report.runs_table import (
     unreadable_row,
 )
 from pipeprof.report.verdict_names import VERDICTS
+from pipeprof.report.what_if_panel import what_if_panel
 from pipeprof.surfaces.compared_page import compared_body, compared_figures
 from pipeprof.surfaces.page_report import comparison_body, message, report_body
+from pipeprof.surfaces.page_what_if import what_if_data, what_if_section
 from pipeprof.tensorboard_plugin.library import Library, Shelved
 
 Answer = dict[str, Any]
@@ -99,6 +101,22 @@ class Answers:
             }
 
         return _answer_or_message(make, f"The run {key} cannot be shown")
+
+    def what_if(self, key: str) -> Answer:
+        """What could be otherwise in a run; no HTML for one that is being recorded or did not train."""
+        nothing: Answer = {"html": "", "data": None}
+        try:
+            run = self._library.find(key)
+            recorded = run.is_recorded_now
+            panel = None if recorded else what_if_panel(read_findings(run.folder).profile)
+        except (PipeprofError, OSError):  # the run's own answer says so
+            return nothing
+        except Exception:  # a damaged run with valid values may cause any error
+            _log.exception("pipeprof: nothing can be predicted from the run %s", key)
+            return nothing
+        if panel is None:
+            return nothing
+        return {"html": what_if_section(panel), "data": what_if_data(panel)}
 
     def comparison(self, keys: Sequence[str]) -> Answer:
         """Runs beside each other, in the order of the keys; of two, the second is what changed."""

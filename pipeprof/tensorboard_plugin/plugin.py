@@ -41,11 +41,13 @@ class InputPipelinePlugin(base_plugin.TBPlugin):
             "/tab.css": _file(lambda: _STATIC / "tab.css", "text/css"),
             "/page.css": _file(lambda: _of_page("page.css"), "text/css"),
             "/figures.js": _file(lambda: _of_page("figures.js"), "text/javascript"),
+            "/what_if.js": _file(lambda: _of_page("what_if.js"), "text/javascript"),
             "/plotly.min.js": _file(_plotly_js, "text/javascript", expires=_CACHED_S),
             "/runs": _answer(lambda _: self._answers.runs()),
             "/summaries": _answer(lambda asked: self._answers.summaries(asked.getlist("run"))),
             "/chosen": _answer(lambda asked: self._answers.chosen(asked.getlist("where"))),
             "/run": _answer(lambda asked: self._answers.run(asked.get("run", ""))),
+            "/what_if": _answer(lambda asked: self._answers.what_if(asked.get("run", ""))),
             "/comparison": _answer(lambda asked: self._answers.comparison(asked.getlist("run"))),
         }
 

@@ -99,6 +99,13 @@ def recorded(
     )
 
 
+def on_main(name: str, stage_name: str = "decode") -> Profile:
+    """A run of 100 steps of 30 ms, 20 of which are a stage in the training's own thread."""
+    fit = loop(lane=0, wait_ns=20 * MS, compute_ns=10 * MS)
+    slow = stage(stage_name, cost_ns=20 * MS, cpu_ratio=0.1, during=fit)
+    return profile(run=run_info(name, end_ns=fit.end_ns), loops=(fit,), stages=(slow,))
+
+
 def crowded() -> Profile:
     """A run with long names, many branches and many lanes, all of it tuned."""
     fit = loop(epochs=30, lane=0)
@@ -155,6 +162,7 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(recorded("even", 1), folder, "even")
     write_run(recorded("fast", 0), folder, "fast")
     write_run(recorded(MARKUP, 20, MARKUP), folder, "marked")
+    write_run(on_main("on_main"), folder, "on_main")
     write_run(crowded(), folder, "crowded")
     write_run(traced(), folder, "traced")
     for name in ("traced", "traced_window1"):

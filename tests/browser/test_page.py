@@ -7,7 +7,7 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.surfaces.webpage import render_in_notebook, render_page
-from tests.browser.conftest import MARKUP, recorded
+from tests.browser.conftest import MARKUP, on_main, recorded
 
 pytestmark = pytest.mark.browser
 
@@ -37,6 +37,31 @@ def test_the_account_stands_at_the_top_with_its_table(opened: Any) -> None:
     rows = account.locator("tr").all_inner_texts()
     assert rows[0].split() == ["part", "what", "where", "calls", "run", "share", "fit"]
     assert any(row.startswith("wait") for row in rows)
+
+
+def test_what_if_draws_the_prediction_of_the_chosen_changes(page: Any, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(render_page(analyse(on_main(MARKUP, MARKUP))), encoding="utf-8")
+    page.goto(file.as_uri())
+    panel = page.locator("[data-figure='what-if']")
+    panel.locator(".main-svg").first.wait_for()
+
+    def chosen_bar() -> float:
+        return panel.locator(".bars .point path").nth(1).bounding_box()["width"]
+
+    before = chosen_bar()
+    first = panel.locator("select").first
+    first.select_option(label="half its cost")
+    panel.locator("[role=status]", has_text="a step would take 20.0 ms").wait_for()
+    panel.locator(".bartext", has_text="20.0 ms").wait_for()
+    assert chosen_bar() == pytest.approx(before * 2 / 3, rel=0.05)
+    panel.locator("label", has_text="prefetch").locator("select").select_option(label="yes")
+    panel.locator("[role=status]", has_text="a step would take 10.0 ms").wait_for()
+    assert panel.locator("select:disabled").count() == panel.locator("select").count() - 2
+    first.select_option(index=0)
+    panel.locator("[role=status]", has_text="With prefetch a step").wait_for()
+    assert panel.locator("select:disabled").count() == 0
+    assert page.locator("img").count() == 0
 
 
 def test_windows_are_switched(opened: Any) -> None:

@@ -138,6 +138,22 @@ def test_all_runs_are_sorted_filtered_and_opened(tab: Any) -> None:
     shows(tab, "INPUT-BOUND")
 
 
+def test_what_if_redraws_and_keeps_its_choice_when_the_run_is_drawn_anew(tab: Any) -> None:
+    choose(tab, "on_main")
+    panel = tab.locator("[data-figure='what-if']")
+    panel.locator(".main-svg").first.wait_for()
+    select = panel.locator("label", has_text="decode").locator("select")
+    select.select_option(label="for free")
+    said = panel.locator("[role=status]", has_text="With decode for free a step would take")
+    said.wait_for()
+    panel.evaluate("drawn => { drawn.dataset.before = 'yes' }")
+
+    choose(tab, "on_main")
+
+    tab.locator("[data-figure='what-if']:not([data-before])").wait_for()
+    said.wait_for()
+
+
 def test_names_with_markup_stay_text(tab: Any) -> None:
     choose(tab, "marked", MARKUP)
     shows(tab, "INPUT-BOUND")

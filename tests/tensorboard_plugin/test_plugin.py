@@ -176,6 +176,19 @@ def test_runs_are_compared(tab: Tab, tmp_path: Path) -> None:
     assert "expected 2 to 8 runs to compare, received 1" in tab.ask("/comparison", "slow")["html"]
 
 
+def test_what_if_has_controls_where_something_can_be_predicted(tab: Tab, tmp_path: Path) -> None:
+    fit = loop(lane=0)
+    slow = stage(MARKUP, cost_ns=20 * MS, cpu_ratio=0.1, during=fit)
+    write_run(profile(run=run_info("r"), loops=(fit,), stages=(slow,)), tmp_path, "r")
+    answer = tab.ask("/what_if", "r")
+    assert "<select>" in answer["html"]
+    assert "<img" not in answer["html"]
+    assert answer["data"]["predictions"]["0:0"]["label"] == "20.0 ms"
+    write_run(profile(run=run_info("none"), loops=(), stages=()), tmp_path, "none")
+    for key in ("none", "no such run"):
+        assert tab.ask("/what_if", key) == {"html": "", "data": None}
+
+
 def test_a_run_without_steps_is_not_compared(tab: Tab, tmp_path: Path) -> None:
     write_run(recorded("slow", 20), tmp_path, "slow")
     write_run(profile(run=run_info("none"), loops=(), stages=()), tmp_path, "none")
@@ -271,6 +284,7 @@ def test_a_run_that_is_being_recorded_says_so(tab: Tab, tmp_path: Path) -> None:
         ("/make.js", "text/javascript"),
         ("/runs_table.js", "text/javascript"),
         ("/figures.js", "text/javascript"),
+        ("/what_if.js", "text/javascript"),
         ("/tab.css", "text/css"),
         ("/page.css", "text/css"),
     ],

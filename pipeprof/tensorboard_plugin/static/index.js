@@ -3,6 +3,7 @@
 
 import { showFigures } from "./figures.js";
 import { make } from "./make.js";
+import { showWhatIf } from "./what_if.js";
 import { runsTable } from "./runs_table.js";
 
 const REFRESH_MS = 5000;
@@ -189,6 +190,7 @@ async function show() {
   state.version = answer.version;
   state.recording = answer.recording;
   const chosen = shown.key && shown.key === state.drawn ? chosenViews() : [];
+  const supposed = shown.key && shown.key === state.drawn ? chosenChanges() : [];
   state.drawn = shown.key ?? null;
   takeAway();
   content.innerHTML = answer.html;
@@ -199,6 +201,28 @@ async function show() {
     if (select?.options[view]) select.value = view;
   }
   takeAway = showFigures(content, answer.figures, state.about.templates);
+  if (shown.key && answer.figures.length) await addWhatIf(shown, content.firstElementChild, supposed);
+}
+
+// Takes a while to predict, so the run is there first.
+async function addWhatIf(shown, drawnNow, supposed) {
+  const { html, data } = await ask("what_if", [shown.key]).catch(() => ({ html: "" }));
+  if (!html || state.shown !== shown || content.firstElementChild !== drawnNow) return; // drawn anew meanwhile
+  const place = make("template", { innerHTML: html }).content;
+  const pipeline = content.querySelector('[data-figure="pipeline"]');
+  if (pipeline) pipeline.after(place);
+  else content.querySelector(".details").before(place);
+  if (!data) return;
+  const takeAwayRest = takeAway;
+  const takeAwayOwn = showFigures(content, [data.figure], state.about.templates);
+  takeAway = () => { takeAwayRest(); takeAwayOwn(); };
+  const selects = content.querySelectorAll(".what-if-controls select");
+  if (supposed.length === selects.length) selects.forEach((select, number) => { select.value = supposed[number]; });
+  showWhatIf(content, data);
+}
+
+function chosenChanges() {
+  return [...content.querySelectorAll(".what-if-controls select")].map(({ value }) => value);
 }
 
 function addSwap(keys) {
