@@ -69,7 +69,7 @@ def _predicted(found: Prediction) -> str:
     between = "" if low == high else f", {duration_range(found.low_ms, found.high_ms)}"
     predicted = f"{duration(found.step_ms)} per step{between}, {times(found.speedup)} as fast"
     if found.unexplained_ms >= _UNEXPLAINED_FROM * found.step_ms:
-        predicted += f"; {duration(found.unexplained_ms)} of it unexplained"
+        predicted += f"; {duration(found.unexplained_ms)} of it are unexplained"
     return predicted
 
 
@@ -110,14 +110,14 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
         case FilterFirst():
             return (
                 f"Filter before {remedy.stage}, if {remedy.filter} can decide without what that adds: "
-                f"it works for {percent(1 - remedy.kept_ratio)} of its elements in vain."
+                f"{percent(1 - remedy.kept_ratio)} of its elements are thrown away afterwards."
             )
         case BatchFirst(parses=True):
             return f"Batch before {remedy.stage}: parse_example parses a whole batch in one call."
         case BatchFirst():
             return (
-                f"Batch before {remedy.stage}, if it does with a batch what it does with one element: "
-                "one call a batch costs far less."
+                f"Batch before {remedy.stage}, if its function works on a whole batch as well: "
+                "one call per batch costs far less."
             )
         case ShuffleFirst():
             return (
@@ -234,8 +234,8 @@ def _leave_input(remedy: LeaveInput) -> str:
         if remedy.device_busy_ratio >= _BUSY_FROM:
             return f"{leave} {busy} and is the limit. A cheaper model or a faster device is what helps."
         return (
-            f"{leave} {busy}, so what starts its work is the limit. Larger batches, "
-            "steps_per_execution or jit_compile give it more to do at once."
+            f"{leave} {busy} and waits for the host to start its work. Larger batches, "
+            "steps_per_execution or jit_compile give it more work at once."
         )
     cores = amount(remedy.cores, "core")
     use = "" if remedy.cpu_busy_ratio is None else f", {percent(remedy.cpu_busy_ratio)} in use"

@@ -18,7 +18,7 @@ from pipeprof.report.numbers import percent, wait_percent
 
 _PACES = {
     Bound.INPUT: ", without a pause: no batch was ready",
-    Bound.COMPUTE: " and rested otherwise: batches were ready",
+    Bound.COMPUTE: " and waited the rest of it: batches were ready",
     Bound.BALANCED: ": it keeps up, but only just",
     Bound.HOST: "",
     Bound.UNKNOWN: "",

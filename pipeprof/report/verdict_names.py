@@ -30,7 +30,7 @@ CAUSES = {
     Cause.TRANSPORT: "batches are copied from process to process",
     Cause.HELPERS: "it waits for processes of its own",
     Cause.CPU_SATURATED: "no CPU core is left for it",
-    Cause.EPOCH_START: "the input starts anew at every epoch",
+    Cause.EPOCH_START: "the input starts again at every epoch",
     Cause.CALLBACK: "callbacks run while the training stands still",
     Cause.OWN_CODE: "the training's own Python code runs while it stands still",
 }

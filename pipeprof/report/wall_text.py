@@ -115,6 +115,6 @@ def _retracings(found: Retracings) -> str:
     others = f", and {count(found.others, 'other change')}" if found.others else ""
     often = "once" if found.count == 1 else f"{found.count:,} times"
     return (
-        f"The training's function was traced anew {often}, which took {duration(found.ms)}: the shape of "
+        f"The training's function was traced again {often}, which took {duration(found.ms)}: the shape of "
         f"its data changed, {found.change}{others}."
     )

@@ -34,7 +34,9 @@ def describe_prediction(
     yield f"The whole training would take {duration(prediction.wall_s * 1e3)}."
     missed = abs(prediction.unexplained_ms) / prediction.today_ms
     if missed >= 0.05:
-        yield f"The model misses today's step by {percent(missed)}; that part is carried along."
+        yield (
+            f"The model and today's step differ by {percent(missed)} of it: the prediction keeps that part."
+        )
     if prediction.memory_bytes is not None:
         fits = {True: ", which fits", False: ", which does not fit", None: ""}[
             prediction.memory_fits

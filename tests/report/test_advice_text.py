@@ -232,8 +232,8 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
         FilterFirst(
             stage="decode", function="decode", filter="keep", predicate="keep", kept_ratio=0.25
         ),
-        "Filter before decode, if keep can decide without what that adds: it works for 75 % of its "
-        "elements in vain.",
+        "Filter before decode, if keep can decide without what that adds: 75 % of its elements are "
+        "thrown away afterwards.",
         "dataset = dataset.filter(keep).map(",
     ),
     (
@@ -243,8 +243,8 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
     ),
     (
         BatchFirst(stage="tokens", function="tokens", parses=False),
-        "Batch before tokens, if it does with a batch what it does with one element: one call a batch "
-        "costs far less.",
+        "Batch before tokens, if its function works on a whole batch as well: one call per batch costs "
+        "far less.",
         "dataset = dataset.batch(BATCH_SIZE).map(",
     ),
     (
@@ -423,8 +423,8 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
     ),
     (
         LeaveInput(device="GPU 0", device_busy_ratio=0.31, cores=2, cpu_busy_ratio=None),
-        "Leave the input as it is: GPU 0 works 31 % of the time, so what starts its work is the limit. "
-        "Larger batches, steps_per_execution or jit_compile give it more to do at once.",
+        "Leave the input as it is: GPU 0 works 31 % of the time and waits for the host to start its work. "
+        "Larger batches, steps_per_execution or jit_compile give it more work at once.",
         None,
     ),
 )
@@ -475,7 +475,7 @@ def test_no_advice_is_about_how_pipeprof_was_called(remedy: Remedy) -> None:
         (
             Prediction(step_ms=9.6, low_ms=7.6, high_ms=9.6, speedup=3.3, unexplained_ms=2.0),
             "(predicted 9.6 ms per step, 7.6 to 9.6 ms, 3.3 times as fast; 2.0 ms of it "
-            "unexplained).",
+            "are unexplained).",
         ),
     ],
 )

@@ -33,7 +33,7 @@ SENTENCES: tuple[tuple[AttachedEvidence, str], ...] = (
     ),
     (
         MakerAtWork(busy_ratio=0.04, bound=Bound.COMPUTE),
-        "The Python code that makes the batches worked 4.0 % of the time and rested otherwise: "
+        "The Python code that makes the batches worked 4.0 % of the time and waited the rest of it: "
         "batches were ready.",
     ),
     (

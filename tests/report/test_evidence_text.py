@@ -131,12 +131,12 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
     ),
     (
         Retracings(count=5, ms=11_400.0, change="float32 (4, 8) → float32 (4, 12)", others=4),
-        "The training's function was traced anew 5 times, which took 11.4 s: the shape of its data "
+        "The training's function was traced again 5 times, which took 11.4 s: the shape of its data "
         "changed, float32 (4, 8) → float32 (4, 12), and 4 other changes.",
     ),
     (
         Retracings(count=1, ms=200.0, change="float32 (4, 8) → float32 (3, 8)", others=0),
-        "The training's function was traced anew once, which took 200 ms: the shape of its data "
+        "The training's function was traced again once, which took 200 ms: the shape of its data "
         "changed, float32 (4, 8) → float32 (3, 8).",
     ),
     (FewSteps(steps=1, low=0.4, high=0.4), "Only 1 step: 40 % of the time waits for data."),

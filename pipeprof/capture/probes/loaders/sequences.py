@@ -291,7 +291,7 @@ class Transport:
         recorder.lane().write(self._restarts, start_ns, end_ns, calls, end_ns - start_ns)
 
     def arrived(self, recorder: Recorder, batch: Any, sent_ns: int) -> None:
-        """Records the way of one batch, as far as it was not the way of the batch before."""
+        """Records how long a batch was on its way, from the time on when the batch before it had come."""
         now = now_ns()
         self.ready_ns.append(now)
         number = self._take_number(recorder)

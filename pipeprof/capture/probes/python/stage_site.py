@@ -151,7 +151,7 @@ class StageSite:
         cost_ns += now_ns() - end_ns
         # Of each reading about one half lies between the two moments that it reads.
         whole_ns -= min(cost_ns, self.cpu.cost_ns) >> 1
-        # That of inner stages may be estimated; what that took too much or left over is the next one's.
+        # The CPU time of inner stages may be an estimate: its error is carried to the next reading.
         wanted_ns = whole_ns - lane.inner_cpu_ns + self._owed_ns
         own_cpu_ns = max(min(wanted_ns, own_ns), 0)
         self._owed_ns = wanted_ns - own_cpu_ns

@@ -1,6 +1,6 @@
 """At which place of the user's code a thread is, and what it does there, read from its Python frames.
 
-Nothing but the outside of frames is read: looking at their locals would keep the user's arrays alive.
+Only the code and the line of a frame are read: its local variables would keep the user's arrays alive.
 """
 
 import linecache
@@ -81,7 +81,7 @@ class ThreadPlace:
     """Where a thread is.
 
     Attributes:
-        function: the innermost function of the user's, with its class where that is known.
+        function: the user's innermost function, with its class where that is known.
         location: the line in it.
         state: what the thread does there.
         detail: what the line waits in or which function of a framework it calls, or None.

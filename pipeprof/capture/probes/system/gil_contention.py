@@ -28,7 +28,7 @@ _LOOK_AGAIN_S = 0.005
 
 
 class Knocker(Protocol):
-    """What of ``gilknocker.KnockKnock`` is used."""
+    """The part of ``gilknocker.KnockKnock`` that pipeprof uses."""
 
     contention_metric: float
 
@@ -132,7 +132,7 @@ _running: list[Knocker] = []
 
 
 def _keep_in_child() -> None:
-    """A forked child has no such thread: to stop or to delete a knocker there waits for it in vain."""
+    """Keeps the knockers in a forked child: it lacks their threads, so stopping one would wait for ever."""
     for knocker in _running:
         atexit.unregister(knocker.stop)
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(knocker))
