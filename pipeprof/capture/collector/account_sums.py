@@ -6,16 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from pipeprof.capture.collector.sample_rows import (
+    OFFSETS_NS,
+    freeze_samples,
+    merged_samples,
+    no_samples,
+    weighted_samples,
+    with_offsets,
+)
 from pipeprof.capture.recorder.facts import HostCallFacts, PlaceFacts
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
     PART_CODES,
-    PART_OF_CODE,
     PASS_COLUMNS,
     HostCall,
-    HostSample,
-    HostState,
     LoopAccount,
     Part,
     PassContext,
@@ -30,10 +35,6 @@ KEPT = 512
 COMPILATIONS_KEPT = 128
 # Intervals that wait for the steps they lie in, whose own waits are measured some time later.
 MOST_HELD = 65_536
-# Samples in steps are added up by how long after a step's begin they were taken: from these times on.
-OFFSETS_NS: IntArray = np.array([0, *(int(1e6 * 1.25**power) for power in range(50))], np.int64)
-# So many samples are enough to stand for the time at such a distance.
-_FEWEST_SAMPLES = 8
 NO_EPOCH = -1
 FOREVER_NS = 1 << 62
 
@@ -297,7 +298,9 @@ class AccountSums:
         if by_hand:
             plain_starts, plain_ends = starts[plain], ends[plain]
             waiting = np.column_stack([plain_starts, plain_starts + waited[plain]])
-            self._add_offsets(plain_starts, plain_ends, in_order(models, calls, waiting))
+            self.offset_ns = with_offsets(
+                self.offset_ns, plain_starts, plain_ends, in_order(models, calls, waiting)
+            )
         if len(steps):
             self._add_columns(
                 epochs,
@@ -319,19 +322,6 @@ class AccountSums:
             self.held_models = self.held_models[self.held_models[:, 1] > last]
             self.held_compiles = self.held_compiles[self.held_compiles[:, 0] >= last]
         return StepParts(callback_ns, model_ns, compiles)
-
-    def _add_offsets(self, starts: IntArray, ends: IntArray, clocked: IntArray) -> None:
-        """Adds the time of steps that no clock divides up, by how long after their begin it was."""
-        self.offset_ns = self.offset_ns.copy()  # what was stored of it does not change
-        for index, offset_ns in enumerate(OFFSETS_NS.tolist()):
-            long = ends - starts > offset_ns
-            if not long.any():
-                break
-            begin = starts[long] + offset_ns
-            end = ends[long]
-            if index + 1 < len(OFFSETS_NS):
-                end = np.minimum(end, starts[long] + OFFSETS_NS[index + 1])
-            self.offset_ns[index] += int((end - begin - time_inside(clocked, begin, end)).sum())
 
     def _note_compilations(
         self,
@@ -456,74 +446,11 @@ class AccountSums:
                 )
                 for index, sums in self.calls.items()
             ),
-            samples=freeze_samples(merged_samples(self.samples, self._steps_samples()), places),
+            samples=freeze_samples(
+                merged_samples(self.samples, weighted_samples(self.step_samples, self.offset_ns)),
+                places,
+            ),
         )
-
-    def _steps_samples(self) -> IntArray:
-        """The samples in steps: each place counts for as much as the time that its samples stand for.
-
-        Steps of a loop are alike. How long after their begin a sample was taken is chance, and it hangs on
-        that what was met: the time at each distance is known, so chance can be left out.
-        """
-        rows: IntArray = self.step_samples.copy()
-        counts: IntArray = np.zeros(len(OFFSETS_NS), np.int64)
-        np.add.at(counts, rows[:, 2], rows[:, 3])
-        group = _groups(counts)
-        stood, lasted = np.bincount(group, counts), np.bincount(group, self.offset_ns)
-        if len(rows) and lasted.sum():
-            each = lasted / lasted.sum() * counts.sum() / np.maximum(stood, 1)
-            weighted = rows[:, 3] * each[group[rows[:, 2]]]
-            kinds, of = np.unique(rows[:, :2], axis=0, return_inverse=True)
-            sums = np.bincount(of.ravel(), weighted, len(kinds))
-            rows = np.column_stack([kinds, 0 * kinds[:, 0], np.maximum(np.rint(sums), 1)])
-            rows = rows.astype(np.int64)
-        rows[:, 2] = PART_CODES[Part.OWN_CODE]
-        return rows
-
-
-def no_samples() -> IntArray:
-    """No rows of place, state, part and samples."""
-    return np.empty((0, 4), np.int64)
-
-
-def merged_samples(*tables: IntArray) -> IntArray:
-    """Rows of place, state, part and samples, those of one place, state and part added up."""
-    rows = np.concatenate(tables)
-    kinds, of = np.unique(rows[:, :3], axis=0, return_inverse=True)
-    counts = np.zeros(len(kinds), np.int64)
-    np.add.at(counts, of.ravel(), rows[:, 3])
-    return np.column_stack([kinds, counts])
-
-
-def freeze_samples(rows: IntArray, places: Sequence[PlaceFacts]) -> tuple[HostSample, ...]:
-    """Rows of place, state, part and samples as values."""
-    return tuple(
-        HostSample(
-            function=places[place].function,
-            location=places[place].location,
-            part=PART_OF_CODE[part],
-            state=HostState(state),
-            detail=places[place].detail,
-            samples=samples,
-            feeder=places[place].feeder,
-            calls_fit=places[place].calls_fit,
-        )
-        for place, state, part, samples in rows.tolist()
-    )
-
-
-def _groups(counts: IntArray) -> IntArray:
-    """Numbers for neighbours that together have enough samples; what is left over joins the last."""
-    group = np.zeros(len(counts), np.int64)
-    number, held = 0, 0
-    for index, count in enumerate(counts.tolist()):
-        group[index] = number
-        held += count
-        if held >= _FEWEST_SAMPLES:
-            number, held = number + 1, 0
-    if held < _FEWEST_SAMPLES and number:
-        group[group == number] = number - 1
-    return group
 
 
 def _with_own_reasons(

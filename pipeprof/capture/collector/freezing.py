@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pipeprof.capture.collector.account_sums import freeze_samples
 from pipeprof.capture.collector.host_time import all_host_samples
 from pipeprof.capture.collector.loop_sums import LoopSums
 from pipeprof.capture.collector.nesting import Parents, infer_parents
 from pipeprof.capture.collector.registry import Registry
 from pipeprof.capture.collector.run_sums import RunSums
+from pipeprof.capture.collector.sample_rows import freeze_samples
 from pipeprof.capture.collector.subject_sums import SignatureSums, StackSums
 from pipeprof.capture.recorder.facts import (
     DeviceGauge,

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.capture.collector.account_sums import AccountSums, merged_samples, no_samples
+from pipeprof.capture.collector.account_sums import AccountSums
 from pipeprof.capture.collector.loop_sums import LoopSums
 from pipeprof.capture.collector.run_sums import RunSums
+from pipeprof.capture.collector.sample_rows import merged_samples, no_samples
 from pipeprof.capture.collector.stream_events import Events, columns_of, distinct
 from pipeprof.capture.recorder.records import BETWEEN_STEPS, WEIGHT_SHIFT, Kind
 from pipeprof.recording.account import PART_CODES, HostState, Part, PassContext

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeprof.capture.collector.account_sums import no_samples
 from pipeprof.capture.collector.growing_series import BinnedSums
 from pipeprof.capture.collector.registry import Registry
+from pipeprof.capture.collector.sample_rows import no_samples
 from pipeprof.capture.collector.span_keeping import SpanKeeper
 from pipeprof.recording.intervals import no_intervals
 from pipeprof.recording.lane import LANE_CPU_CHANNELS

@@ -10,8 +10,8 @@ from pipeprof.capture.collector.account_sums import (
     AccountSums,
     CallSums,
     StepParts,
-    merged_samples,
 )
+from pipeprof.capture.collector.sample_rows import merged_samples
 from pipeprof.capture.recorder.facts import HostCallFacts, PlaceFacts
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
