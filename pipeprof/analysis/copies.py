@@ -13,7 +13,12 @@ from dataclasses import replace
 from pipeprof.analysis.placement import Key, Place
 from pipeprof.recording.stage import Stage, StageKind
 
-_OF_TF_DATA = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON, StageKind.TF_DATA_REMOTE)
+_OF_TF_DATA = (
+    StageKind.TF_DATA,
+    StageKind.TF_DATA_PYTHON,
+    StageKind.TF_DATA_REMOTE,
+    StageKind.TF_DATA_WORKER,
+)
 
 # What makes two stages copies of each other: this, and that those that ask them are.
 _Likeness = tuple[object, ...]

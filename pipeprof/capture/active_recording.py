@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 # How often a pipeline is read while its first batch has not come yet.
 _FIRST_BATCHES_S = 0.1
 
+# How often it is seen whether a look at a tf.data service is due, or over.
+_SERVICES_S = 0.25
+
 # How often a callback that has not ended is looked for.
 _LONG_CALLS_S = 0.5
 
@@ -112,7 +115,10 @@ class ActiveRecording:
         if self.folder is not None:
             self._writer = RunWriter(self.folder, self.recorder.prefix, settings.logdir)
         self.context = ProbeContext(
-            self.recorder, warmup=settings.warmup, fingerprint=settings.fingerprint
+            self.recorder,
+            warmup=settings.warmup,
+            fingerprint=settings.fingerprint,
+            data_workers=settings.data_workers,
         )
         self._tracing = self._make_tracing(settings)
         self.probes = ProbeSet(self.context, dataset, self._tracing)
@@ -214,6 +220,7 @@ class ActiveRecording:
             self.probes.read_first_batches,
             urgent=self.probes.awaits_first_batch,
         )
+        yield Sampler(_SERVICES_S, self.probes.look_at_services, finish=self.probes.finish_services)
         yield from self._beside.samplers()
         yield Sampler(_LONG_CALLS_S, self._note_long_calls)
         if self._tracing is not None:

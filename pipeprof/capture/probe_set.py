@@ -125,6 +125,16 @@ class ProbeSet:
         if self._tfdata is not None:
             self._tfdata.read_early(now)
 
+    def look_at_services(self, now: int) -> None:
+        """Looks at the workers of tf.data services; called in the collector's thread."""
+        if self._tfdata is not None:
+            self._tfdata.services.sample(now)
+
+    def finish_services(self, now: int) -> None:
+        """Records the last of what was taken from them, after the probes were removed."""
+        if self._tfdata is not None:
+            self._tfdata.services.finish(now)
+
     def awaits_first_batch(self) -> bool:
         """Whether such a pipeline feeds a loop that may wait for it just now."""
         return self._tfdata is not None and bool(self._tfdata.awaits_first_batch())

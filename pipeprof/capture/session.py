@@ -7,7 +7,7 @@ A failure after the training has begun becomes a warning in the report, never an
 import os
 import platform
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ from pipeprof.capture.active_recording import ActiveRecording, View
 from pipeprof.capture.probes.loaders.datasets import require_dataset
 from pipeprof.capture.probes.system.threads import SAMPLE_HZ
 from pipeprof.capture.recorder.facts import SignalFacts
-from pipeprof.capture.settings import WARMUP_STEPS, Settings
+from pipeprof.capture.settings import WARMUP_STEPS, Settings, split_addresses
 from pipeprof.clock import now_ns
 from pipeprof.errors import PipeprofError, UsageError, describe_error
 from pipeprof.loaded.recorded_run import RecordedRun
@@ -44,6 +44,7 @@ def profile(
     stacks: bool = False,
     trace_steps: int = 0,
     fingerprint: bool = False,
+    data_workers: str | Iterable[str] = (),
 ) -> "Session":
     """Profiles a training: whether it waits for its data, and why.
 
@@ -68,6 +69,8 @@ def profile(
             longer, and turning the profiler off may take some seconds between two steps.
         fingerprint: whether the content of each batch that the model consumes is hashed, and its loss
             recorded, to find out whether two trainings did equal work. The report has its cost.
+        data_workers: addresses (``host:port``) of the workers of a tf.data service that feeds the training,
+            where its dispatcher does not give them as the training can reach them.
 
     Raises:
         UsageError: an argument is out of range, or, on entering, another profile is on.
@@ -80,6 +83,7 @@ def profile(
         stacks=stacks,
         trace_steps=trace_steps,
         fingerprint=fingerprint,
+        data_workers=split_addresses(data_workers),
     )
     return Session(dataset, settings)
 

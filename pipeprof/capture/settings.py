@@ -1,5 +1,6 @@
 """The options of a profile, with their defaults and limits."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Settings:
     stacks: bool
     trace_steps: int
     fingerprint: bool = False
+    data_workers: tuple[str, ...] = ()
     recorded_by: RecordedBy = RecordedBy.PYTHON
 
     def __post_init__(self) -> None:
@@ -41,3 +43,17 @@ class Settings:
             raise UsageError(
                 f"expected trace_steps from 0 to {MOST_TRACE_STEPS}, received {self.trace_steps!r}."
             )
+        for address in self.data_workers:
+            host, _, port = address.rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+                raise UsageError(
+                    "expected data_workers as addresses HOST:PORT (worker-1:5051, [::1]:5051), "
+                    f"received {address!r}."
+                )
+
+
+def split_addresses(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Addresses given as a sequence, or as a text with commas; ``grpc://`` before one is left out."""
+    parts = given.split(",") if isinstance(given, str) else given
+    stripped = (str(part).strip().removeprefix("grpc://") for part in parts)
+    return tuple(address for address in stripped if address)

@@ -39,6 +39,14 @@ def run(
         bool,
         typer.Option("--fingerprint", help="Hash what the model consumes, to compare runs by."),
     ] = False,
+    data_workers: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT,…",
+            help="Workers of a tf.data service, where its dispatcher does not know them by a name "
+            "that can be reached from here.",
+        ),
+    ] = "",
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report there as JSON, too.")
     ] = None,
@@ -56,7 +64,7 @@ def run(
     """
     from pipeprof.capture.probes.system.threads import SAMPLE_HZ
     from pipeprof.capture.session import Session, active
-    from pipeprof.capture.settings import WARMUP_STEPS, Settings
+    from pipeprof.capture.settings import WARMUP_STEPS, Settings, split_addresses
     from pipeprof.cli.files import require_writable
     from pipeprof.cli.program import exit_code, find_module, find_script, show_end
     from pipeprof.cli.signals import end_on_sigterm, uninterrupted
@@ -80,6 +88,7 @@ def run(
         stacks=stacks,
         trace_steps=trace_steps,
         fingerprint=fingerprint,
+        data_workers=split_addresses(data_workers),
         recorded_by=RecordedBy.COMMAND,
     )
     session = Session(None, settings)

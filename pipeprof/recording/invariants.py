@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from pipeprof.recording.account import HostFunction, check_account
+from pipeprof.recording.data_workers import DataWorker, check_workers
 from pipeprof.recording.devices import Device, TraceWindow, check_devices, check_windows
 from pipeprof.recording.lane import LANE_CPU_CHANNELS, Cpu, Lane
 from pipeprof.recording.loop import INPUT_CHANNELS, LOOP_CHANNELS, MOMENT_CHANNELS, Loop
@@ -82,6 +83,11 @@ class Parts(Protocol):
         ...
 
     @property
+    def data_workers(self) -> tuple[DataWorker, ...]:
+        """Workers of a tf.data service."""
+        ...
+
+    @property
     def iterator_ends(self) -> IntArray:
         """When iterators were destroyed."""
         ...
@@ -149,6 +155,7 @@ def _check_arrays(profile: Parts) -> Iterator[str]:
     if profile.iterator_ends.ndim != 2 or profile.iterator_ends.shape[1] != 3:
         yield "ends of iterators: other columns than three"
     yield from check_windows(profile.trace_windows, len(profile.loops))
+    yield from check_workers(profile.data_workers, len(profile.stages))
 
 
 def _check_lane_arrays(name: str, lane: Lane) -> Iterator[str]:

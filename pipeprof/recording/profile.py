@@ -8,6 +8,7 @@ import numpy as np
 from pipeprof.recording.account import HostFunction, HostSample
 from pipeprof.recording.batch_signature import Signature
 from pipeprof.recording.ceiling import Ceiling
+from pipeprof.recording.data_workers import DataWorker
 from pipeprof.recording.devices import Device, TraceWindow
 from pipeprof.recording.invariants import find_contradictions
 from pipeprof.recording.lane import Cpu, Lane
@@ -46,6 +47,7 @@ class Profile:
         stacks: sampled stacks of all threads; empty where none were sampled.
         devices: the devices that the training may have used, where pipeprof looked for them.
         trace_windows: steps that TensorFlow's profiler traced, where that was asked for.
+        data_workers: workers of a tf.data service that the training takes batches from, where it uses one.
         host_samples: code in which the training thread was sampled outside of all loops.
         host_functions: functions of the host that the training thread called; spans refer to them.
         iterator_ends: rows of `ITERATOR_END_COLUMNS`, of the first and the last in the order of time.
@@ -65,6 +67,7 @@ class Profile:
     stacks: tuple[StackSamples, ...] = ()
     devices: tuple[Device, ...] = ()
     trace_windows: tuple[TraceWindow, ...] = ()
+    data_workers: tuple[DataWorker, ...] = ()
     host_samples: tuple[HostSample, ...] = ()
     host_functions: tuple[HostFunction, ...] = ()
     ceiling: Ceiling | None = None

@@ -23,6 +23,9 @@ class StageKind(Enum):
     TF_DATA = "tf.data"
     TF_DATA_PYTHON = "tf.data (Python)"
     TF_DATA_REMOTE = "tf.data (remote)"
+    """What the training takes from another process, whose own stages may not be known."""
+    TF_DATA_WORKER = "tf.data (worker)"
+    """A stage that runs in the workers of a tf.data service."""
 
     @property
     def python(self) -> bool:
@@ -32,6 +35,7 @@ class StageKind(Enum):
             StageKind.EPOCH_START,
             StageKind.TF_DATA,
             StageKind.TF_DATA_REMOTE,
+            StageKind.TF_DATA_WORKER,
         )
 
 
@@ -129,7 +133,8 @@ class StageDescription:
         most_parallelism: the upper limit of its parallelism, where the framework reports it.
         autotuned: whether the framework chooses its parallelism; None where nobody can choose it.
         buffer_autotuned: whether the framework chooses its buffer's size; None where nobody can.
-        workers: processes or threads that it may run in at once, where the user chose that number.
+        workers: processes or threads that it may run in at once, where the user chose that number; of a
+            stage in the workers of a tf.data service their number.
     """
 
     name: str

@@ -29,7 +29,12 @@ _CPU_STRETCHES = 64
 _CPU_STRETCH_NS = 500_000_000
 
 # tf.data's own model records how long these worked in sum, not when.
-_SUMMED = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON, StageKind.TF_DATA_REMOTE)
+_SUMMED = (
+    StageKind.TF_DATA,
+    StageKind.TF_DATA_PYTHON,
+    StageKind.TF_DATA_REMOTE,
+    StageKind.TF_DATA_WORKER,
+)
 
 
 def find_origin_ns(profile: Profile) -> int:

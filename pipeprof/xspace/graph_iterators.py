@@ -86,7 +86,7 @@ def read_graph_iterators(path: Path) -> GraphIterators:
         RunDamaged: it is no XSpace, or cut short.
         OSError: it cannot be read.
     """
-    return _read_file(path, _Reader(_OF_GRAPHS))
+    return _read_file(path, IteratorReader(_OF_GRAPHS))
 
 
 def read_distributed_iterators(path: Path) -> GraphIterators:
@@ -96,10 +96,10 @@ def read_distributed_iterators(path: Path) -> GraphIterators:
         RunDamaged: it is no XSpace, or cut short.
         OSError: it cannot be read.
     """
-    return _read_file(path, _Reader(_OF_STRATEGIES, threads=_DISTRIBUTING))
+    return _read_file(path, IteratorReader(_OF_STRATEGIES, threads=_DISTRIBUTING))
 
 
-def _read_file(path: Path, reader: "_Reader") -> GraphIterators:
+def _read_file(path: Path, reader: "IteratorReader") -> GraphIterators:
     try:
         planes = PackedSpace(path.read_bytes()).planes
         host = next((plane for plane in planes if plane.name == HOST_PLANE), None)
@@ -108,7 +108,7 @@ def _read_file(path: Path, reader: "_Reader") -> GraphIterators:
         raise RunDamaged(f"expected a whole trace (XSpace) in {path}: {error}") from error
 
 
-def _read(host: PackedPlane | None, reader: "_Reader") -> GraphIterators:
+def _read(host: PackedPlane | None, reader: "IteratorReader") -> GraphIterators:
     if host is not None:
         names = host.kind_names
         ids = host.stats("id")
@@ -132,7 +132,7 @@ class _Open:
     inside_ns: int = 0
 
 
-class _Reader:
+class IteratorReader:
     """Reads the threads of a trace.
 
     Args:
@@ -167,7 +167,7 @@ class _Reader:
             elif not iterates:
                 continue
             elif name.startswith(self._prefix):
-                path = tuple(re.sub(r"\[\d+\]", "[]", name).split("::")[1:])
+                path = self.path_of(event, name)
                 self._note_input(opened, path)
                 opened.append(_Open(start_ns, end_ns, name, path))
             elif _PRODUCE.search(name):
@@ -176,6 +176,10 @@ class _Reader:
                 self._place_of_call[_id_of(event, ids)] = opened[-1].path
         while opened:
             self._close(opened)
+
+    def path_of(self, event: Any, name: str) -> IteratorPath:
+        """The place that the event of an iterator belongs to."""
+        return tuple(re.sub(r"\[\d+\]", "[]", name).split("::")[1:])
 
     def _note_input(self, opened: list[_Open], path: IteratorPath) -> None:
         """The stage above an iterator is the one that asks it: that is how a thread's own is known."""

@@ -33,7 +33,7 @@ class PackedPlane:
         self.is_changed = False
         self._lines: list[memoryview] = []
         self._others: list[memoryview] = []
-        for number, whole, value in _fields(message):
+        for number, whole, value in message_fields(message):
             if number == _LINES:
                 self._lines.append(value)
             else:
@@ -56,6 +56,19 @@ class PackedPlane:
     def kind_names(self) -> dict[int, str]:
         """Names of the kinds of events, by their numbers."""
         return {number: kind.name for number, kind in self._described.event_metadata.items()}
+
+    @property
+    def stat_names(self) -> dict[int, str]:
+        """Names of the stats, by their numbers; texts of stats that are kept once stand there too."""
+        return {number: stat.name for number, stat in self._described.stat_metadata.items()}
+
+    def own_stats(self) -> dict[str, int]:
+        """The whole numbers among the stats of the plane itself, by their names."""
+        names = self.stat_names
+        return {
+            names.get(stat.metadata_id, ""): stat.uint64_value or stat.int64_value
+            for stat in self._described.stats
+        }
 
     def stats(self, *names: str) -> set[int]:
         """Ids of the stats with these names."""
@@ -92,7 +105,7 @@ class PackedSpace:
     def __init__(self, data: bytes) -> None:
         self._fields: list[PackedPlane | memoryview] = [
             PackedPlane(value) if number == _PLANES else whole
-            for number, whole, value in _fields(memoryview(data))
+            for number, whole, value in message_fields(memoryview(data))
         ]
 
     @property
@@ -115,7 +128,7 @@ class PackedSpace:
 
 def _line_name(packed: memoryview) -> str:
     """A line's name. It comes before the events, so little of the line is read."""
-    for number, _, value in _fields(packed):
+    for number, _, value in message_fields(packed):
         if number == _LINE_NAME:
             return str(value, "utf-8", "replace")
         if number > _LINE_NAME + 1:
@@ -123,7 +136,7 @@ def _line_name(packed: memoryview) -> str:
     return ""
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
+def message_fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
     """The fields of a serialised message.
 
     Yields:

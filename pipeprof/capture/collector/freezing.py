@@ -1,7 +1,7 @@
 """Makes a frozen `Profile` of the sums of a run."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, TypeAlias
 
@@ -15,6 +15,7 @@ from pipeprof.capture.collector.run_sums import RunSums
 from pipeprof.capture.collector.sample_rows import freeze_samples
 from pipeprof.capture.collector.subject_sums import SignatureSums, StackSums
 from pipeprof.capture.recorder.facts import (
+    DataWorkerFacts,
     DeviceGauge,
     GaugeFacts,
     LoopGauge,
@@ -26,6 +27,7 @@ from pipeprof.capture.recorder.facts import (
 )
 from pipeprof.recording.account import HostFunction, LoopAccount
 from pipeprof.recording.batch_signature import Signature
+from pipeprof.recording.data_workers import DataWorker
 from pipeprof.recording.devices import Device, TraceWindow
 from pipeprof.recording.lane import Cpu, GilSamples, Lane, StageSamples
 from pipeprof.recording.profile import Profile
@@ -95,6 +97,7 @@ def freeze_profile(
         stacks=tuple(_freeze_stack(c) for c in registry.stacks if c.samples > 0),
         devices=tuple(_devices(gauges)),
         trace_windows=tuple(_freeze_trace_window(facts) for facts in registry.trace_windows),
+        data_workers=tuple(_data_workers(registry.data_workers)),
         host_samples=freeze_samples(all_host_samples(sums), registry.places),
         iterator_ends=sums.iterator_ends.copy(),
         host_functions=tuple(
@@ -180,6 +183,21 @@ def _freeze_signature(sums: SignatureSums) -> Signature:
 def _freeze_stack(sums: StackSums) -> StackSamples:
     facts = sums.facts
     return StackSamples(lines=facts.lines, samples=sums.samples, in_function=facts.in_function)
+
+
+def _data_workers(looks: Iterable[DataWorkerFacts]) -> Iterator[DataWorker]:
+    """The workers, each with all looks at it."""
+    of_workers: dict[str, list[DataWorkerFacts]] = defaultdict(list)
+    for look in looks:
+        of_workers[look.address].append(look)
+    for address, found in of_workers.items():
+        yield DataWorker(
+            address=address,
+            pid=next((look.pid for look in found if look.pid is not None), None),
+            cores=next((look.cores for look in found if look.cores is not None), None),
+            windows=tuple(look.window for look in found if look.window is not None),
+            problem=found[-1].problem,
+        )
 
 
 def _freeze_trace_window(facts: TraceWindowFacts) -> TraceWindow:

@@ -23,6 +23,7 @@ from pipeprof.capture.collector.subject_sums import (
     StageSums,
 )
 from pipeprof.capture.recorder.facts import (
+    DataWorkerFacts,
     DeliveredFacts,
     DeliveryUpdate,
     DeviceGauge,
@@ -50,6 +51,7 @@ from pipeprof.capture.recorder.name_log import (
     MOST_OF_A_TYPE,
     further_warning,
 )
+from pipeprof.recording.data_workers import WorkerWindow
 from pipeprof.recording.lane import LaneKind
 from pipeprof.recording.series import IntArray
 
@@ -98,6 +100,7 @@ class Registry:
     signatures: list[SignatureSums] = field(default_factory=list)
     stacks: list[StackSums] = field(default_factory=list)
     trace_windows: list[TraceWindowFacts] = field(default_factory=list)
+    data_workers: list[DataWorkerFacts] = field(default_factory=list)
     host_calls: list[HostCallFacts] = field(default_factory=list)
     places: list[PlaceFacts] = field(default_factory=list)
     reasons: list[ReasonFacts] = field(default_factory=list)
@@ -115,6 +118,7 @@ class Registry:
             [signature.facts for signature in self.signatures],
             [stack.facts for stack in self.stacks],
             list(self.trace_windows),
+            list(self.data_workers),
             [*self.host_calls],
             [*self.places],
             [*self.reasons],
@@ -142,8 +146,8 @@ class Registry:
                 numbers.put(number, self._gauge(numbers, facts))
             case SignatureFacts() | StackFacts():
                 numbers.put(number, self._counted(facts))
-            case TraceWindowFacts():
-                self._trace_window(numbers, facts)
+            case TraceWindowFacts() | DataWorkerFacts():
+                self._traced(numbers, facts)
             case HostCallFacts() | PlaceFacts() | ReasonFacts():
                 numbers.put(number, self._of_host(facts))
             case WarningFacts() | SignalFacts() | DeliveredFacts() | DeliveryUpdate():
@@ -273,10 +277,16 @@ class Registry:
             case StackFacts():
                 return self._put(facts, self.stacks, StackSums(facts))
 
-    def _trace_window(self, numbers: _Numbers, facts: TraceWindowFacts) -> None:
-        facts = replace(facts, loop=_known(numbers.index_of(facts.loop)))
+    def _traced(self, numbers: _Numbers, facts: TraceWindowFacts | DataWorkerFacts) -> None:
+        match facts:
+            case TraceWindowFacts():
+                known: list[Any] = self.trace_windows
+                facts = replace(facts, loop=_known(numbers.index_of(facts.loop)))
+            case DataWorkerFacts():
+                known = self.data_workers
+                facts = replace(facts, window=_with_indices(numbers, facts.window))
         if facts not in self._index:
-            self._put(facts, self.trace_windows, facts)
+            self._put(facts, known, facts)
 
     def _of_host(self, facts: HostCallFacts | PlaceFacts | ReasonFacts) -> int:
         match facts:
@@ -303,6 +313,14 @@ class Registry:
 
 class _UnfitError(Exception):
     """Facts that refer to an unknown subject, or for which there is no room any more."""
+
+
+def _with_indices(numbers: _Numbers, window: WorkerWindow | None) -> WorkerWindow | None:
+    """A trace of a data worker with indices in place of its stages' numbers."""
+    if window is None:
+        return None
+    stages = (replace(each, stage=_known(numbers.index_of(each.stage))) for each in window.stages)
+    return replace(window, stages=tuple(stages))
 
 
 def _known(index: int | None) -> int:

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 from weakref import WeakSet
@@ -29,13 +30,21 @@ class ProbeContext:
         given: what the dataset given to the profile is, for loops whose own feed was not seen.
         in_framework: whether a framework's own loop (``fit``) runs, so that a batch taken is its.
         timed: generators and generator functions that are timed already.
+        data_workers: addresses of workers of a tf.data service, where the user gave some.
         fingerprint: whether the content of what models consume is recorded.
         deliveries: records what models consume.
         by_hand_deliveries: records what hand-written loops give to their models, or None.
         validating: whether what is put under watch now feeds an evaluation.
     """
 
-    def __init__(self, recorder: Recorder, *, warmup: int, fingerprint: bool = False) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        warmup: int,
+        fingerprint: bool = False,
+        data_workers: Sequence[str] = (),
+    ) -> None:
         self.recorder = recorder
         self.warmup = warmup
         self.given: InputFacts | None = None
@@ -45,6 +54,7 @@ class ProbeContext:
         self.timed: WeakSet[Any] = WeakSet()
         self.validating = False
         self.fingerprint = fingerprint
+        self.data_workers = tuple(data_workers)
         self.deliveries = Deliveries(recorder)
         self.by_hand_deliveries = (
             HandDeliveries(self.deliveries, self.loops.hand) if fingerprint else None

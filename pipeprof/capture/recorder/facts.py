@@ -10,6 +10,7 @@ from typing import ClassVar, TypeAlias
 
 from pipeprof.recording.account import CallbackMethod, FeedingLane, Part
 from pipeprof.recording.codec import Tagged
+from pipeprof.recording.data_workers import WorkerWindow
 from pipeprof.recording.delivered_content import DeliveredEpoch, TrainedModel
 from pipeprof.recording.lane import LaneKind, Role
 from pipeprof.recording.level_names import DeviceLevel
@@ -197,6 +198,22 @@ class TraceWindowFacts(Tagged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DataWorkerFacts(Tagged):
+    """A look at a worker of a tf.data service; attributes as in `DataWorker`.
+
+    Attributes:
+        window: what the look saw, or None where it saw nothing.
+    """
+
+    tag: ClassVar[str] = "data worker"
+    address: str
+    pid: int | None = None
+    cores: int | None = None
+    window: WorkerWindow | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WarningFacts(Tagged):
     """A warning of the run: a sentence that a reader must know."""
 
@@ -278,6 +295,7 @@ Facts: TypeAlias = (
     | SignatureFacts
     | StackFacts
     | TraceWindowFacts
+    | DataWorkerFacts
     | WarningFacts
     | SignalFacts
     | HostCallFacts

@@ -14,13 +14,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from pipeprof.capture.probes.system.own_processes import running
 from pipeprof.errors import StacksUnavailable
 from pipeprof.recording.python_stacks import SampledStack, ThreadStack, read_dump, read_raw
 
 SAMPLE_HZ = 100
-
-# Processes of py-spy that this process has started; they are no part of the training.
-running: set[int] = set()
 
 _PROC = Path("/proc")
 _PTRACE_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")

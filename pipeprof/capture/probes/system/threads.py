@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeprof.capture.probes.stacks import py_spy
+from pipeprof.capture.probes.system import own_processes
 from pipeprof.capture.probes.system.processes import (
     NOTHING,
     PROC,
@@ -183,7 +183,7 @@ class ThreadSampler:
         if now >= self._children_due_ns:
             begun_ns = time.thread_time_ns()
             for pid in {*children_of(os.getpid(), self._proc), *recording}:
-                if pid not in self._children and pid not in py_spy.running:
+                if pid not in self._children and pid not in own_processes.running:
                     spent = process_spent(pid, self._proc) if self._last_ns is None else NOTHING
                     self._children[pid] = spent or NOTHING
             # Described again each time: a process that was just forked may become another program.

@@ -3,7 +3,9 @@
 Works on what was read of a trace and knows nothing of TensorFlow.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +26,19 @@ def find_input(traced: GraphIterators) -> IteratorPath | None:
     loops = [path for path in traced.places if path[-1] == _LOOP and set(path[1:-1]) <= {*_AROUND}]
     above = min(loops, key=len, default=(ROOT,))
     return next((path for path in traced.places if path[:-1] == above), None)
+
+
+class Calls(NamedTuple):
+    """How many calls of a stage may run at once, and whether AUTOTUNE chooses that.
+
+    Both are None for a stage that makes one call at a time.
+    """
+
+    at_once: int | None = None
+    autotuned: bool | None = None
+
+
+NO_CALLS = Calls()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +84,21 @@ def share_of_call(
     )
 
 
-def snapshot_of(traced: GraphIterators, top: IteratorPath, scale: float) -> ModelSnapshot:
+def snapshot_of(
+    traced: GraphIterators,
+    top: IteratorPath,
+    scale: float,
+    parallelism: "Mapping[IteratorPath, Calls] | None" = None,
+) -> ModelSnapshot:
     """The pipeline below a place as a reading of a model: work and elements since its iterator began.
 
     Args:
         traced: what a trace recorded.
         top: the place that the loop takes its elements from.
         scale: by what the work and the elements of the trace are multiplied.
+        parallelism: how many calls may run at once, by place, where that is known.
     """
+    parallelism = parallelism or {}
     nodes: dict[int, NodeCounters] = {}
 
     def add(path: IteratorPath) -> int:
@@ -85,7 +107,19 @@ def snapshot_of(traced: GraphIterators, top: IteratorPath, scale: float) -> Mode
         nodes[number] = NodeCounters(number, path[-1], (), 0, 0, 0, 0, 0)  # keeps the number
         inputs = tuple(add(below) for below in _inputs_of(traced, path))
         elements, work_ns = round(place.elements * scale), round(place.work_ns * scale)
-        nodes[number] = NodeCounters(number, path[-1], inputs, elements, work_ns, 0, 0, 0)
+        calls = parallelism.get(path, NO_CALLS)
+        nodes[number] = NodeCounters(
+            number,
+            path[-1],
+            inputs,
+            elements,
+            work_ns,
+            0,
+            0,
+            0,
+            parallelism=calls.at_once,
+            tunable=calls.autotuned,
+        )
         return number
 
     below = add(top)

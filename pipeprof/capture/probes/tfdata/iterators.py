@@ -8,6 +8,7 @@ from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.tfdata.distributed_stages import DistributedStages
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot
 from pipeprof.capture.probes.tfdata.running_stages import IteratorStages
+from pipeprof.capture.probes.tfdata.service_watch import ServiceFollower
 from pipeprof.clock import now_ns
 
 # An `id` may be that of a dataset that is gone: numbers are never used again.
@@ -47,6 +48,8 @@ class TrackedIterator:
         self.has_model: bool | None = None if _autotunes(dataset) else False
         self.snapshot: ModelSnapshot | None = None
         self.stages: IteratorStages | DistributedStages | None = None
+        # What it takes from services, if from any.
+        self.services: ServiceFollower | None = None
         # Where it feeds a device for a strategy: what the user gave to that, and to how many devices.
         self.behind: weakref.ref[Any] | None = None
         self.devices = 1

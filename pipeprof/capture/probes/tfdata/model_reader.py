@@ -21,6 +21,7 @@ from pipeprof.capture.probes.tfdata.model_snapshots import (
     new_gaps,
 )
 from pipeprof.capture.probes.tfdata.running_stages import IteratorStages, PipelineStages
+from pipeprof.capture.probes.tfdata.service_watch import ServiceWatch
 from pipeprof.capture.probes.tfdata.stage_traces import StageTraces
 from pipeprof.capture.probes.tfdata.transformations import Pipeline
 from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
@@ -36,10 +37,14 @@ class ModelReader:
     Args:
         context: the profile's.
         generators: knows the time spent in generators, which have stages of their own.
+        services: follows what is taken from tf.data services.
     """
 
-    def __init__(self, context: ProbeContext, generators: GeneratorTime) -> None:
+    def __init__(
+        self, context: ProbeContext, generators: GeneratorTime, services: ServiceWatch
+    ) -> None:
         self._context = context
+        self._services = services
         self._generators = generators
         self._guard = Guard(
             context.recorder.warn,
@@ -109,6 +114,13 @@ class ModelReader:
             tracked.early = None
         python_ns = self._generators.take_ns()
         tracked.stages.record(snapshot, python_ns, tracked.read_ns, now, began_ns)
+        if began_ns is not None:
+            place = tracked.place()
+            tracked.services = self._services.follow(
+                tracked.dataset(), self.stages_of(tracked), place
+            )
+        if tracked.services is not None:
+            tracked.services.took(snapshot, tracked.read_ns, now)
 
     def read_early(self, tracked: TrackedIterator, iterator: Any, now: int) -> None:
         """Reads one whose first batch is still to come; called from another thread."""

@@ -3,6 +3,7 @@
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata.alignment import align
@@ -19,6 +20,20 @@ from pipeprof.capture.probes.tfdata.transformations import Note, Pipeline
 from pipeprof.capture.recorder.facts import RunGauge, StageFacts, StageGauge, StageLevel
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.recording.level_names import TfDataLevel
+from pipeprof.recording.stage import StageKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InWorkers:
+    """The workers of a tf.data service that run a pipeline.
+
+    Attributes:
+        asked_by: number of the stage that takes their elements, or None.
+        count: how many they are.
+    """
+
+    asked_by: int | None
+    count: int
 
 
 class PipelineStages:
@@ -28,13 +43,21 @@ class PipelineStages:
         context: the profile's.
         pipeline: the dataset as it was written.
         place: what distinguishes the stages from those of a like dataset elsewhere.
+        in_workers: where they run, if that is in the workers of a service.
     """
 
-    def __init__(self, context: ProbeContext, pipeline: Pipeline, place: str) -> None:
+    def __init__(
+        self,
+        context: ProbeContext,
+        pipeline: Pipeline,
+        place: str,
+        in_workers: "InWorkers | None" = None,
+    ) -> None:
         self.recorder = context.recorder
         self.pipeline = pipeline
         self.seen = StageHistories()
         self.sizes = dict(_part_sizes(pipeline))
+        self.in_workers = in_workers
         self._place = f"{place} {zlib.crc32(repr(pipeline.output).encode()):08x}"
         self._identities: dict[str, StageIdentity] = {}
         self._numbers: dict[str, int] = {}
@@ -59,6 +82,11 @@ class PipelineStages:
     def number(self, path: str) -> int | None:
         """The number of the stage that does the work at a place; None for the root."""
         return self._numbers.get(self._identities[path].stage)
+
+    def numbers_of(self, running: str) -> list[int]:
+        """The numbers of the stages whose running nodes' names begin so, in the order of their places."""
+        paths = sorted(p for p, one in self._identities.items() if one.running.startswith(running))
+        return [number for path in paths if (number := self._numbers.get(path)) is not None]
 
     def is_part(self, path: str) -> bool:
         """Whether what runs there only serves the stage whose part it is."""
@@ -95,7 +123,8 @@ class PipelineStages:
         chosen, buffered = node.parallelism is not None, node.buffer_size is not None
         facts = StageFacts(
             name=identity.name,
-            kind=identity.kind,
+            kind=StageKind.TF_DATA_WORKER if self.in_workers else identity.kind,
+            workers=self.in_workers.count if self.in_workers else None,
             function=identity.function,
             location=identity.location,
             made_at=identity.made_at,
@@ -122,7 +151,10 @@ class PipelineStages:
         above = self._identities.get(identity.parent or "")
         while above is not None and above.stage == identity.path:
             above = self._identities.get(above.parent or "")
-        return self._numbers.get(above.stage) if above is not None else None
+        number = self._numbers.get(above.stage) if above is not None else None
+        if number is None and self.in_workers is not None:
+            return self.in_workers.asked_by
+        return number
 
 
 class IteratorStages:
@@ -237,6 +269,7 @@ class IteratorStages:
             node = nodes[node_ids[0]]
             fixed = not node.tunable
             size = written_size if node.buffer_size is None else node.buffer_size
+            size = None if stages.in_workers else size  # how full it is, a trace does not show
             known = fixed and stages.is_recorded(number, StageLevel.PARALLELISM)
             if node.parallelism is not None and not known:
                 yield stages.stage_gauge(number, StageLevel.PARALLELISM), node.parallelism
@@ -247,6 +280,8 @@ class IteratorStages:
                 yield stages.stage_gauge(number, StageLevel.BUFFER), fill
                 if not (fixed and stages.is_recorded(number, StageLevel.BUFFER_SIZE)):
                     yield stages.stage_gauge(number, StageLevel.BUFFER_SIZE), size
+        if not snapshot.cpu_budget:  # read from a trace, which has none of these
+            return
         yield stages.run_gauge(TfDataLevel.CPU_BUDGET), round(snapshot.cpu_budget)
         yield stages.run_gauge(TfDataLevel.RAM_BUDGET), round(snapshot.ram_budget)
         yield stages.run_gauge(TfDataLevel.BUFFERED), snapshot.buffered_bytes

@@ -26,6 +26,12 @@ from pipeprof.capture.probes.tfdata.iterator_ends import follow_end, record_end
 from pipeprof.capture.probes.tfdata.iterators import IteratorRegistry, TrackedIterator
 from pipeprof.capture.probes.tfdata.loop_follower import LoopFollower
 from pipeprof.capture.probes.tfdata.model_reader import ModelReader
+from pipeprof.capture.probes.tfdata.service_datasets import (
+    forget_registered,
+    note_registered,
+    note_service,
+)
+from pipeprof.capture.probes.tfdata.service_watch import ServiceWatch
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.clock import now_ns
@@ -44,6 +50,7 @@ class TfDataProbe:
     Attributes:
         loops: follows the loops of a framework that take these batches.
         in_graphs: follows the functions that iterate a dataset inside a graph.
+        services: looks at the workers of tf.data services.
         iterated_in_graph: is handed each dataset or iterator that a graph iterates.
     """
 
@@ -52,7 +59,8 @@ class TfDataProbe:
         self._patches = Patches()
         self._iterators = IteratorRegistry()
         self._generators = GeneratorTime(context)
-        self._reader = ModelReader(context, self._generators)
+        self.services = ServiceWatch(context, context.data_workers)
+        self._reader = ModelReader(context, self._generators, self.services)
         self._iterator_classes: set[type] = set()
         self._guard = Guard(
             context.recorder.warn,
@@ -68,6 +76,12 @@ class TfDataProbe:
             context.recorder.warn,
             "Where datasets are made could not be seen any more",
             "stages have no lines of their own",
+        )
+        self._registering = Guard(
+            context.recorder.warn,
+            "What the workers of a tf.data service run could not be seen",
+            "their stages have no names and lines of yours",
+            retries=True,
         )
         self.loops = LoopFollower(
             context, self._guard, self._iterators, self._reader, self._generators
@@ -94,6 +108,7 @@ class TfDataProbe:
 
         self._patches.replace(dataset, "from_generator", staticmethod(watched_from_generator))
         self._watch_making(dataset)
+        self._watch_registering()
         self._watch_reducing(dataset)
         self._ends.run(self._watch_closing, dataset)
 
@@ -126,14 +141,35 @@ class TfDataProbe:
 
     def _watch_making(self, dataset: Any) -> None:
         make = dataset.__init__
-        guard = self._making
+        guard, services = self._making, self._registering
 
         @functools.wraps(make)
         def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - the method of that name
             make(self, *args, **kwargs)
             guard.run(note_origin, self)
+            services.run(note_service, self)
 
         self._patches.replace(dataset, "__init__", __init__)
+
+    def _watch_registering(self) -> None:
+        """A dataset may be registered with a service by itself, and then be read by its id."""
+        service = getattr(tf.data.experimental, "service", None)
+        register = getattr(service, "register_dataset", None)
+        if register is None:
+            return
+        registering = self._registering
+
+        @functools.wraps(register)
+        def register_dataset(
+            service: Any, dataset: Any, compression: Any = "AUTO", *args: Any, **kwargs: Any
+        ) -> Any:
+            dataset_id = register(service, dataset, compression, *args, **kwargs)
+            registering.run(
+                note_registered, service, dataset, dataset_id, compressed=compression is not None
+            )
+            return dataset_id
+
+        self._patches.replace(service, "register_dataset", register_dataset)
 
     def _watch_iteration(self, iterable: Any) -> None:
         iterate = iterable.__iter__
@@ -157,6 +193,7 @@ class TfDataProbe:
         self._iterators.clear()
         self.loops.close()
         self._guard.run(self.in_graphs.close)
+        forget_registered()
         self._patches.undo()
 
     def read_early(self, now: int) -> None:
