@@ -43,6 +43,7 @@ from pipeprof.analysis.host_advice import host_advice
 from pipeprof.analysis.input_findings import StartCause
 from pipeprof.analysis.placement import WORKERS_KEY, Place
 from pipeprof.analysis.prediction import measured_elsewhere, with_prediction
+from pipeprof.analysis.service_advice import cheaper_service, more_data_workers
 from pipeprof.analysis.tfdata_advice import (
     MOST_WAITING_AT_ONCE,
     batch_first,
@@ -108,7 +109,15 @@ def _about_input(verdict: Verdict, epochs: Sequence[EpochAccount]) -> Iterator[A
         yield from _own_gil(verdict)
         yield from _autotune(verdict)
         return
-    rules = (_longer_epochs, _prefetch, _workers, _longer_queue, parallel_calls, _threads)
+    rules = (
+        _longer_epochs,
+        _prefetch,
+        _workers,
+        _longer_queue,
+        parallel_calls,
+        more_data_workers,
+        _threads,
+    )
     reordered = (shuffle_first, filter_first, batch_first)
     known = [advice for rule in (*reordered, *rules) for advice in rule(verdict)]
     yield from _comparable(known, verdict.step_ms or 0.0)
@@ -296,6 +305,8 @@ def _unpredicted(verdict: Verdict, worst: StageCost, *, at_once: bool) -> Iterat
         yield Advice(remedy=WaitLess(stage=stage.name))
     elif verdict.cause is Cause.HELPERS:
         yield _about_helpers(verdict, stage)
+    elif stage.kind is StageKind.TF_DATA_REMOTE and verdict.cause is Cause.TRANSPORT:
+        yield cheaper_service(verdict, worst)
     elif verdict.cause is Cause.TRANSPORT:
         yield Advice(remedy=smaller_batches(verdict))
     elif (

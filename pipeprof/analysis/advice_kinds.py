@@ -255,6 +255,36 @@ class WaitLess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoreDataWorkers:
+    """Let more workers of a tf.data service run the pipeline.
+
+    Attributes:
+        workers: how many in all.
+        today: how many there are.
+    """
+
+    ACTION: ClassVar = "data_workers"
+    workers: int
+    today: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheaperService:
+    """Let a tf.data service hand over its elements with less work: fewer, smaller or as they are.
+
+    Attributes:
+        stage: what takes from the service.
+        elements: how many elements a step takes from it.
+        element_bytes: the size of one of them, or None.
+    """
+
+    ACTION: ClassVar = "cheaper_service"
+    stage: str
+    elements: float
+    element_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MoreHelpers:
     """Let more processes work for a stage that waits for processes of its own.
 
@@ -402,6 +432,8 @@ Remedy = (
     | LessWork
     | MoreHelpers
     | WaitLess
+    | MoreDataWorkers
+    | CheaperService
     | SmallerBatches
     | TensorflowOps
     | SaveLessOften

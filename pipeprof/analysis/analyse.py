@@ -8,6 +8,7 @@ from pipeprof.analysis.autotune import find_autotune
 from pipeprof.analysis.consumed import pair_evaluations
 from pipeprof.analysis.costs import StageCost, as_finding, stage_costs
 from pipeprof.analysis.counted_time import CountedTime, counted_times, without_pauses
+from pipeprof.analysis.data_workers import find_data_workers
 from pipeprof.analysis.delivery import describe_delivery
 from pipeprof.analysis.device_use import device_findings
 from pipeprof.analysis.diagnosis import diagnose, find_verdict
@@ -90,6 +91,7 @@ def analyse(profile: Profile) -> Findings:
         overhead=overhead_finding(profile),
         autotune=None if number is None else find_autotune(verdicts[number]),
         devices=device_findings(profile, main_time),
+        data_workers=find_data_workers(profile),
     )
 
 

@@ -25,6 +25,7 @@ from pipeprof.analysis.evidence_kinds import (
     ThrownAway,
     TransportWork,
     WhereItRan,
+    WorkInWorkers,
     WorkReason,
 )
 from pipeprof.analysis.lane_use import SATURATED_FROM, THROTTLED_FROM
@@ -43,11 +44,22 @@ _THROWN_AWAY_FROM = 1.25
 _RESTS_BELOW = 0.5
 
 
-def how_it_works(verdict: Verdict, worst: StageCost) -> BottleneckAtWork | RemoteWait:
+def how_it_works(
+    verdict: Verdict, worst: StageCost
+) -> BottleneckAtWork | RemoteWait | WorkInWorkers:
     """Its calls, how busy they are, and why that is too slow."""
-    stage = StageReference.of(worst.stage)
+    stage, workers = StageReference.of(worst.stage), verdict.measured.context.workers
     if worst.stage.kind is StageKind.TF_DATA_REMOTE:
-        return RemoteWait(stage=stage, cost_ms=worst.cost_ms)
+        return RemoteWait(stage=stage, cost_ms=worst.cost_ms, workers=workers)
+    if worst.stage.kind is StageKind.TF_DATA_WORKER and workers is not None:
+        return WorkInWorkers(
+            stage=stage,
+            cost_ms=worst.cost_ms,
+            calls=worst.place.parallelism,
+            workers=workers,
+            cause=verdict.cause,
+            machine_ratio=verdict.measured.cpu.machine_ratio if workers.beside_training else None,
+        )
     costs = verdict.measured.costs
     # Of the time that the steps took: time between epochs is evidence of its own.
     step = verdict.measured.times.step

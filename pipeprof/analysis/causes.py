@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pipeprof.analysis.cores import cores_allowed, used_ratio, worth_of_cores
 from pipeprof.analysis.costs import StageCost
+from pipeprof.analysis.data_workers import WorkersAtWork
 from pipeprof.analysis.helper_finding import Helpers
 from pipeprof.analysis.helpers import waits_for_helpers
 from pipeprof.analysis.machine_findings import CpuFinding
@@ -49,6 +50,7 @@ class CauseContext:
         lanes: those of the profile.
         cpu: the processors.
         head_of_line_ratio: as `pipeprof.analysis.findings.InputFinding` has it.
+        workers: those of a tf.data service, where they were traced, or None.
         helpers: processes of the user's own that work beside the training, or None without any.
         apart_from_functions: cores' worth of CPU of threads that ran no function given to tf.data.
     """
@@ -58,6 +60,7 @@ class CauseContext:
     cpu: CpuFinding
     head_of_line_ratio: float | None = None
     helpers: Helpers | None = None
+    workers: WorkersAtWork | None = None
     apart_from_functions: float = 0.0
 
     @property
@@ -78,7 +81,9 @@ def find_cause(cost: StageCost, context: CauseContext) -> Cause:
     if cost.stage.kind is StageKind.TRANSPORT:
         return Cause.TRANSPORT
     if cost.stage.kind is StageKind.TF_DATA_REMOTE:
-        return Cause.BLOCKING
+        return Cause.BLOCKING if context.workers is None else Cause.TRANSPORT
+    if cost.stage.kind is StageKind.TF_DATA_WORKER and context.workers is not None:
+        return _cause_in_workers(cost, context.workers, context.cpu)
     if _is_held_up_by_order(cost, context):
         return Cause.HEAD_OF_LINE
     ratio = known_cpu_ratio(cost, context)
@@ -87,6 +92,17 @@ def find_cause(cost: StageCost, context: CauseContext) -> Cause:
     if context.cpu.saturated or cost.queued_ratio >= CROWDED_FROM:
         return Cause.CPU_SATURATED
     return _why_it_computes(cost, ratio, context)
+
+
+def _cause_in_workers(cost: StageCost, workers: WorkersAtWork, cpu: CpuFinding) -> Cause:
+    """Why a stage in the workers of a tf.data service is slow."""
+    if workers.beside_training and cpu.saturated:
+        return Cause.CPU_SATURATED
+    if workers.use_all_cores:
+        return Cause.TOO_FEW_WORKERS
+    if workers.cpu_ratio is not None and workers.cpu_ratio < BLOCKING_BELOW:
+        return Cause.BLOCKING
+    return Cause.SERIAL if cost.place.parallelism <= (cost.stage.workers or 1) else Cause.CPU
 
 
 def _why_it_computes(cost: StageCost, ratio: float | None, context: CauseContext) -> Cause:

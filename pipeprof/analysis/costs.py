@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeprof.analysis.copies import Copies
 from pipeprof.analysis.counted_time import CountedTime, without_pauses
+from pipeprof.analysis.data_workers import own_share_of_service
 from pipeprof.analysis.findings import HotLine, StageFinding
 from pipeprof.analysis.placement import Key, Place, Places, by_work
 from pipeprof.analysis.step_statistics import MS
@@ -33,6 +34,7 @@ _ONE_A_BATCH = (
     StageKind.TF_DATA,
     StageKind.TF_DATA_PYTHON,
     StageKind.TF_DATA_REMOTE,
+    StageKind.TF_DATA_WORKER,
 )
 
 # Work over time may come out this much above what a place allows: bins are cut at the border of the
@@ -217,9 +219,12 @@ def _costs_of_loop(
     for first, calls in under_way.items():
         at_work[places[first].key].append(calls)
     costs = []
+    # What its workers wait for their own stages is the cost of those.
+    of_service = own_share_of_service(profile)
     for first, alike in copies.groups.items():
         filled_before = max(_filled_before(profile.stages, worked, index) for index in alike)
         sums = np.sum([worked[index] for index in alike], axis=0)
+        own = of_service.get(first, 1.0)
         steps_fed = _steps_fed(profile, loop, counted_time, worked, first)
         taken = [_taken(profile.stages, worked, index) for index in alike]
         queued_ratio = _queued_ratio(profile, counted_time, profile.stages[first], _cpu_ratio(sums))
@@ -229,13 +234,13 @@ def _costs_of_loop(
                 stage=copies.stage(first),
                 # The same to the last digit in any order of the stages.
                 place=_at_least(places[first], math.fsum(at_work[places[first].key])),
-                cost_ms=float(sums[WORK]) * filled_before / steps_fed / MS,
+                cost_ms=own * float(sums[WORK]) * filled_before / steps_fed / MS,
                 calls=round(float(sums[CALLS])),
                 taken=None if None in taken else sum(each or 0 for each in taken),
                 size_bytes=round(float(sums[BYTES])) or None,
                 taken_bytes=round(float(sums[TAKEN])) or None,
                 cpu_ratio=_cpu_ratio(sums),
-                at_work=under_way[first],
+                at_work=own * under_way[first],
                 queued_ratio=queued_ratio,
                 estimated_ratio=1.0 - (1.0 - _estimated_ratio(sums)) / filled_before,
                 copies=len(alike),

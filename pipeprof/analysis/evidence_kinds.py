@@ -7,9 +7,11 @@ Times are milliseconds per training step unless an attribute has another unit, r
 from dataclasses import dataclass
 from enum import Enum
 
+from pipeprof.analysis.data_workers import WorkersAtWork
 from pipeprof.analysis.input_findings import EpochStart
 from pipeprof.analysis.own_feeders import Feeder
 from pipeprof.analysis.references import LaneReference, StageReference
+from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.analysis.wall_evidence_kinds import WallEvidence
 from pipeprof.recording.run_info import RecordedBy
 
@@ -135,10 +137,39 @@ class RestartCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteWait:
-    """The loop waits for stages that run in another process, which counts them."""
+    """The loop waits for stages that run in another process, which counts them.
+
+    Attributes:
+        stage: what it takes their elements from.
+        cost_ms: how long it waits per step.
+        workers: the workers of a tf.data service that run these stages, where they were traced: then what
+            is waited for is the service itself, or the network. Or None.
+    """
 
     stage: StageReference
     cost_ms: float
+    workers: WorkersAtWork | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkInWorkers:
+    """The bottleneck runs in the workers of a tf.data service.
+
+    Attributes:
+        stage: the stage.
+        cost_ms: its own work per step.
+        calls: how many of its calls may run at once in all of them together.
+        workers: the workers.
+        cause: why it is slow.
+        machine_ratio: CPU in use on the training's machine, where the workers run there too; or None.
+    """
+
+    stage: StageReference
+    cost_ms: float
+    calls: float
+    workers: WorkersAtWork
+    cause: Cause
+    machine_ratio: float | None
 
 
 class CallKind(Enum):
@@ -395,6 +426,7 @@ WaitEvidence = (
     | EpochStartWait
     | RestartCost
     | RemoteWait
+    | WorkInWorkers
     | BottleneckAtWork
     | NativeThreads
     | ThrownAway

@@ -10,6 +10,7 @@ from enum import Enum
 
 from pipeprof.analysis.account_findings import Account, EpochAccount, HostPlace
 from pipeprof.analysis.advice_kinds import Advice
+from pipeprof.analysis.data_workers import DataWorkerFinding
 from pipeprof.analysis.delivery_findings import ConsumedFinding, EvaluationPair
 from pipeprof.analysis.evidence_kinds import Evidence
 from pipeprof.analysis.helper_finding import Helpers
@@ -322,6 +323,7 @@ class Findings:
 
     ``main`` is the loop the verdict is about, or None without any; ``autotune`` is about its input,
     and None where tf.data's AUTOTUNE had no part in it; ``devices`` are there from the busiest on.
+    ``data_workers`` are those of a tf.data service.
     ``evaluations`` compare its validation with evaluations by themselves.
     ``account`` is that of the whole run; ``groups`` have all loops, those that cost most first.
     ``ranks`` is about all processes of a run of several; the rest is about the one that they name.
@@ -342,3 +344,4 @@ class Findings:
     devices: tuple[DeviceFinding, ...] = ()
     evaluations: tuple[EvaluationPair, ...] = ()
     ranks: RunOfRanks | None = None
+    data_workers: tuple[DataWorkerFinding, ...] = ()

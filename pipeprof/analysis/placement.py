@@ -92,10 +92,11 @@ class Places:
                 key=WORKERS_KEY, parallelism=float(min(seen, asked) if asked else seen), ahead=True
             )
         if runs_ahead(stage):
+            workers = _workers_of_service(stage)
             parallelism = self.counted_time.level(stage.parallelism)
             return Place(
                 key=("calls", (index,)),
-                parallelism=max(parallelism or 1.0, 1.0),
+                parallelism=max(parallelism or 1.0, 1.0) * workers,
                 ahead=True,
                 parallelism_known=parallelism is not None,
             )
@@ -111,7 +112,7 @@ class Places:
             return Place(key=LOOP_KEY, parallelism=1.0, ahead=False, parallelism_known=known)
         asker = self.profile.stages[stage.parent]
         place = self.of(stage.parent, below)
-        if not runs_ahead(asker):
+        if not runs_ahead(asker) and not _is_first_of_service(stage, asker):
             return Place(
                 key=place.key,
                 parallelism=place.parallelism,
@@ -119,7 +120,8 @@ class Places:
                 parallelism_known=known,
             )
         # An interleave pulls its inputs side by side; other stages pull theirs one by one.
-        side_by_side = place.parallelism if asker.family is OperatorFamily.INTERLEAVE else 1.0
+        pulls_all = asker.family is OperatorFamily.INTERLEAVE
+        side_by_side = place.parallelism if pulls_all else float(_workers_of_service(stage))
         return Place(
             key=("behind", (stage.parent,)),
             parallelism=side_by_side,
@@ -131,6 +133,8 @@ class Places:
         """How many workers the user chose for a stage, 0 where there is no such choice."""
         # The stage is one, but training and validation may feed on it with workers of their own.
         fed_by = self.loop.input
+        if stage.kind is StageKind.TF_DATA_WORKER:
+            return 0  # its place is in other processes
         if stage.kind in _IN_WORKERS and fed_by.kind is InputKind.SEQUENCE and fed_by.workers:
             return fed_by.workers
         return stage.workers or 0
@@ -187,7 +191,11 @@ class Places:
 
 def runs_ahead(stage: Stage) -> bool:
     """Whether a tf.data stage fetches on threads of its own and not on that of the stage that asks it."""
-    if stage.kind not in (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON):
+    if stage.kind not in (
+        StageKind.TF_DATA,
+        StageKind.TF_DATA_PYTHON,
+        StageKind.TF_DATA_WORKER,
+    ):
         return False
     if stage.family is OperatorFamily.SHUFFLE:
         return False
@@ -197,3 +205,13 @@ def runs_ahead(stage: Stage) -> bool:
         or stage.parallel
         or stage.family in (OperatorFamily.PREFETCH, OperatorFamily.MAP_AND_BATCH)
     )
+
+
+def _is_first_of_service(stage: Stage, asker: Stage) -> bool:
+    """Whether a stage is the first in the workers of a service, which call it ahead of the training."""
+    return stage.kind is StageKind.TF_DATA_WORKER and asker.kind is not StageKind.TF_DATA_WORKER
+
+
+def _workers_of_service(stage: Stage) -> int:
+    """How many workers of a service run a stage, each with its own calls; 1 for other stages."""
+    return max(stage.workers or 1, 1) if stage.kind is StageKind.TF_DATA_WORKER else 1

@@ -8,6 +8,7 @@ from pipeprof.analysis.causes import GIL_FROM, GIL_TO, CauseContext, load_beside
 from pipeprof.analysis.cores import used_ratio
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import CountedTime, without_pauses
+from pipeprof.analysis.data_workers import find_data_workers, workers_at_work
 from pipeprof.analysis.findings import IdealStep
 from pipeprof.analysis.helper_finding import Helpers
 from pipeprof.analysis.helpers import find_helpers
@@ -21,6 +22,7 @@ from pipeprof.analysis.wall_shares import WallResamples
 from pipeprof.recording.account import Part
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
+from pipeprof.recording.stage import StageKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class Measurements:
             lanes=self.profile.lanes,
             cpu=self.cpu,
             helpers=self._helpers(),
+            workers=workers_at_work(find_data_workers(self.profile)),
             head_of_line_ratio=self.fed.head_of_line_ratio,
             apart_from_functions=cpu_apart_from_functions(
                 self.profile, self.loop, self.counted_time
@@ -171,5 +174,7 @@ class Verdict:
 def cpu_work_ms(costs: tuple[StageCost, ...], *, unread: float) -> float:
     """CPU time of these stages in a step; ``unread`` is the ratio of those where it was not read."""
     return sum(
-        cost.cost_ms * (unread if cost.cpu_ratio is None else cost.cpu_ratio) for cost in costs
+        cost.cost_ms * (unread if cost.cpu_ratio is None else cost.cpu_ratio)
+        for cost in costs
+        if cost.stage.kind is not StageKind.TF_DATA_WORKER  # on other processors
     )

@@ -9,6 +9,7 @@ from pipeprof.analysis.advice_kinds import (
     Cache,
     CheaperCallback,
     CheaperOwnCode,
+    CheaperService,
     FedBy,
     FeedValidation,
     FilterFirst,
@@ -16,6 +17,7 @@ from pipeprof.analysis.advice_kinds import (
     LessWork,
     LongerEpochs,
     LongerQueue,
+    MoreDataWorkers,
     MoreFiles,
     MoreHelpers,
     MoreWorkers,
@@ -113,6 +115,17 @@ def remedy_code(remedy: Remedy) -> str | None:  # noqa: C901 - one case a kind
             )
         case ValidateLessOften() | PrepareBeside() | CheaperOwnCode() | LeaveInput():
             return None
+        case CheaperService():
+            return (
+                "tf.data.experimental.service.distribute(\n"
+                "    PROCESSING_MODE, SERVICE, compression=None)"
+            )
+        case MoreDataWorkers():
+            return (
+                "tf.data.experimental.service.WorkerServer(\n"
+                "    tf.data.experimental.service.WorkerConfig(\n"
+                "        dispatcher_address=DISPATCHER, worker_address=HOST_AND_PORT)).join()"
+            )
         case LessWork() | WaitLess() | TensorflowOps() | MoreHelpers():
             return None
 

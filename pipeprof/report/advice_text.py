@@ -8,12 +8,14 @@ from pipeprof.analysis.advice_kinds import (
     Cache,
     CheaperCallback,
     CheaperOwnCode,
+    CheaperService,
     FeedValidation,
     FilterFirst,
     LeaveInput,
     LessWork,
     LongerEpochs,
     LongerQueue,
+    MoreDataWorkers,
     MoreFiles,
     MoreHelpers,
     MoreWorkers,
@@ -38,6 +40,7 @@ from pipeprof.analysis.advice_kinds import (
 from pipeprof.recording.account import CallbackEvent
 from pipeprof.report.numbers import amount, count, duration, duration_range, percent, size, times
 from pipeprof.report.plain_text import sentence
+from pipeprof.report.service_text import cheaper_service
 
 # What is not explained is reported from this part of the predicted step on.
 _UNEXPLAINED_FROM = 0.05
@@ -148,6 +151,14 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
                 f"Let {remedy.stage} wait less (faster or nearer storage, fewer and larger files): "
                 "no core is free for more calls at once."
             )
+        case MoreDataWorkers():
+            today = count(remedy.today, "worker")
+            return (
+                f"Run {remedy.workers} workers of the tf.data service, with cores of their own, instead "
+                f"of {today}."
+            )
+        case CheaperService():
+            return cheaper_service(remedy)
         case SmallerBatches():
             return _smaller_batches(remedy)
         case TensorflowOps():

@@ -30,6 +30,7 @@ from pipeprof.analysis.evidence_kinds import (
     WaitEvidence,
     WhereItRan,
     WorkersAndTransport,
+    WorkInWorkers,
     WorkOfFeeder,
     WorkReason,
 )
@@ -40,6 +41,7 @@ from pipeprof.report.epoch_start_text import start_cause
 from pipeprof.report.numbers import amount, count, duration, few_digits, percent, size
 from pipeprof.report.part_names import feeder_name
 from pipeprof.report.plain_text import shown
+from pipeprof.report.service_text import idle_workers, service_sentence
 from pipeprof.report.stage_labels import label_of
 
 # A place that works this much of the time works without a pause.
@@ -79,10 +81,9 @@ def wait_sentence(found: WaitEvidence) -> str:  # noqa: C901 - one case a kind
                 f"{percent(found.share)} of its work."
             )
         case RemoteWait():
-            return (
-                f"The training waits {duration(found.cost_ms)} per step for {label_of(found.stage)}: "
-                "its stages run in another process, which pipeprof does not measure."
-            )
+            return _remote_wait(found)
+        case WorkInWorkers():
+            return service_sentence(found)
         case BottleneckAtWork():
             return _at_work(found)
         case NativeThreads():
@@ -100,6 +101,13 @@ def wait_sentence(found: WaitEvidence) -> str:  # noqa: C901 - one case a kind
                 f"Worker processes take {duration(found.work_ms)} of work per step off the training's "
                 f"process; the transport of their batches takes {duration(found.transport_ms)}."
             )
+
+
+def _remote_wait(found: RemoteWait) -> str:
+    waits = f"The training waits {duration(found.cost_ms)} per step for {label_of(found.stage)}"
+    if found.workers is None:
+        return f"{waits}: its stages run in another process, which pipeprof does not measure."
+    return f"{waits}. {idle_workers(found.workers)}"
 
 
 def _work_of_feeder(found: WorkOfFeeder) -> str:

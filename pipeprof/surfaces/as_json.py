@@ -42,6 +42,7 @@ from pipeprof.report.part_names import place_name
 from pipeprof.report.run_facts import caveats, started
 from pipeprof.report.stage_labels import remark_of
 from pipeprof.surfaces.account_as_json import account_dict, epoch_dict
+from pipeprof.surfaces.data_workers_as_json import data_workers_list
 from pipeprof.surfaces.delivery_as_json import delivery_dict
 from pipeprof.surfaces.json_values import interval, number, whole
 from pipeprof.surfaces.ranks_as_json import hosts_list, ranks_dict
@@ -116,6 +117,7 @@ def to_dict(findings: Findings, *, all_ranks: bool = False) -> dict[str, Any]:
         "input": _input(main.input if main else _NO_INPUT),
         "stages": [_stage(found) for found in findings.stages],
         "autotune": _autotune(findings.autotune),
+        "data_workers": data_workers_list(findings),
         "lanes": [_lane(found) for found in findings.lanes],
         "cpu": _cpu(findings.cpu),
         "resources": _resources(findings.resources),

@@ -34,6 +34,7 @@ from pipeprof.report.ranks_text import (
 )
 from pipeprof.report.run_rows import RUN_ROWS
 from pipeprof.report.run_text import heading, how_measured, trace_windows, troubles
+from pipeprof.report.service_table import service_table
 from pipeprof.report.stage_table import stage_table
 from pipeprof.report.text_layout import (
     GAP,
@@ -102,6 +103,7 @@ def render_report(
         ),
         host_table(findings, width),
         stage_table(findings.stages, main.diagnosis.bottleneck if main else None, width),
+        service_table(findings, width),
         loop_table(findings, width),
         _paragraph(how_measured(findings), width, "dim"),
     )

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pipeprof
 from pipeprof.capture.probes.system.own_processes import running
 from pipeprof.clock import now_ns
 from pipeprof.xspace.graph_iterators import IteratorPath
 
+# Where this package lies: the program has to find it wherever the user has put it on the path.
+_PACKAGES = Path(__file__).parents[4]
 _PROGRAM = "pipeprof.capture.probes.tfdata.service_look"
 
 # No answer is longer: it has so many workers, tasks and places with their names.
@@ -153,8 +154,7 @@ class Inspection:
 
 
 def _environment() -> dict[str, str]:
-    here = str(Path(pipeprof.__file__).parent.parent)
-    paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    paths = [str(_PACKAGES), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "GRPC_VERBOSITY": "NONE"}
 
 

@@ -130,7 +130,7 @@ def _listening_process(worker: str) -> int | None:
         listening = (
             connection.pid
             for connection in psutil.net_connections("tcp")
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == int(port)
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (int(port),)
         )
         return next(listening, None)
     except (OSError, ValueError, psutil.Error):
