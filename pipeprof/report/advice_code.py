@@ -122,9 +122,10 @@ def remedy_code(remedy: Remedy) -> str | None:  # noqa: C901 - one case a kind
             )
         case MoreDataWorkers():
             return (
-                "tf.data.experimental.service.WorkerServer(\n"
-                "    tf.data.experimental.service.WorkerConfig(\n"
-                "        dispatcher_address=DISPATCHER, worker_address=HOST_AND_PORT)).join()"
+                "service = tf.data.experimental.service\n"
+                "config = service.WorkerConfig(\n"
+                "    dispatcher_address=DISPATCHER, worker_address=HOST_PORT)\n"
+                "service.WorkerServer(config).join()"
             )
         case LessWork() | WaitLess() | TensorflowOps() | MoreHelpers():
             return None

@@ -1,6 +1,6 @@
 """The workers of a tf.data service as a table of text: what each did while it was traced."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -48,7 +48,7 @@ def _rows(found: DataWorkerFinding, findings: Findings) -> Iterator[_Row]:
     dearest = max((each.cost_ms for each in found.stages), default=0.0)
     stages = [each for each in found.stages if each.cost_ms >= _LEAST_SHARE * dearest]
     worker = _Row(
-        worker=shown(found.worker.address),
+        worker=f"  {shown(found.worker.address)}",
         not_ready=percent(found.asked_ratio or 0.0),
         cpu=_cpu(found),
     )
@@ -76,11 +76,9 @@ def _cpu(found: DataWorkerFinding) -> str | None:
 
 def _columns(rows: list[_Row]) -> list[Column]:
     return [
-        Column(
-            header="  Data worker", cells=cells(_indented(row.worker) for row in rows), least=12
-        ),
-        Column(header="no batch", cells=cells(row.not_ready for row in rows), right=True),
-        Column(header="cores", cells=cells(row.cpu for row in rows), right=True),
+        Column(header="  Data worker", cells=_texts(row.worker for row in rows), least=12),
+        Column(header="no batch", cells=_texts(row.not_ready for row in rows), right=True),
+        Column(header="cores", cells=_texts(row.cpu for row in rows), right=True),
         Column(header="stage", cells=cells(row.stage for row in rows), least=10),
         Column(header="work/elem.", cells=cells(row.cost for row in rows), right=True),
         Column(header="parallel", cells=cells(row.parallel for row in rows), right=True),
@@ -88,8 +86,9 @@ def _columns(rows: list[_Row]) -> list[Column]:
     ]
 
 
-def _indented(text: str | None) -> str | None:
-    return None if text is None else f"  {text}"
+def _texts(texts: Iterable[str | None]) -> tuple[str, ...]:
+    """Of what a worker has in its first row only, the other rows are empty."""
+    return tuple(text or "" for text in texts)
 
 
 def _notes(workers: tuple[DataWorkerFinding, ...]) -> Iterator[str]:
@@ -101,4 +100,5 @@ def _notes(workers: tuple[DataWorkerFinding, ...]) -> Iterator[str]:
         yield "no batch: the worker had none ready"
     for found in workers:
         if found.worker.problem:
-            yield f"{shown(found.worker.address)} was not seen: {found.worker.problem}"
+            when = "later " if found.worker.windows else ""
+            yield f"{shown(found.worker.address)} was {when}not seen: {found.worker.problem}"

@@ -33,16 +33,17 @@ def _reason(found: WorkInWorkers) -> str:
     workers = found.workers
     match found.cause:
         case Cause.CPU_SATURATED if found.machine_ratio is not None:
+            they = "It runs" if workers.count == 1 else "They run"
             return (
-                f"They run on the training's machine, {percent(found.machine_ratio)} of whose CPU is "
+                f"{they} on the training's machine, {percent(found.machine_ratio)} of whose CPU is "
                 "in use: no core is free."
             )
         case Cause.TOO_FEW_WORKERS:
-            return f"{_used(workers)}: more workers could do more."
+            return f"{_used(workers)}."
         case Cause.BLOCKING:
             return (
                 "It mostly waits (files, network or sleep): "
-                f"{percent(workers.cpu_ratio or 0.0)} of their time is on the CPU."
+                f"{percent(workers.cpu_ratio or 0.0)} of the time is on the CPU."
             )
         case Cause.SERIAL:
             return f"It makes one call after the other in each of them. {_used(workers)}."

@@ -35,12 +35,14 @@ class WorkerPipeline:
             rest of the time it had enough of them.
         parallelism: how many calls may run at once, by place; a place without it makes one at a time.
         autotuned: places whose parallelism AUTOTUNE chooses.
+        labels: what tf.data calls what runs at a place: the user's name for it, or one of its own.
     """
 
     places: dict[IteratorPath, TracedIterator]
     asked_ratio: float
     parallelism: dict[IteratorPath, int]
     autotuned: frozenset[IteratorPath]
+    labels: dict[IteratorPath, str]
 
     @property
     def elements(self) -> int:
@@ -105,6 +107,7 @@ class _WorkerReader(IteratorReader):
         self._above: dict[int, int] = {}
         self._parallelism: dict[IteratorPath, int] = {}
         self._autotuned: set[IteratorPath] = set()
+        self._labels: dict[IteratorPath, str] = {}
         if host is None:
             return
         self._names = host.kind_names
@@ -134,6 +137,13 @@ class _WorkerReader(IteratorReader):
             found[name] = int(stat.int64_value or stat.uint64_value or (text == "true"))
         return found
 
+    def _text(self, event: Any, name: str) -> str:
+        """The text of a stat of an event, empty without it."""
+        for stat in event.stats:
+            if self._stats.get(stat.metadata_id) == name:
+                return stat.str_value or self._stats.get(stat.ref_value, "")
+        return ""
+
     def path_of(self, event: Any, name: str) -> IteratorPath:
         """The place, below the number of its pipeline."""
         values = self._values(event)
@@ -143,6 +153,8 @@ class _WorkerReader(IteratorReader):
                 break
             top = self._above[top]
         path = (str(top), *super().path_of(event, name))
+        if path not in self._labels:
+            self._labels[path] = self._text(event, "name")
         if values.get("parallelism"):
             self._parallelism[path] = values["parallelism"]
             if values.get("autotune"):
@@ -166,6 +178,9 @@ class _WorkerReader(IteratorReader):
                     if of == top
                 },
                 autotuned=frozenset(tuple(path) for of, *path in self._autotuned if of == top),
+                labels={
+                    tuple(path): label for (of, *path), label in self._labels.items() if of == top
+                },
             )
             for top, places in by_top.items()
             if not any(part.startswith(_SERVICE) for path in places for part in path)

@@ -98,6 +98,9 @@ def test_what_is_no_dataset_is_refused_before_anything_is_made(tmp_path: Path) -
         {"trace_steps": -1},
         {"trace_steps": 10_000},
         {"trace_steps": 2.5},
+        {"data_workers": "worker-1"},
+        {"data_workers": ["worker-1:5051", "worker-2:port"]},
+        {"data_workers": "worker-1:70000"},
     ],
 )
 def test_arguments_that_make_no_sense(arguments: Any) -> None:

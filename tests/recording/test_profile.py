@@ -208,4 +208,5 @@ def test_what_is_pythons_is_known_by_kind():
         StageKind.EPOCH_START,
         StageKind.TF_DATA,
         StageKind.TF_DATA_REMOTE,
+        StageKind.TF_DATA_WORKER,
     }

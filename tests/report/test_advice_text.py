@@ -10,6 +10,7 @@ from pipeprof.analysis.advice_kinds import (
     Cache,
     CheaperCallback,
     CheaperOwnCode,
+    CheaperService,
     FedBy,
     FeedValidation,
     FilterFirst,
@@ -18,6 +19,7 @@ from pipeprof.analysis.advice_kinds import (
     LongerEpochs,
     LongerQueue,
     MappedStage,
+    MoreDataWorkers,
     MoreFiles,
     MoreHelpers,
     MoreWorkers,
@@ -319,6 +321,23 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
         "Let read wait less (faster or nearer storage, fewer and larger files): no core is free for "
         "more calls at once.",
         None,
+    ),
+    (
+        MoreDataWorkers(workers=4, today=1),
+        "Run 4 workers of the tf.data service, with cores of their own, instead of 1 worker.",
+        "service = tf.data.experimental.service",
+    ),
+    (
+        CheaperService(stage="tf.data service", elements=1.0, element_bytes=16_000_000),
+        "Let the elements of 16.0 MB of tf.data service be smaller (send integers and convert them in "
+        "the training), and where the network is fast, do not compress them.",
+        "tf.data.experimental.service.distribute(",
+    ),
+    (
+        CheaperService(stage="tf.data service", elements=32.0, element_bytes=None),
+        "Batch before tf.data service and not behind it: a step takes 32 elements one by one. Where the "
+        "network is fast, do not compress them.",
+        "tf.data.experimental.service.distribute(",
     ),
     (
         SmallerBatches(),

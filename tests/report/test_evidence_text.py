@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 
 from pipeprof.analysis.account_findings import HostPlace
+from pipeprof.analysis.data_workers import WorkersAtWork
 from pipeprof.analysis.evidence_kinds import (
     BlockingWork,
     BottleneckAtWork,
@@ -50,13 +51,14 @@ from pipeprof.analysis.evidence_kinds import (
     WarmupCosts,
     WhereItRan,
     WorkersAndTransport,
+    WorkInWorkers,
     WorkOfFeeder,
     WorkReason,
 )
 from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.analysis.own_feeders import Feeder
 from pipeprof.analysis.references import LaneReference, StageReference
-from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.analysis.wall_evidence_kinds import (
     EpochsApart,
     FewSteps,
@@ -101,6 +103,16 @@ FILLS = EpochStart(
     work_ms=390.0,
 )
 CONTRADICTION = ContradictingWaits(steps=3, measured_ms=20.0, traced_ms=15.0, way_unmeasured=False)
+
+WORKERS = WorkersAtWork(
+    count=2,
+    asked_ratio=0.95,
+    at_work=4.0,
+    cpu_cores=3.6,
+    cores=2,
+    use_all_cores=True,
+    beside_training=False,
+)
 
 SENTENCES: tuple[tuple[Evidence, str], ...] = (
     (WaitsNotMeasured(), "pipeprof could not measure how long the steps waited for data."),
@@ -267,6 +279,36 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
         RemoteWait(stage=DECODE, cost_ms=12.0),
         "The training waits 12.0 ms per step for decode (train.py:41): its stages run in another "
         "process, which pipeprof does not measure.",
+    ),
+    (
+        RemoteWait(stage=DECODE, cost_ms=12.0, workers=replace(WORKERS, asked_ratio=0.1)),
+        "The training waits 12.0 ms per step for decode (train.py:41). Its 2 workers had elements ready "
+        "90 % of the time: it waits for the network, or for the service to compress, send and unpack them.",
+    ),
+    (
+        WorkInWorkers(
+            stage=DECODE,
+            cost_ms=12.0,
+            calls=4,
+            workers=WORKERS,
+            cause=Cause.TOO_FEW_WORKERS,
+            machine_ratio=None,
+        ),
+        "decode (train.py:41) works 12.0 ms per step in 2 workers of the tf.data service, in up to 4 "
+        "calls at once. The workers had no element ready. Each of them uses 1.8 cores of 2.",
+    ),
+    (
+        WorkInWorkers(
+            stage=DECODE,
+            cost_ms=12.0,
+            calls=2,
+            cause=Cause.SERIAL,
+            machine_ratio=None,
+            workers=replace(WORKERS, cpu_cores=None, asked_ratio=0.8, cores=None),
+        ),
+        "decode (train.py:41) works 12.0 ms per step in 2 workers of the tf.data service, in up to 2 "
+        "calls at once. The workers had no element ready 80 % of the time. It makes one call after the "
+        "other in each of them. In each worker 2 calls are under way at a time.",
     ),
     (AT_WORK, "decode (train.py:41) works 29.8 ms per step on one thread, without a pause."),
     (

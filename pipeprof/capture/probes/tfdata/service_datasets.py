@@ -48,7 +48,7 @@ _registered: dict[tuple[str, str], Pipeline] = {}
 
 def note_service(dataset: Any) -> None:
     """Notes what a dataset of a service stands for; to be called while its constructor runs."""
-    if not type(dataset).__name__.startswith(_CLASS):
+    if not _is_of_service(dataset):
         return
     address = dataset._address.numpy().decode()
     registering = _registering_frame(sys._getframe(1))
@@ -57,8 +57,14 @@ def note_service(dataset: Any) -> None:
         pipeline = _as_run(names[_REGISTERED], compressed=names.get(_COMPRESSION) is not None)
     else:
         pipeline = _registered.get((address, _id_of(dataset._dataset_id)), NO_PIPELINE)
-    _sources[dataset] = ServiceSource(
-        dispatcher=address, protocol=dataset._protocol.numpy().decode(), pipeline=pipeline
+    _sources[dataset] = _source_of(dataset, pipeline)
+
+
+def _source_of(dataset: Any, pipeline: Pipeline) -> ServiceSource:
+    return ServiceSource(
+        dispatcher=dataset._address.numpy().decode(),
+        protocol=dataset._protocol.numpy().decode(),
+        pipeline=pipeline,
     )
 
 
@@ -98,11 +104,16 @@ def _services_below(dataset: Any) -> Iterator[ServiceSource]:
     while pending and left > 0:
         left -= 1
         one = unwrapped(pending.pop())
-        source = _sources.get(one)
-        if source is not None:
-            yield source
+        if _is_of_service(one):
+            if one not in _sources:  # made before anybody looked
+                _sources[one] = _source_of(one, NO_PIPELINE)
+            yield _sources[one]
         elif hasattr(one, "_inputs"):
             pending.extend(reversed(one._inputs()))
+
+
+def _is_of_service(dataset: Any) -> bool:
+    return type(dataset).__name__.startswith(_CLASS)
 
 
 def _registering_frame(frame: FrameType | None) -> FrameType | None:

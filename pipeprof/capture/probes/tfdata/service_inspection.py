@@ -36,6 +36,7 @@ class SeenPlace:
         work_ns: its own work.
         parallelism: how many calls may run at once, or None where it makes one at a time.
         autotuned: whether AUTOTUNE chooses that.
+        label: what tf.data calls what runs there: the user's name for it, or one of its own.
     """
 
     path: IteratorPath
@@ -43,6 +44,7 @@ class SeenPlace:
     work_ns: int
     parallelism: int | None
     autotuned: bool
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,6 +88,7 @@ def _plain(pipeline: WorkerPipeline) -> dict[str, Any]:
                 "work_ns": place.work_ns,
                 "parallelism": pipeline.parallelism.get(path),
                 "autotuned": path in pipeline.autotuned,
+                "label": pipeline.labels.get(path, ""),
             }
             for path, place in list(pipeline.places.items())[:_MOST_PLACES]
         ],

@@ -5,6 +5,7 @@ stage, and the model of the training's iterator how many elements it took from t
 recorded, as an estimate.
 """
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from pipeprof.capture.probes.tfdata.service_inspection import (
     SeenWorker,
 )
 from pipeprof.capture.probes.tfdata.stage_identity import StageIdentity
+from pipeprof.capture.probes.tfdata.transformations import Pipeline, Transformation, family_of
 from pipeprof.capture.recorder.facts import DataWorkerFacts
 from pipeprof.recording.data_workers import WorkerStage, WorkerWindow
 from pipeprof.recording.intervals import no_intervals
@@ -32,6 +34,15 @@ from pipeprof.xspace.graph_iterators import GraphIterators, IteratorPath, Traced
 
 # The name of what runs where a pipeline takes elements from a service.
 TAKES_FROM_SERVICE = "DataService"
+
+UNNAMED = (
+    "The dataset was moved to the tf.data service before this profile began, or by another process: the "
+    "stages in its workers have the names that tf.data knows, and no lines. To see yours, make it inside "
+    "the profile."
+)
+
+# What tf.data calls a transformation that the user gave no name: its class, and its number.
+_NO_NAME = re.compile(r"\w*Dataset\w*:\d+")
 
 # Readings that wait for a look; of more the oldest two become one.
 _MOST_WAITING = 1000
@@ -75,6 +86,7 @@ class ServicePipeline:
         self._known: GraphIterators | None = None
         self._parallelism: dict[IteratorPath, Calls] = {}
         self._stages: PipelineStages | None = None
+        self._seen_to_run: Pipeline | None = None
 
     @property
     def traced(self) -> bool:
@@ -128,6 +140,11 @@ class ServicePipeline:
             self._record_worker(worker, pipelines.get(worker.address))
         return bool(traced)
 
+    @property
+    def _pipeline(self) -> Pipeline:
+        """What was written, or where that is not known, what was seen to run."""
+        return self._seen_to_run or self.source.pipeline
+
     def _own(self, pipelines: Iterable[SeenPipeline]) -> SeenPipeline | None:
         """The task among those of a worker that runs this dataset; a worker may have those of others."""
         fitting = [each for each in pipelines if _elements(each) and self._fits(each)]
@@ -153,9 +170,12 @@ class ServicePipeline:
             at_once = round(sum(calls.at_once or 1 for calls in each) / len(each))
             self._parallelism[path] = Calls(at_once, any(calls.autotuned for calls in each))
         if self._stages is None:
+            if self.source.pipeline.output is None:
+                self._seen_to_run = pipeline_seen(seen[0])
+                self._context.recorder.warn(UNNAMED)
             self._stages = PipelineStages(
                 self._context,
-                self.source.pipeline,
+                self._pipeline,
                 f"{self._place} workers",
                 InWorkers(asked_by=self.asked_by, count=workers),
             )
@@ -211,6 +231,32 @@ class ServicePipeline:
     ) -> ModelSnapshot:
         top = next(path for path in traced.places if len(path) == 2 and path[0] == ROOT)
         return snapshot_of(traced, top, scale, parallelism)
+
+
+def pipeline_seen(seen: SeenPipeline) -> Pipeline:
+    """The pipeline that a task runs, as far as a trace shows it: what runs, and the user's names."""
+    labels = {place.path: place.label for place in seen.places}
+
+    def below(path: IteratorPath) -> tuple[Transformation, ...]:
+        inputs = sorted(other for other in labels if other[:-1] == path)
+        return tuple(
+            Transformation(
+                name=family_of(other[-1]),
+                family=family_of(other[-1]),
+                path="::".join(other),
+                label=_users_name(labels[other]),
+                inputs=below(other),
+            )
+            for other in inputs
+        )
+
+    return Pipeline(output=next(iter(below((ROOT,))), None))
+
+
+def _users_name(label: str) -> str | None:
+    """The name that a user gave; ``fused(decode,BatchDatasetV2:3)`` has it too."""
+    parts = label.removeprefix("fused(").removesuffix(")").split(",")
+    return next((part for part in parts if part and not _NO_NAME.fullmatch(part)), None)
 
 
 def _elements(seen: SeenPipeline) -> int:
