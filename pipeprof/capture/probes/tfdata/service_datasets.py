@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from pipeprof.capture.probes.tfdata.dataset_internals import unwrapped
-from pipeprof.capture.probes.tfdata.transformations import Pipeline, Transformation
+from pipeprof.capture.probes.tfdata.transformations import Note, Pipeline, Transformation
 from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
 
 _CLASS = "_DataServiceDataset"
@@ -83,7 +83,7 @@ def _as_run(dataset: Any, *, compressed: bool) -> Pipeline:
         name="compress",
         family="map",
         path="compress",
-        remark="for the way to the training",
+        remark=Note.FOR_SERVICE,
         inputs=(pipeline.output,),
     )
     return Pipeline(output=compress, problem=pipeline.problem)

@@ -17,6 +17,7 @@ class Note(Enum):
     WRAPPED_BY_KERAS = "wrapped by Keras"
     BEHIND_STRATEGY = "behind tf.distribute"
     ANOTHER_DEVICE = "a copy, before another device"
+    FOR_SERVICE = "added by the tf.data service"
     HIDDEN = "made where Python cannot see it"
     MADE_OUTSIDE = "made outside its function"
     UNALIGNED = "could not be aligned"
