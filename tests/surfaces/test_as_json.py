@@ -366,6 +366,7 @@ def test_a_whole_report():
             ],
             "warnings": [autotune_warning(AutotuneOff())],
         },
+        "data_workers": [],
         "lanes": [
             {
                 "name": "worker 1",
