@@ -8,7 +8,6 @@ from pipeprof.analysis.autotune import find_autotune
 from pipeprof.analysis.consumed import pair_evaluations
 from pipeprof.analysis.costs import StageCost, as_finding, stage_costs
 from pipeprof.analysis.counted_time import CountedTime, counted_times, without_pauses
-from pipeprof.analysis.data_workers import find_data_workers
 from pipeprof.analysis.delivery import describe_delivery
 from pipeprof.analysis.device_use import device_findings
 from pipeprof.analysis.diagnosis import diagnose, find_verdict
@@ -24,6 +23,7 @@ from pipeprof.analysis.lane_use import (
 from pipeprof.analysis.loop_groups import group_loops
 from pipeprof.analysis.native_work import with_native_work
 from pipeprof.analysis.overlap import describe_input
+from pipeprof.analysis.service_findings import find_data_workers
 from pipeprof.analysis.step_statistics import loop_times
 from pipeprof.analysis.verdict import Measurements, Verdict
 from pipeprof.analysis.what_if import what_if

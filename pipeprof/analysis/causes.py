@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from pipeprof.analysis.cores import cores_allowed, used_ratio, worth_of_cores
 from pipeprof.analysis.costs import StageCost
-from pipeprof.analysis.data_workers import WorkersAtWork
 from pipeprof.analysis.helper_finding import Helpers
 from pipeprof.analysis.helpers import waits_for_helpers
 from pipeprof.analysis.machine_findings import CpuFinding
 from pipeprof.analysis.placement import WORKERS_KEY
+from pipeprof.analysis.service_findings import WorkersAtWork
 from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.recording.lane import Lane, Role
 from pipeprof.recording.stage import StageKind

@@ -9,9 +9,9 @@ import numpy as np
 
 from pipeprof.analysis.copies import Copies
 from pipeprof.analysis.counted_time import CountedTime, without_pauses
-from pipeprof.analysis.data_workers import own_share_of_service
 from pipeprof.analysis.findings import HotLine, StageFinding
 from pipeprof.analysis.placement import Key, Place, Places, by_work
+from pipeprof.analysis.service_findings import own_share_of_service
 from pipeprof.analysis.step_statistics import MS
 from pipeprof.recording.lane import Lane
 from pipeprof.recording.loop import Loop

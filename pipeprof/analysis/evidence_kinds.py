@@ -7,10 +7,10 @@ Times are milliseconds per training step unless an attribute has another unit, r
 from dataclasses import dataclass
 from enum import Enum
 
-from pipeprof.analysis.data_workers import WorkersAtWork
 from pipeprof.analysis.input_findings import EpochStart
 from pipeprof.analysis.own_feeders import Feeder
 from pipeprof.analysis.references import LaneReference, StageReference
+from pipeprof.analysis.service_findings import WorkersAtWork
 from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.analysis.wall_evidence_kinds import WallEvidence
 from pipeprof.recording.run_info import RecordedBy

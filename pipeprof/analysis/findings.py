@@ -10,7 +10,6 @@ from enum import Enum
 
 from pipeprof.analysis.account_findings import Account, EpochAccount, HostPlace
 from pipeprof.analysis.advice_kinds import Advice
-from pipeprof.analysis.data_workers import DataWorkerFinding
 from pipeprof.analysis.delivery_findings import ConsumedFinding, EvaluationPair
 from pipeprof.analysis.evidence_kinds import Evidence
 from pipeprof.analysis.helper_finding import Helpers
@@ -24,6 +23,7 @@ from pipeprof.analysis.machine_findings import (
     ResourceFinding,
 )
 from pipeprof.analysis.rank_findings import RunOfRanks
+from pipeprof.analysis.service_findings import DataWorkerFinding
 from pipeprof.analysis.spread import Spread
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.loop import Loop, LoopKind, WaitSource

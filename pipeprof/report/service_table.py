@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pipeprof.analysis.data_workers import DataWorkerFinding
 from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.service_findings import DataWorkerFinding
 from pipeprof.report.numbers import count, duration, few_digits, percent, size
 from pipeprof.report.plain_text import shown
 from pipeprof.report.text_layout import INDENT, Column, cells, column_table, flow, indented

@@ -1,8 +1,8 @@
 """The workers of a tf.data service in words: why a training waits for them, and what to do."""
 
 from pipeprof.analysis.advice_kinds import CheaperService
-from pipeprof.analysis.data_workers import WorkersAtWork
 from pipeprof.analysis.evidence_kinds import WorkInWorkers
+from pipeprof.analysis.service_findings import WorkersAtWork
 from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.report.numbers import amount, count, duration, few_digits, percent, size
 from pipeprof.report.stage_labels import label_of

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeprof.analysis.data_workers import DataWorkerFinding
 from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.service_findings import DataWorkerFinding
 from pipeprof.surfaces.json_values import number
 
 

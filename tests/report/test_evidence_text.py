@@ -6,7 +6,6 @@ from typing import get_args
 import pytest
 
 from pipeprof.analysis.account_findings import HostPlace
-from pipeprof.analysis.data_workers import WorkersAtWork
 from pipeprof.analysis.evidence_kinds import (
     BlockingWork,
     BottleneckAtWork,
@@ -58,6 +57,7 @@ from pipeprof.analysis.evidence_kinds import (
 from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.analysis.own_feeders import Feeder
 from pipeprof.analysis.references import LaneReference, StageReference
+from pipeprof.analysis.service_findings import WorkersAtWork
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.analysis.wall_evidence_kinds import (
     EpochsApart,
