@@ -40,7 +40,7 @@ def epoch_starts(profile: Profile, loop: Loop) -> tuple[EpochStart, ...]:
     if len(chosen) > _FIRST + _LAST:
         chosen = np.concatenate([chosen[:_FIRST], chosen[-_LAST:]])
     stages = _Beginnings(profile.stages)
-    ends = _IteratorEnds(profile, loop, stages.longest_call_ms)
+    ends = _IteratorEnds(profile, loop)
     starts = tuple(_start(loop, int(step), stages, ends) for step in chosen)
     least_ms = min((start.wait_ms for start in starts), default=0.0)
     return tuple(_unless_refuted(start, least_ms, loop) for start in starts)
@@ -68,7 +68,8 @@ def _start(loop: Loop, step: int, stages: "_Beginnings", ends: "_IteratorEnds") 
     others[step] = False
     usual_ms = float(np.median(steps.wait_ns[others])) / MS if others.any() else None
     more_ms = wait_ms - (usual_ms or 0.0)
-    ended = ends.within(int(steps.start_ns[step]), int(steps.wait_ns[step]))
+    call_ms = stages.longest_call_ms(_pass_before(loop, step, stages))
+    ended = ends.within(int(steps.start_ns[step]), int(steps.wait_ns[step]), call_ms)
     cause = None
     if more_ms >= _LEAST_MS and wait_ms >= _LEAST_TIMES * (usual_ms or 0.0):
         cause = _cause(loop, step, stages, more_ms, ended.whole_ms)
@@ -128,18 +129,26 @@ class _IteratorEnds:
     wakes up the next time, after up to a second in epochs of some seconds.
     """
 
-    def __init__(self, profile: Profile, loop: Loop, longest_call_ms: float) -> None:
+    def __init__(self, profile: Profile, loop: Loop) -> None:
         rows = profile.iterator_ends
         self._ends = rows[rows[:, 2] == loop.lane, :2]
         self._closings = rows[rows[:, 2] != loop.lane, :2]
-        self._call_ms = longest_call_ms
 
-    def within(self, start_ns: int, wait_ns: int) -> _Ended:
-        """What a wait has of them."""
+    def within(self, start_ns: int, wait_ns: int, call_ms: float) -> _Ended:
+        """What a wait has of them, where a call of the pass that ends may take so long."""
         whole_ms = _overlap_ms(self._ends, start_ns, start_ns + wait_ns)
-        users_ms = max(_overlap_ms(self._closings, start_ns, start_ns + wait_ns), self._call_ms)
+        users_ms = max(_overlap_ms(self._closings, start_ns, start_ns + wait_ns), call_ms)
         framework_ms = whole_ms - users_ms
         return _Ended(whole_ms, framework_ms if framework_ms >= _LEAST_MS else 0.0)
+
+
+def _pass_before(loop: Loop, step: int, stages: "_Beginnings") -> "_Pass | None":
+    """What the stages did in the epoch before one that begins with a step, or None where nothing shows it."""
+    steps = loop.steps
+    [before] = np.flatnonzero(steps.first_of_epoch()[:step])[-1:].tolist() or [None]
+    if before is None:
+        return None
+    return stages.between(int(steps.start_ns[before]), int(steps.end_ns[before]))
 
 
 def _overlap_ms(intervals: IntArray, start_ns: int, end_ns: int) -> float:
@@ -212,10 +221,10 @@ class _Beginnings:
             _usual_ns(stage, rows) for stage, rows in zip(stages, self._latest, strict=True)
         ]
 
-    @property
-    def longest_call_ms(self) -> float:
-        """How long the stage with the longest calls works in one."""
-        return max((usual_ns or 0.0 for usual_ns in self.usual_ns), default=0.0) / MS
+    def longest_call_ms(self, pass_: "_Pass | None") -> float:
+        """How long the stage with the longest calls works in one, of those at work in a pass or of all."""
+        at_work = range(len(self.stages)) if pass_ is None else pass_.at_work()
+        return max((self.usual_ns[index] or 0.0 for index in at_work), default=0.0) / MS
 
     def between(self, start_ns: int, end_ns: int) -> "_Pass | None":
         """The pass whose first batch came in that time, or None."""
@@ -250,6 +259,10 @@ class _Pass:
     def __init__(self, all_: _Beginnings, rows: dict[int, IntArray]) -> None:
         self._all = all_
         self._rows = rows
+
+    def at_work(self) -> list[int]:
+        """The stages that had been called: what a cache gives, those beneath it need not make."""
+        return [index for index, row in self._rows.items() if row[_CALLS] > 0]
 
     def find_cause(self, more_ms: float) -> _Found | None:
         """What made the first batch wait so much longer than others."""

@@ -269,6 +269,15 @@ def test_not_the_part_in_which_a_generator_is_closed_or_a_call_returns() -> None
     assert input_ratio(taken, closes) == pytest.approx(0.9)
     slow = tf_stage("decode", taken, calls=1, work_ms=300, per_step=1, cost_us=300_000)
     assert input_ratio(taken, ends, slow) == pytest.approx(0.7, abs=0.01)
+    # Calls that a cache saves do not have to return.
+    cached = tf_stage("cache", taken, calls=1, work_ms=0, per_step=1)
+    only_first = tf_stage(
+        "decode", taken, calls=1, work_ms=300, per_step=1, cost_us=300_000, parent=0, epochs=(0,)
+    )
+    found = epoch_starts(
+        profile(loops=(taken,), stages=(cached, only_first), iterator_ends=ends), taken
+    )
+    assert [round(start.framework_ms) for start in found[1:]] == [150, 450]
 
 
 def test_an_iterator_that_ended_in_another_thread_held_up_nobody() -> None:
