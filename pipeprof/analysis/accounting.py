@@ -58,7 +58,8 @@ def loop_account(
     _add_outside(parts, totals, outside_ns, _startup_ns(profile, index), _shutdown_ns(loop, totals))
     between_ns = _between_passes_ns(profile, index)
     parts[Part.OWN_CODE] += between_ns
-    started = _framework_rows(parts, framework_starts.ratios)
+    ended_ns = framework_starts.between_ns(loop.start_ns, loop.end_ns)
+    started = _framework_rows(parts, framework_starts.ratios, ended_ns)
     whole = _account(parts, loop, pass_ns + between_ns, started)
     return _with_late_computing(whole) if runs_ahead(profile, loop) else whole
 
@@ -79,7 +80,8 @@ def epoch_accounts(
         wall_ns = max(totals["end_ns"] - totals["start_ns"], totals["step_ns"])
         parts = _parts_in_steps(loop, totals, epoch=totals["epoch"])
         _add_outside(parts, totals, wall_ns - totals["step_ns"], 0, 0)
-        started = _framework_rows(parts, framework_starts.of(totals["epoch"]))
+        ended_ns = framework_starts.between_ns(totals["start_ns"], totals["end_ns"])
+        started = _framework_rows(parts, framework_starts.of(totals["epoch"]), ended_ns)
         whole = _scaled(parts, wall_ns, started)
         found.append(
             EpochAccount(
@@ -389,12 +391,21 @@ def _beside_training(profile: Profile, first_ns: int, last_ns: int) -> _Beside:
 
 
 def _framework_rows(
-    parts: dict[Part, int], ratios: Mapping[FrameworkWork, float]
+    parts: dict[Part, int], ratios: Mapping[FrameworkWork, float], ended_ns: int
 ) -> tuple[AccountRow, ...]:
-    """Takes the framework's own work out of the waits at epoch starts; gives its rows."""
+    """Takes the framework's own work out of the waits at epoch starts; gives its rows.
+
+    Args:
+        parts: what was counted, from which it is taken.
+        ratios: the part of these waits.
+        ended_ns: what ends of iterators took between epochs.
+    """
     waited_ns = parts[Part.EPOCH_START]
     own_ns = {work: round(waited_ns * ratio) for work, ratio in ratios.items()}
     parts[Part.EPOCH_START] -= sum(own_ns.values())
+    ended_ns = min(ended_ns, parts[Part.BETWEEN_EPOCHS])
+    parts[Part.BETWEEN_EPOCHS] -= ended_ns
+    own_ns[FrameworkWork.ITERATOR_END] = own_ns.get(FrameworkWork.ITERATOR_END, 0) + ended_ns
     return tuple(
         AccountRow(part=Part.BETWEEN_EPOCHS, ns=ns, name=work) for work, ns in own_ns.items() if ns
     )

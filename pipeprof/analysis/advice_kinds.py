@@ -387,6 +387,20 @@ class CheaperOwnCode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PredictOnBatch:
+    """Predict single batches without the input pipeline that each call of ``predict`` makes.
+
+    Attributes:
+        calls: how many calls of ``predict`` took one batch each.
+        call_ms: how long one of them took on average.
+    """
+
+    ACTION: ClassVar = "predict_on_batch"
+    calls: int
+    call_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaveInput:
     """Leave the input as it is: the model, or the device that it runs on, is the limit.
 
@@ -440,6 +454,7 @@ Remedy = (
     | CheaperCallback
     | PrepareBeside
     | CheaperOwnCode
+    | PredictOnBatch
     | FeedValidation
     | ValidateLessOften
     | LeaveInput

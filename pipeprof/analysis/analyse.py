@@ -124,7 +124,7 @@ def _verdict_of(
     loop = profile.loops[index]
     times = loop_times(loop)
     fed = describe_input(profile, loop, counted_time, used, times)
-    own_starts = framework_starts(fed.epoch_starts, loop.input.kind)
+    own_starts = framework_starts(profile, loop, fed.epoch_starts)
     measured = Measurements(
         profile=profile,
         loop=loop,

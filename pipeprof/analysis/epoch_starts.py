@@ -15,7 +15,7 @@ from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.analysis.placement import runs_ahead
 from pipeprof.analysis.references import StageReference
 from pipeprof.analysis.step_statistics import MS
-from pipeprof.recording.loop import InputKind, Loop, WaitSource
+from pipeprof.recording.loop import InputKind, Loop, Steps, WaitSource
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.stage import STAGE_CHANNELS, START_COLUMNS, OperatorFamily, Stage, StageKind
@@ -141,9 +141,18 @@ class _IteratorEnds:
         framework_ms = whole_ms - users_ms
         return _Ended(whole_ms, framework_ms if framework_ms >= _LEAST_MS else 0.0)
 
+    def outside_of(self, steps: Steps) -> Iterator[tuple[int, int]]:
+        """Those that began between steps, each with TensorFlow's own nanoseconds of it."""
+        for start_ns, end_ns in self._ends.tolist():
+            before = int(np.searchsorted(steps.start_ns, start_ns, "right")) - 1
+            if before >= 0 and steps.end_ns[before] > start_ns:
+                continue
+            closing_ns = round(_overlap_ms(self._closings, start_ns, end_ns) * MS)
+            yield start_ns, end_ns - start_ns - closing_ns
+
 
 def _pass_before(loop: Loop, step: int, stages: "_Beginnings") -> "_Pass | None":
-    """What the stages did in the epoch before one that begins with a step, or None where nothing shows it."""
+    """What the stages did in the epoch before the one that begins with a step; None if unknown."""
     steps = loop.steps
     [before] = np.flatnonzero(steps.first_of_epoch()[:step])[-1:].tolist() or [None]
     if before is None:
@@ -171,10 +180,16 @@ class FrameworkStarts:
     Attributes:
         ratios: the part of all these waits.
         by_epoch: the part of an epoch's wait, by the number of the epoch, where that is known.
+        between: ends of iterators outside of steps: when each began, and TensorFlow's own part of it.
     """
 
     ratios: Mapping[FrameworkWork, float]
     by_epoch: Mapping[int, Mapping[FrameworkWork, float]]
+    between: tuple[tuple[int, int], ...] = ()
+
+    def between_ns(self, start_ns: int, end_ns: int) -> int:
+        """What ends of iterators took outside of steps, of those that began in a time range."""
+        return sum(own_ns for begun_ns, own_ns in self.between if start_ns <= begun_ns < end_ns)
 
     def of(self, epoch: int) -> Mapping[FrameworkWork, float]:
         """The parts of the wait of one epoch."""
@@ -184,13 +199,14 @@ class FrameworkStarts:
 NO_FRAMEWORK_STARTS = FrameworkStarts({}, {})
 
 
-def framework_starts(starts: Sequence[EpochStart], kind: InputKind | None) -> FrameworkStarts:
-    """What of the waits at epoch starts is TensorFlow's own work; arrays have nothing to load."""
-    if kind is InputKind.ARRAYS:
-        return FrameworkStarts({FrameworkWork.EPOCH_START: 1.0}, {})
+def framework_starts(profile: Profile, loop: Loop, starts: Sequence[EpochStart]) -> FrameworkStarts:
+    """What of the starts of a loop's epochs is TensorFlow's own work; arrays have nothing to load."""
+    between = tuple(_IteratorEnds(profile, loop).outside_of(loop.steps))
+    if loop.input.kind is InputKind.ARRAYS:
+        return FrameworkStarts({FrameworkWork.EPOCH_START: 1.0}, {}, between)
     known = [start for start in starts if start.cause is not StartCause.TRAINING and start.wait_ms]
     by_epoch = {start.epoch: _framework_ratios([start]) for start in known}
-    return FrameworkStarts(_framework_ratios(known), by_epoch)
+    return FrameworkStarts(_framework_ratios(known), by_epoch, between)
 
 
 def _framework_ratios(starts: Sequence[EpochStart]) -> Mapping[FrameworkWork, float]:

@@ -7,18 +7,30 @@ from pipeprof.analysis.advice_kinds import (
     Advice,
     CheaperCallback,
     CheaperOwnCode,
+    PredictOnBatch,
     PrepareBeside,
     Remedy,
     SaveLessOften,
 )
 from pipeprof.analysis.bounds import COMPUTE_BELOW
 from pipeprof.analysis.fed_by import trains_with_keras_2
+from pipeprof.analysis.step_statistics import MS
 from pipeprof.analysis.verdict import Verdict
 from pipeprof.analysis.wall_shares import HOST_PARTS
-from pipeprof.recording.account import CallbackEvent, CallbackMethod, KerasCallback, Part
+from pipeprof.recording.account import (
+    CallbackEvent,
+    CallbackMethod,
+    KerasCallback,
+    Part,
+    PassContext,
+)
+from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.source_code import has_name
 
 _MOST = 3
+
+# Fewer calls of ``predict`` than these are nobody's habit.
+_FEWEST_CALLS = 5
 
 
 def host_advice(verdict: Verdict) -> Iterator[Advice]:
@@ -28,8 +40,25 @@ def host_advice(verdict: Verdict) -> Iterator[Advice]:
     account, wall_ns = verdict.measured.account, verdict.walls.wall_ns
     rows = [row for row in account.rows if row.part in HOST_PARTS and _is_the_users(row)]
     dear = [row for row in rows if row.ns >= COMPUTE_BELOW * wall_ns]
+    yield from _predict_on_batch(verdict)
     for row in _one_a_line(sorted(dear, key=lambda row: -row.ns))[:_MOST]:
         yield Advice(remedy=_remedy(row, keras_2=trains_with_keras_2(verdict)))
+
+
+def _predict_on_batch(verdict: Verdict) -> Iterator[Advice]:
+    """Calls of ``predict`` for a batch each make an input pipeline each."""
+    trained, walls = verdict.measured.loop, verdict.walls
+    ns = calls = 0
+    for loop in verdict.measured.profile.loops:
+        account = loop.account
+        if loop.kind is not LoopKind.PREDICT or loop.batch_count != account.pass_count:
+            continue
+        meanwhile = loop.start_ns < trained.end_ns and trained.start_ns < loop.end_ns
+        inside_ns = sum(account.pass_ns) - (0 if meanwhile else account.pass_ns[PassContext.TOP])
+        ns += inside_ns
+        calls += round(account.pass_count * inside_ns / max(sum(account.pass_ns), 1))
+    if walls is not None and calls >= _FEWEST_CALLS and ns >= COMPUTE_BELOW * walls.wall_ns:
+        yield Advice(remedy=PredictOnBatch(calls=calls, call_ms=ns / calls / MS))
 
 
 def _one_a_line(rows: Sequence[AccountRow]) -> list[AccountRow]:

@@ -26,6 +26,7 @@ from pipeprof.analysis.advice_kinds import (
     OwnProcesses,
     ParallelCalls,
     ParallelFilter,
+    PredictOnBatch,
     Prefetch,
     PrepareBeside,
     Remedy,
@@ -113,6 +114,8 @@ def remedy_code(remedy: Remedy) -> str | None:  # noqa: C901 - one case a kind
                 "model.fit(\n    data, epochs=EPOCHS,\n"
                 "    validation_data=VALIDATION_DATA, validation_freq=5,\n)"
             )
+        case PredictOnBatch():
+            return "model.predict_on_batch(x)"
         case ValidateLessOften() | PrepareBeside() | CheaperOwnCode() | LeaveInput():
             return None
         case CheaperService():

@@ -25,6 +25,7 @@ from pipeprof.analysis.advice_kinds import (
     ParallelCalls,
     ParallelFilter,
     Prediction,
+    PredictOnBatch,
     Prefetch,
     PrepareBeside,
     Remedy,
@@ -184,6 +185,11 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
             return (
                 f"Do the work of {remedy.function} before the training, or in a thread beside it: "
                 "the training waits for it between epochs."
+            )
+        case PredictOnBatch():
+            return (
+                "Predict single batches with predict_on_batch: predict makes an input pipeline in each "
+                f"call, and its {remedy.calls:,} calls took {duration(remedy.call_ms)} each."
             )
         case CheaperOwnCode():
             return (

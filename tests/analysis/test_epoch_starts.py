@@ -11,7 +11,7 @@ from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.epoch_starts import epoch_starts, framework_starts
 from pipeprof.analysis.input_findings import EpochStart, StartCause
 from pipeprof.recording.account import Part
-from pipeprof.recording.loop import Input, InputKind, Loop, WaitSource
+from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind, WaitSource
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.stage import Stage, StageKind
 from pipeprof.report.epoch_start_text import describe_starts
@@ -136,7 +136,8 @@ def test_a_shuffle_that_fills_at_once_is_no_cause_of_a_long_wait() -> None:
     quick = tf_stage("decode", during, calls=999 + BATCH, work_ms=2, cost_us=2, parent=1)
     starts = starts_of(during, batch, shuffle, quick)
     assert causes(starts)[1:] == [(StartCause.FRAMEWORK, None, None)] * 2
-    assert framework_starts(starts, InputKind.TF_DATA).ratios[FrameworkWork.EPOCH_START] > 0.9
+    own = framework_starts(profile(loops=(during,)), during, starts)
+    assert own.ratios[FrameworkWork.EPOCH_START] > 0.9
 
 
 def test_nothing_is_explained_where_the_first_batch_comes_like_the_others() -> None:
@@ -241,8 +242,9 @@ def test_the_iterator_of_the_epoch_before_is_destroyed_first() -> None:
 
 def input_ratio(taken: Loop, ends: IntArray, *stages: Stage) -> float:
     """The part of all waits at later epoch starts that is not TensorFlow's own."""
-    found = epoch_starts(profile(loops=(taken,), stages=stages, iterator_ends=ends), taken)
-    starts = framework_starts(found, InputKind.TF_DATA)
+    recorded = profile(loops=(taken,), stages=stages, iterator_ends=ends)
+    found = epoch_starts(recorded, taken)
+    starts = framework_starts(recorded, taken, found)
     second, third = (1.0 - starts.of(epoch)[FrameworkWork.ITERATOR_END] for epoch in (1, 2))
     assert (
         second == third == pytest.approx(1.0 - starts.ratios[FrameworkWork.ITERATOR_END], abs=0.01)
@@ -278,6 +280,24 @@ def test_not_the_part_in_which_a_generator_is_closed_or_a_call_returns() -> None
         profile(loops=(taken,), stages=(cached, only_first), iterator_ends=ends), taken
     )
     assert [round(start.framework_ms) for start in found[1:]] == [150, 450]
+
+
+@pytest.mark.parametrize("kind", [LoopKind.CUSTOM, LoopKind.FIT])
+def test_between_steps_it_is_what_passes_between_epochs(kind: LoopKind) -> None:
+    taken = loop(kind, steps=40, wait_ns=MS, epochs=2, pause_ns=500 * MS, lane=0)
+    begin = int(taken.steps.end_ns[19]) + MS
+    ends = np.array([(begin, begin + 450 * MS, 0), (begin, begin + 150 * MS, 1)])
+    for rows, own_ms in ((ends[:1], 450), (ends, 300)):
+        found = analyse(profile(loops=(taken,), iterator_ends=rows)).main
+        assert found is not None
+        between = [row for row in found.account.rows if row.part is Part.BETWEEN_EPOCHS]
+        own = [row.ns for row in between if row.name is FrameworkWork.ITERATOR_END]
+        assert own == [own_ms * MS]
+        assert sum(row.ns for row in between) == 500 * MS
+    inside = np.array([(begin - 5 * MS, begin + MS, 0)])
+    found = analyse(profile(loops=(taken,), iterator_ends=inside)).main
+    assert found is not None
+    assert FrameworkWork.ITERATOR_END not in {row.name for row in found.account.rows}
 
 
 def test_an_iterator_that_ended_in_another_thread_held_up_nobody() -> None:

@@ -9,6 +9,7 @@ from pipeprof.analysis.advice_kinds import (
     Cache,
     CheaperCallback,
     CheaperOwnCode,
+    PredictOnBatch,
     PrepareBeside,
     SaveLessOften,
 )
@@ -36,6 +37,7 @@ from pipeprof.recording.account import (
     HostState,
     KerasCallback,
     Part,
+    PassContext,
 )
 from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind
 from pipeprof.recording.source_code import Location
@@ -223,6 +225,29 @@ def test_own_code_gets_one_advice_a_line_and_none_on_the_call_of_fit() -> None:
         CheaperOwnCode(function="act"),
         CheaperOwnCode(function="the code at train.py:9"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("steps_a_call", "lasted_ms", "context", "advised"),
+    [
+        (1, 600, PassContext.BETWEEN_STEPS, True),
+        (1, 600, PassContext.TOP, True),
+        (1, 20, PassContext.BETWEEN_STEPS, False),
+        (10, 600, PassContext.BETWEEN_STEPS, False),
+    ],
+)
+def test_calls_of_predict_for_a_batch_each_make_no_pipeline_each(
+    steps_a_call: int, lasted_ms: int, context: PassContext, advised: bool
+) -> None:
+    trains = loop(LoopKind.TRAIN_ON_BATCH, steps=20, wait_ns=None, compute_ns=50 * MS)
+    predicts = loop(LoopKind.PREDICT, steps=10 * steps_a_call, wait_ns=0, compute_ns=MS)
+    times = [0] * len(PassContext)
+    times[context] = lasted_ms * MS
+    account = replace(predicts.account, pass_count=10, pass_ns=tuple(times))
+    main = analyse(profile(loops=(trains, replace(predicts, account=account)))).main
+    assert main is not None
+    found = [each.remedy for each in main.diagnosis.advice if each.action == "predict_on_batch"]
+    assert found == [PredictOnBatch(calls=10, call_ms=60.0)] * advised
 
 
 # The bottleneck

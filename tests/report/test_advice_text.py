@@ -29,6 +29,7 @@ from pipeprof.analysis.advice_kinds import (
     ParallelCalls,
     ParallelFilter,
     Prediction,
+    PredictOnBatch,
     Prefetch,
     PrepareBeside,
     Remedy,
@@ -407,6 +408,12 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
         "Do the work of Images.on_epoch_end before the training, or in a thread beside it: "
         "the training waits for it between epochs.",
         None,
+    ),
+    (
+        PredictOnBatch(calls=1245, call_ms=56.21),
+        "Predict single batches with predict_on_batch: predict makes an input pipeline in each call, and "
+        "its 1,245 calls took 56.2 ms each.",
+        "model.predict_on_batch(x)",
     ),
     (
         CheaperOwnCode(function="Agent.act"),
