@@ -58,9 +58,11 @@ def loop_account(
     _add_outside(parts, totals, outside_ns, _startup_ns(profile, index), _shutdown_ns(loop, totals))
     between_ns = _between_passes_ns(profile, index)
     parts[Part.OWN_CODE] += between_ns
-    ended_ns = framework_starts.between_ns(loop.start_ns, loop.end_ns)
+    last_ns = int(loop.steps.end_ns[-1]) if len(loop.steps) else loop.end_ns
+    ended_ns = framework_starts.between_ns(loop.start_ns, last_ns)
     started = _framework_rows(parts, framework_starts.ratios, ended_ns)
-    whole = _account(parts, loop, pass_ns + between_ns, started)
+    ended = _last_end_rows(parts, framework_starts.between_ns(last_ns, profile.run.end_ns))
+    whole = _account(parts, loop, pass_ns + between_ns, (*started, *ended))
     return _with_late_computing(whole) if runs_ahead(profile, loop) else whole
 
 
@@ -409,6 +411,14 @@ def _framework_rows(
     return tuple(
         AccountRow(part=Part.BETWEEN_EPOCHS, ns=ns, name=work) for work, ns in own_ns.items() if ns
     )
+
+
+def _last_end_rows(parts: dict[Part, int], ended_ns: int) -> tuple[AccountRow, ...]:
+    """Takes the end of the last epoch's iterator out of what passes at the end; gives its row."""
+    ended_ns = min(ended_ns, parts[Part.SHUTDOWN])
+    parts[Part.SHUTDOWN] -= ended_ns
+    row = AccountRow(part=Part.SHUTDOWN, ns=ended_ns, name=FrameworkWork.ITERATOR_END)
+    return (row,) if ended_ns else ()
 
 
 def _account(

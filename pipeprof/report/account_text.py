@@ -8,7 +8,7 @@ from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.analysis.wall_shares import HOST_PARTS, WAIT_PARTS
 from pipeprof.recording.account import Part
 from pipeprof.report.numbers import duration, parts, percent, wait_percent
-from pipeprof.report.part_names import PART_NAMES, shown_parts
+from pipeprof.report.part_names import PART_NAMES, place_name, shown_parts
 from pipeprof.report.verdict_text import why_unknown
 
 # What comes second is named from this part of the training's time on, validation from a fifth.
@@ -16,6 +16,8 @@ _SECOND_FROM = 0.05
 _VALIDATION_FROM = 0.2
 # Waiting is nearly all, or mostly, where epochs begin.
 _NEARLY_ALL, _MOSTLY = 0.9, 0.5
+# What starts up or shuts down is named from this time, and this part of the whole run's, on.
+_NAMED_FROM_NS, _NAMED_FROM = 1_000_000_000, 0.1
 
 _GOES = {
     Part.CALLBACKS: "goes into callbacks",
@@ -90,10 +92,29 @@ def training_time(main: LoopFinding) -> str:
 
 
 def time_pieces(account: Account) -> list[str]:
-    """``14.9 s: start-up 3.1``, ``compile 1.4``, …: the parts of an account in order."""
+    """``14.9 s: start-up 3.1 (import keras 2.9)``, ``compile 1.4``, …: the parts of an account in order."""
     whole_ms = account.wall_ns / 1e6
-    pieces = _pieces(whole_ms, [(each.part, each.ns) for each in shown_parts(account)])
+    pieces = [
+        f"{piece}{_mostly(account, each.part)}"
+        for each in shown_parts(account)
+        for piece in _pieces(whole_ms, [(each.part, each.ns)])
+    ]
     return [f"{duration(whole_ms)}: {pieces[0]}", *pieces[1:]] if pieces else []
+
+
+def _mostly(account: Account, part: Part) -> str:
+    """`` (import keras 2.9)``: what most of a long start or end goes into; other parts have a table."""
+    if part not in (Part.STARTUP, Part.SHUTDOWN):
+        return ""
+    named = [row for row in account.rows if row.part is part and row.name is not None]
+    most = max(named, key=lambda row: row.ns, default=None)
+    if most is None or most.name is None:
+        return ""
+    least_ns = max(_NAMED_FROM_NS, _NAMED_FROM * account.wall_ns, _MOSTLY * account.ns(part))
+    if most.ns < least_ns:
+        return ""
+    (time,) = parts(account.wall_ns / 1e6, most.ns / 1e6)
+    return f" ({place_name(most.name)} {time})"
 
 
 def _pieces(whole_ms: float, times: Iterable[tuple[Part, int]]) -> list[str]:

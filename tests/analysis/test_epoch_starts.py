@@ -300,6 +300,23 @@ def test_between_steps_it_is_what_passes_between_epochs(kind: LoopKind) -> None:
     assert FrameworkWork.ITERATOR_END not in {row.name for row in found.account.rows}
 
 
+def test_after_the_last_step_it_is_what_passes_at_the_end() -> None:
+    taken = loop(steps=40, wait_ns=MS, epochs=2, lane=0)
+    last = taken.end_ns
+    account = replace(
+        taken.account,
+        pass_count=1,
+        start_ns=taken.start_ns,
+        end_ns=last + 4000 * MS,
+        pass_ns=(last + 4000 * MS - taken.start_ns, 0, 0, 0),
+    )
+    ends = np.array([(last + MS, last + 3901 * MS, 0)])
+    found = analyse(profile(loops=(replace(taken, account=account),), iterator_ends=ends)).main
+    assert found is not None
+    at_end = {row.name: row.ns for row in found.account.rows if row.part is Part.SHUTDOWN}
+    assert at_end == {FrameworkWork.ITERATOR_END: 3900 * MS, None: 100 * MS}
+
+
 def test_an_iterator_that_ended_in_another_thread_held_up_nobody() -> None:
     taken = replace(fit(), lane=0)
     found = epoch_starts(profile(loops=(taken,), iterator_ends=ended(taken, 450, lane=1)), taken)

@@ -117,6 +117,23 @@ def test_the_account_is_one_line_of_parts_in_order_with_small_ones_folded() -> N
     assert time_pieces(account()) == []
 
 
+@pytest.mark.parametrize(
+    ("named_s", "whole_s", "piece"),
+    [
+        (2.9, 12.0, "start-up 3.1 (import keras 2.9)"),
+        (1.0, 12.0, "start-up 3.1"),
+        (2.9, 60.0, "start-up 3.1"),
+    ],
+)
+def test_what_a_long_start_goes_into_is_named(named_s: float, whole_s: float, piece: str) -> None:
+    plain = account(startup=3.1 - named_s, compute=whole_s - 3.1)
+    row = AccountRow(part=Part.STARTUP, ns=round(named_s * 1e9), name="import keras")
+    whole = replace(plain, wall_ns=round(whole_s * 1e9), rows=(row, *plain.rows))
+    assert [each for each in time_pieces(whole) if "start-up" in each] == [
+        f"{whole_s:.1f} s: {piece}"
+    ]
+
+
 def epochs(*made_of: tuple[float, float]) -> list[EpochAccount]:
     """Epochs by what each waits and computes, in seconds."""
     return [
