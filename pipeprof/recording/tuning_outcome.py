@@ -1,6 +1,7 @@
 """What tuning an input is about and found: the input, the changes that were tried, what they gave."""
 
 from dataclasses import asdict, dataclass
+from enum import Enum
 from typing import Any
 
 from pipeprof.recording.loop import InputKind
@@ -23,6 +24,37 @@ class TrialSteps:
     def mean_ns(self) -> float:
         """The mean of a step: what a training takes, over its steps."""
         return sum(self.step_ns) / len(self.step_ns)
+
+
+class TransformationKind(Enum):
+    """What a transformation of a dataset does, whatever TensorFlow calls its operation."""
+
+    MAP = "map"
+    FLAT_MAP = "flat_map"
+    INTERLEAVE = "interleave"
+    FILTER = "filter"
+    BATCH = "batch"
+    SHUFFLE = "shuffle"
+    CACHE = "cache"
+    PREFETCH = "prefetch"
+    REPEAT = "repeat"
+    OTHER = "other"
+
+
+# How the names of TensorFlow's operations begin, by what they do.
+_OPERATIONS = (
+    ("MapDataset", TransformationKind.MAP),
+    ("ParallelMapDataset", TransformationKind.MAP),
+    ("FlatMapDataset", TransformationKind.FLAT_MAP),
+    ("InterleaveDataset", TransformationKind.INTERLEAVE),
+    ("ParallelInterleaveDataset", TransformationKind.INTERLEAVE),
+    ("FilterDataset", TransformationKind.FILTER),
+    ("BatchDataset", TransformationKind.BATCH),
+    ("Shuffle", TransformationKind.SHUFFLE),
+    ("Cache", TransformationKind.CACHE),
+    ("Prefetch", TransformationKind.PREFETCH),
+    ("Repeat", TransformationKind.REPEAT),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +85,17 @@ class Place:
     random: bool = False
     elements: int | None = None
     element_bytes: float | None = None
+
+    @property
+    def kind(self) -> TransformationKind:
+        """What it does."""
+        known = (kind for begin, kind in _OPERATIONS if self.op.startswith(begin))
+        return next(known, TransformationKind.OTHER)
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether its operation makes one call after the other."""
+        return not self.op.startswith("Parallel")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

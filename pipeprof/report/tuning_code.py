@@ -20,7 +20,7 @@ from pipeprof.recording.pipeline_edits import (
     Workers,
 )
 from pipeprof.recording.source_code import own_name
-from pipeprof.recording.tuning_outcome import Description, Place
+from pipeprof.recording.tuning_outcome import Description, Place, TransformationKind
 from pipeprof.report.edit_names import transformation
 
 _BACKGROUND = """\
@@ -87,7 +87,7 @@ def _code_of(  # noqa: C901 - one case a kind
         case ParallelCalls():
             place = places.get(edit.node)
             calls = "tf.data.AUTOTUNE" if edit.calls == AUTOTUNE else str(edit.calls)
-            if place is not None and place.op == "FlatMapDataset":
+            if place is not None and place.kind is TransformationKind.FLAT_MAP:
                 options = f"cycle_length=1, num_parallel_calls={calls}"
                 yield f".interleave({_function(place)}, {options})  # instead of flat_map{_at(place)}"
             else:

@@ -16,7 +16,7 @@ from pipeprof.analysis.what_if_kinds import (
     Supposition,
     WithCores,
 )
-from pipeprof.report.numbers import count, duration, percent, size, times
+from pipeprof.report.numbers import count, duration, duration_range, percent, size, times
 from pipeprof.report.plain_text import shown
 
 
@@ -25,10 +25,10 @@ def describe_prediction(
 ) -> Iterator[str]:
     """The prediction in sentences."""
     supposed = " and ".join(describe_supposition(one) for one in suppositions)
-    low, high = duration(prediction.interval.low), duration(prediction.interval.high)
+    between = duration_range(prediction.interval.low, prediction.interval.high)
     step = duration(prediction.step_ms)
     yield (
-        f"With {supposed} a step would take {step} ({low} to {high}), "
+        f"With {supposed} a step would take {step} ({between}), "
         f"{times(prediction.speedup)} as fast as today's {duration(prediction.today_ms)}."
     )
     yield f"The whole training would take {duration(prediction.wall_s * 1e3)}."

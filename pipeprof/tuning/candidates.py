@@ -20,13 +20,14 @@ from pipeprof.recording.pipeline_edits import (
     SwitchAutotuneOn,
     Workers,
 )
-from pipeprof.recording.tuning_outcome import Change, Description, Place
+from pipeprof.recording.tuning_outcome import Change, Description, Place, TransformationKind
 
 # A cache may take this part of the memory that is free.
 _CACHE_OF_FREE = 0.5
 
 # Calls at once of a function that mostly waits: no core is needed for them.
 _WAITING_CALLS = 16
+_MAPS = (TransformationKind.MAP, TransformationKind.FLAT_MAP)
 _THREADS = (4, 16)
 
 
@@ -75,42 +76,44 @@ def _of_tfdata(described: Description) -> Iterator[Change]:
     yield from _caches(described, places)
     for place in described.places:
         yield from _orders(place, places)
-    mapping = [place for place in described.places if "MapDataset" in place.op and place.function]
+    mapping = [place for place in described.places if place.kind in _MAPS and place.function]
     yield from ((ParallelCalls(node=place.node, calls=_WAITING_CALLS),) for place in mapping)
-    if described.places and not described.places[-1].op.startswith("Prefetch"):
+    if described.places and described.places[-1].kind is not TransformationKind.PREFETCH:
         yield (Prefetch(),)
     if mapping:
         yield (PrivateThreads(threads=max(described.cores, 2)),)
 
 
 def _can_be_parallel(place: Place) -> bool:
-    serial = place.op in ("MapDataset", "InterleaveDataset", "FlatMapDataset")
+    serial = place.kind in (*_MAPS, TransformationKind.INTERLEAVE) and place.one_by_one
     return serial or (place.calls is not None and place.calls != AUTOTUNE)
 
 
 def _orders(place: Place, places: dict[str, Place]) -> Iterator[Change]:
     """Exchanges of a transformation with the map that it stands on."""
     below = places.get(place.inputs[0]) if place.inputs else None
-    if below is None or below.op not in ("MapDataset", "ParallelMapDatasetV2"):
+    if below is None or below.kind is not TransformationKind.MAP:
         return
     # One random number for a batch is not one for each sample, and a cache may stand behind the map.
-    if place.random and not place.op.startswith("Shuffle"):
+    if place.random and place.kind is not TransformationKind.SHUFFLE:
         return
-    if place.op.startswith("Shuffle"):
-        yield (ShuffleFirst(shuffle=place.node, node=below.node),)
-    elif place.op == "FilterDataset":
-        yield (FilterFirst(filter=place.node, node=below.node),)
-    elif place.op.startswith("Batch"):
-        yield (BatchFirst(batch=place.node, node=below.node),)
+    match place.kind:
+        case TransformationKind.SHUFFLE:
+            yield (ShuffleFirst(shuffle=place.node, node=below.node),)
+        case TransformationKind.FILTER:
+            yield (FilterFirst(filter=place.node, node=below.node),)
+        case TransformationKind.BATCH:
+            yield (BatchFirst(batch=place.node, node=below.node),)
 
 
 def _caches(described: Description, places: dict[str, Place]) -> Iterator[Change]:
     """Caches of what is made anew for each epoch: as late as possible first."""
-    old = [place for place in described.places if place.op.startswith("Cache")]
+    old = [place for place in described.places if place.kind is TransformationKind.CACHE]
     found = []
     for place in reversed(described.places):
         moved = _without_shuffle(place, places)
-        if moved is None or not _fits(place, described) or place.op.startswith("Cache"):
+        cached = place.kind is TransformationKind.CACHE
+        if moved is None or not _fits(place, described) or cached:
             continue
         if not any(one.function for one in _below(place, places)):
             continue  # nothing of the user's is saved
@@ -130,13 +133,13 @@ def _fits(place: Place, described: Description) -> bool:
 def _without_shuffle(place: Place, places: dict[str, Place]) -> Change | None:
     """What has to be moved so that nothing random lies below a cache here; None where that cannot be."""
     below = list(_below(place, places))
-    shuffles = [one for one in below if one.op.startswith("Shuffle")]
-    repeats = any(one.op.startswith("Repeat") for one in below)
+    shuffles = [one for one in below if one.kind is TransformationKind.SHUFFLE]
+    repeats = any(one.kind is TransformationKind.REPEAT for one in below)
     if any(one.random for one in below) or repeats or len(shuffles) > 1:
         return None
     if not shuffles:
         return ()
-    directly = place.inputs[:1] == (shuffles[0].node,) and "MapDataset" in place.op
+    directly = place.inputs[:1] == (shuffles[0].node,) and place.kind in _MAPS
     return (ShuffleBehind(shuffle=shuffles[0].node, node=place.node),) if directly else None
 
 
