@@ -31,9 +31,6 @@ _NAMED_FROM = 0.01
 # So many places of a part have a row of their own.
 _MOST_NAMED = 8
 
-# Backends of Keras whose steps return before a device has done their work.
-_ASYNCHRONOUS = ("jax", "torch")
-
 _EPOCH = {name: index for index, name in enumerate(EPOCH_COLUMNS)}
 _COMPILATION = {name: index for index, name in enumerate(COMPILATION_COLUMNS)}
 
@@ -130,7 +127,7 @@ def run_account(profile: Profile, loops: Sequence[Account]) -> Account:
 
 def runs_ahead(profile: Profile, loop: Loop) -> bool:
     """Whether steps of Keras's return before a device has done their work."""
-    return not loop.kind.hand_written and profile.run.backend in _ASYNCHRONOUS
+    return not loop.kind.hand_written and profile.run.steps_return_early
 
 
 def _with_late_computing(account: Account) -> Account:

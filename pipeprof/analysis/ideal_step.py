@@ -15,6 +15,7 @@ from pipeprof.analysis.verdict import Measurements
 from pipeprof.recording.account import Part
 from pipeprof.recording.ceiling import Ceiling
 from pipeprof.recording.loop import LoopKind
+from pipeprof.recording.run_info import KerasBackend
 
 # How many of a loop's steps are the fast ones, which least of all held up.
 _FASTEST = 0.05
@@ -104,7 +105,11 @@ def may_run_ahead(measured: Measurements) -> bool:
     `train_on_batch` gives its losses back as numbers.
     """
     loop, run = measured.loop, measured.profile.run
-    if not measured.profile.devices and run.backend != "jax" and "jax" not in run.versions:
+    if (
+        not measured.profile.devices
+        and run.keras_backend is not KerasBackend.JAX
+        and "jax" not in run.versions
+    ):
         return False  # on CPUs, only JAX computes on after a call has returned
     match loop.kind:
         case LoopKind.TRAIN_ON_BATCH:

@@ -29,9 +29,6 @@ _OF_TF_DATA = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON)
 # Threads that a library made.
 _LIBRARIES = (LaneKind.NATIVE, LaneKind.LIBRARY, LaneKind.TF_DATA_POOL)
 
-# Keras on these returns from a step while the step is still computed.
-_RUN_AHEAD = ("jax", "torch")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingMoments:
@@ -82,7 +79,7 @@ def with_native_work(
     """
     if loop.lane is None:
         return _beside_private_threads(costs, profile, loop, counted_time)
-    if profile.run.backend in _RUN_AHEAD:
+    if profile.run.steps_return_early:
         return _with_python_threads(costs, profile, loop, counted_time)
     moments = waiting_moments(profile, loop, counted_time)
     if moments is None:

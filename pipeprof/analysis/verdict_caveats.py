@@ -22,6 +22,7 @@ from pipeprof.analysis.traced_waits import contradicting_waits
 from pipeprof.analysis.verdict import Verdict
 from pipeprof.analysis.verdict_kinds import Bound, Cause
 from pipeprof.recording.loop import WaitSource
+from pipeprof.recording.run_info import KerasBackend
 from pipeprof.recording.stage import StageKind
 
 # Stages that account for less of the wait than this leave something unseen.
@@ -54,7 +55,8 @@ def _of_limit(verdict: Verdict) -> Iterator[SharedCores | DeviceMayRunAhead]:
     if ideal is not None and ideal.known is LimitSource.UPPER_BOUND:
         yield DeviceMayRunAhead(
             recorded_by=profile.run.recorded_by,
-            traceable="tensorflow" in profile.run.versions and profile.run.backend != "jax",
+            traceable="tensorflow" in profile.run.versions
+            and profile.run.keras_backend is not KerasBackend.JAX,
         )
     devices = device_findings(profile, measured.counted_time)
     known = all(device.busy_ratio is not None for device in devices)

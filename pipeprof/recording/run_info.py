@@ -15,6 +15,17 @@ class RecordedBy(Enum):
     PYTHON = "pipeprof.profile"
 
 
+class KerasBackend(Enum):
+    """The backends of Keras that pipeprof knows."""
+
+    TENSORFLOW = "tensorflow"
+    JAX = "jax"
+    TORCH = "torch"
+
+
+_BACKENDS = {each.value: each for each in KerasBackend}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
     """What ran, on which machine and with which versions.
@@ -56,6 +67,16 @@ class RunInfo:
     recorded_by: RecordedBy = RecordedBy.PYTHON
     rank: Rank | None = None
     machine: Machine | None = None
+
+    @property
+    def keras_backend(self) -> KerasBackend | None:
+        """Keras's backend; None without Keras, and for a backend that pipeprof does not know."""
+        return None if self.backend is None else _BACKENDS.get(self.backend)
+
+    @property
+    def steps_return_early(self) -> bool:
+        """Whether Keras returns from a step while the device still computes it."""
+        return self.keras_backend in (KerasBackend.JAX, KerasBackend.TORCH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

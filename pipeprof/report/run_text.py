@@ -8,7 +8,7 @@ from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.loop import Loop, LoopKind
 from pipeprof.recording.profile import Profile
-from pipeprof.recording.run_info import RunInfo
+from pipeprof.recording.run_info import KerasBackend, RunInfo
 from pipeprof.report.numbers import count, duration, few_digits, percent
 from pipeprof.report.plain_text import sentence, shown
 from pipeprof.report.ranks_text import how_many
@@ -54,7 +54,7 @@ def kind_of(loop: Loop) -> str:
 def _software(run: RunInfo) -> Iterator[str]:
     if "tensorflow" in run.versions:
         yield f"TensorFlow {_short_version(run.versions['tensorflow'])}"
-    if run.backend not in (None, "tensorflow"):
+    if run.backend is not None and run.keras_backend is not KerasBackend.TENSORFLOW:
         yield f"Keras on {shown(str(run.backend))}"
 
 

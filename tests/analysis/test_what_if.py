@@ -214,6 +214,6 @@ def test_a_prediction_is_put_into_words() -> None:
     text = "stage=decode cost=0.5"
     prediction = predicted(text, GENERATOR, during=ON_MAIN)
     assert " ".join(describe_prediction(read_suppositions(text), prediction)) == (
-        "With decode at 50 % of its cost a step would take 20.0 ms (20.0 ms to 20.0 ms), 1.5 times as "
+        "With decode at 50 % of its cost a step would take 20.0 ms (20.0 to 20.0 ms), 1.5 times as "
         "fast as today's 30.0 ms. The whole training would take 2.0 s."
     )

@@ -21,7 +21,7 @@ from pipeprof.capture.probes.loaders.sequences import (
     watch_sequence,
 )
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.python.timed_subclass import replace_methods
+from pipeprof.capture.probes.python.timed_subclass import has_replaced_methods, replace_methods
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording.lane import Role
@@ -107,7 +107,7 @@ def keep(sequence: Any) -> None:
 
 def unpacked_type() -> Any:
     sequence = SHARED["sequence"]
-    return type(sequence).__name__, hasattr(type(sequence), "_pipeprof_original"), sequence[1][1]
+    return type(sequence).__name__, has_replaced_methods(sequence), sequence[1][1]
 
 
 def watched(recorder: Recorder, sequence: Any) -> Callable[[], None]:
