@@ -28,7 +28,7 @@ CROWDED_FROM = 0.25
 
 # Python threads of one process that hold the GIL for most of the time take turns at it. Where nobody
 # looked at that, those that together use about one core do; clearly more than one core shows that they
-# release it.
+# release it, and clearly less that others compute for them.
 GIL_FROM, GIL_TO = 0.7, 1.3
 
 # Workers that are busy for less of their time than this pause between batches.
@@ -197,7 +197,7 @@ def _takes_turns_at_gil(cost: StageCost, ratio: float | None, context: CauseCont
     held = gil_held(cost, context)
     if held is not None:
         return held >= GIL_FROM
-    return ratio is None or gil_load(cost, context) <= GIL_TO
+    return ratio is None or GIL_FROM <= gil_load(cost, context) <= GIL_TO
 
 
 def _could_be_parallel(cost: StageCost, ratio: float | None) -> bool:

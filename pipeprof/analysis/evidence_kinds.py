@@ -7,8 +7,8 @@ Times are milliseconds per training step unless an attribute has another unit, r
 from dataclasses import dataclass
 from enum import Enum
 
+from pipeprof.analysis.feeder_finding import Feeder
 from pipeprof.analysis.input_findings import EpochStart
-from pipeprof.analysis.own_feeders import Feeder
 from pipeprof.analysis.references import LaneReference, StageReference
 from pipeprof.analysis.service_findings import WorkersAtWork
 from pipeprof.analysis.verdict_kinds import Cause

@@ -2,36 +2,22 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 
+from pipeprof.analysis.causes import GIL_FROM, GIL_TO
 from pipeprof.analysis.counted_time import CountedTime, without_pauses
+from pipeprof.analysis.feeder_finding import Feeder
 from pipeprof.analysis.lane_use import sampled_ns
 from pipeprof.analysis.verdict_kinds import Cause
-from pipeprof.recording.account import FeederKind, FeedingLane, HostState
+from pipeprof.recording.account import FeederKind, HostSample, HostState
 from pipeprof.recording.lane import Lane, LaneKind
+from pipeprof.recording.level_names import MILLION, Level
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
-from pipeprof.recording.source_code import Location
 
 # On a CPU, or ready for one, for less than this part of the time, threads rather wait for something else.
 _COMPUTE_FROM = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feeder:
-    """Where the user's own threads or processes were at work for a loop.
-
-    Attributes:
-        function: the innermost function of the user's.
-        location: the line where most samples were taken.
-        lane: the thread or process of most samples; None where it was not recorded.
-        share: of all such samples.
-    """
-
-    function: str
-    location: Location
-    lane: FeedingLane | None
-    share: float
+# Who asks for the GIL waits for it less than this part of the time where threads compute without it.
+_CONTENDED_FROM = 0.5
 
 
 def find_feeder(loop: Loop, *states: HostState) -> Feeder | None:
@@ -50,7 +36,12 @@ def find_feeder(loop: Loop, *states: HostState) -> Feeder | None:
         location=busiest.location,
         lane=busiest.feeder,
         share=count / sum(by_function.values()),
+        threads=len({each.feeder for each in its if _is_of_thread(each)}),
     )
+
+
+def _is_of_thread(sample: HostSample) -> bool:
+    return sample.feeder is not None and sample.feeder.kind is FeederKind.THREAD
 
 
 def cause_of_feeder(
@@ -58,7 +49,8 @@ def cause_of_feeder(
 ) -> Cause:
     """Why a thread is slow that a loop waits for: it computes, or it waits itself.
 
-    Of a process only that it is one is known: what it does stays open.
+    Several threads that together use one core, while whoever asks for the GIL has to wait for it, take
+    turns at it. Of a process only that it is one is known: what it does stays open.
     """
     if feeder.lane is None or feeder.lane.kind is not FeederKind.THREAD:
         return Cause.NONE
@@ -72,7 +64,16 @@ def cause_of_feeder(
     ]
     if not spent_ns or covered_ns <= 0:
         return Cause.NONE
-    return Cause.CPU if sum(spent_ns) / covered_ns >= _COMPUTE_FROM else Cause.BLOCKING
+    cores = sum(spent_ns) / covered_ns
+    if feeder.threads > 1 and GIL_FROM <= cores <= GIL_TO and _is_contended(profile, steps_only):
+        return Cause.GIL
+    return Cause.CPU if cores >= _COMPUTE_FROM else Cause.BLOCKING
+
+
+def _is_contended(profile: Profile, counted_time: CountedTime) -> bool:
+    """Whether whoever asks for the GIL waits for it, or nobody measured that."""
+    read = counted_time.level(profile.gauges.get(Level.GIL_CONTENTION.value))
+    return read is None or read / MILLION >= _CONTENDED_FROM
 
 
 def _is_thread(lane: Lane) -> bool:

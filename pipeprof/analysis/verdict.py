@@ -8,13 +8,13 @@ from pipeprof.analysis.causes import GIL_FROM, GIL_TO, CauseContext, load_beside
 from pipeprof.analysis.cores import used_ratio
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import CountedTime, without_pauses
+from pipeprof.analysis.feeder_finding import Feeder
 from pipeprof.analysis.findings import IdealStep
 from pipeprof.analysis.helper_finding import Helpers
 from pipeprof.analysis.helpers import find_helpers
 from pipeprof.analysis.input_findings import InputFinding
 from pipeprof.analysis.lane_use import cpu_apart_from_functions, sampled_ns
 from pipeprof.analysis.machine_findings import CpuFinding, HeldUp
-from pipeprof.analysis.own_feeders import Feeder
 from pipeprof.analysis.service_findings import find_data_workers, workers_at_work
 from pipeprof.analysis.step_statistics import LoopTimes
 from pipeprof.analysis.verdict_kinds import Bound, Cause

@@ -34,7 +34,7 @@ from pipeprof.analysis.evidence_kinds import (
     WorkOfFeeder,
     WorkReason,
 )
-from pipeprof.analysis.own_feeders import Feeder
+from pipeprof.analysis.feeder_finding import Feeder
 from pipeprof.analysis.references import LaneReference
 from pipeprof.recording.lane import Role
 from pipeprof.report.epoch_start_text import start_cause

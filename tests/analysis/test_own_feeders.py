@@ -126,6 +126,31 @@ def test_the_thread_that_a_loop_waits_for_is_named(cpu: float, queued: float, ca
     assert (evidence.feeder.lane, evidence.feeder.share) == (FILLS, 0.75)
 
 
+@pytest.mark.parametrize(
+    ("count", "cpu", "contention", "cause"),
+    [
+        (3, 1.0, 0.9, Cause.GIL),
+        (1, 1.0, 0.9, Cause.CPU),
+        (3, 1.9, 0.9, Cause.CPU),  # more than one core: they release it
+        (3, 1.0, 0.02, Cause.CPU),  # nobody waits for it
+        (3, 0.1, 0.02, Cause.BLOCKING),
+    ],
+)
+def test_threads_that_share_one_core_take_turns_at_the_gil(
+    count: int, cpu: float, contention: float, cause: Cause
+) -> None:
+    fed = (
+        sample(HostState.WAITING, 20, "<module>", "Queue.get"),
+        sample(HostState.OWN_CODE, 5),
+        *(
+            sample(HostState.FEEDING, 6, feeder=replace(FILLS, name=f"Thread-{number} (fill)"))
+            for number in range(count)
+        ),
+    )
+    found = diagnosed(trained(0.1, *fed), [thread(cpu)], contention=contention)
+    assert (found.bound, found.cause) == (Bound.INPUT, cause)
+
+
 def test_of_a_process_that_a_loop_waits_for_the_cause_stays_open() -> None:
     fed = (
         sample(HostState.WAITING, 20, "<module>", "Queue.get"),

@@ -54,8 +54,8 @@ from pipeprof.analysis.evidence_kinds import (
     WorkOfFeeder,
     WorkReason,
 )
+from pipeprof.analysis.feeder_finding import Feeder
 from pipeprof.analysis.input_findings import EpochStart, StartCause
-from pipeprof.analysis.own_feeders import Feeder
 from pipeprof.analysis.references import LaneReference, StageReference
 from pipeprof.analysis.service_findings import WorkersAtWork
 from pipeprof.analysis.verdict_kinds import Bound, Cause
