@@ -145,15 +145,16 @@ class KerasProbe:
             if not self._context.by_hand():
                 return original(model, x, *args, **kwargs)
             hand = self._context.loops.hand
-            given = self.batches.given(x, args, kwargs)
-            start_ns = now_ns()
+            # Nor is what is done here before and after the call the loop's own code.
             hand.model_works = True
             try:
+                given = self.batches.given(x, args, kwargs)
+                start_ns = now_ns()
                 result = original(model, x, *args, **kwargs)
+                hand.trained_on_batch(start_ns, now_ns(), count_samples(x))
+                self.batches.trained(model, given, result)
             finally:
                 hand.model_works = False
-            hand.trained_on_batch(start_ns, now_ns(), count_samples(x))
-            self.batches.trained(model, given, result)
             return result
 
         return train_on_batch
