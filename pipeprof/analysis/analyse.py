@@ -68,7 +68,11 @@ def analyse(profile: Profile) -> Findings:
     main_time = None if number is None else times_counted[number]
     main_cpu = cpu_finding(profile, None) if number is None else verdicts[number].measured.cpu
     main = None if number is None else loops[number]
-    shown = tuple(found for found in loops if found is main or not _only_looks(found.loop))
+    shown = tuple(
+        found
+        for found in loops
+        if found is main or not (_only_looks(found.loop) or _only_calls(found.loop))
+    )
     return Findings(
         profile=profile,
         account=run_account(profile, [found.account for found in loops]),
@@ -156,3 +160,11 @@ def _only_looks(loop: Loop) -> bool:
     (``for images, labels in ds.take(1)``).
     """
     return not loop.step_count or (loop.kind is LoopKind.CUSTOM and loop.step_count == 1)
+
+
+def _only_calls(loop: Loop) -> bool:
+    """Whether its passes are no loops: each call of ``predict`` was for a single batch.
+
+    Their time is part of what called them.
+    """
+    return loop.kind is LoopKind.PREDICT and loop.step_count <= loop.account.pass_count
