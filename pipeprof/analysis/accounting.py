@@ -180,10 +180,10 @@ def _add_hand_written(
 ) -> None:
     """What a hand-written loop did besides waiting at its iterator.
 
-    Calls that train are the model's. The rest is what the samples show: waiting, or the loop's
-    own code, which other calls of a framework (``predict``) belong to, unless no call that trains was
-    seen; these calls then train. Without samples the rest is own code beside calls that train, and
-    computing where none was seen.
+    Calls that train are the model's. The rest is what the samples show: waiting, which functions that
+    make the next batch count as, or the loop's own code, which other calls of a framework (``predict``)
+    belong to, unless no call that trains was seen; these calls then train. Without samples the rest is own
+    code beside calls that train, and computing where none was seen.
     """
     model_ns = min(model_ns, rest_ns)
     rest_ns -= model_ns
@@ -197,7 +197,7 @@ def _add_hand_written(
     if not sampled:
         parts[Part.OWN_CODE if model_ns else Part.COMPUTE] += rest_ns
         return
-    waits = rest_ns * by_state[HostState.WAITING] // sampled
+    waits = rest_ns * (by_state[HostState.WAITING] + by_state[HostState.MAKING]) // sampled
     framework = 0 if model_ns else rest_ns * by_state[HostState.FRAMEWORK] // sampled
     parts[Part.WAIT] += waits
     parts[Part.COMPUTE] += framework
@@ -443,12 +443,29 @@ def _account(
 
 
 def _sampled(part: Part, ns: int, samples: Iterable[HostSample]) -> list[AccountRow]:
-    """A part by the places of the training thread's samples in it; waiting by whom it waited for."""
+    """A part by the places of the training thread's samples in it; waiting by what it waited for."""
     if part is Part.WAIT:
-        mine = [s for s in samples if s.state is HostState.FEEDING]
-    else:
-        at_work = (HostState.OWN_CODE, HostState.FRAMEWORK)
-        mine = [s for s in samples if s.part is part and s.state in at_work]
+        return _waiting(ns, samples)
+    at_work = (HostState.OWN_CODE, HostState.FRAMEWORK)
+    return _placed(part, ns, [s for s in samples if s.part is part and s.state in at_work])
+
+
+def _waiting(ns: int, samples: Iterable[HostSample]) -> list[AccountRow]:
+    """Waiting by what made the batches: functions of the loop's own thread, or who worked meanwhile."""
+    by_state: dict[HostState, list[HostSample]] = defaultdict(list)
+    for sample in samples:
+        by_state[sample.state].append(sample)
+    made, waited = (
+        sum(sample.samples for sample in by_state[state])
+        for state in (HostState.MAKING, HostState.WAITING)
+    )
+    made_ns = ns * made // (made + waited) if made else 0
+    rows = _placed(Part.WAIT, made_ns, by_state[HostState.MAKING])
+    return [*rows, *_placed(Part.WAIT, ns - made_ns, by_state[HostState.FEEDING])]
+
+
+def _placed(part: Part, ns: int, mine: Sequence[HostSample]) -> list[AccountRow]:
+    """A part by the places of these samples."""
     count = sum(sample.samples for sample in mine)
     if not count:
         return [AccountRow(part=part, ns=ns)] if ns else []

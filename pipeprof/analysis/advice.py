@@ -11,6 +11,7 @@ from math import ceil
 from pipeprof.analysis.account_findings import EpochAccount
 from pipeprof.analysis.advice_kinds import (
     Advice,
+    CheaperOwnCode,
     FeedValidation,
     LeaveInput,
     LessWork,
@@ -107,6 +108,7 @@ def _about_input(verdict: Verdict, epochs: Sequence[EpochAccount]) -> Iterator[A
     if not verdict.waits_for_input or verdict.worst is None or not verdict.ideal_ms:
         yield from _longer_epochs(verdict)
         yield from _own_gil(verdict)
+        yield from _own_maker(verdict)
         yield from _autotune(verdict)
         return
     rules = (
@@ -152,6 +154,12 @@ def _longer_epochs(verdict: Verdict) -> Iterator[Advice]:
         fed_by=describe_feed(verdict), behind_shuffle=of_tf_data and cause is StartCause.FILL
     )
     yield from measured_elsewhere(verdict, remedy, max(step.mean, verdict.ideal_ms or 0.0))
+
+
+def _own_maker(verdict: Verdict) -> Iterator[Advice]:
+    """What a loop calls for its next batch can run beside it, or do less."""
+    if verdict.worst is None and verdict.feeder is not None and verdict.feeder.own_thread:
+        yield Advice(remedy=CheaperOwnCode(function=verdict.feeder.function))
 
 
 def _prefetch(verdict: Verdict) -> Iterator[Advice]:

@@ -11,11 +11,17 @@ from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM
 from pipeprof.analysis.causes import find_cause
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.evidence import find_evidence
+from pipeprof.analysis.feeder_finding import Feeder
 from pipeprof.analysis.findings import Bottleneck, Diagnosis, FreeInput, Interval, LimitSource
 from pipeprof.analysis.held_up import find_held_up
 from pipeprof.analysis.ideal_step import find_ideal_step, hidden_wait, rest_of
 from pipeprof.analysis.machine_findings import HeldUp
-from pipeprof.analysis.own_feeders import cause_of_feeder, find_feeder
+from pipeprof.analysis.own_feeders import (
+    cause_of_feeder,
+    cause_of_maker,
+    find_feeder,
+    made_ratio,
+)
 from pipeprof.analysis.step_statistics import MS
 from pipeprof.analysis.verdict import Measurements, Verdict
 from pipeprof.analysis.verdict_kinds import Bound, Cause
@@ -103,10 +109,9 @@ def find_verdict(measured: Measurements) -> Verdict:
         step_ms = times.step.mean
     feeder = None
     if worst is None and (cause is not Cause.NONE or (walls and (walls.wait or 0.0) >= least)):
-        beside = (HostState.BESIDE,) if held_by is not Cause.NONE else ()
-        feeder = find_feeder(measured.loop, HostState.FEEDING, *beside)
-        if feeder is not None and held_by is Cause.NONE:
-            cause = cause_of_feeder(feeder, measured.profile, measured.counted_time, measured.loop)
+        feeder, its_cause = _find_feeder(measured, held=held_by is not Cause.NONE)
+        if held_by is Cause.NONE:
+            cause = its_cause or cause
     return Verdict(
         measured=measured,
         bound=bound,
@@ -119,6 +124,32 @@ def find_verdict(measured: Measurements) -> Verdict:
         held_up=held_up,
         held_by=held_by,
     )
+
+
+def _find_feeder(measured: Measurements, *, held: bool) -> tuple[Feeder | None, Cause | None]:
+    """What samples show of who makes the batches, and why that is slow; None each where they do not.
+
+    Args:
+        measured: what was measured.
+        held: whether the work of other threads holds the training up, rather than that it waits for them.
+    """
+    profile, loop = measured.profile, measured.loop
+    made = made_ratio(loop)
+    if made >= _BLAMED_FROM and not held:
+        steps_ns = max(measured.account.ns(*STEP_PARTS), 1)
+        cause = cause_of_maker(
+            profile,
+            measured.counted_time,
+            loop,
+            making=made * measured.account.ns(Part.WAIT) / steps_ns,
+            computing=measured.account.ns(Part.COMPUTE, Part.OWN_CODE) / steps_ns,
+        )
+        return find_feeder(loop, HostState.MAKING), cause
+    beside = (HostState.BESIDE,) if held else ()
+    feeder = find_feeder(loop, HostState.FEEDING, *beside)
+    if feeder is None:
+        return None, None
+    return feeder, cause_of_feeder(feeder, profile, measured.counted_time, loop)
 
 
 def _with_sampled_waits(measured: Measurements) -> Measurements:

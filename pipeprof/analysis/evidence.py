@@ -132,7 +132,9 @@ def _held_up(verdict: Verdict) -> Iterator[HeldUpByInput]:
 def _of_bottleneck(verdict: Verdict) -> Iterator[WaitEvidence]:
     worst = verdict.worst
     if worst is None and verdict.feeder is not None:
-        yield WorkOfFeeder(feeder=verdict.feeder, waits=verdict.held_by is Cause.NONE)
+        yield WorkOfFeeder(
+            feeder=verdict.feeder, waits=verdict.held_by is Cause.NONE, cause=verdict.cause
+        )
     elif worst is None and verdict.measured.loop.input.autotune is False:
         yield StagesNotCounted()
     elif worst is None:

@@ -71,15 +71,17 @@ ComputeEvidence = InputKeepsUp | SpareCapacity | GilBesideTraining
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkOfFeeder:
-    """The user's own threads or processes feed the training.
+    """The user's own code feeds the training: in other threads or processes, or in the training's thread.
 
     Attributes:
-        feeder: where they were sampled at work most often.
-        waits: whether the training waits for them, and is not only slowed down.
+        feeder: where it was sampled at work most often.
+        waits: whether the training waits for it, and is not only slowed down.
+        cause: why it is slow.
     """
 
     feeder: Feeder
     waits: bool
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The user's own threads and processes that feed a loop, as a finding."""
+"""What of the user's own makes the batches of a loop whose waits only samples show, as a finding."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,13 @@ from pipeprof.recording.source_code import Location
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feeder:
-    """Where the user's own threads or processes were at work for a loop.
+    """Where the user's own code was at work for a loop.
 
     Attributes:
         function: the innermost function of the user's.
         location: the line where most samples were taken.
-        lane: the thread or process of most samples; None where it was not recorded.
+        own_thread: whether the loop's own thread was at it, between the steps.
+        lane: the thread or process of most samples; None where it was not recorded, and for the own thread.
         share: of all such samples.
         threads: how many threads were met in that function.
     """
@@ -23,3 +24,4 @@ class Feeder:
     lane: FeedingLane | None
     share: float
     threads: int = 0
+    own_thread: bool = False

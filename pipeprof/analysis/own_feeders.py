@@ -1,4 +1,7 @@
-"""Threads and processes of the user's own that feed a hand-written loop, known by samples only."""
+"""What of the user's own feeds a hand-written loop, known by samples only.
+
+Threads and processes beside it, or functions and generators that it calls for its next batch.
+"""
 
 import re
 from collections import Counter
@@ -35,6 +38,7 @@ def find_feeder(loop: Loop, *states: HostState) -> Feeder | None:
         function=busiest.function,
         location=busiest.location,
         lane=busiest.feeder,
+        own_thread=busiest.state is HostState.MAKING,
         share=count / sum(by_function.values()),
         threads=len({each.feeder for each in its if _is_of_thread(each)}),
     )
@@ -42,6 +46,40 @@ def find_feeder(loop: Loop, *states: HostState) -> Feeder | None:
 
 def _is_of_thread(sample: HostSample) -> bool:
     return sample.feeder is not None and sample.feeder.kind is FeederKind.THREAD
+
+
+def made_ratio(loop: Loop) -> float:
+    """The part of a loop's sampled waits in which its own thread made the next batch."""
+    made, waited = (
+        sum(each.samples for each in loop.account.samples if each.state is state)
+        for state in (HostState.MAKING, HostState.WAITING)
+    )
+    return made / (made + waited) if made else 0.0
+
+
+def cause_of_maker(
+    profile: Profile, counted_time: CountedTime, loop: Loop, *, making: float, computing: float
+) -> Cause:
+    """Why the code is slow that makes batches in the loop's own thread: it computes, or it waits.
+
+    What the thread was on a CPU lies in both: in what it computed for the training, and in the batches.
+    Half of what the first could have taken is left out.
+
+    Args:
+        profile: the recording.
+        counted_time: the loop's counted time.
+        loop: the loop.
+        making: the part of its steps in which batches were made.
+        computing: the part of its steps in which it did anything else that computes.
+    """
+    lane = profile.lanes[loop.lane] if loop.lane is not None else None
+    steps_only = without_pauses(counted_time, loop)
+    covered_ns = sampled_ns(profile.cpu, steps_only)
+    if lane is None or lane.cpu is None or covered_ns <= 0 or making <= 0:
+        return Cause.NONE
+    on_cpu = float(steps_only.sums(lane.cpu)[0]) / covered_ns
+    least, most = max(on_cpu - computing, 0.0), min(on_cpu, making)
+    return Cause.CPU if (least + most) / 2 >= _COMPUTE_FROM * making else Cause.BLOCKING
 
 
 def cause_of_feeder(

@@ -126,6 +126,7 @@ class ActiveRecording:
             self.recorder,
             lambda: find_sampling_need(self.context.loops),
             lambda: self.context.training_thread,
+            makes=self.context.loops.hand.makers.makes,
         )
         self._accumulator = Accumulator.begin(start_ns=self._start_ns, warmup=settings.warmup)
         self._beside = BackgroundSamplers(

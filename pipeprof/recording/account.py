@@ -52,6 +52,8 @@ class HostState(IntEnum):
     """It waited; this is where another thread or a process, the ``feeder``, was at work meanwhile."""
     BESIDE = 4
     """The model was at work; this is where another thread, the ``feeder``, was at work beside it."""
+    MAKING = 5
+    """In a function or generator of the user's that a hand-written loop calls for its next batch."""
 
 
 class FeederKind(Enum):

@@ -36,6 +36,7 @@ from pipeprof.analysis.evidence_kinds import (
 )
 from pipeprof.analysis.feeder_finding import Feeder
 from pipeprof.analysis.references import LaneReference
+from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.recording.lane import Role
 from pipeprof.report.epoch_start_text import start_cause
 from pipeprof.report.numbers import amount, count, duration, few_digits, percent, size
@@ -113,14 +114,20 @@ def _remote_wait(found: RemoteWait) -> str:
 def _work_of_feeder(found: WorkOfFeeder) -> str:
     feeder = found.feeder
     place = f"{shown(feeder.function)} ({shown(feeder.location.short)})"
+    share = percent(feeder.share)
+    if feeder.own_thread:
+        return (
+            f"The training makes its batches in its own thread, between the steps. {share} of the samples "
+            f"taken there were in {place}. {_how_it_makes(found)}"
+        ).strip()
     where = _lane_of(feeder)
     runs = (
         f"The training waits for {place}, which runs in {where}."
         if found.waits
         else f"{place} runs in {where} while the training computes."
     )
-    share = percent(feeder.share)
-    return f"{runs} {share} of the samples of what feeds the training were taken there."
+    taken = f"{share} of the samples of what feeds the training were taken there."
+    return f"{runs} {taken} {_turns(found)}".strip()
 
 
 def _lane_of(feeder: Feeder) -> str:
@@ -128,6 +135,19 @@ def _lane_of(feeder: Feeder) -> str:
     if feeder.lane is None:
         return name
     return f"a {name}" if feeder.lane.name is None else f"the {name}"
+
+
+def _how_it_makes(found: WorkOfFeeder) -> str:
+    """Whether it computes or waits; nothing where its CPU time was not read."""
+    if found.cause is Cause.BLOCKING:
+        return "It mostly waits (files, network or sleep)."
+    return "It mostly computes." if found.cause is Cause.CPU else ""
+
+
+def _turns(found: WorkOfFeeder) -> str:
+    if found.cause is not Cause.GIL or not found.waits or found.feeder.threads < 2:
+        return ""
+    return f"{found.feeder.threads} threads run it, and the GIL lets one thread of a process run at a time."
 
 
 def _held_up(found: HeldUpByInput) -> str:

@@ -8,6 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from pipeprof.analysis.account_findings import FeederPlace
+from pipeprof.analysis.accounting import loop_account
+from pipeprof.analysis.advice_kinds import CheaperOwnCode
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.evidence_kinds import InputKeepsUp, WaitsOfSomeSteps, WorkOfFeeder
 from pipeprof.analysis.findings import Diagnosis
@@ -71,8 +74,10 @@ def thread(cpu: float, queued: float = 0.0, name: str = "Thread-N (fill)") -> La
     )
 
 
-def diagnosed(of: Loop, lanes: Sequence[Lane] = (), contention: float = 0.0) -> Diagnosis:
-    main = lane(cpu_ns=round(0.1 * WHOLE), during=of)
+def diagnosed(
+    of: Loop, lanes: Sequence[Lane] = (), contention: float = 0.0, cpu: float = 0.1
+) -> Diagnosis:
+    main = lane(cpu_ns=round(cpu * WHOLE), during=of)
     start, end = of.start_ns, of.end_ns
     found = analyse(
         profile(
@@ -160,6 +165,48 @@ def test_of_a_process_that_a_loop_waits_for_the_cause_stays_open() -> None:
     assert found.cause is Cause.NONE
     assert found.bottleneck is not None
     assert found.bottleneck.stage == "read"
+
+
+MADE = (sample(HostState.MAKING, 16, "read_scans"), sample(HostState.OWN_CODE, 4, "log"))
+
+
+@pytest.mark.parametrize(("cpu", "cause"), [(0.08, Cause.BLOCKING), (0.9, Cause.CPU)])
+def test_what_a_loop_calls_for_its_next_batch_is_what_it_waits_for(
+    cpu: float, cause: Cause
+) -> None:
+    found = diagnosed(trained(0.1, *MADE), cpu=cpu)
+    assert (found.bound, found.cause) == (Bound.INPUT, cause)
+    assert found.bottleneck is not None
+    assert (found.bottleneck.stage, found.bottleneck.location) == ("read_scans", PARSE)
+    assert found.mean_wait_ms == pytest.approx(0.72 * 20)
+    [evidence] = those(WorkOfFeeder, found.evidence)
+    assert (evidence.feeder.own_thread, evidence.cause) == (True, cause)
+    assert [host.name for host in found.host] == ["log"]
+    assert CheaperOwnCode(function="read_scans") in [each.remedy for each in found.advice]
+
+
+def test_own_code_that_makes_no_batches_is_the_hosts() -> None:
+    found = diagnosed(trained(0.1, sample(HostState.OWN_CODE, 20, "log")))
+    assert (found.bound, found.cause) == (Bound.HOST, Cause.OWN_CODE)
+    assert found.bottleneck is None
+
+
+def test_a_loop_that_waits_for_a_queue_rather_than_makes_batches_waits_for_its_threads() -> None:
+    fed = (*FEEDS, sample(HostState.MAKING, 5, "unpack"))
+    found = diagnosed(trained(0.1, *fed), [thread(0.02)])
+    assert found.bottleneck is not None
+    assert found.bottleneck.stage == "parse"
+
+
+def test_waiting_is_named_by_what_makes_the_batches_and_by_who_worked_meanwhile() -> None:
+    of = trained(0.1, *FEEDS, sample(HostState.MAKING, 5, "unpack"))
+    account = loop_account(profile(loops=(of,)), 0)
+    waits = {row.name: row.ns / WHOLE for row in account.rows if row.part is Part.WAIT}
+    assert waits == {
+        FeederPlace(function="parse", feeder=FILLS): pytest.approx(0.9 * 0.8 * 0.75),
+        FeederPlace(function="read", feeder=FILLS): pytest.approx(0.9 * 0.8 * 0.25),
+        "unpack": pytest.approx(0.9 * 0.2),
+    }
 
 
 def test_threads_that_parse_beside_the_model_hold_it_up_by_the_gil() -> None:

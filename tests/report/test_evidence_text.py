@@ -211,9 +211,41 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
                 share=0.75,
             ),
             waits=True,
+            cause=Cause.BLOCKING,
         ),
         "The training waits for parse (train.py:17), which runs in the thread Thread-3 (fill). 75 % of "
         "the samples of what feeds the training were taken there.",
+    ),
+    (
+        WorkOfFeeder(
+            feeder=Feeder(
+                function="parse",
+                location=Location("train.py", 17),
+                lane=FeedingLane(kind=FeederKind.THREAD, name="f"),
+                share=1.0,
+                threads=3,
+            ),
+            waits=True,
+            cause=Cause.GIL,
+        ),
+        "The training waits for parse (train.py:17), which runs in the thread f. 100 % of the samples of "
+        "what feeds the training were taken there. 3 threads run it, and the GIL lets one thread of a "
+        "process run at a time.",
+    ),
+    (
+        WorkOfFeeder(
+            feeder=Feeder(
+                function="read",
+                location=Location("train.py", 17),
+                lane=None,
+                own_thread=True,
+                share=0.9,
+            ),
+            waits=True,
+            cause=Cause.BLOCKING,
+        ),
+        "The training makes its batches in its own thread, between the steps. 90 % of the samples taken "
+        "there were in read (train.py:17). It mostly waits (files, network or sleep).",
     ),
     (
         WorkOfFeeder(
@@ -224,6 +256,7 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
                 share=1.0,
             ),
             waits=False,
+            cause=Cause.GIL,
         ),
         "parse (train.py:17) runs in a native thread while the training computes. 100 % of the samples "
         "of what feeds the training were taken there.",
@@ -237,6 +270,7 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
                 share=1.0,
             ),
             waits=True,
+            cause=Cause.NONE,
         ),
         "The training waits for parse (train.py:17), which runs in the process Process-1. 100 % of "
         "the samples of what feeds the training were taken there.",

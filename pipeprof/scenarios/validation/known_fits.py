@@ -25,7 +25,8 @@ PLANTED = (
         kind="fits",
         bound=("input",),
         cause=("blocking",),
-        loops=(Loops(kind="train_on_batch", count=2, steps=120),),
+        bottleneck=("read_patches",),
+        loops=(Loops(kind="train_on_batch", steps=240),),  # one loop, two updates in each turn
     ),
     Planted(
         name="fits_and_predict",

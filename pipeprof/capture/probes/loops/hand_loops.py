@@ -4,11 +4,13 @@ It is seen by its fetches, its ``train_on_batch`` calls and ``prof.step()``, and
 framework that run between. It knows no framework.
 """
 
+import sys
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
 from pipeprof.capture.guard import Guard, guarded
+from pipeprof.capture.probes.loops.batch_makers import BatchMakers
 from pipeprof.capture.probes.loops.batch_shapes import BatchShape
 from pipeprof.capture.probes.loops.first_fetches import Fetch, FirstFetches
 from pipeprof.capture.probes.loops.loop_stack import LoopStack
@@ -52,6 +54,7 @@ class HandLoop:
         fetching: whether a batch is being taken.
         steady: an object while the loop takes batch after batch from its source; None after all else.
         model_works: whether ``train_on_batch`` is running.
+        makers: knows what makes the batches of loops whose steps are their calls that train.
         function_runs: returns whether a function that trains is running; asked from another thread.
     """
 
@@ -61,6 +64,7 @@ class HandLoop:
         self.fetching = False
         self.steady: object | None = None
         self.model_works = False
+        self.makers = BatchMakers()
         self.function_runs: Callable[[], bool] = _stays
         self._loops = loops
         self._clock = clock
@@ -308,6 +312,7 @@ class HandLoop:
         if self._sign is None:
             self._sign = _Sign.CALL
         if self._sign is _Sign.CALL:
+            self.makers.trained_from(sys._getframe(1))
             if not loop.taking:
                 self._turn_again(loop, start_ns)
             loop.turn(end_ns)

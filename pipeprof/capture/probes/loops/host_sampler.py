@@ -20,7 +20,7 @@ from pipeprof.capture.probes.loops.sampling_needs import SamplingNeed
 from pipeprof.capture.probes.loops.sampling_pace import SamplingPace
 from pipeprof.capture.probes.loops.switch_interval import ShortSwitches
 from pipeprof.capture.probes.python.running_frames import frames_by_thread
-from pipeprof.capture.probes.python.thread_places import PlaceReader, rests
+from pipeprof.capture.probes.python.thread_places import PlaceReader, ThreadPlace, rests
 from pipeprof.capture.recorder.facts import PlaceFacts
 from pipeprof.capture.recorder.own_thread import OwnThread
 from pipeprof.capture.recorder.recorder import Recorder
@@ -48,6 +48,8 @@ class HostSampler:
         recorder: where to record.
         need: returns what a sample that is taken now belongs to, or None where none is needed.
         thread: gives the training thread, as `threading.get_ident` does.
+        makes: returns whether the training thread, given its innermost frame and place, is at work on the
+            next batch of a hand-written loop.
         frames: gives the innermost frame of each thread.
         clock: returns the time in ns.
 
@@ -61,6 +63,7 @@ class HostSampler:
         need: Callable[[], SamplingNeed | None],
         thread: Callable[[], int],
         *,
+        makes: Callable[[FrameType, ThreadPlace], bool] = lambda innermost, place: False,
         frames: Callable[[], Mapping[int, FrameType]] = frames_by_thread,
         clock: Clock = now_ns,
     ) -> None:
@@ -68,6 +71,7 @@ class HostSampler:
         self.cpu_ns = 0
         self._need = need
         self._thread = thread
+        self._makes = makes
         self._frames = frames
         self._clock = clock
         self._places = PlaceReader()
@@ -150,9 +154,10 @@ class HostSampler:
             self._switches.met(rests(frames[each]) for each in frames if each not in mine)
         try:
             place = self._places.read(frames[thread], lambda: sleeps(thread, self.recorder))
+            if place is None:
+                return
+            makes = need.unclocked and need.in_step and self._makes(frames[thread], place)
         except AttributeError:  # a call returned meanwhile, and its frame lost its parts
-            return
-        if place is None:
             return
         facts = PlaceFacts(
             function=place.function,
@@ -161,7 +166,7 @@ class HostSampler:
             calls_fit=place.calls_fit,
         )
         now = self._clock()
-        self._add(need, now, facts, place.state)
+        self._add(need, now, facts, HostState.MAKING if makes else place.state)
         if place.state is HostState.WAITING and need.by_hand and now >= self._feeders_due_ns:
             self._add_feeders(need, now, frames, thread, place.location)
 

@@ -20,12 +20,14 @@ class SamplingNeed:
         by_hand: whether that is a hand-written one.
         in_step: whether the loop is among its steps.
         is_timed: whether a clock shows that its model is at work: only what others do is to be sampled.
+        unclocked: whether no clock shows how long the loop waits for its batches.
     """
 
     loop: OpenLoop | None = None
     by_hand: bool = False
     in_step: bool = False
     is_timed: bool = False
+    unclocked: bool = False
 
 
 _OUTSIDE = SamplingNeed()
@@ -45,6 +47,7 @@ def find_sampling_need(loops: LoopTracker) -> SamplingNeed | None:
             by_hand=True,
             in_step=outermost.taking,
             is_timed=loops.hand.is_timed,
+            unclocked=outermost.waits_by is None,
         )
     if outermost.kind is not LoopKind.FIT or inner or outermost.taking or outermost.in_callback:
         return None

@@ -72,7 +72,7 @@ _WRAPPERS = frozenset(
 )
 _CALLED = re.compile(r"(\w+)\s*\(")
 _DEEPEST = 200
-_MODEL = "Model"
+_MODEL, _LAYER = "Model", "Layer"
 _GENERATED = "__autograph_generated_file"
 
 
@@ -86,6 +86,7 @@ class ThreadPlace:
         state: what the thread does there.
         detail: what the line waits in or which function of a framework it calls, or None.
         calls_fit: whether that is the ``fit`` of a model.
+        calls_model: whether it is a method of a model, or the call of a layer, which a model is too.
     """
 
     function: str
@@ -93,6 +94,7 @@ class ThreadPlace:
     state: HostState
     detail: str | None = None
     calls_fit: bool = False
+    calls_model: bool = False
 
 
 class PlaceReader:
@@ -121,13 +123,14 @@ class PlaceReader:
             inside.append(frame)
         else:
             return None
-        state, detail, calls_fit = self._what_it_does(frame, inside[::-1], sleeps)
+        state, detail, called = self._what_it_does(frame, inside[::-1], sleeps)
         return ThreadPlace(
             function=self._name_of(frame),
             location=Location(self._shown(frame.f_code.co_filename), frame.f_lineno or 0),
             state=state,
             detail=detail,
-            calls_fit=calls_fit,
+            calls_fit=called == (_MODEL, "fit"),
+            calls_model=called is not None and called[0] in (_MODEL, _LAYER),
         )
 
     def is_users(self, frame: FrameType) -> bool:
@@ -143,8 +146,8 @@ class PlaceReader:
 
     def _what_it_does(
         self, frame: FrameType, inside: list[FrameType], sleeps: Callable[[], bool]
-    ) -> tuple[HostState, str | None, bool]:
-        """State, detail and whether it calls ``fit``.
+    ) -> tuple[HostState, str | None, tuple[str, str] | None]:
+        """State, detail, and class and name of the framework's function that it calls, if it calls one.
 
         Args:
             frame: the user's.
@@ -156,15 +159,15 @@ class PlaceReader:
             called = public.f_code.co_name
             state = HostState.WAITING if called in _FETCHING_NAMES else HostState.FRAMEWORK
             owner, name = self._framework_call(public)
-            return state, f"{owner}.{name}".strip("."), (owner, name) == (_MODEL, "fit")
+            return state, f"{owner}.{name}".strip("."), (owner, name)
         for each in inside:
             if _blocks(each, _HANDED_OVER):
-                return HostState.WAITING, self._name_of(each), False
+                return HostState.WAITING, self._name_of(each), None
         if not inside and self._calls_what_blocks(frame) and sleeps():
-            return HostState.WAITING, called_at(frame), False
+            return HostState.WAITING, called_at(frame), None
         if any(_returns_from_framework(each) for each in inside):
-            return HostState.FRAMEWORK, called_at(frame), False
-        return HostState.OWN_CODE, None, False
+            return HostState.FRAMEWORK, called_at(frame), None
+        return HostState.OWN_CODE, None, None
 
     def _shown(self, file: str) -> str:
         known = self._files.get(file)

@@ -15,7 +15,7 @@ from pipeprof.capture.recorder.facts import InputFacts, PlaceFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import BETWEEN_STEPS, Kind
 from pipeprof.recording.account import HostState
-from pipeprof.recording.loop import LoopKind
+from pipeprof.recording.loop import LoopKind, WaitSource
 from tests.capture.probes.recorded import events, warnings_of
 
 FED_BY = InputFacts()
@@ -34,6 +34,7 @@ class Sampled:
             self.recorder,
             lambda: find_sampling_need(self.loops),
             threading.get_ident,
+            makes=self.loops.hand.makers.makes,
             frames=lambda: self.frames,
             clock=lambda: self.now,
         )
@@ -44,10 +45,10 @@ class Sampled:
         self.sampler.sample()
         self.now += 5
 
-    def train_on_batch(self) -> None:
+    def train_on_batch(self, size: int = 8) -> None:
         begin = self.now
         self.now += 10
-        self.loops.hand.trained_on_batch(begin, self.now, 8)
+        self.loops.hand.trained_on_batch(begin, self.now, size)
 
     def ends(self) -> list[tuple[int, int, str]]:
         """Loop, value and function of each sample."""
@@ -109,6 +110,41 @@ def test_a_hand_written_loop_is_sampled_except_where_a_clock_measures() -> None:
     assert hand.loop is not None
     number = hand.loop.number
     assert [sample[:2] for sample in training.ends()] == [(number, OWN)] * 2
+
+
+def test_a_function_that_makes_the_next_batch_is_told_from_other_own_code() -> None:
+    training = Sampled()
+
+    def load() -> int:
+        training.meet()
+        return 8
+
+    for _ in range(2):
+        batch = load()
+        training.train_on_batch(batch)
+        load()
+    training.train_on_batch()
+    name = "load"
+    assert [(value, function) for _, value, function in training.ends()[1:]] == [
+        (OWN, name),
+        (int(HostState.MAKING), name),
+        (OWN, name),
+    ]
+
+
+def test_where_a_clock_shows_the_waits_nothing_is_sampled_as_one() -> None:
+    training = Sampled()
+
+    def load() -> int:
+        training.meet()
+        return 8
+
+    for _ in range(3):
+        batch = load()
+        training.train_on_batch(batch)
+        if training.loops.hand.loop is not None:
+            training.loops.hand.loop.set_waits_by(WaitSource.ITERATOR)
+    assert {value & ~BETWEEN_STEPS for _, value, _ in training.ends()} == {OWN}
 
 
 def test_while_a_model_works_only_what_others_do_is_sampled_and_seldom() -> None:
