@@ -167,4 +167,4 @@ def _only_calls(loop: Loop) -> bool:
 
     Their time is part of what called them.
     """
-    return loop.kind is LoopKind.PREDICT and loop.step_count <= loop.account.pass_count
+    return loop.kind is LoopKind.PREDICT and loop.batch_count <= loop.account.pass_count

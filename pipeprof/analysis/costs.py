@@ -14,7 +14,7 @@ from pipeprof.analysis.placement import Key, Place, Places, by_work
 from pipeprof.analysis.service_findings import own_share_of_service
 from pipeprof.analysis.step_statistics import MS
 from pipeprof.recording.lane import Lane
-from pipeprof.recording.loop import Loop
+from pipeprof.recording.loop import LOOP_CHANNELS, Loop, WaitSource
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import FloatArray
 from pipeprof.recording.stage import STAGE_CHANNELS, OperatorFamily, Stage, StageKind
@@ -36,6 +36,9 @@ _ONE_A_BATCH = (
     StageKind.TF_DATA_REMOTE,
     StageKind.TF_DATA_WORKER,
 )
+
+# In a loop inside a graph, only traces show these.
+_ONLY_IN_TRACES = (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON)
 
 # Work over time may come out this much above what a place allows: bins are cut at the border of the
 # warm-up as if the work in them were even.
@@ -209,9 +212,17 @@ def _costs_of_loop(
     places = copies.places({index: own_places.of(index) for index in worked})
     at_steps = without_pauses(counted_time, loop)
     length_ns = max(at_steps.length_ns, 1)
+    traced = _traced_ratio(loop, counted_time)
+    seen = {
+        first: traced if profile.stages[first].kind in _ONLY_IN_TRACES else None
+        for first in copies.groups
+    }
     under_way = {
         first: math.fsum(
-            float(at_steps.sums(profile.stages[index].work)[WORK]) / length_ns for index in alike
+            float(at_steps.sums(profile.stages[index].work)[WORK])
+            / length_ns
+            / (seen[first] or 1.0)
+            for index in alike
         )
         for first, alike in copies.groups.items()
     }
@@ -225,7 +236,12 @@ def _costs_of_loop(
         filled_before = max(_filled_before(profile.stages, worked, index) for index in alike)
         sums = np.sum([worked[index] for index in alike], axis=0)
         own = of_service.get(first, 1.0)
-        steps_fed = _steps_fed(profile, loop, counted_time, worked, first)
+        traced = seen[first]
+        steps_fed = (
+            _steps_fed(profile, loop, counted_time, worked, first)
+            if traced is None
+            else counted_time.steps * traced
+        )
         taken = [_taken(profile.stages, worked, index) for index in alike]
         queued_ratio = _queued_ratio(profile, counted_time, profile.stages[first], _cpu_ratio(sums))
         costs.append(
@@ -242,11 +258,26 @@ def _costs_of_loop(
                 cpu_ratio=_cpu_ratio(sums),
                 at_work=own * under_way[first],
                 queued_ratio=queued_ratio,
-                estimated_ratio=1.0 - (1.0 - _estimated_ratio(sums)) / filled_before,
+                estimated_ratio=1.0
+                - (1.0 - _estimated_ratio(sums)) * (traced or 1.0) / filled_before,
                 copies=len(alike),
             )
         )
     return tuple(sorted(costs, key=lambda cost: (-cost.cost_ms, cost.order)))
+
+
+def _traced_ratio(loop: Loop, counted_time: CountedTime) -> float | None:
+    """The part of the counted steps whose work of tf.data was traced; None where it needs no trace.
+
+    Of a loop inside a graph only traced calls show it, and how many batches they took; the others are taken
+    to be like these.
+    """
+    if not loop.kind.hand_written or loop.waits_by is not WaitSource.TRACE:
+        return None
+    sums = dict(zip(LOOP_CHANNELS, counted_time.sums(loop.over_time).tolist(), strict=True))
+    if sums["measured"] <= 0 or sums["steps"] <= 0:
+        return None
+    return min(sums["measured"] / sums["steps"], 1.0)
 
 
 def _estimated_ratio(sums: FloatArray) -> float:

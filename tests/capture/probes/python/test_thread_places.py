@@ -98,19 +98,22 @@ def test_the_users_innermost_line_stands_for_what_it_calls(
 
 
 @pytest.mark.parametrize(
-    ("cls", "method", "calls_fit"),
+    ("cls", "method", "calls_fit", "calls_model"),
     [
-        ("TensorFlowTrainer", "fit", True),
-        ("TensorFlowTrainer", "predict", False),
-        ("Normalization", "fit", False),
+        ("TensorFlowTrainer", "fit", True, True),
+        ("TensorFlowTrainer", "predict", False, True),
+        ("Layer", "__call__", False, True),
+        ("Normalization", "fit", False, False),
     ],
 )
-def test_the_call_that_trains_is_known(cls: str, method: str, calls_fit: bool) -> None:
+def test_calls_of_a_model_are_known(
+    cls: str, method: str, calls_fit: bool, calls_model: bool
+) -> None:
     file = f"{INSTALLED}keras/src/backend/tensorflow/trainer.py"
     called = (file, "keras.src.backend.tensorflow.trainer", f"{cls}.{method}")
     place = read(stack(SCRIPT, called))
     assert place is not None
-    assert place.calls_fit is calls_fit
+    assert (place.calls_fit, place.calls_model) == (calls_fit, calls_model)
 
 
 def test_an_import_of_a_framework_is_named() -> None:
