@@ -274,10 +274,13 @@ def _traced_ratio(loop: Loop, counted_time: CountedTime) -> float | None:
     """
     if not loop.kind.hand_written or loop.waits_by is not WaitSource.TRACE:
         return None
-    sums = dict(zip(LOOP_CHANNELS, counted_time.sums(loop.over_time).tolist(), strict=True))
-    if sums["measured"] <= 0 or sums["steps"] <= 0:
-        return None
-    return min(sums["measured"] / sums["steps"], 1.0)
+    if len(loop.steps) == loop.step_count:
+        after = loop.steps.ordinal >= (loop.warmup_steps if counted_time.past_warmup else 0)
+        steps, measured = float(after.sum()), float((after & loop.steps.measured).sum())
+    else:  # of many steps no border of a bin cuts off much
+        sums = dict(zip(LOOP_CHANNELS, counted_time.sums(loop.over_time).tolist(), strict=True))
+        steps, measured = sums["steps"], sums["measured"]
+    return min(measured / steps, 1.0) if measured > 0 and steps > 0 else None
 
 
 def _estimated_ratio(sums: FloatArray) -> float:
