@@ -16,9 +16,7 @@ HERE = Location(__file__, 1)
 class Loops:
     """Loops that train, and note what is found where they are met."""
 
-    def __init__(
-        self, state: HostState = HostState.OWN_CODE, *, calls_model: bool = False
-    ) -> None:
+    def __init__(self, state: HostState = HostState.OWN_CODE, *, calls_model: bool = False) -> None:
         self.makers = BatchMakers()
         self.place = ThreadPlace(function="f", location=HERE, state=state, calls_model=calls_model)
         self.met: list[bool] = []

@@ -93,7 +93,11 @@ def test_the_users_innermost_line_stands_for_what_it_calls(
     inside: tuple[Any, ...], state: HostState, detail: str | None
 ) -> None:
     assert read(stack(SCRIPT, ACT, *inside)) == ThreadPlace(
-        function="Agent.act", location=Location("/home/me/agent.py", 2), state=state, detail=detail
+        function="Agent.act",
+        location=Location("/home/me/agent.py", 2),
+        state=state,
+        detail=detail,
+        calls_model=detail == "Model.predict",
     )
 
 
