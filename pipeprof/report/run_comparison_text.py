@@ -50,7 +50,7 @@ _LABELS = {
     "wall_host_ratio": "host's own time",
 }
 _OF_A_STEP = (StepPart.WAIT, StepPart.COMPUTE, StepPart.CALLBACKS)
-_TITLES = {Group.STAGE: "stage", Group.LANE: "lane busy", Group.ACCOUNT: "time"}
+_TITLES = {Group.STAGE: "stage", Group.LANE: "lane busy", Group.ACCOUNT: "training's time"}
 _MOST_OF_A_GROUP = {Group.STAGE: 12, Group.LANE: 6}
 
 

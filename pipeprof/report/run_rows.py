@@ -63,8 +63,8 @@ def _bottleneck_line(main: LoopFinding) -> str | None:
 # A row has None for a run where that was not measured.
 RUN_ROWS: tuple[tuple[str, Callable[[LoopFinding], str | None]], ...] = (
     ("training", _training),
-    ("waits", _waits),
-    ("host", _host),
+    ("waits for data", _waits),
+    ("host's time", _host),
     ("step", _step),
     ("wait of a step", _wait),
     ("samples/s", _rate),

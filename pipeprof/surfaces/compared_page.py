@@ -30,7 +30,7 @@ from pipeprof.surfaces.markup import Markup, element, joined
 from pipeprof.surfaces.page_figures import figure_places, table
 from pipeprof.surfaces.webpage import whole_page
 
-# The key of the figure that stands beside the verdict.
+# The key of the figure that belongs to the verdict.
 _AT_THE_TOP = "compared-changes"
 
 _COLUMNS = ("", "before", "after", "change", "it lies within (95 %)", "")

@@ -1,4 +1,4 @@
-"""The report as HTML: verdict, why and next step, then the pictures' places, then the tables."""
+"""The report as HTML: verdict, why, next and account, then the other pictures' places, then the tables."""
 
 from collections.abc import Iterator, Sequence
 
@@ -24,7 +24,7 @@ from pipeprof.surfaces.page_figures import figure_places, table
 MOST_HOT_LINES = 6
 MOST_PLACES = 20
 
-# The key of the figure that stands beside the verdict.
+# The key of the figure that belongs to the verdict.
 _AT_THE_TOP = "account"
 _PIPELINE = "pipeline"
 
@@ -49,9 +49,10 @@ def report_body(
         element(
             "header",
             element("p", _BETWEEN.join(heading(findings)), class_="run"),
-            _verdict(main, [each for each in figures if each.key == _AT_THE_TOP]),
+            _verdict(main),
             _troubles(troubles(findings.profile.run)),
             element("div", _why(diagnosis), _next(findings), class_="columns"),
+            figure_places(each for each in figures if each.key == _AT_THE_TOP),
             _notes(diagnosis),
             _hot_lines(findings),
             _host(findings),
@@ -91,7 +92,7 @@ def _bound(main: LoopFinding | None) -> Bound:
     return main.diagnosis.bound if main else Bound.UNKNOWN
 
 
-def _verdict(main: LoopFinding | None, account: Sequence[Figure]) -> Markup:
+def _verdict(main: LoopFinding | None) -> Markup:
     bound = _bound(main)
     share = headline(main) if main else "no training loop was seen"
     return joined(
@@ -104,7 +105,6 @@ def _verdict(main: LoopFinding | None, account: Sequence[Figure]) -> Markup:
         element("p", training_time(main), class_="made-of")
         if main and main.loop.step_count
         else None,
-        figure_places(account),
         element("dl", *_numbers(main.diagnosis), class_="numbers") if main else None,
     )
 
@@ -126,7 +126,7 @@ def _numbers(diagnosis: Diagnosis) -> Iterator[Markup]:
     free = diagnosis.free_input
     if gains and free is not None:
         took = duration(1e3 * free.wall_s)
-        yield _number("with input for free", took, gain_with_free_input(free))
+        yield _number("training with input for free", took, gain_with_free_input(free))
 
 
 def _number(name: str, value: str, note: str, kind: str | None = None) -> Markup:

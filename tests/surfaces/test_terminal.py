@@ -532,8 +532,8 @@ def test_runs_side_by_side():
                   generator       Sequence         arrays
   verdict         INPUT-BOUND     COMPUTE-BOUND    UNKNOWN
   training        9.8 s           3.0 s            3.0 s
-  waits           74 %            2.2 %            –
-  host            0 %             0 %              0 %
+  waits for data  74 %            2.2 %            –
+  host's time     0 %             0 %              0 %
   step            31.4 ms         9.3 ms           10.0 ms
   wait of a step  23.3 ms (74 %)  0.20 ms (2.2 %)  –
   samples/s       1,019           1,067            –

@@ -37,7 +37,7 @@ def account_figure(findings: Findings) -> Figure | None:
             "showlegend": True,
             "legend": LEGEND,
             "uniformtext": {"mode": "hide", "minsize": 10},
-            "xaxis": {"title": {"text": "s"}, "rangemode": "tozero"},
+            "xaxis": {"title": {"text": "seconds"}, "rangemode": "tozero"},
             "yaxis": {
                 "tickvals": list(range(len(bars))),
                 "ticktext": [f"{label(name, 24)} " for name, _ in bars],

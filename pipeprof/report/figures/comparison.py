@@ -41,7 +41,7 @@ def _accounts(named: Named) -> View:
         name="",
         caption="The whole of each run. Hatched orange: waiting for the first batches of epochs.",
         traces=stacked_parts(bars, range(len(bars)), written=True),
-        layout=_layout(named, "stack", 20 + 40 * len(named), "s")
+        layout=_layout(named, "stack", 20 + 40 * len(named), "seconds")
         | {"uniformtext": {"mode": "hide", "minsize": 10}},
         table=Table(
             columns=("run", "whole", *(PART_NAMES[part] for part in Part)),

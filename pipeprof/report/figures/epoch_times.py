@@ -52,7 +52,7 @@ def _view(found: LoopFinding) -> View:
                 "showgrid": False,
                 **({"dtick": 1} if len(shown) <= 30 else {}),
             },
-            "yaxis": {"title": {"text": "s"}, "rangemode": "tozero"},
+            "yaxis": {"title": {"text": "seconds"}, "rangemode": "tozero"},
         },
         table=_table(shown),
     )

@@ -113,7 +113,8 @@ def _caption(findings: Findings, room: float) -> str:
     if cpu.process_ratio is None:
         return "How much of its CPUs the training used is not known."
     used = f"The training and all its processes used {percent(cpu.process_ratio)} of {amount(room, 'core')}"
-    if cpu.machine_ratio is not None:
+    if cpu.machine_ratio is not None and cpu.machine_ratio * cpu.cores > cpu.process_ratio * room:
+        # Read in other moments than the training's, it may be less, which would say nothing.
         used = f"{used}, all programs together {percent(cpu.machine_ratio)} of {cpu.cores}"
     return f"{used}: no core was left." if cpu.saturated else f"{used}."
 
