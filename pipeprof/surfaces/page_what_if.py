@@ -7,7 +7,7 @@ from pipeprof.surfaces.page_figures import figure_view
 
 _HOW = (
     "Choose one or two changes to see what a step would take with them: predicted from this run, with "
-    "the interval in which the prediction lies."
+    "the interval in which the prediction lies. Steps count with the waiting where epochs begin."
 )
 _NOTHING = "Nothing is changed yet."
 _TABLE = "Each change alone, as a table"
