@@ -2,8 +2,9 @@
 
     tools/synthetic_ranks --ranks 1000 --steps 100000 logs/many
 
-Each rank takes its place in the run's folder, collects its steps, waits and work of one stage, and writes its
-recording and summary, as a process does. All steps end together; one rank's input is slow unless --slow -1.
+Each rank takes its place in the run's folder, collects its steps, waits and work of one stage, and writes
+its recording and summary, as a process does. All steps end together; one rank's input is slow unless
+--slow is -1.
 """
 
 import argparse

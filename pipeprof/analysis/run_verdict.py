@@ -37,12 +37,7 @@ def _verdict_in_lock_step(
     ours: Sequence[NumberedRank], waits: WaitsOfRanks, late: Sequence[int]
 ) -> RunVerdict:
     """All ranks wait for the slowest: its wait is everybody's."""
-    worst = int(np.nanargmax(waits.wait_ms))
-    ratio = ours[worst].summary.wait_ratio
-    if ratio is None or not waits.wait_ms[worst] > 0:
-        ratio = waits.critical_ms / waits.step_ms
-    else:  # over the wall time of the loop, as in the report of one process
-        ratio *= waits.critical_ms / float(waits.wait_ms[worst])
+    ratio = _wait_ratio(ours, waits, late)
     host = max((each.summary.host_ratio or 0.0 for each in ours), default=0.0)
     rest = [row for row in range(len(ours)) if row not in late]
     others = [ours[row].summary for row in rest]
@@ -75,6 +70,17 @@ def _verdict_in_lock_step(
         without_ms=without_ms,
         usual_step_ms=waits.step_ms,
     )
+
+
+def _wait_ratio(ours: Sequence[NumberedRank], waits: WaitsOfRanks, late: Sequence[int]) -> float:
+    """What all wait for data, over the wall time of the loop as in the report of one process."""
+    rows = late[:1] or range(len(ours))
+    scaled = [
+        ratio * waits.critical_ms / float(waits.wait_ms[row])
+        for row in rows
+        if (ratio := ours[row].summary.wait_ratio) is not None and waits.wait_ms[row] > 0
+    ]
+    return median(scaled) if scaled else waits.critical_ms / waits.step_ms
 
 
 def _verdict_of_free_ranks(ours: Sequence[NumberedRank], synchrony: Synchrony) -> RunVerdict:

@@ -139,15 +139,16 @@ def find_lateness(waits: WaitsOfRanks, summaries: Sequence[RankSummary]) -> Late
     """Which ranks make the others wait.
 
     They have the longest waits. But `tf.distribute` may ask all ranks at once whether there is another
-    batch: then all wait equally long, and a rank waits no longer for its own input than that works.
+    batch: then all wait about equally long, and a rank waits no longer for its own input than that works.
     """
-    late = _late_rows(waits)
-    if not late:
-        own = _own_waits(waits, summaries)
-        late = _late_rows(own) if own is not None else ()
-        if own is not None and late:
+    own = _own_waits(waits, summaries)
+    late = _late_rows(own) if own is not None else ()
+    if own is not None and late:
+        rest = [row for row in range(len(summaries)) if row not in late]
+        for_others_ms = float(np.nanmedian(waits.wait_ms[rest] - own.wait_ms[rest]))
+        if for_others_ms >= LATE_FROM * waits.step_ms:
             return Lateness(waits=own, late=late, waits_shared=True)
-    return Lateness(waits=waits, late=late, waits_shared=False)
+    return Lateness(waits=waits, late=_late_rows(waits), waits_shared=False)
 
 
 def _own_waits(waits: WaitsOfRanks, summaries: Sequence[RankSummary]) -> WaitsOfRanks | None:

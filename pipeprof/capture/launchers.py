@@ -46,6 +46,11 @@ def find_rank(environment: Environment) -> Rank | None:
     return rank_by_environment(environment) or rank_by_framework(sys.modules)
 
 
+def has_tensorflow_peers(environment: Environment) -> bool:
+    """Whether TensorFlow trains with other processes, by the cluster in its environment."""
+    return _by_tf_config(environment) is not None
+
+
 def _rank_of_jax(modules: Mapping[str, Any]) -> Rank | None:
     distributed = modules.get("jax._src.distributed")
     state: Any = getattr(distributed, "global_state", None)

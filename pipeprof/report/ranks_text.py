@@ -43,6 +43,8 @@ from pipeprof.report.verdict_names import VERDICTS
 
 # Of many ranks these are named; the rest is counted.
 _MOST_NAMED = 6
+# Of problems of one kind these are told.
+_MOST_ALIKE = 3
 
 
 def how_many(ranks: RunOfRanks) -> str:
@@ -267,8 +269,24 @@ def _load(own: RankFinding | None) -> str:
 
 
 def rank_problems(ranks: RunOfRanks) -> list[str]:
-    """What a reader must know of the ranks, a sentence each."""
-    return [sentence(problem_sentence(each)) for each in ranks.problems]
+    """What a reader must know of the ranks, a sentence each; of many of one kind the first ones."""
+    lines = []
+    for alike in _by_kind(ranks.problems):
+        lines += [sentence(problem_sentence(each)) for each in alike[:_MOST_ALIKE]]
+        left_out = len(alike) - _MOST_ALIKE
+        if left_out > 0:
+            lines.append(f"and {left_out:,} more of this kind: pipeprof report --json --ranks all")
+    return lines
+
+
+def _by_kind(problems: Sequence[RankProblem]) -> list[list[RankProblem]]:
+    """Problems of each kind; of ranks that ended, those first that ended first."""
+    kinds: dict[type, list[RankProblem]] = {}
+    for each in problems:
+        kinds.setdefault(type(each), []).append(each)
+    if RankDied in kinds:
+        kinds[RankDied].sort(key=lambda each: each.step if isinstance(each, RankDied) else 0)
+    return list(kinds.values())
 
 
 def problem_sentence(problem: RankProblem) -> str:

@@ -46,7 +46,9 @@ def ranks_dict(ranks: RunOfRanks | None, all_ranks: bool) -> dict[str, Any] | No
         "verdict": _verdict(ranks.verdict, ranks),
         "spread": {name: _spread_of_ranks(each) for name, each in ranks.spreads.items()},
         "differences": [_difference(each) for each in ranks.differences],
-        "problems": [_problem(each) for each in ranks.problems],
+        "problems": [
+            _problem(each) for each in ranks.problems[: None if all_ranks else MOST_RANKS]
+        ],
         "waits": _waits(ranks, chosen),
     }
 
@@ -64,7 +66,10 @@ def hosts_list(ranks: RunOfRanks | None, all_ranks: bool) -> list[dict[str, Any]
 def _described(ranks: RunOfRanks, all_ranks: bool) -> Sequence[RankFinding]:
     if all_ranks or len(ranks.ranks) <= MOST_RANKS:
         return ranks.ranks
-    return [each for _, each in chosen_ranks(ranks, MOST_RANKS)]
+    chosen = {each.number: each for _, each in chosen_ranks(ranks, MOST_RANKS // 2)}
+    evenly = ranks.ranks[:: -(-len(ranks.ranks) // (MOST_RANKS // 2))]
+    chosen |= {each.number: each for each in evenly}
+    return [chosen[number] for number in sorted(chosen)]
 
 
 def _verdict(verdict: RunVerdict, ranks: RunOfRanks) -> dict[str, Any]:

@@ -2,8 +2,12 @@
 
 Turning it on and off takes time of the training, between two steps and as part of none. Plans decide which
 steps are traced (`pipeprof.capture.probes.profiler.trace_plan`).
+
+Where TensorFlow trains with other processes there are no windows: in TensorFlow 2.21, turning its profiler
+off under `MultiWorkerMirroredStrategy` now and then ends the process by a segmentation fault.
 """
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +16,7 @@ from typing import Any
 import tensorflow as tf
 
 from pipeprof.capture.guard import Guard
+from pipeprof.capture.launchers import has_tensorflow_peers
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.profiler.tensorflow_profiler import ProfilerSession
 from pipeprof.capture.probes.profiler.trace_plan import EndedWindow, TracePlan
@@ -52,6 +57,8 @@ class TraceWindows:
         self._window: _OpenWindow | None = None
         self._mark: Any = None
         self._closing = threading.Lock()
+        self._warn = warn
+        self._has_peers: bool | None = None
 
     def plan_also(self, loop: OpenLoop, plan: TracePlan) -> None:
         """Adds a plan for one loop, in place of an earlier one for this loop."""
@@ -102,10 +109,21 @@ class TraceWindows:
     # Opening and closing.
 
     def _due_plan(self, loop: OpenLoop, done: int) -> TracePlan | None:
-        if self.guard.off or ProfilerSession.current is not None:
+        if self.guard.off or ProfilerSession.current is not None or self._crashes():
             return None
         plans = (self._plan, self._plans_of.get(loop))
         return next((plan for plan in plans if plan is not None and plan.is_due(loop, done)), None)
+
+    def _crashes(self) -> bool:
+        """Whether TensorFlow's profiler may end this process. Asked late: a script may make its cluster."""
+        if self._has_peers is None:
+            self._has_peers = has_tensorflow_peers(os.environ)
+            if self._has_peers and self._plan is not None:
+                self._warn(
+                    "No steps were traced: TensorFlow's profiler can crash a process that trains "
+                    "with others."
+                )
+        return self._has_peers
 
     def _open(self, plan: TracePlan, loop: OpenLoop) -> None:
         first_step = loop.step

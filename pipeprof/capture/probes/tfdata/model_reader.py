@@ -1,9 +1,11 @@
 """Reads the models of tf.data's iterators, and records what their stages did since the last reading."""
 
+import os
 import weakref
 from typing import Any
 
 from pipeprof.capture.guard import Guard
+from pipeprof.capture.launchers import has_tensorflow_peers
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.profiler.tensorflow_trace_windows import windows_on
 from pipeprof.capture.probes.tfdata.autotune_model import read_model
@@ -195,6 +197,13 @@ class ModelReader:
         return known[place]
 
     def _warn_unknown(self) -> None:
+        if has_tensorflow_peers(os.environ):
+            self._context.recorder.warn(
+                "Behind a tf.distribute strategy TensorFlow's own stages are seen only in short traces, "
+                "and none is taken of a process that trains with others: TensorFlow's profiler can "
+                "crash it. Stages in Python are seen."
+            )
+            return
         self._context.recorder.warn(
             "Behind a tf.distribute strategy the stages of a pipeline are seen only in short traces, "
             "and none could be taken: only the wait for all of them together is known. To see the stages, "
