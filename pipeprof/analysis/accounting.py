@@ -40,7 +40,7 @@ def loop_account(
 ) -> Account:
     """The account of a loop from its first pass's begin to its last one's end.
 
-    What other training loops of the top level took of that time is not part of it.
+    The time of other training loops that ran in between is left out.
 
     Args:
         profile: the recording.

@@ -141,7 +141,7 @@ def _comparable(known: Iterable[Advice], now_ms: float) -> list[Advice]:
 
 
 def _longer_epochs(verdict: Verdict) -> Iterator[Advice]:
-    """Passes that begin less often wait less often, unless each of them has to do the same again."""
+    """Let passes begin less often, unless each begin does work that a longer pass has to do as well."""
     step = verdict.measured.times.step
     if verdict.cause is not Cause.EPOCH_START or step is None or any(shuffle_first(verdict)):
         return

@@ -30,7 +30,7 @@ from pipeprof.recording.stage import Stage
 # Buffers that hold more than this part of the memory deserve a warning.
 _MUCH_MEMORY = 0.2
 
-# What stayed the same for less than this part of a pass over the data had not settled.
+# A value that stayed equal for less than this part of a pass over the data had not settled.
 _SETTLED_FROM = 0.2
 
 # Series in a report have at most so many points.
@@ -105,7 +105,7 @@ def _points(steps: IntArray, levels: IntArray) -> tuple[tuple[int, int], ...]:
 def _settled_after(loop: Loop, gauge: Gauge) -> int | None:
     """The steps of an epoch within which a gauge came to the level that it kept; None where it did not.
 
-    Every pass over the data may have an iterator of its own, for which AUTOTUNE begins anew: the
+    Every pass over the data may have an iterator of its own, for which AUTOTUNE starts again: the
     slowest of them counts.
     """
     slowest: int | None = None

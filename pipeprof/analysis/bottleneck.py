@@ -32,7 +32,7 @@ def find_bottleneck(costs: Iterable[StageCost]) -> StageCost | None:
 
 
 def dearest_on_cpu(costs: Iterable[StageCost], *, python: bool) -> StageCost | None:
-    """The stage that most CPU time goes to, as far as it is known; None without any.
+    """The stage that uses the most CPU time, of those whose CPU time is known; None without any.
 
     Args:
         costs: the stages.
@@ -97,7 +97,7 @@ def _by_place(costs: Iterable[StageCost]) -> dict[Key, list[StageCost]]:
 
 
 def _needed_ms(sharing: Sequence[StageCost]) -> float:
-    """What a place needs for one step, to the last digit the same in any order of the stages."""
+    """Milliseconds that a place needs for one step; equal to the last digit for any order of the stages."""
     return math.fsum(cost.cost_ms for cost in sharing) / max(
         cost.place.parallelism for cost in sharing
     )

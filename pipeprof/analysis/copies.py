@@ -1,8 +1,7 @@
 """Copies of one stage: tf.data runs a transformation once for each branch that it stands in.
 
-Branches that `sample_from_datasets`, `zip` or an interleave take from may begin with one dataset, or be
-made by one function of the user's. To its reader, what stands at the same lines on the way to the training
-is one stage.
+The branches of `sample_from_datasets`, `zip` or an interleave may begin with one dataset, or may be made by
+one function of the user's. For a reader, transformations that the same lines made are one stage.
 """
 
 import math
@@ -20,7 +19,7 @@ _OF_TF_DATA = (
     StageKind.TF_DATA_WORKER,
 )
 
-# What makes two stages copies of each other: this, and that those that ask them are.
+# Two stages are copies of each other if these values are equal, and those of the stages that ask them too.
 _Likeness = tuple[object, ...]
 
 

@@ -21,9 +21,13 @@ def worth_of_cores(cpu: CpuFinding) -> float:
 
 
 def at_full_speed(used: float, cpu: CpuFinding) -> float:
-    """The work that so many cores' worth of CPU time is, in cores without hyper-threads.
+    """The work that is done in some CPU time, in cores that run one thread each.
 
-    The system gives each core one thread before it gives any of them a second.
+    The system gives each core one thread before it gives any core a second one.
+
+    Args:
+        used: CPU time over time, in hardware threads.
+        cpu: the processors.
     """
     whole = cpu.cores if cpu.physical_cores is None else cpu.physical_cores
     return min(used, whole) + _SECOND_THREAD * max(used - whole, 0.0)

@@ -22,7 +22,7 @@ def device_findings(
 
 
 def has_accelerator(profile: Profile, counted_time: CountedTime | None) -> bool:
-    """Whether a device was seen to work for the training, as far as it is known for whom it works."""
+    """Whether a device worked for the training; work whose process is not known counts as its own."""
     found = device_findings(profile, counted_time)
     return any((_own_use(device) or 0.0) >= USED_FROM for device in found)
 

@@ -1,8 +1,8 @@
 """How far the input's own work holds up the training's computing: by the GIL, and on the same cores.
 
-Only clocks that run on are used, so nothing here depends on when somebody looked. What the training's
-thread is not waiting for a batch, it is on a CPU, ready without one, or asleep. Asleep it waits for its
-own operations, which then run or stand ready in other threads, or for the GIL.
+Only clocks that always run are used, so the result does not depend on when they were read. A training
+thread that does not wait for a batch is on a CPU, ready without one, or asleep. Asleep, it waits for its
+own operations, which run or are ready in other threads, or for the GIL.
 """
 
 from dataclasses import replace

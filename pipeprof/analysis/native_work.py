@@ -209,7 +209,13 @@ def _is_counted(cost: StageCost) -> bool:
 
 
 def _with_threads(cost: StageCost, cores: float, queue: float) -> StageCost:
-    """A stage for which native threads use so many cores; for each of these, ``queue`` more are wanted."""
+    """A stage with the native threads that work for it.
+
+    Args:
+        cost: the stage.
+        cores: cores that these threads use.
+        queue: cores that they would use besides, for each that they use, if a CPU were free.
+    """
     known = replace(cost, native_cores=cores)
     not_on_cpu = 1.0 - (known.computing_ratio or 0.0)
     return replace(known, queued_ratio=min(cost.queued_ratio + cores * queue, not_on_cpu))

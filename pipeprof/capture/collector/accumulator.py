@@ -154,7 +154,7 @@ class Accumulator:
         one_by_one = np.ones(len(records), bool)
         one_by_one[work] = False
         self.add(pid, ring, records[one_by_one])
-        # Of each so many one at random: stages that take turns are all met.
+        # One of so many in a row is chosen at random, so that stages that take turns are all counted.
         chosen = self._random.integers(0, SAMPLED_ONE_IN, len(work))
         sampled = records[work[np.arange(len(work)), chosen]]
         if len(sampled):
@@ -241,7 +241,7 @@ class Accumulator:
         self._add_busy(events)
 
     def _add_busy(self, events: Events, times: int = 1) -> None:
-        """Adds the time in which lanes were in stages; each event counts so many times."""
+        """Adds the time in which lanes were in stages; each event stands for several."""
         known = events if (events.lanes >= 0).all() else events.at(events.lanes >= 0)
         start_ns, end_ns = known.start_ns, known.end_ns
         busy = columns_of((end_ns - start_ns) * times)
@@ -249,7 +249,7 @@ class Accumulator:
         self._see_lanes(start_ns, end_ns, known.lanes)
 
     def _add_spans(self, events: Events, times: int = 1) -> None:
-        """Adds work of stages; each event counts so many times."""
+        """Adds work of stages; each event stands for several."""
         own = np.maximum(events.end_ns - events.start_ns - events.inner, 0)
         value = events.value
         stands_for = np.where(value >= 0, (value >> CPU_BITS) + 1, 0)
