@@ -241,7 +241,7 @@ class Accumulator:
         self._add_busy(events)
 
     def _add_busy(self, events: Events, times: int = 1) -> None:
-        """Adds the time in which lanes were in stages; each event stands for several."""
+        """Adds the time in which lanes were in stages; each event stands for ``times`` of its kind."""
         known = events if (events.lanes >= 0).all() else events.at(events.lanes >= 0)
         start_ns, end_ns = known.start_ns, known.end_ns
         busy = columns_of((end_ns - start_ns) * times)
@@ -249,7 +249,7 @@ class Accumulator:
         self._see_lanes(start_ns, end_ns, known.lanes)
 
     def _add_spans(self, events: Events, times: int = 1) -> None:
-        """Adds work of stages; each event stands for several."""
+        """Adds work of stages; each event stands for ``times`` of its kind."""
         own = np.maximum(events.end_ns - events.start_ns - events.inner, 0)
         value = events.value
         stands_for = np.where(value >= 0, (value >> CPU_BITS) + 1, 0)

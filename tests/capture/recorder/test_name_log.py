@@ -10,12 +10,14 @@ import pytest
 from pipeprof.capture.recorder.facts import (
     DeviceGauge,
     Facts,
+    HostCallFacts,
     InputFacts,
     LaneFacts,
     LoopFacts,
     LoopGauge,
     LoopLevel,
     LoopUpdate,
+    PlaceFacts,
     RunGauge,
     SignatureFacts,
     StackFacts,
@@ -25,9 +27,17 @@ from pipeprof.capture.recorder.facts import (
     WarningFacts,
 )
 from pipeprof.capture.recorder.name_log import MOST_OF_A_TYPE, NameLog, NameLogReader
+from pipeprof.recording.account import (
+    CallbackEvent,
+    CallbackMethod,
+    FeederKind,
+    FeedingLane,
+    KerasCallback,
+    Part,
+)
 from pipeprof.recording.lane import LaneKind, Role
 from pipeprof.recording.level_names import DeviceLevel
-from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
+from pipeprof.recording.loop import InputKind, InputLibrary, LoopKind, WaitSource
 from pipeprof.recording.source_code import CodeLine, Location
 from pipeprof.recording.stage import StageKind
 
@@ -172,6 +182,7 @@ CODE_LINE = CodeLine(function="f", location=Location("train.py", 4), text="f()",
                 multiprocessing=True,
                 queue_size=10,
                 start_method="fork",
+                library=InputLibrary.KERAS_ITERATOR,
             ),
             waits_by=WaitSource.TRACE,
             autotune=False,
@@ -183,6 +194,27 @@ CODE_LINE = CodeLine(function="f", location=Location("train.py", 4), text="f()",
         DeviceGauge(level=DeviceLevel.POWER, device="GPU 0", kind="gpu", model="H200"),
         SignatureFacts(dtypes=("int8",), shapes=((2, 3), ()), samples=None, size_bytes=6),
         StackFacts(lines=(CODE_LINE,), in_function=True),
+        HostCallFacts(
+            part=Part.CALLBACKS,
+            name="ModelCheckpoint.on_epoch_end",
+            callback=CallbackMethod(
+                owner="ModelCheckpoint",
+                method="on_epoch_end",
+                event=CallbackEvent.EPOCH,
+                of_keras=KerasCallback.MODEL_CHECKPOINT,
+            ),
+        ),
+        PlaceFacts(
+            function="<module>",
+            location=Location("train.py", 4),
+            detail="Model.fit",
+            calls_fit=True,
+        ),
+        PlaceFacts(
+            function="load",
+            location=Location("train.py", 4),
+            feeder=FeedingLane(kind=FeederKind.THREAD, name="loader"),
+        ),
         WarningFacts(text="a"),
     ],
     ids=lambda facts: facts.tag,
@@ -192,6 +224,17 @@ def test_facts_are_read_as_they_were_written(path: Path, facts: Facts):
     number = log.number(facts)
     log.close()
     assert list(NameLogReader(path).read()) == [(number, facts)]
+
+
+def test_facts_of_an_older_pipeprof_lack_what_came_later(path: Path) -> None:
+    path.write_text(
+        '[1, {"$type": "host call", "part": "callbacks", "name": "Board.on_epoch_end"}]\n'
+        '[2, {"$type": "place", "function": "load", "location": {"file": "a.py", "line": 3}}]\n'
+    )
+    assert list(NameLogReader(path).read()) == [
+        (1, HostCallFacts(part=Part.CALLBACKS, name="Board.on_epoch_end")),
+        (2, PlaceFacts(function="load", location=Location("a.py", 3))),
+    ]
 
 
 def test_a_log_in_memory_makes_no_file(tmp_path: Path):
