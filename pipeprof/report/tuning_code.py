@@ -140,8 +140,7 @@ def _method(place: Place | None) -> str:
 def _named(place: Place | None) -> str:
     if place is None:
         return "that transformation"
-    function = _function(place)
-    return f".{transformation(place.op)}({'…' if function == '…' else function})"
+    return f".{transformation(place.op)}({_function(place)})"
 
 
 def _comment(place: Place | None) -> str:

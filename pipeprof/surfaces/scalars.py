@@ -93,16 +93,16 @@ def _of_steps(group: str, loop: Loop) -> Iterator[Scalar]:
     steps, step_ns, measured, measured_ns, wait_ns, callback_ns = over_time.sums.T
     # Callbacks are known of all steps, computing is the rest of those whose waits are known.
     called_ns = callback_ns * measured / np.maximum(steps, 1)
+    callbacks = ("callback_ms", "how long callbacks take of a step", callback_ns, steps)
     for name, description, total_ns, count in (
         ("step_ms", "duration of a step", step_ns, steps),
         ("wait_ms", "how long a step waits for its data", wait_ns, measured),
-        ("callback_ms", "how long callbacks take of a step", callback_ns, steps),
+        *((callbacks,) if callback_ns.any() else ()),
         ("compute_ms", "the rest of a step", measured_ns - wait_ns - called_ns, measured),
     ):
         seen = count > 0
-        if name != "callback_ms" or callback_ns.any():
-            values = total_ns[seen] / count[seen] / 1e6
-            yield _scalar(f"{group}/{name}", description, ends_ns[seen], values)
+        values = total_ns[seen] / count[seen] / 1e6
+        yield _scalar(f"{group}/{name}", description, ends_ns[seen], values)
 
 
 def _of_epochs(group: str, loop: Loop) -> Iterator[Scalar]:
