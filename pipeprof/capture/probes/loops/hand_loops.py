@@ -54,7 +54,7 @@ class HandLoop:
         fetching: whether a batch is being taken.
         steady: an object while the loop takes batch after batch from its source; None after all else.
         model_works: whether ``train_on_batch`` is running.
-        makers: knows what makes the batches of loops whose steps are their calls that train.
+        makers: knows what makes the batches of loops that no source is known of.
         function_runs: returns whether a function that trains is running; asked from another thread.
     """
 
@@ -311,8 +311,9 @@ class HandLoop:
             self.steady = None
         if self._sign is None:
             self._sign = _Sign.CALL
-        if self._sign is _Sign.CALL:
+        if self._sign is not _Sign.FETCH:
             self.makers.trained_from(sys._getframe(1))
+        if self._sign is _Sign.CALL:
             if not loop.taking:
                 self._turn_again(loop, start_ns)
             loop.turn(end_ns)

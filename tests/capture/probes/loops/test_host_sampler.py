@@ -132,6 +132,22 @@ def test_a_function_that_makes_the_next_batch_is_told_from_other_own_code() -> N
     ]
 
 
+def test_marked_steps_have_their_batches_made_too() -> None:
+    training = Sampled()
+
+    def load() -> int:
+        training.meet()
+        return 8
+
+    for _ in range(3):
+        batch = load()
+        training.loops.hand.step_began(training.now)
+        training.train_on_batch(batch)
+        training.loops.hand.step_ended(training.now)
+    states = [value & ~BETWEEN_STEPS for _, value, _ in training.ends()]
+    assert states == [OWN, int(HostState.MAKING), int(HostState.MAKING)]
+
+
 def test_where_a_clock_shows_the_waits_nothing_is_sampled_as_one() -> None:
     training = Sampled()
 
