@@ -19,15 +19,14 @@ _MOST_CALLERS = 16
 # Longer sources are not read: that would hold up the training.
 _MOST_LINES = 20_000
 
-_Place = tuple[CodeType, int]
-
 
 class BatchMakers:
     """Knows which lines of the user's functions make the batches that they train on."""
 
     def __init__(self) -> None:
         self._users: dict[str, bool] = {}
-        self._noted: set[tuple[_Place, _Place | None]] = set()
+        # By identity, for a code's own hash takes as long as it is large; the codes are kept alive.
+        self._noted: dict[tuple[int, int, int, int], tuple[CodeType, CodeType | None]] = {}
         self._trains: dict[CodeType, set[TrainingLine]] = {}
         self._lines: dict[tuple[CodeType, TrainingLine], frozenset[int]] = {}
 
@@ -43,12 +42,12 @@ class BatchMakers:
         if frame is None:
             return
         before = frame.f_back
-        key = (
-            (frame.f_code, frame.f_lasti),
-            None if before is None else (before.f_code, before.f_lasti),
-        )
+        if before is None:
+            key = id(frame.f_code), frame.f_lasti, 0, 0
+        else:
+            key = id(frame.f_code), frame.f_lasti, id(before.f_code), before.f_lasti
         if key not in self._noted and len(self._noted) < _MOST_PLACES:
-            self._noted.add(key)
+            self._noted[key] = frame.f_code, None if before is None else before.f_code
             self._note(frame, called)
 
     def _note(self, frame: FrameType | None, called: str) -> None:
