@@ -63,7 +63,9 @@ def batch_lines(source: str, name: str, first_line: int, trains: TrainingLine) -
         return frozenset()
     nodes = list(_inside(scope))
     calls = [node for node in nodes if isinstance(node, ast.Call) and _covers(node, trains.line)]
-    calls = [call for call in calls if _called(call) == trains.called] or calls
+    named = [call for call in calls if _called(call) == trains.called]
+    # An object that is called may have any name: the innermost call is it.
+    calls = named or [call for call in calls if not any(map(_has_call, _arguments(call)))]
     around = [node for node in nodes if isinstance(node, _LOOPS) and _covers(node, trains.line)]
     region = min(around, key=lambda node: node.lineno, default=None)
     bindings = [
@@ -71,12 +73,12 @@ def batch_lines(source: str, name: str, first_line: int, trains: TrainingLine) -
         for node in ([region, *_inside(region)] if region is not None else nodes)
         if (binding := _binding(node)) is not None
     ]
-    arguments = [each for call in calls for each in (*call.args, *(k.value for k in call.keywords))]
+    arguments = [each for call in calls for each in _arguments(call)]
     needed = {path for argument in arguments for path in _paths(argument)}
     found = {
         line
         for argument in arguments
-        if any(isinstance(node, ast.Call) for node in ast.walk(argument))
+        if _has_call(argument)
         for line in _lines(argument)
     }
     open_ones = bindings
@@ -115,6 +117,14 @@ def _covers(node: ast.expr | ast.stmt, line: int) -> bool:
 
 def _lines(node: ast.expr | ast.stmt) -> range:
     return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+
+
+def _arguments(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
+
+
+def _has_call(node: ast.expr) -> bool:
+    return any(isinstance(each, ast.Call) for each in ast.walk(node))
 
 
 def _called(call: ast.Call) -> str | None:

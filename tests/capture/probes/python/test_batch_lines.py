@@ -92,6 +92,11 @@ def test_what_flows_into_the_call_makes_the_batch(source: str, makes: list[str])
     assert lines_of(source) == makes
 
 
+def test_of_a_call_under_another_name_the_innermost_is_taken() -> None:
+    source = "while True:\n    x = read()\n    log(step(x))\n"
+    assert batch_lines(source, "<module>", 1, TrainingLine(line=3, called="__call__")) == {2}
+
+
 def test_what_was_bound_before_the_loop_makes_no_batch() -> None:
     source = """
         def train(model):
