@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
 import pytest
@@ -101,6 +102,38 @@ def test_waiting_for_a_queue_and_own_code_have_their_shares(
     assert {(s.function, s.feeder) for s in feeding} == (
         {("read_batch", loader)} if waits else set()
     )
+
+
+@pytest.mark.parametrize("by_generator", [True, False])
+def test_what_a_loop_calls_for_its_next_batch_is_waited_for(
+    by_generator: bool, tmp_path: Path
+) -> None:
+    def read(index: int) -> Any:
+        time.sleep(0.03)
+        return batch(index)
+
+    def batches() -> Iterator[Any]:
+        for index in range(60):
+            yield read(index)
+
+    net = model()
+    with pipeprof.profile(logdir=tmp_path) as prof:
+        if by_generator:
+            for x, y in batches():
+                net.train_on_batch(x, y)
+                score()
+        else:
+            for index in range(60):
+                x, y = read(index)
+                net.train_on_batch(x, y)
+                score()
+    account = loop_account(prof.result, 0)
+    own, waits = (
+        {str(row.name).rpartition(".")[2] for row in account.rows if row.part is part and row.name}
+        for part in (Part.OWN_CODE, Part.WAIT)
+    )
+    assert (own, waits) == ({"score"}, {"read"})
+    assert share(account, Part.WAIT) == pytest.approx(share(account, Part.OWN_CODE), abs=3 * NEAR)
 
 
 def test_predictions_inside_own_code_belong_to_it(tmp_path: Path) -> None:

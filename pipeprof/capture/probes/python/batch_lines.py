@@ -75,12 +75,7 @@ def batch_lines(source: str, name: str, first_line: int, trains: TrainingLine) -
     ]
     arguments = [each for call in calls for each in _arguments(call)]
     needed = {path for argument in arguments for path in _paths(argument)}
-    found = {
-        line
-        for argument in arguments
-        if _has_call(argument)
-        for line in _lines(argument)
-    }
+    found = {line for argument in arguments if _has_call(argument) for line in _lines(argument)}
     open_ones = bindings
     while True:
         used = [binding for binding in open_ones if binding.targets & needed]
