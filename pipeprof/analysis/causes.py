@@ -96,12 +96,14 @@ def find_cause(cost: StageCost, context: CauseContext) -> Cause:
 
 def _cause_in_workers(cost: StageCost, workers: WorkersAtWork, cpu: CpuFinding) -> Cause:
     """Why a stage in the workers of a tf.data service is slow."""
-    if workers.beside_training and cpu.saturated:
+    crowded = workers.beside_training and bool(cpu.saturated)
+    blocking_below = BLOCKING_BELOW * (0.5 if crowded else 1.0)
+    if workers.cpu_ratio is not None and workers.cpu_ratio < blocking_below:
+        return Cause.BLOCKING
+    if crowded:
         return Cause.CPU_SATURATED
     if workers.use_all_cores:
         return Cause.TOO_FEW_WORKERS
-    if workers.cpu_ratio is not None and workers.cpu_ratio < BLOCKING_BELOW:
-        return Cause.BLOCKING
     return Cause.SERIAL if cost.place.parallelism <= (cost.stage.workers or 1) else Cause.CPU
 
 

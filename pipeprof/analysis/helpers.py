@@ -32,10 +32,13 @@ def find_helpers(profile: Profile, counted_time: CountedTime, covered_ns: float)
         covered_ns: how much of it the readings of CPU time cover.
     """
     at_work = {number for stage in profile.stages for number in stage.lanes}
+    serving = {worker.pid for worker in profile.data_workers}
     lanes = []
     used_ns = 0.0
     for number, lane in enumerate(profile.lanes):
         if lane.kind not in (LaneKind.WORKER_PROCESS, LaneKind.PROGRAM) or number in at_work:
+            continue
+        if lane.pid in serving:  # a tf.data service's, which has stages of its own
             continue
         its_ns = float(counted_time.sums(lane.cpu)[0]) if lane.cpu is not None else 0.0
         if its_ns > 0:

@@ -1,5 +1,6 @@
 """How busy threads, worker processes and processors were in a stretch of time."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -179,7 +180,19 @@ def _share_of_life(
 
 def _stages_on(number: int, profile: Profile) -> tuple[str, ...]:
     worked = [stage for stage in profile.stages if stage.lanes.get(number, 0) > 0]
+    if not worked and profile.lanes[number].kind is LaneKind.PROGRAM:
+        return _served_by(profile.lanes[number].pid, profile)
     return tuple(stage.name for stage in sorted(worked, key=lambda stage: -stage.lanes[number]))
+
+
+def _served_by(pid: int, profile: Profile) -> tuple[str, ...]:
+    """The stages that ran in a worker of a tf.data service when it was traced, dearest first."""
+    work_ns: Counter[int] = Counter()
+    for worker in profile.data_workers:
+        for window in worker.windows if worker.pid == pid else ():
+            for seen in window.stages:
+                work_ns[seen.stage] += seen.work_ns
+    return tuple(profile.stages[stage].name for stage, ns in work_ns.most_common() if ns)
 
 
 def _batches_of(number: int, profile: Profile) -> int | None:

@@ -2,13 +2,17 @@
 
 from pipeprof.analysis.advice_kinds import CheaperService
 from pipeprof.analysis.evidence_kinds import WorkInWorkers
-from pipeprof.analysis.service_findings import WorkersAtWork
+from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.service_findings import DataWorkerFinding, WorkersAtWork
 from pipeprof.analysis.verdict_kinds import Cause
 from pipeprof.report.numbers import amount, count, duration, few_digits, percent, size
+from pipeprof.report.plain_text import shown
 from pipeprof.report.stage_labels import label_of
 
-# A pipeline that the service waits for in less of the time than this keeps up.
+# A worker without an element ready for this much of the time never has one.
 _ALWAYS_FROM = 0.9
+
+_MOST_WORKERS = 8
 
 
 def service_sentence(found: WorkInWorkers) -> str:
@@ -84,3 +88,27 @@ def cheaper_service(remedy: CheaperService) -> str:
         f"Let the elements{each} of {remedy.stage} be smaller (send integers and convert them in the "
         "training), and where the network is fast, do not compress them."
     )
+
+
+def worker_sentences(findings: Findings) -> list[str]:
+    """What each of the first workers did while it was traced, a line each."""
+    found = findings.data_workers
+    lines = [_worker_sentence(each, findings) for each in found[:_MOST_WORKERS]]
+    more = len(found) - _MOST_WORKERS
+    return [*lines, f"and {count(more, 'more worker')}"] if more > 0 else lines
+
+
+def _worker_sentence(found: DataWorkerFinding, findings: Findings) -> str:
+    address = shown(found.worker.address)
+    if found.asked_ratio is None:
+        return f"{address} was not seen: {found.worker.problem}"
+    pieces = [f"{address}: no element ready {percent(found.asked_ratio)} of the time"]
+    if found.cpu_cores is not None:
+        of = f" of {found.worker.cores}" if found.worker.cores else ""
+        pieces.append(f"{few_digits(round(found.cpu_cores, 1))}{of} cores used")
+    for seen in found.stages[:1]:
+        name = shown(findings.profile.stages[seen.stage].name)
+        pieces.append(
+            f"{name} {duration(seen.cost_ms)} per element, busy {percent(seen.busy_ratio)}"
+        )
+    return " · ".join(pieces)

@@ -12,6 +12,7 @@ from pipeprof.report.numbers import count, percent, size
 from pipeprof.report.plain_text import clean
 from pipeprof.report.run_facts import started
 from pipeprof.report.run_text import how_measured, trace_windows
+from pipeprof.report.service_text import worker_sentences
 from pipeprof.surfaces.markup import Markup, element
 from pipeprof.surfaces.page_figures import table
 
@@ -36,6 +37,7 @@ def details(findings: Findings, figures: Sequence[Figure]) -> Markup:
             *_fact("Tuned", *(tuning(findings.autotune) if findings.autotune else ())),
             *_fact("Devices", *devices(findings)),
             *_fact("Traced", *trace_windows(findings)),
+            *_fact("Data workers", *worker_sentences(findings)),
             *_fact("Machine", _BETWEEN.join(_machine(findings))),
             *_fact("Delivered", _delivered(findings)),
             *_fact("Measured", _BETWEEN.join(how_measured(findings))),

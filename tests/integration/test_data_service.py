@@ -1,6 +1,9 @@
 """The workers of a tf.data service, as real processes, are looked into from the training."""
 
 import inspect
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -190,3 +193,57 @@ def test_one_worker_on_one_core_is_too_few(tmp_path: Path) -> None:
     (worker,) = prof.findings.data_workers
     assert worker.worker.cores == 1
     assert worker.uses_all_cores
+
+
+OWN_SERVICE = """
+import subprocess, sys
+import keras, tensorflow as tf
+service = tf.data.experimental.service
+dispatcher = service.DispatchServer()
+address = dispatcher.target.partition("://")[2]
+config = service.WorkerConfig(dispatcher_address=address)
+here = service.WorkerServer(config)
+program = (
+    "import sys; import tensorflow as tf; s = tf.data.experimental.service;"
+    "w = s.WorkerServer(s.WorkerConfig(dispatcher_address=sys.argv[1])); print(flush=True); w.join()"
+)
+there = subprocess.Popen([sys.executable, "-c", program, address], stdout=subprocess.PIPE)
+there.stdout.readline()
+
+def heavy(number):
+    product = tf.random.normal((160, 160))
+    for _ in range(4):
+        product = tf.linalg.matmul(product, product) * 0.001
+    return tf.zeros((8,)) + 0.0 * tf.reduce_sum(product), tf.zeros((1,))
+
+data = tf.data.Dataset.range(10**7).map(heavy, num_parallel_calls=2).batch(8)
+data = data.apply(service.distribute("parallel_epochs", dispatcher.target)).prefetch(2)
+model = keras.Sequential([keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+model.fit(data, steps_per_epoch=800, verbose=0)
+there.kill()
+there.wait()
+"""
+
+
+def test_workers_that_a_script_starts_itself_are_lanes(tmp_path: Path) -> None:
+    script, written = tmp_path / "train.py", tmp_path / "report.json"
+    script.write_text(OWN_SERVICE)
+    command = [sys.executable, "-m", "pipeprof", "run", "--logdir", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--json", str(written), str(script)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(written.read_text())
+    assert report["diagnosis"]["bottleneck"]["stage"] == "heavy"
+    line = OWN_SERVICE.splitlines().index("def heavy(number):") + 1
+    assert report["diagnosis"]["bottleneck"]["location"].endswith(f"train.py:{line}")
+    pids = {worker["pid"] for worker in report["data_workers"]}
+    (main,) = (lane for lane in report["lanes"] if lane["name"] == "main")
+    (there,) = pids - {main["pid"]}
+    lanes = {
+        lane["pid"]: lane for lane in report["lanes"] if lane["name"].startswith("data worker")
+    }
+    assert main["pid"] in pids  # its threads are lanes
+    assert (lanes[there]["role"], lanes[there]["stages"][0]) == ("input", "heavy")
+    assert lanes[there]["cpu_ratio"] > 0.2

@@ -29,6 +29,10 @@ _HELPERS = {
 }
 
 
+# Names of child processes that work for the input without recording anything, by their ids.
+input_programs: dict[int, str] = {}
+
+
 def describe_process(pid: int, proc: Path = PROC, before: LaneFacts = WORKER) -> LaneFacts:
     """Facts about a child process that has recorded nothing, without its process id.
 
@@ -41,6 +45,8 @@ def describe_process(pid: int, proc: Path = PROC, before: LaneFacts = WORKER) ->
         before: earlier facts about the process, the result if it has ended. Most likely an ended process
             was a worker, because Keras starts new ones at each epoch.
     """
+    if pid in input_programs:
+        return LaneFacts(name=input_programs[pid], role=Role.INPUT, kind=LaneKind.PROGRAM)
     command = _command(pid, proc)
     for text, name in _HELPERS.items():
         if text in command:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.probe_context import ProbeContext
+from pipeprof.capture.probes.system.processes import input_programs
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot
 from pipeprof.capture.probes.tfdata.running_stages import PipelineStages
 from pipeprof.capture.probes.tfdata.service_datasets import services_of
@@ -20,11 +21,13 @@ _PAUSES_NS = tuple(round(seconds * 1e9) for seconds in (0.5, 3, 20, 120))
 # A look that found nothing of a pipeline is tried again this often.
 _MOST_FAILURES = 2
 
-_FIRST_MS, _SHORTEST_MS, _LONGEST_MS = 300, 100, 2_000
+_UNKNOWN_MS, _SHORTEST_MS, _LONGEST_MS = 300, 100, 2_000
 # A trace has about so many elements of each worker, as far as it may last so long.
-_ELEMENTS = 25
+_ELEMENTS = 20
 # A trace of more bytes is long enough in half its time.
-_LARGE_BYTES = 8 << 20
+_LARGE_BYTES = 4 << 20
+# While their number is not known, there may be so many workers.
+_FEW_WORKERS = 2
 
 _SPOKEN = "grpc"
 
@@ -136,6 +139,7 @@ class ServiceWatch:
                 self._looks[pipeline].add(inspection.collect(), 0)
                 self._running = None
         self.close()
+        input_programs.clear()
         for pipeline in self._pipelines:
             pipeline.record()
             looks = self._looks.setdefault(pipeline, _Looks(self._context, pipeline))
@@ -155,7 +159,7 @@ class _Looks:
         self._pipeline = pipeline
         self._done = self._failures = 0
         self._due_ns: int | None = None
-        self._duration_ms = _FIRST_MS
+        self._duration_ms: int | None = None
         self._problem: str | None = None
 
     def is_due(self, now: int, *, given: bool) -> bool:
@@ -174,6 +178,8 @@ class _Looks:
 
     def begin(self, workers: Sequence[str]) -> Inspection:
         """Begins one."""
+        if self._duration_ms is None:
+            self._duration_ms = self._for_some_elements(len(workers) or _FEW_WORKERS)
         return Inspection(self._pipeline.source.dispatcher, workers, self._duration_ms)
 
     def add(self, look: Look, now: int) -> None:
@@ -185,20 +191,23 @@ class _Looks:
             f"its dispatcher at {self._pipeline.source.dispatcher} could not be asked for its "
             f"workers: {look.problem}"
         )
+        for worker in look.workers:
+            if worker.pid is not None:
+                input_programs[worker.pid] = f"data worker {worker.address}"
         if not self._pipeline.saw(look):
             self._failures += 1
             self._problem = self._problem or _problem_of(look)
-        self._duration_ms = self._next_duration_ms(look)
+        large = any(worker.size_bytes > _LARGE_BYTES for worker in look.workers)
+        before_ms, self._duration_ms = self._duration_ms, self._for_some_elements(look.found)
+        if large and before_ms is not None:
+            self._duration_ms = max(min(self._duration_ms, before_ms // 2), _SHORTEST_MS)
 
-    def _next_duration_ms(self, look: Look) -> int:
-        traced = [worker for worker in look.workers if worker.problem is None]
+    def _for_some_elements(self, workers: int) -> int:
+        """How long a trace has to be, in milliseconds, to have some elements of each worker."""
         rate = self._pipeline.per_second
-        if any(worker.size_bytes > _LARGE_BYTES for worker in traced):
-            return max(self._duration_ms // 2, _SHORTEST_MS)
-        if not rate or not look.found:
-            return _LONGEST_MS
-        wanted_ms = _ELEMENTS * look.found / rate * 1e3
-        return round(min(max(wanted_ms, _SHORTEST_MS), _LONGEST_MS))
+        if not rate:
+            return _UNKNOWN_MS
+        return round(min(max(_ELEMENTS * workers / rate * 1e3, _SHORTEST_MS), _LONGEST_MS))
 
     def explain(self) -> None:
         """Warns if the stages stayed unknown, with the reason."""
