@@ -8,6 +8,7 @@ import typer
 from pipeprof.cli.options import LogdirArgument
 from pipeprof.errors import UsageError
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
+from pipeprof.runs.run_search import find_run
 
 
 def export(
@@ -28,15 +29,32 @@ def export(
     run: Annotated[
         str | None, typer.Option(metavar="NAME", help="The run's name; the latest without one.")
     ] = None,
+    ranks: Annotated[
+        str | None,
+        typer.Option(metavar="all", help="With --chrome: all ranks, also where there are many."),
+    ] = None,
 ) -> None:
     """Write a recorded run as a trace that other viewers open, or the numbers of all runs as CSV."""
+    if ranks not in (None, "all"):
+        raise UsageError(f"expected --ranks all, received --ranks {ranks}.")
     if chrome is None and as_csv is None:
         raise UsageError("expected --chrome FILE or --csv FILE, received neither.")
     if chrome is not None:
-        from pipeprof.cli.files import write_chrome
+        from pipeprof.cli.files import write_chrome, write_trace
+        from pipeprof.loaded.loaded_ranks import findings_of_ranks
         from pipeprof.loaded.recorded_run import load
+        from pipeprof.surfaces.chrome import to_chrome_of_ranks
 
-        write_chrome(load(logdir, name=run).findings, chrome)
+        findings = load(logdir, name=run).findings
+        if findings.ranks is None:
+            write_chrome(findings, chrome)
+        else:
+            folder = find_run(logdir, run)
+            chosen = findings_of_ranks(folder, everyone=ranks == "all")
+            write_trace(to_chrome_of_ranks(chosen), chrome)
+            shown = f"{len(chosen)} of {len(findings.ranks.ranks)} ranks"
+            more = " (all: --ranks all)" if len(chosen) < len(findings.ranks.ranks) else ""
+            typer.echo(f"{shown}{more}", err=True)
         typer.echo(f"Written to {chrome}: open it at https://ui.perfetto.dev", err=True)
     if as_csv is not None:
         from pipeprof.cli.files import write_text

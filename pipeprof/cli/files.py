@@ -87,7 +87,16 @@ def write_chrome(findings: Findings, path: Path) -> None:
     """
     from pipeprof.surfaces.chrome import to_chrome
 
-    trace = to_chrome(findings).encode()
+    write_trace(to_chrome(findings), path)
+
+
+def write_trace(text: str, path: Path) -> None:
+    """Writes a trace in JSON, packed if the file's name ends in ``.gz``.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    trace = text.encode()
     packed = gzip.compress(trace, compresslevel=6) if path.suffix == ".gz" else trace
     _write(path, packed, "--chrome")
 

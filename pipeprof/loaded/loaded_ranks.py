@@ -10,13 +10,15 @@ from pathlib import Path
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings import Findings
 from pipeprof.analysis.many_ranks import analyse_ranks
-from pipeprof.analysis.rank_findings import Unreadable
+from pipeprof.analysis.rank_findings import RunOfRanks, Unreadable
 from pipeprof.analysis.rank_summary import RankRecord, RankSummary, is_sound
 from pipeprof.analysis.summarising import summarise
 from pipeprof.errors import RunDamaged, RunError, UsageError
+from pipeprof.report.ranks_text import chosen_ranks
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_reading import read_process, read_run, require_files, with_beside
 from pipeprof.runs.run_search import is_recorded_now
+from pipeprof.runs.shared_folder import list_rank_folders
 from pipeprof.runs.summary_file import read_summary
 
 # Recordings without a last summary that are read whole, each in about a tenth of a second; of more, the
@@ -35,37 +37,75 @@ def read_findings(folder: Path, rank: int | None = None) -> Findings:
         RunError: there is no run, or nothing of it can be read.
         UsageError: there is no such rank.
     """
-    files = require_files(folder)
-    if len(files) == 1:
+    if len(require_files(folder)) == 1 and not list_rank_folders(folder):
         profile = read_run(folder)
         own = profile.run.rank.number if profile.run.rank else 0
         if rank not in (None, own):
             raise UsageError(f"expected rank {own}, the only one in {folder}, received {rank}.")
         return analyse(profile)
-    reading = Reading()
-    read = [(file, reading.record(file)) for file in files]
-    records = [(file, found) for file, found in read if isinstance(found, RankRecord)]
-    unreadable = [
-        Unreadable(name=str(file.path.relative_to(folder)), reason=str(found))
-        for file, found in read
-        if isinstance(found, RunError)
-    ]
-    if not records:
-        raise RunDamaged(
-            f"expected recordings in {folder}, found {len(unreadable)} that cannot be read; "
-            f"of the first: {unreadable[0].reason}"
-        )
-    ranks = analyse_ranks([record for _, record in records], unreadable)
-    shown = ranks.shown if rank is None else rank
-    chosen = ranks.rank(shown)
-    if chosen is None:
-        raise UsageError(
-            f"expected a rank from {ranks.ranks[0].number} to {ranks.ranks[-1].number} that was "
-            f"recorded, received {shown}."
-        )
-    place = next(file for file, record in records if record.summary is chosen.summary)
-    profile = with_beside(read_process(place), folder)
-    return replace(analyse(profile), ranks=replace(ranks, shown=shown))
+    run = LoadedRanks(folder)
+    return run.findings(run.ranks.shown if rank is None else rank)
+
+
+class LoadedRanks:
+    """All processes of a run, read by their summaries.
+
+    Args:
+        folder: the run's folder.
+
+    Attributes:
+        ranks: what is found of all of them.
+
+    Raises:
+        RunError: there is no run, or nothing of it can be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        reading = Reading()
+        read = [(file, reading.record(file)) for file in require_files(folder)]
+        self._records = [(file, found) for file, found in read if isinstance(found, RankRecord)]
+        unreadable = [
+            Unreadable(name=str(file.path.relative_to(folder)), reason=str(found))
+            for file, found in read
+            if isinstance(found, RunError)
+        ]
+        if not self._records:
+            raise RunDamaged(
+                f"expected recordings in {folder}, found {len(unreadable)} that cannot be read; "
+                f"of the first: {unreadable[0].reason}"
+            )
+        self.ranks: RunOfRanks = analyse_ranks([record for _, record in self._records], unreadable)
+
+    def findings(self, number: int) -> Findings:
+        """One rank's own findings, with the verdict on all.
+
+        Raises:
+            RunError: its recording cannot be read.
+            UsageError: there is no such rank.
+        """
+        chosen = self.ranks.rank(number)
+        if chosen is None:
+            numbers = [each.number for each in self.ranks.ranks]
+            raise UsageError(
+                f"expected a rank from {numbers[0]} to {numbers[-1]} that was recorded, received "
+                f"{number}."
+            )
+        file = next(file for file, record in self._records if record.summary is chosen.summary)
+        profile = with_beside(read_process(file), self._folder)
+        return replace(analyse(profile), ranks=replace(self.ranks, shown=number))
+
+
+def findings_of_ranks(folder: Path, *, everyone: bool) -> list[Findings]:
+    """The findings of each rank of a run, those that stand for all where there are many.
+
+    Args:
+        folder: the run's folder.
+        everyone: whether all ranks are wanted, however many there are.
+    """
+    run = LoadedRanks(folder)
+    chosen = run.ranks.ranks if everyone else [each for _, each in chosen_ranks(run.ranks)]
+    return [run.findings(each.number) for each in chosen]
 
 
 class Reading:

@@ -23,7 +23,7 @@ def heading(findings: Findings) -> Iterator[str]:
     if findings.ranks is not None:
         yield how_many(findings.ranks)
     elif run.rank is not None:
-        yield f"rank {run.rank.number:,} of {run.rank.size:,} (pipeprof report shows all)"
+        yield f"rank {run.rank.number:,} of {run.rank.size:,} by itself"
     if findings.main:
         yield _extent(findings.main.loop)
     yield ", ".join(

@@ -33,6 +33,64 @@ def to_chrome(findings: Findings) -> str:
     Arrows lead from the work that made a batch to the step that took it, where that is known.
     """
     profile = findings.profile
+    trace = _draw(findings)
+    for pid in trace.pids():
+        trace.name("process_name", f"{_roles(pid, profile)} (process {pid})", pid)
+    hosts = ", ".join(map(_plain, profile.run.hosts))
+    return _as_json(trace.events, profile.run.name, hosts, _unix_ns(profile, trace))
+
+
+def to_chrome_of_ranks(ranks: Sequence[Findings]) -> str:
+    """Several ranks of a run on one time axis: processes of their own for each rank.
+
+    The clocks of their machines are brought together by what `RankFinding.clock_ahead_ms` says.
+    """
+    drawn = [(findings, _draw(findings)) for findings in ranks]
+    begins = [_unix_ns(findings.profile, trace) - _ahead_ns(findings) for findings, trace in drawn]
+    first_ns = min(begins)
+    events: list[_Event] = []
+    names: dict[str, None] = {}
+    pid = 0
+    for place, ((findings, trace), begin_ns) in enumerate(zip(drawn, begins, strict=True)):
+        profile, own = findings.profile, _number_of(findings)
+        host = _plain(profile.run.hosts[0]) if profile.run.hosts else ""
+        names[host] = None
+        pids = {}
+        for each in dict.fromkeys(trace.pids()):
+            pid += 1
+            pids[each] = pid
+            label = f"rank {own} · {_roles(each, profile)} ({host}, process {each})"
+            about = {"ph": "M", "pid": pid, "tid": 0, "ts": 0}
+            events.append(about | {"name": "process_name", "args": {"name": label}})
+            events.append(about | {"name": "process_sort_index", "args": {"sort_index": pid}})
+        later_us = (begin_ns - first_ns) / 1000
+        events += [_moved(event, pids, later_us, place) for event in trace.events]
+    return _as_json(events, ranks[0].profile.run.name, ", ".join(names), first_ns)
+
+
+def _number_of(findings: Findings) -> int:
+    rank = findings.profile.run.rank
+    return findings.ranks.shown if findings.ranks is not None else rank.number if rank else 0
+
+
+def _ahead_ns(findings: Findings) -> int:
+    """How far the clock of a rank's machine is ahead of the others."""
+    own = findings.ranks.rank(findings.ranks.shown) if findings.ranks is not None else None
+    return round((own.clock_ahead_ms or 0.0) * 1e6) if own is not None else 0
+
+
+def _moved(event: _Event, pids: Mapping[int, int], later_us: float, place: int) -> _Event:
+    """An event in a trace of several ranks."""
+    moved = {**event, "pid": pids[event["pid"]]}
+    if event["ph"] != "M":
+        moved["ts"] = event["ts"] + later_us
+    if "id" in event:
+        moved["id"] = f"{place}.{event['id']}"
+    return moved
+
+
+def _draw(findings: Findings) -> "_Trace":
+    profile = findings.profile
     trace = _Trace(find_origin_ns(profile), profile.lanes[0].pid if profile.lanes else 1)
     lanes = _add_lanes(trace, profile)
     loops = [
@@ -45,15 +103,21 @@ def to_chrome(findings: Findings) -> str:
     _add_devices(trace, profile)
     for name, times_ns, levels in levels_over_time(findings):
         trace.count(name, times_ns, levels)
-    for pid in trace.pids():
-        trace.name("process_name", f"{_roles(pid, profile)} (process {pid})", pid)
+    return trace
+
+
+def _unix_ns(profile: Profile, trace: "_Trace") -> int:
+    return profile.run.anchor.to_unix_ns(trace.origin_ns)
+
+
+def _as_json(events: list[_Event], run: str, hosts: str, started_unix_ns: int) -> str:
     whole = {
-        "traceEvents": trace.events,
+        "traceEvents": events,
         "displayTimeUnit": "ms",
         "otherData": {
-            "run": _plain(profile.run.name),
-            "hosts": ", ".join(map(_plain, profile.run.hosts)),
-            "started_unix_ns": str(profile.run.anchor.to_unix_ns(trace.origin_ns)),
+            "run": _plain(run),
+            "hosts": hosts,
+            "started_unix_ns": str(started_unix_ns),
         },
     }
     return json.dumps(whole, separators=(",", ":"), allow_nan=False)

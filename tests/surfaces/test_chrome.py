@@ -16,8 +16,8 @@ from pipeprof.recording.profile import Profile
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.span import SpanKind
 from pipeprof.recording.stage import StageKind
-from pipeprof.surfaces.chrome import to_chrome
-from tests import builders
+from pipeprof.surfaces.chrome import to_chrome, to_chrome_of_ranks
+from tests import builders, ranks
 from tests.builders import MS, PID, SECOND, START_NS, Span
 from tests.chrome_rules import Event, broken, enclosing
 
@@ -306,3 +306,36 @@ def test_a_run_of_a_year_is_written_whole() -> None:
 def test_a_run_in_which_nothing_happened_is_a_trace() -> None:
     empty = replace(builders.profile(), loops=(), stages=(), lanes=())
     assert events_of(empty) == []
+
+
+def test_ranks_are_processes_on_one_time_axis():
+    profiles = ranks.in_lock_step(ranks.waits(2, 30, 2))
+    profiles[2] = ranks.with_clock(profiles[2], 60)
+    found = ranks.of_profiles(profiles)
+    trace = json.loads(
+        to_chrome_of_ranks(
+            [
+                replace(analyse(profile), ranks=replace(found, shown=number))
+                for number, profile in enumerate(profiles)
+            ]
+        )
+    )
+    assert broken(trace["traceEvents"]) == []
+    names = {
+        event["pid"]: event["args"]["name"]
+        for event in trace["traceEvents"]
+        if event["name"] == "process_name"
+    }
+    assert [name.partition(" ·")[0] for name in names.values()] == ["rank 0", "rank 1", "rank 2"]
+    ends = {
+        pid: sorted(
+            event["ts"] + event["dur"]
+            for event in trace["traceEvents"]
+            if event["name"] == "step" and event["pid"] == pid
+        )
+        for pid in names
+    }
+    first, *others = ends.values()
+    assert len(first) == 100
+    for other in others:  # the clock that is a minute ahead moves nothing
+        assert other == pytest.approx(first, abs=1_000)
