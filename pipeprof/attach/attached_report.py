@@ -1,6 +1,7 @@
 """The report on a training that was observed from outside, as text for a terminal and as JSON."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import RenderableType
@@ -112,10 +113,77 @@ def _activities(row: ThreadFinding) -> str:
     )
 
 
+def render_attached_ranks(
+    ranks: Sequence[tuple[int, AttachedFindings]],
+    *,
+    width: int = 80,
+    color: bool = False,
+    ascii_only: bool = False,
+) -> str:
+    """Ranks that train together, a row each, and the report on the one that most likely holds them up.
+
+    Args:
+        ranks: number and findings of each rank.
+        width: columns of the screen, taken as at least `LEAST_WIDTH`.
+        color: whether to write ANSI colours.
+        ascii_only: whether the screen shows only ASCII.
+    """
+    room = max(width, LEAST_WIDTH) - INDENT
+    worst = rank_at_fault(ranks)
+    columns = (
+        Column(header="rank", cells=tuple(f"{number:,}" for number, _ in ranks), right=True),
+        Column(
+            header="process",
+            cells=tuple(str(found.observation.pid) for _, found in ranks),
+            right=True,
+        ),
+        Column(
+            header="verdict",
+            cells=tuple(VERDICTS[found.bound] for _, found in ranks),
+            styles=tuple(VERDICT_STYLES[found.bound] for _, found in ranks),
+        ),
+        Column(
+            header="why",
+            cells=tuple(shown(attached_sentence(found.evidence[0])) for _, found in ranks),
+            least=20,
+        ),
+    )
+    name = next(number for number, found in ranks if found is worst)
+    table = page(
+        (
+            indented(column_table(columns, room)),
+            indented(Text(f"Rank {name:,}, which the others most likely wait for:", "bold"))
+            if worst.bound is Bound.INPUT
+            else indented(Text(f"Rank {name:,}:", "bold")),
+        ),
+        width=width,
+        color=color,
+        ascii_only=ascii_only,
+    )
+    report = render_attached(worst, width=width, color=color, ascii_only=ascii_only)
+    return f"{table}\n\n{report}"
+
+
+def rank_at_fault(ranks: Sequence[tuple[int, AttachedFindings]]) -> AttachedFindings:
+    """The findings of the rank that seems to wait for its own data, the surest one; else the first's."""
+    waiting = [found for _, found in ranks if found.bound is Bound.INPUT]
+    return max(waiting, key=lambda found: found.confidence, default=ranks[0][1])
+
+
+def attached_ranks_json(ranks: Sequence[tuple[int, AttachedFindings]]) -> str:
+    """The reports on ranks that train together, as strict JSON."""
+    report = {"format": 1, "ranks": [{"rank": number, **_report(found)} for number, found in ranks]}
+    return json.dumps(report, indent=2, allow_nan=False)
+
+
 def attached_json(found: AttachedFindings) -> str:
     """The report as strict JSON, indented; ratios are 0 to 1."""
+    return json.dumps(_report(found), indent=2, allow_nan=False)
+
+
+def _report(found: AttachedFindings) -> dict[str, Any]:
     observation = found.observation
-    report: dict[str, Any] = {
+    return {
         "format": 1,
         "pid": observation.pid,
         "watched_s": round(observation.duration_ns / 1e9, 3),
@@ -155,4 +223,3 @@ def attached_json(found: AttachedFindings) -> str:
             for process in observation.processes
         ],
     }
-    return json.dumps(report, indent=2, allow_nan=False)

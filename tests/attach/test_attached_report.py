@@ -3,7 +3,13 @@ import json
 import pytest
 from rich.cells import cell_len
 
-from pipeprof.attach.attached_report import attached_json, render_attached
+from pipeprof.attach.attached_report import (
+    attached_json,
+    attached_ranks_json,
+    render_attached,
+    render_attached_ranks,
+)
+from pipeprof.attach.attached_verdict import AttachedFindings
 from tests.attach.test_attached_verdict import FEEDER, FIT, GENERATOR, MOMENTS, judged, stack
 
 
@@ -54,3 +60,34 @@ def test_as_json():
 def test_nothing_seen():
     assert "no verdict is possible from outside" in render_attached(judged())
     assert json.loads(attached_json(judged()))["threads"] == []
+
+
+def _ranks() -> list[tuple[int, AttachedFindings]]:
+    waits = judged(
+        stack(MOMENTS, *FIT), stack(290, *GENERATOR, tid=FEEDER), cpu={100: 0.03, FEEDER: 0.8}
+    )
+    return [(0, judged()), (1, waits)]
+
+
+def test_ranks_are_shown_together_and_the_one_that_waits_for_its_data_in_full():
+    text = render_attached_ranks(_ranks())
+    rows = text.splitlines()
+    assert rows[1].split()[:3] == ["0", "100", "UNKNOWN"]
+    assert rows[2].split()[:3] == ["1", "100", "INPUT-BOUND"]
+    assert "Rank 1, which the others most likely wait for:" in text
+    assert "batches made at" in text
+    assert max(map(cell_len, rows)) <= 80
+
+
+def test_where_no_rank_waits_for_its_data_none_is_blamed():
+    text = render_attached_ranks([(0, judged()), (1, judged())])
+    assert "Rank 0:" in text
+    assert "wait for" not in text
+
+
+def test_ranks_as_json():
+    found = json.loads(attached_ranks_json(_ranks()))
+    assert [(each["rank"], each["diagnosis"]["bound"]) for each in found["ranks"]] == [
+        (0, "unknown"),
+        (1, "input"),
+    ]
