@@ -46,6 +46,48 @@ class Recent:
     cores: Mapping[Role, float]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveState:
+    """How one of several ranks runs right now, for the one of them that shows all.
+
+    Attributes:
+        rank: its number.
+        host: its machine.
+        terminal: name of the terminal that it writes to, or empty.
+        at_unix_ns: when, in nanoseconds since 1970 by its machine's clock.
+        steps: steps of the running loop so far.
+        step_ms: mean duration of the latest steps, or None.
+        wait_ms: mean wait of the latest steps, or None.
+    """
+
+    rank: int
+    host: str
+    terminal: str
+    at_unix_ns: int
+    steps: int
+    step_ms: float | None
+    wait_ms: float | None
+
+
+def live_state(
+    profile: Profile, recent: Recent, terminal: str, at_unix_ns: int
+) -> LiveState | None:
+    """The state of a rank; None of a process that trains alone."""
+    run = profile.run
+    if run.rank is None:
+        return None
+    latest = max(profile.loops, key=lambda loop: loop.end_ns, default=None)
+    return LiveState(
+        rank=run.rank.number,
+        host=run.hosts[0] if run.hosts else "",
+        terminal=terminal,
+        at_unix_ns=at_unix_ns,
+        steps=latest.step_count if latest is not None else 0,
+        step_ms=recent.step_ms,
+        wait_ms=recent.wait_ms,
+    )
+
+
 def count_totals(profile: Profile) -> Totals:
     """What a recording has counted by now."""
     number = max(

@@ -134,7 +134,7 @@ def _open_live_view(session: "Session", stream: TextIO) -> Callable[[], None]:
     if not stream.isatty():
         stream.write("pipeprof: standard error is no terminal, so there is no live view.\n")
         return lambda: None
-    view = LiveView(stream)
+    view = LiveView(stream, lambda: session.folder)
     session.show_while_on(EVERY_S, view.show)
     return view.close
 

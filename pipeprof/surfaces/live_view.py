@@ -3,10 +3,10 @@
 Returns plain text and never prints. What happened lately comes first, then the verdict on the whole run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.recent import Recent
+from pipeprof.analysis.recent import LiveState, Recent
 from pipeprof.recording.lane import Role
 from pipeprof.recording.loop import Loop
 from pipeprof.report.account_text import headline
@@ -21,13 +21,23 @@ _GAP = "   "
 _SHOWN_ROLES = (Role.MAIN, Role.TRAINING, Role.INPUT, Role.WORKER, Role.OTHER)
 
 
-def live_lines(findings: Findings, recent: Recent, width: int) -> tuple[str, ...]:
-    """`LINES` lines of at most ``width`` columns."""
+def live_lines(
+    findings: Findings, recent: Recent, width: int, ranks: Sequence[LiveState] = ()
+) -> tuple[str, ...]:
+    """`LINES` lines of at most ``width`` columns.
+
+    Args:
+        findings: what is found of this process so far.
+        recent: what happened lately.
+        width: columns of the terminal.
+        ranks: all ranks on this machine, where there are several; then their steps replace the use of
+            the processors.
+    """
     lines = (
         _where(findings, recent),
         _verdict(findings),
         _slowest(findings),
-        _use(findings, recent),
+        _ranks(ranks) if ranks else _use(findings, recent),
     )
     return tuple(shorten(f" {_GAP.join(pieces)}", width) for pieces in lines)
 
@@ -73,6 +83,18 @@ def _slowest(findings: Findings) -> Iterator[str]:
     cause = findings.main.diagnosis.cause
     if cause in CAUSES:
         yield CAUSES[cause]
+
+
+def _ranks(ranks: Sequence[LiveState]) -> Iterator[str]:
+    """The step and the wait of each rank on this machine, those that wait longest first."""
+    yield f"{count(len(ranks), 'rank')} here"
+    by_wait = sorted(ranks, key=lambda state: (-(state.wait_ms or 0.0), state.rank))
+    for state in by_wait:
+        if state.step_ms is None:
+            yield f"{state.rank}: no step"
+            continue
+        wait = "" if state.wait_ms is None else f", wait {parts(state.step_ms, state.wait_ms)[0]}"
+        yield f"{state.rank}: step {duration(state.step_ms)}{wait}"
 
 
 def _use(findings: Findings, recent: Recent) -> Iterator[str]:
