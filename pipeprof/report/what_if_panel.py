@@ -112,7 +112,7 @@ def _figure(choices: Choices) -> Figure:
             "arrayminus": [round(below, 3) for _, below, _, _ in bars.values()],
             "color": UNKNOWN,
             "thickness": 2,
-            "width": 6,
+            "width": 0,
         },
         "hovertemplate": "%{text}<extra></extra>",
     }

@@ -57,6 +57,7 @@ export function runsTable({ columns, verdicts, parts }, tab) {
   async function keepThose() {
     const conditions = condition.value.split(",").map((one) => one.trim()).filter(Boolean);
     const number = ++asked;
+    status.textContent = "looking for such runs …";
     const answer = conditions.length ? await tab.chosen(conditions) : { keys: null };
     if (number !== asked) return;
     problem.textContent = answer.problem ?? "";

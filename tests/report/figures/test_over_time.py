@@ -47,6 +47,16 @@ def test_what_all_programs_use_is_drawn_beside_the_training() -> None:
     assert "all programs together" in drawn.caption
 
 
+def test_all_programs_that_seem_to_use_less_than_the_training_are_not_named() -> None:
+    """They were read in other moments."""
+    used = evenly((SECOND,), FIT.start_ns, FIT.end_ns)
+    gauges = {Level.MACHINE_CPU.value: gauge(1_000, 1_000)}
+    recorded = profile(
+        loops=(FIT,), cpu=Cpu(cores=4, limit=None, used=used), gauges=gauges, run=RUN
+    )
+    assert "all programs" not in view(processors_figure(analyse(recorded))).caption
+
+
 def test_cpu_that_is_read_seldom_does_not_fall_to_nothing_between() -> None:
     during = loop(steps=1600, wait_ns=5 * MS, compute_ns=5 * MS)
 
