@@ -96,16 +96,16 @@ def cause_of_feeder(
     steps_only = without_pauses(counted_time, loop)
     covered_ns = sampled_ns(profile.cpu, steps_only)
     spent_ns = [
-        float(steps_only.sums(lane.cpu).sum())
+        steps_only.sums(lane.cpu)
         for lane in profile.lanes
         if _is_thread(lane) and _numberless(lane.name) == name and lane.cpu is not None
     ]
     if not spent_ns or covered_ns <= 0:
         return Cause.NONE
-    cores = sum(spent_ns) / covered_ns
-    if feeder.threads > 1 and GIL_FROM <= cores <= GIL_TO and _is_contended(profile, steps_only):
+    on_cpu, ready = (float(sum(sums)) / covered_ns for sums in zip(*spent_ns, strict=True))
+    if feeder.threads > 1 and GIL_FROM <= on_cpu <= GIL_TO and _is_contended(profile, steps_only):
         return Cause.GIL
-    return Cause.CPU if cores >= _COMPUTE_FROM else Cause.BLOCKING
+    return Cause.CPU if on_cpu + ready >= _COMPUTE_FROM else Cause.BLOCKING
 
 
 def _is_contended(profile: Profile, counted_time: CountedTime) -> bool:

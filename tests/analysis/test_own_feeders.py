@@ -132,17 +132,18 @@ def test_the_thread_that_a_loop_waits_for_is_named(cpu: float, queued: float, ca
 
 
 @pytest.mark.parametrize(
-    ("count", "cpu", "contention", "cause"),
+    ("count", "cpu", "queued", "contention", "cause"),
     [
-        (3, 1.0, 0.9, Cause.GIL),
-        (1, 1.0, 0.9, Cause.CPU),
-        (3, 1.9, 0.9, Cause.CPU),  # more than one core: they release it
-        (3, 1.0, 0.02, Cause.CPU),  # nobody waits for it
-        (3, 0.1, 0.02, Cause.BLOCKING),
+        (3, 1.0, 0.0, 0.9, Cause.GIL),
+        (3, 0.9, 0.6, 0.9, Cause.GIL),  # who has the GIL also queues for a core that others use
+        (1, 1.0, 0.0, 0.9, Cause.CPU),
+        (3, 1.9, 0.0, 0.9, Cause.CPU),  # more than one core: they release it
+        (3, 1.0, 0.0, 0.02, Cause.CPU),  # nobody waits for it
+        (3, 0.1, 0.0, 0.02, Cause.BLOCKING),
     ],
 )
 def test_threads_that_share_one_core_take_turns_at_the_gil(
-    count: int, cpu: float, contention: float, cause: Cause
+    count: int, cpu: float, queued: float, contention: float, cause: Cause
 ) -> None:
     fed = (
         sample(HostState.WAITING, 20, "<module>", "Queue.get"),
@@ -152,7 +153,7 @@ def test_threads_that_share_one_core_take_turns_at_the_gil(
             for number in range(count)
         ),
     )
-    found = diagnosed(trained(0.1, *fed), [thread(cpu)], contention=contention)
+    found = diagnosed(trained(0.1, *fed), [thread(cpu, queued)], contention=contention)
     assert (found.bound, found.cause) == (Bound.INPUT, cause)
 
 

@@ -133,7 +133,7 @@ def test_what_a_loop_calls_for_its_next_batch_is_waited_for(
         for part in (Part.OWN_CODE, Part.WAIT)
     )
     assert (own, waits) == ({"score"}, {"read"})
-    assert share(account, Part.WAIT) == pytest.approx(share(account, Part.OWN_CODE), abs=3 * NEAR)
+    assert min(share(account, Part.WAIT), share(account, Part.OWN_CODE)) > 0.25
 
 
 def test_predictions_inside_own_code_belong_to_it(tmp_path: Path) -> None:
