@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.advice_kinds import Advice
 from pipeprof.analysis.findings import Diagnosis, Findings, LoopFinding
+from pipeprof.analysis.rank_findings import RunOfRanks
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.report.account_tables import host_cells
 from pipeprof.report.account_text import headline, training_time
@@ -13,6 +14,15 @@ from pipeprof.report.figures.figure import Figure
 from pipeprof.report.host_rows import HOST_COLUMNS, host_rows
 from pipeprof.report.numbers import count, duration, percent, rate
 from pipeprof.report.plain_text import clean, printable
+from pipeprof.report.ranks_text import (
+    RANK_COLUMNS,
+    chosen_ranks,
+    host_lines,
+    rank_cells,
+    rank_problems,
+    reasons_of_run,
+    run_verdict,
+)
 from pipeprof.report.run_rows import run_cells
 from pipeprof.report.run_text import heading, troubles
 from pipeprof.report.verdict_names import VERDICTS
@@ -27,6 +37,8 @@ MOST_PLACES = 20
 # The key of the figure that belongs to the verdict.
 _AT_THE_TOP = "account"
 _PIPELINE = "pipeline"
+# The key of the figure that belongs to the verdict on all ranks.
+_OF_RANKS = "ranks"
 
 _BETWEEN = " · "
 
@@ -41,11 +53,12 @@ def report_body(
         figures: what `figures_of` gives of them.
         what_if: the part in which a reader supposes changes; it stands behind the pipeline.
     """
-    below = [each for each in figures if each.key != _AT_THE_TOP]
+    below = [each for each in figures if each.key not in (_AT_THE_TOP, _OF_RANKS)]
     behind = next((n + 1 for n, each in enumerate(below) if each.key == _PIPELINE), len(below))
     main = findings.main
     diagnosis = main.diagnosis if main else None
     return joined(
+        _all_ranks(findings.ranks, [each for each in figures if each.key == _OF_RANKS]),
         element(
             "header",
             element("p", _BETWEEN.join(heading(findings)), class_="run"),
@@ -63,6 +76,39 @@ def report_body(
         what_if,
         figure_places(below[behind:]),
         details(findings, figures),
+    )
+
+
+def _all_ranks(ranks: RunOfRanks | None, figures: Sequence[Figure]) -> Markup | None:
+    """The verdict on all processes that train together, above the report on one of them."""
+    if ranks is None:
+        return None
+    first, *rest = run_verdict(ranks)
+    rows = (rank_cells(remark, each) for remark, each in chosen_ranks(ranks))
+    why = [element("p", each) for each in reasons_of_run(ranks)]
+    hosts = [element("p", each) for each in host_lines(ranks)]
+    return element(
+        "header",
+        element(
+            "h1",
+            element("span", VERDICTS[ranks.verdict.bound], class_="badge"),
+            " ",
+            element("span", first, class_="share-text"),
+        ),
+        *(element("p", line, class_="made-of") for line in rest),
+        _troubles(rank_problems(ranks)),
+        element("section", element("h2", "Why"), *why) if why else None,
+        element(
+            "section",
+            element("h2", "Ranks"),
+            table(RANK_COLUMNS, rows),
+            class_="ranks",
+        ),
+        element("section", element("h2", "Hosts"), *hosts) if hosts else None,
+        figure_places(figures),
+        element("p", f"Below: rank {ranks.shown:,} by itself.", class_="run"),
+        class_="verdict",
+        data_bound=ranks.verdict.bound.value,
     )
 
 

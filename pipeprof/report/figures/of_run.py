@@ -10,10 +10,12 @@ from pipeprof.report.figures.lane_timeline import timeline_figure
 from pipeprof.report.figures.pipeline import pipeline_figure
 from pipeprof.report.figures.processors import processors_figure
 from pipeprof.report.figures.queues import queues_figure
+from pipeprof.report.figures.rank_waits import ranks_figure
 from pipeprof.report.figures.step_times import steps_figure
 from pipeprof.report.figures.tuned_steps import tuning_figure
 
 _KINDS = (
+    ranks_figure,
     account_figure,
     epochs_figure,
     steps_figure,
