@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.advice_kinds import Advice
 from pipeprof.analysis.findings import Diagnosis, Findings, LoopFinding
-from pipeprof.analysis.rank_findings import RunOfRanks
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.report.account_tables import host_cells
 from pipeprof.report.account_text import headline, training_time
@@ -58,10 +57,10 @@ def report_body(
     main = findings.main
     diagnosis = main.diagnosis if main else None
     return joined(
-        _all_ranks(findings.ranks, [each for each in figures if each.key == _OF_RANKS]),
+        _all_ranks(findings, [each for each in figures if each.key == _OF_RANKS]),
         element(
             "header",
-            element("p", _BETWEEN.join(heading(findings)), class_="run"),
+            element("p", _above(findings), class_="run"),
             _verdict(main),
             _troubles(troubles(findings.profile.run)),
             element("div", _why(diagnosis), _next(findings), class_="columns"),
@@ -79,8 +78,16 @@ def report_body(
     )
 
 
-def _all_ranks(ranks: RunOfRanks | None, figures: Sequence[Figure]) -> Markup | None:
+def _above(findings: Findings) -> str:
+    """What stands above the verdict on one process: the run, or its rank where the run stands above all."""
+    if findings.ranks is None:
+        return _BETWEEN.join(heading(findings))
+    return f"Rank {findings.ranks.shown:,} by itself"
+
+
+def _all_ranks(findings: Findings, figures: Sequence[Figure]) -> Markup | None:
     """The verdict on all processes that train together, above the report on one of them."""
+    ranks = findings.ranks
     if ranks is None:
         return None
     first, *rest = run_verdict(ranks)
@@ -89,6 +96,7 @@ def _all_ranks(ranks: RunOfRanks | None, figures: Sequence[Figure]) -> Markup | 
     hosts = [element("p", each) for each in host_lines(ranks)]
     return element(
         "header",
+        element("p", _BETWEEN.join(heading(findings)), class_="run"),
         element(
             "h1",
             element("span", VERDICTS[ranks.verdict.bound], class_="badge"),
@@ -106,7 +114,6 @@ def _all_ranks(ranks: RunOfRanks | None, figures: Sequence[Figure]) -> Markup | 
         ),
         element("section", element("h2", "Hosts"), *hosts) if hosts else None,
         figure_places(figures),
-        element("p", f"Below: rank {ranks.shown:,} by itself.", class_="run"),
         class_="verdict",
         data_bound=ranks.verdict.bound.value,
     )

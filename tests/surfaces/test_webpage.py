@@ -12,6 +12,7 @@ from pipeprof.recording.source_code import Location
 from pipeprof.report.figures.of_run import figures_of
 from pipeprof.surfaces.page_report import comparison_body, report_body
 from pipeprof.surfaces.webpage import plotly_js, read_static, render_in_notebook, render_page
+from tests import ranks
 from tests.builders import (
     MS,
     bottleneck,
@@ -180,3 +181,15 @@ def test_memory_and_disk_are_shown_where_they_were_measured() -> None:
     used = replace(said.resources, most_memory_bytes=3_000_000_000, disk_read_bytes_per_s=2e6)
     body = report_body(replace(said, resources=used), ())
     assert "memory up to 3.0 GB · 2.0 MB/s read from disk<" in body
+
+
+def test_of_several_ranks_the_verdict_on_all_stands_above_that_on_one() -> None:
+    profiles = ranks.in_lock_step(ranks.waits(2, 30, 2))
+    found = replace(ranks.of_profiles(profiles), shown=1)
+    page = render_page(replace(analyse(profiles[1]), ranks=found))
+    text = re.sub(r"<[^>]+>", " ", page)
+    assert text.index("by rank 1: its steps wait") < text.index("Rank 1 by itself")
+    assert page.count('data-figure="ranks"') == 1
+    alone = render_page(analyse(profiles[1]))
+    assert 'data-figure="ranks"' not in alone
+    assert "by itself" in alone  # it is a rank among others, which the heading says

@@ -11,13 +11,14 @@ from pipeprof.report.numbers import count, duration
 from pipeprof.report.plain_text import MISSING
 from pipeprof.report.ranks_text import RANK_COLUMNS, chosen_ranks, rank_cells
 
-MOST_ROWS = 200
+MOST_ROWS = 64
 MOST_COLUMNS = 128
 
 _ROW_PX = 22
 _MOST_PX, _LEAST_PX = 520, 160
 _CLEAR = "rgba(213,94,0,0.03)"
-# The scale ends where nearly all waits are below it: one long wait would make all others alike.
+# The scale ends where nearly all waits of the slowest rank are below it: one long wait would make all others
+# alike.
 _NEARLY_ALL = 98
 
 
@@ -69,7 +70,6 @@ def _columns(waits: WaitMap, numbers: list[int]) -> tuple[IntArray, FloatArray]:
 
 
 def _trace(drawn: list[RankFinding], starts: IntArray, waits_ms: FloatArray) -> Json:
-    known = waits_ms[np.isfinite(waits_ms)]
     return {
         "type": "heatmap",
         "name": "wait",
@@ -77,11 +77,18 @@ def _trace(drawn: list[RankFinding], starts: IntArray, waits_ms: FloatArray) -> 
         "y": [f"rank {each.number}" for each in drawn],
         "z": [[round(v, 3) if np.isfinite(v) else None for v in row] for row in waits_ms.tolist()],
         "zmin": 0,
-        "zmax": max(float(np.percentile(known, _NEARLY_ALL)), 1e-6),
+        "zmax": _most_ms(waits_ms),
         "colorscale": [[0, _CLEAR], [1, WAIT]],
         "colorbar": {"title": {"text": "wait, ms"}, "thickness": 12},
         "hovertemplate": "%{y}, from step %{x}: waits %{z:.3g} ms<extra></extra>",
     }
+
+
+def _most_ms(waits_ms: FloatArray) -> float:
+    """Where the scale ends."""
+    known = [row[np.isfinite(row)] for row in waits_ms]
+    ends = [float(np.percentile(row, _NEARLY_ALL)) for row in known if len(row)]
+    return max(*ends, 1e-6)
 
 
 def _layout(rows: int) -> Json:
