@@ -17,8 +17,8 @@ MOST_COLUMNS = 128
 _ROW_PX = 22
 _MOST_PX, _LEAST_PX = 520, 160
 _CLEAR = "rgba(213,94,0,0.03)"
-# The scale ends where nearly all waits of the slowest rank are below it: one long wait would make all others
-# alike.
+# The scale ends where nearly all waits of the slowest rank are below it: one long wait would make all
+# others alike.
 _NEARLY_ALL = 98
 
 
