@@ -13,12 +13,11 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 import pipeprof
 from pipeprof.scenarios.tuning_cases import MISCONFIGURED, WELL_MADE, WIDTH, TuningCase
@@ -65,32 +64,26 @@ class Result:
 HEADER = ("input", "ms a step", "tuned", "by hand", "times as fast", "what was changed", "")
 
 
-class Ends(keras.callbacks.Callback):
-    """Notes when steps end."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.at: list[float] = []
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.at.append(time.perf_counter())
-
-
 def measure_ms(case: TuningCase, dataset: Any) -> float:
     """Milliseconds a step of a small training, without its first steps, or its first epoch of several."""
+    import keras
+
+    ends: list[float] = []
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: ends.append(time.perf_counter())
+    )
     model = keras.Sequential([keras.Input((WIDTH,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    ends = Ends()
     model.fit(
         dataset,
         epochs=case.epochs,
         steps_per_epoch=case.steps,
         verbose=0,
-        callbacks=[ends],
+        callbacks=[note],
     )
-    steps = len(ends.at) // case.epochs
+    steps = len(ends) // case.epochs
     first = steps - 1 if case.epochs > 1 else min(10, steps // 4)
-    return (ends.at[-1] - ends.at[first]) / (len(ends.at) - 1 - first) * 1e3
+    return (ends[-1] - ends[first]) / (len(ends) - 1 - first) * 1e3
 
 
 def validate(case: TuningCase, budget: float, turns: int) -> Result:
@@ -154,7 +147,9 @@ tools/validate_tuning --markdown docs/tuning.md
 
 def page(found: list[Result], options: argparse.Namespace) -> str:
     """The page of results, in Markdown."""
-    versions = f"tensorflow {tf.__version__}, keras {keras.__version__}, numpy {np.__version__}"
+    versions = (
+        f"tensorflow {version('tensorflow')}, keras {version('keras')}, numpy {np.__version__}"
+    )
     machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     return PAGE.format(
         turns=options.turns,
@@ -180,7 +175,6 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=5, help="times that each is measured")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the page of results")
     options = parser.parse_args()
-    keras.utils.set_random_seed(1)
     cases = tuple(
         case
         for case in (*MISCONFIGURED, *WELL_MADE)

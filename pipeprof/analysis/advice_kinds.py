@@ -109,6 +109,7 @@ class ParallelCalls:
         autotuned: whether AUTOTUNE is to choose them.
         before: others that would hold it up then, in the order in which they run.
         behind: others that would be held up then as well, in that order.
+        threads: how many threads of its own the pipeline needs for so many calls, or None.
     """
 
     ACTION: ClassVar = "parallel_map"
@@ -118,6 +119,7 @@ class ParallelCalls:
     autotuned: bool
     before: tuple[MappedStage, ...] = ()
     behind: tuple[MappedStage, ...] = ()
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +140,7 @@ class OpenInParallel:
         function: its function, or None.
         calls: how many inputs at once.
         in_order: whether the elements come in today's order, because it is an ``interleave`` already.
+        threads: how many threads of its own the pipeline needs for that, or None.
     """
 
     ACTION: ClassVar = "interleave"
@@ -145,15 +148,32 @@ class OpenInParallel:
     function: str | None
     calls: int
     in_order: bool
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnThreads:
+    """Give a tf.data pipeline threads of its own for the calls that a stage may make at once."""
+
+    ACTION: ClassVar = "own_threads"
+    stage: str
+    threads: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoreFiles:
-    """Spread the records that a stage reads over several files, which can be read at once."""
+    """Spread the records that a stage reads over several files, which can be read at once.
+
+    Attributes:
+        reader: name of the stage.
+        calls: how many files at once.
+        threads: how many threads of its own the pipeline needs for that, or None.
+    """
 
     ACTION: ClassVar = "more_files"
     reader: str
     calls: int
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -436,6 +456,7 @@ Remedy = (
     | ParallelCalls
     | ParallelFilter
     | OpenInParallel
+    | OwnThreads
     | MoreFiles
     | FilterFirst
     | BatchFirst

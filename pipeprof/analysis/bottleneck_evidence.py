@@ -66,6 +66,9 @@ def how_it_works(
     busy = min(_needed_ms(verdict, worst) / step.mean, 1.0) if step and step.mean else 1.0
     has_time_left = busy < _RESTS_BELOW and verdict.cause in (Cause.SERIAL, Cause.CPU)
     calls, at_once = _calls(worst, verdict.measured.profile.lanes)
+    allowed = worst.place.allowed
+    if allowed is not None and verdict.cause is not Cause.BLOCKING:
+        at_once, allowed = allowed, None  # it is not for threads that it lacks
     return BottleneckAtWork(
         stage=stage,
         cost_ms=worst.cost_ms,
@@ -76,6 +79,7 @@ def how_it_works(
         ahead=worst.place.ahead,
         reason=None if has_time_left or _is_native(verdict, worst) else _reason(verdict, worst),
         copies=worst.copies,
+        allowed=allowed,
     )
 
 

@@ -3,14 +3,14 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeprof.analysis.copies import Copies
 from pipeprof.analysis.counted_time import CountedTime, without_pauses
 from pipeprof.analysis.findings import HotLine, StageFinding
-from pipeprof.analysis.placement import Key, Place, Places, by_work
+from pipeprof.analysis.placement import Key, Place, Places, by_work, runs_in_pool
 from pipeprof.analysis.service_findings import own_share_of_service
 from pipeprof.analysis.step_statistics import MS
 from pipeprof.recording.lane import Lane
@@ -114,7 +114,8 @@ class StageCost:
     @property
     def parallelism(self) -> float | None:
         """How many of its calls may run at once, or None where it is not a matter of calls."""
-        return self.place.parallelism if self.place.parallelism_known else None
+        place = self.place
+        return (place.allowed or place.parallelism) if place.parallelism_known else None
 
     @property
     def capacity_per_s(self) -> float | None:
@@ -209,7 +210,12 @@ def _costs_of_loop(
 ) -> tuple[StageCost, ...]:
     own_places = Places(profile=profile, loop=loop, counted_time=counted_time)
     copies = Copies(profile.stages, worked)
-    places = copies.places({index: own_places.of(index) for index in worked})
+    together = copies.places({index: own_places.of(index) for index in worked})
+    threads = own_places.pool_threads
+    places = {
+        first: place.on_threads(threads) if runs_in_pool(profile.stages[first]) else place
+        for first, place in together.items()
+    }
     at_steps = without_pauses(counted_time, loop)
     length_ns = max(at_steps.length_ns, 1)
     traced = _traced_ratio(loop, counted_time)
@@ -372,4 +378,5 @@ def _at_least(place: Place, at_work: float) -> Place:
     """A place with the observed number of calls at once, where that is more than its parallelism."""
     if at_work <= place.parallelism * _CONCURRENCY_SLACK:
         return place
-    return Place(key=place.key, parallelism=at_work, ahead=place.ahead)
+    allowed = place.allowed if place.allowed is not None and at_work < place.allowed else None
+    return replace(place, parallelism=at_work, parallelism_known=True, allowed=allowed)

@@ -326,6 +326,7 @@ class BottleneckAtWork:
         cost_ms: its own work per step.
         calls: what runs its calls.
         at_once: how many of them may run at once.
+        allowed: how many may run at once where tf.data had threads for them; None where it has.
         copies: how many copies of it work in branches of the pipeline; the cost is that of all of them.
         sharing: how many other stages take turns with it.
         busy_ratio: the part of the time in which its place is busy.
@@ -342,6 +343,7 @@ class BottleneckAtWork:
     ahead: bool
     reason: WorkReason | None
     copies: int = 1
+    allowed: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,11 @@ divided by their number. A stage that runs ahead of the loop costs the loop noth
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeprof.analysis.counted_time import CountedTime
 from pipeprof.analysis.lane_use import most_at_once
-from pipeprof.recording.lane import Lane, Role
+from pipeprof.recording.lane import Lane, LaneKind, Role
 from pipeprof.recording.loop import InputKind, Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.stage import OperatorFamily, Stage, StageKind
@@ -36,12 +36,22 @@ class Place:
         parallelism: how many calls may run there at once.
         ahead: whether it works beside the loop and not within the loop's wait.
         parallelism_known: whether the framework, the user or the lanes give the parallelism.
+        allowed: how many calls the framework allows at once, where that is more than it has threads for;
+            else None.
     """
 
     key: Key
     parallelism: float
     ahead: bool
     parallelism_known: bool = True
+    allowed: float | None = None
+
+    def on_threads(self, threads: int | None) -> "Place":
+        """The same place where so many threads make its calls; None where nothing limits them."""
+        in_pool = self.key[0] in ("calls", "behind")
+        if threads is None or not in_pool or self.parallelism <= threads:
+            return self
+        return replace(self, parallelism=float(threads), allowed=self.parallelism)
 
 
 LOOP_KEY: Key = ("loop", ())
@@ -69,6 +79,13 @@ class Places:
     loop: Loop
     counted_time: CountedTime
     _known: dict[int, Place] = field(default_factory=dict)
+
+    @property
+    def pool_threads(self) -> int | None:
+        """Threads that make tf.data's parallel calls, one a core; None where a pipeline has its own."""
+        if any(lane.kind is LaneKind.TF_DATA_POOL for lane in self.profile.lanes):
+            return None
+        return max(self.profile.cpu.cores, 1)
 
     def of(self, index: int, below: frozenset[int] = frozenset()) -> Place:
         """The place of a stage.
@@ -205,6 +222,11 @@ def runs_ahead(stage: Stage) -> bool:
         or stage.parallel
         or stage.family in (OperatorFamily.PREFETCH, OperatorFamily.MAP_AND_BATCH)
     )
+
+
+def runs_in_pool(stage: Stage) -> bool:
+    """Whether tf.data runs a stage in this process, its parallel calls on threads for all such stages."""
+    return stage.kind in (StageKind.TF_DATA, StageKind.TF_DATA_PYTHON)
 
 
 def _is_first_of_service(stage: Stage, asker: Stage) -> bool:

@@ -13,6 +13,7 @@ from pipeprof.analysis.advice_kinds import (
     MappedStage,
     MoreFiles,
     OpenInParallel,
+    OwnThreads,
     ParallelCalls,
     ParallelFilter,
     Remedy,
@@ -69,15 +70,40 @@ def parallel_calls(verdict: Verdict) -> Iterator[Advice]:
     if calls < 2 or calls <= worst.place.parallelism:
         return
     chosen = _in_parallel(worst, verdict.measured.costs, calls, autotuned=not waits)
-    if chosen is not None:
-        target, remedy = chosen
-        costs = _with_parallel_calls(verdict.measured.costs, target, worst, calls)
-        if isinstance(remedy, ParallelCalls):
-            before, behind = _slow_as_well(worst, costs, ideal_ms, calls)
-            for cost in (*before, *behind):
-                costs = _with_parallel_calls(costs, cost, cost, calls)
-            remedy = replace(remedy, before=_mapped(before), behind=_mapped(behind))
-        yield from with_prediction(verdict, remedy, costs, verdict.cpu_ms)
+    few = chosen is not None and isinstance(chosen[1], MoreFiles)
+    if waits and worst.place.allowed is not None and not few:
+        yield from _own_threads(verdict, worst, min(calls, int(worst.place.allowed)))
+    elif chosen is not None:
+        yield from _made_parallel(verdict, worst, calls, *chosen)
+
+
+def _own_threads(verdict: Verdict, worst: StageCost, calls: int) -> Iterator[Advice]:
+    """A stage may make its calls at once, but tf.data has no threads for them."""
+    remedy = OwnThreads(stage=worst.stage.name, threads=_threads_for(int(worst.place.allowed or 0)))
+    costs = _with_parallel_calls(verdict.measured.costs, worst, worst, calls)
+    yield from with_prediction(verdict, remedy, costs, verdict.cpu_ms)
+
+
+def _made_parallel(
+    verdict: Verdict, worst: StageCost, calls: int, target: StageCost, remedy: Remedy
+) -> Iterator[Advice]:
+    cores = verdict.measured.cpu.cores
+    if isinstance(remedy, ParallelFilter):  # AUTOTUNE makes no more calls than there are cores
+        calls = min(calls, cores)
+    elif isinstance(remedy, ParallelCalls | OpenInParallel | MoreFiles) and calls > cores:
+        remedy = replace(remedy, threads=_threads_for(calls))
+    costs = _with_parallel_calls(verdict.measured.costs, target, worst, calls)
+    if isinstance(remedy, ParallelCalls):
+        before, behind = _slow_as_well(worst, costs, verdict.ideal_ms or 0.0, calls)
+        for cost in (*before, *behind):
+            costs = _with_parallel_calls(costs, cost, cost, calls)
+        remedy = replace(remedy, before=_mapped(before), behind=_mapped(behind))
+    yield from with_prediction(verdict, remedy, costs, verdict.cpu_ms)
+
+
+def _threads_for(calls: int) -> int:
+    """Threads of its own that let a pipeline make so many calls: tf.data has one a core without them."""
+    return calls + 1
 
 
 def _in_parallel(

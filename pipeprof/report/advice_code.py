@@ -24,6 +24,7 @@ from pipeprof.analysis.advice_kinds import (
     OneIterator,
     OpenInParallel,
     OwnProcesses,
+    OwnThreads,
     ParallelCalls,
     ParallelFilter,
     PredictOnBatch,
@@ -77,11 +78,13 @@ def remedy_code(remedy: Remedy) -> str | None:  # noqa: C901 - one case a kind
             return _parallel_filter(_name(remedy.function))
         case OpenInParallel():
             return _open_in_parallel(remedy)
+        case OwnThreads():
+            return _own_threads(remedy.threads).lstrip("\n")
         case MoreFiles():
             return (
                 "dataset = tf.data.Dataset.from_tensor_slices(FILES).interleave(\n"
                 f"    {_reader(remedy.reader)}, cycle_length={remedy.calls}, "
-                f"num_parallel_calls={remedy.calls}\n)"
+                f"num_parallel_calls={remedy.calls}\n){_own_threads(remedy.threads)}"
             )
         case FilterFirst():
             predicate, function = _name(remedy.predicate), _name(remedy.function)
@@ -226,7 +229,7 @@ def _workers_of_a_loop(workers: int, *, processes: bool) -> str:
         f"    return tf.numpy_function({make}, [index], TYPES)\n"
         "dataset = tf.data.Dataset.range(BATCHES_PER_EPOCH).map(\n"
         f"    load, num_parallel_calls={workers}\n"
-        ").prefetch(1)"
+        f").prefetch(1){'' if processes else _own_threads(workers + 1)}"
     )
 
 
@@ -259,9 +262,21 @@ def _parallel_calls(remedy: ParallelCalls) -> str:
     """A line for each map, in the order in which they run."""
     calls = "tf.data.AUTOTUNE" if remedy.autotuned else remedy.calls
     before, behind = ([each.function for each in one] for one in (remedy.before, remedy.behind))
-    return "\n".join(
+    maps = "\n".join(
         _call("dataset = dataset.map", f"{_name(function)}, num_parallel_calls={calls}")
         for function in (*before, remedy.function, *behind)
+    )
+    return f"{maps}{_own_threads(remedy.threads)}"
+
+
+def _own_threads(threads: int | None) -> str:
+    """Further lines that give a pipeline threads of its own; nothing where it needs none."""
+    if threads is None:
+        return ""
+    return (
+        "\noptions = tf.data.Options()\n"
+        f"options.threading.private_threadpool_size = {threads}\n"
+        "dataset = dataset.with_options(options)"
     )
 
 
@@ -290,7 +305,7 @@ def _open_in_parallel(remedy: OpenInParallel) -> str:
     return (
         "dataset = dataset.interleave(\n"
         f"    {_name(remedy.function)}, cycle_length={cycle},\n"
-        f"    num_parallel_calls={calls},\n)"
+        f"    num_parallel_calls={calls},\n){_own_threads(remedy.threads)}"
     )
 
 

@@ -22,6 +22,7 @@ from pipeprof.analysis.advice_kinds import (
     OneIterator,
     OpenInParallel,
     OwnProcesses,
+    OwnThreads,
     ParallelCalls,
     ParallelFilter,
     Prediction,
@@ -101,7 +102,14 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
         case ParallelCalls():
             names = stages_of(remedy)
             each = ", each" if len(names) > 1 else ""
-            return f"Let {_listed(names)} make up to {count(remedy.calls, 'call')} at once{each}."
+            calls = count(remedy.calls, "call")
+            own = _on_own_threads(remedy.threads)
+            return f"Let {_listed(names)} make up to {calls} at once{each}{own}."
+        case OwnThreads():
+            return (
+                f"Give the pipeline threads of its own for the calls of {remedy.stage}: TensorFlow has one "
+                "a core, so no more of them run at once."
+            )
         case ParallelFilter():
             return f"Let {remedy.stage} decide about several elements at once, in a map before the filter."
         case OpenInParallel():
@@ -109,7 +117,7 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
         case MoreFiles():
             return (
                 f"The order changes: write the records that {remedy.reader} reads into several files, "
-                f"and read {remedy.calls} of them at once."
+                f"and read {remedy.calls} of them at once{_on_own_threads(remedy.threads)}."
             )
         case FilterFirst():
             return (
@@ -211,11 +219,16 @@ def _listed(names: Sequence[str]) -> str:
 
 def _open_in_parallel(remedy: OpenInParallel) -> str:
     if remedy.in_order:
-        return f"Let {remedy.stage} read from several inputs at once."
+        own = _on_own_threads(remedy.threads)
+        return f"Let {remedy.stage} read from several inputs at once{own}."
     return (
         f"The order changes: read from {remedy.calls} inputs of {remedy.stage} at once, "
-        "with interleave in place of flat_map."
+        f"with interleave in place of flat_map{_on_own_threads(remedy.threads)}."
     )
+
+
+def _on_own_threads(threads: int | None) -> str:
+    return ", on threads of its own: TensorFlow has one a core" if threads is not None else ""
 
 
 def _smaller_batches(remedy: SmallerBatches) -> str:

@@ -215,7 +215,12 @@ def _calls(found: BottleneckAtWork) -> str:
         case CallKind.CALL:
             return "in one call at a time"
         case CallKind.PARALLEL_CALL:
-            return f"in up to {few_digits(found.at_once)} calls at once"
+            at_once = f"in up to {few_digits(found.at_once)} calls at once"
+            if found.allowed is None:
+                return at_once
+            return (
+                f"{at_once} ({few_digits(found.allowed)} may, but TensorFlow has one thread a core)"
+            )
         case CallKind.THREAD:
             threads = few_digits(found.at_once)
             return "on one thread" if found.at_once <= 1 else f"on {threads} threads"

@@ -1,8 +1,8 @@
-"""Inputs that are set up badly, each with the best that its author could do by hand, and some that are set up well.
+"""Inputs that are set up badly, each with the best that its author could do by hand, and some set up well.
 
-`tools/validate_tuning` tunes each of them and measures what `pipeprof.tune` found beside what is written here.
-All of one case deliver the same batches. Sleeping stands for a disk or a network, a loop in Python and
-operations of TensorFlow for computing.
+`tools/validate_tuning` tunes each of them and measures what `pipeprof.tune` found beside what is written
+here. All of one case deliver the same batches. Sleeping stands for a disk or a network, a loop in Python
+and operations of TensorFlow for computing.
 """
 
 import time
@@ -42,15 +42,15 @@ class TuningCase:
 # What stages do.
 
 
-def label_of(row: Any) -> Any:
+def _label_of(row: Any) -> Any:
     return row, tf.reduce_mean(row, axis=-1, keepdims=True)
 
 
-def row_of(index: Any) -> Any:
+def _row_of(index: Any) -> Any:
     return tf.fill([WIDTH], tf.cast(index % 7, tf.float32))
 
 
-def slept(seconds: float, index: Any) -> Any:
+def _slept(seconds: float, index: Any) -> Any:
     def sleep(value: np.ndarray) -> np.ndarray:
         time.sleep(seconds)
         return value
@@ -58,12 +58,12 @@ def slept(seconds: float, index: Any) -> Any:
     return tf.ensure_shape(tf.numpy_function(sleep, [index], tf.int64), ())
 
 
-def read(index: Any) -> Any:
-    """2 ms of waiting for a disk."""
-    return row_of(slept(0.002, index))
+def _read(index: Any) -> Any:
+    """2 ms of waiting for a disk, and a little noise, which no cache may keep."""
+    return _row_of(_slept(0.002, index)) + tf.random.uniform([WIDTH])
 
 
-def decode(index: Any) -> Any:
+def _decode(index: Any) -> Any:
     """About 1 ms of computing on one core."""
     seed = tf.cast(index % 13, tf.float32) + tf.range(96, dtype=tf.float32)
     square = tf.tensordot(seed, seed, 0)
@@ -73,114 +73,121 @@ def decode(index: Any) -> Any:
     return tf.reshape(square[:1, :WIDTH], [WIDTH])
 
 
-def scale(row: Any) -> Any:
+def _scale(row: Any) -> Any:
     """Next to nothing for an element, and little more for a batch of them."""
     return tf.clip_by_value(row * 2.0 - 1.0, -8.0, 8.0) / 3.0
 
 
-def is_wanted(index: Any) -> Any:
+def _is_wanted(index: Any) -> Any:
     return index % 5 == 0
 
 
-def tf_batches(rows: tf.data.Dataset) -> tf.data.Dataset:
-    return rows.batch(BATCH, drop_remainder=True).map(label_of).prefetch(2)
+def _tf_batches(rows: tf.data.Dataset) -> tf.data.Dataset:
+    return rows.batch(BATCH, drop_remainder=True).map(_label_of).prefetch(2)
 
 
 AUTO = tf.data.AUTOTUNE
 MANY = 16
 
 
-def part(number: Any) -> tf.data.Dataset:
-    return tf.data.Dataset.range(80).map(lambda index: read(index + number))
+def _on_own_threads(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = MANY + 1
+    return dataset.with_options(options)
 
 
-def large(index: Any) -> Any:
-    return tf.fill([100, WIDTH], tf.cast(index % 5, tf.float32)) + row_of(slept(0.002, index))
+def _part(number: Any) -> tf.data.Dataset:
+    return tf.data.Dataset.range(80).map(lambda index: _read(index + number))
+
+
+def _large(index: Any) -> Any:
+    return tf.fill([100, WIDTH], tf.cast(index % 5, tf.float32)) + _row_of(_slept(0.002, index))
 
 
 # tf.data that is set up badly.
 
 
-def serial_map() -> Any:
-    return tf_batches(tf.data.Dataset.range(960).map(read))
+def _serial_map() -> Any:
+    return _tf_batches(tf.data.Dataset.range(960).map(_read))
 
 
-def serial_map_by_hand() -> Any:
-    return tf_batches(tf.data.Dataset.range(960).map(read, num_parallel_calls=MANY))
+def _serial_map_by_hand() -> Any:
+    rows = tf.data.Dataset.range(960).map(_read, num_parallel_calls=MANY)
+    return _on_own_threads(_tf_batches(rows))
 
 
-def serial_interleave() -> Any:
-    return tf_batches(tf.data.Dataset.range(8).interleave(part, cycle_length=8))
+def _serial_interleave() -> Any:
+    return _tf_batches(tf.data.Dataset.range(8).interleave(_part, cycle_length=8))
 
 
-def serial_interleave_by_hand() -> Any:
-    opened = tf.data.Dataset.range(8).interleave(part, cycle_length=8, num_parallel_calls=8)
-    return tf_batches(opened)
+def _serial_interleave_by_hand() -> Any:
+    opened = tf.data.Dataset.range(8).interleave(_part, cycle_length=8, num_parallel_calls=8)
+    return _on_own_threads(_tf_batches(opened))
 
 
-def no_prefetch() -> Any:
+def _no_prefetch() -> Any:
     options = tf.data.Options()
     options.experimental_optimization.inject_prefetch = False
-    rows = tf.data.Dataset.range(960).map(read, num_parallel_calls=MANY)
-    return rows.batch(BATCH, drop_remainder=True).map(label_of).with_options(options)
+    rows = tf.data.Dataset.range(960).map(_read, num_parallel_calls=MANY)
+    return rows.batch(BATCH, drop_remainder=True).map(_label_of).with_options(options)
 
 
-def no_prefetch_by_hand() -> Any:
-    return no_prefetch().prefetch(AUTO)
+def _no_prefetch_by_hand() -> Any:
+    return _on_own_threads(_no_prefetch().prefetch(AUTO))
 
 
-def cache_missing() -> Any:
-    return tf_batches(tf.data.Dataset.range(640).map(decode, num_parallel_calls=2))
+def _cache_missing() -> Any:
+    return _tf_batches(tf.data.Dataset.range(640).map(_decode, num_parallel_calls=2))
 
 
-def cache_missing_by_hand() -> Any:
-    return tf_batches(tf.data.Dataset.range(640).map(decode, num_parallel_calls=2).cache())
+def _cache_missing_by_hand() -> Any:
+    return _tf_batches(tf.data.Dataset.range(640).map(_decode, num_parallel_calls=2).cache())
 
 
-def cache_before_the_work() -> Any:
-    rows = tf.data.Dataset.range(640).cache().map(decode, num_parallel_calls=2)
-    return tf_batches(rows)
+def _cache_before_the_work() -> Any:
+    rows = tf.data.Dataset.range(640).cache().map(_decode, num_parallel_calls=2)
+    return _tf_batches(rows)
 
 
-def cache_before_the_work_by_hand() -> Any:
-    return tf_batches(tf.data.Dataset.range(640).map(decode, num_parallel_calls=2).cache())
+def _cache_before_the_work_by_hand() -> Any:
+    return _tf_batches(tf.data.Dataset.range(640).map(_decode, num_parallel_calls=2).cache())
 
 
-def shuffle_of_pictures() -> Any:
-    pictures = tf.data.Dataset.range(320).map(large, num_parallel_calls=MANY).shuffle(256)
-    return tf_batches(pictures.map(lambda picture: tf.reduce_mean(picture, axis=0)))
+def _shuffle_of_pictures() -> Any:
+    pictures = tf.data.Dataset.range(320).map(_large, num_parallel_calls=MANY).shuffle(256)
+    return _tf_batches(pictures.map(lambda picture: tf.reduce_mean(picture, axis=0)))
 
 
-def shuffle_of_pictures_by_hand() -> Any:
-    pictures = tf.data.Dataset.range(320).shuffle(256).map(large, num_parallel_calls=MANY)
-    return tf_batches(pictures.map(lambda picture: tf.reduce_mean(picture, axis=0)))
+def _shuffle_of_pictures_by_hand() -> Any:
+    pictures = tf.data.Dataset.range(320).shuffle(256).map(_large, num_parallel_calls=MANY)
+    return _tf_batches(pictures.map(lambda picture: tf.reduce_mean(picture, axis=0)))
 
 
-def batch_after_map() -> Any:
+def _batch_after_map() -> Any:
     rows = tf.data.Dataset.from_tensor_slices(tf.random.stateless_uniform([64_000, WIDTH], [1, 2]))
-    return rows.map(scale).batch(256, drop_remainder=True).map(label_of).prefetch(2)
+    return rows.map(_scale).batch(256, drop_remainder=True).map(_label_of).prefetch(2)
 
 
-def batch_after_map_by_hand() -> Any:
+def _batch_after_map_by_hand() -> Any:
     rows = tf.data.Dataset.from_tensor_slices(tf.random.stateless_uniform([64_000, WIDTH], [1, 2]))
-    return rows.batch(256, drop_remainder=True).map(scale).map(label_of).prefetch(2)
+    return rows.batch(256, drop_remainder=True).map(_scale).map(_label_of).prefetch(2)
 
 
-def filter_last() -> Any:
+def _filter_last() -> Any:
     rows = tf.data.Dataset.range(3200).map(
-        lambda index: (index, decode(index)), num_parallel_calls=2
+        lambda index: (index, _decode(index)), num_parallel_calls=2
     )
-    kept = rows.filter(lambda index, row: is_wanted(index)).map(lambda index, row: row)
-    return tf_batches(kept)
+    kept = rows.filter(lambda index, row: _is_wanted(index)).map(lambda index, row: row)
+    return _tf_batches(kept)
 
 
-def filter_last_by_hand() -> Any:
-    rows = tf.data.Dataset.range(3200).filter(is_wanted)
-    return tf_batches(rows.map(decode, num_parallel_calls=2))
+def _filter_last_by_hand() -> Any:
+    rows = tf.data.Dataset.range(3200).filter(_is_wanted)
+    return _tf_batches(rows.map(_decode, num_parallel_calls=2))
 
 
-def pinned_parallelism() -> Any:
-    return tf_batches(tf.data.Dataset.range(960).map(read, num_parallel_calls=2))
+def _pinned_parallelism() -> Any:
+    return _tf_batches(tf.data.Dataset.range(960).map(_read, num_parallel_calls=2))
 
 
 # Sequences that are set up badly.
@@ -207,58 +214,58 @@ class Batches(keras.utils.PyDataset):
         return x, x.mean(axis=1, keepdims=True)
 
 
-def too_many_processes() -> Any:
+def _too_many_processes() -> Any:
     return Batches(compute_s=0.001, workers=12, use_multiprocessing=True)
 
 
-def too_many_processes_by_hand() -> Any:
+def _too_many_processes_by_hand() -> Any:
     return Batches(compute_s=0.001, workers=1, use_multiprocessing=False)
 
 
-def transported() -> Any:
+def _transported() -> Any:
     return Batches(sleep_s=0.004, rows=30_000, workers=2, use_multiprocessing=True)
 
 
-def transported_by_hand() -> Any:
+def _transported_by_hand() -> Any:
     return Batches(sleep_s=0.004, rows=30_000, workers=2, use_multiprocessing=False)
 
 
-def threads_under_the_gil() -> Any:
+def _threads_under_the_gil() -> Any:
     return Batches(compute_s=0.02, workers=4, use_multiprocessing=False)
 
 
-def threads_under_the_gil_by_hand() -> Any:
+def _threads_under_the_gil_by_hand() -> Any:
     return Batches(compute_s=0.02, workers=2, use_multiprocessing=True)
 
 
 # Inputs that are set up well.
 
 
-def parallel_map() -> Any:
-    rows = tf.data.Dataset.range(960).map(read, num_parallel_calls=MANY)
-    return rows.batch(BATCH, drop_remainder=True).map(label_of).prefetch(AUTO)
+def _parallel_map() -> Any:
+    rows = tf.data.Dataset.range(960).map(_read, num_parallel_calls=MANY)
+    return _on_own_threads(rows.batch(BATCH, drop_remainder=True).map(_label_of).prefetch(AUTO))
 
 
-def cached() -> Any:
-    rows = tf.data.Dataset.range(640).map(decode, num_parallel_calls=AUTO).cache().shuffle(640)
-    return rows.batch(BATCH, drop_remainder=True).map(label_of).prefetch(AUTO)
+def _cached() -> Any:
+    rows = tf.data.Dataset.range(640).map(_decode, num_parallel_calls=AUTO).cache().shuffle(640)
+    return rows.batch(BATCH, drop_remainder=True).map(_label_of).prefetch(AUTO)
 
 
-def from_memory() -> Any:
+def _from_memory() -> Any:
     rows = np.random.default_rng(1).random((9600, WIDTH)).astype(np.float32)
     dataset = tf.data.Dataset.from_tensor_slices(rows).shuffle(1000)
-    return dataset.batch(BATCH, drop_remainder=True).map(label_of).prefetch(AUTO)
+    return dataset.batch(BATCH, drop_remainder=True).map(_label_of).prefetch(AUTO)
 
 
-def parallel_interleave() -> Any:
-    return serial_interleave_by_hand().prefetch(AUTO)
+def _parallel_interleave() -> Any:
+    return _serial_interleave_by_hand().prefetch(AUTO)
 
 
-def reading_threads() -> Any:
+def _reading_threads() -> Any:
     return Batches(sleep_s=0.02, workers=8, use_multiprocessing=False, max_queue_size=16)
 
 
-def quick_generator() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _quick_generator() -> Iterator[tuple[np.ndarray, np.ndarray]]:
     x = np.ones((BATCH, WIDTH), np.float32)
     while True:
         yield x, x.mean(axis=1, keepdims=True)
@@ -267,50 +274,55 @@ def quick_generator() -> Iterator[tuple[np.ndarray, np.ndarray]]:
 MISCONFIGURED = (
     TuningCase(
         name="serial map that waits",
-        make=serial_map,
-        by_hand=serial_map_by_hand,
+        make=_serial_map,
+        by_hand=_serial_map_by_hand,
         least_speedup=10.0,
     ),
-    TuningCase(name="serial interleave", make=serial_interleave, by_hand=serial_interleave_by_hand),
-    TuningCase(name="no prefetch", make=no_prefetch, by_hand=no_prefetch_by_hand),
-    TuningCase(name="cache missing", make=cache_missing, by_hand=cache_missing_by_hand, epochs=6),
+    TuningCase(
+        name="serial interleave", make=_serial_interleave, by_hand=_serial_interleave_by_hand
+    ),
+    TuningCase(name="no prefetch", make=_no_prefetch, by_hand=_no_prefetch_by_hand),
+    TuningCase(name="cache missing", make=_cache_missing, by_hand=_cache_missing_by_hand, epochs=6),
     TuningCase(
         name="cache before the work",
-        make=cache_before_the_work,
-        by_hand=cache_before_the_work_by_hand,
+        make=_cache_before_the_work,
+        by_hand=_cache_before_the_work_by_hand,
         epochs=6,
     ),
     TuningCase(
         name="shuffle of pictures",
-        make=shuffle_of_pictures,
-        by_hand=shuffle_of_pictures_by_hand,
+        make=_shuffle_of_pictures,
+        by_hand=_shuffle_of_pictures_by_hand,
         epochs=4,
     ),
-    TuningCase(name="batch after map", make=batch_after_map, by_hand=batch_after_map_by_hand),
-    TuningCase(name="filter last", make=filter_last, by_hand=filter_last_by_hand),
-    TuningCase(name="pinned parallelism", make=pinned_parallelism, by_hand=serial_map_by_hand),
+    TuningCase(name="batch after map", make=_batch_after_map, by_hand=_batch_after_map_by_hand),
+    TuningCase(name="filter last", make=_filter_last, by_hand=_filter_last_by_hand),
+    TuningCase(name="pinned parallelism", make=_pinned_parallelism, by_hand=_serial_map_by_hand),
     TuningCase(
         name="too many processes",
-        make=too_many_processes,
-        by_hand=too_many_processes_by_hand,
+        make=_too_many_processes,
+        by_hand=_too_many_processes_by_hand,
         epochs=2,
     ),
     TuningCase(
-        name="transport between processes", make=transported, by_hand=transported_by_hand, epochs=2
+        name="transport between processes",
+        make=_transported,
+        by_hand=_transported_by_hand,
+        epochs=2,
     ),
     TuningCase(
         name="threads under the GIL",
-        make=threads_under_the_gil,
-        by_hand=threads_under_the_gil_by_hand,
+        make=_threads_under_the_gil,
+        by_hand=_threads_under_the_gil_by_hand,
         epochs=2,
     ),
 )
 
 WELL_MADE = (
-    TuningCase(name="parallel map", make=parallel_map),
-    TuningCase(name="cached", make=cached, epochs=4),
-    TuningCase(name="from memory", make=from_memory),
-    TuningCase(name="parallel interleave", make=parallel_interleave),
-    TuningCase(name="reading threads", make=reading_threads, epochs=2),
-    TuningCase(name="quick generator", make=quick_generator, steps=300),
+    TuningCase(name="parallel map", make=_parallel_map),
+    TuningCase(name="cached", make=_cached, epochs=4),
+    TuningCase(name="from memory", make=_from_memory),
+    TuningCase(name="parallel interleave", make=_parallel_interleave),
+    TuningCase(name="reading threads", make=_reading_threads, epochs=2),
+    TuningCase(name="quick generator", make=_quick_generator, steps=300),
 )

@@ -25,8 +25,9 @@ from pipeprof.recording.tuning_outcome import Change, Description, Place, Transf
 # A cache may take this part of the memory that is free.
 _CACHE_OF_FREE = 0.5
 
-# Calls at once of a function that mostly waits: no core is needed for them.
-_WAITING_CALLS = 16
+# Calls at once of a function that mostly waits: no core is needed for them, but threads of the pipeline's
+# own, for TensorFlow has one a core.
+_WAITING_CALLS, _OWN_THREADS = 16, 17
 _MAPS = (TransformationKind.MAP, TransformationKind.FLAT_MAP)
 _THREADS = (4, 16)
 
@@ -77,7 +78,11 @@ def _of_tfdata(described: Description) -> Iterator[Change]:
     for place in described.places:
         yield from _orders(place, places)
     mapping = [place for place in described.places if place.kind in _MAPS and place.function]
-    yield from ((ParallelCalls(node=place.node, calls=_WAITING_CALLS),) for place in mapping)
+    waiting = {place.node: place for place in (*serial, *mapping)}
+    many = [ParallelCalls(node=node, calls=_WAITING_CALLS) for node in waiting]
+    yield from ((one, PrivateThreads(threads=_OWN_THREADS)) for one in many)
+    if len(many) > 1:
+        yield (*many, PrivateThreads(threads=_OWN_THREADS))
     if described.places and described.places[-1].kind is not TransformationKind.PREFETCH:
         yield (Prefetch(),)
     if mapping:

@@ -16,6 +16,7 @@ from pipeprof.recording.pipeline_edits import (
     Edit,
     ParallelCalls,
     Prefetch,
+    PrivateThreads,
     ShuffleBehind,
     Workers,
 )
@@ -28,14 +29,16 @@ def suppositions_of(
     edits: Sequence[Edit], described: Description
 ) -> tuple[Supposition, ...] | None:
     """What has to be supposed for these changes; None where the model does not know one of them."""
-    found = [supposed for edit in edits for supposed in _of(edit, described)]
+    own = [edit.threads for edit in edits if isinstance(edit, PrivateThreads)]
+    threads = own[-1] if own else described.cores
+    found = [supposed for edit in edits for supposed in _of(edit, described, threads)]
     return None if None in found else tuple(one for one in found if one is not None)
 
 
-def _of(edit: Edit, described: Description) -> Iterator[Supposition | None]:
+def _of(edit: Edit, described: Description, threads: int) -> Iterator[Supposition | None]:
     match edit:
         case ParallelCalls():
-            calls = described.cores if edit.calls == AUTOTUNE else edit.calls
+            calls = threads if edit.calls == AUTOTUNE else min(edit.calls, threads)
             yield StageRuns(stage=_stage(edit.node, described), parallelism=max(calls, 1))
         case CacheBehind():
             yield CachedBehind(stage=_stage(edit.node, described))
@@ -45,6 +48,8 @@ def _of(edit: Edit, described: Description) -> Iterator[Supposition | None]:
             yield LoadedByWorkers(workers=max(edit.workers, 1), processes=edit.processes)
         case ShuffleBehind():
             return  # costs what it cost
+        case PrivateThreads() if edit.threads > described.cores:
+            return  # what they give, more calls at once take
         case _:
             yield None
 

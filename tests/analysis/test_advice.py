@@ -19,8 +19,9 @@ from pipeprof.analysis.advice_kinds import (
     SmallerBatches,
     ValidateLessOften,
 )
+from pipeprof.analysis.evidence_kinds import BottleneckAtWork
 from pipeprof.analysis.findings import Diagnosis
-from pipeprof.recording.lane import Cpu, GilSamples, Role
+from pipeprof.recording.lane import Cpu, GilSamples, LaneKind, Role
 from pipeprof.recording.level_names import Level
 from pipeprof.recording.loop import Input, InputKind, InputLibrary, LoopKind
 from pipeprof.recording.stage import FunctionTrait, OperatorFamily, Stage, StageKind, StageOwner
@@ -463,6 +464,36 @@ def test_a_cache_saves_cpu_time_that_was_not_read() -> None:
 
     assert said.ideal_step_ms is not None
     assert predicted("cache", said).step_ms == pytest.approx(said.ideal_step_ms)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(4, 9), (16, None)])
+def test_more_calls_than_cores_need_threads_of_the_pipelines_own(
+    cores: int, threads: int | None
+) -> None:
+    said = planted(
+        mapped(cpu_ratio=0.02), during=loop(fed_by=TF_DATA, compute_ns=2 * MS), cores=cores
+    )
+    remedy = named("parallel_map", said).remedy
+    assert isinstance(remedy, ParallelCalls)
+    assert (remedy.calls, remedy.threads) == (8, threads)
+    assert ("private_threadpool_size = 9" in code(named("parallel_map", said))) == (cores == 4)
+
+
+def test_calls_that_may_run_at_once_and_have_no_threads_get_some() -> None:
+    fit = loop(fed_by=TF_DATA, compute_ns=2 * MS)
+    # Two of sixteen calls run: 44 ms of work in steps of 22.
+    allowed = mapped(cost_ms=44, cpu_ratio=0.02, parallelism=16, during=fit)
+    said = planted(allowed, during=fit, cores=2)
+    found = named("own_threads", said)
+    assert code(found).splitlines()[1] == "options.threading.private_threadpool_size = 17"
+    assert predicted("own_threads", said).step_ms < 5
+    assert "parallel_map" not in actions(said)
+    [works] = those(BottleneckAtWork, said.evidence)
+    assert (works.at_once, works.allowed) == (2, 16)
+    # With threads of its own the same stage would make its calls.
+    pool = lane("tf_data_private_threadpool", during=fit, kind=LaneKind.TF_DATA_POOL)
+    own = planted(allowed, during=fit, cores=2, lanes=(lane(during=fit), pool))
+    assert "own_threads" not in actions(own)
 
 
 # Predictions

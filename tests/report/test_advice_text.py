@@ -26,6 +26,7 @@ from pipeprof.analysis.advice_kinds import (
     OneIterator,
     OpenInParallel,
     OwnProcesses,
+    OwnThreads,
     ParallelCalls,
     ParallelFilter,
     Prediction,
@@ -208,6 +209,17 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
         ),
         "Let decode, read and crop make up to 2 calls at once, each.",
         "dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)",
+    ),
+    (
+        OwnThreads(stage="decode", threads=17),
+        "Give the pipeline threads of its own for the calls of decode: TensorFlow has one a core, so no "
+        "more of them run at once.",
+        "options = tf.data.Options()",
+    ),
+    (
+        ParallelCalls(stage="decode", function="decode", calls=16, autotuned=False, threads=17),
+        "Let decode make up to 16 calls at once, on threads of its own: TensorFlow has one a core.",
+        "dataset = dataset.map(decode, num_parallel_calls=16)",
     ),
     (
         ParallelFilter(stage="keep", function="keep"),

@@ -16,6 +16,7 @@ from pipeprof.recording.pipeline_edits import (
     FilterFirst,
     ParallelCalls,
     Prefetch,
+    PrivateThreads,
     ShardedProcesses,
     ShuffleBehind,
     ShuffleFirst,
@@ -57,6 +58,21 @@ def test_a_serial_map_is_made_parallel_and_a_parallel_one_that_is_tuned_is_not()
     assert ParallelCalls(node="MapDataset", calls=AUTOTUNE) in edits_of(tfdata(RANGE, MAP))
     tuned = place("ParallelMapDatasetV2", "RangeDataset", calls=AUTOTUNE, function="decode")
     assert ParallelCalls(node=tuned.node, calls=AUTOTUNE) not in edits_of(tfdata(RANGE, tuned))
+
+
+def test_what_waits_gets_threads_of_its_own_for_more_calls_than_cores() -> None:
+    opened = place("InterleaveDataset", "RangeDataset", function="read")
+    mapped = place("MapDataset", "InterleaveDataset", function="decode")
+    own = PrivateThreads(threads=17)
+    many = {
+        node: ParallelCalls(node=node, calls=16) for node in ("InterleaveDataset", "MapDataset")
+    }
+    found = candidates(tfdata(RANGE, opened, mapped))
+    assert {change for change in found if own in change} == {
+        (many["InterleaveDataset"], own),
+        (many["MapDataset"], own),
+        (many["InterleaveDataset"], many["MapDataset"], own),
+    }
 
 
 def test_a_pinned_parallelism_is_given_to_autotune() -> None:
