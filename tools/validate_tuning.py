@@ -95,7 +95,7 @@ def validate(case: TuningCase, budget: float, turns: int) -> Result:
     times: list[list[float]] = [[] for _ in makes]
     for _ in range(turns):
         for make, measured in zip(makes, times, strict=True):
-            measured.append(measure_ms(case, make()))
+            measured.append(measure_ms(case, make()))  # type: ignore[no-untyped-call]
     before, after, *by_hand = map(statistics.median, times)
     changes = "; ".join(line for line in tuned.code.splitlines() if not line.startswith("#"))
     return Result(
