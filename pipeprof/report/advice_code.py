@@ -223,13 +223,20 @@ def _workers_of_a_loop(workers: int, *, processes: bool) -> str:
             "def make(index):\n"
             "    return pool.apply(make_batch, (index,))\n"
         )
+    options = chosen = ""
+    if not processes:  # TensorFlow has threads for no more calls than cores
+        chosen = ".with_options(options)"
+        options = (
+            "options = tf.data.Options()\n"
+            f"options.threading.private_threadpool_size = {workers + 1}\n"
+        )
     return (
         f"{pool}"
         "def load(index):\n"
         f"    return tf.numpy_function({make}, [index], TYPES)\n"
+        f"{options}"
         "dataset = tf.data.Dataset.range(BATCHES_PER_EPOCH).map(\n"
-        f"    load, num_parallel_calls={workers}\n"
-        f").prefetch(1){'' if processes else _own_threads(workers + 1)}"
+        f"    load, num_parallel_calls={workers}).prefetch(1){chosen}"
     )
 
 
