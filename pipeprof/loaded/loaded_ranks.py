@@ -14,6 +14,7 @@ from pipeprof.analysis.rank_findings import RunOfRanks, Unreadable
 from pipeprof.analysis.rank_summary import RankRecord, RankSummary, is_sound
 from pipeprof.analysis.summarising import summarise
 from pipeprof.errors import RunDamaged, RunError, UsageError
+from pipeprof.recording.profile import Profile
 from pipeprof.report.ranks_text import chosen_ranks
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_reading import read_process, read_run, require_files, with_beside
@@ -42,9 +43,20 @@ def read_findings(folder: Path, rank: int | None = None) -> Findings:
         own = profile.run.rank.number if profile.run.rank else 0
         if rank not in (None, own):
             raise UsageError(f"expected rank {own}, the only one in {folder}, received {rank}.")
-        return analyse(profile)
+        return analyse(_with_hint(profile))
     run = LoadedRanks(folder)
     return run.findings(run.ranks.shown if rank is None else rank)
+
+
+def _with_hint(profile: Profile) -> Profile:
+    """A recording of a rank that has a run of its own says where the others are."""
+    rank = profile.run.rank
+    if rank is None:
+        return profile
+    return profile.with_warning(
+        f"This is rank {rank.number} of {rank.size}, in a run of its own: its processes were connected "
+        "after the recording had begun. 'pipeprof merge' makes one run of all."
+    )
 
 
 class LoadedRanks:

@@ -72,7 +72,8 @@ def find_run_of(logdir: Path, argv: tuple[str, ...]) -> Path | None:
     """The folder of the latest run of a command line, among the latest runs of a log folder, or None."""
     for folder in reversed(list_runs(logdir)[-_MOST_LOOKED_AT:]):
         with suppress(RunError):
-            if read_run(folder).run.argv == argv:
+            # All ranks of a run have one command line, or nearly.
+            if read_process(require_files(folder)[0]).run.argv == argv:
                 return folder
     return None
 

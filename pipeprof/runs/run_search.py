@@ -2,14 +2,18 @@
 
 import glob
 import os
+import time
 from itertools import chain
 from pathlib import Path
 
-from pipeprof.capture.recorder.recorder import RING_SUFFIX
+from pipeprof.capture.recorder.recorder import RING_SUFFIX, host_name
 from pipeprof.errors import RunNotFound
 from pipeprof.runs.log_folder import PLUGIN
 from pipeprof.runs.run_file import RunFile, list_run_files
 from pipeprof.runs.shared_folder import list_rank_folders
+
+# Files of a process on another machine are new for so long.
+NEW_S = 120.0
 
 
 def list_runs(logdir: Path) -> tuple[Path, ...]:
@@ -78,6 +82,17 @@ def is_being_recorded(folder: Path) -> bool:
 
 
 def is_recorded_now(file: RunFile) -> bool:
-    """Whether a process still records into its files; False where that cannot be known."""
-    rings = file.folder.glob(f"{glob.escape(file.host)}-*{RING_SUFFIX}")
-    return next(rings, None) is not None and file.is_alive()
+    """Whether a process still records into its files.
+
+    On this machine the process is looked for. One on another machine counts as alive while its files are
+    new: it writes every 10 s, and NFS shows that within a minute.
+    """
+    rings = list(file.folder.glob(f"{glob.escape(file.host)}-*{RING_SUFFIX}"))
+    if not rings:
+        return False
+    if file.host == host_name():
+        return file.is_alive()
+    written_s = max(
+        (path.stat().st_mtime for path in (*rings, file.path) if path.exists()), default=0
+    )
+    return abs(time.time() - written_s) < NEW_S

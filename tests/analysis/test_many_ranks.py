@@ -1,10 +1,15 @@
 """The verdict on processes that train together, each planted with its opposite."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.many_ranks import analyse_ranks
 from pipeprof.analysis.rank_findings import (
     ClocksApart,
     HostAspect,
@@ -20,6 +25,8 @@ from pipeprof.analysis.rank_findings import (
     UnevenShards,
     Unnumbered,
 )
+from pipeprof.analysis.rank_summary import RankRecord
+from pipeprof.analysis.summarising import summarise
 from pipeprof.analysis.verdict_kinds import Bound
 from tests import ranks
 from tests.builders import SECOND, those
@@ -306,3 +313,22 @@ def test_what_cannot_be_compared_has_no_cause():
     profiles = ranks.in_lock_step(ranks.waits(2, 2, 30, 2))
     (late,) = ranks.of_profiles(profiles).verdict.stragglers
     assert late.cause is StragglerCause.UNKNOWN
+
+
+@given(order=st.permutations(range(6)), slow=st.integers(0, 5))
+def test_the_verdict_does_not_depend_on_the_order_of_files(order: list[int], slow: int):
+    means = [2.0] * 6
+    means[slow] = 30.0
+    records = _records(tuple(means))
+    found = analyse_ranks([records[place] for place in order])
+    assert [late.rank for late in found.verdict.stragglers] == [slow]
+    assert found.verdict == analyse_ranks(records).verdict
+    assert [each.number for each in found.ranks] == list(range(6))
+
+
+@cache
+def _records(means: tuple[float, ...]) -> tuple[RankRecord, ...]:
+    return tuple(
+        RankRecord(summary=summarise(analyse(each)))
+        for each in ranks.in_lock_step(ranks.waits(*means))
+    )

@@ -1,13 +1,15 @@
 """Runs are found in a log folder; where there is none, one sentence says so."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from pipeprof.errors import RunNotFound
 from pipeprof.runs.log_folder import create_run_folder
+from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_reading import read_run
-from pipeprof.runs.run_search import find_run, list_runs
+from pipeprof.runs.run_search import NEW_S, find_run, is_recorded_now, list_runs
 from tests.runs.written import make_run
 
 
@@ -53,3 +55,18 @@ def test_what_is_not_there_is_said(tmp_path: Path):
         make_run(tmp_path, name)
     with pytest.raises(RunNotFound, match="d, e, f, g, h and 2 earlier"):
         find_run(tmp_path, "b")
+
+
+@pytest.mark.parametrize(("age_s", "running"), [(10, True), (NEW_S + 60, False)])
+def test_a_process_on_another_machine_is_alive_while_its_files_are_new(
+    tmp_path: Path, age_s: float, running: bool
+):
+    file = RunFile(tmp_path, "other-host-7")
+    for name in ("other-host-7.json", "other-host-7.0.ring"):
+        path = tmp_path / name
+        path.touch()
+        written = path.stat().st_mtime - age_s
+        os.utime(path, (written, written))
+    assert is_recorded_now(file) is running
+    (tmp_path / "other-host-7.0.ring").unlink()
+    assert not is_recorded_now(file)
