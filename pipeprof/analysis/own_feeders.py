@@ -20,7 +20,7 @@ from pipeprof.recording.profile import Profile
 # On a CPU, or ready for one, for less than this part of the time, threads rather wait for something else.
 _COMPUTE_FROM = 0.5
 # Who asks for the GIL waits for it less than this part of the time where threads compute without it.
-_CONTENDED_FROM = 0.5
+_CONTENDED_FROM = 0.3
 
 
 def find_feeder(loop: Loop, *states: HostState) -> Feeder | None:

@@ -86,7 +86,8 @@ class ThreadPlace:
         state: what the thread does there.
         detail: what the line waits in or which function of a framework it calls, or None.
         calls_fit: whether that is the ``fit`` of a model.
-        calls_model: whether it is a method of a model, or the call of a layer, which a model is too.
+        calls_model: whether it is a method of a model, or the call of a layer, which a model is too. Of a
+            call of a framework that is over and is being taken down it is not known: it may be.
     """
 
     function: str
@@ -130,7 +131,7 @@ class PlaceReader:
             state=state,
             detail=detail,
             calls_fit=called == (_MODEL, "fit"),
-            calls_model=called is not None and called[0] in (_MODEL, _LAYER),
+            calls_model=called[0] in (_MODEL, _LAYER) if called else state is HostState.FRAMEWORK,
         )
 
     def is_users(self, frame: FrameType) -> bool:

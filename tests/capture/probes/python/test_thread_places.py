@@ -97,7 +97,7 @@ def test_the_users_innermost_line_stands_for_what_it_calls(
         location=Location("/home/me/agent.py", 2),
         state=state,
         detail=detail,
-        calls_model=detail == "Model.predict",
+        calls_model=state is HostState.FRAMEWORK and detail in ("Model.predict", None),
     )
 
 
