@@ -296,6 +296,21 @@ def test_a_step_that_takes_too_long_does_not_keep_the_profiler_on(
     assert ProfilerSession.current is None
 
 
+@pytest.mark.parametrize("workers", [["a:1"], ["a:1", "b:1"]])
+def test_no_window_opens_where_it_can_crash_a_process_among_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: list[str]
+) -> None:
+    cluster = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    windows, recorder, loop = open_windows(tmp_path)
+    alone = len(workers) == 1
+    assert (ProfilerSession.current is not None) is alone
+    assert any("can crash a process" in sentence for sentence in warnings_of(recorder)) is not alone
+    loop.step = 2
+    windows.left(loop)
+    assert ProfilerSession.current is None
+
+
 @pytest.mark.parametrize(("most_bytes", "sentence"), [(1, "no second"), (10**9, "")])
 def test_after_a_large_trace_there_is_no_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int, sentence: str
