@@ -15,6 +15,9 @@ _STANDARD_ERRORS = 5.0
 # Of as many samples, this part of today's different ones: processes that begin with one seed give fewer.
 _LEAST_DISTINCT, _MANY_DISTINCT = 0.75, 16
 
+# Of the mixing of samples: two sums with seeds of their own, and what parts neighbouring words.
+_SEEDS, _STRIDE = (0x243F6A8885A308D3, 0x13198A2E03707344), 0x9E3779B97F4A7C15
+
 
 @dataclass(frozen=True, slots=True)
 class ArrayKind:
@@ -60,21 +63,19 @@ def delivered_by(batches: Iterable[Any], flatten: Any, *, whole: bool = False) -
     digests: list[bytes] = []
     sizes: list[int] = []
     kinds: list[tuple[ArrayKind, ...]] = []
-    per_sample: list[list[float]] = []
+    per_sample: list[tuple[float, ...]] = []
     for batch in batches:
         arrays = [np.asarray(array) for array in flatten(batch)]
         size = next((len(array) for array in arrays if array.ndim), 1)
         kinds.append(tuple(ArrayKind(str(array.dtype), array.shape[1:]) for array in arrays))
         sizes.append(size)
-        for index in range(size):
-            parts = [array[index] if array.ndim else array for array in arrays]
-            digests.append(_digest(parts))
-            per_sample.append([_mean_of(part) for part in parts])
+        digests.extend(_digests(arrays, size))
+        per_sample.extend(zip(*(_means_of(array, size) for array in arrays), strict=True))
     return Delivered(
         samples=tuple(digests),
         batch_sizes=tuple(sizes),
         kinds=tuple(kinds),
-        means=tuple(map(tuple, per_sample)),
+        means=tuple(per_sample),
         whole=whole,
     )
 
@@ -174,6 +175,39 @@ def _error_of(values: Any) -> Any:
     return values.std(axis=0) / math.sqrt(len(values))
 
 
+def _digests(arrays: Sequence[Any], size: int) -> list[bytes]:
+    """A digest for each sample of a batch; of numbers and texts of fixed length all at once."""
+    if any(array.dtype.hasobject for array in arrays):
+        samples = (
+            [array[index] if array.ndim else array for array in arrays] for index in range(size)
+        )
+        return [_digest(parts) for parts in samples]
+    looks = ";".join(f"{array.dtype} {array.shape[1:]}" for array in arrays).encode()
+    sums = np.zeros((size, len(_SEEDS)), np.uint64)
+    for number, array in enumerate(arrays):
+        rows = array if array.ndim else np.broadcast_to(array, (size,))
+        for column, seed in enumerate(_SEEDS):
+            mixed = (seed + number * _STRIDE) % (1 << 64)
+            sums[:, column] += _mixed_rows(rows, size, np.uint64(mixed))
+    kind = hashlib.blake2b(looks, digest_size=8).digest()
+    return [row.tobytes() + kind for row in sums]
+
+
+def _mixed_rows(rows: Any, size: int, seed: np.uint64) -> Any:
+    """A number of 64 bits for each row: words of 64 bits, each mixed with its place and all added up.
+
+    The mixing is that of SplitMix64 (Steele, Lea and Flood, 'Fast splittable pseudorandom number
+    generators', 2014).
+    """
+    taken = np.ascontiguousarray(rows).reshape(size, -1).view(np.uint8).reshape(size, -1)
+    padded = np.pad(taken, ((0, 0), (0, -taken.shape[1] % 8)))
+    words = np.ascontiguousarray(padded).view(np.uint64)
+    words = words + seed + np.arange(words.shape[1], dtype=np.uint64) * np.uint64(_STRIDE)
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (words ^ (words >> np.uint64(31))).sum(axis=1, dtype=np.uint64)
+
+
 def _digest(parts: Sequence[Any]) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
@@ -192,6 +226,16 @@ def _add(digest: Any, array: Any) -> None:
             _add(digest, item)
         else:
             digest.update(f"{len(repr(item))} {item!r}".encode())
+
+
+def _means_of(array: Any, size: int) -> list[float]:
+    """The mean of each sample of a batch."""
+    if not array.ndim:
+        return [_mean_of(array)] * size
+    if array.dtype.kind in "biuf" and array.size:
+        means: list[float] = array.reshape(size, -1).mean(axis=1, dtype=np.float64).tolist()
+        return means
+    return [_mean_of(array[index]) for index in range(size)]
 
 
 def _mean_of(part: Any) -> float:
