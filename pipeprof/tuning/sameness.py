@@ -177,20 +177,29 @@ def _error_of(values: Any) -> Any:
 
 def _digests(arrays: Sequence[Any], size: int) -> list[bytes]:
     """A digest for each sample of a batch; of numbers and texts of fixed length all at once."""
+    if not size:
+        return []
     if any(array.dtype.hasobject for array in arrays):
-        samples = (
-            [array[index] if array.ndim else array for array in arrays] for index in range(size)
-        )
-        return [_digest(parts) for parts in samples]
+        parts = [[_row(array, index, size) for array in arrays] for index in range(size)]
+        return list(map(_digest, parts))
     looks = ";".join(f"{array.dtype} {array.shape[1:]}" for array in arrays).encode()
     sums = np.zeros((size, len(_SEEDS)), np.uint64)
     for number, array in enumerate(arrays):
-        rows = array if array.ndim else np.broadcast_to(array, (size,))
+        rows = array if _has_rows(array, size) else np.broadcast_to(array, (size, *array.shape))
         for column, seed in enumerate(_SEEDS):
             mixed = (seed + number * _STRIDE) % (1 << 64)
             sums[:, column] += _mixed_rows(rows, size, np.uint64(mixed))
     kind = hashlib.blake2b(looks, digest_size=8).digest()
     return [row.tobytes() + kind for row in sums]
+
+
+def _has_rows(array: Any, size: int) -> bool:
+    """Whether an array has a row for each sample; another one belongs to all of them."""
+    return bool(array.ndim) and len(array) == size
+
+
+def _row(array: Any, index: int, size: int) -> Any:
+    return array[index] if _has_rows(array, size) else array
 
 
 def _mixed_rows(rows: Any, size: int, seed: np.uint64) -> Any:
@@ -230,7 +239,7 @@ def _add(digest: Any, array: Any) -> None:
 
 def _means_of(array: Any, size: int) -> list[float]:
     """The mean of each sample of a batch."""
-    if not array.ndim:
+    if not _has_rows(array, size):
         return [_mean_of(array)] * size
     if array.dtype.kind in "biuf" and array.size:
         means: list[float] = array.reshape(size, -1).mean(axis=1, dtype=np.float64).tolist()

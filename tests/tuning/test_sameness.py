@@ -22,6 +22,33 @@ PLAIN = delivered(batches(range(20)))
 RANDOM = np.random.default_rng(7)
 
 
+ROWS = np.arange(24, dtype=np.float32).reshape(4, 6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "same"),
+    [
+        (ROWS.copy(), 4),
+        (ROWS[::-1], 0),
+        (ROWS[:, ::-1], 0),
+        (np.where(ROWS == 23, 24, ROWS).astype(np.float32), 3),
+        (np.where(ROWS == 0, -0.0, ROWS).astype(np.float32), 3),
+        (ROWS.astype(np.int32), 0),
+        (ROWS.reshape(4, 2, 3), 0),
+        (np.asfortranarray(ROWS), 4),
+    ],
+)
+def test_samples_have_equal_digests_where_all_their_bytes_are(rows: Any, same: int) -> None:
+    found = zip(delivered([(ROWS,)]).samples, delivered([(rows,)]).samples, strict=True)
+    assert sum(one == other for one, other in found) == same
+
+
+def test_no_two_of_many_samples_that_hardly_differ_have_one_digest() -> None:
+    many = np.random.default_rng(1).integers(0, 2, (50_000, 3)).astype(np.float64) * 2.0**40
+    many += np.arange(50_000)[:, None] * 2.0**30
+    assert len(set(delivered([(many,)]).samples)) == len(np.unique(many, axis=0))
+
+
 def test_equal_batches_are_the_same() -> None:
     assert difference(PLAIN, PLAIN, delivered(batches(range(20)))) is None
 
