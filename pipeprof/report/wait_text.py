@@ -46,6 +46,8 @@ from pipeprof.report.service_text import idle_workers, service_sentence
 from pipeprof.report.stage_labels import label_of
 
 # A place that works this much of the time works without a pause.
+# Cores that are used for less than this part of the time are not all taken all the time.
+_ALL_FROM = 0.8
 _NO_PAUSE_FROM = 0.9
 
 # Holding up for less than this is not worth a word.
@@ -289,11 +291,15 @@ def _saturated(found: SaturatedWork) -> str:
     unknown = "" if found.cpu_known else _CPU_UNKNOWN
     used = percent(found.process_ratio)
     if found.machine_ratio is None:
-        return f"{used} of the CPU is in use: no core is free.{unknown}"
+        return f"{used} of the CPU is in use: {_free_cores(found.process_ratio)}.{unknown}"
     return (
         f"{percent(found.machine_ratio)} of the machine's CPU is in use, {used} by this training: "
-        f"no core is free.{unknown}"
+        f"{_free_cores(found.machine_ratio)}.{unknown}"
     )
+
+
+def _free_cores(used_ratio: float) -> str:
+    return "no core is free" if used_ratio >= _ALL_FROM else "at times no core is free"
 
 
 def _gil(found: GilWork) -> str:

@@ -326,7 +326,8 @@ class LoopSums:
         """
         if not len(self.recent.rows()) or not len(end_ns):
             return
-        in_steps, in_waits = self._inside(start_ns, end_ns)
+        # Where an epoch begins the input may stand still: its iterator ends, or it is not there yet.
+        in_steps, in_waits = self._inside(start_ns, end_ns, starts=False)
         length_ns = end_ns - start_ns
         waits = in_waits >= _WHOLLY * length_ns
         computes = ~waits & (in_steps - in_waits >= _WHOLLY * length_ns)
@@ -334,9 +335,19 @@ class LoopSums:
         chosen = waits | computes
         self.moments_over_time.add(end_ns[chosen], np.column_stack(columns)[chosen])
 
-    def _inside(self, start_ns: IntArray, end_ns: IntArray) -> tuple[IntArray, IntArray]:
-        """How much of each interval lies in settled steps, and how much of it in their waits."""
+    def _inside(
+        self, start_ns: IntArray, end_ns: IntArray, *, starts: bool = True
+    ) -> tuple[IntArray, IntArray]:
+        """How much of each interval lies in settled steps, and how much of it in their waits.
+
+        Args:
+            start_ns: begins of intervals.
+            end_ns: their ends.
+            starts: whether the first steps of epochs count.
+        """
         rows = self.recent.rows()
+        if not starts:
+            rows = rows[np.diff(rows[:, _EPOCH], prepend=-1) == 0]
         first = np.searchsorted(rows[:, _END], start_ns.min(), "right")
         last = np.searchsorted(rows[:, _START], end_ns.max(), "left")
         rows = rows[first:last]

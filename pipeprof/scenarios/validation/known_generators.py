@@ -4,6 +4,8 @@ from pipeprof.scenarios.validation.expected import Loops, Planted, StageCost
 
 # One call at a time while a core is free; saturated where other programs have it.
 ON_ONE_THREAD = ("serial", "cpu", "cpu_saturated")
+# The training of a light model waits for the batch or, as the batch is made in Python, for the GIL.
+IN_PYTHON = (*ON_ONE_THREAD, "gil")
 
 PLANTED = (
     Planted(
@@ -21,7 +23,7 @@ PLANTED = (
         name="generator_parses",
         kind="generator",
         bound=("input",),
-        cause=ON_ONE_THREAD,
+        cause=IN_PYTHON,
         bottleneck=("parsed_batches", "parse_lines"),
         costs=(StageCost(stage="parsed_batches", truth="parsing_ms"),),
         loops=(Loops(kind="fit", steps=180, epochs=3),),

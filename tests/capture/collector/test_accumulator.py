@@ -440,11 +440,12 @@ def test_of_very_many_ends_of_iterators_the_first_and_the_last_are_kept():
 
 def test_a_moment_waits_until_the_step_around_it_is_settled():
     collected = accumulator(*NAMES[:2], loop_line(FIT, waits_by=WaitSource.GAP_TIMES), *NAMES[3:])
-    moments = (row(Kind.MOMENT, 0, 2, 4, value=3), row(Kind.MOMENT, 0, 7, 9, value=1))
-    collected.add(PID, 0, records(thread(MAIN), *moments, step(0, 0, 10)))
+    moments = (row(Kind.MOMENT, 0, 12, 14, value=3), row(Kind.MOMENT, 0, 17, 19, value=1))
+    steps = step(0, 0, 10), step(1, 10, 20)
+    collected.add(PID, 0, records(thread(MAIN), *moments, *steps))
     collected.settle(START_NS + 50)
     assert len(collected.sums.held_moments) == 2
-    collected.add(PID, 0, records(gap(0, 4)))
+    collected.add(PID, 0, records(gap(0, 4), gap(1, 6)))
     collected.settle(START_NS + 50)
     assert len(collected.sums.held_moments) == 0
     found = profile_of(collected).loops[0].moments_over_time

@@ -288,9 +288,10 @@ def test_a_moment_counts_where_it_lies_in_a_wait_or_in_the_rest_of_a_step():
     sums.add_steps(steps(0, 3, length=100))
     add_waits(sums, (0, 40), (100, 140), (200, 200))
     sums.settle()
-    in_wait, computing = (10, 20, 15), (150, 170, 30)
+    in_wait, computing = (110, 120, 15), (150, 170, 30)
     at_the_border, outside = (135, 145, 99), (400, 410, 99)
-    found = moments(sums, in_wait, computing, at_the_border, outside)
+    where_the_epoch_begins = (10, 20, 1), (50, 70, 1)
+    found = moments(sums, *where_the_epoch_begins, in_wait, computing, at_the_border, outside)
     assert found == [10, 15, 20, 30]
 
 
