@@ -4,6 +4,7 @@ import inspect
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -63,12 +64,29 @@ def distributed(dataset: Any, dispatcher: str, **options: Any) -> Any:
     return dataset.apply(apply).prefetch(2)
 
 
-def fit(make: Callable[[], Any], steps: int, folder: Path, *callbacks: Any, **options: Any) -> Any:
+class Ends(keras.callbacks.Callback):
+    """Ends a training after some time, in which its workers have been looked at."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._until = time.monotonic() + seconds
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.model.stop_training = time.monotonic() >= self._until
+
+
+def fit(
+    make: Callable[[], Any], seconds: float, folder: Path, *callbacks: Any, **options: Any
+) -> Any:
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     with pipeprof.profile(logdir=folder, **options) as prof:
         model.fit(
-            make(), steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=list(callbacks)
+            make(),
+            steps_per_epoch=10**6,
+            verbose=0,
+            shuffle=False,
+            callbacks=[*callbacks, Ends(seconds)],
         )
     return prof
 
@@ -85,7 +103,7 @@ def line_of(function: Callable[..., Any], text: str) -> str:
 
 
 def test_a_slow_stage_in_two_workers_is_named(two_workers: Service, tmp_path: Path) -> None:
-    prof = fit(lambda: slow(two_workers.dispatcher), 500, tmp_path)
+    prof = fit(lambda: slow(two_workers.dispatcher), 5, tmp_path)
     assert prof.result.check() == ()
     assert prof.result.run.warnings == ()
     diagnosis = prof.findings.main.diagnosis
@@ -95,7 +113,7 @@ def test_a_slow_stage_in_two_workers_is_named(two_workers: Service, tmp_path: Pa
     found = stage(prof, "sleep")
     assert (found.kind, found.workers) == (StageKind.TF_DATA_WORKER, 2)
     calls, work_ns, *_ = found.work.total().tolist()
-    assert calls / BATCH == pytest.approx(500, rel=0.2)
+    assert calls / BATCH == pytest.approx(prof.findings.main.loop.step_count, rel=0.2)
     assert work_ns > 0.8 * calls * SLEEP_US * 1e3
     seen = {each.worker.address: each for each in prof.findings.data_workers}
     assert set(seen) == set(two_workers.workers)
@@ -117,7 +135,7 @@ def test_cheap_stages_before_a_slow_training_are_no_bottleneck(
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             sum(range(300_000))
 
-    prof = fit(lambda: cheap(two_workers.dispatcher), 600, tmp_path, Pause())
+    prof = fit(lambda: cheap(two_workers.dispatcher), 5, tmp_path, Pause())
     assert prof.result.check() == ()
     diagnosis = prof.findings.main.diagnosis
     assert diagnosis.bound in (Bound.HOST, Bound.COMPUTE)
@@ -129,7 +147,7 @@ def test_cheap_stages_before_a_slow_training_are_no_bottleneck(
 def test_large_elements_are_the_networks_and_the_services(
     two_workers: Service, tmp_path: Path
 ) -> None:
-    prof = fit(lambda: large(two_workers.dispatcher), 120, tmp_path)
+    prof = fit(lambda: large(two_workers.dispatcher), 5, tmp_path)
     assert prof.result.check() == ()
     diagnosis = prof.findings.main.diagnosis
     assert (diagnosis.bound, diagnosis.cause) == (Bound.INPUT, Cause.TRANSPORT)
@@ -142,7 +160,7 @@ def test_a_worker_that_is_gone_is_named_and_the_other_is_seen(
 ) -> None:
     gone = f"localhost:{free_port()}"
     alive = next(iter(two_workers.workers))
-    prof = fit(lambda: slow(two_workers.dispatcher), 300, tmp_path, data_workers=f"{gone},{alive}")
+    prof = fit(lambda: slow(two_workers.dispatcher), 5, tmp_path, data_workers=f"{gone},{alive}")
     seen = {each.worker.address: each.worker for each in prof.findings.data_workers}
     assert seen[gone].problem == "it does not answer"
     assert seen[alive].windows
@@ -154,7 +172,7 @@ def test_of_a_dataset_made_before_the_profile_the_names_are_seen(
     two_workers: Service, tmp_path: Path
 ) -> None:
     before = slow(two_workers.dispatcher)
-    prof = fit(lambda: before, 300, tmp_path)
+    prof = fit(lambda: before, 5, tmp_path)
     (warning,) = prof.result.run.warnings
     assert "make it inside the profile" in warning
     bottleneck = prof.findings.main.diagnosis.bottleneck
@@ -163,12 +181,12 @@ def test_of_a_dataset_made_before_the_profile_the_names_are_seen(
 
 def test_addresses_of_other_servers_cost_one_sentence(two_workers: Service, tmp_path: Path) -> None:
     prof = fit(
-        lambda: slow(two_workers.dispatcher), 200, tmp_path, data_workers=f"localhost:{free_port()}"
+        lambda: slow(two_workers.dispatcher), 3, tmp_path, data_workers=f"localhost:{free_port()}"
     )
     (warning,) = prof.result.run.warnings
     assert warning.endswith("it does not answer.")
     assert prof.findings.main.diagnosis.bottleneck.stage == "tf.data service"
-    assert prof.findings.main.loop.step_count == 200
+    assert prof.findings.main.loop.step_count > 100
 
 
 def test_one_worker_on_one_core_is_too_few(tmp_path: Path) -> None:
@@ -185,7 +203,7 @@ def test_one_worker_on_one_core_is_too_few(tmp_path: Path) -> None:
             rows = rows.map(heavy, num_parallel_calls=tf.data.AUTOTUNE).batch(16)
             return distributed(rows, running.dispatcher)
 
-        prof = fit(dataset, 250, tmp_path)
+        prof = fit(dataset, 5, tmp_path)
     diagnosis = prof.findings.main.diagnosis
     assert (diagnosis.bound, diagnosis.bottleneck.stage) == (Bound.INPUT, "heavy")
     # Beside other load no core of this machine may be free.
@@ -220,7 +238,7 @@ data = tf.data.Dataset.range(10**7).map(heavy, num_parallel_calls=2).batch(8)
 data = data.apply(service.distribute("parallel_epochs", dispatcher.target)).prefetch(2)
 model = keras.Sequential([keras.layers.Dense(1)])
 model.compile("sgd", "mse")
-model.fit(data, steps_per_epoch=800, verbose=0)
+model.fit(data, steps_per_epoch=1500, verbose=0)
 there.kill()
 there.wait()
 """

@@ -1,5 +1,6 @@
 """Runs the program that looks at the workers of a tf.data service, and reads what it printed."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -135,6 +136,12 @@ class Inspection:
         if self._process.poll() is None and now_ns() >= self._until_ns:
             self._process.kill()
         return self._process.poll() is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Waits until it has ended, but not longer than this; returns whether it has."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self.done
 
     def collect(self) -> Look:
         """What it saw; call it when it is done."""

@@ -31,7 +31,7 @@ MOST_WORKERS = 16
 _MOST_PIPELINES = 8
 _MOST_PLACES = 200
 
-_NICENESS = 19
+_NICENESS = 5
 
 
 def look(dispatcher: str | None, workers: Sequence[str], duration_ms: int) -> dict[str, Any]:

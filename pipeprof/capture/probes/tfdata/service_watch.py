@@ -18,6 +18,9 @@ from pipeprof.capture.probes.tfdata.service_pipelines import TAKES_FROM_SERVICE,
 
 # From the first batches to the first look, and from each look to the next.
 _PAUSES_NS = tuple(round(seconds * 1e9) for seconds in (0.5, 3, 20, 120))
+# A short training waits at its end so long for a look that is under way, if it has seen none yet.
+_LAST_WAIT_S = 1.5
+
 # A look that found nothing of a pipeline is tried again this often.
 _MOST_FAILURES = 2
 
@@ -135,7 +138,7 @@ class ServiceWatch:
     def _finish(self) -> None:
         if self._running is not None:
             pipeline, inspection = self._running
-            if inspection.done:
+            if inspection.done or (not pipeline.traced and inspection.wait(_LAST_WAIT_S)):
                 self._looks[pipeline].add(inspection.collect(), 0)
                 self._running = None
         self.close()
