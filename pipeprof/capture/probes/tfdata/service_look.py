@@ -4,7 +4,6 @@ It is a process of its own: the training waits for no network and reads no trace
 """
 
 import json
-import os
 import socket
 import sys
 import time
@@ -30,8 +29,6 @@ MOST_WORKERS = 16
 # Tasks of one worker that are kept: those with the most elements.
 _MOST_PIPELINES = 8
 _MOST_PLACES = 200
-
-_NICENESS = 5
 
 
 def look(dispatcher: str | None, workers: Sequence[str], duration_ms: int) -> dict[str, Any]:
@@ -140,7 +137,6 @@ def _listening_process(worker: str) -> int | None:
 
 def main() -> None:
     """Reads the arguments of `look` as JSON from the command line."""
-    os.nice(_NICENESS)
     asked = json.loads(sys.argv[1])
     json.dump(look(asked["dispatcher"], asked["workers"], asked["duration_ms"]), sys.stdout)
 
