@@ -13,6 +13,10 @@ from pipeprof.recording.account import COMPILATION_COLUMNS, EPOCH_COLUMNS, HostS
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop
 from pipeprof.recording.series import FloatArray, IntArray
 
+# What clocks around the model's calls leave of the steps, if it is less than this, has been seen too seldom
+# to be sampled, and is no long wait.
+_CLOCKED_BELOW = 2 * COMPUTE_BELOW
+
 WAIT_PARTS = (Part.EPOCH_START, Part.WAIT)
 STEP_PARTS = (Part.WAIT, Part.COMPUTE, Part.CALLBACKS, Part.OWN_CODE)
 HOST_PARTS = (Part.CALLBACKS, Part.BETWEEN_EPOCHS, Part.OWN_CODE)
@@ -107,7 +111,7 @@ def _is_clocked(loop: Loop) -> bool:
     plain_ns = totals["step_ns"] - totals["compile_step_ns"]
     if not loop.kind.hand_written or plain_ns <= 0:
         return False
-    return bool(plain_ns - totals["model_ns"] < COMPUTE_BELOW * plain_ns)
+    return bool(plain_ns - totals["model_ns"] < _CLOCKED_BELOW * plain_ns)
 
 
 def measured_ratio(loop: Loop) -> float:

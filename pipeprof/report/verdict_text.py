@@ -19,6 +19,8 @@ _NAMED_FROM = 0.01
 
 # An interval is shown whose ends are as far apart.
 _WIDE_FROM = 1.2
+# A gain whose upper end is so many times the gain itself has none that means anything.
+_OPEN_FROM = 10.0
 
 _GAINING = (Bound.INPUT, Bound.BALANCED)
 
@@ -98,6 +100,8 @@ def _range(free: FreeInput) -> str:
     between = free.speedup_interval
     if between.high < _WIDE_FROM * between.low:
         return ""
+    if between.high >= _OPEN_FROM * free.speedup:
+        return f" (at least {factor(between.low)})"
     return f" ({factor(between.low)} to {factor(between.high)})"
 
 
