@@ -8,7 +8,7 @@ from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.tfdata.distributed_stages import DistributedStages
 from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot
 from pipeprof.capture.probes.tfdata.running_stages import IteratorStages
-from pipeprof.capture.probes.tfdata.service_watch import ServiceFollower
+from pipeprof.capture.probes.tfdata.service_follower import ServiceFollower
 from pipeprof.clock import now_ns
 
 # An `id` may be that of a dataset that is gone: numbers are never used again.

@@ -7,11 +7,11 @@ function that makes it still holds that one.
 import sys
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from pipeprof.capture.probes.tfdata.dataset_internals import unwrapped
+from pipeprof.capture.probes.tfdata.service_sources import NO_PIPELINE, ServiceSource
 from pipeprof.capture.probes.tfdata.transformations import Note, Pipeline, Transformation
 from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
 
@@ -23,24 +23,6 @@ _APPLIES, _REGISTERED, _COMPRESSION = "_apply_fn", "dataset", "compression"
 _MOST_FRAMES = 12
 # A dataset used twice is found twice, so a few lines can write a tree of any size.
 _MOST_DATASETS = 2000
-
-NO_PIPELINE = Pipeline(output=None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceSource:
-    """A dataset of a service.
-
-    Attributes:
-        dispatcher: address of the service's dispatcher, ``host:port``.
-        protocol: how to talk to it: ``grpc``, or another one that pipeprof does not speak.
-        pipeline: what its workers run, as it was written; without an output where that is not known.
-    """
-
-    dispatcher: str
-    protocol: str
-    pipeline: Pipeline
-
 
 _sources: weakref.WeakKeyDictionary[Any, ServiceSource] = weakref.WeakKeyDictionary()
 _registered: dict[tuple[str, str], Pipeline] = {}

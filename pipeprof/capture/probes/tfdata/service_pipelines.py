@@ -19,12 +19,12 @@ from pipeprof.capture.probes.tfdata.running_stages import (
     IteratorStages,
     PipelineStages,
 )
-from pipeprof.capture.probes.tfdata.service_datasets import ServiceSource
 from pipeprof.capture.probes.tfdata.service_inspection import (
     Look,
     SeenPipeline,
     SeenWorker,
 )
+from pipeprof.capture.probes.tfdata.service_sources import ServiceSource
 from pipeprof.capture.probes.tfdata.stage_identity import StageIdentity
 from pipeprof.capture.probes.tfdata.transformations import Pipeline, Transformation, family_of
 from pipeprof.capture.recorder.facts import DataWorkerFacts

@@ -10,9 +10,9 @@ from typing import Any
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.system.processes import input_programs
-from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot
 from pipeprof.capture.probes.tfdata.running_stages import PipelineStages
 from pipeprof.capture.probes.tfdata.service_datasets import services_of
+from pipeprof.capture.probes.tfdata.service_follower import ServiceFollower
 from pipeprof.capture.probes.tfdata.service_inspection import Inspection, Look
 from pipeprof.capture.probes.tfdata.service_pipelines import TAKES_FROM_SERVICE, ServicePipeline
 
@@ -33,31 +33,6 @@ _LARGE_BYTES = 4 << 20
 _FEW_WORKERS = 2
 
 _SPOKEN = "grpc"
-
-
-class ServiceFollower:
-    """What one iterator takes from services.
-
-    Args:
-        pipelines: those that it takes from, in the order of its nodes.
-    """
-
-    def __init__(self, pipelines: Sequence[ServicePipeline]) -> None:
-        self._pipelines = pipelines
-        self._before: dict[int, int] = {}
-
-    def took(self, snapshot: ModelSnapshot, start_ns: int, end_ns: int) -> None:
-        """Counts what was taken since the reading before."""
-        nodes = [
-            node for node in snapshot.nodes.values() if node.name.startswith(TAKES_FROM_SERVICE)
-        ]
-        nodes.sort(key=lambda node: node.node_id)
-        for number, node in enumerate(nodes):
-            pipeline = self._pipelines[min(number, len(self._pipelines) - 1)]
-            new = node.num_elements - self._before.get(node.node_id, 0)
-            self._before[node.node_id] = node.num_elements
-            if new > 0:
-                pipeline.took(new, start_ns, end_ns)
 
 
 class ServiceWatch:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from pipeprof.capture.probes.tfdata.service_datasets import NO_PIPELINE, ServiceSource
 from pipeprof.capture.probes.tfdata.service_inspection import (
     Look,
     SeenPipeline,
@@ -16,6 +15,7 @@ from pipeprof.capture.probes.tfdata.service_pipelines import (
     ServicePipeline,
     pipeline_seen,
 )
+from pipeprof.capture.probes.tfdata.service_sources import NO_PIPELINE, ServiceSource
 from pipeprof.capture.probes.tfdata.transformations import Pipeline, Transformation
 from pipeprof.capture.recorder.facts import DataWorkerFacts, StageFacts, WarningFacts
 from pipeprof.capture.recorder.recorder import Recorder
