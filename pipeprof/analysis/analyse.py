@@ -71,7 +71,8 @@ def analyse(profile: Profile) -> Findings:
     shown = tuple(
         found
         for found in loops
-        if found is main or not (_only_looks(found.loop) or _only_calls(found.loop))
+        # The time of single predictions is part of what called them.
+        if found is main or not (_only_looks(found.loop) or found.loop.predicts_single_batches)
     )
     return Findings(
         profile=profile,
@@ -138,6 +139,7 @@ def _verdict_of(
         costs=used,
         cpu=cpu_finding(profile, without_pauses(counted_time, loop)),
         fed=fed,
+        starts=own_starts,
     )
     late = runs_ahead(profile, loop)
     return find_verdict(measured), epoch_accounts(loop, own_starts, late=late)
@@ -160,11 +162,3 @@ def _only_looks(loop: Loop) -> bool:
     (``for images, labels in ds.take(1)``).
     """
     return not loop.step_count or (loop.kind is LoopKind.CUSTOM and loop.step_count == 1)
-
-
-def _only_calls(loop: Loop) -> bool:
-    """Whether its passes are no loops: each call of ``predict`` was for a single batch.
-
-    Their time is part of what called them.
-    """
-    return loop.kind is LoopKind.PREDICT and loop.batch_count <= loop.account.pass_count

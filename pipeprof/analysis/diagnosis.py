@@ -93,7 +93,8 @@ def find_verdict(measured: Measurements) -> Verdict:
     measured = _with_sampled_waits(measured)
     times = measured.times
     held_up = find_held_up(measured)
-    walls = wall_resamples(measured.loop, measured.account, held=_held_share(held_up, measured))
+    held = _held_share(held_up, measured)
+    walls = wall_resamples(measured.loop, measured.account, measured.starts, held=held)
     if walls is not None:
         walls = replace(walls, hidden=hidden_wait(measured, walls.wait or 0.0))
     bound = walls.bound if walls else Bound.UNKNOWN

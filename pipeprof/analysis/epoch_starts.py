@@ -141,14 +141,38 @@ class _IteratorEnds:
         framework_ms = whole_ms - users_ms
         return _Ended(whole_ms, framework_ms if framework_ms >= _LEAST_MS else 0.0)
 
-    def outside_of(self, steps: Steps) -> Iterator[tuple[int, int]]:
-        """Those that began between steps, each with TensorFlow's own nanoseconds of it."""
+    def outside_of(self, steps: Steps, others: Sequence[Steps]) -> Iterator[tuple[int, int]]:
+        """Those that began between steps, each with TensorFlow's own nanoseconds of it.
+
+        Args:
+            steps: those of the loop.
+            others: those of the other loops of its thread: an iterator is of the loop that stepped last.
+        """
         for start_ns, end_ns in self._ends.tolist():
-            before = int(np.searchsorted(steps.start_ns, start_ns, "right")) - 1
-            if before >= 0 and steps.end_ns[before] > start_ns:
+            before = _begun_before(steps, start_ns)
+            if not _rests_behind(steps, before, start_ns):
+                continue
+            latest_ns = int(steps.start_ns[before])
+            if any(
+                (other := _begun_before(each, start_ns)) >= 0 and each.start_ns[other] > latest_ns
+                for each in others
+            ):
                 continue
             closing_ns = round(_overlap_ms(self._closings, start_ns, end_ns) * MS)
             yield start_ns, end_ns - start_ns - closing_ns
+
+
+def _begun_before(steps: Steps, at_ns: int) -> int:
+    """The place of the last kept step that had begun by then; -1 without any."""
+    return int(np.searchsorted(steps.start_ns, at_ns, "right")) - 1
+
+
+def _rests_behind(steps: Steps, step: int, at_ns: int) -> bool:
+    """Whether a loop is known to be between a step and its next one, or behind its last."""
+    if step < 0 or steps.end_ns[step] > at_ns:
+        return False
+    last = step + 1 == len(steps)
+    return last or bool(steps.ordinal[step + 1] == steps.ordinal[step] + 1)
 
 
 def _pass_before(loop: Loop, step: int, stages: "_Beginnings") -> "_Pass | None":
@@ -201,7 +225,10 @@ NO_FRAMEWORK_STARTS = FrameworkStarts({}, {})
 
 def framework_starts(profile: Profile, loop: Loop, starts: Sequence[EpochStart]) -> FrameworkStarts:
     """What of the starts of a loop's epochs is TensorFlow's own work; arrays have nothing to load."""
-    between = tuple(_IteratorEnds(profile, loop).outside_of(loop.steps))
+    others = [
+        other.steps for other in profile.loops if other is not loop and other.lane == loop.lane
+    ]
+    between = tuple(_IteratorEnds(profile, loop).outside_of(loop.steps, others))
     if loop.input.kind is InputKind.ARRAYS:
         return FrameworkStarts({FrameworkWork.EPOCH_START: 1.0}, {}, between)
     known = [start for start in starts if start.cause is not StartCause.TRAINING and start.wait_ms]

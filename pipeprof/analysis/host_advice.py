@@ -24,7 +24,6 @@ from pipeprof.recording.account import (
     Part,
     PassContext,
 )
-from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.source_code import has_name
 
 _MOST = 3
@@ -51,7 +50,7 @@ def _predict_on_batch(verdict: Verdict) -> Iterator[Advice]:
     ns = calls = 0
     for loop in verdict.measured.profile.loops:
         account = loop.account
-        if loop.kind is not LoopKind.PREDICT or loop.batch_count != account.pass_count:
+        if not loop.predicts_single_batches:
             continue
         meanwhile = loop.start_ns < trained.end_ns and trained.start_ns < loop.end_ns
         inside_ns = sum(account.pass_ns) - (0 if meanwhile else account.pass_ns[PassContext.TOP])

@@ -8,6 +8,7 @@ from pipeprof.analysis.causes import GIL_FROM, GIL_TO, CauseContext, load_beside
 from pipeprof.analysis.cores import used_ratio
 from pipeprof.analysis.costs import StageCost
 from pipeprof.analysis.counted_time import CountedTime, without_pauses
+from pipeprof.analysis.epoch_starts import NO_FRAMEWORK_STARTS, FrameworkStarts
 from pipeprof.analysis.feeder_finding import Feeder
 from pipeprof.analysis.findings import IdealStep
 from pipeprof.analysis.helper_finding import Helpers
@@ -38,6 +39,7 @@ class Measurements:
         costs: the stages that worked for it, dearest first.
         cpu: the processors in that time.
         fed: how its input ran.
+        starts: what of the waits at its epochs' starts is the framework's own work.
     """
 
     profile: Profile
@@ -48,6 +50,7 @@ class Measurements:
     costs: tuple[StageCost, ...]
     cpu: CpuFinding
     fed: InputFinding
+    starts: FrameworkStarts = NO_FRAMEWORK_STARTS
 
     @property
     def context(self) -> CauseContext:

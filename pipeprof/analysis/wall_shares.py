@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeprof.analysis.account_findings import Account, FrameworkWork, HostPlace, PlaceName
 from pipeprof.analysis.bounds import COMPUTE_BELOW, bound_by_shares
+from pipeprof.analysis.epoch_starts import NO_FRAMEWORK_STARTS, FrameworkStarts
 from pipeprof.analysis.findings import Interval, WallShares
 from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.recording.account import COMPILATION_COLUMNS, EPOCH_COLUMNS, HostState, Part
@@ -123,7 +124,13 @@ def measured_ratio(loop: Loop) -> float:
     return float(min(totals["measured_ns"] / plain_ns, 1.0))
 
 
-def wall_resamples(loop: Loop, account: Account, *, held: float = 0.0) -> WallResamples | None:
+def wall_resamples(
+    loop: Loop,
+    account: Account,
+    starts: FrameworkStarts = NO_FRAMEWORK_STARTS,
+    *,
+    held: float = 0.0,
+) -> WallResamples | None:
     """The ratios of a loop, drawn again from blocks of its steps and from its epochs; None without time.
 
     Blocks are of neighbouring steps; each epoch's first step, and what an epoch has outside of its
@@ -132,6 +139,7 @@ def wall_resamples(loop: Loop, account: Account, *, held: float = 0.0) -> WallRe
     Args:
         loop: the loop.
         account: its account.
+        starts: what of the waits at its epochs' starts is the framework's own work.
         held: as `WallResamples` has it.
     """
     wall_ns = account.training_ns
@@ -140,7 +148,7 @@ def wall_resamples(loop: Loop, account: Account, *, held: float = 0.0) -> WallRe
     wait, host = account.ns(*WAIT_PARTS) / wall_ns, account.ns(*HOST_PARTS) / wall_ns
     drawn: FloatArray = np.zeros((_RESAMPLES, 3))
     random = np.random.default_rng(_SEED)
-    for blocks, weight in _blocks(loop, account):
+    for blocks, weight in _blocks(loop, account, starts):
         if len(blocks):
             chosen = random.integers(0, len(blocks), (_RESAMPLES, len(blocks)))
             drawn += (blocks[chosen].sum(axis=1) - blocks.sum(axis=0)) * weight
@@ -164,7 +172,9 @@ def _between_ns(account: Account, *names: PlaceName | None) -> int:
     )
 
 
-def _blocks(loop: Loop, account: Account) -> Iterator[tuple[FloatArray, float]]:
+def _blocks(
+    loop: Loop, account: Account, framework: FrameworkStarts
+) -> Iterator[tuple[FloatArray, float]]:
     """Rows of waiting, host's work and wall time, a row a block, and what a change of their sum weighs.
 
     Where only some of the blocks were kept, the others change as much by themselves: the weight is the
@@ -175,7 +185,7 @@ def _blocks(loop: Loop, account: Account) -> Iterator[tuple[FloatArray, float]]:
     plain = ~np.isin(steps.ordinal, compiled)
     if plain.any():
         first = steps.first_of_epoch()[plain]
-        each = _of_steps(loop, account)[plain]
+        each = _of_steps(loop, account, framework)[plain]
         yield each[first], _weight(loop.epochs, int(first.sum()))
         inside = each[~first]
         length = min(max(len(inside) // _BLOCK_STEPS, 1), _BLOCK_STEPS)
@@ -192,7 +202,7 @@ def _weight(all_: int, kept: int) -> float:
     return float(np.sqrt(max(all_ / kept, 1.0))) if kept else 1.0
 
 
-def _of_steps(loop: Loop, account: Account) -> FloatArray:
+def _of_steps(loop: Loop, account: Account, starts: FrameworkStarts) -> FloatArray:
     """The wait, the host's part as far as it is known, and the duration of each kept step.
 
     Callbacks are known by time bin; of a hand-written loop, its own code as a part of all computing.
@@ -204,12 +214,10 @@ def _of_steps(loop: Loop, account: Account) -> FloatArray:
     own_ns, computed_ns = account.ns(Part.OWN_CODE), account.ns(Part.COMPUTE)
     own_ratio = own_ns / (own_ns + computed_ns) if loop.kind.hand_written and own_ns else 0.0
     host = called + own_ratio * (lasted - waited - called)
-    in_waits = (FrameworkWork.EPOCH_START, FrameworkWork.ITERATOR_END)
-    framework_ns = sum(row.ns for row in account.rows if row.name in in_waits)
-    if framework_ns:
-        own = steps.first_of_epoch() * waited * framework_ns
-        own /= framework_ns + account.ns(Part.EPOCH_START)
-        waited, host = waited - own, host + own
+    for first in np.flatnonzero(steps.first_of_epoch()).tolist():
+        own_ns = waited[first] * sum(starts.of(int(steps.epoch[first])).values())
+        waited[first] -= own_ns
+        host[first] += own_ns
     each: FloatArray = np.column_stack([waited, host, lasted])
     return each
 

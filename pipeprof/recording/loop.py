@@ -232,6 +232,11 @@ class Loop:
     trained_model: TrainedModel | None = None
 
     @property
+    def predicts_single_batches(self) -> bool:
+        """Whether each of its passes is a call of ``predict`` for a single batch, and so no loop."""
+        return self.kind is LoopKind.PREDICT and self.batch_count <= self.account.pass_count
+
+    @property
     def counted(self) -> BoolArray:
         """Which of the kept steps count for the step statistics, by `Steps.counted`."""
         return self.steps.counted(self.warmup_steps)

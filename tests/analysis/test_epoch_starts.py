@@ -15,7 +15,7 @@ from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind, WaitSource
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.stage import Stage, StageKind
 from pipeprof.report.epoch_start_text import describe_starts
-from tests.builders import DECODE, MS, loop, profile, stage
+from tests.builders import DECODE, MS, cut_short, loop, profile, stage
 
 EPOCHS, STEPS, BATCH = 3, 20, 32
 
@@ -296,6 +296,29 @@ def test_between_steps_it_is_what_passes_between_epochs(kind: LoopKind) -> None:
         assert sum(row.ns for row in between) == 500 * MS
     inside = np.array([(begin - 5 * MS, begin + MS, 0)])
     found = analyse(profile(loops=(taken,), iterator_ends=inside)).main
+    assert found is not None
+    assert FrameworkWork.ITERATOR_END not in {row.name for row in found.account.rows}
+
+
+def test_it_is_of_the_loop_that_stepped_last() -> None:
+    taken = loop(steps=40, wait_ns=MS, epochs=2, pause_ns=500 * MS, lane=0)
+    begin = int(taken.steps.end_ns[19]) + 100 * MS
+    ends = np.array([(begin, begin + 300 * MS, 0)])
+    evaluates = loop(LoopKind.EVALUATE, steps=4, wait_ns=MS, start_ns=begin - 50 * MS, parent=0)
+    for lane, own in ((0, []), (1, [300 * MS])):
+        beside = replace(evaluates, lane=lane)
+        found = analyse(profile(loops=(taken, beside), iterator_ends=ends)).main
+        assert found is not None
+        rows = [row for row in found.account.rows if row.name is FrameworkWork.ITERATOR_END]
+        assert [row.ns for row in rows] == own
+
+
+def test_among_steps_that_were_not_kept_nobody_knows_where_it_was() -> None:
+    taken = loop(steps=40, wait_ns=MS, epochs=2, pause_ns=500 * MS, lane=0)
+    begin = int(taken.steps.end_ns[19]) + 100 * MS
+    ends = np.array([(begin, begin + 300 * MS, 0)])
+    kept = cut_short(taken, 15, 15)
+    found = analyse(profile(loops=(kept,), iterator_ends=ends)).main
     assert found is not None
     assert FrameworkWork.ITERATOR_END not in {row.name for row in found.account.rows}
 

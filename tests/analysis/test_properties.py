@@ -141,10 +141,7 @@ def test_every_valid_recording_can_be_analysed(recorded: Profile) -> None:
         loop
         for loop in recorded.loops
         if loop is recorded.main_loop
-        or not (
-            loop.step_count <= (loop.kind is LoopKind.CUSTOM)
-            or (loop.kind is LoopKind.PREDICT and loop.batch_count <= loop.account.pass_count)
-        )
+        or not (loop.step_count <= (loop.kind is LoopKind.CUSTOM) or loop.predicts_single_batches)
     ]
     assert list(map(id, shown)) == [id(each.loop) for each in found.loops]
     assert (found.main is None) == (not recorded.loops)
