@@ -15,11 +15,17 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipeprof.analysis.account_findings import HostPlace
-from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account
-from pipeprof.analysis.advice_kinds import Advice, FedBy, MoreWorkers, Prediction, Remedy, Verified
-from pipeprof.analysis.evidence_kinds import Evidence
-from pipeprof.analysis.findings import (
+from pipeprof.analysis.findings.account_findings import HostPlace
+from pipeprof.analysis.findings.advice_kinds import (
+    Advice,
+    FedBy,
+    MoreWorkers,
+    Prediction,
+    Remedy,
+    Verified,
+)
+from pipeprof.analysis.findings.evidence_kinds import Evidence
+from pipeprof.analysis.findings.findings import (
     Bottleneck,
     DeliveryFinding,
     Diagnosis,
@@ -32,7 +38,7 @@ from pipeprof.analysis.findings import (
     StageFinding,
     WallShares,
 )
-from pipeprof.analysis.input_findings import (
+from pipeprof.analysis.findings.input_findings import (
     AutotuneFinding,
     AutotuneWarning,
     EpochStart,
@@ -40,19 +46,20 @@ from pipeprof.analysis.input_findings import (
     Tuned,
     TunedKind,
 )
-from pipeprof.analysis.loop_groups import group_loops
-from pipeprof.analysis.machine_findings import (
+from pipeprof.analysis.findings.machine_findings import (
     CpuFinding,
     HeldUp,
     LaneFinding,
     OverheadFinding,
     ResourceFinding,
 )
-from pipeprof.analysis.spread import Spread
-from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.spread import Spread
+from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.measures.accounting import epoch_accounts, loop_account, run_account
+from pipeprof.analysis.measures.loop_groups import group_loops
 from pipeprof.capture.collector.account_sums import AccountSums
 from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins
-from pipeprof.capture.probes.tfdata.stage_identity import is_parallel, operator_family
+from pipeprof.capture.probes.tfdata.running.stage_identity import is_parallel, operator_family
 from pipeprof.capture.recorder.facts import HostCallFacts
 from pipeprof.clock import WallAnchor
 from pipeprof.recording.account import (

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.many_ranks import analyse_ranks
-from pipeprof.analysis.rank_findings import RunOfRanks
-from pipeprof.analysis.rank_summary import RankRecord
-from pipeprof.analysis.summarising import summarise
+from pipeprof.analysis.findings.rank_findings import RunOfRanks
+from pipeprof.analysis.findings.rank_summary import RankRecord
+from pipeprof.analysis.ranks.many_ranks import analyse_ranks
+from pipeprof.analysis.ranks.summarising import summarise
 from pipeprof.clock import WallAnchor
 from pipeprof.recording.lane import Cpu
 from pipeprof.recording.loop import LoopKind

@@ -30,7 +30,7 @@ IMPORTED = (
     "pipeprof.analysis",
     "pipeprof.surfaces",
     "pipeprof.scenarios",
-    "pipeprof.surfaces.webpage",
+    "pipeprof.surfaces.webpages.webpage",
     "pipeprof.cli",
 )
 
@@ -65,7 +65,7 @@ def test_importing_pipeprof_loads_nothing_slow(loaded: dict[str, set[str]]) -> N
 
 
 def test_making_a_page_imports_no_plotly(loaded: dict[str, set[str]]) -> None:
-    assert {"pipeprof.surfaces.webpage", "pipeprof.cli"} <= loaded["pipeprof.cli"]
+    assert {"pipeprof.surfaces.webpages.webpage", "pipeprof.cli"} <= loaded["pipeprof.cli"]
     assert "plotly" not in loaded["pipeprof.cli"]
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.findings.findings import Findings
+from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.runs.run_reading import read_run
 from pipeprof.runs.run_search import find_run
-from pipeprof.surfaces.as_json import to_dict
-from pipeprof.surfaces.terminal import render_report
+from pipeprof.surfaces.json_report.as_json import to_dict
+from pipeprof.surfaces.texts.terminal import render_report
 from pipeprof.xspace.xplane_schema import XSpace
 
 PROFILES = Path(__file__).parents[1] / "profiles"

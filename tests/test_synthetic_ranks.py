@@ -11,12 +11,12 @@ import pytest
 
 import pipeprof
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.summarising import summarise
+from pipeprof.analysis.ranks.summarising import summarise
 from pipeprof.loaded.recorded_run import RecordedRun
 from pipeprof.recording.rank import Launcher, Rank
 from pipeprof.runs.run_search import files_of_run, find_run
 from pipeprof.runs.summary_file import write_summary
-from pipeprof.surfaces.as_json import to_json
+from pipeprof.surfaces.json_report.as_json import to_json
 
 STEPS = 600
 MOST_BYTES = 2_000_000

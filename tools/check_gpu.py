@@ -19,8 +19,8 @@ import keras  # noqa: TID253 - this is a script
 import numpy as np
 
 import pipeprof
-from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.machine_findings import DeviceFinding, DeviceSource
+from pipeprof.analysis.findings.findings import Findings
+from pipeprof.analysis.findings.machine_findings import DeviceFinding, DeviceSource
 
 FARTHEST = 0.15
 # Long enough against the second over which a driver may average.

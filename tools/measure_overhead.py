@@ -29,7 +29,7 @@ from overhead_pairs import Pairs, Times, as_number, as_percent, differences, rat
 from overhead_peers import installed_peers
 
 import pipeprof
-from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.capture.probes.keras.callback_calls import CallbackCalls
 from pipeprof.capture.probes.loops.host_sampler import HostSampler
 from pipeprof.capture.probes.loops.sampling_needs import SamplingNeed
@@ -44,8 +44,8 @@ from pipeprof.clock import Clock, now_ns
 from pipeprof.host import machine
 from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.span import SpanKind, Spans
-from pipeprof.surfaces.chrome import to_chrome
-from pipeprof.surfaces.xplane import to_xspace
+from pipeprof.surfaces.timelines.chrome import to_chrome
+from pipeprof.surfaces.timelines.xplane import to_xspace
 
 Row = tuple[str, str, str]
 LOOPS = 4_000

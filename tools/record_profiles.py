@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import Findings
-from pipeprof.report.run_text import summary
+from pipeprof.analysis.findings.findings import Findings
+from pipeprof.report.one_run.run_text import summary
 from pipeprof.runs.run_reading import read_run
 from pipeprof.runs.run_search import find_run
-from pipeprof.surfaces.as_json import to_json
-from pipeprof.surfaces.terminal import render_report
+from pipeprof.surfaces.json_report.as_json import to_json
+from pipeprof.surfaces.texts.terminal import render_report
 
 if TYPE_CHECKING:
     from pipeprof.scenarios import Scenario

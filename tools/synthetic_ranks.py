@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.summarising import summarise
+from pipeprof.analysis.ranks.summarising import summarise
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.freezing import freeze_profile
 from pipeprof.capture.recorder.facts import InputFacts, LaneFacts, LoopFacts, StageFacts

@@ -2,32 +2,37 @@
 
 from collections.abc import Sequence
 
-from pipeprof.analysis.account_findings import EpochAccount
-from pipeprof.analysis.accounting import epoch_accounts, loop_account, run_account, runs_ahead
-from pipeprof.analysis.autotune import find_autotune
-from pipeprof.analysis.consumed import pair_evaluations
-from pipeprof.analysis.costs import StageCost, as_finding, stage_costs
-from pipeprof.analysis.counted_time import CountedTime, counted_times, without_pauses
-from pipeprof.analysis.delivery import describe_delivery
-from pipeprof.analysis.device_use import device_findings
+from pipeprof.analysis.advising.autotune import find_autotune
 from pipeprof.analysis.diagnosis import diagnose, find_verdict
-from pipeprof.analysis.epoch_starts import framework_starts
-from pipeprof.analysis.findings import Findings, LoopFinding
-from pipeprof.analysis.hot_lines import hot_lines
-from pipeprof.analysis.lane_use import (
+from pipeprof.analysis.findings.account_findings import EpochAccount
+from pipeprof.analysis.findings.findings import Findings, LoopFinding
+from pipeprof.analysis.findings.service_findings import find_data_workers
+from pipeprof.analysis.findings.what_if_kinds import SupposedStep, Supposition
+from pipeprof.analysis.measures.accounting import (
+    epoch_accounts,
+    loop_account,
+    run_account,
+    runs_ahead,
+)
+from pipeprof.analysis.measures.consumed import pair_evaluations
+from pipeprof.analysis.measures.costs import StageCost, as_finding, stage_costs
+from pipeprof.analysis.measures.counted_time import CountedTime, counted_times, without_pauses
+from pipeprof.analysis.measures.delivery import describe_delivery
+from pipeprof.analysis.measures.device_use import device_findings
+from pipeprof.analysis.measures.epoch_starts import framework_starts
+from pipeprof.analysis.measures.hot_lines import hot_lines
+from pipeprof.analysis.measures.lane_use import (
     cpu_finding,
     lane_findings,
     overhead_finding,
     resource_finding,
 )
-from pipeprof.analysis.loop_groups import group_loops
-from pipeprof.analysis.native_work import with_native_work
-from pipeprof.analysis.overlap import describe_input
-from pipeprof.analysis.service_findings import find_data_workers
-from pipeprof.analysis.step_statistics import loop_times
-from pipeprof.analysis.verdict import Measurements, Verdict
-from pipeprof.analysis.what_if import what_if
-from pipeprof.analysis.what_if_kinds import SupposedStep, Supposition
+from pipeprof.analysis.measures.loop_groups import group_loops
+from pipeprof.analysis.measures.native_work import with_native_work
+from pipeprof.analysis.measures.overlap import describe_input
+from pipeprof.analysis.measures.step_statistics import loop_times
+from pipeprof.analysis.predicting.what_if import what_if
+from pipeprof.analysis.verdicts.verdict import Measurements, Verdict
 from pipeprof.errors import UsageError
 from pipeprof.recording.loop import Loop, LoopKind
 from pipeprof.recording.profile import Profile

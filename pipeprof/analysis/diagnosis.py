@@ -3,29 +3,35 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeprof.analysis.account_findings import EpochAccount, FrameworkWork
-from pipeprof.analysis.advice import give_advice
-from pipeprof.analysis.advice_proof import with_proof
-from pipeprof.analysis.bottleneck import dearest_on_cpu, find_bottleneck, needed_ms
-from pipeprof.analysis.bounds import COMPUTE_BELOW, INPUT_FROM
-from pipeprof.analysis.causes import find_cause
-from pipeprof.analysis.costs import StageCost
-from pipeprof.analysis.evidence import find_evidence
-from pipeprof.analysis.feeder_finding import Feeder
-from pipeprof.analysis.findings import Bottleneck, Diagnosis, FreeInput, Interval, LimitSource
-from pipeprof.analysis.held_up import find_held_up
-from pipeprof.analysis.ideal_step import find_ideal_step, hidden_wait, rest_of
-from pipeprof.analysis.machine_findings import HeldUp
-from pipeprof.analysis.own_feeders import (
+from pipeprof.analysis.advising.advice import give_advice
+from pipeprof.analysis.advising.advice_proof import with_proof
+from pipeprof.analysis.findings.account_findings import EpochAccount, FrameworkWork
+from pipeprof.analysis.findings.feeder_finding import Feeder
+from pipeprof.analysis.findings.findings import (
+    Bottleneck,
+    Diagnosis,
+    FreeInput,
+    Interval,
+    LimitSource,
+)
+from pipeprof.analysis.findings.machine_findings import HeldUp
+from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.measures.costs import StageCost
+from pipeprof.analysis.measures.step_statistics import MS
+from pipeprof.analysis.verdicts.bottleneck import dearest_on_cpu, find_bottleneck, needed_ms
+from pipeprof.analysis.verdicts.bounds import COMPUTE_BELOW, INPUT_FROM
+from pipeprof.analysis.verdicts.causes import find_cause
+from pipeprof.analysis.verdicts.evidence import find_evidence
+from pipeprof.analysis.verdicts.held_up import find_held_up
+from pipeprof.analysis.verdicts.ideal_step import find_ideal_step, hidden_wait, rest_of
+from pipeprof.analysis.verdicts.own_feeders import (
     cause_of_feeder,
     cause_of_maker,
     find_feeder,
     made_ratio,
 )
-from pipeprof.analysis.step_statistics import MS
-from pipeprof.analysis.verdict import Measurements, Verdict
-from pipeprof.analysis.verdict_kinds import Bound, Cause
-from pipeprof.analysis.wall_shares import (
+from pipeprof.analysis.verdicts.verdict import Measurements, Verdict
+from pipeprof.analysis.verdicts.wall_shares import (
     STEP_PARTS,
     WAIT_PARTS,
     WallResamples,

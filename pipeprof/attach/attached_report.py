@@ -7,11 +7,12 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.attach.attached_verdict import AttachedFindings, ThreadFinding
-from pipeprof.report.attached_text import attached_sentence
-from pipeprof.report.hot_line_table import hot_line_table
+from pipeprof.report.names.verdict_names import VERDICT_STYLES, VERDICTS
 from pipeprof.report.numbers import count, duration, percent
+from pipeprof.report.one_run.attached_text import attached_sentence
+from pipeprof.report.one_run.hot_line_table import hot_line_table
 from pipeprof.report.plain_text import MISSING, clean, sentence, shorten, shown
 from pipeprof.report.text_layout import (
     GAP,
@@ -23,7 +24,6 @@ from pipeprof.report.text_layout import (
     labelled,
     page,
 )
-from pipeprof.report.verdict_names import VERDICT_STYLES, VERDICTS
 
 LEAST_WIDTH = 40
 

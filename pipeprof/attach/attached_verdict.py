@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from pipeprof.analysis.attached_evidence import (
+from pipeprof.analysis.findings.findings import HotLine
+from pipeprof.analysis.findings.verdict_kinds import Bound
+from pipeprof.analysis.measures.hot_lines import LEAST_SAMPLES
+from pipeprof.analysis.measures.lane_use import SATURATED_FROM
+from pipeprof.analysis.verdicts.attached_evidence import (
     AttachedEvidence,
     BatchAwaited,
     CompiledFit,
@@ -22,12 +26,8 @@ from pipeprof.analysis.attached_evidence import (
     NoCoreFree,
     NoTraining,
 )
-from pipeprof.analysis.bounds import COMPUTE_BELOW, bound_by_wait
-from pipeprof.analysis.causes import BLOCKING_BELOW, CROWDED_FROM
-from pipeprof.analysis.findings import HotLine
-from pipeprof.analysis.hot_lines import LEAST_SAMPLES
-from pipeprof.analysis.lane_use import SATURATED_FROM
-from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.verdicts.bounds import COMPUTE_BELOW, bound_by_wait
+from pipeprof.analysis.verdicts.causes import BLOCKING_BELOW, CROWDED_FROM
 from pipeprof.attach.observation import Observation, ObservedThread
 from pipeprof.attach.thread_activity import (
     Activity,

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.capture.probes.python.running_frames import frames_by_thread
 from pipeprof.capture.recorder.own_thread import OwnThread
 from pipeprof.capture.session import Session, active, profile

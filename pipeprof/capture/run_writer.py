@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.summarising import summarise
+from pipeprof.analysis.ranks.summarising import summarise
 from pipeprof.capture.collector.checkpoint import Checkpoint
 from pipeprof.errors import PipeprofError
 from pipeprof.loaded.recorded_run import RecordedRun
@@ -44,7 +44,7 @@ class RunWriter:
     @staticmethod
     def import_surfaces() -> None:
         """Imports the modules that `update_scalars` and `finish` need."""
-        importlib.import_module("pipeprof.surfaces.tensorboard")
+        importlib.import_module("pipeprof.surfaces.timelines.tensorboard")
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Writes the state of the recording.
@@ -61,7 +61,7 @@ class RunWriter:
             OSError: they cannot be written.
         """
         if self._scalars is None:
-            tensorboard = importlib.import_module("pipeprof.surfaces.tensorboard")
+            tensorboard = importlib.import_module("pipeprof.surfaces.timelines.tensorboard")
             self._scalars = tensorboard.ScalarLog(self._logdir)
         self._scalars.update(profile)
 
@@ -87,7 +87,7 @@ class RunWriter:
             if run.profile.run.rank is not None:
                 write_summary(self._file, summarise(run.findings))
             finish_run(self._file, run.profile, pids)
-            tensorboard = importlib.import_module("pipeprof.surfaces.tensorboard")
+            tensorboard = importlib.import_module("pipeprof.surfaces.timelines.tensorboard")
             report = run.report(width=_REPORT_COLUMNS)
             tensorboard.write_run(run.findings, self._logdir, report, self._scalars)
         except OSError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeGuard
 
-from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.capture.active_recording import ActiveRecording, View
 from pipeprof.capture.probes.loaders.datasets import require_dataset
 from pipeprof.capture.probes.system.threads import SAMPLE_HZ
@@ -24,7 +24,7 @@ from pipeprof.errors import PipeprofError, UsageError, describe_error
 from pipeprof.loaded.recorded_run import RecordedRun
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
-from pipeprof.surfaces.notebook import show_profiles_as_pages
+from pipeprof.surfaces.webpages.notebook import show_profiles_as_pages
 
 _current: "Session | None" = None
 

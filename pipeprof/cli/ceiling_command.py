@@ -68,10 +68,10 @@ def ceiling(
 def _show(measured: "Ceiling", logdir: Path, argv: tuple[str, ...], json: Path | None) -> None:
     """Writes the result on standard error, beside the script's latest run, and into a file."""
     from pipeprof.cli.files import write_text
-    from pipeprof.report.ceiling_text import describe_ceiling
+    from pipeprof.report.one_run.ceiling_text import describe_ceiling
     from pipeprof.runs.ceiling_file import write_ceiling
     from pipeprof.runs.run_reading import find_run_of
-    from pipeprof.surfaces.as_json import ceiling_to_dict
+    from pipeprof.surfaces.json_report.as_json import ceiling_to_dict
 
     run = find_run_of(logdir, argv)
     sys.stderr.write("\n")

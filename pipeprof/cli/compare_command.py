@@ -77,7 +77,7 @@ def _compare(
     as_html: Path | None,
 ) -> bool:
     """Writes the comparison; returns whether the gate fails."""
-    from pipeprof.analysis.gate import check, parse_condition
+    from pipeprof.analysis.comparing.gate import check, parse_condition
     from pipeprof.cli.screen import write_comparison
     from pipeprof.loaded.compared_runs import compare as compare_runs
 
@@ -88,18 +88,18 @@ def _compare(
     ).comparison
     outcomes = check(comparison, conditions) if conditions else ()
     if as_json:
-        from pipeprof.surfaces.compared_as_json import comparison_json
+        from pipeprof.surfaces.json_report.compared_as_json import comparison_json
 
         typer.echo(comparison_json(comparison, outcomes))
     elif markdown:
-        from pipeprof.surfaces.compared_markdown import render_markdown
+        from pipeprof.surfaces.texts.compared_markdown import render_markdown
 
         typer.echo(render_markdown(comparison, outcomes))
     else:
         write_comparison(comparison, outcomes, sys.stdout)
     if as_html is not None:
         from pipeprof.cli.files import write_text
-        from pipeprof.surfaces.compared_page import render_comparison_page
+        from pipeprof.surfaces.webpages.compared_page import render_comparison_page
 
         write_text(render_comparison_page(comparison, outcomes), as_html, "--html")
     return any(outcome.fails for outcome in outcomes)

@@ -16,7 +16,7 @@ from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from pipeprof.analysis.findings import Findings
+    from pipeprof.analysis.findings.findings import Findings
     from pipeprof.scenarios import Scenario
 
 

@@ -43,7 +43,7 @@ def export(
         from pipeprof.cli.files import write_chrome, write_trace
         from pipeprof.loaded.loaded_ranks import findings_of_ranks
         from pipeprof.loaded.recorded_run import load
-        from pipeprof.surfaces.chrome import to_chrome_of_ranks
+        from pipeprof.surfaces.timelines.chrome import to_chrome_of_ranks
 
         findings = load(logdir, name=run).findings
         if findings.ranks is None:
@@ -59,7 +59,7 @@ def export(
     if as_csv is not None:
         from pipeprof.cli.files import write_text
         from pipeprof.cli.run_rows_of import rows_of_folder
-        from pipeprof.report.runs_table import runs_csv
+        from pipeprof.report.runs.runs_table import runs_csv
 
         write_text(runs_csv(rows_of_folder(logdir, run)), as_csv, "--csv")
         typer.echo(f"Written to {as_csv}", err=True)

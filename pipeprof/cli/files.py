@@ -5,7 +5,7 @@ import gzip
 import os
 from pathlib import Path
 
-from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.errors import UsageError
 
 _REMEDIES = {
@@ -52,7 +52,7 @@ def write_json(findings: Findings, path: Path) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    from pipeprof.surfaces.as_json import to_json
+    from pipeprof.surfaces.json_report.as_json import to_json
 
     report = f"{to_json(findings)}\n".encode()
     _write(path, report, "--json")
@@ -64,7 +64,7 @@ def write_page(findings: Findings, path: Path) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    from pipeprof.surfaces.webpage import render_page
+    from pipeprof.surfaces.webpages.webpage import render_page
 
     page = render_page(findings).encode()
     _write(path, page, "--html")
@@ -85,7 +85,7 @@ def write_chrome(findings: Findings, path: Path) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    from pipeprof.surfaces.chrome import to_chrome
+    from pipeprof.surfaces.timelines.chrome import to_chrome
 
     write_trace(to_chrome(findings), path)
 

@@ -12,7 +12,7 @@ from pipeprof.cli.status_area import StatusArea
 from pipeprof.recording.profile import Profile
 
 if TYPE_CHECKING:
-    from pipeprof.analysis.findings import Findings
+    from pipeprof.analysis.findings.findings import Findings
     from pipeprof.analysis.recent import LiveState, Recent
 
 EVERY_S = 1.0
@@ -100,7 +100,7 @@ class LiveView:
 
     def __init__(self, stream: TextIO, folder: Callable[[], Path | None] = lambda: None) -> None:
         from pipeprof.analysis.recent import Totals
-        from pipeprof.surfaces.live_view import LINES
+        from pipeprof.surfaces.texts.live_view import LINES
 
         self._stream = stream
         self._folder = folder
@@ -117,7 +117,7 @@ class LiveView:
         """
         from pipeprof.analysis.recent import count_totals, describe_recent
         from pipeprof.cli.screen import Screen
-        from pipeprof.surfaces.live_view import live_lines
+        from pipeprof.surfaces.texts.live_view import live_lines
 
         if self._over or not self._in_foreground():
             return

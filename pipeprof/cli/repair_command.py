@@ -17,7 +17,7 @@ def repair(
 
     The recorded profile stays as it is: the repaired copy is a run of its own beside it.
     """
-    from pipeprof.report.repair_text import describe_repair
+    from pipeprof.report.runs.repair_text import describe_repair
     from pipeprof.xspace.step_repair import repair_profiles
 
     try:

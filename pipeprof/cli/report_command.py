@@ -61,7 +61,7 @@ def report(
     if list_all:
         from pipeprof.cli.run_rows_of import rows_of_folder
         from pipeprof.cli.screen import write_runs
-        from pipeprof.report.runs_table import chosen_rows
+        from pipeprof.report.runs.runs_table import chosen_rows
 
         write_runs(chosen_rows(rows_of_folder(logdir, run), where or (), sort), sys.stdout)
         return
@@ -76,7 +76,7 @@ def report(
         return
     findings = recorded.findings
     if as_json:
-        from pipeprof.surfaces.as_json import to_json
+        from pipeprof.surfaces.json_report.as_json import to_json
 
         typer.echo(to_json(findings, all_ranks=ranks is not None))
     elif as_html is None:
@@ -91,8 +91,8 @@ def report(
 
 
 def _predict(recorded: "RecordedRun", supposed: str) -> None:
-    from pipeprof.analysis.what_if_expressions import read_suppositions
-    from pipeprof.report.what_if_text import describe_prediction
+    from pipeprof.analysis.predicting.what_if_expressions import read_suppositions
+    from pipeprof.report.predicting.what_if_text import describe_prediction
 
     prediction = recorded.what_if(supposed)
     typer.echo(" ".join(describe_prediction(read_suppositions(supposed), prediction)))

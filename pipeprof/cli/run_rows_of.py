@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeprof.errors import RunError
 from pipeprof.loaded.recorded_run import load
-from pipeprof.report.runs_table import RunRow, run_row, unreadable_row
+from pipeprof.report.runs.runs_table import RunRow, run_row, unreadable_row
 from pipeprof.runs.run_search import find_run, list_runs
 
 

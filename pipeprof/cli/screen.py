@@ -7,13 +7,13 @@ from typing import TextIO
 
 from rich.console import Console
 
-from pipeprof.analysis.classic_answers import ClassicAnswer
-from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.gate import Outcome as GateOutcome
-from pipeprof.analysis.run_comparison import Comparison
+from pipeprof.analysis.comparing.classic_answers import ClassicAnswer
+from pipeprof.analysis.comparing.gate import Outcome as GateOutcome
+from pipeprof.analysis.comparing.run_comparison import Comparison
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.recording.tuning_outcome import Outcome
-from pipeprof.report.runs_table import RunRow
-from pipeprof.surfaces.terminal import render_report, render_side_by_side
+from pipeprof.report.runs.runs_table import RunRow
+from pipeprof.surfaces.texts.terminal import render_report, render_side_by_side
 
 _BEYOND_ASCII = "…·\N{EN DASH}"
 
@@ -63,7 +63,7 @@ def write_side_by_side(named: Sequence[tuple[str, Findings]], stream: TextIO) ->
 
 def write_tuning(outcome: Outcome, stream: TextIO, script: Path | None) -> None:
     """Writes what tuning found; the changes of a script as a diff, where its lines are plain enough."""
-    from pipeprof.surfaces.tuning_screen import render_tuning
+    from pipeprof.surfaces.texts.tuning_screen import render_tuning
 
     source = None if script is None else script.read_text(errors="replace")
     text = render_tuning(outcome, source=source, file=str(script), **asdict(Screen.of(stream)))
@@ -74,7 +74,7 @@ def write_comparison(
     comparison: Comparison, outcomes: Sequence[GateOutcome], stream: TextIO
 ) -> None:
     """Writes runs side by side, with what became of a gate's conditions."""
-    from pipeprof.surfaces.compared_terminal import render_comparison
+    from pipeprof.surfaces.texts.compared_terminal import render_comparison
 
     text = render_comparison(comparison, outcomes, **asdict(Screen.of(stream)))
     stream.write(text + "\n")
@@ -82,13 +82,13 @@ def write_comparison(
 
 def write_runs(rows: Sequence[RunRow], stream: TextIO) -> None:
     """Writes a table of runs."""
-    from pipeprof.surfaces.runs_terminal import render_runs
+    from pipeprof.surfaces.texts.runs_terminal import render_runs
 
     stream.write(render_runs(rows, **asdict(Screen.of(stream))) + "\n")
 
 
 def write_answers(answers: Sequence[ClassicAnswer], stream: TextIO) -> None:
     """Writes questions with their measured answers."""
-    from pipeprof.surfaces.classic_terminal import render_answers
+    from pipeprof.surfaces.texts.classic_terminal import render_answers
 
     stream.write(render_answers(answers, **asdict(Screen.of(stream))) + "\n")

@@ -106,7 +106,7 @@ def _keep(outcome: "Outcome", logdir: Path, name: str) -> None:
 
 def _write_json(outcome: "Outcome", file: Path) -> None:
     from pipeprof.cli.files import write_text
-    from pipeprof.surfaces.tuning_as_json import tuning_dict
+    from pipeprof.surfaces.json_report.tuning_as_json import tuning_dict
 
     write_text(f"{json_module.dumps(tuning_dict(outcome), indent=1)}\n", file, "--json")
 
@@ -123,8 +123,8 @@ class _Progress:
 
     def show(self, event: "Change | Trial") -> None:
         """Shows what is tried, or what it gave."""
-        from pipeprof.report.edit_names import change_name
-        from pipeprof.report.tuning_text import describe_trial
+        from pipeprof.report.names.edit_names import change_name
+        from pipeprof.report.tuning.tuning_text import describe_trial
 
         if self._described is None:
             return

@@ -79,7 +79,7 @@ def _exported(run: Path) -> bool:
 
 def _export(run: Path) -> None:
     from pipeprof.loaded.recorded_run import load
-    from pipeprof.surfaces.tensorboard import write_run
+    from pipeprof.surfaces.timelines.tensorboard import write_run
 
     recorded = load(run)
     write_run(recorded.findings, _logdir_of(run), recorded.report(width=100))

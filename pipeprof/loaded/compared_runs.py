@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.gate import Outcome, check, parse_condition
-from pipeprof.analysis.run_comparison import Comparison, compare_runs
+from pipeprof.analysis.comparing.gate import Outcome, check, parse_condition
+from pipeprof.analysis.comparing.run_comparison import Comparison, compare_runs
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.errors import UsageError
 from pipeprof.loaded.recorded_run import RecordedRun, load
 from pipeprof.recording.profile import Profile
@@ -82,19 +82,19 @@ class ComparedRuns:
             width: columns to use; None for those of the terminal.
             color: whether to use ANSI colours.
         """
-        from pipeprof.surfaces.compared_terminal import render_comparison
+        from pipeprof.surfaces.texts.compared_terminal import render_comparison
 
         columns = width or shutil.get_terminal_size().columns
         return render_comparison(self.comparison, width=columns, color=color)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``pipeprof compare --json`` prints, as plain values."""
-        from pipeprof.surfaces.compared_as_json import comparison_dict
+        from pipeprof.surfaces.json_report.compared_as_json import comparison_dict
 
         return comparison_dict(self.comparison)
 
     def _repr_html_(self) -> str:
-        from pipeprof.surfaces.compared_page import render_comparison_page
-        from pipeprof.surfaces.webpage import in_frame
+        from pipeprof.surfaces.webpages.compared_page import render_comparison_page
+        from pipeprof.surfaces.webpages.webpage import in_frame
 
         return in_frame(render_comparison_page(self.comparison))

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.many_ranks import analyse_ranks
-from pipeprof.analysis.rank_findings import RunOfRanks, Unreadable
-from pipeprof.analysis.rank_summary import RankRecord, RankSummary, is_sound
-from pipeprof.analysis.summarising import summarise
+from pipeprof.analysis.findings.findings import Findings
+from pipeprof.analysis.findings.rank_findings import RunOfRanks, Unreadable
+from pipeprof.analysis.findings.rank_summary import RankRecord, RankSummary, is_sound
+from pipeprof.analysis.ranks.many_ranks import analyse_ranks
+from pipeprof.analysis.ranks.summarising import summarise
 from pipeprof.errors import RunDamaged, RunError, UsageError
 from pipeprof.recording.profile import Profile
-from pipeprof.report.ranks_text import chosen_ranks
+from pipeprof.report.many_hosts.ranks_text import chosen_ranks
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_reading import read_process, read_run, require_files, with_beside
 from pipeprof.runs.run_search import is_recorded_now

@@ -4,12 +4,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeprof.analysis.one_training import ranks_of_one_training
-from pipeprof.analysis.rank_findings import OtherTraining, RankTwice
-from pipeprof.analysis.rank_summary import RankRecord
+from pipeprof.analysis.findings.rank_findings import OtherTraining, RankTwice
+from pipeprof.analysis.findings.rank_summary import RankRecord
+from pipeprof.analysis.ranks.one_training import ranks_of_one_training
 from pipeprof.errors import RunError, UsageError
 from pipeprof.loaded.loaded_ranks import Reading
-from pipeprof.report.ranks_text import problem_sentence
+from pipeprof.report.many_hosts.ranks_text import problem_sentence
 from pipeprof.runs.log_folder import PLUGIN, file_name_of
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_search import files_of_run, find_run, has_files

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeprof.analysis.analyse import analyse, predict
-from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.run_summary import flat_summary
-from pipeprof.analysis.what_if_expressions import read_suppositions
-from pipeprof.analysis.what_if_kinds import SupposedStep
+from pipeprof.analysis.comparing.run_summary import flat_summary
+from pipeprof.analysis.findings.findings import Findings
+from pipeprof.analysis.findings.what_if_kinds import SupposedStep
+from pipeprof.analysis.predicting.what_if_expressions import read_suppositions
 from pipeprof.loaded.loaded_ranks import read_findings
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 from pipeprof.runs.run_search import find_run
-from pipeprof.surfaces.notebook import show_profiles_as_pages
+from pipeprof.surfaces.webpages.notebook import show_profiles_as_pages
 
 
 def load(
@@ -106,7 +106,7 @@ class RecordedRun:
             width: columns to use; None for those of the terminal.
             color: whether to use ANSI colours.
         """
-        from pipeprof.surfaces.terminal import render_report
+        from pipeprof.surfaces.texts.terminal import render_report
 
         columns = width or shutil.get_terminal_size().columns
         return render_report(self.findings, width=columns, color=color)
@@ -126,11 +126,11 @@ class RecordedRun:
 
     def to_dict(self) -> dict[str, Any]:
         """The report that ``pipeprof report --json`` prints, as plain values."""
-        from pipeprof.surfaces.as_json import to_dict
+        from pipeprof.surfaces.json_report.as_json import to_dict
 
         return to_dict(self.findings)
 
     def _repr_html_(self) -> str:
-        from pipeprof.surfaces.webpage import render_in_notebook
+        from pipeprof.surfaces.webpages.webpage import render_in_notebook
 
         return render_in_notebook(self.findings)

@@ -5,7 +5,7 @@ The only place that chooses digits and units; every sentence, table and picture 
 
 import math
 
-from pipeprof.analysis.bounds import bound_by_wait
+from pipeprof.analysis.verdicts.bounds import bound_by_wait
 
 _LEAST_MS = 0.005
 

@@ -13,7 +13,7 @@ from pipeprof.errors import UsageError
 from pipeprof.scenarios.scenario import Scenario, Truth, Workload
 
 if TYPE_CHECKING:
-    from pipeprof.analysis.classic_answers import ClassicAnswer
+    from pipeprof.analysis.comparing.classic_answers import ClassicAnswer
 
 __all__ = [
     "Scenario",

@@ -12,16 +12,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeprof.analysis.classic_answers import (
+from pipeprof.analysis.comparing.classic_answers import (
     ClassicAnswer,
     EvaluationAnswer,
     Feed,
     FeedAnswer,
     MeanAnswer,
 )
-from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.losses import losses_of
-from pipeprof.analysis.run_comparison import compare_runs
+from pipeprof.analysis.comparing.run_comparison import compare_runs
+from pipeprof.analysis.findings.findings import Findings
+from pipeprof.analysis.findings.losses import losses_of
 from pipeprof.capture.session import profile
 
 SAMPLES, BATCH, EPOCHS = 400, 32, 2

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 import pipeprof
-from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.stage import StageKind
 from pipeprof.scenarios.scenario import Scenario, Sleep, Truth, Workload

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.recording.loop import InputKind
 from pipeprof.scenarios.planted import FEATURES, STEPS, make_fit, make_light_model
 from pipeprof.scenarios.scenario import Scenario, Sleep, Truth, Workload

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import StageKind

@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.run_comparison import compare_runs
-from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.comparing.run_comparison import compare_runs
+from pipeprof.analysis.findings.findings import Findings
+from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.errors import PipeprofError, UsageError
 from pipeprof.loaded.loaded_ranks import read_findings
 from pipeprof.report.figures.comparison import MOST_RUNS, comparison_figures
@@ -18,10 +18,12 @@ from pipeprof.report.figures.figure import to_plain
 from pipeprof.report.figures.of_run import figures_of
 from pipeprof.report.figures.part_bars import PART_STYLES
 from pipeprof.report.figures.theme import TEMPLATES
+from pipeprof.report.names.part_names import PART_NAMES
+from pipeprof.report.names.verdict_names import VERDICTS
 from pipeprof.report.numbers import duration, percent
-from pipeprof.report.part_names import PART_NAMES
-from pipeprof.report.run_text import traced_steps
-from pipeprof.report.runs_table import (
+from pipeprof.report.one_run.run_text import traced_steps
+from pipeprof.report.predicting.what_if_panel import what_if_panel
+from pipeprof.report.runs.runs_table import (
     COLUMNS,
     RunRow,
     account_shares,
@@ -30,11 +32,9 @@ from pipeprof.report.runs_table import (
     runs_cells,
     unreadable_row,
 )
-from pipeprof.report.verdict_names import VERDICTS
-from pipeprof.report.what_if_panel import what_if_panel
-from pipeprof.surfaces.compared_page import compared_body, compared_figures
-from pipeprof.surfaces.page_report import comparison_body, message, report_body
-from pipeprof.surfaces.page_what_if import what_if_data, what_if_section
+from pipeprof.surfaces.webpages.compared_page import compared_body, compared_figures
+from pipeprof.surfaces.webpages.page_report import comparison_body, message, report_body
+from pipeprof.surfaces.webpages.page_what_if import what_if_data, what_if_section
 from pipeprof.tensorboard_plugin.library import Library, Shelved
 
 Answer = dict[str, Any]

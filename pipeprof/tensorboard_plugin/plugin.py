@@ -71,13 +71,13 @@ class InputPipelinePlugin(base_plugin.TBPlugin):
 
 
 def _of_page(name: str) -> Path:
-    from pipeprof.surfaces.webpage import STATIC
+    from pipeprof.surfaces.webpages.webpage import STATIC
 
     return STATIC / name
 
 
 def _plotly_js() -> Path:
-    from pipeprof.surfaces.webpage import plotly_js
+    from pipeprof.surfaces.webpages.webpage import plotly_js
 
     return plotly_js()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipeprof.analysis.what_if_kinds import (
+from pipeprof.analysis.findings.what_if_kinds import (
     CachedBehind,
     LoadedAhead,
     LoadedByWorkers,
@@ -22,7 +22,7 @@ from pipeprof.recording.pipeline_edits import (
 )
 from pipeprof.recording.source_code import own_name
 from pipeprof.recording.tuning_outcome import Description
-from pipeprof.report.edit_names import transformation
+from pipeprof.report.names.edit_names import transformation
 
 
 def suppositions_of(

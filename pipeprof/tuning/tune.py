@@ -58,7 +58,7 @@ def tune(make: Callable[..., Any], budget: float = BUDGET_S) -> Tuned:
     name = _name_of(make)
     with _bench(make, name, budget) as bench:
         outcome = Tuner(bench, int(budget * 1e9), time.monotonic_ns).run()
-    from pipeprof.report.tuning_code import code_of
+    from pipeprof.report.tuning.tuning_code import code_of
 
     here = Workbench(make_subject(make), name)
     return Tuned(

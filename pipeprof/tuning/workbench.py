@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from pipeprof.analysis.analyse import main_verdict
-from pipeprof.analysis.what_if import what_if
+from pipeprof.analysis.predicting.what_if import what_if
 from pipeprof.capture.free_input import repeated
 from pipeprof.capture.session import profile
 from pipeprof.errors import PipeprofError, TuningRefused

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.evidence_kinds import (
+from pipeprof.analysis.findings.evidence_kinds import (
     BlockingWork,
     BottleneckAtWork,
     CallKind,
@@ -36,10 +36,10 @@ from pipeprof.analysis.evidence_kinds import (
     WorkersAndTransport,
     WorkReason,
 )
-from pipeprof.analysis.findings import Diagnosis, Interval, LimitSource
-from pipeprof.analysis.references import LaneReference, StageReference
-from pipeprof.analysis.verdict_kinds import Bound, Cause
-from pipeprof.analysis.wall_evidence_kinds import EpochsApart, FewSteps
+from pipeprof.analysis.findings.findings import Diagnosis, Interval, LimitSource
+from pipeprof.analysis.findings.references import LaneReference, StageReference
+from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.wall_evidence_kinds import EpochsApart, FewSteps
 from pipeprof.recording.ceiling import Ceiling
 from pipeprof.recording.lane import Cpu, GilSamples, Lane, LaneKind, Role
 from pipeprof.recording.level_names import Level

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import Bottleneck, Diagnosis, Findings
+from pipeprof.analysis.findings.findings import Bottleneck, Diagnosis, Findings
 from pipeprof.recording.lane import Cpu, Lane, Role
 from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind
 from pipeprof.recording.profile import Profile

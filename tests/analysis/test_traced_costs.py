@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeprof.analysis.costs import StageCost, stage_costs
-from pipeprof.analysis.counted_time import counted_times
+from pipeprof.analysis.measures.costs import StageCost, stage_costs
+from pipeprof.analysis.measures.counted_time import counted_times
 from pipeprof.recording.loop import UNKNOWN_NS, LoopKind, WaitSource
 from pipeprof.recording.stage import StageKind
 from tests.builders import MS, cut_short, loop, profile, stage

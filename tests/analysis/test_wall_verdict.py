@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeprof.analysis.advice_kinds import (
+from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.findings.advice_kinds import (
     Cache,
     CheaperCallback,
     CheaperOwnCode,
@@ -13,13 +14,11 @@ from pipeprof.analysis.advice_kinds import (
     PrepareBeside,
     SaveLessOften,
 )
-from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.bounds import bound_by_shares
-from pipeprof.analysis.evidence_kinds import NoStageSeen, UnseenInput, WaitsNotMeasured
-from pipeprof.analysis.findings import Diagnosis
-from pipeprof.analysis.references import StageReference
-from pipeprof.analysis.verdict_kinds import Bound, Cause
-from pipeprof.analysis.wall_evidence_kinds import (
+from pipeprof.analysis.findings.evidence_kinds import NoStageSeen, UnseenInput, WaitsNotMeasured
+from pipeprof.analysis.findings.findings import Diagnosis
+from pipeprof.analysis.findings.references import StageReference
+from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.wall_evidence_kinds import (
     EpochsApart,
     HostTime,
     Retracings,
@@ -27,6 +26,7 @@ from pipeprof.analysis.wall_evidence_kinds import (
     ValidationTime,
     WaitBesideHost,
 )
+from pipeprof.analysis.verdicts.bounds import bound_by_shares
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,

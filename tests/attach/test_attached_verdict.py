@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeprof.analysis.attached_evidence import (
+from pipeprof.analysis.findings.verdict_kinds import Bound
+from pipeprof.analysis.verdicts.attached_evidence import (
     AttachedEvidence,
     CompiledFit,
     InOwnCode,
@@ -10,7 +11,6 @@ from pipeprof.analysis.attached_evidence import (
     MakersQueued,
     NoCoreFree,
 )
-from pipeprof.analysis.verdict_kinds import Bound
 from pipeprof.attach.attached_verdict import AttachedFindings, find_attached_verdict
 from pipeprof.attach.observation import Observation, ObservedProcess, ObservedThread
 from pipeprof.attach.thread_activity import Activity, activity_of

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.surfaces.webpage import render_in_notebook, render_page
+from pipeprof.surfaces.webpages.webpage import render_in_notebook, render_page
 from tests.browser.conftest import MARKUP, on_main, recorded
 
 pytestmark = pytest.mark.browser

@@ -8,7 +8,7 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.recording.span import SpanKind, Spans
-from pipeprof.surfaces.chrome import to_chrome
+from pipeprof.surfaces.timelines.chrome import to_chrome
 from tests.browser.conftest import MARKUP, recorded
 from tests.builders import MS, Span, gauge, spans
 

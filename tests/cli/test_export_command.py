@@ -4,7 +4,7 @@ import gzip
 from pathlib import Path
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.surfaces.chrome import to_chrome
+from pipeprof.surfaces.timelines.chrome import to_chrome
 from tests.builders import profile
 from tests.cli.conftest import Command, write_run
 

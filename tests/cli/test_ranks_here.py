@@ -9,7 +9,7 @@ from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.recent import LiveState, Recent
 from pipeprof.cli.live import RanksHere
 from pipeprof.runs.shared_folder import rank_folder
-from pipeprof.surfaces.live_view import live_lines
+from pipeprof.surfaces.texts.live_view import live_lines
 from tests import builders, ranks
 
 LATELY = Recent(step_ms=12.9, wait_ms=8.4, compute_ms=4.5, cores={})

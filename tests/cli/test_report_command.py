@@ -9,8 +9,8 @@ import pytest
 from pipeprof.analysis.analyse import analyse
 from pipeprof.report.plain_text import MISSING
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
-from pipeprof.surfaces.as_json import to_json
-from pipeprof.surfaces.terminal import render_report
+from pipeprof.surfaces.json_report.as_json import to_json
+from pipeprof.surfaces.texts.terminal import render_report
 from tests.builders import MS, loop, profile, run_info, stage
 from tests.cli.conftest import Command, Shell, write_run
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeprof.analysis.advice_kinds import (
+from pipeprof.analysis.findings.advice_kinds import (
     BatchFirst,
     Cache,
     CheaperCallback,
@@ -43,8 +43,8 @@ from pipeprof.analysis.advice_kinds import (
 )
 from pipeprof.recording.account import CallbackEvent, CallbackMethod, KerasCallback
 from pipeprof.recording.loop import InputKind, InputLibrary
-from pipeprof.report.advice_code import remedy_code
-from pipeprof.report.advice_text import remedy_sentence
+from pipeprof.report.one_run.advice_code import remedy_code
+from pipeprof.report.one_run.advice_text import remedy_sentence
 from tests.integration.feeds import (
     BATCH,
     BATCHES,

@@ -11,10 +11,10 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.analysis.advice_kinds import Advice
 from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.findings.advice_kinds import Advice
 from pipeprof.recording.profile import Profile
-from pipeprof.report.advice_code import remedy_code
+from pipeprof.report.one_run.advice_code import remedy_code
 from tests.integration.feeds import BATCH, Batch, batch, digits, model, train
 
 pytestmark = [

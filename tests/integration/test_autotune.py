@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.analysis.input_findings import (
+from pipeprof.analysis.findings.input_findings import (
     AutotuneFinding,
     AutotuneOff,
     AutotuneWarning,

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 import pipeprof
 from pipeprof.capture.session import Session
-from pipeprof.surfaces.chrome import to_chrome
+from pipeprof.surfaces.timelines.chrome import to_chrome
 from tests.chrome_rules import Event, broken, enclosing
 
 BATCHES = 12

@@ -5,9 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeprof.analysis.classic_answers import EvaluationAnswer, Feed, FeedAnswer, MeanAnswer
-from pipeprof.analysis.work_sameness import Sameness
-from pipeprof.report.classic_text import answer_text
+from pipeprof.analysis.comparing.classic_answers import (
+    EvaluationAnswer,
+    Feed,
+    FeedAnswer,
+    MeanAnswer,
+)
+from pipeprof.analysis.comparing.work_sameness import Sameness
+from pipeprof.report.runs.classic_text import answer_text
 from pipeprof.scenarios import classic_answers
 
 pytestmark = pytest.mark.integration

@@ -16,8 +16,8 @@ import tensorflow as tf
 from tensorflow.python.data.experimental.ops.testing import sleep
 
 import pipeprof
-from pipeprof.analysis.advice_kinds import CheaperService, MoreDataWorkers
-from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.advice_kinds import CheaperService, MoreDataWorkers
+from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.recording.stage import Stage, StageKind
 from tests.integration.service_processes import Service, free_port, service
 

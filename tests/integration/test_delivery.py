@@ -15,8 +15,8 @@ import tensorflow as tf
 import tf_keras
 
 import pipeprof
-from pipeprof.analysis.delivery_findings import Order, Recurrence
-from pipeprof.analysis.losses import losses_of
+from pipeprof.analysis.findings.delivery_findings import Order, Recurrence
+from pipeprof.analysis.findings.losses import losses_of
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.analysis.input_findings import EpochStart, StartCause
+from pipeprof.analysis.findings.input_findings import EpochStart, StartCause
 from pipeprof.recording.loop import Loop
 from tests.integration.feeds import batch, model, train
 

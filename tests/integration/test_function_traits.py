@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
+from pipeprof.capture.probes.tfdata.written.written_pipeline import describe_pipeline
 from pipeprof.recording.stage import FunctionTrait
 
 pytestmark = pytest.mark.integration

@@ -13,7 +13,7 @@ import pytest
 import tf_keras
 
 import pipeprof
-from pipeprof.analysis.accounting import loop_account
+from pipeprof.analysis.measures.accounting import loop_account
 from pipeprof.recording.account import Part, PassContext
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.run_reading import read_run

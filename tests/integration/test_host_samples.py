@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.analysis.accounting import Account, loop_account
+from pipeprof.analysis.measures.accounting import Account, loop_account
 from pipeprof.recording.account import FeederKind, FeedingLane, HostState, Part
 from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.profile import Profile

@@ -17,7 +17,7 @@ import tensorflow as tf
 import tf_keras
 
 import pipeprof
-from pipeprof.analysis.accounting import Account, epoch_accounts, loop_account
+from pipeprof.analysis.measures.accounting import Account, epoch_accounts, loop_account
 from pipeprof.recording.account import COMPILATION_COLUMNS, Part
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
@@ -409,7 +409,7 @@ def test_models_at_one_line_and_predictions_in_a_for_are_the_loops_they_are() ->
 JAX_SCRIPT = """
 import json, sys, time
 import keras, numpy as np, pipeprof
-from pipeprof.analysis.accounting import loop_account
+from pipeprof.analysis.measures.accounting import loop_account
 from pipeprof.recording.account import Part
 
 took = dict.fromkeys(("Slow.on_train_batch_end", "Slow.on_epoch_end"), 0.0)

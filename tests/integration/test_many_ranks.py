@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 import pipeprof
-from pipeprof.analysis.rank_findings import (
+from pipeprof.analysis.findings.rank_findings import (
     RankDied,
     RunOfRanks,
     StragglerCause,
     Synchrony,
 )
-from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.findings.verdict_kinds import Bound
 from tests.builders import those
 
 pytestmark = pytest.mark.integration

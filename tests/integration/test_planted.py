@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import pipeprof
-from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.findings import Findings
+from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.scenarios import planted_scenarios
 from pipeprof.scenarios.scenario import Scenario, Truth
 

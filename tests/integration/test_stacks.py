@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.verdict_kinds import Cause
+from pipeprof.analysis.findings.findings import Findings
+from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.cli.machine_checks import ask_py_spy
 from pipeprof.recording.stage import StageKind
 

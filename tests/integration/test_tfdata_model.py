@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import dataset_metadata_pb2, graph_pb2
 
-from pipeprof.capture.probes.tfdata.autotune_model import read_model
-from pipeprof.capture.probes.tfdata.model_snapshots import (
+from pipeprof.capture.probes.tfdata.running.autotune_model import read_model
+from pipeprof.capture.probes.tfdata.running.model_snapshots import (
     ModelSnapshot,
     NodeCounters,
     new_gaps,

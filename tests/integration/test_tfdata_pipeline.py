@@ -17,11 +17,11 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from pipeprof.capture.probes.tfdata.alignment import align
-from pipeprof.capture.probes.tfdata.autotune_model import read_model
-from pipeprof.capture.probes.tfdata.stage_identity import Model, StageIdentity
-from pipeprof.capture.probes.tfdata.transformations import Note
-from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
+from pipeprof.capture.probes.tfdata.running.alignment import align
+from pipeprof.capture.probes.tfdata.running.autotune_model import read_model
+from pipeprof.capture.probes.tfdata.running.stage_identity import Model, StageIdentity
+from pipeprof.capture.probes.tfdata.written.transformations import Note
+from pipeprof.capture.probes.tfdata.written.written_pipeline import describe_pipeline
 from pipeprof.recording.stage import StageKind, StageOwner
 
 pytestmark = [

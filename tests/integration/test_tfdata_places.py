@@ -13,9 +13,9 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.capture.probes.tfdata.dataset_origins import origin_of
-from pipeprof.capture.probes.tfdata.transformations import Transformation
-from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
+from pipeprof.capture.probes.tfdata.written.dataset_origins import origin_of
+from pipeprof.capture.probes.tfdata.written.transformations import Transformation
+from pipeprof.capture.probes.tfdata.written.written_pipeline import describe_pipeline
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.stage import Stage, StageOwner
 

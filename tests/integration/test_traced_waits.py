@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.analysis.evidence_kinds import WaitsOfTracedSteps
-from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.findings.evidence_kinds import WaitsOfTracedSteps
+from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.xspace.trace_reader import read_trace
 from tests.builders import those

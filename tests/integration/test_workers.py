@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 import pipeprof
-from pipeprof.analysis.input_findings import StartCause
-from pipeprof.analysis.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.input_findings import StartCause
+from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.capture.session import Session
 from pipeprof.recording.lane import Role
 from pipeprof.recording.stage import Stage, StageKind

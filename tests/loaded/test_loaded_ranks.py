@@ -9,8 +9,8 @@ import pytest
 
 import pipeprof
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.rank_findings import RankDied, RanksMissing, Unreadable
-from pipeprof.analysis.summarising import summarise
+from pipeprof.analysis.findings.rank_findings import RankDied, RanksMissing, Unreadable
+from pipeprof.analysis.ranks.summarising import summarise
 from pipeprof.errors import RunDamaged, UsageError
 from pipeprof.loaded.merging import merge_runs
 from pipeprof.recording.profile import Profile

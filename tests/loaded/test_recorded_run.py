@@ -11,8 +11,8 @@ import pytest
 import pipeprof
 from pipeprof.analysis.analyse import analyse
 from pipeprof.errors import RunNotFound
-from pipeprof.surfaces.as_json import to_json
-from pipeprof.surfaces.terminal import render_report
+from pipeprof.surfaces.json_report.as_json import to_json
+from pipeprof.surfaces.texts.terminal import render_report
 from tests.builders import profile, run_info
 from tests.cli.conftest import write_run
 

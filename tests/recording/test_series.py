@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeprof.analysis.counted_time import CountedTime
+from pipeprof.analysis.measures.counted_time import CountedTime
 from pipeprof.recording.series import Binned
 from tests import builders
 from tests.builders import SECOND, START_NS

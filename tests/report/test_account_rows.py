@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-from pipeprof.analysis.account_findings import Account, AccountRow
-from pipeprof.analysis.findings import Findings, Grouping, LoopGroup
-from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.findings.account_findings import Account, AccountRow
+from pipeprof.analysis.findings.findings import Findings, Grouping, LoopGroup
+from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.recording.account import Part
 from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.source_code import Location
-from pipeprof.report.account_tables import host_cells
-from pipeprof.report.host_rows import host_rows
-from pipeprof.report.loop_rows import loop_rows
+from pipeprof.report.one_run.account_tables import host_cells
+from pipeprof.report.one_run.host_rows import host_rows
+from pipeprof.report.one_run.loop_rows import loop_rows
 from tests.builders import MS, SECOND, diagnosis, findings, loop, loop_finding
 
 LINE = Location("src/train.py", 7)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.rank_summary import RankSummary, is_sound
-from pipeprof.analysis.summarising import summarise
+from pipeprof.analysis.findings.rank_summary import RankSummary, is_sound
+from pipeprof.analysis.ranks.summarising import summarise
 from pipeprof.recording.codec import Encoder
 from pipeprof.runs.run_file import RunFile, list_run_files
 from pipeprof.runs.summary_file import read_summary, write_summary

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeprof import scenarios
-from pipeprof.analysis.verdict_kinds import Bound
+from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.errors import UsageError
 from pipeprof.scenarios import Truth, demo_scenarios
 from pipeprof.scenarios.photos import decode

@@ -3,15 +3,15 @@ import re
 
 import pytest
 
-from pipeprof.analysis.gate import check, parse_condition
-from pipeprof.analysis.run_comparison import Comparison, compare_runs
+from pipeprof.analysis.comparing.gate import check, parse_condition
+from pipeprof.analysis.comparing.run_comparison import Comparison, compare_runs
 from pipeprof.report.figures.changes import changes_figure
-from pipeprof.surfaces.compared_as_json import comparison_json
-from pipeprof.surfaces.compared_markdown import render_markdown
-from pipeprof.surfaces.compared_page import compared_body, render_comparison_page
-from pipeprof.surfaces.compared_terminal import render_comparison
-from pipeprof.surfaces.webpage import plotly_js
-from tests.analysis.test_run_comparison import of_loop, run
+from pipeprof.surfaces.json_report.compared_as_json import comparison_json
+from pipeprof.surfaces.texts.compared_markdown import render_markdown
+from pipeprof.surfaces.texts.compared_terminal import render_comparison
+from pipeprof.surfaces.webpages.compared_page import compared_body, render_comparison_page
+from pipeprof.surfaces.webpages.webpage import plotly_js
+from tests.analysis.comparing.test_run_comparison import of_loop, run
 
 SLOWER = compare_runs([run()], [run(12.0, 1)])
 OUTCOMES = check(SLOWER, [parse_condition("step_ms>+5%"), parse_condition("wait_ms>+500%")])

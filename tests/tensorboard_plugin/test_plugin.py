@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.run_comparison import compare_runs
+from pipeprof.analysis.comparing.run_comparison import compare_runs
 from pipeprof.capture.session import profile as watch
 from pipeprof.runs.log_folder import PLUGIN
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_writing import write_run_file
-from pipeprof.surfaces.compared_page import compared_body, compared_figures
-from pipeprof.surfaces.webpage import plotly_js
+from pipeprof.surfaces.webpages.compared_page import compared_body, compared_figures
+from pipeprof.surfaces.webpages.webpage import plotly_js
 from pipeprof.tensorboard_plugin import answers
 from pipeprof.tensorboard_plugin.answers import MOST_SUMMARIES
 from pipeprof.tensorboard_plugin.plugin import InputPipelinePlugin

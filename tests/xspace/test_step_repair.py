@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeprof.errors import RunNotFound
-from pipeprof.report.repair_text import describe_repair
+from pipeprof.report.runs.repair_text import describe_repair
 from pipeprof.xspace.step_repair import Outcome, repair_profile, repair_profiles
 from pipeprof.xspace.xplane_schema import XSpace
 

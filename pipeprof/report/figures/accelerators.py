@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.machine_findings import DeviceFinding
+from pipeprof.analysis.findings.findings import Findings
+from pipeprof.analysis.findings.machine_findings import DeviceFinding
 from pipeprof.recording.devices import Device
 from pipeprof.recording.level_names import MILLION, DeviceLevel
 from pipeprof.report.figures.bins import gauge_points, time_axis

@@ -2,17 +2,17 @@
 
 from collections import defaultdict
 
-from pipeprof.analysis.account_findings import Account, PlaceName
-from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.findings.account_findings import Account, PlaceName
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.recording.account import Part
 from pipeprof.recording.source_code import Location
 from pipeprof.report.figures.figure import Figure, Table, View, label
 from pipeprof.report.figures.part_bars import stacked_parts
 from pipeprof.report.figures.theme import LEGEND
+from pipeprof.report.names.part_names import PART_NAMES, place_name
 from pipeprof.report.numbers import duration, percent
-from pipeprof.report.part_names import PART_NAMES, place_name
+from pipeprof.report.one_run.run_text import kind_of
 from pipeprof.report.plain_text import MISSING
-from pipeprof.report.run_text import kind_of
 
 _Place = tuple[Part, PlaceName | None, Location | None]
 

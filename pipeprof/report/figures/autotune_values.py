@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.recording.level_names import TfDataLevel
 from pipeprof.recording.series import Gauge
 from pipeprof.report.figures.bins import gauge_points, level_axis, time_axis

@@ -1,10 +1,10 @@
 """What changed between two groups of runs, each change with the range in which it lies."""
 
-from pipeprof.analysis.run_comparison import Comparison, Row
-from pipeprof.analysis.run_quantities import Group, Unit
+from pipeprof.analysis.comparing.run_comparison import Comparison, Row
+from pipeprof.analysis.comparing.run_quantities import Group, Unit
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label
 from pipeprof.report.figures.theme import INPUT, LEGEND, UNKNOWN, WAIT
-from pipeprof.report.run_comparison_text import (
+from pipeprof.report.runs.run_comparison_text import (
     compared_groups,
     range_text,
     row_cells,

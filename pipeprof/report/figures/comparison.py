@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.recording.account import Part
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label, short
 from pipeprof.report.figures.part_bars import PART_STYLES, stacked_parts
 from pipeprof.report.figures.theme import COMPUTE, INPUT, LEGEND, UNKNOWN, WAIT
+from pipeprof.report.names.part_names import PART_NAMES
+from pipeprof.report.names.verdict_names import VERDICTS
 from pipeprof.report.numbers import duration, wait_percent
-from pipeprof.report.part_names import PART_NAMES
-from pipeprof.report.verdict_names import VERDICTS
 
 MOST_RUNS = 8
 MOST_STAGES = 10

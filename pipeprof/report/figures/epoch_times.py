@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from pipeprof.analysis.account_findings import Account, EpochAccount
-from pipeprof.analysis.findings import Findings, LoopFinding
+from pipeprof.analysis.findings.account_findings import Account, EpochAccount
+from pipeprof.analysis.findings.findings import Findings, LoopFinding
 from pipeprof.recording.account import Part
-from pipeprof.report.account_text import wait_ratio
 from pipeprof.report.figures.figure import Figure, Table, View
 from pipeprof.report.figures.part_bars import stacked_parts
 from pipeprof.report.figures.theme import LEGEND
 from pipeprof.report.numbers import count, duration, percent
-from pipeprof.report.run_text import kind_of
+from pipeprof.report.one_run.account_text import wait_ratio
+from pipeprof.report.one_run.run_text import kind_of
 
 MOST_BARS = 256
 MOST_LOOPS = 8

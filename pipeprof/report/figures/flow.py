@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeprof.analysis.findings import StageFinding
+from pipeprof.analysis.findings.findings import StageFinding
 from pipeprof.recording.stage import Stage, StageKind
 
 Edge = tuple[int, int]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.recording.intervals import joined, no_intervals
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile

@@ -1,6 +1,6 @@
 """All pictures of one run, in the order in which they are shown."""
 
-from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.report.figures.accelerators import accelerators_figure
 from pipeprof.report.figures.account_bars import account_figure
 from pipeprof.report.figures.autotune_values import autotune_figure

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from pipeprof.analysis.account_findings import Account
+from pipeprof.analysis.findings.account_findings import Account
 from pipeprof.recording.account import Part
 from pipeprof.report.figures.figure import Json, label
 from pipeprof.report.figures.theme import COMPUTE, INPUT, UNKNOWN, WAIT
+from pipeprof.report.names.part_names import PART_NAMES, shown_parts
 from pipeprof.report.numbers import duration, percent
-from pipeprof.report.part_names import PART_NAMES, shown_parts
 
 _GREEN, _PURPLE, _OCHRE, _TEAL, _VIOLET = INPUT
 

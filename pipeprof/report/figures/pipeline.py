@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipeprof.analysis.findings import Bottleneck, Findings, LoopFinding, StageFinding
+from pipeprof.analysis.findings.findings import Bottleneck, Findings, LoopFinding, StageFinding
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label, short
 from pipeprof.report.figures.flow import Flow, lay_out
 from pipeprof.report.figures.stage_text import (
@@ -13,8 +13,7 @@ from pipeprof.report.figures.stage_text import (
     parallel_calls,
 )
 from pipeprof.report.figures.theme import COMPUTE, INPUT, LINE, OTHER, WAIT
-from pipeprof.report.numbers import count, duration, percent
-from pipeprof.report.stage_labels import (
+from pipeprof.report.names.stage_labels import (
     added_by,
     name_with_copies,
     ran_on,
@@ -22,6 +21,7 @@ from pipeprof.report.stage_labels import (
     where,
     worth_a_row,
 )
+from pipeprof.report.numbers import count, duration, percent
 
 MOST_ROWS = 28
 MOST_TABLE_ROWS = 300

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.recording.lane import Role
 from pipeprof.recording.level_names import MILLION, Level
 from pipeprof.recording.profile import Profile

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.rank_findings import RankFinding, RunOfRanks, WaitMap
+from pipeprof.analysis.findings.findings import Findings
+from pipeprof.analysis.findings.rank_findings import RankFinding, RunOfRanks, WaitMap
 from pipeprof.recording.series import FloatArray, IntArray
 from pipeprof.report.figures.figure import Figure, Json, Table, View
 from pipeprof.report.figures.theme import WAIT
+from pipeprof.report.many_hosts.ranks_text import RANK_COLUMNS, chosen_ranks, rank_cells
 from pipeprof.report.numbers import count, duration
 from pipeprof.report.plain_text import MISSING
-from pipeprof.report.ranks_text import RANK_COLUMNS, chosen_ranks, rank_cells
 
 MOST_ROWS = 64
 MOST_COLUMNS = 128

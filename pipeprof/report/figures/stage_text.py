@@ -1,10 +1,10 @@
 """The text on a stage in a picture, as Plotly's text: names are escaped, and cut to fit."""
 
-from pipeprof.analysis.findings import StageFinding
+from pipeprof.analysis.findings.findings import StageFinding
 from pipeprof.recording.stage import OperatorFamily
 from pipeprof.report.figures.figure import label
+from pipeprof.report.names.stage_labels import name_with_copies, ran_on, runs_as, where
 from pipeprof.report.numbers import duration, few_digits, level, percent
-from pipeprof.report.stage_labels import name_with_copies, ran_on, runs_as, where
 
 _MOST_HOT_LINES = 3
 _BETWEEN = " · "

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeprof.analysis.findings import Findings, LoopFinding
+from pipeprof.analysis.findings.findings import Findings, LoopFinding
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop
 from pipeprof.recording.series import FloatArray, IntArray
 from pipeprof.report.figures.figure import Figure, Json, Table, View

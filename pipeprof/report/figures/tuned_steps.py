@@ -1,12 +1,12 @@
 """What each change of the input was predicted to give, and gave, with the ceiling as a line."""
 
-from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.recording.tuning_outcome import Outcome, Trial
-from pipeprof.report.edit_names import change_name
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label
 from pipeprof.report.figures.theme import COMPUTE, LEGEND, WAIT
+from pipeprof.report.names.edit_names import change_name
 from pipeprof.report.numbers import duration
-from pipeprof.report.tuning_text import HEADER, describe_outcome, trial_rows
+from pipeprof.report.tuning.tuning_text import HEADER, describe_outcome, trial_rows
 
 _TODAY = "today"
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import Findings
-from pipeprof.analysis.gate import check, parse_condition
-from pipeprof.analysis.run_comparison import compare_runs
+from pipeprof.analysis.comparing.gate import check, parse_condition
+from pipeprof.analysis.comparing.run_comparison import compare_runs
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.recording.loop import Steps
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray

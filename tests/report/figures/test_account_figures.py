@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pipeprof.analysis.account_findings import Account, AccountRow, EpochAccount
+from pipeprof.analysis.findings.account_findings import Account, AccountRow, EpochAccount
 from pipeprof.recording.account import Part
 from pipeprof.recording.source_code import Location
 from pipeprof.report.figures.account_bars import account_figure

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings import Findings
+from pipeprof.analysis.findings.findings import Findings
 from pipeprof.report.figures.rank_waits import MOST_COLUMNS, MOST_ROWS, ranks_figure
 from tests import builders, ranks
 from tests.report.figures.drawn import trace, view

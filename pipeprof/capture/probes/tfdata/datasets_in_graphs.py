@@ -20,18 +20,18 @@ from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.profiler.tensorflow_profiler import ProfilerSession
 from pipeprof.capture.probes.python.users_line import users_line
 from pipeprof.capture.probes.tensorflow.function_calls import FunctionTrace
-from pipeprof.capture.probes.tfdata.dataset_internals import unwrapped
-from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
-from pipeprof.capture.probes.tfdata.graph_snapshots import (
+from pipeprof.capture.probes.tfdata.in_graphs.graph_snapshots import (
     find_input,
     share_of_call,
     snapshot_of,
 )
 from pipeprof.capture.probes.tfdata.iterators import IteratorRegistry, TrackedIterator
 from pipeprof.capture.probes.tfdata.model_reader import ModelReader
-from pipeprof.capture.probes.tfdata.running_stages import IteratorStages, PipelineStages
-from pipeprof.capture.probes.tfdata.transformations import family_of
-from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
+from pipeprof.capture.probes.tfdata.running.running_stages import IteratorStages, PipelineStages
+from pipeprof.capture.probes.tfdata.written.dataset_internals import unwrapped
+from pipeprof.capture.probes.tfdata.written.from_generator import GeneratorTime
+from pipeprof.capture.probes.tfdata.written.transformations import family_of
+from pipeprof.capture.probes.tfdata.written.written_pipeline import describe_pipeline
 from pipeprof.capture.recorder.facts import InputFacts, LoopUpdate
 from pipeprof.clock import now_ns
 from pipeprof.recording.loop import InputKind, LoopKind, WaitSource

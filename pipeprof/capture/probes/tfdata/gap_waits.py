@@ -6,7 +6,7 @@ from statistics import median_low
 
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.tfdata.iterators import TrackedIterator
-from pipeprof.capture.probes.tfdata.model_snapshots import GAP_WINDOW, LONGEST_GAP_NS
+from pipeprof.capture.probes.tfdata.running.model_snapshots import GAP_WINDOW, LONGEST_GAP_NS
 
 # TensorFlow reads the clock a little later than pipeprof does.
 _CLOCK_SLACK_NS = 100_000_000

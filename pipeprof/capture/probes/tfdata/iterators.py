@@ -5,10 +5,10 @@ import weakref
 from typing import Any
 
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
-from pipeprof.capture.probes.tfdata.distributed_stages import DistributedStages
-from pipeprof.capture.probes.tfdata.model_snapshots import ModelSnapshot
-from pipeprof.capture.probes.tfdata.running_stages import IteratorStages
-from pipeprof.capture.probes.tfdata.service_follower import ServiceFollower
+from pipeprof.capture.probes.tfdata.in_graphs.distributed_stages import DistributedStages
+from pipeprof.capture.probes.tfdata.running.model_snapshots import ModelSnapshot
+from pipeprof.capture.probes.tfdata.running.running_stages import IteratorStages
+from pipeprof.capture.probes.tfdata.service.service_follower import ServiceFollower
 from pipeprof.clock import now_ns
 
 # An `id` may be that of a dataset that is gone: numbers are never used again.

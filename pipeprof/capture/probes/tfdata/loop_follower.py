@@ -9,7 +9,6 @@ from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.profiler.tensorflow_trace_windows import windows_on
 from pipeprof.capture.probes.profiler.wait_traces import WaitTraces
-from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
 from pipeprof.capture.probes.tfdata.gap_waits import FollowedLoop
 from pipeprof.capture.probes.tfdata.iterators import (
     IteratorRegistry,
@@ -17,10 +16,11 @@ from pipeprof.capture.probes.tfdata.iterators import (
     rest_between_readings,
 )
 from pipeprof.capture.probes.tfdata.model_reader import ModelReader
-from pipeprof.capture.probes.tfdata.model_snapshots import (
+from pipeprof.capture.probes.tfdata.running.model_snapshots import (
     GAP_WINDOW,
     ready_batches,
 )
+from pipeprof.capture.probes.tfdata.written.from_generator import GeneratorTime
 from pipeprof.capture.recorder.facts import LoopGauge, LoopLevel, LoopUpdate
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.clock import now_ns

@@ -8,25 +8,25 @@ from pipeprof.capture.guard import Guard
 from pipeprof.capture.launchers import has_tensorflow_peers
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.profiler.tensorflow_trace_windows import windows_on
-from pipeprof.capture.probes.tfdata.autotune_model import read_model
-from pipeprof.capture.probes.tfdata.distributed_stages import (
+from pipeprof.capture.probes.tfdata.in_graphs.distributed_stages import (
     DistributedPipeline,
     DistributedStages,
 )
-from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
+from pipeprof.capture.probes.tfdata.in_graphs.stage_traces import StageTraces
 from pipeprof.capture.probes.tfdata.iterators import TrackedIterator
-from pipeprof.capture.probes.tfdata.model_snapshots import (
+from pipeprof.capture.probes.tfdata.running.autotune_model import read_model
+from pipeprof.capture.probes.tfdata.running.model_snapshots import (
     LONGEST_GAP_NS,
     ModelSnapshot,
     differences,
     first_batch_lies_ready,
     new_gaps,
 )
-from pipeprof.capture.probes.tfdata.running_stages import IteratorStages, PipelineStages
-from pipeprof.capture.probes.tfdata.service_watch import ServiceWatch
-from pipeprof.capture.probes.tfdata.stage_traces import StageTraces
-from pipeprof.capture.probes.tfdata.transformations import Pipeline
-from pipeprof.capture.probes.tfdata.written_pipeline import describe_pipeline
+from pipeprof.capture.probes.tfdata.running.running_stages import IteratorStages, PipelineStages
+from pipeprof.capture.probes.tfdata.service.service_watch import ServiceWatch
+from pipeprof.capture.probes.tfdata.written.from_generator import GeneratorTime
+from pipeprof.capture.probes.tfdata.written.transformations import Pipeline
+from pipeprof.capture.probes.tfdata.written.written_pipeline import describe_pipeline
 from pipeprof.recording.loop import InputKind
 
 # Looks at a first batch that is long in coming lie closer together than this.

@@ -17,21 +17,24 @@ from pipeprof.capture.guard import Guard
 from pipeprof.capture.passed_frames import name_callers
 from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.probe_context import ProbeContext
-from pipeprof.capture.probes.tfdata import from_generator as tfdata_generators
-from pipeprof.capture.probes.tfdata.dataset_origins import note_origin
 from pipeprof.capture.probes.tfdata.datasets_in_graphs import DatasetsInGraphs
-from pipeprof.capture.probes.tfdata.distributed_stages import per_device_iterators, users_dataset
-from pipeprof.capture.probes.tfdata.from_generator import GeneratorTime
+from pipeprof.capture.probes.tfdata.in_graphs.distributed_stages import (
+    per_device_iterators,
+    users_dataset,
+)
 from pipeprof.capture.probes.tfdata.iterator_ends import follow_end, record_end
 from pipeprof.capture.probes.tfdata.iterators import IteratorRegistry, TrackedIterator
 from pipeprof.capture.probes.tfdata.loop_follower import LoopFollower
 from pipeprof.capture.probes.tfdata.model_reader import ModelReader
-from pipeprof.capture.probes.tfdata.service_datasets import (
+from pipeprof.capture.probes.tfdata.service.service_datasets import (
     forget_registered,
     note_registered,
     note_service,
 )
-from pipeprof.capture.probes.tfdata.service_watch import ServiceWatch
+from pipeprof.capture.probes.tfdata.service.service_watch import ServiceWatch
+from pipeprof.capture.probes.tfdata.written import from_generator as tfdata_generators
+from pipeprof.capture.probes.tfdata.written.dataset_origins import note_origin
+from pipeprof.capture.probes.tfdata.written.from_generator import GeneratorTime
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.clock import now_ns

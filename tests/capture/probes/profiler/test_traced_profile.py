@@ -20,7 +20,7 @@ from pipeprof.recording.lane import Role
 from pipeprof.recording.loop import WaitSource
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.span import SpanKind
-from pipeprof.surfaces.as_json import to_dict
+from pipeprof.surfaces.json_report.as_json import to_dict
 from pipeprof.xspace.trace_reader import ANCHOR, read_trace
 from pipeprof.xspace.xplane_schema import XSpace
 from tests.builders import MS, START_NS, lane, loop, profile, spans, step_spans

@@ -22,7 +22,7 @@ from pipeprof.capture.recorder.records import Kind
 from pipeprof.recording.level_names import MILLION, DeviceLevel
 from pipeprof.runs.run_reading import read_run
 from pipeprof.runs.run_search import find_run
-from pipeprof.surfaces.terminal import render_report
+from pipeprof.surfaces.texts.terminal import render_report
 from tests.builders import loop
 from tests.capture.probes.recorded import events, warnings_of
 

@@ -1,0 +1,97 @@
+"""What to do about a host that lets the training stand still: callbacks, work between epochs, own code."""
+
+from collections.abc import Iterator, Sequence
+
+from pipeprof.analysis.advising.fed_by import trains_with_keras_2
+from pipeprof.analysis.findings.account_findings import AccountRow
+from pipeprof.analysis.findings.advice_kinds import (
+    Advice,
+    CheaperCallback,
+    CheaperOwnCode,
+    PredictOnBatch,
+    PrepareBeside,
+    Remedy,
+    SaveLessOften,
+)
+from pipeprof.analysis.measures.step_statistics import MS
+from pipeprof.analysis.verdicts.bounds import COMPUTE_BELOW
+from pipeprof.analysis.verdicts.verdict import Verdict
+from pipeprof.analysis.verdicts.wall_shares import HOST_PARTS
+from pipeprof.recording.account import (
+    CallbackEvent,
+    CallbackMethod,
+    KerasCallback,
+    Part,
+    PassContext,
+)
+from pipeprof.recording.source_code import has_name
+
+_MOST = 3
+
+# Fewer calls of ``predict`` than these are nobody's habit.
+_FEWEST_CALLS = 5
+
+
+def host_advice(verdict: Verdict) -> Iterator[Advice]:
+    """What to do about the dearest places of the host, dearest first."""
+    if verdict.walls is None:
+        return
+    account, wall_ns = verdict.measured.account, verdict.walls.wall_ns
+    rows = [row for row in account.rows if row.part in HOST_PARTS and _is_the_users(row)]
+    dear = [row for row in rows if row.ns >= COMPUTE_BELOW * wall_ns]
+    yield from _predict_on_batch(verdict)
+    for row in _one_a_line(sorted(dear, key=lambda row: -row.ns))[:_MOST]:
+        yield Advice(remedy=_remedy(row, keras_2=trains_with_keras_2(verdict)))
+
+
+def _predict_on_batch(verdict: Verdict) -> Iterator[Advice]:
+    """Calls of ``predict`` for a batch each make an input pipeline each."""
+    trained, walls = verdict.measured.loop, verdict.walls
+    ns = calls = 0
+    for loop in verdict.measured.profile.loops:
+        account = loop.account
+        if not loop.predicts_single_batches:
+            continue
+        meanwhile = loop.start_ns < trained.end_ns and trained.start_ns < loop.end_ns
+        inside_ns = sum(account.pass_ns) - (0 if meanwhile else account.pass_ns[PassContext.TOP])
+        ns += inside_ns
+        calls += round(account.pass_count * inside_ns / max(sum(account.pass_ns), 1))
+    if walls is not None and calls >= _FEWEST_CALLS and ns >= COMPUTE_BELOW * walls.wall_ns:
+        yield Advice(remedy=PredictOnBatch(calls=calls, call_ms=ns / calls / MS))
+
+
+def _one_a_line(rows: Sequence[AccountRow]) -> list[AccountRow]:
+    """The dearest row of each line, and those whose line is not known."""
+    lines = {str(row.location): row for row in reversed(rows) if row.location is not None}
+    return [row for row in rows if row.location is None or lines[str(row.location)] is row]
+
+
+def _is_the_users(row: AccountRow) -> bool:
+    if not isinstance(row.name, str):
+        return False
+    # What is met at the line that calls ``fit`` is Keras's own work around the training.
+    if row.calls_fit:
+        return False
+    return row.part is not Part.BETWEEN_EPOCHS or has_name(row.name)
+
+
+def _remedy(row: AccountRow, *, keras_2: bool) -> Remedy:
+    name = row.name if isinstance(row.name, str) else ""
+    if row.part is Part.CALLBACKS:
+        return _callback_remedy(name, row.callback, keras_2=keras_2)
+    if row.part is Part.BETWEEN_EPOCHS:
+        return PrepareBeside(function=name)
+    if row.location is not None and not has_name(name):
+        name = f"the code at {row.location.short}"
+    return CheaperOwnCode(function=name)
+
+
+def _callback_remedy(name: str, method: CallbackMethod | None, *, keras_2: bool) -> Remedy:
+    if (
+        method is not None
+        and method.of_keras in (KerasCallback.MODEL_CHECKPOINT, KerasCallback.BACKUP_AND_RESTORE)
+        and method.event is not CallbackEvent.OTHER
+    ):
+        each_batch = method.event is CallbackEvent.BATCH
+        return SaveLessOften(callback=method.of_keras, each_batch=each_batch, keras_2=keras_2)
+    return CheaperCallback(name=name, method=method, keras_2=keras_2)

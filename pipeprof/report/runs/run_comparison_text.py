@@ -1,0 +1,304 @@
+"""Two groups of runs beside each other, in words."""
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+
+from pipeprof.analysis.comparing.gate import Outcome
+from pipeprof.analysis.comparing.run_comparison import Comparison, Row
+from pipeprof.analysis.comparing.run_quantities import Group, StepPart, Unit
+from pipeprof.analysis.comparing.work_sameness import Aspect, Differs, Sameness
+from pipeprof.analysis.findings.findings import Findings
+from pipeprof.recording.account import Part
+from pipeprof.report.names.part_names import PART_NAMES
+from pipeprof.report.numbers import count, duration, percent, rate
+from pipeprof.report.plain_text import MISSING
+
+COMPARED_COLUMNS = ("", "before", "after", "change", "")
+
+_ASPECTS = {
+    Aspect.BACKEND: "backend",
+    Aspect.CORES: "cores",
+    Aspect.DEVICES: "devices",
+    Aspect.PARAMETERS: "parameters of the model",
+    Aspect.COMPUTE_DTYPE: "data type of computing",
+    Aspect.OPTIMIZER: "optimizer",
+    Aspect.BATCH_SIZE: "batch size",
+    Aspect.ARRAYS: "arrays of a batch",
+    Aspect.LOOP: "kind of loop",
+    Aspect.INPUT: "kind of input",
+    Aspect.STEPS: "steps",
+    Aspect.EPOCHS: "epochs",
+    Aspect.SAMPLES: "samples in all",
+    Aspect.HOST: "host",
+    Aspect.VERSIONS: "versions",
+    Aspect.CONTENT: "samples",
+    Aspect.ORDER: "order of the samples",
+    Aspect.LOSSES: "losses",
+}
+# Of these the values are hashes, which mean nothing to a reader.
+_HASHES = (Aspect.CONTENT, Aspect.ORDER)
+
+_LABELS = {
+    "step_ms": "step",
+    "wait_ms": "  wait",
+    "compute_ms": "  compute",
+    "callback_ms": "  callbacks",
+    "step_ms_p10": "step, 10th percentile",
+    "samples_per_s": "samples/s",
+    "wall_step_ms": "all time per step",
+    "wall_wait_ratio": "waits for data",
+    "wall_host_ratio": "host's own time",
+}
+_OF_A_STEP = (StepPart.WAIT, StepPart.COMPUTE, StepPart.CALLBACKS)
+_TITLES = {Group.STAGE: "stage", Group.LANE: "lane busy", Group.ACCOUNT: "training's time"}
+_MOST_OF_A_GROUP = {Group.STAGE: 12, Group.LANE: 6}
+
+
+class Change(Enum):
+    """What became of a step's time, as a word for a badge."""
+
+    FASTER = "FASTER"
+    SLOWER = "SLOWER"
+    NONE = "NO DIFFERENCE"
+    UNKNOWN = "UNKNOWN"
+
+
+def change_of(comparison: Comparison) -> Change:
+    """What became of a step's time, or of all time per step where steps were not counted."""
+    row = _judged(comparison)
+    if row is None or row.change is None:
+        return Change.UNKNOWN
+    if not row.beyond_noise:
+        return Change.NONE
+    return Change.FASTER if row.change < 0 else Change.SLOWER
+
+
+def _judged(comparison: Comparison) -> Row | None:
+    return comparison.row("step_ms") or comparison.row("wall_step_ms")
+
+
+def names_of(runs: Sequence[Findings]) -> str:
+    """The names of the runs of a group."""
+    return ", ".join(findings.profile.run.name for findings in runs)
+
+
+def work_sentences(comparison: Comparison) -> list[str]:
+    """Whether both groups did the same work, and what differs."""
+    return [*_same(comparison), *map(_differs, comparison.work.differs), *_losses(comparison)]
+
+
+def _same(comparison: Comparison) -> Iterator[str]:
+    match comparison.work.sameness:
+        case Sameness.SAME:
+            yield "Both did the same work: equal samples in one order, in equal batches."
+        case Sameness.OTHER_ORDER:
+            yield "Both consumed the same samples, in another order."
+        case Sameness.DIFFERENT:
+            yield "They did not do the same work."
+        case Sameness.UNKNOWN:
+            yield (
+                "Nothing shows that they did other work, but what the models consumed was not recorded: "
+                "record it with --fingerprint (or fingerprint=True)."
+            )
+
+
+def _differs(each: Differs) -> str:
+    name = _ASPECTS[each.aspect]
+    if each.aspect in _HASHES:
+        return f"The {name} differ." if each.aspect is Aspect.CONTENT else f"The {name} differs."
+    return f"Another {name}: {each.before} before, {each.after} after."
+
+
+def _losses(comparison: Comparison) -> Iterator[str]:
+    match = comparison.work.losses
+    if match is None:
+        return
+    if match.equal == match.compared:
+        yield f"The losses of all {count(match.compared, 'batch')} are equal, batch by batch."
+    elif match.equal:
+        yield (
+            f"The losses of the first {count(match.equal, 'batch')} are equal; later ones differ by up to "
+            f"{percent(match.largest)}."
+        )
+    else:
+        yield f"The losses differ from the first batch on, by up to {percent(match.largest)}."
+
+
+def verdict_sentence(comparison: Comparison) -> str:
+    """What changed, in one sentence."""
+    row = _judged(comparison)
+    if row is None or row.before is None or row.after is None or row.ratio is None:
+        return "Too few steps were counted to compare their times."
+    times = f"{duration(row.before)} before, {duration(row.after)} after"
+    if not row.beyond_noise:
+        return (
+            f"A step takes as long as before, as far as the noise shows ({times}, {_change(row)})."
+        )
+    faster = "shorter" if row.after < row.before else "longer"
+    sentence = f"A step is {percent(abs(row.ratio))} {faster} ({times})"
+    dearest = _dearest(comparison, longer=row.after > row.before)
+    return f"{sentence}; most of it: {dearest}." if dearest else f"{sentence}."
+
+
+def whole_sentences(comparison: Comparison) -> Iterator[str]:
+    """What became of all time per step, where the verdict is on less than that."""
+    row = comparison.row("wall_step_ms")
+    if row is None or row.before is None or row.after is None or row is _judged(comparison):
+        return
+    times = f"{duration(row.before)} before, {duration(row.after)} after"
+    noise = "" if row.beyond_noise else ", not more than the noise"
+    yield f"With epoch starts and the time between epochs a step takes {times}{noise}."
+
+
+def _dearest(comparison: Comparison, *, longer: bool) -> str | None:
+    """The part of a step or the stage that changed most in that direction."""
+    found = [
+        row
+        for row in comparison.rows
+        if row.beyond_noise
+        and row.change is not None
+        and (row.change > 0) is longer
+        and row.quantity.subject in _OF_A_STEP
+    ]
+    if not found:
+        return None
+    part = max(found, key=lambda row: abs(row.change or 0.0))
+    text = f"{_LABELS[part.quantity.what].strip()} {_change(part)}"
+    stages = [
+        row
+        for row in comparison.rows
+        if row.quantity.group is Group.STAGE
+        and row.beyond_noise
+        and row.change is not None
+        and (row.change > 0) is longer
+    ]
+    if stages:
+        stage = max(stages, key=lambda row: abs(row.change or 0.0))
+        text += f", with stage {row_label(stage)} {_change(stage)}"
+    return text
+
+
+def compared_cells(comparison: Comparison) -> list[tuple[str, str, str, str, str]]:
+    """The table: a row for each quantity that is worth showing, with cells of `COMPARED_COLUMNS`."""
+    found = []
+    for title, rows in compared_groups(comparison):
+        if title:
+            found.append((title, "", "", "", ""))
+        indent = "  " if title else ""
+        for row in rows:
+            name, before, after, change, mark = row_cells(row)
+            found.append((f"{indent}{name}", before, after, change, mark))
+    return found
+
+
+def compared_groups(comparison: Comparison) -> Iterator[tuple[str, list[Row]]]:
+    """The quantities that are worth showing, by groups with their titles (which may be empty)."""
+    for group in Group:
+        rows = [row for row in comparison.rows if row.quantity.group is group and _is_shown(row)]
+        if group in _MOST_OF_A_GROUP:
+            rows.sort(key=lambda row: -max(row.before or 0.0, row.after or 0.0))
+            rows = rows[: _MOST_OF_A_GROUP[group]]
+        if rows:
+            yield _TITLES.get(group, ""), rows
+
+
+def _is_shown(row: Row) -> bool:
+    if row.quantity.group is Group.ACCOUNT and row.quantity.unit is Unit.RATIO:
+        return False  # seconds are shown, and expressions may name the ratio
+    return bool(row.before or row.after)
+
+
+def row_cells(row: Row) -> tuple[str, str, str, str, str]:
+    """The cells of `COMPARED_COLUMNS` of one quantity."""
+    return (
+        row_label(row),
+        value_text(row, row.before),
+        value_text(row, row.after),
+        _change(row),
+        _mark(row),
+    )
+
+
+def row_label(row: Row) -> str:
+    """What a quantity is called."""
+    subject = row.quantity.subject
+    match subject:
+        case Part():
+            return PART_NAMES[subject]
+        case str():
+            return subject
+    return _LABELS.get(row.quantity.what, row.quantity.what)
+
+
+def value_text(row: Row, value: float | None) -> str:
+    """A value in the unit of its quantity."""
+    if value is None:
+        return MISSING
+    match row.quantity.unit:
+        case Unit.MS:
+            return duration(value)
+        case Unit.S:
+            return duration(1000 * value)
+        case Unit.RATIO:
+            return percent(value)
+        case Unit.PER_S:
+            return rate(value)
+
+
+def _change(row: Row) -> str:
+    if row.change is None:
+        return "new" if row.before is None else "gone"
+    if row.quantity.unit is Unit.RATIO or row.ratio is None:
+        sign = "+" if row.change >= 0 else "-"
+        if row.quantity.unit is Unit.RATIO:
+            return f"{sign}{100 * abs(row.change):.1f} points"
+        return f"{sign}{value_text(row, abs(row.change))}"
+    if abs(row.ratio) >= 1.0:
+        return f"{row.after / row.before:.1f} times" if row.before and row.after else "new"
+    return f"{100 * row.ratio:+.1f} %"
+
+
+def range_text(row: Row) -> str:
+    """Where the change lies at 95 %, in the unit of the change."""
+    found = row.difference
+    if found is None or row.change is None:
+        return MISSING
+    if row.quantity.unit is Unit.RATIO:
+        return f"{100 * found.low:+.1f} to {100 * found.high:+.1f} points"
+    if not row.before:
+        return MISSING
+    return f"{100 * found.low / row.before:+.1f} to {100 * found.high / row.before:+.1f} %"
+
+
+def _mark(row: Row) -> str:
+    if row.is_worse is None:
+        return "differs" if row.beyond_noise else "noise" if row.change else ""
+    return "worse" if row.is_worse else "better"
+
+
+def noise_sentence(comparison: Comparison) -> str:
+    """How the noise is known."""
+    runs = len(comparison.before) + len(comparison.after)
+    if runs == 2:
+        return (
+            "Noise: how much blocks of steps differ in each run, and 2 % that single runs are assumed to "
+            "differ by; several runs on each side show it (compare A1 A2 -- B1 B2)."
+        )
+    return f"Noise: how much blocks of steps differ in each run, and how much the {runs} runs do."
+
+
+def outcome_sentence(outcome: Outcome) -> str:
+    """What became of a condition of the gate."""
+    row = outcome.row
+    values = f"{value_text(row, row.before)} before, {value_text(row, row.after)} after"
+    text = f"{outcome.condition.text}: {values}"
+    if outcome.fails:
+        return f"{text}, beyond the noise."
+    if outcome.reached:
+        return f"{text}, but not beyond the noise."
+    return f"{text}."
+
+
+def outcome_word(outcome: Outcome) -> str:
+    """Whether a condition lets the gate fail."""
+    return "FAIL" if outcome.fails else "pass"

@@ -1,0 +1,249 @@
+"""Writes the changes that tuning kept into the user's own lines, where those are plain enough.
+
+A call is plain enough if it is the only one in the file that it can be: the ``.map(decode)`` of a function
+`decode`. A call without a function, such as ``.batch(32)``, may be that of another dataset: it is plain
+only where the file has each transformation that has a function. Everything else is left to the reader,
+as `pipeprof.report.tuning.tuning_code` shows it.
+"""
+
+import ast
+import difflib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from pipeprof.recording.pipeline_edits import (
+    AUTOTUNE,
+    BatchFirst,
+    CacheBehind,
+    DropCache,
+    Edit,
+    FilterFirst,
+    ParallelCalls,
+    Prefetch,
+    ShuffleBehind,
+    ShuffleFirst,
+)
+from pipeprof.recording.source_code import own_name
+from pipeprof.recording.tuning_outcome import Description, Place
+from pipeprof.report.names.edit_names import transformation
+
+# Methods that take no function of the user's.
+_PLAIN = {"batch", "cache", "padded_batch", "prefetch", "repeat", "shuffle", "skip", "take"}
+# What changes which elements a place sees.
+_ORDERING = (ShuffleFirst, ShuffleBehind, FilterFirst, BatchFirst, DropCache)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """Changed source code.
+
+    Attributes:
+        diff: a unified diff.
+        left: the changes that are not in it.
+    """
+
+    diff: str
+    left: tuple[Edit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Replaced:
+    """A part of the source, in bytes from its beginning, and what comes in its place."""
+
+    start: int
+    end: int
+    text: bytes
+
+
+def write_patch(source: str, file: str, described: Description, edits: Sequence[Edit]) -> Patch:
+    """The changes as a diff of a file.
+
+    Where transformations have to change places and their lines are not plain enough for that, no cache is
+    written either: it would keep the wrong elements.
+
+    Args:
+        source: the file's text.
+        file: its name, for the diff's head.
+        described: the input.
+        edits: what was kept.
+    """
+    places = {place.node: place for place in described.places}
+    changed = source
+    left: list[Edit] = []
+    for edit in sorted(edits, key=_turn):
+        order_is_open = any(isinstance(other, _ORDERING) for other in left)
+        after = None
+        if not (isinstance(edit, CacheBehind) and order_is_open):
+            after = _with_edit(changed, edit, places)
+        if after is None:
+            left.append(edit)
+        else:
+            changed = after
+    diff = difflib.unified_diff(_lines(source), _lines(changed), f"a/{file}", f"b/{file}", n=1)
+    return Patch(diff="".join(map(_whole, diff)), left=tuple(left))
+
+
+def _turn(edit: Edit) -> int:
+    """What goes to the end goes there first, and moves with it; a cache finds everything in its place."""
+    return 0 if isinstance(edit, Prefetch) else 2 if isinstance(edit, CacheBehind) else 1
+
+
+def _lines(text: str) -> list[str]:
+    """The lines as ``patch`` counts them: other characters that end a line do not."""
+    return list(io.StringIO(text, newline="\n"))
+
+
+def _whole(line: str) -> str:
+    return line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _with_edit(source: str, edit: Edit, places: dict[str, Place]) -> str | None:
+    """The source with one change, or None where its lines are not plain enough."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # a file with a zero byte
+        return None
+    text = source.encode()
+    starts = [0, *accumulate(len(line) for line in text.splitlines(keepends=True))]
+    replaced = _replaced(edit, places, _Source(tree, text, starts))
+    if replaced is None:
+        return None
+    changed = (text[: replaced.start] + replaced.text + text[replaced.end :]).decode()
+    return changed if _is_python(changed) else None
+
+
+def _is_python(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A file that was parsed; ``starts`` are the bytes at which its lines begin."""
+
+    tree: ast.Module
+    text: bytes
+    starts: list[int]
+
+    def begin(self, node: ast.expr) -> int:
+        """Where a part begins."""
+        return self.starts[node.lineno - 1] + node.col_offset
+
+    def end(self, node: ast.expr) -> int:
+        """Where a part ends."""
+        return self.starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
+
+
+def _replaced(edit: Edit, places: dict[str, Place], source: _Source) -> _Replaced | None:
+    match edit:
+        case ParallelCalls():
+            return _with_calls(_call_of(source, edit.node, places), edit.calls, source)
+        case CacheBehind():
+            return _behind(_call_of(source, edit.node, places), ".cache()", source)
+        case Prefetch():
+            last = list(places)[-1]
+            return _behind(
+                _call_of(source, last, places), f".prefetch({_autotune(source)})", source
+            )
+        case ShuffleFirst() | ShuffleBehind():
+            return _exchanged(edit.shuffle, edit.node, places, source)
+        case FilterFirst():
+            return _exchanged(edit.filter, edit.node, places, source)
+        case BatchFirst():
+            return _exchanged(edit.batch, edit.node, places, source)
+        case _:
+            return None
+
+
+def _call_of(source: _Source, node: str, places: dict[str, Place]) -> ast.Call | None:
+    """The call that a transformation was written with, where no doubt is left."""
+    place = places.get(node)
+    if place is None or sum(_looks_like(place, other) for other in places.values()) != 1:
+        return None
+    if place.function is None:
+        written = [other for other in places.values() if other.function is not None]
+        if any(_only(_calls_of(source.tree, other)) is None for other in written):
+            return None
+    return _only(_calls_of(source.tree, place))
+
+
+def _looks_like(one: Place, other: Place) -> bool:
+    names = (transformation(one.op), one.function), (transformation(other.op), other.function)
+    return names[0] == names[1] and (one.file, one.line) == (other.file, other.line)
+
+
+def _exchanged(one: str, other: str, places: dict[str, Place], source: _Source) -> _Replaced | None:
+    """Two calls of one chain, the one directly behind the other, in the other order."""
+    calls = [_call_of(source, node, places) for node in (one, other)]
+    for first, second in (calls, calls[::-1]):
+        if first is None or second is None or not isinstance(second.func, ast.Attribute):
+            continue
+        if second.func.value is first and isinstance(first.func, ast.Attribute):
+            begin, middle, end = source.end(first.func.value), source.end(first), source.end(second)
+            text = source.text
+            return _Replaced(begin, end, text[middle:end] + text[begin:middle])
+    return None
+
+
+def _only(calls: Iterator[ast.Call]) -> ast.Call | None:
+    found = list(calls)
+    return found[0] if len(found) == 1 else None
+
+
+def _calls_of(tree: ast.Module, place: Place) -> Iterator[ast.Call]:
+    """The calls that a transformation may have been written with."""
+    method = transformation(place.op)
+    if place.function is None and method not in _PLAIN:
+        return
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        if node.func.attr == method and (place.function is None or _names(node, place)):
+            yield node
+
+
+def _names(call: ast.Call, place: Place) -> bool:
+    """Whether a call's first argument is the function of a transformation."""
+    if not call.args:
+        return False
+    given = call.args[0]
+    function = own_name(place.function)
+    if isinstance(given, ast.Lambda):
+        last = given.end_lineno or given.lineno
+        here = place.line is None or given.lineno <= place.line <= last
+        return here and function is None
+    name = given.attr if isinstance(given, ast.Attribute) else getattr(given, "id", None)
+    return name is not None and name == function
+
+
+def _with_calls(call: ast.Call | None, calls: int, source: _Source) -> _Replaced | None:
+    if call is None or not isinstance(call.func, ast.Attribute) or call.func.attr == "flat_map":
+        return None  # flat_map makes one call at a time: an interleave has to take its place
+    text = (_autotune(source) if calls == AUTOTUNE else str(calls)).encode()
+    for keyword in call.keywords:
+        if keyword.arg == "num_parallel_calls":
+            return _Replaced(source.begin(keyword.value), source.end(keyword.value), text)
+    if len(call.args) != 1 or any(keyword.arg is None for keyword in call.keywords):
+        return None
+    behind = [call.args[0], *(keyword.value for keyword in call.keywords)][-1]
+    return _Replaced(source.end(behind), source.end(behind), b", num_parallel_calls=" + text)
+
+
+def _autotune(source: _Source) -> str:
+    """How the file writes AUTOTUNE: by its own name of TensorFlow, or as the number that it is."""
+    for node in ast.walk(source.tree):
+        for name in node.names if isinstance(node, ast.Import) else ():
+            if name.name == "tensorflow":
+                return f"{name.asname or name.name}.data.AUTOTUNE"
+    return str(AUTOTUNE)
+
+
+def _behind(call: ast.Call | None, text: str, source: _Source) -> _Replaced | None:
+    if call is None:
+        return None
+    return _Replaced(source.end(call), source.end(call), text.encode())

@@ -1,0 +1,49 @@
+"""Runs beside each other as Markdown, for a pull request or a job's summary."""
+
+from collections.abc import Sequence
+
+from pipeprof.analysis.comparing.gate import Outcome
+from pipeprof.analysis.comparing.run_comparison import Comparison
+from pipeprof.report.plain_text import clean
+from pipeprof.report.runs.run_comparison_text import (
+    compared_cells,
+    names_of,
+    noise_sentence,
+    outcome_sentence,
+    outcome_word,
+    verdict_sentence,
+    work_sentences,
+)
+
+_SPECIAL = str.maketrans({each: f"\\{each}" for each in "\\`*_[]<>|~&"})
+
+
+def render_markdown(comparison: Comparison, outcomes: Sequence[Outcome] = ()) -> str:
+    """The comparison as Markdown, without a line end after its last line.
+
+    Args:
+        comparison: the runs.
+        outcomes: what became of the conditions of a gate.
+    """
+    lines = [
+        f"**{_text(verdict_sentence(comparison))}**",
+        "",
+        *(f"- {outcome_word(outcome)} {_text(outcome_sentence(outcome))}" for outcome in outcomes),
+        *([""] if outcomes else []),
+        f"|  | {_text(names_of(comparison.before))} | {_text(names_of(comparison.after))} | change |  |",
+        "| --- | ---: | ---: | ---: | --- |",
+        *(f"| {' | '.join(map(_cell, row))} |" for row in compared_cells(comparison)),
+        "",
+        *(_text(sentence) for sentence in work_sentences(comparison)),
+        _text(noise_sentence(comparison)),
+    ]
+    return "\n".join(lines)
+
+
+def _text(text: str) -> str:
+    return clean(text).translate(_SPECIAL)
+
+
+def _cell(text: str) -> str:
+    indent = "&nbsp;" * (len(text) - len(text.lstrip()))
+    return indent + _text(text.strip())

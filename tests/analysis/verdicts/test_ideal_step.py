@@ -1,0 +1,165 @@
+"""What a step takes with input for free: never less than a device is busy, and a bound where that hides.
+
+The loops of these tests take 100 steps of 30 ms, 20 of them waiting, unless told.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeprof.analysis.analyse import analyse
+from pipeprof.analysis.findings.evidence_kinds import DeviceMayRunAhead
+from pipeprof.analysis.findings.findings import Diagnosis, FreeInput, Interval, LimitSource
+from pipeprof.analysis.findings.verdict_kinds import Bound
+from pipeprof.recording.devices import Device
+from pipeprof.recording.level_names import DeviceLevel
+from pipeprof.recording.loop import Loop, LoopKind
+from pipeprof.recording.run_info import RunInfo
+from tests.builders import MS, SECOND, device, gauge, lane, loop, profile, run_info, stage, those
+
+WAITS: dict[str, int] = {"wait_ns": 20 * MS, "compute_ns": 10 * MS}
+
+
+def diagnosed(of: Loop, *devices: Device, info: RunInfo | None = None) -> Diagnosis:
+    found = analyse(
+        profile(
+            run=info or run_info(),
+            loops=(of,),
+            stages=(stage(cost_ns=25 * MS, during=of),),
+            lanes=(lane(during=of),),
+            devices=devices,
+        )
+    ).main
+    assert found is not None
+    return found.diagnosis
+
+
+def free_input(of: Diagnosis) -> FreeInput:
+    assert of.free_input is not None
+    return of.free_input
+
+
+def busy(ratio: float, own: float | None = None) -> Device:
+    levels = {DeviceLevel.UTILISATION: gauge(round(ratio * 1e6))}
+    if own is not None:
+        levels[DeviceLevel.OWN_UTILISATION] = gauge(round(own * 1e6))
+    return device(steps=0, levels=levels)
+
+
+def idle() -> Device:
+    return device(steps=0, levels={})
+
+
+def test_a_step_is_no_shorter_than_a_device_is_busy_in_it() -> None:
+    found = diagnosed(loop(**WAITS), busy(0.8))
+    assert found.ideal_step_ms == pytest.approx(24.0)
+    assert found.ideal_step_interval is not None
+    assert found.ideal_step_interval.low == pytest.approx(24.0)
+    # 100 steps of 30 ms, the first of which waits as well, become such of 24 ms.
+    assert free_input(found).speedup == pytest.approx(30 / 24, rel=0.01)
+    assert free_input(found).known is LimitSource.ESTIMATED
+
+
+def test_what_others_do_on_the_device_is_not_the_trainings() -> None:
+    assert diagnosed(loop(**WAITS), busy(0.8, own=0.1)).ideal_step_ms == pytest.approx(10.0)
+
+
+def test_a_trace_shows_how_busy_a_device_is() -> None:
+    traced = device(step_ns=30 * MS, compute_ns=18 * MS, copy_in_ns=3 * MS, idle_waiting_ns=5 * MS)
+    assert diagnosed(loop(**WAITS), traced).ideal_step_ms == pytest.approx(21.0)
+
+
+AHEAD = (
+    (loop(kind=LoopKind.CUSTOM, **WAITS), run_info(backend=None)),
+    (replace(loop(**WAITS), batch_count=400), run_info()),
+    (loop(**WAITS), run_info(backend="jax")),
+    (loop(**WAITS), run_info(backend="torch")),
+)
+
+
+@pytest.mark.parametrize(("of", "info"), AHEAD)
+def test_where_steps_return_early_and_no_device_was_measured_the_limit_is_a_bound(
+    of: Loop, info: RunInfo
+) -> None:
+    found = diagnosed(of, idle(), info=info)
+    assert free_input(found).known is LimitSource.UPPER_BOUND
+    assert len(those(DeviceMayRunAhead, found.evidence)) == 1
+    assert found.ideal_step_interval == Interval(
+        low=pytest.approx(9.0, rel=0.01), high=pytest.approx(30.0)
+    )
+    assert free_input(found).speedup_interval.low == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize(("of", "info"), AHEAD)
+def test_where_the_device_was_measured_it_is_none(of: Loop, info: RunInfo) -> None:
+    found = diagnosed(of, busy(0.5), info=info)
+    assert free_input(found).known is LimitSource.ESTIMATED
+    assert those(DeviceMayRunAhead, found.evidence) == []
+    assert found.ideal_step_ms == pytest.approx(15.0)
+
+
+@pytest.mark.parametrize(("of", "info"), AHEAD)
+def test_what_a_device_works_on_while_the_loop_waits_is_computing(of: Loop, info: RunInfo) -> None:
+    assert diagnosed(of, busy(0.97), info=info).bound is Bound.COMPUTE
+    assert diagnosed(of, busy(0.9), info=info).bound is Bound.BALANCED
+    found = diagnosed(of, busy(0.3), info=info)
+    assert found.bound is Bound.INPUT
+    assert found.wall is not None
+    assert found.wall.wait_ratio == pytest.approx(2 / 3, abs=0.01)
+
+
+def test_a_loop_that_waits_for_its_device_hides_nothing() -> None:
+    assert diagnosed(loop(**WAITS), busy(0.97)).bound is Bound.INPUT
+
+
+def test_what_is_left_to_a_device_at_the_end_of_an_epoch_is_computing() -> None:
+    late = loop(wait_ns=0, compute_ns=8 * MS, epochs=2, pause_ns=SECOND)
+    found = diagnosed(late, info=run_info(backend="jax"))
+    assert found.bound is Bound.COMPUTE
+    assert found.ideal_step_ms == pytest.approx(18.0)  # a second and 100 times 8 ms
+    assert found.ideal_step_interval is not None
+    assert found.ideal_step_interval.high == pytest.approx(18.0)
+    assert diagnosed(late).bound is Bound.HOST
+
+
+@pytest.mark.parametrize(
+    ("of", "info", "devices"),
+    [
+        (loop(**WAITS), run_info(), (idle(),)),  # Keras on TensorFlow waits for its device
+        (loop(kind=LoopKind.TRAIN_ON_BATCH, **WAITS), run_info(), (idle(),)),  # so does this
+        (
+            loop(kind=LoopKind.CUSTOM, **WAITS),
+            run_info(),
+            (),
+        ),  # TensorFlow on CPUs computes at once
+        (loop(**WAITS), run_info(backend="torch"), ()),  # and so does torch
+    ],
+)
+def test_steps_that_wait_for_their_device_bound_nothing(
+    of: Loop, info: RunInfo, devices: tuple[Device, ...]
+) -> None:
+    found = diagnosed(of, *devices, info=info)
+    assert free_input(found).known is LimitSource.ESTIMATED
+    assert those(DeviceMayRunAhead, found.evidence) == []
+
+
+def test_jax_computes_on_after_a_step_has_returned_on_cpus_too() -> None:
+    found = diagnosed(loop(**WAITS), info=run_info(backend="jax"))
+    assert free_input(found).known is LimitSource.UPPER_BOUND
+    (caveat,) = those(DeviceMayRunAhead, found.evidence)
+    assert not caveat.traceable
+
+
+def interval_of(of: Loop) -> Interval:
+    found = diagnosed(of).ideal_step_interval
+    assert found is not None
+    return found
+
+
+def test_a_step_may_be_shorter_that_needs_not_get_going_again_after_a_wait() -> None:
+    assert interval_of(loop(wait_ns=20 * MS, compute_ns=3 * MS)) == Interval(
+        low=pytest.approx(2.0, rel=0.02), high=pytest.approx(3.0)
+    )
+    assert interval_of(loop(wait_ns=20 * MS, compute_ns=MS // 2)).low == 0.0
+    ready = interval_of(loop(wait_ns=0, compute_ns=3 * MS))
+    assert ready.low == ready.high == pytest.approx(3.0)
