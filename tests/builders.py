@@ -83,7 +83,7 @@ from pipeprof.recording.loop import (
     Steps,
     WaitSource,
 )
-from pipeprof.recording.pipeline_edits import AUTOTUNE, CacheBehind, ParallelCalls, Prefetch
+from pipeprof.recording.pipeline_edits import AUTOTUNE, AddCache, SetCalls, AddPrefetch
 from pipeprof.recording.profile import Profile, no_iterator_ends
 from pipeprof.recording.run_info import Overhead, RecordedBy, RunInfo
 from pipeprof.recording.series import Binned, Gauge, Histogram, IntArray
@@ -949,7 +949,7 @@ def autotune_finding(
 
 def tuning_outcome() -> Outcome:
     """A pipeline whose map got parallel calls (40 to 20 ms) and then a cache (20 to 5 ms)."""
-    parallel, cache = ParallelCalls(node="map", calls=AUTOTUNE), CacheBehind(node="map")
+    parallel, cache = SetCalls(node="map", calls=AUTOTUNE), AddCache(node="map")
     return Outcome(
         described=Description(
             kind=InputKind.TF_DATA,
@@ -996,7 +996,7 @@ def tuning_outcome() -> Outcome:
                 high=4.2,
                 kept=True,
             ),
-            Trial(change=(Prefetch(),), refused="it raised ValueError: no"),
+            Trial(change=(AddPrefetch(),), refused="it raised ValueError: no"),
         ),
         stopped=False,
     )

@@ -14,7 +14,7 @@ AUTOTUNE = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParallelCalls(Tagged):
+class SetCalls(Tagged):
     """Let a map or an interleave make several calls at once; `AUTOTUNE` lets tf.data choose."""
 
     tag: ClassVar[str] = "parallel_calls"
@@ -23,14 +23,14 @@ class ParallelCalls(Tagged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prefetch(Tagged):
+class AddPrefetch(Tagged):
     """Load ahead of the training."""
 
     tag: ClassVar[str] = "prefetch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheBehind(Tagged):
+class AddCache(Tagged):
     """Keep in memory what a transformation gives."""
 
     tag: ClassVar[str] = "cache"
@@ -46,7 +46,7 @@ class DropCache(Tagged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShuffleFirst(Tagged):
+class MoveShuffleFirst(Tagged):
     """Shuffle what a map takes, and not what it gives."""
 
     tag: ClassVar[str] = "shuffle_first"
@@ -55,7 +55,7 @@ class ShuffleFirst(Tagged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShuffleBehind(Tagged):
+class MoveShuffleBehind(Tagged):
     """Shuffle what a map gives, and not what it takes, so that a cache can stand between them."""
 
     tag: ClassVar[str] = "shuffle_behind"
@@ -64,7 +64,7 @@ class ShuffleBehind(Tagged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilterFirst(Tagged):
+class MoveFilterFirst(Tagged):
     """Filter what a map takes, and not what it gives."""
 
     tag: ClassVar[str] = "filter_first"
@@ -73,7 +73,7 @@ class FilterFirst(Tagged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchFirst(Tagged):
+class MoveBatchFirst(Tagged):
     """Map batches, and not single elements."""
 
     tag: ClassVar[str] = "batch_first"
@@ -82,7 +82,7 @@ class BatchFirst(Tagged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchAutotuneOn(Tagged):
+class TurnAutotuneOn(Tagged):
     """Let tf.data tune what is set to AUTOTUNE."""
 
     tag: ClassVar[str] = "autotune"
@@ -123,15 +123,15 @@ class ShardedProcesses(Tagged):
 
 
 Edit = (
-    ParallelCalls
-    | Prefetch
-    | CacheBehind
+    SetCalls
+    | AddPrefetch
+    | AddCache
     | DropCache
-    | ShuffleFirst
-    | ShuffleBehind
-    | FilterFirst
-    | BatchFirst
-    | SwitchAutotuneOn
+    | MoveShuffleFirst
+    | MoveShuffleBehind
+    | MoveFilterFirst
+    | MoveBatchFirst
+    | TurnAutotuneOn
     | PrivateThreads
     | Workers
     | BackgroundThread

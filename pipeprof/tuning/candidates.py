@@ -6,18 +6,18 @@ from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
     BackgroundThread,
-    BatchFirst,
-    CacheBehind,
+    MoveBatchFirst,
+    AddCache,
     DropCache,
     Edit,
-    FilterFirst,
-    ParallelCalls,
-    Prefetch,
+    MoveFilterFirst,
+    SetCalls,
+    AddPrefetch,
     PrivateThreads,
     ShardedProcesses,
-    ShuffleBehind,
-    ShuffleFirst,
-    SwitchAutotuneOn,
+    MoveShuffleBehind,
+    MoveShuffleFirst,
+    TurnAutotuneOn,
     Workers,
 )
 from pipeprof.recording.tuning_outcome import Change, Description, Place, TransformationKind
@@ -54,16 +54,16 @@ def merged(today: Change, change: Change) -> Change:
 def _what(edit: Edit) -> tuple[object, ...]:
     """What an edit sets: two edits of one thing exclude each other."""
     match edit:
-        case ParallelCalls():
-            return ParallelCalls, edit.node
-        case CacheBehind():
-            return (CacheBehind,)
-        case ShuffleFirst() | ShuffleBehind():
-            return ShuffleFirst, edit.shuffle
-        case FilterFirst():
-            return FilterFirst, edit.filter
-        case BatchFirst():
-            return BatchFirst, edit.batch
+        case SetCalls():
+            return SetCalls, edit.node
+        case AddCache():
+            return (AddCache,)
+        case MoveShuffleFirst() | MoveShuffleBehind():
+            return MoveShuffleFirst, edit.shuffle
+        case MoveFilterFirst():
+            return MoveFilterFirst, edit.filter
+        case MoveBatchFirst():
+            return MoveBatchFirst, edit.batch
         case _:
             return (type(edit),)
 
@@ -71,20 +71,20 @@ def _what(edit: Edit) -> tuple[object, ...]:
 def _of_tfdata(described: Description) -> Iterator[Change]:
     places = {place.node: place for place in described.places}
     if described.autotunes is False:
-        yield (SwitchAutotuneOn(),)
+        yield (TurnAutotuneOn(),)
     serial = [place for place in described.places if _can_be_parallel(place)]
-    yield from ((ParallelCalls(node=place.node, calls=AUTOTUNE),) for place in serial)
+    yield from ((SetCalls(node=place.node, calls=AUTOTUNE),) for place in serial)
     yield from _caches(described, places)
     for place in described.places:
         yield from _orders(place, places)
     mapping = [place for place in described.places if place.kind in _MAPS and place.function]
     waiting = {place.node: place for place in (*serial, *mapping)}
-    many = [ParallelCalls(node=node, calls=_WAITING_CALLS) for node in waiting]
+    many = [SetCalls(node=node, calls=_WAITING_CALLS) for node in waiting]
     yield from ((one, PrivateThreads(threads=_OWN_THREADS)) for one in many)
     if len(many) > 1:
         yield (*many, PrivateThreads(threads=_OWN_THREADS))
     if described.places and described.places[-1].kind is not TransformationKind.PREFETCH:
-        yield (Prefetch(),)
+        yield (AddPrefetch(),)
     if mapping:
         yield (PrivateThreads(threads=max(described.cores, 2)),)
 
@@ -104,11 +104,11 @@ def _orders(place: Place, places: dict[str, Place]) -> Iterator[Change]:
         return
     match place.kind:
         case TransformationKind.SHUFFLE:
-            yield (ShuffleFirst(shuffle=place.node, node=below.node),)
+            yield (MoveShuffleFirst(shuffle=place.node, node=below.node),)
         case TransformationKind.FILTER:
-            yield (FilterFirst(filter=place.node, node=below.node),)
+            yield (MoveFilterFirst(filter=place.node, node=below.node),)
         case TransformationKind.BATCH:
-            yield (BatchFirst(batch=place.node, node=below.node),)
+            yield (MoveBatchFirst(batch=place.node, node=below.node),)
 
 
 def _caches(described: Description, places: dict[str, Place]) -> Iterator[Change]:
@@ -125,7 +125,7 @@ def _caches(described: Description, places: dict[str, Place]) -> Iterator[Change
         if any(one in old for one in _above(place, places)):
             continue  # what there is already saves more
         drops = tuple(DropCache(node=one.node) for one in old)
-        found.append((*moved, *drops, CacheBehind(node=place.node)))
+        found.append((*moved, *drops, AddCache(node=place.node)))
     yield from found[:2]
 
 
@@ -145,7 +145,7 @@ def _without_shuffle(place: Place, places: dict[str, Place]) -> Change | None:
     if not shuffles:
         return ()
     directly = place.inputs[:1] == (shuffles[0].node,) and place.kind in _MAPS
-    return (ShuffleBehind(shuffle=shuffles[0].node, node=place.node),) if directly else None
+    return (MoveShuffleBehind(shuffle=shuffles[0].node, node=place.node),) if directly else None
 
 
 def _below(place: Place, places: dict[str, Place]) -> Iterator[Place]:

@@ -15,14 +15,14 @@ import tensorflow as tf
 from pipeprof.errors import TuningRefused
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    BatchFirst,
-    CacheBehind,
+    MoveBatchFirst,
+    AddCache,
     DropCache,
     Edit,
-    FilterFirst,
-    ParallelCalls,
-    ShuffleBehind,
-    ShuffleFirst,
+    MoveFilterFirst,
+    SetCalls,
+    MoveShuffleBehind,
+    MoveShuffleFirst,
 )
 
 SERIAL_MAP, PARALLEL_MAP = "MapDataset", "ParallelMapDatasetV2"
@@ -83,13 +83,13 @@ def nodes_of(graph: Any) -> tuple[Node, ...]:
 
 # What stands before what else: an exchange needs its neighbours, and a cache stands on what is there then.
 _ORDER = (
-    ShuffleFirst,
-    ShuffleBehind,
-    FilterFirst,
-    BatchFirst,
-    ParallelCalls,
+    MoveShuffleFirst,
+    MoveShuffleBehind,
+    MoveFilterFirst,
+    MoveBatchFirst,
+    SetCalls,
     DropCache,
-    CacheBehind,
+    AddCache,
 )
 
 
@@ -129,19 +129,19 @@ def edit_graph(graph: Any, edit: Edit, trial_elements: int | None = None) -> Any
     changed = type(graph)()
     changed.CopyFrom(graph)
     match edit:
-        case ParallelCalls():
+        case SetCalls():
             _parallel_calls(changed, edit.node, edit.calls)
-        case CacheBehind():
+        case AddCache():
             _cache_behind(changed, edit.node, trial_elements)
         case DropCache():
             _bypass(changed, edit.node)
-        case ShuffleFirst():
+        case MoveShuffleFirst():
             _exchange(changed, edit.shuffle, edit.node)
-        case ShuffleBehind():
+        case MoveShuffleBehind():
             _shuffle_behind(changed, edit.shuffle, edit.node)
-        case FilterFirst():
+        case MoveFilterFirst():
             _filter_first(changed, edit.filter, edit.node)
-        case BatchFirst():
+        case MoveBatchFirst():
             _exchange(changed, edit.batch, edit.node)
             _find(changed, edit.batch).attr["output_shapes"].Clear()
             _batched_shapes(changed, edit.batch)

@@ -12,12 +12,12 @@ from pipeprof.analysis.findings.what_if_kinds import (
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
     BackgroundThread,
-    CacheBehind,
+    AddCache,
     Edit,
-    ParallelCalls,
-    Prefetch,
+    SetCalls,
+    AddPrefetch,
     PrivateThreads,
-    ShuffleBehind,
+    MoveShuffleBehind,
     Workers,
 )
 from pipeprof.recording.source_code import own_name
@@ -37,16 +37,16 @@ def suppositions_of(
 
 def _of(edit: Edit, described: Description, threads: int) -> Iterator[Supposition | None]:
     match edit:
-        case ParallelCalls():
+        case SetCalls():
             calls = threads if edit.calls == AUTOTUNE else min(edit.calls, threads)
             yield StageRuns(stage=_stage(edit.node, described), parallelism=max(calls, 1))
-        case CacheBehind():
+        case AddCache():
             yield CachedBehind(stage=_stage(edit.node, described))
-        case Prefetch() | BackgroundThread():
+        case AddPrefetch() | BackgroundThread():
             yield LoadedAhead()
         case Workers():
             yield LoadedByWorkers(workers=max(edit.workers, 1), processes=edit.processes)
-        case ShuffleBehind():
+        case MoveShuffleBehind():
             return  # costs what it cost
         case PrivateThreads() if edit.threads > described.cores:
             return  # what they give, more calls at once take

@@ -9,12 +9,12 @@ import tensorflow as tf
 from pipeprof.clock import now_ns
 from pipeprof.errors import TuningRefused
 from pipeprof.recording.pipeline_edits import (
-    BatchFirst,
-    CacheBehind,
+    MoveBatchFirst,
+    AddCache,
     Edit,
-    Prefetch,
+    AddPrefetch,
     PrivateThreads,
-    SwitchAutotuneOn,
+    TurnAutotuneOn,
 )
 from pipeprof.tuning.dataset_graph import dataset_from, graph_of, variant_from
 from pipeprof.tuning.graph_edits import (
@@ -190,14 +190,14 @@ class TfDataInput:
             TuningRefused: the pipeline does not take them.
         """
         graph, above = self._graph, []
-        batched: tuple[BatchFirst, ...] = ()
+        batched: tuple[MoveBatchFirst, ...] = ()
         for edit in sorted(edits, key=edit_order):
             match edit:
-                case Prefetch() | SwitchAutotuneOn() | PrivateThreads():
+                case AddPrefetch() | TurnAutotuneOn() | PrivateThreads():
                     above.append(edit)
-                case BatchFirst():
+                case MoveBatchFirst():
                     batched = (*batched, edit)
-                case CacheBehind() if trial_elements is not None:
+                case AddCache() if trial_elements is not None:
                     graph = edit_graph(graph, edit, trial_elements)
                 case _:
                     graph = edit_graph(graph, edit)
@@ -230,7 +230,7 @@ class TfDataInput:
         part.pipeprof_graph = holder
         return part
 
-    def _batched_first(self, graph: Any, edit: BatchFirst) -> Any:
+    def _batched_first(self, graph: Any, edit: MoveBatchFirst) -> Any:
         """Traces a map's function anew, for batches: its graph is made for single elements."""
         node = next(one for one in self.nodes if one.name == edit.node)
         found = self._python.get(node.function or "")
@@ -251,7 +251,7 @@ class TfDataInput:
         return _with_batched_map(graph, edit, graph_of(mapped))
 
 
-def _with_batched_map(graph: Any, edit: BatchFirst, traced: Any) -> Any:
+def _with_batched_map(graph: Any, edit: MoveBatchFirst, traced: Any) -> Any:
     """Exchanges a map and the batch behind it, with the map's function for batches out of another graph."""
     changed = edit_graph(graph, edit)
     donor = [node for node in traced.node if node.op in MAPS][-1]
@@ -272,9 +272,9 @@ def _with_batched_map(graph: Any, edit: BatchFirst, traced: Any) -> Any:
 def _above(dataset: Any, edit: Edit) -> Any:
     options = tf.data.Options()
     match edit:
-        case Prefetch():
+        case AddPrefetch():
             return dataset.prefetch(tf.data.AUTOTUNE)
-        case SwitchAutotuneOn():
+        case TurnAutotuneOn():
             options.autotune.enabled = True
         case PrivateThreads():
             options.threading.private_threadpool_size = edit.threads

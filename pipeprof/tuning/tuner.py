@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from pipeprof.errors import PipeprofError, UsageError, describe_error
-from pipeprof.recording.pipeline_edits import CacheBehind, Edit
+from pipeprof.recording.pipeline_edits import AddCache, Edit
 from pipeprof.recording.tuning_outcome import Change, Description, Outcome, Trial, TrialSteps
 from pipeprof.tuning.candidates import candidates, merged
 from pipeprof.tuning.consuming import Limits
@@ -197,7 +197,7 @@ class Tuner:
 
     def _limits(self, edits: Sequence[Edit]) -> Limits:
         measured_ns = int(min(max(_SHARE_OF_BUDGET * self._budget_ns, _SHORTEST_NS), _LONGEST_NS))
-        fills_cache = any(isinstance(edit, CacheBehind) for edit in edits)
+        fills_cache = any(isinstance(edit, AddCache) for edit in edits)
         return Limits(
             measured_ns=measured_ns,
             epochs=1 if fills_cache else 0,

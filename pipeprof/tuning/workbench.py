@@ -19,7 +19,7 @@ from pipeprof.errors import PipeprofError, TuningRefused
 from pipeprof.host import machine
 from pipeprof.host.cgroups import ControlGroups
 from pipeprof.recording.loop import InputKind
-from pipeprof.recording.pipeline_edits import CacheBehind, Edit
+from pipeprof.recording.pipeline_edits import AddCache, Edit
 from pipeprof.recording.tuning_outcome import Description, Place, TrialSteps
 from pipeprof.tuning.consuming import (
     Limits,
@@ -129,7 +129,7 @@ class Workbench:
     def compare(self, edits: Sequence[Edit]) -> str | None:
         """What the input delivers differently with these changes, or None where nothing shows that."""
         for edit in edits:
-            if isinstance(edit, CacheBehind) and not self._repeats(edit.node):
+            if isinstance(edit, AddCache) and not self._repeats(edit.node):
                 return "it would keep what is random, or takes too long to see that it is not"
         shuffles = self._tfdata is not None and self._tfdata.shuffles
         return self._difference(edits) or (
@@ -269,7 +269,7 @@ class Workbench:
 
     def _trial_elements(self, edits: Sequence[Edit]) -> int | None:
         """How many elements a cache is filled with in a trial: some batches' worth of the place."""
-        cached = [edit for edit in edits if isinstance(edit, CacheBehind)]
+        cached = [edit for edit in edits if isinstance(edit, AddCache)]
         if not cached or self._tfdata is None:
             return None
         sizes = [self._tfdata.batch_size(node) for node in self._tfdata.nodes]

@@ -11,17 +11,17 @@ import tensorflow as tf
 from pipeprof.errors import TuningRefused
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    BatchFirst,
-    CacheBehind,
+    MoveBatchFirst,
+    AddCache,
     DropCache,
     Edit,
-    FilterFirst,
-    ParallelCalls,
-    Prefetch,
+    MoveFilterFirst,
+    SetCalls,
+    AddPrefetch,
     PrivateThreads,
-    ShuffleBehind,
-    ShuffleFirst,
-    SwitchAutotuneOn,
+    MoveShuffleBehind,
+    MoveShuffleFirst,
+    TurnAutotuneOn,
 )
 from pipeprof.tuning.dataset_graph import graph_of
 from pipeprof.tuning.graph_edits import nodes_of
@@ -79,18 +79,18 @@ PIPELINE = tf.data.Dataset.range(40).map(decode)
 @pytest.mark.parametrize(
     ("choose", "runs"),
     [
-        (lambda it: [ParallelCalls(node=node(it, "Map"), calls=AUTOTUNE)], "ParallelMapDatasetV2"),
-        (lambda it: [ParallelCalls(node=node(it, "Map"), calls=8)], "ParallelMapDatasetV2"),
-        (lambda it: [CacheBehind(node=node(it, "Map"))], "CacheDatasetV2"),
-        (lambda it: [Prefetch()], "PrefetchDataset"),
+        (lambda it: [SetCalls(node=node(it, "Map"), calls=AUTOTUNE)], "ParallelMapDatasetV2"),
+        (lambda it: [SetCalls(node=node(it, "Map"), calls=8)], "ParallelMapDatasetV2"),
+        (lambda it: [AddCache(node=node(it, "Map"))], "CacheDatasetV2"),
+        (lambda it: [AddPrefetch()], "PrefetchDataset"),
         (lambda it: [PrivateThreads(threads=3)], "MapDataset"),
-        (lambda it: [SwitchAutotuneOn()], "MapDataset"),
+        (lambda it: [TurnAutotuneOn()], "MapDataset"),
         (
             lambda it: [
-                BatchFirst(batch=node(it, "Batch"), node=node(it, "Map", 1)),
-                ParallelCalls(node=node(it, "Map"), calls=4),
-                CacheBehind(node=node(it, "Map")),
-                Prefetch(),
+                MoveBatchFirst(batch=node(it, "Batch"), node=node(it, "Map", 1)),
+                SetCalls(node=node(it, "Map"), calls=4),
+                AddCache(node=node(it, "Map")),
+                AddPrefetch(),
             ],
             "CacheDatasetV2",
         ),
@@ -110,13 +110,13 @@ def test_options_of_the_dataset_stay() -> None:
     options = tf.data.Options()
     options.deterministic = False
     options.threading.private_threadpool_size = 5
-    tuned = edited(PIPELINE.with_options(options), lambda it: [Prefetch()])
+    tuned = edited(PIPELINE.with_options(options), lambda it: [AddPrefetch()])
     assert tuned.options().deterministic is False
     assert tuned.options().threading.private_threadpool_size == 5
 
 
 def test_a_cache_saves_the_calls_of_the_second_pass() -> None:
-    changed = edited(PIPELINE, lambda it: [CacheBehind(node=node(it, "Map"))])
+    changed = edited(PIPELINE, lambda it: [AddCache(node=node(it, "Map"))])
     calls.clear()
     first, second = elements_of(changed), elements_of(changed)
     assert first == second
@@ -125,7 +125,7 @@ def test_a_cache_saves_the_calls_of_the_second_pass() -> None:
 
 def test_a_trial_of_a_cache_takes_few_elements() -> None:
     tuned = TfDataInput(PIPELINE)
-    trial = tuned.edited([CacheBehind(node=node(tuned, "Map"))], trial_elements=5)
+    trial = tuned.edited([AddCache(node=node(tuned, "Map"))], trial_elements=5)
     assert elements_of(trial) == elements_of(PIPELINE.take(5))
 
 
@@ -133,7 +133,7 @@ def test_a_cache_that_stands_too_early_moves() -> None:
     dataset = tf.data.Dataset.range(40).cache().map(decode).batch(8)
     changed = edited(
         dataset,
-        lambda it: [DropCache(node=node(it, "Cache")), CacheBehind(node=node(it, "Map"))],
+        lambda it: [DropCache(node=node(it, "Cache")), AddCache(node=node(it, "Map"))],
     )
     calls.clear()
     assert elements_of(changed) == elements_of(changed) == elements_of(dataset)
@@ -143,7 +143,7 @@ def test_a_cache_that_stands_too_early_moves() -> None:
 def test_a_filter_comes_before_the_map_that_hands_on_what_it_looks_at() -> None:
     dataset = PIPELINE.filter(is_even)
     changed = edited(
-        dataset, lambda it: [FilterFirst(filter=node(it, "Filter"), node=node(it, "Map"))]
+        dataset, lambda it: [MoveFilterFirst(filter=node(it, "Filter"), node=node(it, "Map"))]
     )
     calls.clear()
     found = elements_of(changed)
@@ -155,14 +155,14 @@ def test_a_filter_that_looks_at_what_the_map_makes_stays_behind_it() -> None:
     with pytest.raises(TuningRefused, match="looks at what the map makes"):
         edited(
             PIPELINE.filter(is_bright),
-            lambda it: [FilterFirst(filter=node(it, "Filter"), node=node(it, "Map"))],
+            lambda it: [MoveFilterFirst(filter=node(it, "Filter"), node=node(it, "Map"))],
         )
 
 
 def test_a_shuffle_moves_across_a_map() -> None:
     for dataset, edit in (
-        (PIPELINE.shuffle(40, seed=1), ShuffleFirst),
-        (tf.data.Dataset.range(40).shuffle(40, seed=1).map(decode), ShuffleBehind),
+        (PIPELINE.shuffle(40, seed=1), MoveShuffleFirst),
+        (tf.data.Dataset.range(40).shuffle(40, seed=1).map(decode), MoveShuffleBehind),
     ):
         changed = edited(
             dataset, lambda it, edit=edit: [edit(shuffle=node(it, "Shuffle"), node=node(it, "Map"))]
@@ -187,7 +187,7 @@ def test_files_are_read_in_parallel_in_the_same_order(dataset: Any) -> None:
     changed = edited(
         dataset,
         lambda it: [
-            ParallelCalls(
+            SetCalls(
                 node=next(
                     n.name for n in it.nodes if n.op in ("FlatMapDataset", "InterleaveDataset")
                 ),
@@ -209,7 +209,7 @@ def test_a_map_that_takes_no_batches_is_refused() -> None:
     with pytest.raises(TuningRefused, match="does not take batches"):
         edited(
             PIPELINE.map(first_letter).batch(8),
-            lambda it: [BatchFirst(batch=node(it, "Batch"), node=node(it, "Map", 1))],
+            lambda it: [MoveBatchFirst(batch=node(it, "Batch"), node=node(it, "Map", 1))],
         )
 
 
@@ -241,7 +241,7 @@ def test_tables_that_the_pipeline_looks_into_are_shared() -> None:
         tf.lookup.KeyValueTensorInitializer(tf.range(40, dtype=tf.int64), tf.range(40) * 3), 0
     )
     dataset = tf.data.Dataset.range(40).map(table.lookup)
-    changed = edited(dataset, lambda it: [ParallelCalls(node=node(it, "Map"), calls=4)])
+    changed = edited(dataset, lambda it: [SetCalls(node=node(it, "Map"), calls=4)])
     assert elements_of(changed) == elements_of(dataset) == [(3 * n,) for n in range(40)]
 
 
@@ -261,6 +261,6 @@ def test_readers_of_records_and_generators_are_changed_too(tmp_path: Any) -> Non
         mapped = dataset.map(lambda one: one).batch(4)
         changed = edited(
             mapped,
-            lambda it: [ParallelCalls(node=node(it, "MapDataset"), calls=AUTOTUNE), Prefetch()],
+            lambda it: [SetCalls(node=node(it, "MapDataset"), calls=AUTOTUNE), AddPrefetch()],
         )
         assert elements_of(changed) == elements_of(mapped)

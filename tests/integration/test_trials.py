@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from pipeprof.errors import TuningRefused
-from pipeprof.recording.pipeline_edits import CacheBehind, Workers
+from pipeprof.recording.pipeline_edits import AddCache, Workers
 from pipeprof.tuning.candidates import candidates
 from pipeprof.tuning.consuming import Limits
 from pipeprof.tuning.subject import make_subject
@@ -40,7 +40,7 @@ def test_a_dataset_that_repeats_forever_is_measured_with_a_cache_too(package: st
     model = model_of(importlib.import_module(package))
     bench = Workbench(make_subject(lambda: (model, endless())))
     changes = candidates(bench.describe())
-    [cached, *_] = [change for change in changes if isinstance(change[-1], CacheBehind)]
+    [cached, *_] = [change for change in changes if isinstance(change[-1], AddCache)]
     assert bench.trial(cached, Limits(**{**_values(SHORT), "epochs": 1})).step_ns
     assert bench.trial((), SHORT).step_ns
     ceiling = bench.ceiling(SHORT)

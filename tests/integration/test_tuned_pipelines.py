@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from pipeprof.errors import TuningRefused
 from pipeprof.recording.pipeline_edits import (
-    BatchFirst,
-    CacheBehind,
+    MoveBatchFirst,
+    AddCache,
     Edit,
-    ParallelCalls,
-    ShuffleFirst,
+    SetCalls,
+    MoveShuffleFirst,
 )
 from pipeprof.recording.tuning_outcome import Description
 from pipeprof.tuning.candidates import candidates
@@ -46,10 +46,10 @@ def rows() -> Any:
 
 def test_a_function_that_gives_something_else_of_batches_is_seen_behind_a_shuffle() -> None:
     bench = bench_of(lambda: rows().map(backwards).batch(8))
-    [batched] = edits_of(bench, BatchFirst)
+    [batched] = edits_of(bench, MoveBatchFirst)
     assert bench.compare([batched]) == "it has other samples"
     bench = bench_of(lambda: rows().map(lambda row: row + 1).batch(8))
-    [batched] = edits_of(bench, BatchFirst)
+    [batched] = edits_of(bench, MoveBatchFirst)
     assert bench.compare([batched]) is None
 
 
@@ -73,7 +73,7 @@ def test_no_cache_stands_on_a_function_that_draws_or_keeps_something(
     function: Callable[[Any], Any],
 ) -> None:
     ends = bench_of(lambda: tf.data.Dataset.range(50).map(function).map(lambda x: x + 1).batch(5))
-    assert not edits_of(ends, CacheBehind)
+    assert not edits_of(ends, AddCache)
 
 
 def test_a_shuffle_inside_of_a_function_is_not_kept() -> None:
@@ -81,18 +81,18 @@ def test_a_shuffle_inside_of_a_function_is_not_kept() -> None:
         return tf.data.Dataset.range(2).shuffle(2).map(lambda x: x + index)
 
     bench = bench_of(lambda: tf.data.Dataset.range(1).interleave(part).batch(1))
-    assert not edits_of(bench, CacheBehind)
+    assert not edits_of(bench, AddCache)
 
 
 def test_no_cache_comes_behind_a_shuffle_that_was_moved() -> None:
     bench = bench_of(lambda: tf.data.Dataset.range(50).map(lambda x: x + 1).shuffle(50).batch(5))
     described = bench.describe()
     mapped = node_of(described, "Map")
-    moved = ShuffleFirst(shuffle=node_of(described, "Shuffle"), node=mapped)
+    moved = MoveShuffleFirst(shuffle=node_of(described, "Shuffle"), node=mapped)
     assert bench.compare([moved]) is None
-    assert bench.compare([CacheBehind(node=mapped)]) is None
+    assert bench.compare([AddCache(node=mapped)]) is None
     with pytest.raises(TuningRefused, match="a ShuffleDatasetV3 below it gave first"):
-        bench.compare([moved, CacheBehind(node=mapped)])
+        bench.compare([moved, AddCache(node=mapped)])
 
 
 def test_what_is_random_and_was_not_seen_so_is_found_before_it_is_kept() -> None:
@@ -101,7 +101,7 @@ def test_what_is_random_and_was_not_seen_so_is_found_before_it_is_kept() -> None
         return one.map(lambda x: tf.numpy_function(seldom_in_python, [x], tf.int64)).batch(100)
 
     bench = bench_of(make)
-    cached = CacheBehind(node=node_of(bench.describe(), "Batch"))
+    cached = AddCache(node=node_of(bench.describe(), "Batch"))
     found = bench.compare([cached])
     assert found == "it would keep what is random, or takes too long to see that it is not"
 
@@ -129,6 +129,6 @@ def failing(index: Any) -> Any:
 )
 def test_elements_of_all_kinds_are_compared(make: Callable[[], Any]) -> None:
     bench = bench_of(make)
-    [parallel, *_] = edits_of(bench, ParallelCalls)
+    [parallel, *_] = edits_of(bench, SetCalls)
     assert bench.compare([parallel]) is None
     assert bench.describe().places[-1].elements in (10, None)

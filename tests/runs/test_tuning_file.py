@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeprof.recording.pipeline_edits import AUTOTUNE, CacheBehind, ParallelCalls
+from pipeprof.recording.pipeline_edits import AUTOTUNE, AddCache, SetCalls
 from pipeprof.recording.tuning_outcome import Outcome
 from pipeprof.runs.tuning_file import read_tuning, write_tuning
 from tests.builders import tuning_outcome
@@ -18,7 +18,7 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     read = read_tuning(tmp_path)
     assert read == OUTCOME
     assert isinstance(read, Outcome)
-    assert read.best == (ParallelCalls(node="map", calls=AUTOTUNE), CacheBehind(node="map"))
+    assert read.best == (SetCalls(node="map", calls=AUTOTUNE), AddCache(node="map"))
 
 
 def test_without_one_there_is_none(tmp_path: Path) -> None:

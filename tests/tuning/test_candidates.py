@@ -9,18 +9,18 @@ from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
     BackgroundThread,
-    BatchFirst,
-    CacheBehind,
+    MoveBatchFirst,
+    AddCache,
     DropCache,
     Edit,
-    FilterFirst,
-    ParallelCalls,
-    Prefetch,
+    MoveFilterFirst,
+    SetCalls,
+    AddPrefetch,
     PrivateThreads,
     ShardedProcesses,
-    ShuffleBehind,
-    ShuffleFirst,
-    SwitchAutotuneOn,
+    MoveShuffleBehind,
+    MoveShuffleFirst,
+    TurnAutotuneOn,
     Workers,
     edit_from_dict,
     edit_to_dict,
@@ -55,9 +55,9 @@ def edits_of(description: Description) -> set[Edit]:
 
 
 def test_a_serial_map_is_made_parallel_and_a_parallel_one_that_is_tuned_is_not() -> None:
-    assert ParallelCalls(node="MapDataset", calls=AUTOTUNE) in edits_of(tfdata(RANGE, MAP))
+    assert SetCalls(node="MapDataset", calls=AUTOTUNE) in edits_of(tfdata(RANGE, MAP))
     tuned = place("ParallelMapDatasetV2", "RangeDataset", calls=AUTOTUNE, function="decode")
-    assert ParallelCalls(node=tuned.node, calls=AUTOTUNE) not in edits_of(tfdata(RANGE, tuned))
+    assert SetCalls(node=tuned.node, calls=AUTOTUNE) not in edits_of(tfdata(RANGE, tuned))
 
 
 def test_what_waits_gets_threads_of_its_own_for_more_calls_than_cores() -> None:
@@ -65,7 +65,7 @@ def test_what_waits_gets_threads_of_its_own_for_more_calls_than_cores() -> None:
     mapped = place("MapDataset", "InterleaveDataset", function="decode")
     own = PrivateThreads(threads=17)
     many = {
-        node: ParallelCalls(node=node, calls=16) for node in ("InterleaveDataset", "MapDataset")
+        node: SetCalls(node=node, calls=16) for node in ("InterleaveDataset", "MapDataset")
     }
     found = candidates(tfdata(RANGE, opened, mapped))
     assert {change for change in found if own in change} == {
@@ -77,28 +77,28 @@ def test_what_waits_gets_threads_of_its_own_for_more_calls_than_cores() -> None:
 
 def test_a_pinned_parallelism_is_given_to_autotune() -> None:
     pinned = place("ParallelMapDatasetV2", "RangeDataset", calls=2, function="decode")
-    assert ParallelCalls(node=pinned.node, calls=AUTOTUNE) in edits_of(tfdata(RANGE, pinned))
+    assert SetCalls(node=pinned.node, calls=AUTOTUNE) in edits_of(tfdata(RANGE, pinned))
 
 
 @pytest.mark.parametrize("op", ["InterleaveDataset", "FlatMapDataset"])
 def test_files_are_read_in_parallel(op: str) -> None:
     files = place(op, "RangeDataset", function="read")
-    assert ParallelCalls(node=op, calls=AUTOTUNE) in edits_of(tfdata(RANGE, files))
+    assert SetCalls(node=op, calls=AUTOTUNE) in edits_of(tfdata(RANGE, files))
 
 
 def test_prefetch_comes_to_the_end_once() -> None:
-    assert Prefetch() in edits_of(tfdata(RANGE, MAP, BATCH))
+    assert AddPrefetch() in edits_of(tfdata(RANGE, MAP, BATCH))
     ahead = place("PrefetchDataset", "BatchDatasetV2")
-    assert Prefetch() not in edits_of(tfdata(RANGE, MAP, BATCH, ahead))
+    assert AddPrefetch() not in edits_of(tfdata(RANGE, MAP, BATCH, ahead))
 
 
 def test_autotune_is_switched_on_where_it_is_off() -> None:
-    assert SwitchAutotuneOn() in edits_of(tfdata(RANGE, MAP, autotunes=False))
-    assert SwitchAutotuneOn() not in edits_of(tfdata(RANGE, MAP))
+    assert TurnAutotuneOn() in edits_of(tfdata(RANGE, MAP, autotunes=False))
+    assert TurnAutotuneOn() not in edits_of(tfdata(RANGE, MAP))
 
 
 def test_a_cache_stands_behind_what_is_dear_and_fits() -> None:
-    assert CacheBehind(node="MapDataset") in edits_of(tfdata(RANGE, MAP))
+    assert AddCache(node="MapDataset") in edits_of(tfdata(RANGE, MAP))
     assert not _caches(tfdata(RANGE, replace(MAP, element_bytes=1e8)))
     assert not _caches(tfdata(RANGE, replace(MAP, elements=None)))
     assert not _caches(tfdata(RANGE))  # nothing of the user's is saved
@@ -123,7 +123,7 @@ def test_a_random_function_is_not_given_batches_and_a_random_filter_stays() -> N
     selects = place("FilterDataset", "MapDataset", function="keep", random=True)
     random = replace(BATCH, random=True)
     tried = edits_of(tfdata(RANGE, MAP, random)) | edits_of(tfdata(RANGE, MAP, selects))
-    assert not any(isinstance(edit, (BatchFirst, FilterFirst)) for edit in tried)
+    assert not any(isinstance(edit, (MoveBatchFirst, MoveFilterFirst)) for edit in tried)
 
 
 def test_a_cache_comes_below_none_of_todays_caches() -> None:
@@ -139,16 +139,16 @@ def test_a_cache_behind_a_shuffle_moves_the_shuffle_behind_it() -> None:
     shuffle = place("ShuffleDatasetV3", "RangeDataset")
     mapped = place("MapDataset", "ShuffleDatasetV3", function="decode")
     changes = candidates(tfdata(RANGE, shuffle, mapped))
-    moved = ShuffleBehind(shuffle=shuffle.node, node=mapped.node)
-    assert (moved, CacheBehind(node=mapped.node)) in changes
-    assert (CacheBehind(node=mapped.node),) not in changes
+    moved = MoveShuffleBehind(shuffle=shuffle.node, node=mapped.node)
+    assert (moved, AddCache(node=mapped.node)) in changes
+    assert (AddCache(node=mapped.node),) not in changes
 
 
 def test_a_cache_that_is_there_moves_later_or_stays() -> None:
     cache = place("CacheDatasetV2", "RangeDataset")
     behind = place("MapDataset", "CacheDatasetV2", function="decode")
     changes = candidates(tfdata(RANGE, cache, behind))
-    assert (DropCache(node=cache.node), CacheBehind(node=behind.node)) in changes
+    assert (DropCache(node=cache.node), AddCache(node=behind.node)) in changes
     late = place("CacheDatasetV2", "MapDataset")
     assert not _caches(tfdata(RANGE, MAP, late))
 
@@ -157,9 +157,9 @@ def test_neighbours_that_can_change_places_do() -> None:
     shuffle = place("ShuffleDatasetV3", "MapDataset")
     selects = place("FilterDataset", "MapDataset", function="keep")
     for above, edit in (
-        (shuffle, ShuffleFirst(shuffle=shuffle.node, node=MAP.node)),
-        (selects, FilterFirst(filter=selects.node, node=MAP.node)),
-        (BATCH, BatchFirst(batch=BATCH.node, node=MAP.node)),
+        (shuffle, MoveShuffleFirst(shuffle=shuffle.node, node=MAP.node)),
+        (selects, MoveFilterFirst(filter=selects.node, node=MAP.node)),
+        (BATCH, MoveBatchFirst(batch=BATCH.node, node=MAP.node)),
     ):
         assert edit in edits_of(tfdata(RANGE, MAP, above))
 
@@ -194,10 +194,10 @@ def test_a_generator_is_sharded_only_where_its_function_takes_a_shard() -> None:
 
 
 def test_a_later_change_takes_the_place_of_an_earlier_one_of_the_same_thing() -> None:
-    first = (ParallelCalls(node="map", calls=AUTOTUNE), Prefetch())
-    assert merged(first, (ParallelCalls(node="map", calls=16),)) == (
-        Prefetch(),
-        ParallelCalls(node="map", calls=16),
+    first = (SetCalls(node="map", calls=AUTOTUNE), AddPrefetch())
+    assert merged(first, (SetCalls(node="map", calls=16),)) == (
+        AddPrefetch(),
+        SetCalls(node="map", calls=16),
     )
 
 
@@ -215,4 +215,4 @@ def test_a_document_that_is_no_change_is_refused(document: dict[str, object]) ->
 
 
 def _caches(description: Description) -> set[str]:
-    return {edit.node for edit in edits_of(description) if isinstance(edit, CacheBehind)}
+    return {edit.node for edit in edits_of(description) if isinstance(edit, AddCache)}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipeprof.errors import TuningRefused
-from pipeprof.recording.pipeline_edits import BackgroundThread, Prefetch, ShardedProcesses
+from pipeprof.recording.pipeline_edits import BackgroundThread, AddPrefetch, ShardedProcesses
 from pipeprof.tuning.generator_input import ahead, edited_generator
 
 
@@ -59,7 +59,7 @@ def test_edits_of_a_generator() -> None:
     assert list(edited_generator(numbers, None, ())) == list(range(20))
     assert list(edited_generator(numbers, None, [BackgroundThread()])) == list(range(20))
     with pytest.raises(TuningRefused, match="cannot be changed by prefetch"):
-        edited_generator(numbers, None, [Prefetch()])
+        edited_generator(numbers, None, [AddPrefetch()])
     with pytest.raises(TuningRefused, match="other processes cannot import the function"):
         edited_generator(numbers, None, [ShardedProcesses(processes=2)])
 

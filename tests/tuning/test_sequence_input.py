@@ -3,7 +3,7 @@
 import pytest
 
 from pipeprof.errors import TuningRefused
-from pipeprof.recording.pipeline_edits import Prefetch, Workers
+from pipeprof.recording.pipeline_edits import AddPrefetch, Workers
 from pipeprof.tuning.sequence_input import load_by, loaded_by, workers_of
 
 FOUR = Workers(workers=4, processes=True, queue=20)
@@ -47,7 +47,7 @@ def test_other_changes_are_refused_and_nothing_is_set() -> None:
     photos = Photos()
     with (
         pytest.raises(TuningRefused, match="cannot be changed by prefetch"),
-        loaded_by(photos, [FOUR, Prefetch()]),
+        loaded_by(photos, [FOUR, AddPrefetch()]),
     ):
         pass
     assert photos.workers == 1

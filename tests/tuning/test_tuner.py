@@ -9,10 +9,10 @@ from pipeprof.errors import TuningRefused, UsageError
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    CacheBehind,
+    AddCache,
     Edit,
-    ParallelCalls,
-    Prefetch,
+    SetCalls,
+    AddPrefetch,
     Workers,
 )
 from pipeprof.recording.tuning_outcome import Description, Place, TrialSteps
@@ -123,13 +123,13 @@ def test_a_gain_within_the_noise_is_not_kept() -> None:
 
 def test_what_helped_is_combined() -> None:
     def step_ms(edits: Sequence[Edit]) -> float:
-        parallel = any(isinstance(edit, ParallelCalls) for edit in edits)
-        ahead = any(isinstance(edit, Prefetch) for edit in edits)
+        parallel = any(isinstance(edit, SetCalls) for edit in edits)
+        ahead = any(isinstance(edit, AddPrefetch) for edit in edits)
         return 5.0 + 20.0 / (2 if parallel else 1) - (5.0 if ahead else 0.0)
 
     outcome = FakeBench(PIPELINE, step_ms, ceiling_ms=1.0).tuner().run()
-    assert ParallelCalls(node="map", calls=AUTOTUNE) in outcome.best
-    assert Prefetch() in outcome.best
+    assert SetCalls(node="map", calls=AUTOTUNE) in outcome.best
+    assert AddPrefetch() in outcome.best
     assert outcome.best_ns == pytest.approx(10 * MS)
 
 
@@ -143,14 +143,14 @@ def test_near_input_for_free_nothing_more_is_tried() -> None:
 
 def test_what_delivers_something_else_is_thrown_out_before_it_is_measured() -> None:
     def differs(edits: Sequence[Edit]) -> str | None:
-        return "it has other samples" if any(isinstance(e, CacheBehind) for e in edits) else None
+        return "it has other samples" if any(isinstance(e, AddCache) for e in edits) else None
 
     bench = FakeBench(PIPELINE, lambda edits: 40.0, differs=differs)
     outcome = bench.tuner().run()
     refused = [trial for trial in outcome.trials if trial.refused]
     assert [trial.refused for trial in refused] == ["it has other samples"]
     assert refused[0].step_ns is None
-    assert not any(isinstance(edit, CacheBehind) for edits in bench.tried for edit in edits)
+    assert not any(isinstance(edit, AddCache) for edits in bench.tried for edit in edits)
 
 
 def test_a_trial_that_fails_is_reported_and_the_others_go_on() -> None:
@@ -270,7 +270,7 @@ def test_a_trial_that_fills_a_cache_is_measured_behind_its_first_epoch() -> None
 
     class Looking(FakeBench):
         def trial(self, edits: Sequence[Edit], limits: Limits) -> TrialSteps:
-            seen[any(isinstance(edit, CacheBehind) for edit in edits)] = limits.epochs
+            seen[any(isinstance(edit, AddCache) for edit in edits)] = limits.epochs
             return super().trial(edits, limits)
 
     Looking(replace(PIPELINE, free_bytes=1 << 30), lambda edits: 40.0).tuner().run()

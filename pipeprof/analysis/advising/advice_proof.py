@@ -48,11 +48,11 @@ def _verified(advice: Advice, trial: Trial) -> Advice:
 
 def _is_that(remedy: Remedy, edit: Edit, places: dict[str, Place]) -> bool:
     match remedy, edit:
-        case Prefetch(), pipeline_edits.Prefetch() | pipeline_edits.BackgroundThread():
+        case Prefetch(), pipeline_edits.AddPrefetch() | pipeline_edits.BackgroundThread():
             return True
-        case ParallelCalls(), pipeline_edits.ParallelCalls():
+        case ParallelCalls(), pipeline_edits.SetCalls():
             return _named(edit.node, places) == remedy.stage
-        case Cache(), pipeline_edits.CacheBehind():
+        case Cache(), pipeline_edits.AddCache():
             return _named(edit.node, places) == remedy.stage
         case MoreWorkers(), pipeline_edits.Workers():
             return edit.processes is remedy.processes and edit.workers == remedy.workers

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
     BackgroundThread,
-    BatchFirst,
-    CacheBehind,
+    MoveBatchFirst,
+    AddCache,
     DropCache,
     Edit,
-    FilterFirst,
-    ParallelCalls,
-    Prefetch,
+    MoveFilterFirst,
+    SetCalls,
+    AddPrefetch,
     PrivateThreads,
     ShardedProcesses,
-    ShuffleBehind,
-    ShuffleFirst,
-    SwitchAutotuneOn,
+    MoveShuffleBehind,
+    MoveShuffleFirst,
+    TurnAutotuneOn,
     Workers,
 )
 from pipeprof.recording.source_code import own_name
@@ -42,24 +42,24 @@ def change_name(edits: Sequence[Edit], described: Description) -> str:
 
 def _name(edit: Edit, places: dict[str, Place]) -> str:  # noqa: C901 - one case a kind
     match edit:
-        case ParallelCalls():
+        case SetCalls():
             calls = "AUTOTUNE" if edit.calls == AUTOTUNE else str(edit.calls)
             return f"{_place(edit.node, places)} with {calls} parallel calls"
-        case Prefetch():
+        case AddPrefetch():
             return "prefetch at the end"
-        case CacheBehind():
+        case AddCache():
             return f"cache behind {_place(edit.node, places)}"
         case DropCache():
             return "without today's cache"
-        case ShuffleFirst():
+        case MoveShuffleFirst():
             return f"shuffle before {_place(edit.node, places)}"
-        case ShuffleBehind():
+        case MoveShuffleBehind():
             return f"shuffle behind {_place(edit.node, places)}"
-        case FilterFirst():
+        case MoveFilterFirst():
             return f"{_place(edit.filter, places)} before {_place(edit.node, places)}"
-        case BatchFirst():
+        case MoveBatchFirst():
             return f"batch before {_place(edit.node, places)}"
-        case SwitchAutotuneOn():
+        case TurnAutotuneOn():
             return "AUTOTUNE on"
         case PrivateThreads():
             return f"{count(edit.threads, 'thread')} for tf.data alone"

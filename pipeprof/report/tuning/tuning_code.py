@@ -5,18 +5,18 @@ from collections.abc import Iterator, Sequence
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
     BackgroundThread,
-    BatchFirst,
-    CacheBehind,
+    MoveBatchFirst,
+    AddCache,
     DropCache,
     Edit,
-    FilterFirst,
-    ParallelCalls,
-    Prefetch,
+    MoveFilterFirst,
+    SetCalls,
+    AddPrefetch,
     PrivateThreads,
     ShardedProcesses,
-    ShuffleBehind,
-    ShuffleFirst,
-    SwitchAutotuneOn,
+    MoveShuffleBehind,
+    MoveShuffleFirst,
+    TurnAutotuneOn,
     Workers,
 )
 from pipeprof.recording.source_code import own_name
@@ -69,13 +69,13 @@ batches = sharded({processes})  # below if __name__ == '__main__':"""
 def code_of(described: Description, edits: Sequence[Edit]) -> str:
     """Lines of Python, one part for each change, with the place that it changes as a comment."""
     places = {place.node: place for place in described.places}
-    moved = {edit.node for edit in edits if isinstance(edit, ShuffleBehind)}
-    cached = {edit.node for edit in edits if isinstance(edit, CacheBehind)}
-    edits = [edit for edit in edits if not (isinstance(edit, CacheBehind) and edit.node in moved)]
+    moved = {edit.node for edit in edits if isinstance(edit, MoveShuffleBehind)}
+    cached = {edit.node for edit in edits if isinstance(edit, AddCache)}
+    edits = [edit for edit in edits if not (isinstance(edit, AddCache) and edit.node in moved)]
     if moved & cached:
         [node] = moved & cached
         line = f".map({_function(places.get(node))}, …).cache().shuffle(…)  # cache, then shuffle"
-        kept = [edit for edit in edits if not isinstance(edit, ShuffleBehind)]
+        kept = [edit for edit in edits if not isinstance(edit, MoveShuffleBehind)]
         return "\n".join((line, *code_of(described, kept).splitlines()))
     return "\n".join(line for edit in edits for line in _code_of(edit, described, places))
 
@@ -84,7 +84,7 @@ def _code_of(  # noqa: C901 - one case a kind
     edit: Edit, described: Description, places: dict[str, Place]
 ) -> Iterator[str]:
     match edit:
-        case ParallelCalls():
+        case SetCalls():
             place = places.get(edit.node)
             calls = "tf.data.AUTOTUNE" if edit.calls == AUTOTUNE else str(edit.calls)
             if place is not None and place.kind is TransformationKind.FLAT_MAP:
@@ -92,22 +92,22 @@ def _code_of(  # noqa: C901 - one case a kind
                 yield f".interleave({_function(place)}, {options})  # instead of flat_map{_at(place)}"
             else:
                 yield f".{_method(place)}({_function(place)}, num_parallel_calls={calls}){_comment(place)}"
-        case Prefetch():
+        case AddPrefetch():
             yield ".prefetch(tf.data.AUTOTUNE)  # at the end of the pipeline"
-        case CacheBehind():
+        case AddCache():
             yield f".cache()  # right after {_named(places.get(edit.node))}"
         case DropCache():
             yield "# take the .cache() away that stands there today"
-        case ShuffleFirst():
+        case MoveShuffleFirst():
             yield f".shuffle(…).map({_function(places.get(edit.node))}, …)  # shuffle first, then map"
-        case ShuffleBehind():
+        case MoveShuffleBehind():
             yield f".map({_function(places.get(edit.node))}, …).shuffle(…)  # shuffle behind the map"
-        case FilterFirst():
+        case MoveFilterFirst():
             kept = _function(places.get(edit.filter))
             yield f".filter({kept}).map({_function(places.get(edit.node))}, …)  # filter first, then map"
-        case BatchFirst():
+        case MoveBatchFirst():
             yield f".batch(…).map({_function(places.get(edit.node))}, …)  # the map gets whole batches"
-        case SwitchAutotuneOn():
+        case TurnAutotuneOn():
             yield from _option("autotune.enabled", "True")
         case PrivateThreads():
             yield from _option("threading.private_threadpool_size", str(edit.threads))

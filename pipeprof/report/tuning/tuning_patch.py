@@ -15,15 +15,15 @@ from itertools import accumulate
 
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    BatchFirst,
-    CacheBehind,
+    MoveBatchFirst,
+    AddCache,
     DropCache,
     Edit,
-    FilterFirst,
-    ParallelCalls,
-    Prefetch,
-    ShuffleBehind,
-    ShuffleFirst,
+    MoveFilterFirst,
+    SetCalls,
+    AddPrefetch,
+    MoveShuffleBehind,
+    MoveShuffleFirst,
 )
 from pipeprof.recording.source_code import own_name
 from pipeprof.recording.tuning_outcome import Description, Place
@@ -32,7 +32,7 @@ from pipeprof.report.names.edit_names import transformation
 # Methods that take no function of the user's.
 _PLAIN = {"batch", "cache", "padded_batch", "prefetch", "repeat", "shuffle", "skip", "take"}
 # What changes which elements a place sees.
-_ORDERING = (ShuffleFirst, ShuffleBehind, FilterFirst, BatchFirst, DropCache)
+_ORDERING = (MoveShuffleFirst, MoveShuffleBehind, MoveFilterFirst, MoveBatchFirst, DropCache)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def write_patch(source: str, file: str, described: Description, edits: Sequence[
     for edit in sorted(edits, key=_turn):
         order_is_open = any(isinstance(other, _ORDERING) for other in left)
         after = None
-        if not (isinstance(edit, CacheBehind) and order_is_open):
+        if not (isinstance(edit, AddCache) and order_is_open):
             after = _with_edit(changed, edit, places)
         if after is None:
             left.append(edit)
@@ -87,7 +87,7 @@ def write_patch(source: str, file: str, described: Description, edits: Sequence[
 
 def _turn(edit: Edit) -> int:
     """What goes to the end goes there first, and moves with it; a cache finds everything in its place."""
-    return 0 if isinstance(edit, Prefetch) else 2 if isinstance(edit, CacheBehind) else 1
+    return 0 if isinstance(edit, AddPrefetch) else 2 if isinstance(edit, AddCache) else 1
 
 
 def _lines(text: str) -> list[str]:
@@ -141,20 +141,20 @@ class _Source:
 
 def _replaced(edit: Edit, places: dict[str, Place], source: _Source) -> _Replaced | None:
     match edit:
-        case ParallelCalls():
+        case SetCalls():
             return _with_calls(_call_of(source, edit.node, places), edit.calls, source)
-        case CacheBehind():
+        case AddCache():
             return _behind(_call_of(source, edit.node, places), ".cache()", source)
-        case Prefetch():
+        case AddPrefetch():
             last = list(places)[-1]
             return _behind(
                 _call_of(source, last, places), f".prefetch({_autotune(source)})", source
             )
-        case ShuffleFirst() | ShuffleBehind():
+        case MoveShuffleFirst() | MoveShuffleBehind():
             return _exchanged(edit.shuffle, edit.node, places, source)
-        case FilterFirst():
+        case MoveFilterFirst():
             return _exchanged(edit.filter, edit.node, places, source)
-        case BatchFirst():
+        case MoveBatchFirst():
             return _exchanged(edit.batch, edit.node, places, source)
         case _:
             return None

@@ -37,7 +37,7 @@ def test_a_change_on_top_of_others_proves_nothing_alone() -> None:
 
 
 def test_a_trial_that_could_not_be_measured_proves_nothing() -> None:
-    refused = Trial(change=(pipeline_edits.ParallelCalls(node="map", calls=-1),), refused="it hung")
+    refused = Trial(change=(pipeline_edits.SetCalls(node="map", calls=-1),), refused="it hung")
     assert proof(PARALLEL, (refused,)) is None
 
 

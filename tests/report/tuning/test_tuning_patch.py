@@ -8,13 +8,13 @@ import pytest
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    BatchFirst,
-    CacheBehind,
+    MoveBatchFirst,
+    AddCache,
     Edit,
-    ParallelCalls,
-    Prefetch,
+    SetCalls,
+    AddPrefetch,
     PrivateThreads,
-    ShuffleBehind,
+    MoveShuffleBehind,
 )
 from pipeprof.recording.tuning_outcome import Description, Place
 from pipeprof.report.tuning.tuning_patch import write_patch
@@ -44,8 +44,8 @@ ds = ds.map(decode)
 ds = ds.batch(4)
 """
 
-PARALLEL = ParallelCalls(node="map", calls=AUTOTUNE)
-CACHE = CacheBehind(node="map")
+PARALLEL = SetCalls(node="map", calls=AUTOTUNE)
+CACHE = AddCache(node="map")
 
 
 def changed(source: str, *edits: Edit) -> list[str]:
@@ -63,11 +63,11 @@ def test_a_map_is_made_parallel_where_it_stands() -> None:
 def test_a_number_of_calls_that_is_there_is_exchanged() -> None:
     source = SOURCE.replace("decode)", "decode, num_parallel_calls=2, deterministic=True)")
     expected = "ds = ds.map(decode, num_parallel_calls=16, deterministic=True)"
-    assert changed(source, ParallelCalls(node="map", calls=16)) == [expected]
+    assert changed(source, SetCalls(node="map", calls=16)) == [expected]
 
 
 def test_several_changes_of_one_line_stand_in_their_order() -> None:
-    assert changed(SOURCE, CACHE, PARALLEL, Prefetch()) == [
+    assert changed(SOURCE, CACHE, PARALLEL, AddPrefetch()) == [
         "ds = ds.map(decode, num_parallel_calls=tf.data.AUTOTUNE).cache()",
         "ds = ds.batch(4).prefetch(tf.data.AUTOTUNE)",
     ]
@@ -77,7 +77,7 @@ def test_a_chain_over_several_lines_is_changed_in_its_middle() -> None:
     source = SOURCE.replace(
         "ds = ds.map(decode)\nds = ds.batch(4)", "ds = (\n    ds.map(decode)\n    .batch(4)\n)"
     )
-    assert changed(source, CACHE, Prefetch()) == [
+    assert changed(source, CACHE, AddPrefetch()) == [
         "    ds.map(decode).cache()",
         "    .batch(4).prefetch(tf.data.AUTOTUNE)",
     ]
@@ -122,7 +122,7 @@ SHUFFLED = replace(
         Place(node="map", op="MapDataset", inputs=("shuffle",), calls=None, function="decode"),
     ),
 )
-MOVED = ShuffleBehind(shuffle="shuffle", node="map")
+MOVED = MoveShuffleBehind(shuffle="shuffle", node="map")
 
 
 def test_two_calls_of_one_chain_change_places_and_a_cache_comes_between_them() -> None:
@@ -154,7 +154,7 @@ def test_flat_map_takes_no_number_of_calls_and_is_left() -> None:
 
 
 def test_a_last_line_without_an_end_stays_so() -> None:
-    patch = write_patch(SOURCE.rstrip("\n"), "train.py", DESCRIBED, [Prefetch()])
+    patch = write_patch(SOURCE.rstrip("\n"), "train.py", DESCRIBED, [AddPrefetch()])
     assert patch.diff.endswith(
         "-ds = ds.batch(4)\n\\ No newline at end of file\n"
         "+ds = ds.batch(4).prefetch(tf.data.AUTOTUNE)\n\\ No newline at end of file\n"
@@ -188,8 +188,8 @@ def test_arguments_that_are_not_plain_are_left(call: str) -> None:
 
 def test_a_batch_may_be_that_of_another_dataset() -> None:
     elsewhere = "from data import ds\nvalidation = tf.data.Dataset.range(3).batch(4)\n"
-    patch = write_patch(elsewhere, "train.py", DESCRIBED, [Prefetch()])
-    assert (patch.diff, patch.left) == ("", (Prefetch(),))
+    patch = write_patch(elsewhere, "train.py", DESCRIBED, [AddPrefetch()])
+    assert (patch.diff, patch.left) == ("", (AddPrefetch(),))
 
 
 def test_one_line_that_makes_two_transformations_is_left() -> None:
@@ -216,9 +216,9 @@ def test_lambdas_are_distinguished_by_their_lines_and_unknown_functions_are_left
 
 
 def test_what_is_loaded_ahead_stays_at_the_end_when_neighbours_change_places() -> None:
-    batched = BatchFirst(batch="batch", node="map")
+    batched = MoveBatchFirst(batch="batch", node="map")
     source = SOURCE.replace("ds = ds.map(decode)\nds = ds.batch(4)", "ds = ds.map(decode).batch(4)")
-    for edits in ((batched, Prefetch()), (Prefetch(), batched)):
+    for edits in ((batched, AddPrefetch()), (AddPrefetch(), batched)):
         assert changed(source, *edits) == [
             "ds = ds.batch(4).map(decode).prefetch(tf.data.AUTOTUNE)"
         ]
@@ -229,7 +229,7 @@ def test_comments_in_a_chain_stay_comments() -> None:
         "ds = ds.map(decode)\nds = ds.batch(4)",
         "ds = (\n    ds  # rows\n    .map(decode)  # slow\n    .batch(4)  # few\n)",
     )
-    assert changed(source, BatchFirst(batch="batch", node="map"), PARALLEL) == [
+    assert changed(source, MoveBatchFirst(batch="batch", node="map"), PARALLEL) == [
         "    ds  # slow",
         "    .batch(4)  # rows",
         "    .map(decode, num_parallel_calls=tf.data.AUTOTUNE)  # few",

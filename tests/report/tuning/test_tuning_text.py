@@ -12,15 +12,15 @@ import pytest
 from pipeprof.analysis.analyse import analyse
 from pipeprof.recording.pipeline_edits import (
     BackgroundThread,
-    BatchFirst,
+    MoveBatchFirst,
     DropCache,
     Edit,
-    FilterFirst,
-    ParallelCalls,
+    MoveFilterFirst,
+    SetCalls,
     PrivateThreads,
     ShardedProcesses,
-    ShuffleFirst,
-    SwitchAutotuneOn,
+    MoveShuffleFirst,
+    TurnAutotuneOn,
     Workers,
 )
 from pipeprof.report.figures.tuned_steps import tuning_figure
@@ -34,12 +34,12 @@ from tests.builders import MS, profile, tuning_outcome
 
 OUTCOME = tuning_outcome()
 ALL = (
-    ParallelCalls(node="map", calls=16),
+    SetCalls(node="map", calls=16),
     DropCache(node="cache"),
-    ShuffleFirst(shuffle="shuffle", node="map"),
-    FilterFirst(filter="filter", node="map"),
-    BatchFirst(batch="batch", node="map"),
-    SwitchAutotuneOn(),
+    MoveShuffleFirst(shuffle="shuffle", node="map"),
+    MoveFilterFirst(filter="filter", node="map"),
+    MoveBatchFirst(batch="batch", node="map"),
+    TurnAutotuneOn(),
     PrivateThreads(threads=4),
     Workers(workers=4, processes=True),
     BackgroundThread(),
