@@ -30,20 +30,20 @@ from pipeprof.analysis.findings.findings import (
     DeliveryFinding,
     Diagnosis,
     Findings,
-    FreeInput,
     HotLine,
     Interval,
     LimitSource,
     LoopFinding,
+    LoopOnFreeInput,
     StageFinding,
     WallShares,
 )
 from pipeprof.analysis.findings.input_findings import (
+    AutotunedValue,
     AutotuneFinding,
     AutotuneWarning,
     EpochStart,
     InputFinding,
-    Tuned,
     TunedKind,
 )
 from pipeprof.analysis.findings.machine_findings import (
@@ -83,14 +83,14 @@ from pipeprof.recording.loop import (
     Steps,
     WaitSource,
 )
-from pipeprof.recording.pipeline_edits import AUTOTUNE, AddCache, SetCalls, AddPrefetch
+from pipeprof.recording.pipeline_edits import AUTOTUNE, AddCache, AddPrefetch, SetCalls
 from pipeprof.recording.profile import Profile, no_iterator_ends
 from pipeprof.recording.run_info import Overhead, RecordedBy, RunInfo
 from pipeprof.recording.series import Binned, Gauge, Histogram, IntArray
 from pipeprof.recording.source_code import Location, StackSamples
 from pipeprof.recording.span import SpanKind, Spans
 from pipeprof.recording.stage import OperatorFamily, Stage, StageKind, StageOwner
-from pipeprof.recording.tuning_outcome import Description, Outcome, Place, Trial
+from pipeprof.recording.tuning_outcome import Description, Trial, TunedTransformation, TuningOutcome
 
 US = 1_000
 MS = 1_000_000
@@ -744,7 +744,7 @@ def diagnosis(
         )
         if measured
         else None,
-        free_input=FreeInput(
+        free_input=LoopOnFreeInput(
             wall_s=ideal_ms / 1e3,
             wall_interval=Interval(low=ideal_ms / 1e3, high=ideal_ms / 1e3),
             speedup=wall_ms / ideal_ms,
@@ -928,7 +928,7 @@ def autotune_finding(
         ram_budget_bytes=4_000,
         most_buffered_bytes=2_000,
         tuned=(
-            Tuned(
+            AutotunedValue(
                 stage=stage(),
                 kind=TunedKind.PARALLELISM,
                 value=4,
@@ -947,17 +947,17 @@ def autotune_finding(
 # Tuning
 
 
-def tuning_outcome() -> Outcome:
+def tuning_outcome() -> TuningOutcome:
     """A pipeline whose map got parallel calls (40 to 20 ms) and then a cache (20 to 5 ms)."""
     parallel, cache = SetCalls(node="map", calls=AUTOTUNE), AddCache(node="map")
-    return Outcome(
+    return TuningOutcome(
         described=Description(
             kind=InputKind.TF_DATA,
             name="_BatchDataset",
             has_model=True,
             places=(
-                Place(node="range", op="RangeDataset", inputs=(), calls=None),
-                Place(
+                TunedTransformation(node="range", op="RangeDataset", inputs=(), calls=None),
+                TunedTransformation(
                     node="map",
                     op="MapDataset",
                     inputs=("range",),

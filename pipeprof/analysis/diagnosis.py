@@ -10,9 +10,9 @@ from pipeprof.analysis.findings.feeder_finding import Feeder
 from pipeprof.analysis.findings.findings import (
     Bottleneck,
     Diagnosis,
-    FreeInput,
     Interval,
     LimitSource,
+    LoopOnFreeInput,
 )
 from pipeprof.analysis.findings.machine_findings import HeldUp
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
@@ -242,7 +242,7 @@ def _ceiling_of(measured: Measurements) -> Ceiling | None:
     return profile.ceiling if measured.loop is profile.main_loop else None
 
 
-def _free_input(verdict: Verdict, resamples: WallResamples) -> FreeInput | None:
+def _free_input(verdict: Verdict, resamples: WallResamples) -> LoopOnFreeInput | None:
     """The loop without its waits and what else the input holds up; None where that is not known."""
     measured, account = verdict.measured, verdict.measured.account
     shares = resamples.shares().wait_interval
@@ -267,7 +267,7 @@ def _free_input(verdict: Verdict, resamples: WallResamples) -> FreeInput | None:
         return None
     low_ns = max(wall_ns - shares.high * resamples.wall_ns - most_ns, 1.0)
     high_ns = min(max(wall_ns - shares.low * resamples.wall_ns - least_ns, 1.0), wall_ns)
-    return FreeInput(
+    return LoopOnFreeInput(
         wall_s=ideal_ns / 1e9,
         wall_interval=Interval(low=low_ns / 1e9, high=high_ns / 1e9),
         speedup=wall_ns / ideal_ns,

@@ -59,7 +59,7 @@ _VIEW_REST = 200
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class LiveDisplay:
     """Shows a recording while it is made.
 
     Attributes:
@@ -87,7 +87,7 @@ class ActiveRecording:
         probes: all probes.
     """
 
-    def __init__(self, settings: Settings, dataset: Any, views: Sequence[View]) -> None:
+    def __init__(self, settings: Settings, dataset: Any, views: Sequence[LiveDisplay]) -> None:
         self._anchor = WallAnchor.now()
         self._start_ns = now_ns()
         self._name = settings.name or new_run_name()
@@ -238,7 +238,7 @@ class ActiveRecording:
         for loop in self.context.loops.open_loops:
             loop.note_long_call(now)
 
-    def _show(self, view: View, now: int) -> None:
+    def _show(self, view: LiveDisplay, now: int) -> None:
         view.show(self._profile(self._run_info(now), nested=False))
 
     def _update_scalars(self, now: int) -> None:

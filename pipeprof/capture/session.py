@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, TypeGuard
 
 from pipeprof.analysis.findings.findings import Findings
-from pipeprof.capture.active_recording import ActiveRecording, View
+from pipeprof.capture.active_recording import ActiveRecording, LiveDisplay
 from pipeprof.capture.probes.loaders.datasets import require_dataset
 from pipeprof.capture.probes.system.threads import SAMPLE_HZ
 from pipeprof.capture.recorder.facts import SignalFacts
@@ -99,7 +99,7 @@ class Session:
         self.make_way: Callable[[], None] = lambda: None
         self._dataset = dataset
         self._settings = settings
-        self._views: list[View] = []
+        self._views: list[LiveDisplay] = []
         self._exit_code: int | None = None
         self._recording: ActiveRecording | None = None
         self._run: RecordedRun | None = None
@@ -219,7 +219,7 @@ class Session:
             every_s: seconds between two calls.
             show: called with the recording so far.
         """
-        self._views.append(View(every_s, show))
+        self._views.append(LiveDisplay(every_s, show))
 
     def set_exit_code(self, code: int | None) -> None:
         """Records what the training's process will return; for the command line."""

@@ -8,7 +8,7 @@ from pipeprof.cli.options import LogdirOption
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
 if TYPE_CHECKING:
-    from pipeprof.cli.machine_checks import Check
+    from pipeprof.cli.machine_checks import MachineCheck
 
 
 def doctor(
@@ -29,7 +29,7 @@ def doctor(
         _show(checks)
 
 
-def _show(checks: "tuple[Check, ...]") -> None:
+def _show(checks: "tuple[MachineCheck, ...]") -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -51,7 +51,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class MachineCheck:
     """One check with its result.
 
     Attributes:
@@ -67,7 +67,7 @@ class Check:
     remedy: str | None = None
 
 
-def examine(logdir: Path) -> tuple[Check, ...]:
+def examine(logdir: Path) -> tuple[MachineCheck, ...]:
     """Checks everything that pipeprof needs on this machine.
 
     Args:
@@ -90,7 +90,7 @@ def examine(logdir: Path) -> tuple[Check, ...]:
     )
 
 
-def check_python(system: str, version: tuple[int, int]) -> Check:
+def check_python(system: str, version: tuple[int, int]) -> MachineCheck:
     """The system and its Python."""
     found = f"Python {version[0]}.{version[1]} on {system}"
     least, most = (".".join(map(str, each)) for each in _PYTHONS)
@@ -101,7 +101,7 @@ def check_python(system: str, version: tuple[int, int]) -> Check:
     return _good("Python", found)
 
 
-def check_cores(cores: int, limit: float | None) -> Check:
+def check_cores(cores: int, limit: float | None) -> MachineCheck:
     """The processors that a training may use."""
     if limit is None or limit >= cores:
         return _good("processors", f"{cores}, no limit below that")
@@ -112,7 +112,7 @@ def check_cores(cores: int, limit: float | None) -> Check:
     )
 
 
-def check_shared_memory(folder: Path) -> Check:
+def check_shared_memory(folder: Path) -> MachineCheck:
     """The shared memory that worker processes pass batches through."""
     name = "shared memory"
     try:
@@ -129,12 +129,12 @@ def check_shared_memory(folder: Path) -> Check:
     return _good(name, found)
 
 
-def check_start_method(method: str) -> Check:
+def check_start_method(method: str) -> MachineCheck:
     """How worker processes start; pipeprof records them in any case."""
     return _good("worker processes", f"started by {method}, and recorded")
 
 
-def check_tensorflow(versions: Versions) -> Check:
+def check_tensorflow(versions: Versions) -> MachineCheck:
     """TensorFlow, whichever of its packages is installed."""
     name = next((each for each in _TENSORFLOWS if each in versions), None)
     if name is None:
@@ -145,7 +145,7 @@ def check_tensorflow(versions: Versions) -> Check:
     return _good("TensorFlow", found)
 
 
-def check_keras(versions: Versions, backend: str) -> Check:
+def check_keras(versions: Versions, backend: str) -> MachineCheck:
     """Keras, and whether its chosen backend is installed."""
     legacy = f", tf-keras {versions['tf-keras']}" if "tf-keras" in versions else ""
     if "keras" not in versions:
@@ -157,7 +157,7 @@ def check_keras(versions: Versions, backend: str) -> Check:
     return _good("Keras", found)
 
 
-def check_tensorboard(versions: Versions) -> Check:
+def check_tensorboard(versions: Versions) -> MachineCheck:
     """TensorBoard, and whether it starts with the installed setuptools.
 
     Up to 2.20 it imports ``pkg_resources``, which setuptools 82 dropped (tensorflow/tensorboard#7064).
@@ -174,7 +174,7 @@ def check_tensorboard(versions: Versions) -> Check:
     return _good("TensorBoard", version)
 
 
-def check_xprof(versions: Versions) -> Check:
+def check_xprof(versions: Versions) -> MachineCheck:
     """XProf: the Profile page of TensorBoard."""
     version, former = versions.get("xprof"), versions.get("tensorboard-plugin-profile")
     if version is None:
@@ -186,7 +186,7 @@ def check_xprof(versions: Versions) -> Check:
     return _good("XProf", version)
 
 
-def check_fit(versions: Versions, needs: Mapping[str, Sequence[str]]) -> Check:
+def check_fit(versions: Versions, needs: Mapping[str, Sequence[str]]) -> MachineCheck:
     """Whether the installed versions fit the requirements of TensorFlow, Keras, TensorBoard and XProf.
 
     Args:
@@ -217,7 +217,7 @@ def check_fit(versions: Versions, needs: Mapping[str, Sequence[str]]) -> Check:
     return _good(name, f"{', '.join(needs) or 'none of them'} fit what is installed")
 
 
-def check_stacks(refusal: StacksUnavailable | None, scope: str | None, user: int) -> Check:
+def check_stacks(refusal: StacksUnavailable | None, scope: str | None, user: int) -> MachineCheck:
     """Whether py-spy can read the stacks of a training that pipeprof runs, and of others (attach).
 
     Args:
@@ -239,7 +239,7 @@ def check_stacks(refusal: StacksUnavailable | None, scope: str | None, user: int
     return _good(name, "py-spy can read those of running trainings")
 
 
-def check_gpus(versions: Versions, gpus: int | None, driver: Path) -> Check:
+def check_gpus(versions: Versions, gpus: int | None, driver: Path) -> MachineCheck:
     """Whether the use of NVIDIA GPUs can be read.
 
     Args:
@@ -260,7 +260,7 @@ def check_gpus(versions: Versions, gpus: int | None, driver: Path) -> Check:
     )
 
 
-def check_log_folder(folder: Path) -> Check:
+def check_log_folder(folder: Path) -> MachineCheck:
     """Whether runs can be written to a folder."""
     name, remedy = "log folder", "choose another one with --logdir"
     nearest = folder.absolute()
@@ -276,16 +276,16 @@ def check_log_folder(folder: Path) -> Check:
     return _gap(name, found, remedy) if free_bytes < _LEAST_LOG_BYTES else _good(name, found)
 
 
-def _good(name: str, found: str) -> Check:
-    return Check(name=name, state=State.GOOD, found=found)
+def _good(name: str, found: str) -> MachineCheck:
+    return MachineCheck(name=name, state=State.GOOD, found=found)
 
 
-def _gap(name: str, found: str, remedy: str) -> Check:
-    return Check(name=name, state=State.GAP, found=found, remedy=remedy)
+def _gap(name: str, found: str, remedy: str) -> MachineCheck:
+    return MachineCheck(name=name, state=State.GAP, found=found, remedy=remedy)
 
 
-def _broken(name: str, found: str, remedy: str) -> Check:
-    return Check(name=name, state=State.BROKEN, found=found, remedy=remedy)
+def _broken(name: str, found: str, remedy: str) -> MachineCheck:
+    return MachineCheck(name=name, state=State.BROKEN, found=found, remedy=remedy)
 
 
 # Reading the machine

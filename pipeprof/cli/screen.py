@@ -8,10 +8,10 @@ from typing import TextIO
 from rich.console import Console
 
 from pipeprof.analysis.comparing.classic_answers import ClassicAnswer
-from pipeprof.analysis.comparing.gate import Outcome as GateOutcome
+from pipeprof.analysis.comparing.gate import GateResult
 from pipeprof.analysis.comparing.run_comparison import Comparison
 from pipeprof.analysis.findings.findings import Findings
-from pipeprof.recording.tuning_outcome import Outcome
+from pipeprof.recording.tuning_outcome import TuningOutcome
 from pipeprof.report.runs.runs_table import RunRow
 from pipeprof.surfaces.texts.terminal import render_report, render_side_by_side
 
@@ -61,7 +61,7 @@ def write_side_by_side(named: Sequence[tuple[str, Findings]], stream: TextIO) ->
     stream.write(render_side_by_side(named, **asdict(Screen.of(stream))) + "\n")
 
 
-def write_tuning(outcome: Outcome, stream: TextIO, script: Path | None) -> None:
+def write_tuning(outcome: TuningOutcome, stream: TextIO, script: Path | None) -> None:
     """Writes what tuning found; the changes of a script as a diff, where its lines are plain enough."""
     from pipeprof.surfaces.texts.tuning_screen import render_tuning
 
@@ -71,7 +71,7 @@ def write_tuning(outcome: Outcome, stream: TextIO, script: Path | None) -> None:
 
 
 def write_comparison(
-    comparison: Comparison, outcomes: Sequence[GateOutcome], stream: TextIO
+    comparison: Comparison, outcomes: Sequence[GateResult], stream: TextIO
 ) -> None:
     """Writes runs side by side, with what became of a gate's conditions."""
     from pipeprof.surfaces.texts.compared_terminal import render_comparison

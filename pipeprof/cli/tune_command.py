@@ -13,7 +13,7 @@ from pipeprof.errors import UsageError
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
 
 if TYPE_CHECKING:
-    from pipeprof.recording.tuning_outcome import Change, Description, Outcome, Trial
+    from pipeprof.recording.tuning_outcome import Change, Description, Trial, TuningOutcome
 
 _BUDGET_S = 60.0
 
@@ -88,7 +88,7 @@ def tune(
         _write_json(outcome, json)
 
 
-def _keep(outcome: "Outcome", logdir: Path, name: str) -> None:
+def _keep(outcome: "TuningOutcome", logdir: Path, name: str) -> None:
     """Keeps the result beside the recorded run, whose report then shows it."""
     from pipeprof.errors import PipeprofError
     from pipeprof.runs.run_search import find_run
@@ -104,7 +104,7 @@ def _keep(outcome: "Outcome", logdir: Path, name: str) -> None:
     sys.stdout.write(f"\n  Saved with run {name}. Show it again: pipeprof report\n")
 
 
-def _write_json(outcome: "Outcome", file: Path) -> None:
+def _write_json(outcome: "TuningOutcome", file: Path) -> None:
     from pipeprof.cli.files import write_text
     from pipeprof.surfaces.json_report.tuning_as_json import tuning_dict
 

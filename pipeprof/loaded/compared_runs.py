@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.comparing.gate import Outcome, check, parse_condition
+from pipeprof.analysis.comparing.gate import GateResult, check, parse_condition
 from pipeprof.analysis.comparing.run_comparison import Comparison, compare_runs
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.errors import UsageError
@@ -67,7 +67,7 @@ class ComparedRuns:
     def __init__(self, comparison: Comparison) -> None:
         self.comparison = comparison
 
-    def check(self, *expressions: str) -> tuple[Outcome, ...]:
+    def check(self, *expressions: str) -> tuple[GateResult, ...]:
         """What becomes of conditions such as ``step_ms>+5%``; those whose ``fails`` is true are broken.
 
         Raises:

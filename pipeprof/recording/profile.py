@@ -18,7 +18,7 @@ from pipeprof.recording.series import Gauge, IntArray
 from pipeprof.recording.source_code import StackSamples
 from pipeprof.recording.span import Spans
 from pipeprof.recording.stage import Stage
-from pipeprof.recording.tuning_outcome import Outcome
+from pipeprof.recording.tuning_outcome import TuningOutcome
 
 # Columns of `Profile.iterator_ends`: when the end of an iterator of tf.data began and was over, and the
 # index of the lane whose thread it held up.
@@ -72,7 +72,7 @@ class Profile:
     host_functions: tuple[HostFunction, ...] = ()
     ceiling: Ceiling | None = None
     iterator_ends: IntArray = field(default_factory=no_iterator_ends)
-    tuning: Outcome | None = None
+    tuning: TuningOutcome | None = None
 
     @property
     def main_loop(self) -> Loop | None:

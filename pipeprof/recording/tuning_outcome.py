@@ -58,7 +58,7 @@ _OPERATIONS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class TunedTransformation:
     """A transformation of the pipeline that is tuned.
 
     Attributes:
@@ -119,7 +119,7 @@ class Description:
     kind: InputKind
     name: str
     has_model: bool
-    places: tuple[Place, ...] = ()
+    places: tuple[TunedTransformation, ...] = ()
     autotunes: bool | None = None
     workers: int | None = None
     processes: bool = False
@@ -157,7 +157,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TuningOutcome:
     """What tuning found.
 
     Attributes:
@@ -194,5 +194,8 @@ def plain(description: Description) -> dict[str, Any]:
 def described(document: dict[str, Any]) -> Description:
     """The description that `plain` made a document of."""
     values = dict(document)
-    places = tuple(Place(**{**one, "inputs": tuple(one["inputs"])}) for one in values.pop("places"))
+    places = tuple(
+        TunedTransformation(**{**one, "inputs": tuple(one["inputs"])})
+        for one in values.pop("places")
+    )
     return Description(**{**values, "kind": InputKind(values["kind"]), "places": places})

@@ -42,7 +42,7 @@ _MOST_FOLDERS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ProcessFolder:
     """A process's place in a shared folder.
 
     Attributes:
@@ -54,7 +54,7 @@ class Place:
     clock_ahead_ns: int
 
 
-def join_run_folder(logdir: Path, name: str | None, rank: Rank) -> Place:
+def join_run_folder(logdir: Path, name: str | None, rank: Rank) -> ProcessFolder:
     """Finds or makes the folder of a process's group, and takes the process's place in it.
 
     Args:
@@ -72,7 +72,7 @@ def join_run_folder(logdir: Path, name: str | None, rank: Rank) -> Place:
         folder = parent / (wanted if number == 1 else f"{wanted}_{number}")
         if _is_of_group(folder, rank) and _take_place(folder, rank):
             own = rank_folder(folder, rank.number)
-            return Place(folder=own, clock_ahead_ns=_clock_ahead_ns(own))
+            return ProcessFolder(folder=own, clock_ahead_ns=_clock_ahead_ns(own))
     raise FileExistsError(f"a thousand runs are named {wanted}")
 
 

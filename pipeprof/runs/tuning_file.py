@@ -3,13 +3,13 @@
 import math
 from pathlib import Path
 
-from pipeprof.recording.tuning_outcome import Outcome
+from pipeprof.recording.tuning_outcome import TuningOutcome
 from pipeprof.runs.beside_run import read_beside, write_beside
 
 _NAME = "tuning"
 
 
-def write_tuning(folder: Path, outcome: Outcome) -> None:
+def write_tuning(folder: Path, outcome: TuningOutcome) -> None:
     """Writes what was found into a run's folder, in place of what was found before.
 
     Raises:
@@ -18,13 +18,13 @@ def write_tuning(folder: Path, outcome: Outcome) -> None:
     write_beside(folder, _NAME, outcome)
 
 
-def read_tuning(folder: Path) -> Outcome | None:
+def read_tuning(folder: Path) -> TuningOutcome | None:
     """What was found for a run, or None where there is nothing that can be read."""
-    outcome = read_beside(folder, _NAME, Outcome)
+    outcome = read_beside(folder, _NAME, TuningOutcome)
     return outcome if outcome is not None and _is_sound(outcome) else None
 
 
-def _is_sound(outcome: Outcome) -> bool:
+def _is_sound(outcome: TuningOutcome) -> bool:
     """Whether times are times: a file may come from anywhere."""
     measured = [outcome.ceiling_ns, outcome.last_ceiling_ns]
     for trial in outcome.trials:

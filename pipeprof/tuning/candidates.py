@@ -5,22 +5,27 @@ from collections.abc import Iterator, Sequence
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    BackgroundThread,
-    MoveBatchFirst,
     AddCache,
+    AddPrefetch,
+    BackgroundThread,
     DropCache,
     Edit,
+    MoveBatchFirst,
     MoveFilterFirst,
-    SetCalls,
-    AddPrefetch,
-    PrivateThreads,
-    ShardedProcesses,
     MoveShuffleBehind,
     MoveShuffleFirst,
+    PrivateThreads,
+    SetCalls,
+    ShardedProcesses,
     TurnAutotuneOn,
     Workers,
 )
-from pipeprof.recording.tuning_outcome import Change, Description, Place, TransformationKind
+from pipeprof.recording.tuning_outcome import (
+    Change,
+    Description,
+    TransformationKind,
+    TunedTransformation,
+)
 
 # A cache may take this part of the memory that is free.
 _CACHE_OF_FREE = 0.5
@@ -89,12 +94,12 @@ def _of_tfdata(described: Description) -> Iterator[Change]:
         yield (PrivateThreads(threads=max(described.cores, 2)),)
 
 
-def _can_be_parallel(place: Place) -> bool:
+def _can_be_parallel(place: TunedTransformation) -> bool:
     serial = place.kind in (*_MAPS, TransformationKind.INTERLEAVE) and place.one_by_one
     return serial or (place.calls is not None and place.calls != AUTOTUNE)
 
 
-def _orders(place: Place, places: dict[str, Place]) -> Iterator[Change]:
+def _orders(place: TunedTransformation, places: dict[str, TunedTransformation]) -> Iterator[Change]:
     """Exchanges of a transformation with the map that it stands on."""
     below = places.get(place.inputs[0]) if place.inputs else None
     if below is None or below.kind is not TransformationKind.MAP:
@@ -111,7 +116,7 @@ def _orders(place: Place, places: dict[str, Place]) -> Iterator[Change]:
             yield (MoveBatchFirst(batch=place.node, node=below.node),)
 
 
-def _caches(described: Description, places: dict[str, Place]) -> Iterator[Change]:
+def _caches(described: Description, places: dict[str, TunedTransformation]) -> Iterator[Change]:
     """Caches of what is made anew for each epoch: as late as possible first."""
     old = [place for place in described.places if place.kind is TransformationKind.CACHE]
     found = []
@@ -129,13 +134,15 @@ def _caches(described: Description, places: dict[str, Place]) -> Iterator[Change
     yield from found[:2]
 
 
-def _fits(place: Place, described: Description) -> bool:
+def _fits(place: TunedTransformation, described: Description) -> bool:
     if place.elements is None or place.element_bytes is None:
         return False
     return place.elements * place.element_bytes <= _CACHE_OF_FREE * described.free_bytes
 
 
-def _without_shuffle(place: Place, places: dict[str, Place]) -> Change | None:
+def _without_shuffle(
+    place: TunedTransformation, places: dict[str, TunedTransformation]
+) -> Change | None:
     """What has to be moved so that nothing random lies below a cache here; None where that cannot be."""
     below = list(_below(place, places))
     shuffles = [one for one in below if one.kind is TransformationKind.SHUFFLE]
@@ -148,7 +155,9 @@ def _without_shuffle(place: Place, places: dict[str, Place]) -> Change | None:
     return (MoveShuffleBehind(shuffle=shuffles[0].node, node=place.node),) if directly else None
 
 
-def _below(place: Place, places: dict[str, Place]) -> Iterator[Place]:
+def _below(
+    place: TunedTransformation, places: dict[str, TunedTransformation]
+) -> Iterator[TunedTransformation]:
     pending = [place.node]
     while pending:
         one = places[pending.pop()]
@@ -156,7 +165,9 @@ def _below(place: Place, places: dict[str, Place]) -> Iterator[Place]:
         pending += [name for name in one.inputs if name in places]
 
 
-def _above(place: Place, places: dict[str, Place]) -> Iterator[Place]:
+def _above(
+    place: TunedTransformation, places: dict[str, TunedTransformation]
+) -> Iterator[TunedTransformation]:
     names = {place.node}
     for other in places.values():
         if names & set(other.inputs):

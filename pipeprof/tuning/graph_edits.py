@@ -15,14 +15,14 @@ import tensorflow as tf
 from pipeprof.errors import TuningRefused
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    MoveBatchFirst,
     AddCache,
     DropCache,
     Edit,
+    MoveBatchFirst,
     MoveFilterFirst,
-    SetCalls,
     MoveShuffleBehind,
     MoveShuffleFirst,
+    SetCalls,
 )
 
 SERIAL_MAP, PARALLEL_MAP = "MapDataset", "ParallelMapDatasetV2"
@@ -47,7 +47,7 @@ _OPENED_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class GraphNode:
     """A transformation in the graph of a pipeline.
 
     Attributes:
@@ -65,11 +65,11 @@ class Node:
     calls: int | None
 
 
-def nodes_of(graph: Any) -> tuple[Node, ...]:
+def nodes_of(graph: Any) -> tuple[GraphNode, ...]:
     """The transformations of a pipeline, its sources first."""
     by_name = {node.name: node for node in graph.node}
     return tuple(
-        Node(
+        GraphNode(
             name=node.name,
             op=node.op,
             function=_function_of(node),

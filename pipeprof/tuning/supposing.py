@@ -11,13 +11,13 @@ from pipeprof.analysis.findings.what_if_kinds import (
 )
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    BackgroundThread,
     AddCache,
-    Edit,
-    SetCalls,
     AddPrefetch,
-    PrivateThreads,
+    BackgroundThread,
+    Edit,
     MoveShuffleBehind,
+    PrivateThreads,
+    SetCalls,
     Workers,
 )
 from pipeprof.recording.source_code import own_name

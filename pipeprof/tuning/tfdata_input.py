@@ -9,10 +9,10 @@ import tensorflow as tf
 from pipeprof.clock import now_ns
 from pipeprof.errors import TuningRefused
 from pipeprof.recording.pipeline_edits import (
-    MoveBatchFirst,
     AddCache,
-    Edit,
     AddPrefetch,
+    Edit,
+    MoveBatchFirst,
     PrivateThreads,
     TurnAutotuneOn,
 )
@@ -20,7 +20,7 @@ from pipeprof.tuning.dataset_graph import dataset_from, graph_of, variant_from
 from pipeprof.tuning.graph_edits import (
     MAPS,
     SHUFFLES,
-    Node,
+    GraphNode,
     bound_below,
     copy_spec,
     edit_graph,
@@ -44,7 +44,7 @@ _RANDOM = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class FirstElements:
     """The first elements that a transformation gives.
 
     Attributes:
@@ -104,7 +104,7 @@ class TfDataInput:
         """Whether a transformation shuffles."""
         return any(node.op in SHUFFLES for node in self.nodes)
 
-    def written(self, node: Node) -> Written | None:
+    def written(self, node: GraphNode) -> Written | None:
         """The Python function of a transformation, or None where there is none to be seen."""
         found = self._python.get(node.function or "")
         code = getattr(getattr(found[1], "_func", None), "__code__", None) if found else None
@@ -113,7 +113,7 @@ class TfDataInput:
         function = getattr(found[1]._func, "__qualname__", code.co_name) if found else code.co_name
         return Written(function=function, file=code.co_filename, line=code.co_firstlineno)
 
-    def is_random(self, node: Node) -> bool:
+    def is_random(self, node: GraphNode) -> bool:
         """Whether the function of a transformation draws random numbers, as far as its operations show."""
         pending, seen = [node.function], set()
         functions = {function.signature.name: function for function in self._graph.library.function}
@@ -133,7 +133,7 @@ class TfDataInput:
                 ]
         return False
 
-    def below(self, node: Node) -> Iterator[Node]:
+    def below(self, node: GraphNode) -> Iterator[GraphNode]:
         """A transformation and all those that it takes its elements from."""
         by_name = {one.name: one for one in self.nodes}
         pending = [node.name]
@@ -142,11 +142,11 @@ class TfDataInput:
             yield one
             pending += one.inputs
 
-    def batch_size(self, node: Node) -> int | None:
+    def batch_size(self, node: GraphNode) -> int | None:
         """How many elements a batch has, or None for other transformations."""
         return bound_below(self._graph, node.name)
 
-    def probe(self, node: Node, most: int, within_ns: int) -> Probe:
+    def probe(self, node: GraphNode, most: int, within_ns: int) -> FirstElements:
         """Takes the first elements of a transformation, twice and without any shuffling.
 
         Where elements cannot be taken, or not be looked at, nothing is known of them.
@@ -164,8 +164,8 @@ class TfDataInput:
         except (
             Exception
         ):  # whatever a function of the user's raises; what stands above may ignore that
-            return Probe(elements=elements, element_bytes=None, repeats=False)
-        return Probe(
+            return FirstElements(elements=elements, element_bytes=None, repeats=False)
+        return FirstElements(
             elements=elements,
             element_bytes=sum(sizes) / len(sizes) if sizes else None,
             repeats=repeats,
@@ -211,7 +211,7 @@ class TfDataInput:
             dataset = _above(dataset, edit)
         return dataset
 
-    def _part(self, node: Node) -> Any:
+    def _part(self, node: GraphNode) -> Any:
         """The pipeline up to a transformation, unshuffled, as a dataset of flat elements."""
         if node.op in SHUFFLES:
             node = next(one for one in self.nodes if one.name == node.inputs[0])

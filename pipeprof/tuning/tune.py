@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeprof.errors import UsageError
-from pipeprof.recording.tuning_outcome import Outcome, Trial
+from pipeprof.recording.tuning_outcome import Trial, TuningOutcome
 from pipeprof.tuning.bench_process import ProcessBench, of_function
 from pipeprof.tuning.budget import require_budget
 from pipeprof.tuning.subject import find_function, make_subject
@@ -29,7 +29,7 @@ class Tuned:
         code: what to write, as lines of Python with comments.
     """
 
-    outcome: Outcome
+    outcome: TuningOutcome
     best: Any
     code: str
 

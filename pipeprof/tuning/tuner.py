@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pipeprof.errors import PipeprofError, UsageError, describe_error
 from pipeprof.recording.pipeline_edits import AddCache, Edit
-from pipeprof.recording.tuning_outcome import Change, Description, Outcome, Trial, TrialSteps
+from pipeprof.recording.tuning_outcome import Change, Description, Trial, TrialSteps, TuningOutcome
 from pipeprof.tuning.candidates import candidates, merged
 from pipeprof.tuning.consuming import Limits
 
@@ -79,7 +79,7 @@ class Tuner:
         self._took_ns: list[int] = []
         self._trials: list[Trial] = []
 
-    def run(self) -> Outcome:
+    def run(self) -> TuningOutcome:
         """Measures today's input, tries changes, and measures what is best.
 
         Raises:
@@ -116,7 +116,7 @@ class Tuner:
         if best and best_ns >= today_ns:
             best, best_ns = (), today_ns
             self._trials = [replace(trial, kept=False) for trial in self._trials]
-        return Outcome(
+        return TuningOutcome(
             described=described,
             today_ns=today_ns,
             ceiling_ns=ceiling.mean_ns if ceiling else None,

@@ -20,7 +20,7 @@ from pipeprof.host import machine
 from pipeprof.host.cgroups import ControlGroups
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import AddCache, Edit
-from pipeprof.recording.tuning_outcome import Description, Place, TrialSteps
+from pipeprof.recording.tuning_outcome import Description, TrialSteps, TunedTransformation
 from pipeprof.tuning.consuming import (
     Limits,
     backend_of,
@@ -248,13 +248,13 @@ class Workbench:
                     with contextlib.suppress(ValueError, AttributeError):
                         one.close()  # type: ignore[attr-defined]
 
-    def _places(self) -> Iterator[Place]:
+    def _places(self) -> Iterator[TunedTransformation]:
         if self._tfdata is None:
             return
         for node in self._tfdata.nodes:
             written = self._tfdata.written(node)
             probe = self._tfdata.probe(node, _PROBED_ELEMENTS, _PROBED_NS)
-            yield Place(
+            yield TunedTransformation(
                 node=node.name,
                 op=node.op,
                 inputs=node.inputs,

@@ -29,7 +29,7 @@ _ROOT = "_r"
 # XProf takes the steps of a host from its first plane of this name.
 
 
-class Outcome(Enum):
+class RepairOutcome(Enum):
     """What was done with a profile."""
 
     REPAIRED = "repaired"
@@ -52,7 +52,7 @@ class Repaired:
     """
 
     run: Path
-    outcome: Outcome
+    outcome: RepairOutcome
     steps: int = 0
     copy: Path | None = None
     problem: str | None = None
@@ -88,21 +88,21 @@ def repair_profile(run: Path) -> Repaired:
     """
     copy = run.with_name(run.name + SUFFIX)
     if copy.exists():
-        return Repaired(run=run, outcome=Outcome.REPAIRED_BEFORE, copy=copy)
+        return Repaired(run=run, outcome=RepairOutcome.REPAIRED_BEFORE, copy=copy)
     try:
         spaces = {
             path.name: XSpace.FromString(path.read_bytes()) for path in sorted(run.glob(_TRACE))
         }
     except (OSError, DecodeError) as error:
-        return Repaired(run=run, outcome=Outcome.DAMAGED, problem=str(error))
+        return Repaired(run=run, outcome=RepairOutcome.DAMAGED, problem=str(error))
     planes = [plane for space in spaces.values() for plane in _host_planes(space)]
     if any(_has_markers(plane) for plane in planes):
-        return Repaired(run=run, outcome=Outcome.GOOD)
+        return Repaired(run=run, outcome=RepairOutcome.GOOD)
     steps = max(map(_mark_steps, planes), default=0)
     if not steps:
-        return Repaired(run=run, outcome=Outcome.WITHOUT_STEPS)
+        return Repaired(run=run, outcome=RepairOutcome.WITHOUT_STEPS)
     _write(spaces, copy)
-    return Repaired(run=run, outcome=Outcome.REPAIRED, steps=steps, copy=copy)
+    return Repaired(run=run, outcome=RepairOutcome.REPAIRED, steps=steps, copy=copy)
 
 
 def _is_profile(path: Path) -> bool:

@@ -20,7 +20,7 @@ from pipeprof.analysis.findings.references import StageReference
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.analysis.findings.wall_evidence_kinds import (
     EpochsApart,
-    HostTime,
+    HostAtWork,
     Retracings,
     UnevenWaits,
     ValidationTime,
@@ -116,7 +116,7 @@ def test_callbacks_that_take_most_of_the_steps_make_a_training_host_bound() -> N
     fit = loop(wait_ns=0, compute_ns=60 * MS, callback_ns=50 * MS)
     said = verdict(calling(CHECKPOINT, 5 * SECOND, fit), stage())
     assert (said.bound, said.cause, said.bottleneck) == (Bound.HOST, Cause.CALLBACK, None)
-    [found] = those(HostTime, said.evidence)
+    [found] = those(HostAtWork, said.evidence)
     assert found.ratio == found.callbacks_ratio == pytest.approx(5 / 6)
     assert [place.name for place in found.places] == ["ModelCheckpoint.on_train_batch_end"]
     assert [advice.remedy for advice in said.advice] == [
@@ -133,7 +133,7 @@ def test_a_cheap_callback_changes_nothing() -> None:
     said = verdict(calling(BOARD, 100 * MS, fit))
     assert (said.bound, said.cause) == (Bound.COMPUTE, Cause.NONE)
     assert [each.action for each in said.advice] == ["leave_input"]
-    assert those(HostTime, said.evidence) == []
+    assert those(HostAtWork, said.evidence) == []
 
 
 def test_another_callback_is_to_do_less() -> None:
@@ -176,7 +176,7 @@ def test_what_comes_second_is_named_too() -> None:
     opposite = loop(wait_ns=20 * MS, compute_ns=30 * MS, callback_ns=5 * MS)
     said = verdict(opposite, stage(cost_ns=48 * MS))
     assert (said.bound, said.cause) == (Bound.INPUT, Cause.SERIAL)
-    assert [each.ratio for each in those(HostTime, said.evidence)] == [pytest.approx(0.1)]
+    assert [each.ratio for each in those(HostAtWork, said.evidence)] == [pytest.approx(0.1)]
 
 
 def test_samples_alone_show_waiting_from_own_code() -> None:

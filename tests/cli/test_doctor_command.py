@@ -10,7 +10,7 @@ import pytest
 
 from pipeprof.capture.probes.stacks import py_spy
 from pipeprof.cli import machine_checks as doctor
-from pipeprof.cli.machine_checks import MIB, Check, State
+from pipeprof.cli.machine_checks import MIB, MachineCheck, State
 from pipeprof.errors import StacksUnavailable
 from tests.cli.conftest import Command
 
@@ -27,7 +27,7 @@ def test_every_gap_has_a_remedy_and_nothing_else_has() -> None:
         assert (check.remedy is None) == (check.state is GOOD), check
 
 
-def _says(check: Check) -> tuple[State, str]:
+def _says(check: MachineCheck) -> tuple[State, str]:
     return check.state, f"{check.found} | {check.remedy}"
 
 
@@ -108,7 +108,7 @@ def _says(check: Check) -> tuple[State, str]:
         ),
     ],
 )
-def test_what_a_check_says(check: Check, state: State, part: str) -> None:
+def test_what_a_check_says(check: MachineCheck, state: State, part: str) -> None:
     said, text = _says(check)
     assert said is state
     assert part in text

@@ -11,16 +11,16 @@ import tensorflow as tf
 from pipeprof.errors import TuningRefused
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    MoveBatchFirst,
     AddCache,
+    AddPrefetch,
     DropCache,
     Edit,
+    MoveBatchFirst,
     MoveFilterFirst,
-    SetCalls,
-    AddPrefetch,
-    PrivateThreads,
     MoveShuffleBehind,
     MoveShuffleFirst,
+    PrivateThreads,
+    SetCalls,
     TurnAutotuneOn,
 )
 from pipeprof.tuning.dataset_graph import graph_of

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeprof.xspace.step_repair import Outcome, repair_profiles
+from pipeprof.xspace.step_repair import RepairOutcome, repair_profiles
 
 convert = pytest.importorskip("xprof.convert.raw_to_tool_data")
 
@@ -39,7 +39,7 @@ def test_keras_own_profile_gets_a_verdict(tmp_path: Path) -> None:
     model.fit(batches(), steps_per_epoch=BATCHES, shuffle=False, verbose=0, callbacks=[callback])
     (repaired,) = repair_profiles(tmp_path)
 
-    assert repaired.outcome is Outcome.REPAIRED
+    assert repaired.outcome is RepairOutcome.REPAIRED
     assert repaired.copy is not None
     before, after = conclusion(repaired.run), conclusion(repaired.copy)
     assert before["input_conclusion"].startswith("No step time measured")

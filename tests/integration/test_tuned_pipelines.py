@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from pipeprof.errors import TuningRefused
 from pipeprof.recording.pipeline_edits import (
-    MoveBatchFirst,
     AddCache,
     Edit,
-    SetCalls,
+    MoveBatchFirst,
     MoveShuffleFirst,
+    SetCalls,
 )
 from pipeprof.recording.tuning_outcome import Description
 from pipeprof.tuning.candidates import candidates

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeprof.recording.pipeline_edits import AUTOTUNE, AddCache, SetCalls
-from pipeprof.recording.tuning_outcome import Outcome
+from pipeprof.recording.tuning_outcome import TuningOutcome
 from pipeprof.runs.tuning_file import read_tuning, write_tuning
 from tests.builders import tuning_outcome
 
@@ -17,7 +17,7 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     write_tuning(tmp_path, OUTCOME)
     read = read_tuning(tmp_path)
     assert read == OUTCOME
-    assert isinstance(read, Outcome)
+    assert isinstance(read, TuningOutcome)
     assert read.best == (SetCalls(node="map", calls=AUTOTUNE), AddCache(node="map"))
 
 

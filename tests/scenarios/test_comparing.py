@@ -9,15 +9,15 @@ from pipeprof.scenarios.validation import comparing
 from pipeprof.scenarios.validation.comparing import compare
 from pipeprof.scenarios.validation.expected import (
     EpochWaits,
+    ExpectedCost,
     Loops,
     Named,
     Planted,
     Share,
-    StageCost,
 )
-from pipeprof.scenarios.validation.outcome import Check, Outcome
+from pipeprof.scenarios.validation.outcome import Agreement, ReportCheck
 
-RIGHT, WRONG, MISSING = Outcome.RIGHT, Outcome.WRONG, Outcome.MISSING
+RIGHT, WRONG, MISSING = Agreement.RIGHT, Agreement.WRONG, Agreement.MISSING
 TRUTH = {"wait_ms": 20.0}
 
 
@@ -41,7 +41,7 @@ def report(*parts: Any, **diagnosis: Any) -> dict[str, Any]:
 
 def checks(
     of_report: dict[str, Any], truth: dict[str, float] | None = None, **known: Any
-) -> dict[str, Check]:
+) -> dict[str, ReportCheck]:
     planted = Planted(**({"name": "train", "kind": "fit", "bound": ("input",)} | known))
     return {check.what: check for check in compare(of_report, TRUTH | (truth or {}), planted)}
 
@@ -105,7 +105,7 @@ def test_the_bottleneck_is_named_and_placed(
     (tmp_path / "train.py").write_text("class Data:\n    def read(self): ...\n")
     known = {"bottleneck": ("Data.read",)}
 
-    def outcomes(stage: str, location: str) -> tuple[Outcome, Outcome]:
+    def outcomes(stage: str, location: str) -> tuple[Agreement, Agreement]:
         found = checks(report(bottleneck={"stage": stage, "location": location}), **known)
         return found["bottleneck"].outcome, found["line of bottleneck"].outcome
 
@@ -143,7 +143,7 @@ def test_no_bottleneck_where_none_is() -> None:
 @pytest.mark.parametrize(
     ("found_ms", "outcome"), [(20.0, RIGHT), (21.9, RIGHT), (17.9, WRONG), (None, WRONG)]
 )
-def test_waits_are_the_scripts_own(found_ms: float | None, outcome: Outcome) -> None:
+def test_waits_are_the_scripts_own(found_ms: float | None, outcome: Agreement) -> None:
     check = checks(report(wait_ms={"mean": found_ms}))["wait of a step"]
     assert check.outcome is outcome
 
@@ -193,7 +193,7 @@ def test_epochs_start_at_least_as_long_as_the_input_makes_them() -> None:
 
 @pytest.mark.parametrize(("s", "outcome"), [(1.8, RIGHT), (3.2, RIGHT), (1.6, WRONG), (3.4, WRONG)])
 def test_between_epochs_lies_what_the_script_does_there_and_keras(
-    s: float, outcome: Outcome
+    s: float, outcome: Agreement
 ) -> None:
     truth = {"between_epochs_s": 2.0, "between_epochs_most_s": 3.0, "loop_s": 10.0}
     found = checks(report(part("between_epochs", s)), truth)
@@ -234,7 +234,7 @@ def test_what_the_host_does_is_named_and_has_its_share(
 
 
 def test_a_stage_costs_what_it_took_within_a_tenth() -> None:
-    known = {"costs": (StageCost(stage="decode", truth="decode_ms", copies=6),)}
+    known = {"costs": (ExpectedCost(stage="decode", truth="decode_ms", copies=6),)}
     stage = {"name": "decode", "cost_ms": 88.0, "copies": 6}
     found = checks(report() | {"stages": [stage]}, {"decode_ms": 84.0}, **known)
     assert found["cost of decode"].outcome is RIGHT
@@ -294,7 +294,7 @@ def test_remarks_stand_in_the_evidence_or_in_a_warning() -> None:
     ],
 )
 def test_computing_is_held_up_or_not(
-    ratios: tuple[float, float | None], held_up: bool, outcome: Outcome
+    ratios: tuple[float, float | None], held_up: bool, outcome: Agreement
 ) -> None:
     found = report(held_up=dict(zip(("gil_ratio", "cpu_queue_ratio"), ratios, strict=True)))
     assert checks(found, held_up=held_up)["held up by its input"].outcome is outcome
@@ -310,7 +310,7 @@ def test_computing_is_held_up_or_not(
     ],
 )
 def test_the_ideal_is_the_ceiling_or_its_interval_holds_it(
-    found: dict[str, Any], outcome: Outcome
+    found: dict[str, Any], outcome: Agreement
 ) -> None:
     planted = Planted(name="train", kind="fit", bound=("input",))
     [ideal] = [

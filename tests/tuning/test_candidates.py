@@ -8,33 +8,33 @@ from pipeprof.errors import UsageError
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    BackgroundThread,
-    MoveBatchFirst,
     AddCache,
+    AddPrefetch,
+    BackgroundThread,
     DropCache,
     Edit,
+    MoveBatchFirst,
     MoveFilterFirst,
-    SetCalls,
-    AddPrefetch,
-    PrivateThreads,
-    ShardedProcesses,
     MoveShuffleBehind,
     MoveShuffleFirst,
+    PrivateThreads,
+    SetCalls,
+    ShardedProcesses,
     TurnAutotuneOn,
     Workers,
     edit_from_dict,
     edit_to_dict,
 )
-from pipeprof.recording.tuning_outcome import Description, Place, described, plain
+from pipeprof.recording.tuning_outcome import Description, TunedTransformation, described, plain
 from pipeprof.tuning.candidates import candidates, merged
 
 
-def place(op: str, *inputs: str, **more: object) -> Place:
+def place(op: str, *inputs: str, **more: object) -> TunedTransformation:
     values: dict[str, object] = {"calls": None, "elements": 100, "element_bytes": 1000.0}
-    return Place(node=op, op=op, inputs=inputs, **(values | more))  # type: ignore[arg-type]
+    return TunedTransformation(node=op, op=op, inputs=inputs, **(values | more))  # type: ignore[arg-type]
 
 
-def tfdata(*places: Place, **more: object) -> Description:
+def tfdata(*places: TunedTransformation, **more: object) -> Description:
     values: dict[str, object] = {"autotunes": True, "cores": 2, "free_bytes": 1 << 30}
     return Description(
         kind=InputKind.TF_DATA,
@@ -64,9 +64,7 @@ def test_what_waits_gets_threads_of_its_own_for_more_calls_than_cores() -> None:
     opened = place("InterleaveDataset", "RangeDataset", function="read")
     mapped = place("MapDataset", "InterleaveDataset", function="decode")
     own = PrivateThreads(threads=17)
-    many = {
-        node: SetCalls(node=node, calls=16) for node in ("InterleaveDataset", "MapDataset")
-    }
+    many = {node: SetCalls(node=node, calls=16) for node in ("InterleaveDataset", "MapDataset")}
     found = candidates(tfdata(RANGE, opened, mapped))
     assert {change for change in found if own in change} == {
         (many["InterleaveDataset"], own),

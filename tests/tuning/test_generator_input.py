@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipeprof.errors import TuningRefused
-from pipeprof.recording.pipeline_edits import BackgroundThread, AddPrefetch, ShardedProcesses
+from pipeprof.recording.pipeline_edits import AddPrefetch, BackgroundThread, ShardedProcesses
 from pipeprof.tuning.generator_input import ahead, edited_generator
 
 

@@ -10,12 +10,12 @@ from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
     AddCache,
+    AddPrefetch,
     Edit,
     SetCalls,
-    AddPrefetch,
     Workers,
 )
-from pipeprof.recording.tuning_outcome import Description, Place, TrialSteps
+from pipeprof.recording.tuning_outcome import Description, TrialSteps, TunedTransformation
 from pipeprof.tuning.consuming import Limits
 from pipeprof.tuning.tuner import Tuner
 
@@ -29,10 +29,10 @@ PIPELINE = Description(
     name="dataset",
     has_model=True,
     places=(
-        Place(
+        TunedTransformation(
             node="range", op="RangeDataset", inputs=(), calls=None, elements=100, element_bytes=8
         ),
-        Place(
+        TunedTransformation(
             node="map",
             op="MapDataset",
             inputs=("range",),
@@ -41,7 +41,9 @@ PIPELINE = Description(
             elements=100,
             element_bytes=4000,
         ),
-        Place(node="batch", op="BatchDatasetV2", inputs=("map",), calls=None, random=True),
+        TunedTransformation(
+            node="batch", op="BatchDatasetV2", inputs=("map",), calls=None, random=True
+        ),
     ),
     autotunes=True,
     cores=2,

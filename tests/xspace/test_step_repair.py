@@ -7,7 +7,7 @@ import pytest
 
 from pipeprof.errors import RunNotFound
 from pipeprof.report.runs.repair_text import describe_repair
-from pipeprof.xspace.step_repair import Outcome, repair_profile, repair_profiles
+from pipeprof.xspace.step_repair import RepairOutcome, repair_profile, repair_profiles
 from pipeprof.xspace.xplane_schema import XSpace
 
 
@@ -44,7 +44,7 @@ def test_batches_become_steps_in_a_copy(tmp_path: Path) -> None:
     before = (run / "a.xplane.pb").read_bytes()
     (repaired,) = repair_profiles(tmp_path)
 
-    assert (repaired.outcome, repaired.steps) == (Outcome.REPAIRED, 3)
+    assert (repaired.outcome, repaired.steps) == (RepairOutcome.REPAIRED, 3)
     assert repaired.copy == run.with_name("first_repaired")
     assert (run / "a.xplane.pb").read_bytes() == before
     for host in "ab":
@@ -82,14 +82,14 @@ def test_the_mark_is_introduced_where_nothing_has_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("space", "outcome"),
     [
-        (trace(marked=True), Outcome.GOOD),
-        (trace(steps=0), Outcome.WITHOUT_STEPS),
-        (trace(plane="/device:GPU:0"), Outcome.WITHOUT_STEPS),
-        (XSpace(), Outcome.WITHOUT_STEPS),
-        (b"no profile", Outcome.DAMAGED),
+        (trace(marked=True), RepairOutcome.GOOD),
+        (trace(steps=0), RepairOutcome.WITHOUT_STEPS),
+        (trace(plane="/device:GPU:0"), RepairOutcome.WITHOUT_STEPS),
+        (XSpace(), RepairOutcome.WITHOUT_STEPS),
+        (b"no profile", RepairOutcome.DAMAGED),
     ],
 )
-def test_others_are_left_alone(tmp_path: Path, space: Any, outcome: Outcome) -> None:
+def test_others_are_left_alone(tmp_path: Path, space: Any, outcome: RepairOutcome) -> None:
     run = run_folder(tmp_path, a=space)
     repaired = repair_profile(run)
 
@@ -101,10 +101,10 @@ def test_others_are_left_alone(tmp_path: Path, space: Any, outcome: Outcome) -> 
 def test_nothing_is_repaired_twice(tmp_path: Path) -> None:
     run_folder(tmp_path, a=trace())
     run_folder(tmp_path, "second", a=trace())
-    assert [each.outcome for each in repair_profiles(tmp_path)] == [Outcome.REPAIRED] * 2
+    assert [each.outcome for each in repair_profiles(tmp_path)] == [RepairOutcome.REPAIRED] * 2
     again = list(repair_profiles(tmp_path))
 
-    assert [each.outcome for each in again] == [Outcome.REPAIRED_BEFORE] * 2
+    assert [each.outcome for each in again] == [RepairOutcome.REPAIRED_BEFORE] * 2
     assert describe_repair(again[0], tmp_path) == (
         "train/first: repaired before, see train/first_repaired."
     )
@@ -112,7 +112,7 @@ def test_nothing_is_repaired_twice(tmp_path: Path) -> None:
 
 def test_a_profiles_own_folder_may_be_given(tmp_path: Path) -> None:
     (repaired,) = repair_profiles(run_folder(tmp_path, a=trace()))
-    assert repaired.outcome is Outcome.REPAIRED
+    assert repaired.outcome is RepairOutcome.REPAIRED
     assert "first_repaired" in describe_repair(repaired, repaired.run)
 
 

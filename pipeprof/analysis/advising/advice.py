@@ -50,7 +50,7 @@ from pipeprof.analysis.measures.cores import used_ratio
 from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.measures.device_use import working_device
 from pipeprof.analysis.measures.epoch_starts import usual_start
-from pipeprof.analysis.measures.placement import WORKERS_KEY, Place
+from pipeprof.analysis.measures.placement import WORKERS_KEY, StagePlace
 from pipeprof.analysis.verdicts.bottleneck import sharing_with
 from pipeprof.analysis.verdicts.bounds import INPUT_FROM
 from pipeprof.analysis.verdicts.causes import BLOCKING_BELOW, known_cpu_ratio
@@ -169,7 +169,7 @@ def _prefetch(verdict: Verdict) -> Iterator[Advice]:
         return
     if verdict.measured.loop.input.kind is InputKind.ARRAYS:
         return
-    beside = Place(key=("prefetch", ()), parallelism=1.0, ahead=True)
+    beside = StagePlace(key=("prefetch", ()), parallelism=1.0, ahead=True)
     moved = tuple(
         cost if cost.place.ahead else replace(cost, place=beside) for cost in verdict.measured.costs
     )
@@ -192,7 +192,7 @@ def _workers(verdict: Verdict) -> Iterator[Advice]:
     workers = min(max(ceil(sum(moved_ms.values()) / ideal_ms), 2), most)
     if workers < 2 or (not at_gil and workers <= worst.place.parallelism):
         return
-    place = Place(key=WORKERS_KEY, parallelism=float(workers), ahead=True)
+    place = StagePlace(key=WORKERS_KEY, parallelism=float(workers), ahead=True)
     costs = tuple(
         replace(cost, place=place, cost_ms=moved_ms[cost.index]) if cost.index in moved_ms else cost
         for cost in verdict.measured.costs

@@ -16,10 +16,10 @@ from pipeprof.analysis.findings.advice_kinds import (
 from pipeprof.recording import pipeline_edits
 from pipeprof.recording.pipeline_edits import Edit
 from pipeprof.recording.source_code import own_name
-from pipeprof.recording.tuning_outcome import Outcome, Place, Trial
+from pipeprof.recording.tuning_outcome import Trial, TunedTransformation, TuningOutcome
 
 
-def with_proof(advice: Iterable[Advice], outcome: Outcome | None) -> tuple[Advice, ...]:
+def with_proof(advice: Iterable[Advice], outcome: TuningOutcome | None) -> tuple[Advice, ...]:
     """The advice, with what tuning measured of each.
 
     A trial proves an advice if it changed just that, on top of the input as it was.
@@ -30,7 +30,9 @@ def with_proof(advice: Iterable[Advice], outcome: Outcome | None) -> tuple[Advic
     return tuple(_with_trial(one, outcome, places) for one in advice)
 
 
-def _with_trial(advice: Advice, outcome: Outcome, places: dict[str, Place]) -> Advice:
+def _with_trial(
+    advice: Advice, outcome: TuningOutcome, places: dict[str, TunedTransformation]
+) -> Advice:
     kept_before = False
     for trial in outcome.trials:
         alone = len(trial.change) == 1 and not kept_before
@@ -46,7 +48,7 @@ def _verified(advice: Advice, trial: Trial) -> Advice:
     return replace(advice, verified=Verified(step_ms=trial.step_ns / 1e6, speedup=trial.speedup))
 
 
-def _is_that(remedy: Remedy, edit: Edit, places: dict[str, Place]) -> bool:
+def _is_that(remedy: Remedy, edit: Edit, places: dict[str, TunedTransformation]) -> bool:
     match remedy, edit:
         case Prefetch(), pipeline_edits.AddPrefetch() | pipeline_edits.BackgroundThread():
             return True
@@ -61,7 +63,7 @@ def _is_that(remedy: Remedy, edit: Edit, places: dict[str, Place]) -> bool:
     return False
 
 
-def _named(node: str, places: dict[str, Place]) -> str | None:
+def _named(node: str, places: dict[str, TunedTransformation]) -> str | None:
     """The name that a recording gives the stage of a transformation."""
     place = places.get(node)
     return own_name(place.function) if place else None

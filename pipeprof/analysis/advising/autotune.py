@@ -7,13 +7,13 @@ import numpy as np
 
 from pipeprof.analysis.advising.tfdata_advice import MOST_WAITING_AT_ONCE
 from pipeprof.analysis.findings.input_findings import (
+    AutotunedValue,
     AutotuneFinding,
     AutotuneOff,
     AutotuneWarning,
     BudgetBeyondCores,
     FixedParallelism,
     FullBuffers,
-    Tuned,
     TunedKind,
 )
 from pipeprof.analysis.findings.references import StageReference
@@ -65,7 +65,7 @@ def find_autotune(verdict: Verdict) -> AutotuneFinding | None:
     )
 
 
-def _tuned(loop: Loop, costs: Sequence[StageCost]) -> Iterator[Tuned]:
+def _tuned(loop: Loop, costs: Sequence[StageCost]) -> Iterator[AutotunedValue]:
     """What AUTOTUNE chose for each stage where it had a choice."""
     for cost in costs:
         stage = cost.stage
@@ -75,14 +75,14 @@ def _tuned(loop: Loop, costs: Sequence[StageCost]) -> Iterator[Tuned]:
             yield _history(loop, stage, TunedKind.BUFFER, stage.buffer_size)
 
 
-def _history(loop: Loop, stage: Stage, kind: TunedKind, gauge: Gauge) -> Tuned:
+def _history(loop: Loop, stage: Stage, kind: TunedKind, gauge: Gauge) -> AutotunedValue:
     first, last = _bins_between(gauge, loop.start_ns, loop.end_ns)
     read = first + np.flatnonzero(gauge.counts[first:last])
     means = np.rint(gauge.sums[read] / gauge.counts[read]).astype(np.int64)
     lows, highs = gauge.lows[read], gauge.highs[read]
     steps = steps_ended(loop, gauge.start_ns + (read + 1) * gauge.width_ns)
     most = stage.most_parallelism
-    return Tuned(
+    return AutotunedValue(
         stage=stage,
         kind=kind,
         value=int(means[-1]) if len(means) else None,

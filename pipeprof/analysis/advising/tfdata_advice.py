@@ -24,7 +24,7 @@ from pipeprof.analysis.findings.input_findings import StartCause
 from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.measures.epoch_starts import usual_start
-from pipeprof.analysis.measures.placement import Place
+from pipeprof.analysis.measures.placement import StagePlace
 from pipeprof.analysis.measures.stage_tree import (
     askers_of,
     by_user,
@@ -193,9 +193,9 @@ def _with_parallel_calls(
         worst: the slow one: the target, or one that the target opens several times.
         calls: how many at once.
     """
-    own = Place(key=("calls", (target.index,)), parallelism=float(calls), ahead=True)
-    opened = Place(key=("opened", (target.index,)), parallelism=float(calls), ahead=True)
-    behind = Place(key=("behind", (target.index,)), parallelism=1.0, ahead=True)
+    own = StagePlace(key=("calls", (target.index,)), parallelism=float(calls), ahead=True)
+    opened = StagePlace(key=("opened", (target.index,)), parallelism=float(calls), ahead=True)
+    behind = StagePlace(key=("behind", (target.index,)), parallelism=1.0, ahead=True)
     below = beneath(target, costs)
     moved = []
     for cost in costs:

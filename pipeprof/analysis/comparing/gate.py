@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeprof.analysis.comparing.run_comparison import Comparison, Row
+from pipeprof.analysis.comparing.run_comparison import ComparedQuantity, Comparison
 from pipeprof.errors import UsageError
 
 _EXPRESSION = re.compile(
@@ -41,7 +41,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class GateResult:
     """What became of a condition.
 
     Attributes:
@@ -52,7 +52,7 @@ class Outcome:
     """
 
     condition: Condition
-    row: Row
+    row: ComparedQuantity
     reached: bool
     beyond_noise: bool
 
@@ -90,7 +90,7 @@ def parse_condition(text: str) -> Condition:
     )
 
 
-def check(comparison: Comparison, conditions: Sequence[Condition]) -> tuple[Outcome, ...]:
+def check(comparison: Comparison, conditions: Sequence[Condition]) -> tuple[GateResult, ...]:
     """What became of each condition.
 
     Raises:
@@ -107,7 +107,7 @@ def check(comparison: Comparison, conditions: Sequence[Condition]) -> tuple[Outc
     return tuple(_outcome(comparison, condition) for condition in conditions)
 
 
-def _outcome(comparison: Comparison, condition: Condition) -> Outcome:
+def _outcome(comparison: Comparison, condition: Condition) -> GateResult:
     row = comparison.row(condition.name)
     if row is None:
         raise UsageError(
@@ -118,7 +118,7 @@ def _outcome(comparison: Comparison, condition: Condition) -> Outcome:
         reached, beyond = _of_change(condition, row)
     else:
         reached, beyond = _of_value(condition, row)
-    return Outcome(condition=condition, row=row, reached=reached, beyond_noise=beyond)
+    return GateResult(condition=condition, row=row, reached=reached, beyond_noise=beyond)
 
 
 def _names(comparison: Comparison) -> str:
@@ -127,7 +127,7 @@ def _names(comparison: Comparison) -> str:
     return ", ".join(names[:_MOST_NAMES]) + (f" and {others} more" if others > 0 else "")
 
 
-def _of_change(condition: Condition, row: Row) -> tuple[bool, bool]:
+def _of_change(condition: Condition, row: ComparedQuantity) -> tuple[bool, bool]:
     """A part that only the second group has grew from nothing; one that only the first has is gone."""
     if row.before is None and row.after is None:
         raise _not_measured(condition)
@@ -142,7 +142,7 @@ def _of_change(condition: Condition, row: Row) -> tuple[bool, bool]:
     return reached, away and abs(change) > row.least
 
 
-def _of_value(condition: Condition, row: Row) -> tuple[bool, bool]:
+def _of_value(condition: Condition, row: ComparedQuantity) -> tuple[bool, bool]:
     if row.after is None or row.after_range is None:
         return False, False
     if condition.above:

@@ -33,7 +33,7 @@ _LEAST_RATIO = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ComparedQuantity:
     """A quantity of both groups.
 
     Attributes:
@@ -94,9 +94,9 @@ class Comparison:
     before: tuple[Findings, ...]
     after: tuple[Findings, ...]
     work: Work
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedQuantity, ...]
 
-    def row(self, name: str) -> Row | None:
+    def row(self, name: str) -> ComparedQuantity | None:
         """The quantity of a name, or None without it."""
         return next((row for row in self.rows if row.quantity.name == name), None)
 
@@ -139,7 +139,7 @@ def _require_steps(findings: Findings) -> None:
         )
 
 
-def _rows(before: Sequence[Quantities], after: Sequence[Quantities]) -> Iterator[Row]:
+def _rows(before: Sequence[Quantities], after: Sequence[Quantities]) -> Iterator[ComparedQuantity]:
     known: dict[str, Quantity] = {}
     for run in (*before, *after):
         for name, (quantity, _) in run.items():
@@ -158,7 +158,7 @@ def _measured(runs: Sequence[Quantities], name: str) -> list[Measured]:
 
 def _row(
     quantity: Quantity, before: Sequence[Measured], after: Sequence[Measured], step_ms: float
-) -> Row:
+) -> ComparedQuantity:
     assumed = _assumed(quantity, [*before, *after])
     least = {
         Unit.MS: _LEAST_OF_STEP * step_ms,
@@ -166,7 +166,7 @@ def _row(
         Unit.S: 0.0,
         Unit.PER_S: 0.0,
     }[quantity.unit]
-    return Row(
+    return ComparedQuantity(
         quantity=quantity,
         before=value_of(before) if before else None,
         after=value_of(after) if after else None,

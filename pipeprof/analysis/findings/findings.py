@@ -172,7 +172,7 @@ class IdealStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FreeInput:
+class LoopOnFreeInput:
     """What a whole loop would take if batches cost nothing.
 
     Attributes:
@@ -238,7 +238,7 @@ class Diagnosis:
     held_up: HeldUp
     host: tuple[HostPlace, ...]
     ideal_step_ms: float | None
-    free_input: FreeInput | None
+    free_input: LoopOnFreeInput | None
     evidence: tuple[Evidence, ...]
     measured_by: WaitSource | None
     counted_steps: int

@@ -15,7 +15,7 @@ class TunedKind(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tuned:
+class AutotunedValue:
     """What AUTOTUNE chose for a stage while a loop ran.
 
     Attributes:
@@ -117,7 +117,7 @@ class AutotuneFinding:
     cpu_budget: int | None
     ram_budget_bytes: int | None
     most_buffered_bytes: int | None
-    tuned: tuple[Tuned, ...]
+    tuned: tuple[AutotunedValue, ...]
     epochs: int
     warnings: tuple[AutotuneWarning, ...]
 

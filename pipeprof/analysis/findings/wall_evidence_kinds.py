@@ -12,7 +12,7 @@ from pipeprof.analysis.findings.verdict_kinds import Bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostTime:
+class HostAtWork:
     """The host works while the training stands still.
 
     Attributes:
@@ -113,5 +113,5 @@ class Retracings:
 
 
 WallEvidence = (
-    HostTime | WaitBesideHost | FewSteps | EpochsApart | UnevenWaits | ValidationTime | Retracings
+    HostAtWork | WaitBesideHost | FewSteps | EpochsApart | UnevenWaits | ValidationTime | Retracings
 )

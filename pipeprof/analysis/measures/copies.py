@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from pipeprof.analysis.measures.placement import Key, Place
+from pipeprof.analysis.measures.placement import Key, StagePlace
 from pipeprof.recording.stage import Stage, StageKind
 
 _OF_TF_DATA = (
@@ -51,7 +51,7 @@ class Copies:
         parent = stage.parent
         return stage if parent is None else replace(stage, parent=self._first.get(parent, parent))
 
-    def places(self, places: Mapping[int, Place]) -> Mapping[int, Place]:
+    def places(self, places: Mapping[int, StagePlace]) -> Mapping[int, StagePlace]:
         """The places of all copies together, by the index of the first.
 
         Copies with places of their own work side by side; those that share a place take turns there.

@@ -11,7 +11,7 @@ from pipeprof.analysis.findings.findings import HotLine, StageFinding
 from pipeprof.analysis.findings.service_findings import own_share_of_service
 from pipeprof.analysis.measures.copies import Copies
 from pipeprof.analysis.measures.counted_time import CountedTime, without_pauses
-from pipeprof.analysis.measures.placement import Key, Place, Places, by_work, runs_in_pool
+from pipeprof.analysis.measures.placement import Key, Places, StagePlace, by_work, runs_in_pool
 from pipeprof.analysis.measures.step_statistics import MS
 from pipeprof.recording.lane import Lane
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop, WaitSource
@@ -72,7 +72,7 @@ class StageCost:
 
     index: int
     stage: Stage
-    place: Place
+    place: StagePlace
     cost_ms: float
     calls: int
     taken: int | None
@@ -374,7 +374,7 @@ def _queued_ratio(
     return min(queued_ns / busy_ns, not_on_cpu) if busy_ns > 0 else 0.0
 
 
-def _at_least(place: Place, at_work: float) -> Place:
+def _at_least(place: StagePlace, at_work: float) -> StagePlace:
     """A place with the observed number of calls at once, where that is more than its parallelism."""
     if at_work <= place.parallelism * _CONCURRENCY_SLACK:
         return place

@@ -28,7 +28,7 @@ _ONE_BY_ONE = (StageKind.GENERATOR, StageKind.ITERABLE, StageKind.SEQUENCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class StagePlace:
     """Where a stage runs.
 
     Attributes:
@@ -46,7 +46,7 @@ class Place:
     parallelism_known: bool = True
     allowed: float | None = None
 
-    def on_threads(self, threads: int | None) -> "Place":
+    def on_threads(self, threads: int | None) -> "StagePlace":
         """The same place where so many threads make its calls; None where nothing limits them."""
         in_pool = self.key[0] in ("calls", "behind")
         if threads is None or not in_pool or self.parallelism <= threads:
@@ -78,7 +78,7 @@ class Places:
     profile: Profile
     loop: Loop
     counted_time: CountedTime
-    _known: dict[int, Place] = field(default_factory=dict)
+    _known: dict[int, StagePlace] = field(default_factory=dict)
 
     @property
     def pool_threads(self) -> int | None:
@@ -87,7 +87,7 @@ class Places:
             return None
         return max(self.profile.cpu.cores, 1)
 
-    def of(self, index: int, below: frozenset[int] = frozenset()) -> Place:
+    def of(self, index: int, below: frozenset[int] = frozenset()) -> StagePlace:
         """The place of a stage.
 
         Args:
@@ -98,20 +98,20 @@ class Places:
             self._known[index] = self._find(index, below | {index})
         return self._known[index]
 
-    def _find(self, index: int, below: frozenset[int]) -> Place:
+    def _find(self, index: int, below: frozenset[int]) -> StagePlace:
         stage = self.profile.stages[index]
         lanes = self._busy_lanes(stage)
         asked = self._workers_of(stage)
         if self._has_workers(lanes) or (asked > 1 and not lanes):
             seen = self._side_by_side(lanes) if lanes else asked
             asked = asked or self._workers_above(stage, below)
-            return Place(
+            return StagePlace(
                 key=WORKERS_KEY, parallelism=float(min(seen, asked) if asked else seen), ahead=True
             )
         if runs_ahead(stage):
             workers = _workers_of_service(stage)
             parallelism = self.counted_time.level(stage.parallelism)
-            return Place(
+            return StagePlace(
                 key=("calls", (index,)),
                 parallelism=max(parallelism or 1.0, 1.0) * workers,
                 ahead=True,
@@ -123,14 +123,14 @@ class Places:
             return self._on_lanes(index, lanes)
         return self._below_parent(stage, below)
 
-    def _below_parent(self, stage: Stage, below: frozenset[int]) -> Place:
+    def _below_parent(self, stage: Stage, below: frozenset[int]) -> StagePlace:
         known = stage.kind is not StageKind.TF_DATA or stage.function is not None
         if stage.parent is None or stage.parent in below:
-            return Place(key=LOOP_KEY, parallelism=1.0, ahead=False, parallelism_known=known)
+            return StagePlace(key=LOOP_KEY, parallelism=1.0, ahead=False, parallelism_known=known)
         asker = self.profile.stages[stage.parent]
         place = self.of(stage.parent, below)
         if not runs_ahead(asker) and not _is_first_of_service(stage, asker):
-            return Place(
+            return StagePlace(
                 key=place.key,
                 parallelism=place.parallelism,
                 ahead=place.ahead,
@@ -139,7 +139,7 @@ class Places:
         # An interleave pulls its inputs side by side; other stages pull theirs one by one.
         pulls_all = asker.family is OperatorFamily.INTERLEAVE
         side_by_side = place.parallelism if pulls_all else float(_workers_of_service(stage))
-        return Place(
+        return StagePlace(
             key=("behind", (stage.parent,)),
             parallelism=side_by_side,
             ahead=True,
@@ -179,14 +179,14 @@ class Places:
         asker = self.profile.stages[stage.parent]
         return asker.kind.python and asker.kind is not StageKind.TF_DATA_PYTHON
 
-    def _on_lanes(self, index: int, lanes: Sequence[int]) -> Place:
+    def _on_lanes(self, index: int, lanes: Sequence[int]) -> StagePlace:
         ahead = not trains_on(lanes[0], self.loop, self.profile.lanes)
         # tf.data resumes a generator on one thread of its pool after another, never on two at once.
         one_by_one = self.profile.stages[index].kind in _ONE_BY_ONE
         parallelism = 1 if one_by_one else self._side_by_side(lanes)
         shared = lanes if one_by_one or parallelism > 1 else lanes[:1]
         key = ("lanes", tuple(sorted(shared))) if ahead or parallelism > 1 else LOOP_KEY
-        return Place(key=key, parallelism=float(parallelism), ahead=ahead)
+        return StagePlace(key=key, parallelism=float(parallelism), ahead=ahead)
 
     def _busy_lanes(self, stage: Stage) -> tuple[int, ...]:
         """The lanes that did most of a stage's work and existed while the loop ran, the busiest first."""

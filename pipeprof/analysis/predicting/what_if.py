@@ -34,7 +34,7 @@ from pipeprof.analysis.findings.what_if_kinds import (
 )
 from pipeprof.analysis.measures.batch_queue import mean_step_ms
 from pipeprof.analysis.measures.costs import StageCost
-from pipeprof.analysis.measures.placement import WORKERS_KEY, Place
+from pipeprof.analysis.measures.placement import WORKERS_KEY, StagePlace
 from pipeprof.analysis.measures.step_statistics import MS
 from pipeprof.analysis.verdicts.bottleneck import beneath, sharing_with
 from pipeprof.analysis.verdicts.verdict import Verdict
@@ -221,7 +221,7 @@ def _suppose(training: _Training, supposition: Supposition, verdict: Verdict) ->
             chosen = _stage(training, supposition.stage)
             return _running_at_once(training, chosen, supposition.parallelism)
         case LoadedAhead():
-            beside = Place(key=("prefetch", ()), parallelism=1.0, ahead=True)
+            beside = StagePlace(key=("prefetch", ()), parallelism=1.0, ahead=True)
             moved = [
                 cost if cost.place.ahead else replace(cost, place=beside) for cost in training.costs
             ]
@@ -289,8 +289,8 @@ def _running_at_once(
     """Stages with so many calls at once: they and what feeds them run ahead of the loop."""
     costs = list(training.costs)
     for stage in chosen:
-        own = Place(key=("calls", (stage.index,)), parallelism=float(parallelism), ahead=True)
-        behind = Place(key=("behind", (stage.index,)), parallelism=1.0, ahead=True)
+        own = StagePlace(key=("calls", (stage.index,)), parallelism=float(parallelism), ahead=True)
+        behind = StagePlace(key=("behind", (stage.index,)), parallelism=1.0, ahead=True)
         below = beneath(stage, training.costs)
         for number, cost in enumerate(costs):
             if cost.index == stage.index:
@@ -305,7 +305,7 @@ def _in_workers(training: _Training, supposed: LoadedByWorkers, verdict: Verdict
     if not python:
         raise UsageError("expected an input in Python to run in workers, received one without any.")
     moved = {cost.index for one in python for cost in sharing_with(one, training.costs)}
-    place = Place(key=WORKERS_KEY, parallelism=float(supposed.workers), ahead=True)
+    place = StagePlace(key=WORKERS_KEY, parallelism=float(supposed.workers), ahead=True)
     costs = tuple(
         replace(cost, place=place) if cost.index in moved else cost
         for cost in training.costs

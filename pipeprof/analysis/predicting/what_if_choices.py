@@ -37,7 +37,7 @@ _FACTORS = (0.5, 0.0)
 _AT_ONCE = (2, 4, 8)
 _MORE_CORES = (2, 4, 8)
 
-Place = tuple[int, int]
+ChoiceIndex = tuple[int, int]
 """A choice: the number of its control, and its number in that."""
 
 
@@ -69,7 +69,7 @@ class Choices:
     controls: tuple[Control, ...]
     today_ms: float
     free: SupposedStep
-    predictions: Mapping[tuple[Place, ...], SupposedStep]
+    predictions: Mapping[tuple[ChoiceIndex, ...], SupposedStep]
 
 
 def predict_choices(verdict: Verdict) -> Choices:
@@ -85,7 +85,7 @@ def predict_choices(verdict: Verdict) -> Choices:
         for number, control in enumerate(controls)
         for choice in range(len(control.choices))
     ]
-    wanted: list[tuple[Place, ...]] = [(place,) for place in places]
+    wanted: list[tuple[ChoiceIndex, ...]] = [(place,) for place in places]
     wanted += [pair for pair in combinations(places, 2) if pair[0][0] != pair[1][0]]
     predictions = {}
     for chosen in wanted:

@@ -8,7 +8,7 @@ from pipeprof.analysis.findings.references import StageReference
 from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.analysis.findings.wall_evidence_kinds import (
     FewSteps,
-    HostTime,
+    HostAtWork,
     Retracings,
     UnevenWaits,
     ValidationTime,
@@ -32,13 +32,13 @@ _RETRACED_FROM = 0.01
 VALIDATION_FROM = 0.20
 
 
-def host_time(verdict: Verdict) -> Iterator[HostTime]:
+def host_time(verdict: Verdict) -> Iterator[HostAtWork]:
     """What the host's time went to, where it is worth naming."""
     if verdict.walls is None or verdict.wall_host < COMPUTE_BELOW:
         return
     account = verdict.measured.account
     wall_ns = verdict.walls.wall_ns
-    yield HostTime(
+    yield HostAtWork(
         ratio=verdict.wall_host,
         callbacks_ratio=min(account.ns(Part.CALLBACKS) / wall_ns, 1.0),
         between_ratio=min(account.ns(Part.BETWEEN_EPOCHS) / wall_ns, 1.0),

@@ -25,7 +25,7 @@ Pieces = Mapping[int, IntArray]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ActivityRow:
     """One line of the picture; ``pieces`` are intervals in order, by what they were."""
 
     name: str
@@ -33,7 +33,7 @@ class Row:
     pieces: Pieces
 
 
-def rows_of(time_range: TimeRange, profile: Profile, loop: Loop) -> tuple[list[Row], int]:
+def rows_of(time_range: TimeRange, profile: Profile, loop: Loop) -> tuple[list[ActivityRow], int]:
     """The training's row first, then the busiest lanes by role; and how many were left out."""
     work = _work_by_lane(time_range, profile)
     lanes = sorted(work, key=lambda lane: -busy_ns(work[lane]))
@@ -42,13 +42,13 @@ def rows_of(time_range: TimeRange, profile: Profile, loop: Loop) -> tuple[list[R
     )
     names = Counter(profile.lanes[lane].name for lane in kept)
     seen: Counter[str] = Counter()
-    rows = [Row("training", Role.TRAINING, _training(time_range, profile, loop))]
+    rows = [ActivityRow("training", Role.TRAINING, _training(time_range, profile, loop))]
     for lane in kept:
         name = profile.lanes[lane].name
         seen[name] += 1
         shown = f"{name} {seen[name]}" if names[name] > 1 else name
         shown = f"{shown}: input" if lane == loop.lane else shown
-        rows.append(Row(shown, profile.lanes[lane].role, work[lane]))
+        rows.append(ActivityRow(shown, profile.lanes[lane].role, work[lane]))
     return rows, len(lanes) - len(kept)
 
 
@@ -107,7 +107,7 @@ def _covered(pieces: Pieces) -> IntArray:
     return joined(in_order(no_intervals(), *pieces.values()))
 
 
-def overlap_ratio(rows: Sequence[Row]) -> float | None:
+def overlap_ratio(rows: Sequence[ActivityRow]) -> float | None:
     """The part of the input's work that ran while the training computed and did not wait.
 
     Work beside a step whose wait is not known is left out.

@@ -1,6 +1,6 @@
 """What changed between two groups of runs, each change with the range in which it lies."""
 
-from pipeprof.analysis.comparing.run_comparison import Comparison, Row
+from pipeprof.analysis.comparing.run_comparison import ComparedQuantity, Comparison
 from pipeprof.analysis.comparing.run_quantities import Group, Unit
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label
 from pipeprof.report.figures.theme import INPUT, LEGEND, UNKNOWN, WAIT
@@ -58,7 +58,7 @@ def changes_figure(comparison: Comparison) -> Figure | None:
     return Figure(key="compared-changes", title="What changed in a step", views=(view,))
 
 
-def _per_step(comparison: Comparison) -> list[Row]:
+def _per_step(comparison: Comparison) -> list[ComparedQuantity]:
     return [
         row
         for _, rows in compared_groups(comparison)
@@ -67,12 +67,12 @@ def _per_step(comparison: Comparison) -> list[Row]:
     ]
 
 
-def _name(row: Row) -> str:
+def _name(row: ComparedQuantity) -> str:
     name = row_label(row).strip()
     return f"stage {name}" if row.quantity.group is Group.STAGE else name
 
 
-def _points(name: str, color: str, rows: list[Row], places: dict[int, int]) -> Json:
+def _points(name: str, color: str, rows: list[ComparedQuantity], places: dict[int, int]) -> Json:
     ranges = [(row.change or 0.0, row.difference) for row in rows]
     return {
         "type": "scatter",
@@ -95,7 +95,7 @@ def _points(name: str, color: str, rows: list[Row], places: dict[int, int]) -> J
     }
 
 
-def _hover(row: Row) -> str:
+def _hover(row: ComparedQuantity) -> str:
     _, before, after, change, _ = row_cells(row)
     return (
         f"<b>{label(_name(row))}</b><br>{before} before, {after} after<br>"

@@ -11,7 +11,7 @@ from pipeprof.report.figures.activity import (
     DEVICE_BUSY,
     UNKNOWN_STEP,
     WAITING,
-    Row,
+    ActivityRow,
     busy_ns,
     overlap_ratio,
     rows_of,
@@ -84,7 +84,7 @@ def _view(time_range: TimeRange, findings: Findings, loop: Loop) -> View:
     )
 
 
-def _caption(rows: Sequence[Row], left_out: int) -> str:
+def _caption(rows: Sequence[ActivityRow], left_out: int) -> str:
     ratio = overlap_ratio(rows)
     sentences = ["Shaded: the training waits."] if WAITING in rows[0].pieces else []
     if ratio is not None:
@@ -106,7 +106,7 @@ def _depth(stage: int, profile: Profile) -> int:
 
 
 def _traces(
-    rows: Sequence[Row],
+    rows: Sequence[ActivityRow],
     time_range: TimeRange,
     findings: Findings,
     depths: Sequence[int],
@@ -150,7 +150,7 @@ def _scaled(length_ns: int, scale: float) -> float:
     return round(length_ns / _MS * scale, 4)
 
 
-def _bars(rows: Sequence[Row], time_range: TimeRange) -> list[tuple[int, int, int, int]]:
+def _bars(rows: Sequence[ActivityRow], time_range: TimeRange) -> list[tuple[int, int, int, int]]:
     """Row, what it was, begin and end of all bars; pieces that stand too close to draw are one."""
     gap = (time_range.end_ns - time_range.start_ns) // _PIXELS
     while True:
@@ -207,7 +207,7 @@ def _band(interval: Sequence[int], time_range: TimeRange, scale: float) -> Json:
     }
 
 
-def _table(rows: Sequence[Row], time_range: TimeRange, profile: Profile) -> Table:
+def _table(rows: Sequence[ActivityRow], time_range: TimeRange, profile: Profile) -> Table:
     length_ns = max(time_range.end_ns - time_range.start_ns, 1)
     return Table(
         columns=("lane", "role", "busy", "of the time range", "with"),

@@ -1,7 +1,7 @@
 """What each change of the input was predicted to give, and gave, with the ceiling as a line."""
 
 from pipeprof.analysis.findings.findings import Findings
-from pipeprof.recording.tuning_outcome import Outcome, Trial
+from pipeprof.recording.tuning_outcome import Trial, TuningOutcome
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label
 from pipeprof.report.figures.theme import COMPUTE, LEGEND, WAIT
 from pipeprof.report.names.edit_names import change_name
@@ -46,7 +46,7 @@ def tuning_figure(findings: Findings) -> Figure | None:
     return Figure(key="tuning", title="What changes of the input gave", views=(view,))
 
 
-def _name(trial: Trial, outcome: Outcome) -> str:
+def _name(trial: Trial, outcome: TuningOutcome) -> str:
     name = change_name(trial.change, outcome.described)
     return label(f"{name} (kept)" if trial.kept else name)
 

@@ -5,23 +5,23 @@ from collections.abc import Sequence
 
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    BackgroundThread,
-    MoveBatchFirst,
     AddCache,
+    AddPrefetch,
+    BackgroundThread,
     DropCache,
     Edit,
+    MoveBatchFirst,
     MoveFilterFirst,
-    SetCalls,
-    AddPrefetch,
-    PrivateThreads,
-    ShardedProcesses,
     MoveShuffleBehind,
     MoveShuffleFirst,
+    PrivateThreads,
+    SetCalls,
+    ShardedProcesses,
     TurnAutotuneOn,
     Workers,
 )
 from pipeprof.recording.source_code import own_name
-from pipeprof.recording.tuning_outcome import Description, Place
+from pipeprof.recording.tuning_outcome import Description, TunedTransformation
 from pipeprof.report.numbers import count
 
 _CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -40,7 +40,7 @@ def change_name(edits: Sequence[Edit], described: Description) -> str:
     return ", ".join(_name(edit, places) for edit in edits)
 
 
-def _name(edit: Edit, places: dict[str, Place]) -> str:  # noqa: C901 - one case a kind
+def _name(edit: Edit, places: dict[str, TunedTransformation]) -> str:  # noqa: C901 - one case a kind
     match edit:
         case SetCalls():
             calls = "AUTOTUNE" if edit.calls == AUTOTUNE else str(edit.calls)
@@ -73,7 +73,7 @@ def _name(edit: Edit, places: dict[str, Place]) -> str:  # noqa: C901 - one case
             return f"generator in {count(edit.processes, 'process')}"
 
 
-def _place(node: str, places: dict[str, Place]) -> str:
+def _place(node: str, places: dict[str, TunedTransformation]) -> str:
     place = places.get(node)
     if place is None:
         return node

@@ -4,13 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from pipeprof.analysis.findings.input_findings import (
+    AutotunedValue,
     AutotuneFinding,
     AutotuneOff,
     AutotuneWarning,
     BudgetBeyondCores,
     FixedParallelism,
     FullBuffers,
-    Tuned,
     TunedKind,
 )
 from pipeprof.recording.stage import Stage
@@ -43,7 +43,7 @@ def _placed(stage: Stage) -> str:
     return f"{stage.name} ({place})" if place else stage.name
 
 
-def _course(tuned: Tuned, value: int, *, several_epochs: bool) -> str:
+def _course(tuned: AutotunedValue, value: int, *, several_epochs: bool) -> str:
     if tuned.settled_after_steps is None and tuned.least != tuned.most:
         most = value if tuned.most is None else tuned.most
         return f"between {tuned.least} and {_chosen(tuned, most)}, not settled"
@@ -54,7 +54,7 @@ def _course(tuned: Tuned, value: int, *, several_epochs: bool) -> str:
     return f"{_chosen(tuned, value)} from the start"
 
 
-def _chosen(tuned: Tuned, value: int) -> str:
+def _chosen(tuned: AutotunedValue, value: int) -> str:
     """``2 of 8 calls at once``, ``1 element of buffer``."""
     noun, place = "call", "at once"
     if tuned.kind is TunedKind.BUFFER:

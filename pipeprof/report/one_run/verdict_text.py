@@ -3,9 +3,15 @@
 from collections.abc import Iterator
 
 from pipeprof.analysis.findings.evidence_kinds import Caveat, Evidence, SharedCores
-from pipeprof.analysis.findings.findings import Diagnosis, Findings, FreeInput, HotLine, LimitSource
+from pipeprof.analysis.findings.findings import (
+    Diagnosis,
+    Findings,
+    HotLine,
+    LimitSource,
+    LoopOnFreeInput,
+)
 from pipeprof.analysis.findings.verdict_kinds import Bound
-from pipeprof.analysis.findings.wall_evidence_kinds import HostTime
+from pipeprof.analysis.findings.wall_evidence_kinds import HostAtWork
 from pipeprof.analysis.verdicts.bounds import COMPUTE_BELOW
 from pipeprof.recording.run_info import RecordedBy
 from pipeprof.report.numbers import duration, factor, parts, rate, times
@@ -95,7 +101,7 @@ def _weakens_limit(evidence: Evidence) -> bool:
     return isinstance(evidence, SharedCores)
 
 
-def _range(free: FreeInput) -> str:
+def _range(free: LoopOnFreeInput) -> str:
     """How far off the gain may be, where that is worth a reader's while."""
     between = free.speedup_interval
     if between.high < _WIDE_FROM * between.low:
@@ -105,7 +111,7 @@ def _range(free: FreeInput) -> str:
     return f" ({factor(between.low)} to {factor(between.high)})"
 
 
-def gain_with_free_input(free: FreeInput) -> str:
+def gain_with_free_input(free: LoopOnFreeInput) -> str:
     """``measured, 4.9 times as fast``."""
     gain = f"{times(free.speedup)} as fast"
     match free.known:
@@ -131,7 +137,7 @@ def reasons(diagnosis: Diagnosis) -> list[str]:
 
 def _in_headline(evidence: Evidence, diagnosis: Diagnosis) -> bool:
     """Whether it is nothing but the host's share of the time, which the headline names as well."""
-    if not isinstance(evidence, HostTime) or diagnosis.bound is Bound.HOST:
+    if not isinstance(evidence, HostAtWork) or diagnosis.bound is Bound.HOST:
         return False
     return not evidence.places
 

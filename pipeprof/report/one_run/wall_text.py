@@ -5,7 +5,7 @@ from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.analysis.findings.wall_evidence_kinds import (
     EpochsApart,
     FewSteps,
-    HostTime,
+    HostAtWork,
     Retracings,
     UnevenWaits,
     ValidationTime,
@@ -30,7 +30,7 @@ _VALIDATION = {
 def wall_sentence(found: WallEvidence) -> str:
     """The sentence of a piece of evidence on the wall time."""
     match found:
-        case HostTime():
+        case HostAtWork():
             return _host(found)
         case WaitBesideHost():
             return f"Waiting for data takes {percent(found.ratio)} of the time as well."
@@ -48,7 +48,7 @@ def wall_sentence(found: WallEvidence) -> str:
             return _retracings(found)
 
 
-def _host(found: HostTime) -> str:
+def _host(found: HostAtWork) -> str:
     parts = [
         (percent(ratio), what)
         for ratio, what in (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeprof.analysis.analyse import main_verdict
 from pipeprof.analysis.findings.what_if_kinds import SupposedStep, Supposition
-from pipeprof.analysis.predicting.what_if_choices import Choices, Place, predict_choices
+from pipeprof.analysis.predicting.what_if_choices import ChoiceIndex, Choices, predict_choices
 from pipeprof.errors import UsageError
 from pipeprof.recording.profile import Profile
 from pipeprof.report.figures.figure import Figure, Json, Table, View
@@ -66,11 +66,11 @@ def what_if_panel(profile: Profile) -> Panel | None:
     )
 
 
-def _key(places: Sequence[Place]) -> str:
+def _key(places: Sequence[ChoiceIndex]) -> str:
     return ",".join(f"{control}:{choice}" for control, choice in places)
 
 
-def _supposed(choices: Choices, places: Sequence[Place]) -> list[Supposition]:
+def _supposed(choices: Choices, places: Sequence[ChoiceIndex]) -> list[Supposition]:
     return [choices.controls[control].choices[choice] for control, choice in places]
 
 

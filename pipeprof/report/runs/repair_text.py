@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeprof.report.numbers import count
 from pipeprof.report.plain_text import clean
-from pipeprof.xspace.step_repair import Outcome, Repaired
+from pipeprof.xspace.step_repair import Repaired, RepairOutcome
 
 
 def describe_repair(repaired: Repaired, logdir: Path) -> str:
@@ -12,19 +12,19 @@ def describe_repair(repaired: Repaired, logdir: Path) -> str:
     name = _shown(repaired.run, logdir)
     copy = _shown(repaired.copy, logdir) if repaired.copy is not None else ""
     match repaired.outcome:
-        case Outcome.REPAIRED:
+        case RepairOutcome.REPAIRED:
             steps = count(repaired.steps, "step")
             return f"{name}: {steps} marked in a copy, {copy}; the original is unchanged."
-        case Outcome.REPAIRED_BEFORE:
+        case RepairOutcome.REPAIRED_BEFORE:
             return f"{name}: repaired before, see {copy}."
-        case Outcome.GOOD:
+        case RepairOutcome.GOOD:
             return f"{name}: has its step markers, nothing to repair."
-        case Outcome.WITHOUT_STEPS:
+        case RepairOutcome.WITHOUT_STEPS:
             return (
                 f"{name}: no event marks where a step begins, so no step can be marked; "
                 "profile with keras.callbacks.TensorBoard(LOGDIR, profile_batch=(10, 20))."
             )
-        case Outcome.DAMAGED:
+        case RepairOutcome.DAMAGED:
             return f"{name}: cannot be read ({repaired.problem}); it is left as it is."
 
 

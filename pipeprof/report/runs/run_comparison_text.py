@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from enum import Enum
 
-from pipeprof.analysis.comparing.gate import Outcome
-from pipeprof.analysis.comparing.run_comparison import Comparison, Row
+from pipeprof.analysis.comparing.gate import GateResult
+from pipeprof.analysis.comparing.run_comparison import ComparedQuantity, Comparison
 from pipeprof.analysis.comparing.run_quantities import Group, StepPart, Unit
 from pipeprof.analysis.comparing.work_sameness import Aspect, Differs, Sameness
 from pipeprof.analysis.findings.findings import Findings
@@ -73,7 +73,7 @@ def change_of(comparison: Comparison) -> Change:
     return Change.FASTER if row.change < 0 else Change.SLOWER
 
 
-def _judged(comparison: Comparison) -> Row | None:
+def _judged(comparison: Comparison) -> ComparedQuantity | None:
     return comparison.row("step_ms") or comparison.row("wall_step_ms")
 
 
@@ -191,7 +191,7 @@ def compared_cells(comparison: Comparison) -> list[tuple[str, str, str, str, str
     return found
 
 
-def compared_groups(comparison: Comparison) -> Iterator[tuple[str, list[Row]]]:
+def compared_groups(comparison: Comparison) -> Iterator[tuple[str, list[ComparedQuantity]]]:
     """The quantities that are worth showing, by groups with their titles (which may be empty)."""
     for group in Group:
         rows = [row for row in comparison.rows if row.quantity.group is group and _is_shown(row)]
@@ -202,13 +202,13 @@ def compared_groups(comparison: Comparison) -> Iterator[tuple[str, list[Row]]]:
             yield _TITLES.get(group, ""), rows
 
 
-def _is_shown(row: Row) -> bool:
+def _is_shown(row: ComparedQuantity) -> bool:
     if row.quantity.group is Group.ACCOUNT and row.quantity.unit is Unit.RATIO:
         return False  # seconds are shown, and expressions may name the ratio
     return bool(row.before or row.after)
 
 
-def row_cells(row: Row) -> tuple[str, str, str, str, str]:
+def row_cells(row: ComparedQuantity) -> tuple[str, str, str, str, str]:
     """The cells of `COMPARED_COLUMNS` of one quantity."""
     return (
         row_label(row),
@@ -219,7 +219,7 @@ def row_cells(row: Row) -> tuple[str, str, str, str, str]:
     )
 
 
-def row_label(row: Row) -> str:
+def row_label(row: ComparedQuantity) -> str:
     """What a quantity is called."""
     subject = row.quantity.subject
     match subject:
@@ -230,7 +230,7 @@ def row_label(row: Row) -> str:
     return _LABELS.get(row.quantity.what, row.quantity.what)
 
 
-def value_text(row: Row, value: float | None) -> str:
+def value_text(row: ComparedQuantity, value: float | None) -> str:
     """A value in the unit of its quantity."""
     if value is None:
         return MISSING
@@ -245,7 +245,7 @@ def value_text(row: Row, value: float | None) -> str:
             return rate(value)
 
 
-def _change(row: Row) -> str:
+def _change(row: ComparedQuantity) -> str:
     if row.change is None:
         return "new" if row.before is None else "gone"
     if row.quantity.unit is Unit.RATIO or row.ratio is None:
@@ -258,7 +258,7 @@ def _change(row: Row) -> str:
     return f"{100 * row.ratio:+.1f} %"
 
 
-def range_text(row: Row) -> str:
+def range_text(row: ComparedQuantity) -> str:
     """Where the change lies at 95 %, in the unit of the change."""
     found = row.difference
     if found is None or row.change is None:
@@ -270,7 +270,7 @@ def range_text(row: Row) -> str:
     return f"{100 * found.low / row.before:+.1f} to {100 * found.high / row.before:+.1f} %"
 
 
-def _mark(row: Row) -> str:
+def _mark(row: ComparedQuantity) -> str:
     if row.is_worse is None:
         return "differs" if row.beyond_noise else "noise" if row.change else ""
     return "worse" if row.is_worse else "better"
@@ -287,7 +287,7 @@ def noise_sentence(comparison: Comparison) -> str:
     return f"Noise: how much blocks of steps differ in each run, and how much the {runs} runs do."
 
 
-def outcome_sentence(outcome: Outcome) -> str:
+def outcome_sentence(outcome: GateResult) -> str:
     """What became of a condition of the gate."""
     row = outcome.row
     values = f"{value_text(row, row.before)} before, {value_text(row, row.after)} after"
@@ -299,6 +299,6 @@ def outcome_sentence(outcome: Outcome) -> str:
     return f"{text}."
 
 
-def outcome_word(outcome: Outcome) -> str:
+def outcome_word(outcome: GateResult) -> str:
     """Whether a condition lets the gate fail."""
     return "FAIL" if outcome.fails else "pass"

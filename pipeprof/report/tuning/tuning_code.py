@@ -4,23 +4,23 @@ from collections.abc import Iterator, Sequence
 
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    BackgroundThread,
-    MoveBatchFirst,
     AddCache,
+    AddPrefetch,
+    BackgroundThread,
     DropCache,
     Edit,
+    MoveBatchFirst,
     MoveFilterFirst,
-    SetCalls,
-    AddPrefetch,
-    PrivateThreads,
-    ShardedProcesses,
     MoveShuffleBehind,
     MoveShuffleFirst,
+    PrivateThreads,
+    SetCalls,
+    ShardedProcesses,
     TurnAutotuneOn,
     Workers,
 )
 from pipeprof.recording.source_code import own_name
-from pipeprof.recording.tuning_outcome import Description, Place, TransformationKind
+from pipeprof.recording.tuning_outcome import Description, TransformationKind, TunedTransformation
 from pipeprof.report.names.edit_names import transformation
 
 _BACKGROUND = """\
@@ -81,7 +81,7 @@ def code_of(described: Description, edits: Sequence[Edit]) -> str:
 
 
 def _code_of(  # noqa: C901 - one case a kind
-    edit: Edit, described: Description, places: dict[str, Place]
+    edit: Edit, described: Description, places: dict[str, TunedTransformation]
 ) -> Iterator[str]:
     match edit:
         case SetCalls():
@@ -129,26 +129,26 @@ def _option(name: str, value: str) -> Iterator[str]:
     yield "dataset = dataset.with_options(options)"
 
 
-def _function(place: Place | None) -> str:
+def _function(place: TunedTransformation | None) -> str:
     return own_name(place.function if place else None) or "…"
 
 
-def _method(place: Place | None) -> str:
+def _method(place: TunedTransformation | None) -> str:
     return transformation(place.op) if place is not None else "map"
 
 
-def _named(place: Place | None) -> str:
+def _named(place: TunedTransformation | None) -> str:
     if place is None:
         return "that transformation"
     return f".{transformation(place.op)}({_function(place)})"
 
 
-def _comment(place: Place | None) -> str:
+def _comment(place: TunedTransformation | None) -> str:
     at = _at(place)
     return f"  #{at}" if at else ""
 
 
-def _at(place: Place | None) -> str:
+def _at(place: TunedTransformation | None) -> str:
     if place is None or place.file is None:
         return ""
     return f" {place.file.rpartition('/')[2]}:{place.line}"

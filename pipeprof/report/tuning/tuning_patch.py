@@ -15,18 +15,18 @@ from itertools import accumulate
 
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    MoveBatchFirst,
     AddCache,
+    AddPrefetch,
     DropCache,
     Edit,
+    MoveBatchFirst,
     MoveFilterFirst,
-    SetCalls,
-    AddPrefetch,
     MoveShuffleBehind,
     MoveShuffleFirst,
+    SetCalls,
 )
 from pipeprof.recording.source_code import own_name
-from pipeprof.recording.tuning_outcome import Description, Place
+from pipeprof.recording.tuning_outcome import Description, TunedTransformation
 from pipeprof.report.names.edit_names import transformation
 
 # Methods that take no function of the user's.
@@ -99,7 +99,7 @@ def _whole(line: str) -> str:
     return line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
 
 
-def _with_edit(source: str, edit: Edit, places: dict[str, Place]) -> str | None:
+def _with_edit(source: str, edit: Edit, places: dict[str, TunedTransformation]) -> str | None:
     """The source with one change, or None where its lines are not plain enough."""
     try:
         tree = ast.parse(source)
@@ -139,7 +139,9 @@ class _Source:
         return self.starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
 
 
-def _replaced(edit: Edit, places: dict[str, Place], source: _Source) -> _Replaced | None:
+def _replaced(
+    edit: Edit, places: dict[str, TunedTransformation], source: _Source
+) -> _Replaced | None:
     match edit:
         case SetCalls():
             return _with_calls(_call_of(source, edit.node, places), edit.calls, source)
@@ -160,7 +162,7 @@ def _replaced(edit: Edit, places: dict[str, Place], source: _Source) -> _Replace
             return None
 
 
-def _call_of(source: _Source, node: str, places: dict[str, Place]) -> ast.Call | None:
+def _call_of(source: _Source, node: str, places: dict[str, TunedTransformation]) -> ast.Call | None:
     """The call that a transformation was written with, where no doubt is left."""
     place = places.get(node)
     if place is None or sum(_looks_like(place, other) for other in places.values()) != 1:
@@ -172,12 +174,14 @@ def _call_of(source: _Source, node: str, places: dict[str, Place]) -> ast.Call |
     return _only(_calls_of(source.tree, place))
 
 
-def _looks_like(one: Place, other: Place) -> bool:
+def _looks_like(one: TunedTransformation, other: TunedTransformation) -> bool:
     names = (transformation(one.op), one.function), (transformation(other.op), other.function)
     return names[0] == names[1] and (one.file, one.line) == (other.file, other.line)
 
 
-def _exchanged(one: str, other: str, places: dict[str, Place], source: _Source) -> _Replaced | None:
+def _exchanged(
+    one: str, other: str, places: dict[str, TunedTransformation], source: _Source
+) -> _Replaced | None:
     """Two calls of one chain, the one directly behind the other, in the other order."""
     calls = [_call_of(source, node, places) for node in (one, other)]
     for first, second in (calls, calls[::-1]):
@@ -195,7 +199,7 @@ def _only(calls: Iterator[ast.Call]) -> ast.Call | None:
     return found[0] if len(found) == 1 else None
 
 
-def _calls_of(tree: ast.Module, place: Place) -> Iterator[ast.Call]:
+def _calls_of(tree: ast.Module, place: TunedTransformation) -> Iterator[ast.Call]:
     """The calls that a transformation may have been written with."""
     method = transformation(place.op)
     if place.function is None and method not in _PLAIN:
@@ -207,7 +211,7 @@ def _calls_of(tree: ast.Module, place: Place) -> Iterator[ast.Call]:
             yield node
 
 
-def _names(call: ast.Call, place: Place) -> bool:
+def _names(call: ast.Call, place: TunedTransformation) -> bool:
     """Whether a call's first argument is the function of a transformation."""
     if not call.args:
         return False

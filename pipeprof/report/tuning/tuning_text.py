@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipeprof.recording.tuning_outcome import Description, Outcome, Trial
+from pipeprof.recording.tuning_outcome import Description, Trial, TuningOutcome
 from pipeprof.report.names.edit_names import change_name
 from pipeprof.report.numbers import count, duration, times
 
 HEADER = ("Change", "predicted", "measured", "times as fast", "")
 
 
-def describe_outcome(outcome: Outcome) -> Iterator[str]:
+def describe_outcome(outcome: TuningOutcome) -> Iterator[str]:
     """The result in sentences."""
     today, best = duration(outcome.today_ns / 1e6), duration(outcome.best_ns / 1e6)
     if not outcome.best:
@@ -28,7 +28,7 @@ def describe_outcome(outcome: Outcome) -> Iterator[str]:
         yield "The time was not enough to try everything: a larger --budget tries more."
 
 
-def describe_tried(outcome: Outcome) -> Iterator[str]:
+def describe_tried(outcome: TuningOutcome) -> Iterator[str]:
     """What was kept, with what was predicted and measured of it, for the report on the training."""
     kept = [trial for trial in outcome.trials if trial.kept]
     if not kept:
@@ -55,7 +55,7 @@ def describe_trial(trial: Trial, described: Description) -> str:
     return f"{name}: {measured}{verdict}"
 
 
-def trial_rows(outcome: Outcome) -> Sequence[tuple[str, ...]]:
+def trial_rows(outcome: TuningOutcome) -> Sequence[tuple[str, ...]]:
     """All trials as rows beneath `HEADER`."""
     return [trial_row(trial, outcome.described) for trial in outcome.trials]
 

@@ -5,8 +5,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pipeprof.scenarios.validation.expected import Loops, Named, Planted, Share, StageCost
-from pipeprof.scenarios.validation.outcome import Check, Outcome
+from pipeprof.scenarios.validation.expected import ExpectedCost, Loops, Named, Planted, Share
+from pipeprof.scenarios.validation.outcome import Agreement, ReportCheck
 from pipeprof.scenarios.validation.script_places import is_at, is_at_text, is_inside
 
 Truth = Mapping[str, float]
@@ -51,7 +51,7 @@ NOTHING = _Nothing()
 
 def compare(
     report: Report, truth: Truth, planted: Planted, *, ceiling_ms: float | None = None
-) -> tuple[Check, ...]:
+) -> tuple[ReportCheck, ...]:
     """What the report has to state of a planted training, and whether it does.
 
     Args:
@@ -99,7 +99,7 @@ def main_loop(report: Report) -> Any:
 # The verdict.
 
 
-def _verdict(report: Report, truth: Truth, planted: Planted) -> Iterator[Check]:
+def _verdict(report: Report, truth: Truth, planted: Planted) -> Iterator[ReportCheck]:
     whole_s = _training_s(report, truth) if "loop_s" in truth else None
     bounds = tuple(dict.fromkeys((*planted.bound, *bounds_by(truth, whole_s))))
     yield _one_of("bound", look_up(report, "diagnosis", "bound"), bounds)
@@ -109,11 +109,13 @@ def _verdict(report: Report, truth: Truth, planted: Planted) -> Iterator[Check]:
     location = look_up(bottleneck, "location") or None
     if planted.no_bottleneck:
         found = bottleneck and bottleneck["stage"]
-        yield Check(what="bottleneck", outcome=_outcome(not bottleneck), expected=None, found=found)
+        yield ReportCheck(
+            what="bottleneck", outcome=_outcome(not bottleneck), expected=None, found=found
+        )
     if planted.bottleneck:
         yield from _bottleneck(bottleneck, planted)
     if planted.bottleneck_line is not None:
-        yield Check(
+        yield ReportCheck(
             what="line of bottleneck",
             outcome=_outcome(is_at_text(location, planted.script, planted.bottleneck_line)),
             expected=planted.bottleneck_line,
@@ -148,15 +150,17 @@ def _bound(wait: float, host: float) -> str:
     return "compute" if max(wait, host) < COMPUTE_BELOW else "balanced"
 
 
-def _bottleneck(bottleneck: Any, planted: Planted) -> Iterator[Check]:
+def _bottleneck(bottleneck: Any, planted: Planted) -> Iterator[ReportCheck]:
     name = look_up(bottleneck, "stage") or None
     right = [function for function in planted.bottleneck if is_named(name, function)]
-    yield Check(what="bottleneck", outcome=_outcome(right), expected=planted.bottleneck, found=name)
+    yield ReportCheck(
+        what="bottleneck", outcome=_outcome(right), expected=planted.bottleneck, found=name
+    )
     location = look_up(bottleneck, "location") or None
     sampled = look_up(bottleneck, "cost_ms") is None  # known by the lines that samples met
     at = is_inside if sampled else is_at
     placed = any(at(location, planted.script, function) for function in planted.bottleneck)
-    yield Check(
+    yield ReportCheck(
         what="line of bottleneck",
         outcome=_outcome(placed),
         expected=planted.bottleneck,
@@ -171,7 +175,7 @@ def is_named(name: object, function: str) -> bool:
     return name == function or name.rpartition(".")[2] == function.rpartition(".")[2]
 
 
-def _held_up(report: Report, planted: Planted) -> Iterator[Check]:
+def _held_up(report: Report, planted: Planted) -> Iterator[ReportCheck]:
     if planted.held_up is None:
         return
     held_up = look_up(report, "diagnosis", "held_up")
@@ -180,7 +184,7 @@ def _held_up(report: Report, planted: Planted) -> Iterator[Check]:
         return
     ratios = [look_up(held_up, key) or 0.0 for key in ("gil_ratio", "cpu_queue_ratio")]
     right = (sum(ratios) >= 0.20) if planted.held_up else (sum(ratios) < 0.10)
-    yield Check(
+    yield ReportCheck(
         what="held up by its input",
         outcome=_outcome(right),
         expected=planted.held_up,
@@ -191,7 +195,7 @@ def _held_up(report: Report, planted: Planted) -> Iterator[Check]:
 # Times.
 
 
-def _waits(report: Report, truth: Truth) -> Iterator[Check]:
+def _waits(report: Report, truth: Truth) -> Iterator[ReportCheck]:
     small_ms = max(SHARE_TOLERANCE * truth.get("step_ms", 0.0), truth.get("clock_ms", 0.0))
     for what, key, slack_ms in (
         ("wait of a step", "wait_ms", small_ms),
@@ -225,29 +229,33 @@ def _training_s(report: Report, truth: Truth) -> float:
     return float(truth["loop_s"] - truth.get("validation_s", 0.0) - sum(around))
 
 
-def _time(what: str, report: Report, key: str, true_ms: float, *, slack_ms: float) -> Check:
+def _time(what: str, report: Report, key: str, true_ms: float, *, slack_ms: float) -> ReportCheck:
     found = look_up(report, "diagnosis", key, "mean")
     if found is NOTHING:
         return _missing(what, true_ms)
     within = max(TIME_TOLERANCE * true_ms, slack_ms, CLOCK_MS)
     right = found is not None and abs(found - true_ms) <= within
     error = None if found is None or true_ms < CLOCK_MS else found / true_ms - 1.0
-    return Check(what=what, outcome=_outcome(right), expected=true_ms, found=found, error=error)
+    return ReportCheck(
+        what=what, outcome=_outcome(right), expected=true_ms, found=found, error=error
+    )
 
 
-def _ratio_between(key: str, report: Report, low: float, high: float) -> Check:
+def _ratio_between(key: str, report: Report, low: float, high: float) -> ReportCheck:
     found = look_up(report, "diagnosis", key)
     return _missing(key, low) if found is NOTHING else _between(key, found, low, high)
 
 
-def _between(what: str, found: float | None, low: float, high: float) -> Check:
+def _between(what: str, found: float | None, low: float, high: float) -> ReportCheck:
     right = found is not None and low - SHARE_TOLERANCE <= found <= high + SHARE_TOLERANCE
     error = None if found is None else max(low - found, found - high, 0.0)
     expected = low if low == high else f"{low:.3g} to {high:.3g}"
-    return Check(what=what, outcome=_outcome(right), expected=expected, found=found, error=error)
+    return ReportCheck(
+        what=what, outcome=_outcome(right), expected=expected, found=found, error=error
+    )
 
 
-def _ideal(report: Report, ceiling_ms: float | None) -> Iterator[Check]:
+def _ideal(report: Report, ceiling_ms: float | None) -> Iterator[ReportCheck]:
     if ceiling_ms is None:
         return
     found = look_up(report, "diagnosis", "ideal_step_ms")
@@ -261,7 +269,7 @@ def _ideal(report: Report, ceiling_ms: float | None) -> Iterator[Check]:
         or low <= ceiling_ms <= high
     )
     error = None if found is None else found / ceiling_ms - 1.0
-    yield Check(
+    yield ReportCheck(
         what="ideal step", outcome=_outcome(right), expected=ceiling_ms, found=found, error=error
     )
 
@@ -269,7 +277,7 @@ def _ideal(report: Report, ceiling_ms: float | None) -> Iterator[Check]:
 # The account.
 
 
-def _account(report: Report) -> Iterator[Check]:
+def _account(report: Report) -> Iterator[ReportCheck]:
     accounts = [("account", look_up(report, "account"))]
     accounts += [
         (f"account of loop {number}", look_up(loop, "account"))
@@ -280,7 +288,7 @@ def _account(report: Report) -> Iterator[Check]:
             yield _missing(what, "parts that add up to the wall time")
             continue
         wall_s, parts_s = account["wall_s"], sum(part["s"] for part in account["parts"])
-        yield Check(
+        yield ReportCheck(
             what=what,
             outcome=_outcome(abs(parts_s - wall_s) <= ACCOUNT_TOLERANCE * wall_s),
             expected=wall_s,
@@ -292,7 +300,7 @@ def _account_of(report: Report, *, of_run: bool) -> Any:
     return look_up(report if of_run else main_loop(report), "account")
 
 
-def _share(report: Report, truth: Truth, share: Share) -> Iterator[Check]:
+def _share(report: Report, truth: Truth, share: Share) -> Iterator[ReportCheck]:
     if any(key not in truth for key in (*share.truth, share.whole)):
         return
     what = f"share of {' and '.join(share.parts)}"
@@ -305,7 +313,7 @@ def _share(report: Report, truth: Truth, share: Share) -> Iterator[Check]:
     found = parts_s / account["wall_s"]
     error = found - true_ratio
     within = SHARE_TOLERANCE + (_unsure(truth) if share in WITHIN_STEPS else 0.0)
-    yield Check(
+    yield ReportCheck(
         what=what,
         outcome=_outcome(abs(error) <= within),
         expected=true_ratio,
@@ -323,7 +331,7 @@ def _unsure(truth: Truth) -> float:
     return more_ms / 1e3 * truth.get("steps", 0) / truth["loop_s"]
 
 
-def _epoch_starts(report: Report, truth: Truth) -> Iterator[Check]:
+def _epoch_starts(report: Report, truth: Truth) -> Iterator[ReportCheck]:
     """At least what is planted there, at most what passes before first batches and after last ones."""
     if "first_batches_s" not in truth or "loop_s" not in truth:
         return
@@ -349,7 +357,7 @@ def _most_of_starts_s(truth: Truth) -> float:
     return truth["first_batches_s"] + after_s + max(between_s, 0.0)
 
 
-def _between_epochs(report: Report, truth: Truth) -> Iterator[Check]:
+def _between_epochs(report: Report, truth: Truth) -> Iterator[ReportCheck]:
     """At least what the script does there, at most all of that time: frameworks work there too."""
     if "between_epochs_most_s" not in truth:
         return
@@ -368,7 +376,7 @@ def _ends(low_s: float, high_s: float, truth: Truth) -> tuple[float, float]:
     return low_s / truth["loop_s"], max(low_s, high_s) / truth["loop_s"]
 
 
-def _named(report: Report, truth: Truth, script: Path, named: Named) -> Iterator[Check]:
+def _named(report: Report, truth: Truth, script: Path, named: Named) -> Iterator[ReportCheck]:
     where = "host" if named.part is None else named.part
     what = f"name of {named.name} in {where}"
     entries = _entries(report, named)
@@ -377,13 +385,13 @@ def _named(report: Report, truth: Truth, script: Path, named: Named) -> Iterator
         return
     found = [entry for entry in entries if _has_name(entry.get("name"), named.name)]
     names = tuple(str(entry.get("name")) for entry in entries)
-    yield Check(what=what, outcome=_outcome(found), expected=named.name, found=names)
+    yield ReportCheck(what=what, outcome=_outcome(found), expected=named.name, found=names)
     if not found:
         return
     if named.function is not None:
         locations = tuple(str(entry["location"]) for entry in found)
         placed = any(is_inside(location, script, named.function) for location in locations)
-        yield Check(
+        yield ReportCheck(
             what=f"line of {what}",
             outcome=_outcome(placed),
             expected=named.function,
@@ -392,7 +400,7 @@ def _named(report: Report, truth: Truth, script: Path, named: Named) -> Iterator
     if named.truth is not None:
         true_ratio = truth[named.truth] / _whole_s(report, truth, named)
         ratio = sum(entry["ratio"] or 0.0 for entry in found)
-        yield Check(
+        yield ReportCheck(
             what=f"share of {named.name}",
             outcome=_outcome(abs(ratio - true_ratio) <= SHARE_TOLERANCE),
             expected=true_ratio,
@@ -427,7 +435,7 @@ def _has_name(found: object, name: str) -> bool:
 # Stages, loops, epochs and advice.
 
 
-def _cost(report: Report, truth: Truth, cost: StageCost) -> Iterator[Check]:
+def _cost(report: Report, truth: Truth, cost: ExpectedCost) -> Iterator[ReportCheck]:
     what, true_ms = f"cost of {cost.stage}", truth[cost.truth]
     stages = [
         stage
@@ -436,22 +444,24 @@ def _cost(report: Report, truth: Truth, cost: StageCost) -> Iterator[Check]:
     ]
     if not stages:
         names = tuple(stage["name"] for stage in look_up(report, "stages") or ())
-        yield Check(what=what, outcome=Outcome.WRONG, expected=true_ms, found=names)
+        yield ReportCheck(what=what, outcome=Agreement.WRONG, expected=true_ms, found=names)
         return
     found = stages[0]["cost_ms"]
     error = None if found is None else found / true_ms - 1.0
     right = error is not None and abs(error) <= COST_TOLERANCE
-    yield Check(what=what, outcome=_outcome(right), expected=true_ms, found=found, error=error)
+    yield ReportCheck(
+        what=what, outcome=_outcome(right), expected=true_ms, found=found, error=error
+    )
     if cost.copies is not None:
         copies = look_up(stages[0], "copies")
         yield _one_of(f"copies of {cost.stage}", copies, (cost.copies,))
 
 
-def _loops(report: Report, planted: Planted) -> Iterator[Check]:
+def _loops(report: Report, planted: Planted) -> Iterator[ReportCheck]:
     loops: Sequence[Any] = look_up(report, "loops") or ()
     for wanted in planted.loops:
         of_kind = [loop for loop in loops if loop["kind"] == wanted.kind]
-        yield Check(
+        yield ReportCheck(
             what=f"loops of {wanted.kind}",
             outcome=_outcome(len(of_kind) == wanted.count),
             expected=wanted.count,
@@ -460,14 +470,16 @@ def _loops(report: Report, planted: Planted) -> Iterator[Check]:
         yield from _steps_and_epochs(of_kind, wanted)
     for kind in planted.no_loops:
         found = sum(loop["kind"] == kind for loop in loops)
-        yield Check(what=f"loops of {kind}", outcome=_outcome(not found), expected=0, found=found)
+        yield ReportCheck(
+            what=f"loops of {kind}", outcome=_outcome(not found), expected=0, found=found
+        )
 
 
-def _steps_and_epochs(loops: Sequence[Any], wanted: Loops) -> Iterator[Check]:
+def _steps_and_epochs(loops: Sequence[Any], wanted: Loops) -> Iterator[ReportCheck]:
     for key, expected in (("steps", wanted.steps), ("epochs", wanted.epochs)):
         if expected is not None:
             found = tuple(loop[key] for loop in loops)
-            yield Check(
+            yield ReportCheck(
                 what=f"{key} of {wanted.kind}",
                 outcome=_outcome(all(number == expected for number in found)),
                 expected=expected,
@@ -475,7 +487,7 @@ def _steps_and_epochs(loops: Sequence[Any], wanted: Loops) -> Iterator[Check]:
             )
 
 
-def _epochs(report: Report, planted: Planted) -> Iterator[Check]:
+def _epochs(report: Report, planted: Planted) -> Iterator[ReportCheck]:
     if planted.epochs is None:
         return
     what, wanted = "waiting of epochs", planted.epochs
@@ -490,20 +502,20 @@ def _epochs(report: Report, planted: Planted) -> Iterator[Check]:
         and ratios[0] >= wanted.first_over
         and all(ratio <= wanted.later_under for ratio in ratios[1:])
     )
-    yield Check(what=what, outcome=_outcome(right), expected=expected, found=ratios)
+    yield ReportCheck(what=what, outcome=_outcome(right), expected=expected, found=ratios)
 
 
-def _advice(report: Report, planted: Planted) -> Iterator[Check]:
+def _advice(report: Report, planted: Planted) -> Iterator[ReportCheck]:
     if not planted.advised and not planted.not_advised:
         return
     advice = look_up(report, "diagnosis", "advice") or ()
     text = "\n".join(f"{one['action']} {one['summary']} {one['how']}" for one in advice).lower()
     for word in planted.advised:
-        yield Check(
+        yield ReportCheck(
             what="advice", outcome=_outcome(word in text), expected=word, found=text or None
         )
     for word in planted.not_advised:
-        yield Check(
+        yield ReportCheck(
             what="advice",
             outcome=_outcome(word not in text),
             expected=f"no {word}",
@@ -511,12 +523,12 @@ def _advice(report: Report, planted: Planted) -> Iterator[Check]:
         )
 
 
-def _remarks(report: Report, planted: Planted) -> Iterator[Check]:
+def _remarks(report: Report, planted: Planted) -> Iterator[ReportCheck]:
     evidence = look_up(report, "diagnosis", "evidence") or ()
     warnings = look_up(report, "run", "warnings") or ()
     text = " ".join((*evidence, *warnings))
     for word in planted.remarked:
-        yield Check(
+        yield ReportCheck(
             what="remark", outcome=_outcome(word in text), expected=word, found=text or None
         )
 
@@ -524,15 +536,15 @@ def _remarks(report: Report, planted: Planted) -> Iterator[Check]:
 # Checks.
 
 
-def _one_of(what: str, found: object, right: tuple[Any, ...]) -> Check:
+def _one_of(what: str, found: object, right: tuple[Any, ...]) -> ReportCheck:
     if found is NOTHING:
         return _missing(what, right)
-    return Check(what=what, outcome=_outcome(found in right), expected=right, found=found)
+    return ReportCheck(what=what, outcome=_outcome(found in right), expected=right, found=found)
 
 
-def _outcome(right: object) -> Outcome:
-    return Outcome.RIGHT if right else Outcome.WRONG
+def _outcome(right: object) -> Agreement:
+    return Agreement.RIGHT if right else Agreement.WRONG
 
 
-def _missing(what: str, expected: object) -> Check:
-    return Check(what=what, outcome=Outcome.MISSING, expected=expected)
+def _missing(what: str, expected: object) -> ReportCheck:
+    return ReportCheck(what=what, outcome=Agreement.MISSING, expected=expected)

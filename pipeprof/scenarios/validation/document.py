@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pipeprof.scenarios.validation.comparing import look_up
 from pipeprof.scenarios.validation.expected import Planted
 from pipeprof.scenarios.validation.kept_runs import KeptRun
-from pipeprof.scenarios.validation.outcome import Check, Outcome
+from pipeprof.scenarios.validation.outcome import Agreement, ReportCheck
 from pipeprof.scenarios.validation.tables import Result, markdown_table, render_tables
 
 _INTRODUCTION = """\
@@ -128,8 +128,8 @@ def _missed(result: Result) -> Iterator[tuple[str, str, str]]:
         yield _cell(check.what), _found(check), _cell(check.expected_text)
 
 
-def _found(check: Check) -> str:
-    return "missing" if check.outcome is Outcome.MISSING else _cell(check.found_text)
+def _found(check: ReportCheck) -> str:
+    return "missing" if check.outcome is Agreement.MISSING else _cell(check.found_text)
 
 
 def _cell(text: str) -> str:

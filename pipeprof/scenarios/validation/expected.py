@@ -24,7 +24,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageCost:
+class ExpectedCost:
     """A stage's own work per step.
 
     Attributes:
@@ -128,7 +128,7 @@ class Planted:
     bottleneck_line: str | None = None
     no_bottleneck: bool = False
     shares: tuple[Share, ...] = ()
-    costs: tuple[StageCost, ...] = ()
+    costs: tuple[ExpectedCost, ...] = ()
     named: tuple[Named, ...] = ()
     loops: tuple[Loops, ...] = ()
     no_loops: tuple[str, ...] = ()

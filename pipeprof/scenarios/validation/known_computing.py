@@ -1,6 +1,6 @@
 """Who computes or waits under the input's Python code: native threads, pools of threads or processes."""
 
-from pipeprof.scenarios.validation.expected import Loops, Planted, StageCost
+from pipeprof.scenarios.validation.expected import ExpectedCost, Loops, Planted
 
 COMPUTES = ("cpu", "cpu_saturated")
 
@@ -11,7 +11,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking",),
         bottleneck=("slow_files",),
-        costs=(StageCost(stage="slow_files", truth="reading_ms"),),
+        costs=(ExpectedCost(stage="slow_files", truth="reading_ms"),),
         loops=(Loops(kind="fit", steps=100, epochs=2),),
         ceiling=True,
     ),
@@ -38,7 +38,7 @@ PLANTED = (
         bound=("input",),
         cause=COMPUTES,
         bottleneck=("Pictures.__getitem__",),
-        costs=(StageCost(stage="Pictures.__getitem__", truth="unpacking_ms"),),
+        costs=(ExpectedCost(stage="Pictures.__getitem__", truth="unpacking_ms"),),
         loops=(Loops(kind="fit", steps=90, epochs=3),),
     ),
     Planted(
@@ -47,7 +47,7 @@ PLANTED = (
         bound=("input",),
         cause=(*COMPUTES, "serial"),
         bottleneck=("features", "through_network"),
-        costs=(StageCost(stage="features", truth="extracting_ms"),),
+        costs=(ExpectedCost(stage="features", truth="extracting_ms"),),
         loops=(Loops(kind="fit", steps=120, epochs=3),),
     ),
     Planted(
@@ -56,7 +56,7 @@ PLANTED = (
         bound=("input",),
         cause=COMPUTES,
         bottleneck=("features",),
-        costs=(StageCost(stage="features", truth="extracting_ms"),),
+        costs=(ExpectedCost(stage="features", truth="extracting_ms"),),
         loops=(Loops(kind="train_on_batch", steps=120),),
     ),
     Planted(

@@ -1,6 +1,6 @@
 """Several calls of `fit`, and what happens between them; compiling; backends and strategies."""
 
-from pipeprof.scenarios.validation.expected import Loops, Named, Planted, Share, StageCost
+from pipeprof.scenarios.validation.expected import ExpectedCost, Loops, Named, Planted, Share
 
 PLANTED = (
     Planted(
@@ -9,7 +9,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking",),
         bottleneck=("caption_batches", "read_features"),
-        costs=(StageCost(stage="caption_batches", truth="reading_ms"),),
+        costs=(ExpectedCost(stage="caption_batches", truth="reading_ms"),),
         loops=(Loops(kind="fit", steps=112, epochs=8),),
         ceiling=True,
     ),
@@ -74,7 +74,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking",),
         bottleneck=("batches",),
-        costs=(StageCost(stage="batches", truth="reading_ms"),),
+        costs=(ExpectedCost(stage="batches", truth="reading_ms"),),
         loops=(Loops(kind="fit", steps=30, epochs=3),),  # a step is a call of the training function
     ),
     Planted(
@@ -83,7 +83,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking", "serial"),
         bottleneck=("load", "read_shard"),
-        costs=(StageCost(stage="load", truth="loading_ms"),),
+        costs=(ExpectedCost(stage="load", truth="loading_ms"),),
         loops=(Loops(kind="fit", steps=180, epochs=3),),
     ),
     Planted(
@@ -92,7 +92,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking",),
         bottleneck=("batches",),
-        costs=(StageCost(stage="batches", truth="reading_ms"),),
+        costs=(ExpectedCost(stage="batches", truth="reading_ms"),),
         loops=(Loops(kind="fit", steps=180, epochs=3),),
     ),
     Planted(
@@ -101,7 +101,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking",),
         bottleneck=("batches",),
-        costs=(StageCost(stage="batches", truth="reading_ms"),),
+        costs=(ExpectedCost(stage="batches", truth="reading_ms"),),
         loops=(Loops(kind="fit", steps=240, epochs=3),),
         environment=(("KERAS_BACKEND", "jax"),),
     ),
@@ -120,7 +120,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking", "too_few_workers"),
         bottleneck=("Scans.__getitem__",),
-        costs=(StageCost(stage="Scans.__getitem__", truth="reading_ms"),),
+        costs=(ExpectedCost(stage="Scans.__getitem__", truth="reading_ms"),),
         loops=(Loops(kind="fit", steps=150, epochs=3),),
     ),
     Planted(

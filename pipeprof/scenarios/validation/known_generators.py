@@ -1,6 +1,6 @@
 """Python generators given to `fit`: by what their batches cost."""
 
-from pipeprof.scenarios.validation.expected import Loops, Planted, StageCost
+from pipeprof.scenarios.validation.expected import ExpectedCost, Loops, Planted
 
 # One call at a time while a core is free; saturated where other programs have it.
 ON_ONE_THREAD = ("serial", "cpu", "cpu_saturated")
@@ -14,7 +14,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking",),
         bottleneck=("batches",),
-        costs=(StageCost(stage="batches", truth="reading_ms"),),
+        costs=(ExpectedCost(stage="batches", truth="reading_ms"),),
         loops=(Loops(kind="fit", steps=180, epochs=3),),
         ceiling=True,
         quick=True,
@@ -25,7 +25,7 @@ PLANTED = (
         bound=("input",),
         cause=IN_PYTHON,
         bottleneck=("parsed_batches", "parse_lines"),
-        costs=(StageCost(stage="parsed_batches", truth="parsing_ms"),),
+        costs=(ExpectedCost(stage="parsed_batches", truth="parsing_ms"),),
         loops=(Loops(kind="fit", steps=180, epochs=3),),
         not_advised=("worker thread",),  # they would share the GIL
         ceiling=True,
@@ -36,7 +36,7 @@ PLANTED = (
         bound=("input",),
         cause=ON_ONE_THREAD,
         bottleneck=("features",),
-        costs=(StageCost(stage="features", truth="extracting_ms"),),
+        costs=(ExpectedCost(stage="features", truth="extracting_ms"),),
         loops=(Loops(kind="fit", steps=120, epochs=3),),
         ceiling=True,
     ),
@@ -46,7 +46,7 @@ PLANTED = (
         bound=("input",),
         cause=ON_ONE_THREAD,
         bottleneck=("whitened", "whiten"),
-        costs=(StageCost(stage="whitened", truth="whitening_ms"),),
+        costs=(ExpectedCost(stage="whitened", truth="whitening_ms"),),
         loops=(Loops(kind="fit", steps=120, epochs=3),),
         ceiling=True,
     ),

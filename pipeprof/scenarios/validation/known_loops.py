@@ -1,6 +1,6 @@
 """Loops that users write themselves."""
 
-from pipeprof.scenarios.validation.expected import Loops, Named, Planted, StageCost
+from pipeprof.scenarios.validation.expected import ExpectedCost, Loops, Named, Planted
 
 KIND = "loop"
 
@@ -11,7 +11,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking", "serial"),
         bottleneck=("load", "read_shard"),
-        costs=(StageCost(stage="load", truth="loading_ms"),),
+        costs=(ExpectedCost(stage="load", truth="loading_ms"),),
         loops=(Loops(kind="custom", steps=180, epochs=3),),
         ceiling=True,
     ),
@@ -92,7 +92,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking", "serial"),
         bottleneck=("fetch", "read_patches"),
-        costs=(StageCost(stage="fetch", truth="fetching_ms"),),
+        costs=(ExpectedCost(stage="fetch", truth="fetching_ms"),),
         loops=(Loops(kind="custom"),),
     ),
     Planted(

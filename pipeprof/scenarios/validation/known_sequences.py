@@ -1,6 +1,6 @@
 """Keras's `PyDataset` with threads and processes."""
 
-from pipeprof.scenarios.validation.expected import Loops, Named, Planted, StageCost
+from pipeprof.scenarios.validation.expected import ExpectedCost, Loops, Named, Planted
 
 PLANTED = (
     Planted(
@@ -9,7 +9,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking", "too_few_workers"),
         bottleneck=("Pictures.__getitem__",),
-        costs=(StageCost(stage="Pictures.__getitem__", truth="reading_ms"),),
+        costs=(ExpectedCost(stage="Pictures.__getitem__", truth="reading_ms"),),
         loops=(Loops(kind="fit", steps=150, epochs=3),),
         ceiling=True,
         quick=True,
@@ -20,7 +20,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking", "too_few_workers"),
         bottleneck=("Remote.__getitem__", "Remote.fetch"),
-        costs=(StageCost(stage="Remote.__getitem__", truth="fetching_ms"),),
+        costs=(ExpectedCost(stage="Remote.__getitem__", truth="fetching_ms"),),
         loops=(Loops(kind="fit", steps=180, epochs=3),),
         advised=("workers",),
         ceiling=True,
@@ -41,7 +41,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking", "too_few_workers"),
         bottleneck=("Scans.__getitem__",),
-        costs=(StageCost(stage="Scans.__getitem__", truth="item_ms"),),
+        costs=(ExpectedCost(stage="Scans.__getitem__", truth="item_ms"),),
         loops=(Loops(kind="fit", steps=100, epochs=2),),
         ceiling=True,
     ),
@@ -50,7 +50,7 @@ PLANTED = (
         kind="sequence",
         bound=("input",),
         cause=("epoch_start",),
-        costs=(StageCost(stage="Scans.__getitem__", truth="item_ms"),),
+        costs=(ExpectedCost(stage="Scans.__getitem__", truth="item_ms"),),
         loops=(Loops(kind="fit", steps=50, epochs=1),),
     ),
     Planted(

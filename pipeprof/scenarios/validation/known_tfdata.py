@@ -1,6 +1,6 @@
 """Pipelines of tf.data given to `fit`: where their work is, and what hides it."""
 
-from pipeprof.scenarios.validation.expected import EpochWaits, Loops, Planted, StageCost
+from pipeprof.scenarios.validation.expected import EpochWaits, ExpectedCost, Loops, Planted
 
 KIND = "tfdata"
 
@@ -11,7 +11,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking", "serial"),
         bottleneck=("load", "read_shard"),
-        costs=(StageCost(stage="load", truth="loading_ms"),),
+        costs=(ExpectedCost(stage="load", truth="loading_ms"),),
         loops=(Loops(kind="fit", steps=180, epochs=3),),
         ceiling=True,
         quick=True,
@@ -22,7 +22,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking", "serial"),
         bottleneck=("augment",),
-        costs=(StageCost(stage="augment", truth="augment_ms"),),
+        costs=(ExpectedCost(stage="augment", truth="augment_ms"),),
         loops=(Loops(kind="fit", steps=180, epochs=3),),
     ),
     Planted(
@@ -31,7 +31,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking", "too_few_workers"),
         bottleneck=("fetch", "ask_store"),
-        costs=(StageCost(stage="fetch", truth="fetching_ms"),),
+        costs=(ExpectedCost(stage="fetch", truth="fetching_ms"),),
         loops=(Loops(kind="fit", steps=240, epochs=3),),
         ceiling=True,
     ),
@@ -41,7 +41,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking",),
         bottleneck=("fetch", "ask_store"),
-        costs=(StageCost(stage="fetch", truth="fetching_ms"),),
+        costs=(ExpectedCost(stage="fetch", truth="fetching_ms"),),
         loops=(Loops(kind="fit", steps=240, epochs=3),),
         advised=("private_threadpool_size",),
         ceiling=True,
@@ -61,7 +61,7 @@ PLANTED = (
         bound=("input",),
         cause=("cpu", "gil", "serial", "cpu_saturated"),
         bottleneck=("clean_up", "clean"),
-        costs=(StageCost(stage="clean_up", truth="cleaning_ms"),),
+        costs=(ExpectedCost(stage="clean_up", truth="cleaning_ms"),),
         loops=(Loops(kind="fit", steps=180, epochs=3),),
     ),
     Planted(
@@ -70,7 +70,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking", "serial"),
         bottleneck=("load_row", "read_row", "open_file"),
-        costs=(StageCost(stage="load_row", truth="reading_ms"),),
+        costs=(ExpectedCost(stage="load_row", truth="reading_ms"),),
         loops=(Loops(kind="fit", steps=160, epochs=2),),
         not_advised=("dataset.map(open_file",),
     ),
@@ -79,7 +79,7 @@ PLANTED = (
         kind=KIND,
         bound=("input",),
         cause=("epoch_start",),
-        costs=(StageCost(stage="load_crop", truth="loading_ms"),),
+        costs=(ExpectedCost(stage="load_crop", truth="loading_ms"),),
         loops=(Loops(kind="fit", steps=100, epochs=5),),
         remarked=("fills",),
     ),
@@ -92,7 +92,7 @@ PLANTED = (
             "serial",
         ),  # the map never rests, wherever in an epoch that is waited for
         bottleneck=("load_crop", "crop"),
-        costs=(StageCost(stage="load_crop", truth="loading_ms"),),
+        costs=(ExpectedCost(stage="load_crop", truth="loading_ms"),),
         loops=(Loops(kind="fit", steps=100, epochs=5),),
         remarked=("fills",),
     ),
@@ -110,7 +110,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking", "serial"),
         bottleneck=("decode", "decode_slowly"),
-        costs=(StageCost(stage="decode", truth="decoding_ms"),),
+        costs=(ExpectedCost(stage="decode", truth="decoding_ms"),),
         loops=(Loops(kind="fit", steps=60, epochs=2),),
         advised=("filter",),
         not_advised=("map(is_wanted",),
@@ -122,7 +122,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking", "serial"),
         bottleneck=("decode", "decode_slowly"),
-        costs=(StageCost(stage="decode", truth="decoding_ms", copies=6),),
+        costs=(ExpectedCost(stage="decode", truth="decoding_ms", copies=6),),
         loops=(Loops(kind="fit", steps=80, epochs=2),),
     ),
     Planted(
@@ -176,7 +176,7 @@ PLANTED = (
         bound=("input",),
         cause=("blocking",),
         bottleneck=("read_rows",),
-        costs=(StageCost(stage="read_rows", truth="reading_ms"),),
+        costs=(ExpectedCost(stage="read_rows", truth="reading_ms"),),
         loops=(Loops(kind="fit", steps=150, epochs=3),),
         ceiling=True,
     ),

@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 
 
-class Outcome(enum.Enum):
+class Agreement(enum.Enum):
     """The result of one comparison."""
 
     RIGHT = "right"
@@ -13,7 +13,7 @@ class Outcome(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class ReportCheck:
     """One comparison of a report with what is true.
 
     Attributes:
@@ -26,14 +26,14 @@ class Check:
     """
 
     what: str
-    outcome: Outcome
+    outcome: Agreement
     expected: object
     found: object = None
     error: float | None = None
 
     def __str__(self) -> str:
         """What differs, for the line of a scenario."""
-        if self.outcome is Outcome.MISSING:
+        if self.outcome is Agreement.MISSING:
             return f"{self.what}: missing"
         return f"{self.what}: {self.found_text}, true is {self.expected_text}"
 

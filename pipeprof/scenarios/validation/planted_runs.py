@@ -16,7 +16,7 @@ TIMEOUT_S = 240
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class ProfiledTraining:
     """A training that pipeprof has watched.
 
     Attributes:
@@ -28,7 +28,7 @@ class Watched:
     truth: dict[str, Any]
 
 
-def run_watched(planted: Planted) -> Watched:
+def run_watched(planted: Planted) -> ProfiledTraining:
     """Trains under `pipeprof run`.
 
     Raises:
@@ -42,7 +42,7 @@ def run_watched(planted: Planted) -> Watched:
             folder,
             ["-m", "pipeprof", "run", "--logdir", str(folder / "runs"), "--json", str(report)],
         )
-        return Watched(report=json.loads(report.read_text()), truth=_truth_in(folder))
+        return ProfiledTraining(report=json.loads(report.read_text()), truth=_truth_in(folder))
 
 
 def run_alone(planted: Planted, *arguments: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeprof.scenarios.validation.outcome import Check, Outcome
+from pipeprof.scenarios.validation.outcome import Agreement, ReportCheck
 
 # What the names of checks begin with, and how their errors are written.
 NUMBERS = (
@@ -49,7 +49,7 @@ class Result:
 
     name: str
     round: int
-    checks: tuple[Check, ...] = ()
+    checks: tuple[ReportCheck, ...] = ()
     failure: str | None = None
 
     @property
@@ -58,9 +58,9 @@ class Result:
         return self.failure is None and not self.differing
 
     @property
-    def differing(self) -> tuple[Check, ...]:
+    def differing(self) -> tuple[ReportCheck, ...]:
         """What is wrong or missing."""
-        return tuple(check for check in self.checks if check.outcome is not Outcome.RIGHT)
+        return tuple(check for check in self.checks if check.outcome is not Agreement.RIGHT)
 
 
 def line_of(result: Result) -> str:
@@ -69,8 +69,8 @@ def line_of(result: Result) -> str:
         return f"FAILED  {result.name}: {result.failure}"
     if result.is_right:
         return f"ok      {result.name}: {len(result.checks)} checks"
-    wrong = [str(check) for check in result.differing if check.outcome is Outcome.WRONG]
-    missing = [check.what for check in result.differing if check.outcome is Outcome.MISSING]
+    wrong = [str(check) for check in result.differing if check.outcome is Agreement.WRONG]
+    missing = [check.what for check in result.differing if check.outcome is Agreement.MISSING]
     if missing:
         wrong.append(f"missing: {', '.join(missing)}")
     return f"differs {result.name}: {'; '.join(wrong)}"
@@ -83,45 +83,45 @@ def render_tables(results: Sequence[Result]) -> str:
     return "\n\n".join([_sum(results), *blocks, _names(checks), _errors(checks)])
 
 
-def _confusion(what: str, checks: Iterable[Check]) -> str:
+def _confusion(what: str, checks: Iterable[ReportCheck]) -> str:
     """Rows: what is true; columns: what the reports have."""
     pairs: Counter[tuple[str, str]] = Counter()
     for check in checks:
         if check.what == what and isinstance(check.expected, tuple):
-            is_right = check.outcome is Outcome.RIGHT
-            found = "missing" if check.outcome is Outcome.MISSING else str(check.found)
+            is_right = check.outcome is Agreement.RIGHT
+            found = "missing" if check.outcome is Agreement.MISSING else str(check.found)
             pairs[found if is_right else str(check.expected[0]), found] += 1
     names = sorted({name for pair in pairs for name in pair})
     rows = ([row, *(str(pairs[row, column] or "·") for column in names)] for row in names)
     return markdown_table([f"{what}: true \\ found", *names], rows)
 
 
-def _names(checks: Sequence[Check]) -> str:
+def _names(checks: Sequence[ReportCheck]) -> str:
     """How often what is no number was right; a check counts in the row of its longest beginning."""
     rows = []
     for prefix, what in NAMES:
         of_kind = [check for check in checks if _row_of(check) == prefix]
-        right = sum(check.outcome is Outcome.RIGHT for check in of_kind)
+        right = sum(check.outcome is Agreement.RIGHT for check in of_kind)
         rows.append([what, str(len(of_kind)), str(right)])
     return markdown_table(["what", "compared", "right"], rows)
 
 
-def _row_of(check: Check) -> str | None:
+def _row_of(check: ReportCheck) -> str | None:
     fitting = [prefix for prefix, _ in NAMES if check.what.startswith(prefix)]
     return max(fitting, key=len, default=None)
 
 
-def _errors(checks: Sequence[Check]) -> str:
+def _errors(checks: Sequence[ReportCheck]) -> str:
     return markdown_table(
         ["what", "compared", "right", "missing", "median error", "90 % within", "largest"],
         (_error_row(prefix, what, unit, checks) for prefix, what, unit in NUMBERS),
     )
 
 
-def _error_row(prefix: str, what: str, unit: str, checks: Iterable[Check]) -> list[str]:
+def _error_row(prefix: str, what: str, unit: str, checks: Iterable[ReportCheck]) -> list[str]:
     of_kind = [check for check in checks if check.what.startswith(prefix)]
-    right = sum(check.outcome is Outcome.RIGHT for check in of_kind)
-    missing = sum(check.outcome is Outcome.MISSING for check in of_kind)
+    right = sum(check.outcome is Agreement.RIGHT for check in of_kind)
+    missing = sum(check.outcome is Agreement.MISSING for check in of_kind)
     errors = sorted(abs(check.error) for check in of_kind if check.error is not None)
     spread = ["", "", ""]
     if errors:

@@ -21,10 +21,10 @@ from pipeprof.analysis.findings.findings import (
     StageFinding,
 )
 from pipeprof.analysis.findings.input_findings import (
+    AutotunedValue,
     AutotuneFinding,
     EpochStart,
     InputFinding,
-    Tuned,
 )
 from pipeprof.analysis.findings.machine_findings import (
     CpuFinding,
@@ -372,7 +372,7 @@ def _autotune(found: AutotuneFinding | None) -> dict[str, Any]:
     }
 
 
-def _tuned(tuned: Tuned) -> dict[str, Any]:
+def _tuned(tuned: AutotunedValue) -> dict[str, Any]:
     location = tuned.stage.location
     return {
         "stage": tuned.stage.name,

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pipeprof.analysis.comparing.gate import Outcome
-from pipeprof.analysis.comparing.run_comparison import Comparison, Row
+from pipeprof.analysis.comparing.gate import GateResult
+from pipeprof.analysis.comparing.run_comparison import ComparedQuantity, Comparison
 from pipeprof.analysis.comparing.run_noise import Range
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.report.runs.run_comparison_text import verdict_sentence
@@ -14,7 +14,7 @@ from pipeprof.surfaces.json_report.json_values import number
 FORMAT = 1
 
 
-def comparison_dict(comparison: Comparison, outcomes: Sequence[Outcome] = ()) -> dict[str, Any]:
+def comparison_dict(comparison: Comparison, outcomes: Sequence[GateResult] = ()) -> dict[str, Any]:
     """The comparison as plain values.
 
     Args:
@@ -46,7 +46,7 @@ def comparison_dict(comparison: Comparison, outcomes: Sequence[Outcome] = ()) ->
     }
 
 
-def comparison_json(comparison: Comparison, outcomes: Sequence[Outcome] = ()) -> str:
+def comparison_json(comparison: Comparison, outcomes: Sequence[GateResult] = ()) -> str:
     """The comparison as JSON text; arguments as of `comparison_dict`."""
     return json.dumps(comparison_dict(comparison, outcomes), indent=2, allow_nan=False)
 
@@ -56,7 +56,7 @@ def _run(findings: Findings) -> dict[str, Any]:
     return {"name": run.name, "hosts": list(run.hosts), "backend": run.backend}
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: ComparedQuantity) -> dict[str, Any]:
     return {
         "name": row.quantity.name,
         "unit": row.quantity.unit.value,
@@ -74,7 +74,7 @@ def _range(found: Range | None) -> list[float | None] | None:
     return None if found is None else [number(found.low), number(found.high)]
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def _outcome(outcome: GateResult) -> dict[str, Any]:
     return {
         "expression": outcome.condition.text,
         "reached": outcome.reached,

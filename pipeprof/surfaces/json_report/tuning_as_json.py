@@ -3,11 +3,11 @@
 from typing import Any
 
 from pipeprof.recording.pipeline_edits import edit_to_dict
-from pipeprof.recording.tuning_outcome import Change, Outcome, Trial
+from pipeprof.recording.tuning_outcome import Change, Trial, TuningOutcome
 from pipeprof.report.tuning.tuning_code import code_of
 
 
-def tuning_dict(outcome: Outcome) -> dict[str, Any]:
+def tuning_dict(outcome: TuningOutcome) -> dict[str, Any]:
     """The result of tuning; times in milliseconds, None where something was not measured."""
     return {
         "input": outcome.described.kind.value,

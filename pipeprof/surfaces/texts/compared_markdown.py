@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeprof.analysis.comparing.gate import Outcome
+from pipeprof.analysis.comparing.gate import GateResult
 from pipeprof.analysis.comparing.run_comparison import Comparison
 from pipeprof.report.plain_text import clean
 from pipeprof.report.runs.run_comparison_text import (
@@ -18,7 +18,7 @@ from pipeprof.report.runs.run_comparison_text import (
 _SPECIAL = str.maketrans({each: f"\\{each}" for each in "\\`*_[]<>|~&"})
 
 
-def render_markdown(comparison: Comparison, outcomes: Sequence[Outcome] = ()) -> str:
+def render_markdown(comparison: Comparison, outcomes: Sequence[GateResult] = ()) -> str:
     """The comparison as Markdown, without a line end after its last line.
 
     Args:

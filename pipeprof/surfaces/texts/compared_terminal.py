@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pipeprof.analysis.comparing.gate import Outcome
+from pipeprof.analysis.comparing.gate import GateResult
 from pipeprof.analysis.comparing.run_comparison import Comparison
 from pipeprof.report.plain_text import clean, shorten
 from pipeprof.report.runs.run_comparison_text import (
@@ -34,7 +34,7 @@ _STYLES = {"worse": "bold red", "better": "bold green", "noise": "dim", "FAIL": 
 
 def render_comparison(
     comparison: Comparison,
-    outcomes: Sequence[Outcome] = (),
+    outcomes: Sequence[GateResult] = (),
     *,
     width: int = 80,
     color: bool = False,
@@ -71,7 +71,7 @@ def _labelled(label: str, sentences: Sequence[str]) -> RenderableType:
     return labelled(Text(f"{label:4}", "bold"), [Text(clean(each)) for each in sentences])
 
 
-def _gate(outcomes: Sequence[Outcome]) -> RenderableType | None:
+def _gate(outcomes: Sequence[GateResult]) -> RenderableType | None:
     if not outcomes:
         return None
     lines = []

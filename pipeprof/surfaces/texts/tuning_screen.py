@@ -6,7 +6,7 @@ Returns text and never prints.
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pipeprof.recording.tuning_outcome import Outcome
+from pipeprof.recording.tuning_outcome import TuningOutcome
 from pipeprof.report.plain_text import sentence
 from pipeprof.report.text_layout import Column, cells, code, column_table, indented, labelled, page
 from pipeprof.report.tuning.tuning_code import code_of
@@ -17,7 +17,7 @@ LEAST_WIDTH = 40
 
 
 def render_tuning(
-    outcome: Outcome,
+    outcome: TuningOutcome,
     *,
     source: str | None = None,
     file: str = "",
@@ -55,7 +55,7 @@ def render_tuning(
     return page(sections, width=width, color=color, ascii_only=ascii_only)
 
 
-def _table(outcome: Outcome, width: int) -> RenderableType:
+def _table(outcome: TuningOutcome, width: int) -> RenderableType:
     rows = trial_rows(outcome)
     titles, *figures, verdict = (tuple(column) for column in zip(HEADER, *rows, strict=True))
     styles = tuple("bold green" if trial.kept else "" for trial in outcome.trials)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipeprof.analysis.comparing.gate import Outcome
-from pipeprof.analysis.comparing.run_comparison import Comparison, Row
+from pipeprof.analysis.comparing.gate import GateResult
+from pipeprof.analysis.comparing.run_comparison import ComparedQuantity, Comparison
 from pipeprof.analysis.comparing.work_sameness import Sameness
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.report.figures.changes import changes_figure
@@ -36,7 +36,7 @@ _AT_THE_TOP = "compared-changes"
 _COLUMNS = ("", "before", "after", "change", "it lies within (95 %)", "")
 
 
-def render_comparison_page(comparison: Comparison, outcomes: Sequence[Outcome] = ()) -> str:
+def render_comparison_page(comparison: Comparison, outcomes: Sequence[GateResult] = ()) -> str:
     """The whole file.
 
     Args:
@@ -66,7 +66,7 @@ def compared_figures(
 def compared_body(
     comparison: Comparison,
     figures: Sequence[Figure],
-    outcomes: Sequence[Outcome] = (),
+    outcomes: Sequence[GateResult] = (),
     names: Sequence[str] | None = None,
 ) -> Markup:
     """Everything that is said of the runs; the pictures are drawn into their places later.
@@ -165,7 +165,7 @@ def _work(comparison: Comparison) -> Markup:
     )
 
 
-def _gate(outcomes: Sequence[Outcome]) -> Markup | None:
+def _gate(outcomes: Sequence[GateResult]) -> Markup | None:
     if not outcomes:
         return None
     items = [f"{outcome_word(each)}: {clean(outcome_sentence(each))}" for each in outcomes]
@@ -188,7 +188,7 @@ def _table(comparison: Comparison) -> Markup:
     return element("div", inner, class_="scroll")
 
 
-def _row(row: Row, *, indented: bool) -> Markup:
+def _row(row: ComparedQuantity, *, indented: bool) -> Markup:
     name = row_label(row)
     _, before, after, change, mark = row_cells(row)
     is_part = indented or name != name.lstrip()

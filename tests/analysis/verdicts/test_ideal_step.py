@@ -9,7 +9,7 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings.evidence_kinds import DeviceMayRunAhead
-from pipeprof.analysis.findings.findings import Diagnosis, FreeInput, Interval, LimitSource
+from pipeprof.analysis.findings.findings import Diagnosis, Interval, LimitSource, LoopOnFreeInput
 from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.recording.devices import Device
 from pipeprof.recording.level_names import DeviceLevel
@@ -34,7 +34,7 @@ def diagnosed(of: Loop, *devices: Device, info: RunInfo | None = None) -> Diagno
     return found.diagnosis
 
 
-def free_input(of: Diagnosis) -> FreeInput:
+def free_input(of: Diagnosis) -> LoopOnFreeInput:
     assert of.free_input is not None
     return of.free_input
 

@@ -62,7 +62,7 @@ from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.analysis.findings.wall_evidence_kinds import (
     EpochsApart,
     FewSteps,
-    HostTime,
+    HostAtWork,
     Retracings,
     UnevenWaits,
     ValidationTime,
@@ -117,7 +117,7 @@ WORKERS = WorkersAtWork(
 SENTENCES: tuple[tuple[Evidence, str], ...] = (
     (WaitsNotMeasured(), "pipeprof could not measure how long the steps waited for data."),
     (
-        HostTime(
+        HostAtWork(
             ratio=0.79,
             callbacks_ratio=0.77,
             between_ratio=0.02,
@@ -133,7 +133,9 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
         "train.py:40 2.0 %.",
     ),
     (
-        HostTime(ratio=0.2, callbacks_ratio=0.0, between_ratio=0.0, own_code_ratio=0.2, places=()),
+        HostAtWork(
+            ratio=0.2, callbacks_ratio=0.0, between_ratio=0.0, own_code_ratio=0.2, places=()
+        ),
         "20 % of the time passes in the training's own code.",
     ),
     (WaitBesideHost(ratio=0.12), "Waiting for data takes 12 % of the time as well."),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeprof.analysis.findings.findings import FreeInput, Interval, LimitSource
+from pipeprof.analysis.findings.findings import Interval, LimitSource, LoopOnFreeInput
 from pipeprof.report.one_run.verdict_text import gain_with_free_input
 
 
@@ -17,7 +17,7 @@ from pipeprof.report.one_run.verdict_text import gain_with_free_input
 def test_a_gain_has_its_interval_where_that_says_something(
     low: float, high: float, said: str
 ) -> None:
-    free = FreeInput(
+    free = LoopOnFreeInput(
         wall_s=2.0,
         wall_interval=Interval(low=1.0, high=3.0),
         speedup=5.0,

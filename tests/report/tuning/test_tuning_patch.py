@@ -8,15 +8,15 @@ import pytest
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
-    MoveBatchFirst,
     AddCache,
-    Edit,
-    SetCalls,
     AddPrefetch,
-    PrivateThreads,
+    Edit,
+    MoveBatchFirst,
     MoveShuffleBehind,
+    PrivateThreads,
+    SetCalls,
 )
-from pipeprof.recording.tuning_outcome import Description, Place
+from pipeprof.recording.tuning_outcome import Description, TunedTransformation
 from pipeprof.report.tuning.tuning_patch import write_patch
 
 DESCRIBED = Description(
@@ -24,9 +24,11 @@ DESCRIBED = Description(
     name="dataset",
     has_model=True,
     places=(
-        Place(node="range", op="RangeDataset", inputs=(), calls=None),
-        Place(node="map", op="MapDataset", inputs=("range",), calls=None, function="make.decode"),
-        Place(node="batch", op="BatchDatasetV2", inputs=("map",), calls=None),
+        TunedTransformation(node="range", op="RangeDataset", inputs=(), calls=None),
+        TunedTransformation(
+            node="map", op="MapDataset", inputs=("range",), calls=None, function="make.decode"
+        ),
+        TunedTransformation(node="batch", op="BatchDatasetV2", inputs=("map",), calls=None),
     ),
     autotunes=True,
     cores=2,
@@ -117,9 +119,11 @@ def test_the_diff_can_be_applied() -> None:
 SHUFFLED = replace(
     DESCRIBED,
     places=(
-        Place(node="range", op="RangeDataset", inputs=(), calls=None),
-        Place(node="shuffle", op="ShuffleDatasetV3", inputs=("range",), calls=None),
-        Place(node="map", op="MapDataset", inputs=("shuffle",), calls=None, function="decode"),
+        TunedTransformation(node="range", op="RangeDataset", inputs=(), calls=None),
+        TunedTransformation(node="shuffle", op="ShuffleDatasetV3", inputs=("range",), calls=None),
+        TunedTransformation(
+            node="map", op="MapDataset", inputs=("shuffle",), calls=None, function="decode"
+        ),
     ),
 )
 MOVED = MoveShuffleBehind(shuffle="shuffle", node="map")
@@ -142,12 +146,14 @@ def test_where_the_order_stays_no_cache_is_written() -> None:
     assert patch.left == (MOVED, CACHE)
 
 
-def of_places(*places: Place) -> Description:
+def of_places(*places: TunedTransformation) -> Description:
     return replace(DESCRIBED, places=(DESCRIBED.places[0], *places))
 
 
 def test_flat_map_takes_no_number_of_calls_and_is_left() -> None:
-    files = Place(node="map", op="FlatMapDataset", inputs=("range",), calls=None, function="decode")
+    files = TunedTransformation(
+        node="map", op="FlatMapDataset", inputs=("range",), calls=None, function="decode"
+    )
     source = SOURCE.replace(".map(", ".flat_map(")
     patch = write_patch(source, "train.py", of_places(files), [PARALLEL])
     assert (patch.diff, patch.left) == ("", (PARALLEL,))

@@ -12,14 +12,14 @@ import pytest
 from pipeprof.analysis.analyse import analyse
 from pipeprof.recording.pipeline_edits import (
     BackgroundThread,
-    MoveBatchFirst,
     DropCache,
     Edit,
+    MoveBatchFirst,
     MoveFilterFirst,
-    SetCalls,
-    PrivateThreads,
-    ShardedProcesses,
     MoveShuffleFirst,
+    PrivateThreads,
+    SetCalls,
+    ShardedProcesses,
     TurnAutotuneOn,
     Workers,
 )

@@ -28,10 +28,10 @@ from pipeprof.analysis.findings.evidence_kinds import (
 )
 from pipeprof.analysis.findings.findings import (
     Findings,
-    FreeInput,
     HotLine,
     Interval,
     LimitSource,
+    LoopOnFreeInput,
     StageFinding,
 )
 from pipeprof.analysis.findings.input_findings import BudgetBeyondCores
@@ -401,7 +401,7 @@ def test_where_epochs_begin_slowly_the_speed_up_is_that_of_all_steps():
             evidence=(restart, begins),
         ),
         wall=replace(diagnosis().wall, wait_ratio=0.6),
-        free_input=FreeInput(
+        free_input=LoopOnFreeInput(
             wall_s=0.2,
             wall_interval=Interval(low=0.2, high=0.2),
             speedup=2.6,

@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-class Stage:
+class MarkedStage:
     """A named stage, made by `stage`.
 
     As a decorator it times every call of a function and every resume of a generator function; as a
@@ -100,11 +100,11 @@ class Stage:
         return site
 
 
-_named = functools.lru_cache(maxsize=1024)(Stage)
+_named = functools.lru_cache(maxsize=1024)(MarkedStage)
 
 
 @overload
-def stage(name: str) -> Stage: ...
+def stage(name: str) -> MarkedStage: ...
 @overload
 def stage(name: str, iterable: Iterable[T]) -> Iterator[T]: ...
 def stage(name: str, iterable: Iterable[Any] | None = None) -> Any:

@@ -86,7 +86,7 @@ def is_parallel(running: str) -> bool:
     return "parallel" in running.lower()
 
 
-class Node(Protocol):
+class RunningNode(Protocol):
     """A running node: a ``ModelProto.Node`` or `NodeCounters`."""
 
     @property
@@ -102,7 +102,7 @@ class Model(Protocol):
     """A ``ModelProto`` or a `ModelSnapshot`."""
 
     @property
-    def nodes(self) -> Mapping[int, Node]:
+    def nodes(self) -> Mapping[int, RunningNode]:
         """Running nodes by id."""
 
     @property

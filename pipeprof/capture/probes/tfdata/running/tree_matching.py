@@ -11,7 +11,7 @@ from itertools import combinations, islice
 from typing import NamedTuple
 
 from pipeprof.capture.probes.tfdata.running.model_snapshots import opens_inputs
-from pipeprof.capture.probes.tfdata.running.stage_identity import Model, Node, StageIdentity
+from pipeprof.capture.probes.tfdata.running.stage_identity import Model, RunningNode, StageIdentity
 from pipeprof.capture.probes.tfdata.written.transformations import (
     Note,
     PartOf,
@@ -177,7 +177,7 @@ class TreeMatcher:
             return node.inputs[0] if child.startswith(node.name) else None
         return None
 
-    def _unpacks(self, node: Node, written: Transformation) -> bool:
+    def _unpacks(self, node: RunningNode, written: Transformation) -> bool:
         """Whether a map only unpacks what came from elsewhere."""
         below = self._nodes[node.inputs[0]].name if len(node.inputs) == 1 else ""
         same = family_of(below) == written.family
@@ -229,7 +229,7 @@ def _cheaper(first: Plan, second: Plan) -> Plan:
     return second if second.cost < first.cost else first
 
 
-def _run_by(node: Node, written: Transformation) -> tuple[Transformation, ...]:
+def _run_by(node: RunningNode, written: Transformation) -> tuple[Transformation, ...]:
     """The parts of ``written``, from the output down, that this node may run; empty if it runs another."""
     family = family_of(node.name)
     if family == written.family:
