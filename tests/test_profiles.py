@@ -29,7 +29,7 @@ RUNS = (
     "custom-loop",
 )
 MOST_BYTES = 300_000
-MOST_LINES = 41
+MOST_LINES = 42
 SCREEN_LINES = 24
 # Whatever the folder that home folders lie in is called: four letters, and an absolute path.
 HOME = re.compile(rb"/[a-z]{4}/")

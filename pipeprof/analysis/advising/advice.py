@@ -52,6 +52,7 @@ from pipeprof.analysis.measures.device_use import working_device
 from pipeprof.analysis.measures.epoch_starts import usual_start
 from pipeprof.analysis.measures.placement import WORKERS_KEY, StagePlace
 from pipeprof.analysis.verdicts.bottleneck import sharing_with
+from pipeprof.analysis.verdicts.bottleneck_evidence import RESTS_BELOW, busy_ratio
 from pipeprof.analysis.verdicts.bounds import INPUT_FROM
 from pipeprof.analysis.verdicts.causes import BLOCKING_BELOW, known_cpu_ratio
 from pipeprof.analysis.verdicts.unevenness import waits_are_over
@@ -76,6 +77,9 @@ _PYTHON_INPUTS = (InputKind.GENERATOR, InputKind.ITERATOR, InputKind.SEQUENCE, I
 
 # Remedies after which a stage makes more calls at once.
 _CALLS_AT_ONCE = (MoreWorkers, ParallelCalls, ParallelFilter, OpenInParallel, MoreFiles)
+
+# Waiting for workers that start again is worth a change from this part of the training's time on.
+_STARTS_FROM = 0.15
 
 # What another pass over the data, begun sooner, would wait for as well.
 _AT_EVERY_PASS = (StartCause.SKIP, StartCause.CACHE_WRITE)
@@ -122,10 +126,16 @@ def _about_input(verdict: Verdict, epochs: Sequence[EpochAccount]) -> Iterator[A
     )
     reordered = (shuffle_first, filter_first, batch_first)
     known = [advice for rule in (*reordered, *rules) for advice in rule(verdict)]
-    yield from _comparable(known, verdict.step_ms or 0.0)
-    yield from cache(verdict)
+    sure = (*_comparable(known, verdict.step_ms or 0.0), *cache(verdict))
+    yield from sure
     at_once = any(isinstance(each.remedy, _CALLS_AT_ONCE) for each in known)
-    yield from _unpredicted(verdict, verdict.worst, at_once=at_once)
+    open_ended = tuple(_unpredicted(verdict, verdict.worst, at_once=at_once))
+    restarts = tuple(_restarted_workers(verdict))
+    yield from (*open_ended, *restarts)
+    always_busy = busy_ratio(verdict, verdict.worst) >= RESTS_BELOW
+    helped = sure or open_ended or restarts
+    if not helped and verdict.cause is Cause.CPU and always_busy:
+        yield Advice(remedy=_less_work(verdict, verdict.worst.stage))
     yield from _autotune(verdict)
 
 
@@ -143,17 +153,34 @@ def _comparable(known: Iterable[Advice], now_ms: float) -> list[Advice]:
 def _longer_epochs(verdict: Verdict) -> Iterator[Advice]:
     """Let passes begin less often, unless each begin does work that a longer pass has to do as well."""
     step = verdict.measured.times.step
-    if verdict.cause is not Cause.EPOCH_START or step is None or any(shuffle_first(verdict)):
+    if verdict.cause is not Cause.EPOCH_START or step is None:
+        return
+    for remedy in _fewer_starts(verdict):
+        yield from measured_elsewhere(verdict, remedy, max(step.mean, verdict.ideal_ms or 0.0))
+
+
+def _restarted_workers(verdict: Verdict) -> Iterator[Advice]:
+    """Let workers end and start again less often where that takes much beside another bottleneck."""
+    measured = verdict.measured
+    starts = [start for start in measured.fed.epoch_starts if start.cause is StartCause.WORKERS]
+    waited_ms = sum(start.wait_ms for start in starts if start.epoch > 0)
+    if verdict.cause is Cause.EPOCH_START or not waited_ms:
+        return
+    if waited_ms * 1e6 >= _STARTS_FROM * measured.account.training_ns:
+        yield from (Advice(remedy=remedy) for remedy in _fewer_starts(verdict))
+
+
+def _fewer_starts(verdict: Verdict) -> Iterator[LongerEpochs]:
+    if any(shuffle_first(verdict)):
         return
     start = usual_start(verdict.measured.fed.epoch_starts)
     cause = start.cause if start is not None else None
     if cause in _AT_EVERY_PASS:
         return
     of_tf_data = verdict.measured.loop.input.kind is InputKind.TF_DATA
-    remedy = LongerEpochs(
+    yield LongerEpochs(
         fed_by=describe_feed(verdict), behind_shuffle=of_tf_data and cause is StartCause.FILL
     )
-    yield from measured_elsewhere(verdict, remedy, max(step.mean, verdict.ideal_ms or 0.0))
 
 
 def _own_maker(verdict: Verdict) -> Iterator[Advice]:
@@ -307,8 +334,7 @@ def _unpredicted(verdict: Verdict, worst: StageCost, *, at_once: bool) -> Iterat
     stage = worst.stage
     holds_gil = stage.kind.python and verdict.cause in (Cause.GIL, Cause.SERIAL)
     if verdict.cause is Cause.CPU_SATURATED:
-        of_user = stage.owner is StageOwner.USER and bool(stage.function or stage.location)
-        yield Advice(remedy=LessWork(stage=stage.name, by_user=of_user))
+        yield Advice(remedy=_less_work(verdict, stage))
     elif verdict.cause is Cause.BLOCKING and verdict.measured.cpu.saturated and not at_once:
         yield Advice(remedy=WaitLess(stage=stage.name))
     elif verdict.cause is Cause.HELPERS:
@@ -325,6 +351,12 @@ def _unpredicted(verdict: Verdict, worst: StageCost, *, at_once: bool) -> Iterat
         yield Advice(remedy=TensorflowOps(stage=stage.name))
 
 
+def _less_work(verdict: Verdict, stage: Stage) -> LessWork:
+    of_user = stage.owner is StageOwner.USER and bool(stage.function or stage.location)
+    full = verdict.cause is Cause.CPU_SATURATED
+    return LessWork(stage=stage.name, by_user=of_user, no_core_free=full)
+
+
 def _about_helpers(verdict: Verdict, stage: Stage) -> Advice:
     """More processes for a stage that waits for some, as many as there are cores for if they compute."""
     context = verdict.measured.context
@@ -335,7 +367,7 @@ def _about_helpers(verdict: Verdict, stage: Stage) -> Advice:
     free = 0 if cpu.saturated else int(context.worth * (1.0 - used))
     processes = min(2 * count, MOST_WAITING_AT_ONCE) if waits else count + free
     if processes <= count:
-        return Advice(remedy=LessWork(stage=stage.name, by_user=True))
+        return Advice(remedy=LessWork(stage=stage.name, by_user=True, no_core_free=True))
     return Advice(remedy=MoreHelpers(stage=stage.name, processes=processes, waits=waits))
 
 

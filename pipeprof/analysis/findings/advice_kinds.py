@@ -259,11 +259,18 @@ class SwitchAutotuneOn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LessWork:
-    """No core is free: make the work of a stage less; ``by_user`` where the stage is the user's own."""
+    """Make the work of a stage less.
+
+    Attributes:
+        stage: its name.
+        by_user: whether it is the user's own.
+        no_core_free: whether all processors are busy, so that more calls at once cannot help.
+    """
 
     ACTION: ClassVar = "less_work"
     stage: str
     by_user: bool
+    no_core_free: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ from pipeprof.recording.stage import OperatorFamily, StageKind
 _THROWN_AWAY_FROM = 1.25
 
 # One that works less than this has room left: that it takes one call after the other explains no wait.
-_RESTS_BELOW = 0.5
+RESTS_BELOW = 0.5
 
 
 def how_it_works(
@@ -61,10 +61,8 @@ def how_it_works(
             machine_ratio=verdict.measured.cpu.machine_ratio if workers.beside_training else None,
         )
     costs = verdict.measured.costs
-    # Of the time that the steps took: time between epochs is evidence of its own.
-    step = verdict.measured.times.step
-    busy = min(_needed_ms(verdict, worst) / step.mean, 1.0) if step and step.mean else 1.0
-    has_time_left = busy < _RESTS_BELOW and verdict.cause in (Cause.SERIAL, Cause.CPU)
+    busy = busy_ratio(verdict, worst)
+    has_time_left = busy < RESTS_BELOW and verdict.cause in (Cause.SERIAL, Cause.CPU)
     calls, at_once = _calls(worst, verdict.measured.profile.lanes)
     allowed = worst.place.allowed
     if allowed is not None and verdict.cause is not Cause.BLOCKING:
@@ -81,6 +79,12 @@ def how_it_works(
         copies=worst.copies,
         allowed=allowed,
     )
+
+
+def busy_ratio(verdict: Verdict, worst: StageCost) -> float:
+    """How much of the steps' time the bottleneck works; time between epochs is evidence of its own."""
+    step = verdict.measured.times.step
+    return min(_needed_ms(verdict, worst) / step.mean, 1.0) if step and step.mean else 1.0
 
 
 def _is_native(verdict: Verdict, worst: StageCost) -> bool:

@@ -83,7 +83,9 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
     match remedy:
         case LongerEpochs():
             joined = ", joined right behind shuffle" if remedy.behind_shuffle else ""
-            return f"Start the input less often: let one epoch be several passes over the data{joined}."
+            return (
+                f"Start the input less often: make an epoch several passes over the data{joined}."
+            )
         case OneIterator():
             return (
                 "Take all epochs from one iterator: let the dataset repeat, and give fit the number "
@@ -151,7 +153,10 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
                 if remedy.by_user
                 else "Give the training more CPU"
             )
-            return f"{less}: no core is free, so more workers or threads do not help."
+            why = (
+                "no core is free" if remedy.no_core_free else "it uses all the CPU that it may use"
+            )
+            return f"{less}: {why}, so more workers or threads do not help."
         case MoreHelpers():
             why = "they mostly wait" if remedy.waits else "cores are free"
             return f"Let {remedy.processes} processes work for {remedy.stage} at once: {why}."

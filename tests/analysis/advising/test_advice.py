@@ -1,6 +1,7 @@
 """What is advised, what is not, and what it is predicted to give."""
 
 import dataclasses
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from pipeprof.analysis.findings.advice_kinds import (
 )
 from pipeprof.analysis.findings.evidence_kinds import BottleneckAtWork
 from pipeprof.analysis.findings.findings import Diagnosis
+from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.recording.lane import Cpu, GilSamples, LaneKind, Role
 from pipeprof.recording.level_names import Level
 from pipeprof.recording.loop import Input, InputKind, InputLibrary, LoopKind
@@ -209,8 +211,41 @@ def test_nobody_is_advised_to_use_more_workers_on_a_saturated_cpu(kind: InputKin
 def test_only_what_is_the_users_can_be_made_cheaper(worst: Stage, by_user: bool) -> None:
     fit = loop(fed_by=Input(kind=InputKind.ARRAYS))
     said = planted(worst, during=fit, cpu=cpu_in_use(0.97, fit))
-    remedy = LessWork(stage=worst.name, by_user=by_user)
+    remedy = LessWork(stage=worst.name, by_user=by_user, no_core_free=True)
     assert named("less_work", said).remedy == remedy
+
+
+def by_two_processes(load_ms: int, restart_ms: int, cores: int) -> Diagnosis:
+    """Two processes whose pool starts again with each of five epochs, on so many cores."""
+    each_ms = load_ms // 2
+    waits = ([restart_ms * MS] + [(each_ms - 10) * MS] * 19) * 5
+    fit = loop(wait_ns=waits, compute_ns=10 * MS, epochs=5, fed_by=replace(SEQUENCE, workers=2))
+    load = stage(
+        "load",
+        StageKind.SEQUENCE,
+        cost_ns=load_ms * MS,
+        cpu_ratio=0.97,
+        lanes=spread_over(range(1, 3)),
+        during=fit,
+    )
+    restart = stage(
+        "start of workers", StageKind.EPOCH_START, cost_ns=MS, calls=5, location=None, during=fit
+    )
+    return planted(load, restart, during=fit, lanes=workers(2, fit), cores=cores)
+
+
+def test_what_uses_all_the_cpu_that_it_may_is_advised_to_do_less() -> None:
+    full = by_two_processes(80, 40, cores=2)
+    assert full.cause is Cause.CPU
+    assert [advice.remedy for advice in full.advice] == [
+        LessWork(stage="load", by_user=True, no_core_free=False)
+    ]
+    assert "less_work" not in actions(by_two_processes(80, 40, cores=8))
+
+
+def test_workers_that_start_again_are_advised_to_do_so_less_often_where_that_takes_long() -> None:
+    assert "longer_epochs" in actions(by_two_processes(80, 300, cores=2))
+    assert "longer_epochs" not in actions(by_two_processes(80, 60, cores=2))
 
 
 def test_a_serial_map_is_advised_to_make_parallel_calls() -> None:

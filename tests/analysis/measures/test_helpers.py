@@ -103,7 +103,7 @@ def remedy(*children: Lane, used: float) -> object:
 def test_more_helpers_are_advised_as_far_as_there_are_cores() -> None:
     busy = (child(0.9), child(0.9, 2))
     assert remedy(*busy, used=0.5) == MoreHelpers(stage="rendered", processes=4, waits=False)
-    assert remedy(*busy, used=1.0) == LessWork(stage="rendered", by_user=True)
+    assert remedy(*busy, used=1.0) == LessWork(stage="rendered", by_user=True, no_core_free=True)
 
 
 def test_helpers_that_wait_need_no_cores_for_more() -> None:

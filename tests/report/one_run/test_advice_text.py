@@ -68,38 +68,38 @@ def cheaper(
 ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
     (
         LongerEpochs(fed_by=SEQUENCE),
-        "Start the input less often: let one epoch be several passes over the data.",
+        "Start the input less often: make an epoch several passes over the data.",
         "class Longer(Images):",
     ),
     (
         LongerEpochs(fed_by=MADE_BY_KERAS),
-        "Start the input less often: let one epoch be several passes over the data.",
+        "Start the input less often: make an epoch several passes over the data.",
         "class Longer(keras.utils.PyDataset):",
     ),
     (
         LongerEpochs(fed_by=TF_DATA),
-        "Start the input less often: let one epoch be several passes over the data.",
+        "Start the input less often: make an epoch several passes over the data.",
         "dataset = dataset.repeat(PASSES).prefetch(tf.data.AUTOTUNE)",
     ),
     (
         LongerEpochs(fed_by=TF_DATA, behind_shuffle=True),
-        "Start the input less often: let one epoch be several passes over the data, joined right "
+        "Start the input less often: make an epoch several passes over the data, joined right "
         "behind shuffle.",
         "dataset = dataset.shuffle(BUFFER_SIZE).repeat(PASSES)",
     ),
     (
         LongerEpochs(fed_by=GENERATOR),
-        "Start the input less often: let one epoch be several passes over the data.",
+        "Start the input less often: make an epoch several passes over the data.",
         "def longer():",
     ),
     (
         LongerEpochs(fed_by=FedBy(kind=InputKind.ARRAYS, name="ndarray")),
-        "Start the input less often: let one epoch be several passes over the data.",
+        "Start the input less often: make an epoch several passes over the data.",
         "dataset = tf.data.Dataset.from_tensor_slices(ARRAYS)",
     ),
     (
         LongerEpochs(fed_by=LOADER),
-        "Start the input less often: let one epoch be several passes over the data.",
+        "Start the input less often: make an epoch several passes over the data.",
         "data = DataLoader(",
     ),
     (
@@ -110,7 +110,7 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
     ),
     (
         LongerEpochs(fed_by=FedBy(kind=None, name=None)),
-        "Start the input less often: let one epoch be several passes over the data.",
+        "Start the input less often: make an epoch several passes over the data.",
         None,
     ),
     (
@@ -309,13 +309,13 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
         "options = tf.data.Options()",
     ),
     (
-        LessWork(stage="decode", by_user=True),
+        LessWork(stage="decode", by_user=True, no_core_free=True),
         "Make decode cheaper, or do its work once before the training: no core is free, so more "
         "workers or threads do not help.",
         None,
     ),
     (
-        LessWork(stage="map", by_user=False),
+        LessWork(stage="map", by_user=False, no_core_free=True),
         "Give the training more CPU: no core is free, so more workers or threads do not help.",
         None,
     ),

@@ -310,7 +310,7 @@ def test_a_signal_that_ended_the_training_is_named():
             diagnosis(
                 Bound.UNKNOWN,
                 wait_ms=None,
-                advice=(advice(LessWork(stage="decode", by_user=False)),),
+                advice=(advice(LessWork(stage="decode", by_user=False, no_core_free=True)),),
             ),
             "UNKNOWN   pipeprof could not measure how long the steps waited for data",
             "Next   Give the training more CPU",
