@@ -6,7 +6,6 @@ from pipeprof.analysis.advising.autotune import find_autotune
 from pipeprof.analysis.diagnosis import diagnose, find_verdict
 from pipeprof.analysis.findings.account_findings import EpochAccount
 from pipeprof.analysis.findings.findings import Findings, LoopFinding
-from pipeprof.analysis.findings.service_findings import find_data_workers
 from pipeprof.analysis.findings.what_if_kinds import SupposedStep, Supposition
 from pipeprof.analysis.measures.accounting import (
     epoch_accounts,
@@ -30,6 +29,7 @@ from pipeprof.analysis.measures.lane_use import (
 from pipeprof.analysis.measures.loop_groups import group_loops
 from pipeprof.analysis.measures.native_work import with_native_work
 from pipeprof.analysis.measures.overlap import describe_input
+from pipeprof.analysis.measures.service_work import find_data_workers
 from pipeprof.analysis.measures.step_statistics import loop_times
 from pipeprof.analysis.predicting.what_if import what_if
 from pipeprof.analysis.verdicts.verdict import Measurements, Verdict

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeprof.analysis.findings.findings import HotLine, StageFinding
-from pipeprof.analysis.findings.service_findings import own_share_of_service
 from pipeprof.analysis.measures.copies import Copies
 from pipeprof.analysis.measures.counted_time import CountedTime, without_pauses
 from pipeprof.analysis.measures.placement import Key, Places, StagePlace, by_work, runs_in_pool
+from pipeprof.analysis.measures.service_work import own_share_of_service
 from pipeprof.analysis.measures.step_statistics import MS
 from pipeprof.recording.lane import Lane
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop, WaitSource

@@ -8,7 +8,6 @@ from pipeprof.analysis.findings.findings import IdealStep
 from pipeprof.analysis.findings.helper_finding import Helpers
 from pipeprof.analysis.findings.input_findings import InputFinding
 from pipeprof.analysis.findings.machine_findings import CpuFinding, HeldUp
-from pipeprof.analysis.findings.service_findings import find_data_workers, workers_at_work
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.analysis.measures.cores import used_ratio
 from pipeprof.analysis.measures.costs import StageCost
@@ -16,6 +15,7 @@ from pipeprof.analysis.measures.counted_time import CountedTime, without_pauses
 from pipeprof.analysis.measures.epoch_starts import NO_FRAMEWORK_STARTS, FrameworkStarts
 from pipeprof.analysis.measures.helpers import find_helpers
 from pipeprof.analysis.measures.lane_use import cpu_apart_from_functions, sampled_ns
+from pipeprof.analysis.measures.service_work import find_data_workers, workers_at_work
 from pipeprof.analysis.measures.step_statistics import LoopTimes
 from pipeprof.analysis.verdicts.bounds import COMPUTE_BELOW, INPUT_FROM
 from pipeprof.analysis.verdicts.causes import GIL_FROM, GIL_TO, CauseContext, load_beside_training

@@ -8,7 +8,7 @@ from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.report.many_hosts.service_table import service_table
 from pipeprof.report.many_hosts.service_text import worker_sentences
-from tests.analysis.findings.test_service_findings import recorded
+from tests.analysis.test_service_verdict import recorded
 
 
 def table(found: Findings) -> list[str]:
