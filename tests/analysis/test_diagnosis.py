@@ -7,39 +7,42 @@ import numpy as np
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings.evidence_kinds import (
-    BlockingWork,
-    BottleneckAtWork,
-    CallKind,
-    ComputingWork,
-    CoreFreeWork,
-    EpochStartWait,
+from pipeprof.analysis.findings.caveat_kinds import (
     ForkedWorkers,
-    GilBesideTraining,
-    GilWork,
-    NoStageSeen,
-    NoStepTime,
-    OneBatchAtATime,
     OpaqueGenerator,
-    OutOfOrderWork,
-    QueuedWork,
-    RestartCost,
-    SaturatedWork,
-    SerialWork,
     SharedCores,
-    ThrottledWork,
-    Traffic,
-    TransportWork,
     UnseenInput,
     WaitsOfSomeSteps,
-    WhereItRan,
-    WorkersAndTransport,
-    WorkReason,
 )
+from pipeprof.analysis.findings.evidence_kinds import GilBesideTraining, NoStepTime
 from pipeprof.analysis.findings.findings import Diagnosis, Interval, LimitSource
 from pipeprof.analysis.findings.references import LaneReference, StageReference
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import (
+    BottleneckAtWork,
+    EpochStartWait,
+    NoStageSeen,
+    OneBatchAtATime,
+    RestartCost,
+    Traffic,
+    WhereItRan,
+    WorkersAndTransport,
+)
 from pipeprof.analysis.findings.wall_evidence_kinds import EpochsApart, FewSteps
+from pipeprof.analysis.findings.work_reasons import (
+    BlockingWork,
+    CallKind,
+    ComputingWork,
+    CoreFreeWork,
+    GilWork,
+    OutOfOrderWork,
+    QueuedWork,
+    SaturatedWork,
+    SerialWork,
+    ThrottledWork,
+    TransportWork,
+    WorkReason,
+)
 from pipeprof.recording.ceiling import Ceiling
 from pipeprof.recording.lane import Cpu, GilSamples, Lane, LaneKind, Role
 from pipeprof.recording.level_names import Level

@@ -6,9 +6,9 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings.advice_kinds import CheaperService, MoreDataWorkers
-from pipeprof.analysis.findings.evidence_kinds import RemoteWait, WorkInWorkers
 from pipeprof.analysis.findings.findings import Diagnosis, Findings
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import RemoteWait, WorkInWorkers
 from pipeprof.recording.data_workers import DataWorker, WorkerStage, WorkerWindow
 from pipeprof.recording.loop import Input, InputKind
 from pipeprof.recording.profile import Profile

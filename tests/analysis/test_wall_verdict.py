@@ -14,10 +14,12 @@ from pipeprof.analysis.findings.advice_kinds import (
     PrepareBeside,
     SaveLessOften,
 )
-from pipeprof.analysis.findings.evidence_kinds import NoStageSeen, UnseenInput, WaitsNotMeasured
+from pipeprof.analysis.findings.caveat_kinds import UnseenInput
+from pipeprof.analysis.findings.evidence_kinds import WaitsNotMeasured
 from pipeprof.analysis.findings.findings import Diagnosis
 from pipeprof.analysis.findings.references import StageReference
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import NoStageSeen
 from pipeprof.analysis.findings.wall_evidence_kinds import (
     EpochsApart,
     HostAtWork,

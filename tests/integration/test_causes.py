@@ -16,14 +16,14 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.analysis.findings.evidence_kinds import (
+from pipeprof.analysis.findings.findings import Findings
+from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import (
     BottleneckAtWork,
-    HelperWork,
     NativeThreads,
     ThrownAway,
 )
-from pipeprof.analysis.findings.findings import Findings
-from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.work_reasons import HelperWork
 from tests.builders import those
 from tests.integration.feeds import Batch, batch, model, train
 

@@ -10,7 +10,8 @@ import pytest
 
 import pipeprof
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings.evidence_kinds import BottleneckAtWork, CallKind
+from pipeprof.analysis.findings.wait_evidence_kinds import BottleneckAtWork
+from pipeprof.analysis.findings.work_reasons import CallKind
 from pipeprof.recording.loop import InputKind, LoopKind, WaitSource
 from pipeprof.recording.stage import StageKind
 from pipeprof.runs.run_reading import read_run

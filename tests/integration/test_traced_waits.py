@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import pipeprof
-from pipeprof.analysis.findings.evidence_kinds import WaitsOfTracedSteps
+from pipeprof.analysis.findings.caveat_kinds import WaitsOfTracedSteps
 from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.recording.loop import Loop, WaitSource
 from pipeprof.xspace.trace_reader import read_trace

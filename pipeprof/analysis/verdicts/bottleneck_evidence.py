@@ -2,30 +2,32 @@
 
 from collections.abc import Iterator
 
-from pipeprof.analysis.findings.evidence_kinds import (
-    BlockingWork,
+from pipeprof.analysis.findings.references import LaneReference, StageReference
+from pipeprof.analysis.findings.verdict_kinds import Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import (
     BottleneckAtWork,
+    NativeThreads,
+    RemoteWait,
+    ThrownAway,
+    WhereItRan,
+    WorkInWorkers,
+)
+from pipeprof.analysis.findings.work_reasons import (
+    BlockingWork,
     CallKind,
     ComputingWork,
     CoreFreeWork,
     GilWork,
     HelperWork,
-    NativeThreads,
     OutOfOrderWork,
     QueuedWork,
-    RemoteWait,
     SaturatedWork,
     SerialWork,
     SlowestInsideEpochs,
     ThrottledWork,
-    ThrownAway,
     TransportWork,
-    WhereItRan,
-    WorkInWorkers,
     WorkReason,
 )
-from pipeprof.analysis.findings.references import LaneReference, StageReference
-from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.analysis.measures.cores import used_ratio
 from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.measures.lane_use import SATURATED_FROM, THROTTLED_FROM

@@ -5,27 +5,29 @@ from collections.abc import Iterator, Sequence
 from pipeprof.analysis.findings.account_findings import EpochAccount
 from pipeprof.analysis.findings.evidence_kinds import (
     ComputeEvidence,
-    EpochStartWait,
     Evidence,
     GilBesideTraining,
-    HeldUpByInput,
     InputKeepsUp,
-    NoStageSeen,
     NoStepTime,
     NoVerdictEvidence,
-    OneBatchAtATime,
-    RestartCost,
     SpareCapacity,
-    StagesNotCounted,
-    Traffic,
-    WaitEvidence,
     WaitsNotMeasured,
     WarmupCosts,
-    WorkersAndTransport,
-    WorkOfFeeder,
 )
 from pipeprof.analysis.findings.references import StageReference
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import (
+    EpochStartWait,
+    HeldUpByInput,
+    NoStageSeen,
+    OneBatchAtATime,
+    RestartCost,
+    StagesNotCounted,
+    Traffic,
+    WaitEvidence,
+    WorkersAndTransport,
+    WorkOfFeeder,
+)
 from pipeprof.analysis.findings.wall_evidence_kinds import WaitBesideHost
 from pipeprof.analysis.measures.epoch_starts import usual_start
 from pipeprof.analysis.measures.lane_use import resource_finding

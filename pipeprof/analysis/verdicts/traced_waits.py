@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeprof.analysis.findings.evidence_kinds import ContradictingWaits
+from pipeprof.analysis.findings.caveat_kinds import ContradictingWaits
 from pipeprof.analysis.verdicts.verdict import Measurements
 from pipeprof.recording.devices import TraceWindow
 from pipeprof.recording.loop import UNKNOWN_NS, Loop, WaitSource

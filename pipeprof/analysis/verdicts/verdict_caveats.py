@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from pipeprof.analysis.findings.evidence_kinds import (
+from pipeprof.analysis.findings.caveat_kinds import (
     Caveat,
     CpuTimeBounded,
     DeviceMayRunAhead,

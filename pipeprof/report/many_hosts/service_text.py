@@ -1,10 +1,10 @@
 """The workers of a tf.data service in words: why a training waits for them, and what to do."""
 
 from pipeprof.analysis.findings.advice_kinds import CheaperService
-from pipeprof.analysis.findings.evidence_kinds import WorkInWorkers
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.analysis.findings.service_findings import DataWorkerFinding, WorkersAtWork
 from pipeprof.analysis.findings.verdict_kinds import Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import WorkInWorkers
 from pipeprof.report.names.stage_labels import label_of
 from pipeprof.report.numbers import amount, count, duration, few_digits, percent, size
 from pipeprof.report.plain_text import shown

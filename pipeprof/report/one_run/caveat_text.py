@@ -1,6 +1,6 @@
 """What a reader should know beside a verdict, in sentences."""
 
-from pipeprof.analysis.findings.evidence_kinds import (
+from pipeprof.analysis.findings.caveat_kinds import (
     Caveat,
     ContradictingWaits,
     CpuTimeBounded,

@@ -1,7 +1,7 @@
 """The sentence of each kind of evidence. Names of the run stand in it as they are."""
 
+from pipeprof.analysis.findings.caveat_kinds import Caveat
 from pipeprof.analysis.findings.evidence_kinds import (
-    Caveat,
     ComputeEvidence,
     Evidence,
     GilBesideTraining,
@@ -9,10 +9,10 @@ from pipeprof.analysis.findings.evidence_kinds import (
     NoStepTime,
     NoVerdictEvidence,
     SpareCapacity,
-    WaitEvidence,
     WaitsNotMeasured,
     WarmupCosts,
 )
+from pipeprof.analysis.findings.wait_evidence_kinds import WaitEvidence
 from pipeprof.analysis.findings.wall_evidence_kinds import WallEvidence
 from pipeprof.report.names.stage_labels import label_of
 from pipeprof.report.numbers import duration, percent, rate

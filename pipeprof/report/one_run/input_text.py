@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.findings.advice_kinds import Advice, ParallelCalls
-from pipeprof.analysis.findings.evidence_kinds import EpochStartWait, Evidence, WhereItRan
+from pipeprof.analysis.findings.evidence_kinds import Evidence
 from pipeprof.analysis.findings.findings import LoopFinding
 from pipeprof.analysis.findings.input_findings import (
     AutotuneFinding,
     FixedParallelism,
     InputFinding,
 )
+from pipeprof.analysis.findings.wait_evidence_kinds import EpochStartWait, WhereItRan
 from pipeprof.report.names.stage_labels import input_place
 from pipeprof.report.numbers import duration, level, percent
 from pipeprof.report.one_run.advice_text import stages_of

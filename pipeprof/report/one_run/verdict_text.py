@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from pipeprof.analysis.findings.evidence_kinds import Caveat, Evidence, SharedCores
+from pipeprof.analysis.findings.caveat_kinds import Caveat, SharedCores
+from pipeprof.analysis.findings.evidence_kinds import Evidence
 from pipeprof.analysis.findings.findings import (
     Diagnosis,
     Findings,

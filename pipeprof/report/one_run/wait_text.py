@@ -2,41 +2,43 @@
 
 from collections.abc import Iterator
 
-from pipeprof.analysis.findings.evidence_kinds import (
-    BlockingWork,
+from pipeprof.analysis.findings.feeder_finding import Feeder
+from pipeprof.analysis.findings.references import LaneReference
+from pipeprof.analysis.findings.verdict_kinds import Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import (
     BottleneckAtWork,
-    CallKind,
-    ComputingWork,
-    CoreFreeWork,
     EpochStartWait,
-    GilWork,
     HeldUpByInput,
-    HelperWork,
     NativeThreads,
     NoStageSeen,
     OneBatchAtATime,
-    OutOfOrderWork,
-    QueuedWork,
     RemoteWait,
     RestartCost,
-    SaturatedWork,
-    SerialWork,
-    SlowestInsideEpochs,
     StagesNotCounted,
-    ThrottledWork,
     ThrownAway,
     Traffic,
-    TransportWork,
     WaitEvidence,
     WhereItRan,
     WorkersAndTransport,
     WorkInWorkers,
     WorkOfFeeder,
+)
+from pipeprof.analysis.findings.work_reasons import (
+    BlockingWork,
+    CallKind,
+    ComputingWork,
+    CoreFreeWork,
+    GilWork,
+    HelperWork,
+    OutOfOrderWork,
+    QueuedWork,
+    SaturatedWork,
+    SerialWork,
+    SlowestInsideEpochs,
+    ThrottledWork,
+    TransportWork,
     WorkReason,
 )
-from pipeprof.analysis.findings.feeder_finding import Feeder
-from pipeprof.analysis.findings.references import LaneReference
-from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.recording.lane import Role
 from pipeprof.report.many_hosts.service_text import idle_workers, service_sentence
 from pipeprof.report.names.part_names import feeder_name

@@ -20,9 +20,9 @@ from pipeprof.analysis.findings.advice_kinds import (
     SmallerBatches,
     ValidateLessOften,
 )
-from pipeprof.analysis.findings.evidence_kinds import BottleneckAtWork
 from pipeprof.analysis.findings.findings import Diagnosis
 from pipeprof.analysis.findings.verdict_kinds import Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import BottleneckAtWork
 from pipeprof.recording.lane import Cpu, GilSamples, LaneKind, Role
 from pipeprof.recording.level_names import Level
 from pipeprof.recording.loop import Input, InputKind, InputLibrary, LoopKind

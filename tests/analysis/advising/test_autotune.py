@@ -9,7 +9,7 @@ import pytest
 
 from pipeprof.analysis.advising.autotune import steps_ended
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings.evidence_kinds import WaitsOfTracedSteps
+from pipeprof.analysis.findings.caveat_kinds import WaitsOfTracedSteps
 from pipeprof.analysis.findings.input_findings import (
     AutotuneFinding,
     AutotuneOff,

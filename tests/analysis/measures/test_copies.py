@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings.evidence_kinds import BottleneckAtWork, ThrownAway
 from pipeprof.analysis.findings.findings import Findings, StageFinding
 from pipeprof.analysis.findings.references import StageReference
+from pipeprof.analysis.findings.wait_evidence_kinds import BottleneckAtWork, ThrownAway
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import OperatorFamily, Stage, StageKind
 from tests.builders import DECODE, MS, loop, profile, stage, those

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings.evidence_kinds import ContradictingWaits, SharedCores
+from pipeprof.analysis.findings.caveat_kinds import ContradictingWaits, SharedCores
 from pipeprof.analysis.findings.machine_findings import DeviceSource
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import WaitSource

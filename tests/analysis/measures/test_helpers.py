@@ -6,8 +6,9 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings.advice_kinds import LessWork, MoreHelpers
-from pipeprof.analysis.findings.evidence_kinds import BottleneckAtWork, HelperWork
 from pipeprof.analysis.findings.verdict_kinds import Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import BottleneckAtWork
+from pipeprof.analysis.findings.work_reasons import HelperWork
 from pipeprof.recording.lane import Cpu, Lane, LaneKind, Role, StageSamples
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.stage import StageKind

@@ -5,14 +5,10 @@ from dataclasses import replace
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings.evidence_kinds import (
-    BlockingWork,
-    BottleneckAtWork,
-    NativeThreads,
-    SerialWork,
-)
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import BottleneckAtWork, NativeThreads
+from pipeprof.analysis.findings.work_reasons import BlockingWork, SerialWork
 from pipeprof.recording.lane import Cpu, LaneKind, Role
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile

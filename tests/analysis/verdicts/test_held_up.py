@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings.evidence_kinds import HeldUpByInput
 from pipeprof.analysis.findings.findings import Diagnosis
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import HeldUpByInput
 from pipeprof.recording.devices import Device
 from pipeprof.recording.lane import Cpu, Lane, LaneKind, Role
 from pipeprof.recording.level_names import DeviceLevel, Level

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings.evidence_kinds import DeviceMayRunAhead
+from pipeprof.analysis.findings.caveat_kinds import DeviceMayRunAhead
 from pipeprof.analysis.findings.findings import Diagnosis, Interval, LimitSource, LoopOnFreeInput
 from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.recording.devices import Device

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from pipeprof.analysis.findings.account_findings import Account, AccountRow, EpochAccount
-from pipeprof.analysis.findings.evidence_kinds import HeldUpByInput
 from pipeprof.analysis.findings.findings import LoopFinding
 from pipeprof.analysis.findings.machine_findings import HeldUp
 from pipeprof.analysis.findings.verdict_kinds import Bound
+from pipeprof.analysis.findings.wait_evidence_kinds import HeldUpByInput
 from pipeprof.recording.account import Part
 from pipeprof.report.one_run.account_text import epoch_pieces, headline, time_pieces, training_time
 from tests.builders import SECOND, diagnosis, loop_finding

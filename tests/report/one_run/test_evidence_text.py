@@ -6,59 +6,49 @@ from typing import get_args
 import pytest
 
 from pipeprof.analysis.findings.account_findings import HostPlace
-from pipeprof.analysis.findings.evidence_kinds import (
-    BlockingWork,
-    BottleneckAtWork,
-    CallKind,
-    ComputingWork,
+from pipeprof.analysis.findings.caveat_kinds import (
     ContradictingWaits,
-    CoreFreeWork,
     CpuTimeBounded,
     DeviceMayRunAhead,
-    EpochStartWait,
     EventsLost,
-    Evidence,
     ForkedWorkers,
-    GilBesideTraining,
-    GilWork,
-    HeldUpByInput,
-    HelperWork,
-    InputKeepsUp,
-    NativeThreads,
-    NoStageSeen,
-    NoStepTime,
-    OneBatchAtATime,
     OpaqueGenerator,
-    OutOfOrderWork,
-    QueuedWork,
-    RemoteWait,
-    RestartCost,
-    SaturatedWork,
-    SerialWork,
     SharedCores,
-    SlowestInsideEpochs,
-    SpareCapacity,
-    StagesNotCounted,
-    ThrottledWork,
-    ThrownAway,
-    Traffic,
-    TransportWork,
     UnseenInput,
-    WaitsNotMeasured,
     WaitsOfSomeSteps,
     WaitsOfTracedSteps,
+)
+from pipeprof.analysis.findings.evidence_kinds import (
+    Evidence,
+    GilBesideTraining,
+    InputKeepsUp,
+    NoStepTime,
+    SpareCapacity,
+    WaitsNotMeasured,
     WarmupCosts,
-    WhereItRan,
-    WorkersAndTransport,
-    WorkInWorkers,
-    WorkOfFeeder,
-    WorkReason,
 )
 from pipeprof.analysis.findings.feeder_finding import Feeder
 from pipeprof.analysis.findings.input_findings import EpochStart, StartCause
 from pipeprof.analysis.findings.references import LaneReference, StageReference
 from pipeprof.analysis.findings.service_findings import WorkersAtWork
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import (
+    BottleneckAtWork,
+    EpochStartWait,
+    HeldUpByInput,
+    NativeThreads,
+    NoStageSeen,
+    OneBatchAtATime,
+    RemoteWait,
+    RestartCost,
+    StagesNotCounted,
+    ThrownAway,
+    Traffic,
+    WhereItRan,
+    WorkersAndTransport,
+    WorkInWorkers,
+    WorkOfFeeder,
+)
 from pipeprof.analysis.findings.wall_evidence_kinds import (
     EpochsApart,
     FewSteps,
@@ -67,6 +57,22 @@ from pipeprof.analysis.findings.wall_evidence_kinds import (
     UnevenWaits,
     ValidationTime,
     WaitBesideHost,
+)
+from pipeprof.analysis.findings.work_reasons import (
+    BlockingWork,
+    CallKind,
+    ComputingWork,
+    CoreFreeWork,
+    GilWork,
+    HelperWork,
+    OutOfOrderWork,
+    QueuedWork,
+    SaturatedWork,
+    SerialWork,
+    SlowestInsideEpochs,
+    ThrottledWork,
+    TransportWork,
+    WorkReason,
 )
 from pipeprof.recording.account import FeederKind, FeedingLane
 from pipeprof.recording.lane import Role

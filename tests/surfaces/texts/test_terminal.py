@@ -17,15 +17,7 @@ from pipeprof.analysis.findings.advice_kinds import (
     Verified,
     WorkerThreads,
 )
-from pipeprof.analysis.findings.evidence_kinds import (
-    BottleneckAtWork,
-    CallKind,
-    EpochStartWait,
-    GilWork,
-    RestartCost,
-    SharedCores,
-    WhereItRan,
-)
+from pipeprof.analysis.findings.caveat_kinds import SharedCores
 from pipeprof.analysis.findings.findings import (
     Findings,
     HotLine,
@@ -38,6 +30,13 @@ from pipeprof.analysis.findings.input_findings import BudgetBeyondCores
 from pipeprof.analysis.findings.machine_findings import CpuFinding, OverheadFinding
 from pipeprof.analysis.findings.references import StageReference
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.analysis.findings.wait_evidence_kinds import (
+    BottleneckAtWork,
+    EpochStartWait,
+    RestartCost,
+    WhereItRan,
+)
+from pipeprof.analysis.findings.work_reasons import CallKind, GilWork
 from pipeprof.recording.level_names import DeviceLevel
 from pipeprof.recording.loop import Input, InputKind, LoopKind
 from pipeprof.recording.run_info import RecordedBy
