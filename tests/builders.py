@@ -16,14 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from pipeprof.analysis.findings.account_findings import HostPlace
-from pipeprof.analysis.findings.advice_kinds import (
-    Advice,
-    FedBy,
-    MoreWorkers,
-    Prediction,
-    Remedy,
-    Verified,
-)
+from pipeprof.analysis.findings.advice_kinds import Advice, Prediction, Remedy, Verified
 from pipeprof.analysis.findings.evidence_kinds import Evidence
 from pipeprof.analysis.findings.findings import (
     Bottleneck,
@@ -46,6 +39,7 @@ from pipeprof.analysis.findings.input_findings import (
     InputFinding,
     TunedKind,
 )
+from pipeprof.analysis.findings.input_remedies import FedBy, MoreWorkers
 from pipeprof.analysis.findings.machine_findings import (
     CpuFinding,
     HeldUp,

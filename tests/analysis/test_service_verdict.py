@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings.advice_kinds import CheaperService, MoreDataWorkers
 from pipeprof.analysis.findings.findings import Diagnosis, Findings
+from pipeprof.analysis.findings.tfdata_remedies import CheaperService, MoreDataWorkers
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.analysis.findings.wait_evidence_kinds import RemoteWait, WorkInWorkers
 from pipeprof.recording.data_workers import DataWorker, WorkerStage, WorkerWindow

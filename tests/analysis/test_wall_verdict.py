@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings.advice_kinds import (
-    Cache,
+from pipeprof.analysis.findings.caveat_kinds import UnseenInput
+from pipeprof.analysis.findings.evidence_kinds import WaitsNotMeasured
+from pipeprof.analysis.findings.findings import Diagnosis
+from pipeprof.analysis.findings.host_remedies import (
     CheaperCallback,
     CheaperOwnCode,
     PredictOnBatch,
     PrepareBeside,
     SaveLessOften,
 )
-from pipeprof.analysis.findings.caveat_kinds import UnseenInput
-from pipeprof.analysis.findings.evidence_kinds import WaitsNotMeasured
-from pipeprof.analysis.findings.findings import Diagnosis
 from pipeprof.analysis.findings.references import StageReference
+from pipeprof.analysis.findings.tfdata_remedies import Cache
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.analysis.findings.wait_evidence_kinds import NoStageSeen
 from pipeprof.analysis.findings.wall_evidence_kinds import (

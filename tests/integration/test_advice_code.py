@@ -17,29 +17,33 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeprof.analysis.findings.advice_kinds import (
-    BatchFirst,
-    Cache,
+from pipeprof.analysis.findings.advice_kinds import Remedy
+from pipeprof.analysis.findings.host_remedies import (
     CheaperCallback,
+    SaveLessOften,
+    ValidateLessOften,
+)
+from pipeprof.analysis.findings.input_remedies import (
     FedBy,
-    FilterFirst,
     LongerEpochs,
     LongerQueue,
+    MoreWorkers,
+    Prefetch,
+    SmallerBatches,
+    WorkerThreads,
+)
+from pipeprof.analysis.findings.tfdata_remedies import (
+    BatchFirst,
+    Cache,
+    FilterFirst,
     MappedStage,
     MoreFiles,
-    MoreWorkers,
     OneIterator,
     OpenInParallel,
     ParallelCalls,
     ParallelFilter,
-    Prefetch,
-    Remedy,
-    SaveLessOften,
     ShuffleFirst,
-    SmallerBatches,
     SwitchAutotuneOn,
-    ValidateLessOften,
-    WorkerThreads,
 )
 from pipeprof.recording.account import CallbackEvent, CallbackMethod, KerasCallback
 from pipeprof.recording.loop import InputKind, InputLibrary

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tensorflow.python.data.experimental.ops.testing import sleep
 
 import pipeprof
-from pipeprof.analysis.findings.advice_kinds import CheaperService, MoreDataWorkers
+from pipeprof.analysis.findings.tfdata_remedies import CheaperService, MoreDataWorkers
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.recording.stage import Stage, StageKind
 from tests.integration.service_processes import Service, free_port, service

@@ -21,30 +21,29 @@ from pipeprof.analysis.advising.tfdata_advice import (
     shuffle_first,
 )
 from pipeprof.analysis.findings.account_findings import EpochAccount
-from pipeprof.analysis.findings.advice_kinds import (
-    Advice,
-    CheaperOwnCode,
-    FeedValidation,
-    LeaveInput,
+from pipeprof.analysis.findings.advice_kinds import Advice, FeedValidation, LeaveInput
+from pipeprof.analysis.findings.host_remedies import CheaperOwnCode, ValidateLessOften
+from pipeprof.analysis.findings.input_findings import StartCause
+from pipeprof.analysis.findings.input_remedies import (
     LessWork,
     LongerEpochs,
     LongerQueue,
-    MoreFiles,
     MoreHelpers,
     MoreWorkers,
-    OneIterator,
-    OpenInParallel,
     OwnProcesses,
-    ParallelCalls,
-    ParallelFilter,
     Prefetch,
-    SwitchAutotuneOn,
-    TensorflowOps,
-    ValidateLessOften,
     WaitLess,
     WorkerThreads,
 )
-from pipeprof.analysis.findings.input_findings import StartCause
+from pipeprof.analysis.findings.tfdata_remedies import (
+    MoreFiles,
+    OneIterator,
+    OpenInParallel,
+    ParallelCalls,
+    ParallelFilter,
+    SwitchAutotuneOn,
+    TensorflowOps,
+)
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.analysis.measures.cores import used_ratio
 from pipeprof.analysis.measures.costs import StageCost

@@ -3,16 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pipeprof.analysis.findings.advice_kinds import (
-    Advice,
-    Cache,
-    MoreWorkers,
-    ParallelCalls,
-    Prefetch,
-    Remedy,
-    Verified,
-    WorkerThreads,
-)
+from pipeprof.analysis.findings.advice_kinds import Advice, Remedy, Verified
+from pipeprof.analysis.findings.input_remedies import MoreWorkers, Prefetch, WorkerThreads
+from pipeprof.analysis.findings.tfdata_remedies import Cache, ParallelCalls
 from pipeprof.recording import pipeline_edits
 from pipeprof.recording.pipeline_edits import Edit
 from pipeprof.recording.source_code import own_name

@@ -2,7 +2,7 @@
 
 from math import prod
 
-from pipeprof.analysis.findings.advice_kinds import FedBy, SmallerBatches
+from pipeprof.analysis.findings.input_remedies import FedBy, SmallerBatches
 from pipeprof.analysis.measures.delivery import describe_delivery
 from pipeprof.analysis.verdicts.verdict import Verdict
 

@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.advising.fed_by import trains_with_keras_2
 from pipeprof.analysis.findings.account_findings import AccountRow
-from pipeprof.analysis.findings.advice_kinds import (
-    Advice,
+from pipeprof.analysis.findings.advice_kinds import Advice, Remedy
+from pipeprof.analysis.findings.host_remedies import (
     CheaperCallback,
     CheaperOwnCode,
     PredictOnBatch,
     PrepareBeside,
-    Remedy,
     SaveLessOften,
 )
 from pipeprof.analysis.measures.step_statistics import MS

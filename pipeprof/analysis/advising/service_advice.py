@@ -5,7 +5,8 @@ from dataclasses import replace
 from math import ceil
 
 from pipeprof.analysis.advising.prediction import with_prediction
-from pipeprof.analysis.findings.advice_kinds import Advice, CheaperService, MoreDataWorkers
+from pipeprof.analysis.findings.advice_kinds import Advice
+from pipeprof.analysis.findings.tfdata_remedies import CheaperService, MoreDataWorkers
 from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.verdicts.bottleneck import needed_ms

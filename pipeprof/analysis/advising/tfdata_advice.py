@@ -6,8 +6,9 @@ from dataclasses import replace
 from math import ceil
 
 from pipeprof.analysis.advising.prediction import measured_elsewhere, with_prediction
-from pipeprof.analysis.findings.advice_kinds import (
-    Advice,
+from pipeprof.analysis.findings.advice_kinds import Advice, Remedy
+from pipeprof.analysis.findings.input_findings import StartCause
+from pipeprof.analysis.findings.tfdata_remedies import (
     BatchFirst,
     Cache,
     FilterFirst,
@@ -17,10 +18,8 @@ from pipeprof.analysis.findings.advice_kinds import (
     OwnThreads,
     ParallelCalls,
     ParallelFilter,
-    Remedy,
     ShuffleFirst,
 )
-from pipeprof.analysis.findings.input_findings import StartCause
 from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.measures.epoch_starts import usual_start

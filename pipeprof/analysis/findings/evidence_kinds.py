@@ -1,9 +1,8 @@
 """What can speak for a verdict or weaken it: one class a kind of evidence, with figures and no words.
 
 Times are milliseconds per training step unless an attribute has another unit, ratios 0 to 1.
-`pipeprof.report.one_run.evidence_text` has the sentence of each kind. The kinds for a loop that waits are in
-`wait_evidence_kinds`, those for its wall time in `wall_evidence_kinds`, and what weakens a verdict in
-`caveat_kinds`.
+`pipeprof.report.one_run.evidence_text` has the sentence of each kind. Kinds for a loop that waits are in
+`wait_evidence_kinds`, for its wall time in `wall_evidence_kinds`; `caveat_kinds` weaken a verdict.
 """
 
 from dataclasses import dataclass

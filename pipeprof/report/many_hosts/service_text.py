@@ -1,8 +1,8 @@
 """The workers of a tf.data service in words: why a training waits for them, and what to do."""
 
-from pipeprof.analysis.findings.advice_kinds import CheaperService
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.analysis.findings.service_findings import DataWorkerFinding, WorkersAtWork
+from pipeprof.analysis.findings.tfdata_remedies import CheaperService
 from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.analysis.findings.wait_evidence_kinds import WorkInWorkers
 from pipeprof.report.names.stage_labels import label_of

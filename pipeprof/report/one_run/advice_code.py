@@ -4,41 +4,43 @@ It runs as it stands, once readers have filled in what is in capitals. Further n
 user's: ``dataset`` is what stands before the place in question, and ``data`` what is given to ``fit``.
 """
 
-from pipeprof.analysis.findings.advice_kinds import (
-    BatchFirst,
-    Cache,
+from pipeprof.analysis.findings.advice_kinds import FeedValidation, LeaveInput, Remedy
+from pipeprof.analysis.findings.host_remedies import (
     CheaperCallback,
     CheaperOwnCode,
-    CheaperService,
+    PredictOnBatch,
+    PrepareBeside,
+    SaveLessOften,
+    ValidateLessOften,
+)
+from pipeprof.analysis.findings.input_remedies import (
     FedBy,
-    FeedValidation,
-    FilterFirst,
-    LeaveInput,
     LessWork,
     LongerEpochs,
     LongerQueue,
-    MoreDataWorkers,
-    MoreFiles,
     MoreHelpers,
     MoreWorkers,
+    OwnProcesses,
+    Prefetch,
+    SmallerBatches,
+    WaitLess,
+    WorkerThreads,
+)
+from pipeprof.analysis.findings.tfdata_remedies import (
+    BatchFirst,
+    Cache,
+    CheaperService,
+    FilterFirst,
+    MoreDataWorkers,
+    MoreFiles,
     OneIterator,
     OpenInParallel,
-    OwnProcesses,
     OwnThreads,
     ParallelCalls,
     ParallelFilter,
-    PredictOnBatch,
-    Prefetch,
-    PrepareBeside,
-    Remedy,
-    SaveLessOften,
     ShuffleFirst,
-    SmallerBatches,
     SwitchAutotuneOn,
     TensorflowOps,
-    ValidateLessOften,
-    WaitLess,
-    WorkerThreads,
 )
 from pipeprof.recording.account import CallbackEvent, KerasCallback
 from pipeprof.recording.loop import InputKind, InputLibrary

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipeprof.analysis.findings.advice_kinds import Advice, ParallelCalls
+from pipeprof.analysis.findings.advice_kinds import Advice
 from pipeprof.analysis.findings.evidence_kinds import Evidence
 from pipeprof.analysis.findings.findings import LoopFinding
 from pipeprof.analysis.findings.input_findings import (
@@ -10,6 +10,7 @@ from pipeprof.analysis.findings.input_findings import (
     FixedParallelism,
     InputFinding,
 )
+from pipeprof.analysis.findings.tfdata_remedies import ParallelCalls
 from pipeprof.analysis.findings.wait_evidence_kinds import EpochStartWait, WhereItRan
 from pipeprof.report.names.stage_labels import input_place
 from pipeprof.report.numbers import duration, level, percent

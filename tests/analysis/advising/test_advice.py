@@ -7,20 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeprof.analysis.findings.advice_kinds import (
-    Advice,
+from pipeprof.analysis.findings.advice_kinds import Advice, FeedValidation, LeaveInput, Prediction
+from pipeprof.analysis.findings.findings import Diagnosis
+from pipeprof.analysis.findings.host_remedies import ValidateLessOften
+from pipeprof.analysis.findings.input_remedies import LessWork, SmallerBatches
+from pipeprof.analysis.findings.tfdata_remedies import (
     Cache,
-    FeedValidation,
     FilterFirst,
-    LeaveInput,
-    LessWork,
     OpenInParallel,
     ParallelCalls,
-    Prediction,
-    SmallerBatches,
-    ValidateLessOften,
 )
-from pipeprof.analysis.findings.findings import Diagnosis
 from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.analysis.findings.wait_evidence_kinds import BottleneckAtWork
 from pipeprof.recording.lane import Cpu, GilSamples, LaneKind, Role

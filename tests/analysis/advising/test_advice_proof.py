@@ -3,14 +3,9 @@
 from dataclasses import replace
 
 from pipeprof.analysis.advising.advice_proof import with_proof
-from pipeprof.analysis.findings.advice_kinds import (
-    Advice,
-    Cache,
-    ParallelCalls,
-    Prefetch,
-    Remedy,
-    Verified,
-)
+from pipeprof.analysis.findings.advice_kinds import Advice, Remedy, Verified
+from pipeprof.analysis.findings.input_remedies import Prefetch
+from pipeprof.analysis.findings.tfdata_remedies import Cache, ParallelCalls
 from pipeprof.recording import pipeline_edits
 from pipeprof.recording.tuning_outcome import Trial
 from tests.builders import MS, tuning_outcome

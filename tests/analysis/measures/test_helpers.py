@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings.advice_kinds import LessWork, MoreHelpers
+from pipeprof.analysis.findings.input_remedies import LessWork, MoreHelpers
 from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.analysis.findings.wait_evidence_kinds import BottleneckAtWork
 from pipeprof.analysis.findings.work_reasons import HelperWork

@@ -10,10 +10,10 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings.account_findings import FeederPlace
-from pipeprof.analysis.findings.advice_kinds import CheaperOwnCode
 from pipeprof.analysis.findings.caveat_kinds import WaitsOfSomeSteps
 from pipeprof.analysis.findings.evidence_kinds import InputKeepsUp
 from pipeprof.analysis.findings.findings import Diagnosis
+from pipeprof.analysis.findings.host_remedies import CheaperOwnCode
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.analysis.findings.wait_evidence_kinds import WorkOfFeeder
 from pipeprof.analysis.measures.accounting import loop_account

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings.account_findings import HostPlace
-from pipeprof.analysis.findings.advice_kinds import TensorflowOps, Verified
+from pipeprof.analysis.findings.advice_kinds import Verified
 from pipeprof.analysis.findings.evidence_kinds import WaitsNotMeasured
 from pipeprof.analysis.findings.findings import DeliveryFinding, HotLine
 from pipeprof.analysis.findings.helper_finding import Helpers
@@ -20,6 +20,7 @@ from pipeprof.analysis.findings.machine_findings import (
     ResourceFinding,
 )
 from pipeprof.analysis.findings.references import StageReference
+from pipeprof.analysis.findings.tfdata_remedies import TensorflowOps
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.clock import WallAnchor
 from pipeprof.recording.lane import Role

@@ -7,16 +7,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.findings.advice_kinds import (
-    FedBy,
-    LessWork,
-    LongerQueue,
-    Prefetch,
-    SmallerBatches,
-    TensorflowOps,
-    Verified,
-    WorkerThreads,
-)
+from pipeprof.analysis.findings.advice_kinds import Verified
 from pipeprof.analysis.findings.caveat_kinds import SharedCores
 from pipeprof.analysis.findings.findings import (
     Findings,
@@ -27,8 +18,17 @@ from pipeprof.analysis.findings.findings import (
     StageFinding,
 )
 from pipeprof.analysis.findings.input_findings import BudgetBeyondCores
+from pipeprof.analysis.findings.input_remedies import (
+    FedBy,
+    LessWork,
+    LongerQueue,
+    Prefetch,
+    SmallerBatches,
+    WorkerThreads,
+)
 from pipeprof.analysis.findings.machine_findings import CpuFinding, OverheadFinding
 from pipeprof.analysis.findings.references import StageReference
+from pipeprof.analysis.findings.tfdata_remedies import TensorflowOps
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.analysis.findings.wait_evidence_kinds import (
     BottleneckAtWork,
