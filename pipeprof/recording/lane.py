@@ -76,6 +76,7 @@ class Lane:
         name: name to show to a reader.
         role: what it does in the training.
         kind: what it is.
+        named: whether the name is its own; else it says what the lane is (``native thread``).
         pid: its process.
         tid: its thread, or None for a whole process or a device.
         busy: over time, nanoseconds spent in stages.
@@ -97,6 +98,7 @@ class Lane:
     gil: GilSamples | None = None
     in_stages: StageSamples | None = None
     kind: LaneKind = LaneKind.THREAD
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,12 +29,19 @@ class StageReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneReference:
-    """A lane."""
+    """A lane.
+
+    Attributes:
+        name: its name.
+        role: what it does.
+        named: whether the name is its own; else it says what the lane is.
+    """
 
     name: str
     role: Role
+    named: bool = True
 
     @classmethod
     def of(cls, lane: Lane) -> "LaneReference":
         """The reference to a recorded lane."""
-        return cls(name=lane.name, role=lane.role)
+        return cls(name=lane.name, role=lane.role, named=lane.named)

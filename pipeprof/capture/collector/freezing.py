@@ -143,6 +143,7 @@ def _freeze_lane(sums: RunSums, index: int) -> Lane:
         name=lane.name,
         role=lane.role,
         kind=lane.identity.kind,
+        named=lane.named,
         pid=lane.pid,
         tid=lane.tid,
         busy=sums.lane_busy.freeze(index),

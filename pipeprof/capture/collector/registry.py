@@ -220,7 +220,7 @@ class Registry:
             return self._lane(pid, FURTHER_LANES)
         if index is None:
             index = self._index[identity] = len(self.lanes)
-            self.lanes.append(LaneSums(identity, name, facts.role, pid))
+            self.lanes.append(LaneSums(identity, name, facts.role, pid, named=facts.named))
         self.lanes[index].pid = pid
         return index
 

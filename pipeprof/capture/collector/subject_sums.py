@@ -78,6 +78,7 @@ class LaneSums:
         identity: identifies it.
         name: name to show to a reader.
         role: what it does in the training.
+        named: whether the name is its own.
         pid: its process; for worker processes, the latest one.
         tid: the system's number of its thread.
         gil_held: samples in which it held the GIL.
@@ -93,6 +94,7 @@ class LaneSums:
     role: Role
     pid: int
     tid: int | None = None
+    named: bool = True
     gil_held: int = 0
     gil_samples: int = 0
     stage_samples: int = 0

@@ -39,6 +39,7 @@ class LaneFacts(Tagged):
         name: name to show to a reader.
         role: what it does in the training.
         kind: what it is.
+        named: whether the name is its own; else it says what the thread is (``native thread``).
         ring: number of its ring, where that distinguishes threads of one name.
         pid: its process, or None for the process that recorded these facts.
     """
@@ -47,6 +48,7 @@ class LaneFacts(Tagged):
     name: str
     role: Role
     kind: LaneKind = LaneKind.THREAD
+    named: bool = True
     ring: int | None = None
     pid: int | None = None
 

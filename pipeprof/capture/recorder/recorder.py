@@ -193,7 +193,7 @@ class Recorder:
         comm = thread_comm(native_id)
         # A thread without a name of its own has that of the process.
         if comm == thread_comm(self.pid):
-            return LaneFacts(name=native_name, role=Role.INPUT, ring=ring)
+            return LaneFacts(name=native_name, role=Role.INPUT, named=False, ring=ring)
         return LaneFacts(name=comm, role=Role.INPUT, kind=kind_of_library_thread(comm), ring=ring)
 
     def _take_ring(self) -> OwnRing:

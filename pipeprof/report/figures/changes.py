@@ -6,8 +6,8 @@ from pipeprof.report.figures.figure import Figure, Json, Table, View, label
 from pipeprof.report.figures.theme import INPUT, LEGEND, UNKNOWN, WAIT
 from pipeprof.report.runs.run_comparison_text import (
     compared_groups,
+    compared_row,
     range_text,
-    row_cells,
     row_label,
 )
 
@@ -52,7 +52,7 @@ def changes_figure(comparison: Comparison) -> Figure | None:
         },
         table=Table(
             columns=("", "before", "after", "change", "", "it lies within"),
-            rows=tuple((_name(row), *row_cells(row)[1:], range_text(row)) for row in rows),
+            rows=tuple((_name(row), *compared_row(row).cells[1:], range_text(row)) for row in rows),
         ),
     )
     return Figure(key="compared-changes", title="What changed in a step", views=(view,))
@@ -68,7 +68,7 @@ def _per_step(comparison: Comparison) -> list[ComparedQuantity]:
 
 
 def _name(row: ComparedQuantity) -> str:
-    name = row_label(row).strip()
+    name = row_label(row)
     return f"stage {name}" if row.quantity.group is Group.STAGE else name
 
 
@@ -96,8 +96,8 @@ def _points(name: str, color: str, rows: list[ComparedQuantity], places: dict[in
 
 
 def _hover(row: ComparedQuantity) -> str:
-    _, before, after, change, _ = row_cells(row)
+    shown = compared_row(row)
     return (
-        f"<b>{label(_name(row))}</b><br>{before} before, {after} after<br>"
-        f"{change}, between {range_text(row)}"
+        f"<b>{label(_name(row))}</b><br>{shown.before} before, {shown.after} after<br>"
+        f"{shown.change}, between {range_text(row)}"
     )

@@ -332,7 +332,7 @@ def _where_it_ran(found: WhereItRan) -> Iterator[str]:
 def _thread(lane: LaneReference) -> str:
     if lane.role is Role.MAIN:
         return "the main thread"
-    return f"a {lane.name}" if lane.name.endswith("thread") else f"the thread {lane.name}"
+    return f"the thread {shown(lane.name)}" if lane.named else f"a {shown(lane.name)}"
 
 
 def _traffic(found: Traffic) -> str:

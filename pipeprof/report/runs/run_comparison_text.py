@@ -1,6 +1,7 @@
 """Two groups of runs beside each other, in words."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from pipeprof.analysis.comparing.gate import GateResult
@@ -40,9 +41,9 @@ _HASHES = (Aspect.CONTENT, Aspect.ORDER)
 
 _LABELS = {
     "step_ms": "step",
-    "wait_ms": "  wait",
-    "compute_ms": "  compute",
-    "callback_ms": "  callbacks",
+    "wait_ms": "wait",
+    "compute_ms": "compute",
+    "callback_ms": "callbacks",
     "step_ms_p10": "step, 10th percentile",
     "samples_per_s": "samples/s",
     "wall_step_ms": "all time per step",
@@ -163,7 +164,7 @@ def _dearest(comparison: Comparison, *, longer: bool) -> str | None:
     if not found:
         return None
     part = max(found, key=lambda row: abs(row.change or 0.0))
-    text = f"{_LABELS[part.quantity.what].strip()} {_change(part)}"
+    text = f"{_LABELS[part.quantity.what]} {_change(part)}"
     stages = [
         row
         for row in comparison.rows
@@ -178,16 +179,49 @@ def _dearest(comparison: Comparison, *, longer: bool) -> str | None:
     return text
 
 
-def compared_cells(comparison: Comparison) -> list[tuple[str, str, str, str, str]]:
-    """The table: a row for each quantity that is worth showing, with cells of `COMPARED_COLUMNS`."""
+class Mark(Enum):
+    """What a change means, as a word beside it."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    DIFFERS = "differs"
+    NOISE = "noise"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedRow:
+    """A row of the table: the title of a group, or a quantity.
+
+    Attributes:
+        name: the title, or what the quantity is called.
+        before: its value in the first group; empty for a title, as what follows.
+        after: its value in the second group.
+        change: the second less the first.
+        mark: what that means, or None.
+        is_part: whether it is a part of what stands above it.
+    """
+
+    name: str
+    before: str = ""
+    after: str = ""
+    change: str = ""
+    mark: Mark | None = None
+    is_part: bool = False
+
+    @property
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """What stands under each of `COMPARED_COLUMNS`."""
+        mark = "" if self.mark is None else self.mark.value
+        return self.name, self.before, self.after, self.change, mark
+
+
+def compared_rows(comparison: Comparison) -> list[ComparedRow]:
+    """The table: a row for each quantity that is worth showing, under the titles of their groups."""
     found = []
     for title, rows in compared_groups(comparison):
         if title:
-            found.append((title, "", "", "", ""))
-        indent = "  " if title else ""
-        for row in rows:
-            name, before, after, change, mark = row_cells(row)
-            found.append((f"{indent}{name}", before, after, change, mark))
+            found.append(ComparedRow(name=title))
+        found += [compared_row(row, is_part=bool(title)) for row in rows]
     return found
 
 
@@ -208,14 +242,15 @@ def _is_shown(row: ComparedQuantity) -> bool:
     return bool(row.before or row.after)
 
 
-def row_cells(row: ComparedQuantity) -> tuple[str, str, str, str, str]:
-    """The cells of `COMPARED_COLUMNS` of one quantity."""
-    return (
-        row_label(row),
-        value_text(row, row.before),
-        value_text(row, row.after),
-        _change(row),
-        _mark(row),
+def compared_row(row: ComparedQuantity, *, is_part: bool = False) -> ComparedRow:
+    """One quantity; ``is_part`` for one that stands under the title of a group."""
+    return ComparedRow(
+        name=row_label(row),
+        before=value_text(row, row.before),
+        after=value_text(row, row.after),
+        change=_change(row),
+        mark=_mark(row),
+        is_part=is_part or row.quantity.subject in _OF_A_STEP,
     )
 
 
@@ -270,10 +305,12 @@ def range_text(row: ComparedQuantity) -> str:
     return f"{100 * found.low / row.before:+.1f} to {100 * found.high / row.before:+.1f} %"
 
 
-def _mark(row: ComparedQuantity) -> str:
-    if row.is_worse is None:
-        return "differs" if row.beyond_noise else "noise" if row.change else ""
-    return "worse" if row.is_worse else "better"
+def _mark(row: ComparedQuantity) -> Mark | None:
+    if row.is_worse is not None:
+        return Mark.WORSE if row.is_worse else Mark.BETTER
+    if row.beyond_noise:
+        return Mark.DIFFERS
+    return Mark.NOISE if row.change else None
 
 
 def noise_sentence(comparison: Comparison) -> str:

@@ -6,7 +6,8 @@ from pipeprof.analysis.comparing.gate import GateResult
 from pipeprof.analysis.comparing.run_comparison import Comparison
 from pipeprof.report.plain_text import clean
 from pipeprof.report.runs.run_comparison_text import (
-    compared_cells,
+    ComparedRow,
+    compared_rows,
     names_of,
     noise_sentence,
     outcome_sentence,
@@ -32,7 +33,7 @@ def render_markdown(comparison: Comparison, outcomes: Sequence[GateResult] = ())
         *([""] if outcomes else []),
         f"|  | {_text(names_of(comparison.before))} | {_text(names_of(comparison.after))} | change |  |",
         "| --- | ---: | ---: | ---: | --- |",
-        *(f"| {' | '.join(map(_cell, row))} |" for row in compared_cells(comparison)),
+        *(f"| {' | '.join(_cells(row))} |" for row in compared_rows(comparison)),
         "",
         *(_text(sentence) for sentence in work_sentences(comparison)),
         _text(noise_sentence(comparison)),
@@ -44,6 +45,6 @@ def _text(text: str) -> str:
     return clean(text).translate(_SPECIAL)
 
 
-def _cell(text: str) -> str:
-    indent = "&nbsp;" * (len(text) - len(text.lstrip()))
-    return indent + _text(text.strip())
+def _cells(row: ComparedRow) -> list[str]:
+    name, *others = map(_text, row.cells)
+    return [f"&nbsp;&nbsp;{name}" if row.is_part else name, *others]

@@ -10,7 +10,9 @@ from pipeprof.analysis.comparing.run_comparison import Comparison
 from pipeprof.report.plain_text import clean, shorten
 from pipeprof.report.runs.run_comparison_text import (
     COMPARED_COLUMNS,
-    compared_cells,
+    ComparedRow,
+    Mark,
+    compared_rows,
     names_of,
     noise_sentence,
     outcome_sentence,
@@ -29,7 +31,7 @@ from pipeprof.report.text_layout import (
 )
 from pipeprof.surfaces.texts.terminal import LEAST_WIDTH
 
-_STYLES = {"worse": "bold red", "better": "bold green", "noise": "dim", "FAIL": "bold red"}
+_STYLES = {Mark.WORSE: "bold red", Mark.BETTER: "bold green", Mark.NOISE: "dim"}
 
 
 def render_comparison(
@@ -76,28 +78,30 @@ def _gate(outcomes: Sequence[GateResult]) -> RenderableType | None:
         return None
     lines = []
     for outcome in outcomes:
-        word = outcome_word(outcome)
-        line = Text(f"{word}  ", _STYLES.get(word, "bold green"))
+        style = "bold red" if outcome.fails else "bold green"
+        line = Text(f"{outcome_word(outcome)}  ", style)
         lines.append(line.append(clean(outcome_sentence(outcome)), "default"))
     return labelled(Text("Gate", "bold"), lines)
 
 
-def _cell(text: str) -> str:
-    """A text of the run as one line that keeps its indent."""
-    return " " * (len(text) - len(text.lstrip())) + clean(text)
+def _cells(row: ComparedRow) -> list[str]:
+    """The texts of a row, each on one line; the name of a part is indented."""
+    name, *others = map(clean, row.cells)
+    return [f"  {name}" if row.is_part else name, *others]
 
 
 def _columns(comparison: Comparison) -> list[Column]:
-    rows = compared_cells(comparison)
+    rows = compared_rows(comparison)
+    texts = [_cells(row) for row in rows]
+    marks = tuple(_STYLES.get(row.mark, "") if row.mark else "" for row in rows)
     columns = []
     for number, header in enumerate(COMPARED_COLUMNS):
-        texts = tuple(row[number] for row in rows)
         last = number == len(COMPARED_COLUMNS) - 1
         columns.append(
             Column(
                 header=header,
-                cells=tuple(map(_cell, texts)),
-                styles=tuple(_STYLES.get(text, "") for text in texts) if last else (),
+                cells=tuple(cells[number] for cells in texts),
+                styles=marks if last else (),
                 right=0 < number < len(COMPARED_COLUMNS) - 1,
                 least=12 if number == 0 else None,
                 shorten=shorten,

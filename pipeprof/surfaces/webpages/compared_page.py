@@ -14,13 +14,12 @@ from pipeprof.report.plain_text import clean
 from pipeprof.report.runs.run_comparison_text import (
     change_of,
     compared_groups,
+    compared_row,
     names_of,
     noise_sentence,
     outcome_sentence,
     outcome_word,
     range_text,
-    row_cells,
-    row_label,
     verdict_sentence,
     whole_sentences,
     work_sentences,
@@ -189,12 +188,12 @@ def _table(comparison: Comparison) -> Markup:
 
 
 def _row(row: ComparedQuantity, *, indented: bool) -> Markup:
-    name = row_label(row)
-    _, before, after, change, mark = row_cells(row)
-    is_part = indented or name != name.lstrip()
+    shown = compared_row(row, is_part=indented)
+    cells = (shown.before, shown.after, shown.change, range_text(row))
+    mark = shown.mark.value if shown.mark else ""
     return element(
         "tr",
-        element("th", clean(name.strip()), scope="row", class_="part" if is_part else None),
-        *(element("td", clean(cell)) for cell in (before, after, change, range_text(row))),
+        element("th", clean(shown.name), scope="row", class_="part" if shown.is_part else None),
+        *(element("td", clean(cell)) for cell in cells),
         element("td", mark, class_=f"mark-{mark}" if mark else None),
     )

@@ -202,7 +202,8 @@ def in_foreign_thread(action: Callable[[], object]) -> None:
 def test_a_thread_that_is_not_pythons_own_keeps_its_lane_until_it_is_gone(recorder: Recorder):
     """Such a thread's own things go whenever it leaves Python, long before its end."""
     in_foreign_thread(lambda: recorder.lane("TensorFlow thread"))
-    assert [facts.name for facts in lanes(recorder).values()] == ["TensorFlow thread"]
+    [facts] = lanes(recorder).values()
+    assert (facts.name, facts.named) == ("TensorFlow thread", False)
     assert len(recorder.lanes) == 1
     while recorder.lanes:
         recorder.retire_lanes()

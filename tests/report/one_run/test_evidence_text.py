@@ -92,7 +92,7 @@ AT_WORK = BottleneckAtWork(
     reason=None,
 )
 RAN = WhereItRan(
-    lane=LaneReference(name="tf.data thread", role=Role.INPUT),
+    lane=LaneReference(name="TensorFlow thread", role=Role.INPUT, named=False),
     trains=False,
     first_calls=0,
     overlap_ratio=0.26,
@@ -381,7 +381,7 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
         ThrownAway(stage=DECODE, by=StageReference(name="filter"), taken=600, kept=0),
         "filter throws away 100 % of what decode makes: nothing is kept.",
     ),
-    (RAN, "It ran on a tf.data thread. 26 % of its work overlapped with training."),
+    (RAN, "It ran on a TensorFlow thread. 26 % of its work overlapped with training."),
     (
         replace(RAN, lane=None, overlap_ratio=0.0, only_stage=False),
         "None of the input's work overlapped with training.",
@@ -390,6 +390,10 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
         replace(RAN, first_calls=2, estimated=True, lane=LaneReference(name="x", role=Role.OTHER)),
         "It ran on the thread x. About 26 % of its work overlapped with training (estimated). "
         "Its first 2 calls ran on the thread that trains.",
+    ),
+    (
+        replace(RAN, lane=LaneReference(name="my thread", role=Role.INPUT), overlap_ratio=None),
+        "It ran on the thread my thread.",
     ),
     (replace(RAN, trains=True, overlap_ratio=None), "It ran on the thread that trains."),
     (
