@@ -21,9 +21,9 @@ from pathlib import Path
 from pipeprof.errors import PipeprofError
 from pipeprof.host import machine
 from pipeprof.scenarios.validation import Planted, planted_trainings
-from pipeprof.scenarios.validation.comparing import compare
+from pipeprof.scenarios.validation.comparing import compare_report
 from pipeprof.scenarios.validation.document import conditions_text, render_document
-from pipeprof.scenarios.validation.kept_runs import KeptRun, read_runs, write_runs
+from pipeprof.scenarios.validation.kept_runs import KeptRun, keep_runs, read_runs
 from pipeprof.scenarios.validation.planted_runs import run_alone, run_watched
 from pipeprof.scenarios.validation.tables import Result, line_of, render_tables
 
@@ -116,7 +116,7 @@ def _run_all(chosen: Sequence[Planted], options: argparse.Namespace) -> list[Kep
                 with_load=number == options.rounds > 1,
             )
             if options.json is not None:
-                write_runs(kept.values(), options.json)
+                keep_runs(kept.values(), options.json)
         print(f"{number}/{options.rounds} {line_of(_compare(kept[key]))}", flush=True)
     return [kept[planted.name, number] for planted, number in wanted]
 
@@ -136,7 +136,7 @@ def _compare(run: KeptRun) -> Result:
     [planted] = _choose([run.name], None, quick=False)
     if run.report is None or run.truth is None:
         return Result(name=run.name, round=run.round, failure=run.failure)
-    checks = compare(run.report, run.truth, planted, ceiling_ms=run.ceiling_ms)
+    checks = compare_report(run.report, run.truth, planted, ceiling_ms=run.ceiling_ms)
     return Result(name=run.name, round=run.round, checks=checks)
 
 

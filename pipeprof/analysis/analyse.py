@@ -11,7 +11,7 @@ from pipeprof.analysis.measures.accounting import (
     epoch_accounts,
     loop_account,
     run_account,
-    runs_ahead,
+    steps_return_early,
 )
 from pipeprof.analysis.measures.consumed import pair_evaluations
 from pipeprof.analysis.measures.costs import StageCost, as_finding, stage_costs
@@ -146,7 +146,7 @@ def _verdict_of(
         fed=fed,
         starts=own_starts,
     )
-    late = runs_ahead(profile, loop)
+    late = steps_return_early(profile, loop)
     return find_verdict(measured), epoch_accounts(loop, own_starts, late=late)
 
 

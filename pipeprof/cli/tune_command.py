@@ -48,7 +48,7 @@ def tune(
     """
     from pipeprof.cli.files import require_writable
     from pipeprof.cli.program import find_script
-    from pipeprof.cli.screen import write_tuning
+    from pipeprof.cli.screen import keep_tuning
     from pipeprof.cli.script_trials import of_script
     from pipeprof.tuning.bench_process import ProcessBench, of_function
     from pipeprof.tuning.budget import require_budget
@@ -81,7 +81,7 @@ def tune(
             on_progress=progress.show,
         ).run()
     sys.stderr.write("\n")
-    write_tuning(outcome, sys.stdout, script)
+    keep_tuning(outcome, sys.stdout, script)
     if run is not None:
         _keep(outcome, logdir, run)
     if json is not None:
@@ -92,11 +92,11 @@ def _keep(outcome: "TuningOutcome", logdir: Path, name: str) -> None:
     """Keeps the result beside the recorded run, whose report then shows it."""
     from pipeprof.errors import PipeprofError
     from pipeprof.runs.run_search import find_run
-    from pipeprof.runs.tuning_file import write_tuning
+    from pipeprof.runs.tuning_file import keep_tuning
 
     folder = find_run(logdir, name)
     try:
-        write_tuning(folder, outcome)
+        keep_tuning(folder, outcome)
     except OSError as error:
         raise PipeprofError(
             f"the result could not be written to {folder} ({error.strerror or error})."

@@ -114,19 +114,19 @@ def flow(pieces: Iterable[str], width: int) -> list[str]:
     return lines
 
 
-def code(text: str, style: str = "") -> Text:
+def code_block(text: str, style: str = "") -> Text:
     """A line of code: it stays whole, so that it can be pasted however wide the page is."""
     return Text(text, style, no_wrap=True, overflow="ignore")
 
 
 def labelled(label: Text, lines: Iterable[Text]) -> RenderableType:
-    """Paragraphs, and lines of `code`, that hang beside a label."""
+    """Paragraphs, and lines of `code_block`, that hang beside a label."""
     beside = cell_len(label.plain)
     parts: list[RenderableType] = []
     for is_code, run in groupby(lines, key=lambda line: bool(line.no_wrap)):
         if is_code:  # a table would cut it
             margin = " " * (INDENT + beside + GAP)
-            parts += [code(margin).append_text(line) for line in run]
+            parts += [code_block(margin).append_text(line) for line in run]
             continue
         grid = Table.grid(padding=(0, GAP, 0, 0))
         grid.add_column(no_wrap=True, min_width=beside)

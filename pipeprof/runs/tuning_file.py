@@ -9,7 +9,7 @@ from pipeprof.runs.beside_run import read_beside, write_beside
 _NAME = "tuning"
 
 
-def write_tuning(folder: Path, outcome: TuningOutcome) -> None:
+def keep_tuning(folder: Path, outcome: TuningOutcome) -> None:
     """Writes what was found into a run's folder, in place of what was found before.
 
     Raises:

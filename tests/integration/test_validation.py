@@ -3,7 +3,7 @@
 import pytest
 
 from pipeprof.scenarios.validation import Planted, planted_trainings
-from pipeprof.scenarios.validation.comparing import compare
+from pipeprof.scenarios.validation.comparing import compare_report
 from pipeprof.scenarios.validation.planted_runs import run_watched
 
 pytestmark = pytest.mark.integration
@@ -27,6 +27,6 @@ UNTIMED = (
 )
 def test_the_report_names_what_was_planted(planted: Planted) -> None:
     watched = run_watched(planted)
-    checks = compare(watched.report, watched.truth, planted)
+    checks = compare_report(watched.report, watched.truth, planted)
     named = [check for check in checks if check.what.startswith(UNTIMED)]
     assert [str(check) for check in named if check.outcome.value != "right"] == []

@@ -7,14 +7,14 @@ import pytest
 
 from pipeprof.recording.pipeline_edits import AUTOTUNE, AddCache, SetCalls
 from pipeprof.recording.tuning_outcome import TuningOutcome
-from pipeprof.runs.tuning_file import read_tuning, write_tuning
+from pipeprof.runs.tuning_file import keep_tuning, read_tuning
 from tests.builders import tuning_outcome
 
 OUTCOME = tuning_outcome()
 
 
 def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
-    write_tuning(tmp_path, OUTCOME)
+    keep_tuning(tmp_path, OUTCOME)
     read = read_tuning(tmp_path)
     assert read == OUTCOME
     assert isinstance(read, TuningOutcome)
@@ -37,7 +37,7 @@ def test_a_file_of_another_hand_is_no_result(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("time", [0, -1.0, float("nan"), float("inf")])
 @pytest.mark.parametrize("name", ["best_ns", "today_ns", "ceiling_ns"])
 def test_times_that_are_none_are_no_result(tmp_path: Path, name: str, time: float) -> None:
-    write_tuning(tmp_path, OUTCOME)
+    keep_tuning(tmp_path, OUTCOME)
     document = json.loads((tmp_path / "tuning.json").read_text())
     document["tuning"][name] = time
     (tmp_path / "tuning.json").write_text(json.dumps(document))
@@ -45,7 +45,7 @@ def test_times_that_are_none_are_no_result(tmp_path: Path, name: str, time: floa
 
 
 def test_a_change_that_is_unknown_is_no_result(tmp_path: Path) -> None:
-    write_tuning(tmp_path, OUTCOME)
+    keep_tuning(tmp_path, OUTCOME)
     document = json.loads((tmp_path / "tuning.json").read_text())
     document["tuning"]["best"][0]["$type"] = "paint"
     (tmp_path / "tuning.json").write_text(json.dumps(document))

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeprof.scenarios.validation import comparing
-from pipeprof.scenarios.validation.comparing import compare
+from pipeprof.scenarios.validation.comparing import compare_report
 from pipeprof.scenarios.validation.expected import (
     EpochWaits,
     ExpectedCost,
@@ -15,7 +14,9 @@ from pipeprof.scenarios.validation.expected import (
     Planted,
     Share,
 )
-from pipeprof.scenarios.validation.outcome import Agreement, ReportCheck
+from pipeprof.scenarios.validation.outcome import Agreement, Point, ReportCheck
+from pipeprof.scenarios.validation.report_keys import main_loop
+from pipeprof.scenarios.validation.verdict_checks import bounds_by
 
 RIGHT, WRONG, MISSING = Agreement.RIGHT, Agreement.WRONG, Agreement.MISSING
 TRUTH = {"wait_ms": 20.0}
@@ -43,7 +44,9 @@ def checks(
     of_report: dict[str, Any], truth: dict[str, float] | None = None, **known: Any
 ) -> dict[str, ReportCheck]:
     planted = Planted(**({"name": "train", "kind": "fit", "bound": ("input",)} | known))
-    return {check.what: check for check in compare(of_report, TRUTH | (truth or {}), planted)}
+    return {
+        check.what: check for check in compare_report(of_report, TRUTH | (truth or {}), planted)
+    }
 
 
 def test_the_bound_is_one_of_those_that_are_right() -> None:
@@ -67,7 +70,7 @@ def test_a_training_that_waits_in_fact_may_be_called_so(
     wait_s: float, host_s: float, bounds: set[str]
 ) -> None:
     truth = {"wait_s": wait_s, "first_batches_s": 0.0, "loop_s": 10.0}
-    assert set(comparing.bounds_by(truth | {"host_s": host_s})) == bounds
+    assert set(bounds_by(truth | {"host_s": host_s})) == bounds
     found = checks(report(bound="balanced"), truth | {"host_s": host_s}, bound=("compute",))
     assert found["bound"].outcome is (RIGHT if "balanced" in bounds else WRONG)
 
@@ -315,8 +318,8 @@ def test_the_ideal_is_the_ceiling_or_its_interval_holds_it(
     planted = Planted(name="train", kind="fit", bound=("input",))
     [ideal] = [
         check
-        for check in compare(report(**found), TRUTH, planted, ceiling_ms=10.0)
-        if check.what == "ideal step"
+        for check in compare_report(report(**found), TRUTH, planted, ceiling_ms=10.0)
+        if check.point is Point.IDEAL_STEP
     ]
     assert ideal.outcome is outcome
 
@@ -326,4 +329,4 @@ def test_the_main_loop_is_the_one_of_the_reports_own_diagnosis() -> None:
     other = {"kind": "fit", "diagnosis": {"bound": "compute"}}
     predict = {"kind": "predict", "diagnosis": main["diagnosis"]}
     main["loops"] = [predict, other, *main["loops"]]
-    assert comparing.main_loop(main) is main["loops"][2]
+    assert main_loop(main) is main["loops"][2]

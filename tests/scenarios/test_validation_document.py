@@ -1,7 +1,7 @@
 from pipeprof.scenarios.validation.document import conditions_text, render_document
 from pipeprof.scenarios.validation.expected import Planted
 from pipeprof.scenarios.validation.kept_runs import KeptRun
-from pipeprof.scenarios.validation.outcome import Agreement, ReportCheck
+from pipeprof.scenarios.validation.outcome import Agreement, Point, ReportCheck
 from pipeprof.scenarios.validation.tables import Result
 
 PLANTED = (
@@ -22,11 +22,11 @@ def of(name: str, number: int, *checks: ReportCheck) -> Result:
     return Result(name=name, round=number, checks=checks)
 
 
-RIGHT = ReportCheck(what="bound", outcome=Agreement.RIGHT, expected=("input",), found="input")
+RIGHT = ReportCheck(point=Point.BOUND, outcome=Agreement.RIGHT, expected=("input",), found="input")
 COST = ReportCheck(
-    what="cost of a|b", outcome=Agreement.WRONG, expected=10.0, found=12.0, error=0.2
+    point=Point.COST, of="a|b", outcome=Agreement.WRONG, expected=10.0, found=12.0, error=0.2
 )
-MISSING = ReportCheck(what="account", outcome=Agreement.MISSING, expected="parts")
+MISSING = ReportCheck(point=Point.ACCOUNT, outcome=Agreement.MISSING, expected="parts")
 
 
 def test_the_page_has_each_training_with_its_rounds_and_each_miss() -> None:

@@ -1,16 +1,16 @@
-from pipeprof.scenarios.validation.outcome import Agreement, ReportCheck
+from pipeprof.scenarios.validation.outcome import Agreement, Point, ReportCheck
 from pipeprof.scenarios.validation.tables import Result, line_of, render_tables
 
 
 def check(
-    what: str, outcome: Agreement, expected: object, found: object, error: float | None = None
+    point: Point, outcome: Agreement, expected: object, found: object, error: float | None = None
 ) -> ReportCheck:
-    return ReportCheck(what=what, outcome=outcome, expected=expected, found=found, error=error)
+    return ReportCheck(point=point, outcome=outcome, expected=expected, found=found, error=error)
 
 
-RIGHT = check("bound", Agreement.RIGHT, ("input",), "input")
-WRONG = check("bound", Agreement.WRONG, ("host", "input"), "compute")
-MISSING = check("account", Agreement.MISSING, "parts", None)
+RIGHT = check(Point.BOUND, Agreement.RIGHT, ("input",), "input")
+WRONG = check(Point.BOUND, Agreement.WRONG, ("host", "input"), "compute")
+MISSING = check(Point.ACCOUNT, Agreement.MISSING, "parts", None)
 
 
 def test_the_line_of_a_run_says_what_differs() -> None:
@@ -23,7 +23,7 @@ def test_the_line_of_a_run_says_what_differs() -> None:
 
 
 def test_the_tables_count_what_was_taken_for_what() -> None:
-    cost = check("cost of decode", Agreement.WRONG, 10.0, 12.0, error=0.2)
+    cost = check(Point.COST, Agreement.WRONG, 10.0, 12.0, error=0.2)
     text = render_tables(
         [
             Result(name="reads", round=1, checks=(RIGHT, cost)),
@@ -53,9 +53,9 @@ def test_a_training_is_right_if_it_is_in_each_round() -> None:
     assert text.startswith("1 of 2 trainings right in all points and all rounds.\n")
 
 
-def test_a_check_counts_in_the_row_that_it_fits_best() -> None:
-    line = check("line of bottleneck", Agreement.RIGHT, ("read",), "train.py:3")
-    of_host = check("line of name of Dashboard in host", Agreement.WRONG, "Dashboard", "train.py:9")
+def test_a_check_counts_in_the_row_of_its_point() -> None:
+    line = check(Point.BOTTLENECK_LINE, Agreement.RIGHT, ("read",), "train.py:3")
+    of_host = check(Point.LINE, Agreement.WRONG, "Dashboard", "train.py:9")
     text = render_tables([Result(name="reads", round=1, checks=(line, of_host))])
     assert "| its line | 1 | 1 |" in text
     assert "| its lines | 1 | 0 |" in text

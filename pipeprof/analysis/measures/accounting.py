@@ -10,29 +10,25 @@ from pipeprof.analysis.findings.account_findings import (
     Account,
     AccountRow,
     EpochAccount,
-    FeederPlace,
     FrameworkWork,
-    PlaceName,
+)
+from pipeprof.analysis.measures.account_rows import (
+    NAMED_FROM,
+    by_samples,
+    ordered_rows,
+    scaled_rows,
+    with_rest,
 )
 from pipeprof.analysis.measures.epoch_starts import NO_FRAMEWORK_STARTS, FrameworkStarts
+from pipeprof.analysis.measures.step_parts import parts_in_steps
 from pipeprof.recording.account import (
-    COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
-    HostSample,
-    HostState,
     Part,
 )
-from pipeprof.recording.loop import Loop, LoopKind, WaitSource
+from pipeprof.recording.loop import Loop, LoopKind
 from pipeprof.recording.profile import Profile
-from pipeprof.recording.source_code import MODULE
-
-# Places that hold less of a part than this are left in the part's own row.
-_NAMED_FROM = 0.01
-# So many places of a part have a row of their own.
-_MOST_NAMED = 8
 
 _EPOCH = {name: index for index, name in enumerate(EPOCH_COLUMNS)}
-_COMPILATION = {name: index for index, name in enumerate(COMPILATION_COLUMNS)}
 
 
 def loop_account(
@@ -49,7 +45,7 @@ def loop_account(
     """
     loop = profile.loops[index]
     totals = dict(zip(EPOCH_COLUMNS, loop.account.totals[0].tolist(), strict=True))
-    parts = _parts_in_steps(loop, totals)
+    parts = parts_in_steps(loop, totals)
     pass_ns = _pass_ns(loop)
     outside_ns = max(pass_ns - totals["step_ns"], 0)
     _add_outside(parts, totals, outside_ns, _startup_ns(profile, index), _shutdown_ns(loop, totals))
@@ -60,7 +56,7 @@ def loop_account(
     started = _framework_rows(parts, framework_starts.ratios, ended_ns)
     ended = _last_end_rows(parts, framework_starts.between_ns(last_ns, profile.run.end_ns))
     whole = _account(parts, loop, pass_ns + between_ns, (*started, *ended))
-    return _with_late_computing(whole) if runs_ahead(profile, loop) else whole
+    return _with_late_computing(whole) if steps_return_early(profile, loop) else whole
 
 
 def epoch_accounts(
@@ -77,7 +73,7 @@ def epoch_accounts(
     for row in loop.account.epochs.tolist():
         totals = dict(zip(EPOCH_COLUMNS, row, strict=True))
         wall_ns = max(totals["end_ns"] - totals["start_ns"], totals["step_ns"])
-        parts = _parts_in_steps(loop, totals, epoch=totals["epoch"])
+        parts = parts_in_steps(loop, totals, epoch=totals["epoch"])
         _add_outside(parts, totals, wall_ns - totals["step_ns"], 0, 0)
         ended_ns = framework_starts.between_ns(totals["start_ns"], totals["end_ns"])
         started = _framework_rows(parts, framework_starts.of(totals["epoch"]), ended_ns)
@@ -119,13 +115,13 @@ def run_account(profile: Profile, loops: Sequence[Account]) -> Account:
     rows.extend(beside.rows)
     rest_ns = max(outside_ns - startup_ns - shutdown_ns - sum(row.ns for row in beside.rows), 0)
     samples = profile.host_samples
-    rows.extend(_sampled(Part.STARTUP, startup_ns, samples))
-    rows.extend(_sampled(Part.OWN_CODE, rest_ns, samples))
-    rows.extend(_sampled(Part.SHUTDOWN, shutdown_ns, samples))
-    return Account(wall_ns=wall_ns, rows=_in_order(_scaled_rows(rows, wall_ns)))
+    rows.extend(by_samples(Part.STARTUP, startup_ns, samples))
+    rows.extend(by_samples(Part.OWN_CODE, rest_ns, samples))
+    rows.extend(by_samples(Part.SHUTDOWN, shutdown_ns, samples))
+    return Account(wall_ns=wall_ns, rows=ordered_rows(scaled_rows(rows, wall_ns)))
 
 
-def runs_ahead(profile: Profile, loop: Loop) -> bool:
+def steps_return_early(profile: Profile, loop: Loop) -> bool:
     """Whether steps of Keras's return before a device has done their work."""
     return not loop.kind.hand_written and profile.run.steps_return_early
 
@@ -142,124 +138,7 @@ def _with_late_computing(account: Account) -> Account:
         part=Part.COMPUTE, ns=sum(row.ns for row in rows if row.part is Part.COMPUTE)
     )
     others = (row for row in rows if row.part is not Part.COMPUTE)
-    return Account(wall_ns=account.wall_ns, rows=_in_order((*others, computing)))
-
-
-# Inside steps.
-
-
-def _parts_in_steps(
-    loop: Loop, totals: Mapping[str, int], epoch: int | None = None
-) -> defaultdict[Part, int]:
-    """What the steps went to. A trace is of some steps: the others wait as these do."""
-    parts: defaultdict[Part, int] = defaultdict(int)
-    compiling = _compiling(loop, totals, epoch)
-    plain_ns = totals["step_ns"] - totals["callback_ns"] - totals["compile_step_ns"]
-    parts[Part.CALLBACKS] = totals["callback_ns"]
-    parts[Part.EPOCH_START] = totals["epoch_start_ns"] + compiling[Part.EPOCH_START]
-    parts[Part.WAIT] = totals["wait_ns"] - totals["epoch_start_ns"] + compiling[Part.WAIT]
-    parts[Part.COMPILE] = compiling[Part.COMPILE]
-    if loop.waits_by is WaitSource.TRACE and totals["measured_ns"]:
-        unmeasured_ns = plain_ns + totals["callback_ns"] - totals["measured_ns"]
-        inside_ns = totals["wait_ns"] - totals["epoch_start_ns"]
-        more_ns = unmeasured_ns * inside_ns // totals["measured_ns"]
-        parts[Part.WAIT] += min(more_ns, max(plain_ns - totals["wait_ns"], 0))
-    rest_ns = max(
-        plain_ns - totals["epoch_start_ns"] - (parts[Part.WAIT] - compiling[Part.WAIT]), 0
-    )
-    if loop.kind.hand_written:
-        _add_hand_written(parts, loop, rest_ns, totals["model_ns"])
-    else:
-        parts[Part.COMPUTE] = rest_ns
-    parts[Part.COMPUTE] += compiling[Part.COMPUTE]
-    return parts
-
-
-def _add_hand_written(
-    parts: defaultdict[Part, int], loop: Loop, rest_ns: int, model_ns: int
-) -> None:
-    """What a hand-written loop did besides waiting at its iterator.
-
-    Calls that train are the model's. The rest is what the samples show: waiting, which functions that
-    make the next batch count as, or the loop's own code, which other calls of a framework (``predict``)
-    belong to, unless no call that trains was seen; these calls then train. Without samples the rest is own
-    code beside calls that train, and computing where none was seen.
-    """
-    model_ns = min(model_ns, rest_ns)
-    rest_ns -= model_ns
-    parts[Part.COMPUTE] += model_ns
-    by_state: dict[HostState, int] = defaultdict(int)
-    for sample in loop.account.samples:
-        others = sample.state in (HostState.FEEDING, HostState.BESIDE)
-        if sample.part is Part.OWN_CODE and not others:
-            by_state[sample.state] += sample.samples
-    sampled = sum(by_state.values())
-    if not sampled:
-        parts[Part.OWN_CODE if model_ns else Part.COMPUTE] += rest_ns
-        return
-    waits = rest_ns * (by_state[HostState.WAITING] + by_state[HostState.MAKING]) // sampled
-    framework = 0 if model_ns else rest_ns * by_state[HostState.FRAMEWORK] // sampled
-    parts[Part.WAIT] += waits
-    parts[Part.COMPUTE] += framework
-    parts[Part.OWN_CODE] += rest_ns - waits - framework
-
-
-def _compiling(loop: Loop, totals: Mapping[str, int], epoch: int | None) -> dict[Part, int]:
-    """What the steps in which something was compiled were made of, their callbacks left out.
-
-    Compiling is what such a step took beyond its wait and the time that the loop's steps usually
-    compute. Where gaps measure the waits, such a step's "wait" also has the tracing and what TensorFlow
-    does before it fetches; what of it was the input's is bounded by when the first batch lay ready.
-    """
-    found = {Part.EPOCH_START: 0, Part.WAIT: 0, Part.COMPUTE: 0, Part.COMPILE: 0}
-    rows = loop.account.compilations
-    if epoch is not None:
-        rows = rows[rows[:, _COMPILATION["epoch"]] == epoch]
-    usual_ns = _usual_compute_ns(loop, totals)
-    for row in rows.tolist():
-        step = dict(zip(COMPILATION_COLUMNS, row, strict=True))
-        lasted_ns = step["end_ns"] - step["start_ns"] - step["callback_ns"]
-        wait_ns = min(_input_wait_ns(loop, step), lasted_ns)
-        compute_ns = min(
-            max(usual_ns, step["model_ns"] if not usual_ns else 0), lasted_ns - wait_ns
-        )
-        starts = step["first_of_epoch"] and step["wait_ns"] >= 0
-        found[Part.EPOCH_START if starts else Part.WAIT] += wait_ns
-        found[Part.COMPUTE] += compute_ns
-        found[Part.COMPILE] += lasted_ns - wait_ns - compute_ns
-    known_ns, whole_ns = sum(found.values()), totals["compile_step_ns"]
-    if known_ns and known_ns != whole_ns:  # only the first rows and the last are kept
-        found = {part: ns * whole_ns // known_ns for part, ns in found.items()}
-        found[Part.COMPILE] += whole_ns - sum(found.values())
-    elif not known_ns:
-        found[Part.COMPILE] = whole_ns
-    return found
-
-
-def _usual_compute_ns(loop: Loop, totals: Mapping[str, int]) -> int:
-    """How long a step of a loop usually computes, 0 where that is not known."""
-    plain_steps = totals["steps"] - loop.account.compile_steps
-    if totals["model_ns"] and plain_steps > 0:
-        return totals["model_ns"] // plain_steps
-    return int(loop.compute_times.quantile_ns(0.5) or 0)
-
-
-def _input_wait_ns(loop: Loop, step: Mapping[str, int]) -> int:
-    """How long a step in which something was compiled was blocked for its batch."""
-    if step["wait_ns"] < 0:  # a trace is of later steps: this one waited as they do
-        traced = loop.waits_by is WaitSource.TRACE
-        return int(loop.wait_times.quantile_ns(0.5) or 0) if traced else 0
-    if loop.waits_by not in (WaitSource.GAP_TIMES, WaitSource.TRACE):
-        return step["wait_ns"]
-    fetched_ns = step["start_ns"] + step["wait_ns"]
-    asked_ns = max(step["traced_ns"], step["start_ns"])
-    if step["ready_ns"]:
-        return max(min(step["ready_ns"], fetched_ns) - asked_ns, 0)
-    if not step["first_of_epoch"]:
-        return 0
-    starts = loop.epoch_start_times
-    usual_ns = int(starts.quantile_ns(0.5) or 0) if starts.count > 1 else 0
-    return max(min(usual_ns, fetched_ns - asked_ns), 0)
+    return Account(wall_ns=account.wall_ns, rows=ordered_rows((*others, computing)))
 
 
 # Outside of steps.
@@ -433,99 +312,15 @@ def _account(
                 callback=call.callback,
             )
             for call in loop.account.calls
-            if call.part is part and call.total_ns >= _NAMED_FROM * ns
+            if call.part is part and call.total_ns >= NAMED_FROM * ns
         ]
         if named:
-            rows.extend(_with_rest(part, ns, named))
+            rows.extend(with_rest(part, ns, named))
         else:
-            rows.extend(_sampled(part, ns, loop.account.samples))
-    return Account(wall_ns=wall_ns, rows=_in_order(_scaled_rows(rows, wall_ns)))
-
-
-def _sampled(part: Part, ns: int, samples: Iterable[HostSample]) -> list[AccountRow]:
-    """A part by the places of the training thread's samples in it; waiting by what it waited for."""
-    if part is Part.WAIT:
-        return _waiting(ns, samples)
-    at_work = (HostState.OWN_CODE, HostState.FRAMEWORK)
-    return _placed(part, ns, [s for s in samples if s.part is part and s.state in at_work])
-
-
-def _waiting(ns: int, samples: Iterable[HostSample]) -> list[AccountRow]:
-    """Waiting by what made the batches: functions of the loop's own thread, or who worked meanwhile."""
-    by_state: dict[HostState, list[HostSample]] = defaultdict(list)
-    for sample in samples:
-        by_state[sample.state].append(sample)
-    made, waited = (
-        sum(sample.samples for sample in by_state[state])
-        for state in (HostState.MAKING, HostState.WAITING)
-    )
-    made_ns = ns * made // (made + waited) if made else 0
-    rows = _placed(Part.WAIT, made_ns, by_state[HostState.MAKING])
-    return [*rows, *_placed(Part.WAIT, ns - made_ns, by_state[HostState.FEEDING])]
-
-
-def _placed(part: Part, ns: int, mine: Sequence[HostSample]) -> list[AccountRow]:
-    """A part by the places of these samples."""
-    count = sum(sample.samples for sample in mine)
-    if not count:
-        return [AccountRow(part=part, ns=ns)] if ns else []
-    by_place: dict[tuple[PlaceName, str], list[HostSample]] = defaultdict(list)
-    for sample in mine:
-        # What calls ``fit`` is no place of the user's.
-        frameworks = part is Part.BETWEEN_EPOCHS and sample.state is HostState.FRAMEWORK
-        name: PlaceName = FrameworkWork.BETWEEN_EPOCHS if frameworks else _place_name(sample)
-        by_place[name, sample.location.file].append(sample)
-    named = []
-    for (name, _), its in by_place.items():
-        share = sum(sample.samples for sample in its) / count
-        if share >= _NAMED_FROM:
-            busiest = max(its, key=lambda sample: sample.samples)
-            line = None if isinstance(name, FrameworkWork) else busiest.location
-            named.append(
-                AccountRow(
-                    part=part,
-                    ns=int(ns * share),
-                    name=name,
-                    location=line,
-                    calls_fit=all(sample.calls_fit for sample in its),
-                )
-            )
-    return _with_rest(part, ns, named)
-
-
-def _place_name(sample: HostSample) -> PlaceName:
-    """The function; on a script's own lines what they call; who worked where the training waited."""
-    if sample.state is HostState.FEEDING:
-        return FeederPlace(function=sample.function, feeder=sample.feeder)
-    if sample.function == MODULE and sample.detail is not None:
-        return sample.detail
-    return sample.function
-
-
-def _with_rest(part: Part, ns: int, named: list[AccountRow]) -> list[AccountRow]:
-    """The dearest places of a part, and a row for what is left of it."""
-    named = sorted(named, key=lambda row: -row.ns)[:_MOST_NAMED]
-    named_ns = sum(row.ns for row in named)
-    if named_ns > ns:  # their clocks differ by what lies between the readings
-        named = [replace(row, ns=row.ns * ns // named_ns) for row in named]
-    rest_ns = ns - sum(row.ns for row in named)
-    return [*named, AccountRow(part=part, ns=rest_ns)] if rest_ns else named
+            rows.extend(by_samples(part, ns, loop.account.samples))
+    return Account(wall_ns=wall_ns, rows=ordered_rows(scaled_rows(rows, wall_ns)))
 
 
 def _scaled(parts: Mapping[Part, int], wall_ns: int, more: Iterable[AccountRow]) -> Account:
     rows = [*more, *(AccountRow(part=part, ns=ns) for part, ns in parts.items() if ns)]
-    return Account(wall_ns=wall_ns, rows=_in_order(_scaled_rows(rows, wall_ns)))
-
-
-def _scaled_rows(rows: list[AccountRow], wall_ns: int) -> list[AccountRow]:
-    """Rows that add up to the whole: what is missing is a row of its own."""
-    missing_ns = wall_ns - sum(row.ns for row in rows)
-    if missing_ns > 0:
-        return [*rows, AccountRow(part=Part.OTHER, ns=missing_ns)]
-    return rows
-
-
-def _in_order(rows: Iterable[AccountRow]) -> tuple[AccountRow, ...]:
-    order = {part: number for number, part in enumerate(Part)}
-    kept = [row for row in rows if row.ns]
-    return tuple(sorted(kept, key=lambda row: (order[row.part], row.name is None, -row.ns)))
+    return Account(wall_ns=wall_ns, rows=ordered_rows(scaled_rows(rows, wall_ns)))

@@ -7,7 +7,7 @@ has returned, so it may be longer.
 
 from pipeprof.analysis.findings.findings import IdealStep, Interval, LimitSource
 from pipeprof.analysis.findings.machine_findings import HeldUp
-from pipeprof.analysis.measures.accounting import runs_ahead
+from pipeprof.analysis.measures.accounting import steps_return_early
 from pipeprof.analysis.measures.device_use import busiest_ratio
 from pipeprof.analysis.measures.step_statistics import MS
 from pipeprof.analysis.verdicts.bounds import COMPUTE_BELOW
@@ -39,7 +39,7 @@ def find_ideal_step(
     if rest_ms is None or step is None or step_ms is None:
         return None
     whole_ms = step.mean
-    if runs_ahead(measured.profile, measured.loop):
+    if steps_return_early(measured.profile, measured.loop):
         whole_ms = _whole_step_ms(measured)
         step_ms = max(step_ms, whole_ms)
     if ceiling is not None:
@@ -65,7 +65,7 @@ def _after_no_wait_ms(measured: Measurements, rest_ms: float) -> float:
     fast_ns = measured.loop.compute_times.quantile_ns(_FASTEST)
     if fast_ns is None or (times.wait_ratio or 0.0) < COMPUTE_BELOW:
         return rest_ms
-    if runs_ahead(measured.profile, measured.loop):  # the fast ones have not computed yet
+    if steps_return_early(measured.profile, measured.loop):  # the fast ones have not computed yet
         return rest_ms - _GETTING_GOING_NS / MS
     called_ms = times.callbacks.mean if times.callbacks else 0.0
     return (fast_ns - _GETTING_GOING_NS) / MS + called_ms
@@ -87,7 +87,7 @@ def hidden_wait(measured: Measurements, wait_ratio: float) -> float:
 def rest_of(measured: Measurements) -> float | None:
     """What a step takes without its wait, what a device still does when the step has returned included."""
     rest_ms, steps = measured.times.rest_ms, measured.loop.step_count
-    if rest_ms is None or not steps or not runs_ahead(measured.profile, measured.loop):
+    if rest_ms is None or not steps or not steps_return_early(measured.profile, measured.loop):
         return rest_ms
     account = measured.account
     return max(rest_ms, account.ns(Part.COMPUTE, Part.CALLBACKS) / steps / MS)
@@ -117,4 +117,4 @@ def may_run_ahead(measured: Measurements) -> bool:
         case LoopKind.CUSTOM:
             return True
         case _:
-            return runs_ahead(measured.profile, loop) or loop.batch_count > loop.step_count
+            return steps_return_early(measured.profile, loop) or loop.batch_count > loop.step_count

@@ -107,7 +107,7 @@ def _covered(pieces: Pieces) -> IntArray:
     return joined(in_order(no_intervals(), *pieces.values()))
 
 
-def overlap_ratio(rows: Sequence[ActivityRow]) -> float | None:
+def drawn_overlap_ratio(rows: Sequence[ActivityRow]) -> float | None:
     """The part of the input's work that ran while the training computed and did not wait.
 
     Work beside a step whose wait is not known is left out.

@@ -13,7 +13,7 @@ from pipeprof.report.figures.activity import (
     WAITING,
     ActivityRow,
     busy_ns,
-    overlap_ratio,
+    drawn_overlap_ratio,
     rows_of,
 )
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label
@@ -85,7 +85,7 @@ def _view(time_range: TimeRange, findings: Findings, loop: Loop) -> View:
 
 
 def _caption(rows: Sequence[ActivityRow], left_out: int) -> str:
-    ratio = overlap_ratio(rows)
+    ratio = drawn_overlap_ratio(rows)
     sentences = ["Shaded: the training waits."] if WAITING in rows[0].pieces else []
     if ratio is not None:
         sentences.append(

@@ -7,10 +7,10 @@ from pipeprof.report.figures.figure import Figure, Json, Table, View, label, sho
 from pipeprof.report.figures.flow import Flow, lay_out
 from pipeprof.report.figures.stage_text import (
     buffer_fill,
+    calls_at_once,
     elements_of,
     explain,
     notes_below,
-    parallel_calls,
 )
 from pipeprof.report.figures.theme import COMPUTE, INPUT, LINE, OTHER, WAIT
 from pipeprof.report.names.stage_labels import (
@@ -273,7 +273,7 @@ def _table(stages: tuple[StageFinding, ...], slowest: Bottleneck | None) -> Tabl
 def _cells(each: StageFinding, slowest: Bottleneck | None) -> dict[str, str]:
     """What is known of a stage, by column."""
     mark = " (bottleneck)" if slowest and each.index == slowest.index else ""
-    calls = None if each.parallelism is None else parallel_calls(each).replace(" at once", "")
+    calls = None if each.parallelism is None else calls_at_once(each).replace(" at once", "")
     values = {
         "where": where(each.stage),
         "written as": each.stage.written,

@@ -15,7 +15,7 @@ def notes_below(found: StageFinding, width: int) -> str:
     """Where it stands, how parallel it is and how full its buffer, in at most so many letters."""
     state = _BETWEEN.join(
         (
-            *((parallel_calls(found),) if _may_be_parallel(found) else ()),
+            *((calls_at_once(found),) if _may_be_parallel(found) else ()),
             *((f"buffer {buffer_fill(found)}",) if found.buffer_mean is not None else ()),
         )
     )
@@ -31,7 +31,7 @@ def _may_be_parallel(found: StageFinding) -> bool:
     return found.parallelism is not None and (bool(found.autotuned) or found.parallelism > 1)
 
 
-def parallel_calls(found: StageFinding) -> str:
+def calls_at_once(found: StageFinding) -> str:
     """How many of its calls run at once; its parallelism is known."""
     assert found.parallelism is not None
     chosen = " (AUTOTUNE)" if found.autotuned else ""
@@ -66,7 +66,7 @@ def explain(found: StageFinding) -> str:
             *((f"written as {label(written, 80)}",) if written else ()),
             *((f"tf.data runs {label(running, 60)}",) if running else ()),
             f"work {duration(found.cost_ms)} per step",
-            *((parallel_calls(found),) if found.parallelism is not None else ()),
+            *((calls_at_once(found),) if found.parallelism is not None else ()),
             *((f"buffer {buffer_fill(found)}",) if found.buffer_mean is not None else ()),
             *((f"elements: {elements}",) if elements else ()),
             *((f"on a CPU {cpu} of that",) if cpu else ()),

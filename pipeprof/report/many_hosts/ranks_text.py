@@ -268,7 +268,7 @@ def _load(own: RankFinding | None) -> str:
 # What to know
 
 
-def rank_problems(ranks: RunOfRanks) -> list[str]:
+def rank_problem_sentences(ranks: RunOfRanks) -> list[str]:
     """What a reader must know of the ranks, a sentence each; of many of one kind the first ones."""
     lines = []
     for alike in _by_kind(ranks.problems):

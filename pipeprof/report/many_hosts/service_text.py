@@ -75,7 +75,7 @@ def idle_workers(workers: WorkersAtWork) -> str:
     )
 
 
-def cheaper_service(remedy: CheaperService) -> str:
+def cheaper_service_sentences(remedy: CheaperService) -> str:
     """What makes the way from a service to the training cheaper."""
     each = "" if remedy.element_bytes is None else f" of {size(remedy.element_bytes)}"
     if remedy.elements > 1.5:

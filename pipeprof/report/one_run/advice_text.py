@@ -46,7 +46,7 @@ from pipeprof.analysis.findings.tfdata_remedies import (
     TensorflowOps,
 )
 from pipeprof.recording.account import CallbackEvent
-from pipeprof.report.many_hosts.service_text import cheaper_service
+from pipeprof.report.many_hosts.service_text import cheaper_service_sentences
 from pipeprof.report.numbers import amount, count, duration, duration_range, percent, size, times
 from pipeprof.report.plain_text import sentence
 
@@ -178,7 +178,7 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
                 f"of {today}."
             )
         case CheaperService():
-            return cheaper_service(remedy)
+            return cheaper_service_sentences(remedy)
         case SmallerBatches():
             return _smaller_batches(remedy)
         case TensorflowOps():

@@ -158,7 +158,7 @@ def _unevenness(diagnosis: Diagnosis) -> Iterator[str]:
         )
 
 
-def hot_lines(findings: Findings) -> tuple[HotLine, ...]:
+def hot_lines_of_bottleneck(findings: Findings) -> tuple[HotLine, ...]:
     """The lines that the bottleneck's time goes to, dearest first; none where nobody looked."""
     slowest = findings.main.diagnosis.bottleneck if findings.main else None
     if slowest is None:

@@ -103,7 +103,7 @@ class Planted:
         bottleneck_line: text that stands in the line at which the bottleneck has to be placed, where a
             library made it.
         no_bottleneck: none must be named.
-        shares: beyond those that the names of the truth's keys give (`comparing.SHARES`).
+        shares: beyond those that the names of the truth's keys give (`account_checks.SHARES`).
         costs: of stages.
         named: what the report has to name.
         loops: that the report has to have.

@@ -37,7 +37,7 @@ class KeptRun:
     failure: str | None = None
 
 
-def write_runs(runs: Iterable[KeptRun], path: Path) -> None:
+def keep_runs(runs: Iterable[KeptRun], path: Path) -> None:
     """Writes a file of runs; whoever stops that finds the file as it was."""
     beside = path.with_name(f"{path.name}.new")
     beside.write_text("".join(f"{json.dumps(asdict(run))}\n" for run in runs))

@@ -5,34 +5,33 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeprof.scenarios.validation.outcome import Agreement, ReportCheck
+from pipeprof.scenarios.validation.outcome import Agreement, Point, ReportCheck
 
-# What the names of checks begin with, and how their errors are written.
+# Points that are numbers, and how their errors are written.
 NUMBERS = (
-    ("cost of ", "costs", "%"),
-    ("share of ", "shares", "points"),
-    ("wait of a step", "waits against the script's own clock", "%"),
-    ("wall_", "ratios of wall time", "points"),
-    ("ideal step", "ideal step against the ceiling", "%"),
+    ((Point.COST,), "costs", "%"),
+    ((Point.SHARE,), "shares", "points"),
+    ((Point.WAIT,), "waits against the script's own clock", "%"),
+    ((Point.WALL_WAIT, Point.WALL_HOST), "ratios of wall time", "points"),
+    ((Point.IDEAL_STEP,), "ideal step against the ceiling", "%"),
 )
 
-
-# What the names of the other checks begin with.
+# The other points.
 NAMES = (
-    ("bound", "bound"),
-    ("cause", "cause"),
-    ("bottleneck", "bottleneck, or that there is none"),
-    ("line of bottleneck", "its line"),
-    ("kind of bottleneck", "its kind, where it is no function"),
-    ("name of ", "names of what the host does"),
-    ("line of ", "its lines"),
-    ("loops of ", "loops"),
-    ("steps of ", "steps"),
-    ("epochs of ", "epochs"),
-    ("account", "accounts that add up"),
-    ("held up", "held up by its input, or not"),
-    ("advice", "advice"),
-    ("remark", "remarks"),
+    (Point.BOUND, "bound"),
+    (Point.CAUSE, "cause"),
+    (Point.BOTTLENECK, "bottleneck, or that there is none"),
+    (Point.BOTTLENECK_LINE, "its line"),
+    (Point.BOTTLENECK_KIND, "its kind, where it is no function"),
+    (Point.NAME, "names of what the host does"),
+    (Point.LINE, "its lines"),
+    (Point.LOOPS, "loops"),
+    (Point.STEPS, "steps"),
+    (Point.EPOCHS, "epochs"),
+    (Point.ACCOUNT, "accounts that add up"),
+    (Point.HELD_UP, "held up by its input, or not"),
+    (Point.ADVICE, "advice"),
+    (Point.REMARK, "remarks"),
 )
 
 
@@ -79,47 +78,44 @@ def line_of(result: Result) -> str:
 def render_tables(results: Sequence[Result]) -> str:
     """All tables of a validation."""
     checks = [check for result in results for check in result.checks]
-    blocks = [_confusion(what, checks) for what in ("bound", "cause")]
+    blocks = [_confusion(point, checks) for point in (Point.BOUND, Point.CAUSE)]
     return "\n\n".join([_sum(results), *blocks, _names(checks), _errors(checks)])
 
 
-def _confusion(what: str, checks: Iterable[ReportCheck]) -> str:
+def _confusion(point: Point, checks: Iterable[ReportCheck]) -> str:
     """Rows: what is true; columns: what the reports have."""
     pairs: Counter[tuple[str, str]] = Counter()
     for check in checks:
-        if check.what == what and isinstance(check.expected, tuple):
+        if check.point is point and isinstance(check.expected, tuple):
             is_right = check.outcome is Agreement.RIGHT
             found = "missing" if check.outcome is Agreement.MISSING else str(check.found)
             pairs[found if is_right else str(check.expected[0]), found] += 1
     names = sorted({name for pair in pairs for name in pair})
     rows = ([row, *(str(pairs[row, column] or "·") for column in names)] for row in names)
-    return markdown_table([f"{what}: true \\ found", *names], rows)
+    return markdown_table([f"{point.value}: true \\ found", *names], rows)
 
 
 def _names(checks: Sequence[ReportCheck]) -> str:
-    """How often what is no number was right; a check counts in the row of its longest beginning."""
+    """How often what is no number was right."""
     rows = []
-    for prefix, what in NAMES:
-        of_kind = [check for check in checks if _row_of(check) == prefix]
+    for point, what in NAMES:
+        of_kind = [check for check in checks if check.point is point]
         right = sum(check.outcome is Agreement.RIGHT for check in of_kind)
         rows.append([what, str(len(of_kind)), str(right)])
     return markdown_table(["what", "compared", "right"], rows)
 
 
-def _row_of(check: ReportCheck) -> str | None:
-    fitting = [prefix for prefix, _ in NAMES if check.what.startswith(prefix)]
-    return max(fitting, key=len, default=None)
-
-
 def _errors(checks: Sequence[ReportCheck]) -> str:
     return markdown_table(
         ["what", "compared", "right", "missing", "median error", "90 % within", "largest"],
-        (_error_row(prefix, what, unit, checks) for prefix, what, unit in NUMBERS),
+        (_error_row(points, what, unit, checks) for points, what, unit in NUMBERS),
     )
 
 
-def _error_row(prefix: str, what: str, unit: str, checks: Iterable[ReportCheck]) -> list[str]:
-    of_kind = [check for check in checks if check.what.startswith(prefix)]
+def _error_row(
+    points: Sequence[Point], what: str, unit: str, checks: Iterable[ReportCheck]
+) -> list[str]:
+    of_kind = [check for check in checks if check.point in points]
     right = sum(check.outcome is Agreement.RIGHT for check in of_kind)
     missing = sum(check.outcome is Agreement.MISSING for check in of_kind)
     errors = sorted(abs(check.error) for check in of_kind if check.error is not None)

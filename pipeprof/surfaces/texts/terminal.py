@@ -18,7 +18,7 @@ from pipeprof.report.many_hosts.ranks_text import (
     chosen_ranks,
     host_lines,
     rank_cells,
-    rank_problems,
+    rank_problem_sentences,
     reasons_of_run,
     run_verdict,
 )
@@ -36,7 +36,7 @@ from pipeprof.report.one_run.input_text import input_pieces, tuning
 from pipeprof.report.one_run.run_text import heading, how_measured, trace_windows, troubles
 from pipeprof.report.one_run.stage_table import stage_table
 from pipeprof.report.one_run.verdict_text import (
-    hot_lines,
+    hot_lines_of_bottleneck,
     how_to_see,
     notes,
     reasons,
@@ -50,7 +50,7 @@ from pipeprof.report.text_layout import (
     INDENT,
     Column,
     cells,
-    code,
+    code_block,
     column_table,
     flow,
     indented,
@@ -162,7 +162,7 @@ def _all_ranks(ranks: RunOfRanks | None, width: int) -> Iterator[RenderableType 
     """The verdict on all processes that train together, before one of them is looked at."""
     if ranks is None:
         return
-    yield _problems(rank_problems(ranks))
+    yield _problems(rank_problem_sentences(ranks))
     bound = ranks.verdict.bound
     label = Text(f"{VERDICTS[bound]} ", VERDICT_STYLES[bound])
     yield labelled(label, map(Text, run_verdict(ranks)))
@@ -236,7 +236,7 @@ def _notes(diagnosis: Diagnosis) -> RenderableType | None:
 
 
 def _hot_lines(findings: Findings, width: int) -> RenderableType | None:
-    lines = hot_lines(findings)[:_MOST_HOT_LINES]
+    lines = hot_lines_of_bottleneck(findings)[:_MOST_HOT_LINES]
     if not lines:
         return None
     return hot_line_table("hot lines", lines, INDENT + _LABEL_WIDTH + GAP, width)
@@ -267,7 +267,7 @@ def _advised(advice: Sequence[Advice]) -> Iterator[Text]:
         room -= len(lines)
         if room >= 0 or number == 1:
             for line in lines:
-                yield code(f"    {printable(line.expandtabs(4)).rstrip()}", "cyan")
+                yield code_block(f"    {printable(line.expandtabs(4)).rstrip()}", "cyan")
 
 
 def _input(main: LoopFinding, width: int) -> RenderableType | None:

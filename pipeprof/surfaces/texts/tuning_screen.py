@@ -8,7 +8,15 @@ from rich.text import Text
 
 from pipeprof.recording.tuning_outcome import TuningOutcome
 from pipeprof.report.plain_text import sentence
-from pipeprof.report.text_layout import Column, cells, code, column_table, indented, labelled, page
+from pipeprof.report.text_layout import (
+    Column,
+    cells,
+    code_block,
+    column_table,
+    indented,
+    labelled,
+    page,
+)
 from pipeprof.report.tuning.tuning_code import code_of
 from pipeprof.report.tuning.tuning_patch import write_patch
 from pipeprof.report.tuning.tuning_text import HEADER, describe_outcome, trial_rows
@@ -47,11 +55,11 @@ def render_tuning(
         left = patch.left
         if patch.diff:
             sections.append(
-                Group(*(code(line) for line in patch.diff.removesuffix("\n").split("\n")))
+                Group(*(code_block(line) for line in patch.diff.removesuffix("\n").split("\n")))
             )
     if left:
         written = code_of(outcome.described, left).splitlines()
-        sections.append(labelled(Text("Write", "bold"), [code(line) for line in written]))
+        sections.append(labelled(Text("Write", "bold"), [code_block(line) for line in written]))
     return page(sections, width=width, color=color, ascii_only=ascii_only)
 
 

@@ -25,7 +25,7 @@ from pipeprof.report.runs.run_comparison_text import (
     work_sentences,
 )
 from pipeprof.report.runs.run_rows import run_cells
-from pipeprof.surfaces.webpages.markup import Markup, element, joined
+from pipeprof.surfaces.webpages.markup import Markup, element, join_markup
 from pipeprof.surfaces.webpages.page_figures import figure_places, table
 from pipeprof.surfaces.webpages.webpage import whole_page
 
@@ -78,7 +78,7 @@ def compared_body(
     """
     called, named = names or _own_names(comparison), _named(comparison, names)
     change = change_of(comparison)
-    return joined(
+    return join_markup(
         element(
             "header",
             element(

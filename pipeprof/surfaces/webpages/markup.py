@@ -21,16 +21,16 @@ def element(name: str, *children: str | None, **attributes: str | bool | None) -
             gives one without a value, None and False give none.
     """
     opened = "".join(map(_attribute, attributes, attributes.values()))
-    inner = "".join(shown(child) for child in children if child is not None)
+    inner = "".join(as_markup(child) for child in children if child is not None)
     return Markup(f"<{name}{opened}>{inner}</{name}>")
 
 
-def shown(text: str) -> Markup:
+def as_markup(text: str) -> Markup:
     """HTML that shows a text as it is; an element stays itself."""
     return text if isinstance(text, Markup) else Markup(html.escape(text, quote=False))
 
 
-def joined(*parts: Markup | None) -> Markup:
+def join_markup(*parts: Markup | None) -> Markup:
     """Elements one after the other."""
     return Markup("".join(part for part in parts if part is not None))
 

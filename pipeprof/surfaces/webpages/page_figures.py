@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 
 from pipeprof.report.figures.figure import Figure, View
 from pipeprof.report.plain_text import clean
-from pipeprof.surfaces.webpages.markup import Markup, element, joined
+from pipeprof.surfaces.webpages.markup import Markup, element, join_markup
 
 _AS_TABLE = "As a table"
 
 
 def figure_places(figures: Iterable[Figure]) -> Markup:
     """A section for each; ``static/figures.js`` draws in it what `to_plain` gives it."""
-    return joined(*(_place(figure) for figure in figures))
+    return join_markup(*(_place(figure) for figure in figures))
 
 
 def _place(figure: Figure) -> Markup:

@@ -11,7 +11,7 @@ from pipeprof.report.many_hosts.ranks_text import (
     chosen_ranks,
     host_lines,
     rank_cells,
-    rank_problems,
+    rank_problem_sentences,
     reasons_of_run,
     run_verdict,
 )
@@ -25,14 +25,14 @@ from pipeprof.report.one_run.host_rows import HOST_COLUMNS, host_rows
 from pipeprof.report.one_run.run_text import heading, troubles
 from pipeprof.report.one_run.verdict_text import (
     gain_with_free_input,
-    hot_lines,
+    hot_lines_of_bottleneck,
     how_to_see,
     notes,
     reasons,
 )
 from pipeprof.report.plain_text import clean, printable
 from pipeprof.report.runs.run_rows import run_cells
-from pipeprof.surfaces.webpages.markup import Markup, element, joined
+from pipeprof.surfaces.webpages.markup import Markup, element, join_markup
 from pipeprof.surfaces.webpages.page_details import details
 from pipeprof.surfaces.webpages.page_figures import figure_places, table
 
@@ -62,7 +62,7 @@ def report_body(
     behind = next((n + 1 for n, each in enumerate(below) if each.key == _PIPELINE), len(below))
     main = findings.main
     diagnosis = main.diagnosis if main else None
-    return joined(
+    return join_markup(
         _all_ranks(findings, [each for each in figures if each.key == _OF_RANKS]),
         element(
             "header",
@@ -110,7 +110,7 @@ def _all_ranks(findings: Findings, figures: Sequence[Figure]) -> Markup | None:
             element("span", first, class_="share-text"),
         ),
         *(element("p", line, class_="made-of") for line in rest),
-        _troubles(rank_problems(ranks)),
+        _troubles(rank_problem_sentences(ranks)),
         element("section", element("h2", "Why"), *why) if why else None,
         element(
             "section",
@@ -134,7 +134,7 @@ def comparison_body(named: Sequence[tuple[str, Findings]], figures: Sequence[Fig
     ]
     rows = run_cells([findings for _, findings in named])
     columns = ("", *(name for name, _ in named))
-    return joined(
+    return join_markup(
         element("h1", f"{count(len(named), 'run')} side by side"),
         _troubles(problems),
         element("section", table(columns, rows), class_="compared"),
@@ -154,7 +154,7 @@ def _bound(main: LoopFinding | None) -> Bound:
 def _verdict(main: LoopFinding | None) -> Markup:
     bound = _bound(main)
     share = headline(main) if main else "no training loop was seen"
-    return joined(
+    return join_markup(
         element(
             "h1",
             element("span", VERDICTS[bound], class_="badge"),
@@ -219,7 +219,7 @@ def _notes(diagnosis: Diagnosis | None) -> Markup | None:
 
 
 def _hot_lines(findings: Findings) -> Markup | None:
-    lines = hot_lines(findings)[:MOST_HOT_LINES]
+    lines = hot_lines_of_bottleneck(findings)[:MOST_HOT_LINES]
     if not lines:
         return None
     rows = ((line.location.short, percent(line.share), line.text or None) for line in lines)

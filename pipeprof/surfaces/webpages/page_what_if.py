@@ -2,7 +2,7 @@
 
 from pipeprof.report.figures.figure import Json, to_plain
 from pipeprof.report.predicting.what_if_panel import Panel
-from pipeprof.surfaces.webpages.markup import Markup, element, joined
+from pipeprof.surfaces.webpages.markup import Markup, element, join_markup
 from pipeprof.surfaces.webpages.page_figures import figure_view
 
 _HOW = (
@@ -19,7 +19,7 @@ def what_if_section(panel: Panel) -> Markup:
         said = f"Nothing can be predicted from this run: {panel.problem}"
         return _section(element("p", said, class_="caption"), None)
     return _section(
-        joined(
+        join_markup(
             element("p", _HOW, class_="caption"),
             element(
                 "div", *(_control(*each) for each in panel.controls), class_="what-if-controls"

@@ -13,7 +13,7 @@ from pipeprof.report.figures.of_run import figures_of
 from pipeprof.report.figures.theme import TEMPLATES
 from pipeprof.report.plain_text import clean
 from pipeprof.report.predicting.what_if_panel import what_if_panel
-from pipeprof.surfaces.webpages.markup import Markup, element, joined, json_text
+from pipeprof.surfaces.webpages.markup import Markup, element, join_markup, json_text
 from pipeprof.surfaces.webpages.page_report import report_body
 from pipeprof.surfaces.webpages.page_what_if import what_if_data, what_if_section
 
@@ -53,14 +53,14 @@ def whole_page(
         "templates": TEMPLATES,
         "what_if": what_if,
     }
-    head = joined(
+    head = join_markup(
         Markup('<meta charset="utf-8">'),
         Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
         element("title", f"{clean(title)} - pipeprof"),
         element("style", Markup(read_static("page.css"))),
     )
     script = "".join((read_static("figures.js"), read_static("what_if.js"), _DRAW))
-    content = joined(
+    content = join_markup(
         element("main", body),
         element("script", json_text(data), id="figures", type="application/json"),
         element("script", Markup(plotly_js().read_text(encoding="utf-8"))),

@@ -3,7 +3,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeprof.surfaces.webpages.markup import Markup, element, joined, json_text
+from pipeprof.surfaces.webpages.markup import Markup, element, join_markup, json_text
 
 
 def test_text_is_escaped_and_elements_are_not() -> None:
@@ -18,7 +18,7 @@ def test_attributes_are_quoted_named_as_html_does_and_left_out_where_none() -> N
 
 def test_nothing_among_children_is_nothing() -> None:
     assert element("p", None, "x", None) == "<p>x</p>"
-    assert joined(Markup("<hr>"), None) == "<hr>"
+    assert join_markup(Markup("<hr>"), None) == "<hr>"
 
 
 @given(st.text())

@@ -76,7 +76,7 @@ def operation_behind(tensor: Any) -> str:
     return str(tensor.op.type)
 
 
-def label_of(operation: Any) -> str | None:
+def dataset_label(operation: Any) -> str | None:
     """The name that the user gave a transformation, or None."""
     metadata = operation.node_def.attr["metadata"].s
     return dataset_metadata_pb2.Metadata.FromString(metadata).name.decode() or None

@@ -23,9 +23,9 @@ from pipeprof.capture.probes.tfdata.written.composed_transformations import (
 from pipeprof.capture.probes.tfdata.written.dataset_internals import (
     PASSING,
     TRANSPARENT,
+    dataset_label,
     is_dataset,
     is_noop,
-    label_of,
     operation_behind,
     positive_number,
     unwrapped,
@@ -175,7 +175,7 @@ class _Reader:
         inputs = tuple(
             self.graph(source, f"{path}.{number}", graph) for number, source in enumerate(sources)
         )
-        written = make_transformation(family, path, label_of(operation), inputs)
+        written = make_transformation(family, path, dataset_label(operation), inputs)
         if family == "tensorslice" and operation_behind(operation.inputs[0]) == "MatchingFiles":
             return with_origin(replace(written, name="list_files"), origin_of_operation(operation))
         names = called_functions(operation)
