@@ -48,7 +48,7 @@ def tune(
     """
     from pipeprof.cli.files import require_writable
     from pipeprof.cli.program import find_script
-    from pipeprof.cli.screen import keep_tuning
+    from pipeprof.cli.screen import write_tuning
     from pipeprof.cli.script_trials import of_script
     from pipeprof.tuning.bench_process import ProcessBench, of_function
     from pipeprof.tuning.budget import require_budget
@@ -81,7 +81,7 @@ def tune(
             on_progress=progress.show,
         ).run()
     sys.stderr.write("\n")
-    keep_tuning(outcome, sys.stdout, script)
+    write_tuning(outcome, sys.stdout, script)
     if run is not None:
         _keep(outcome, logdir, run)
     if json is not None:
