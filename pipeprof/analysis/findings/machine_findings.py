@@ -73,11 +73,13 @@ class HeldUp:
         gil_ratio: the training's thread waited for the GIL, which input threads held; None: not known.
         cpu_queue_ratio: its threads stood ready while input work had the CPUs; None: not known.
         most_ratio: both together at most.
+        training_cpu_ratio: the part of the steps in which the training's thread had a CPU; None: not read.
     """
 
     gil_ratio: float | None
     cpu_queue_ratio: float | None
     most_ratio: float = 0.0
+    training_cpu_ratio: float | None = None
 
     @property
     def ratio(self) -> float:

@@ -43,6 +43,7 @@ class _Threads:
         self._python = [lane for n, lane in here if n in python or _is_python(lane)]
         self._native = [lane for n, lane in here if n not in python and _is_native(lane)]
         self._of_tf_data = [lane for n, lane in here if n not in python and _is_of_tf_data(lane)]
+        self._own_pool = [lane for lane in self._of_tf_data if lane.kind is LaneKind.TF_DATA_POOL]
         self._processes = [
             lane for _, lane in others if lane.pid != pid and lane.kind is not LaneKind.DEVICE
         ]
@@ -60,11 +61,12 @@ class _Threads:
     def python_in_native(self) -> float:
         """Threads of TensorFlow's that computed in Python for tf.data, on average.
 
-        Their CPU time is not read. What computes in Python keeps the GIL from whoever asks for it; what
-        waits in Python does not.
+        Their CPU time is not read, except in a pool of tf.data's own. What computes in Python keeps the GIL
+        from whoever asks for it; what waits in Python does not.
         """
         contention = _contention(self._measured, self._time)
-        return min(self._at_work(StageKind.TF_DATA_PYTHON), contention or 0.0)
+        computed = min(self._at_work(StageKind.TF_DATA_PYTHON), contention or 0.0)
+        return min(computed, sum(self._sums(self._own_pool))) if self._own_pool else computed
 
     def native(self) -> tuple[float, float]:
         """What TensorFlow's threads were so, those of the training and of tf.data."""
@@ -76,15 +78,19 @@ class _Threads:
         Args:
             kept_ratio: the part of its time that a thread has a CPU which waits for nothing else.
         """
-        at_work = self._at_work(StageKind.TF_DATA) + self.python_in_native()
-        counted = min(at_work * kept_ratio, self.native()[0])
+        counted = min(self._counted_at_work() * kept_ratio, self.native()[0])
         tf_data = max(counted, self._sums(self._of_tf_data)[0])
         return self.python()[0] + self._sums(self._processes)[0] + tf_data
 
     def tf_data_at_work(self) -> float:
         """Threads that were busy for tf.data on average among those that compute for TensorFlow."""
-        of_tf_data = self._at_work(StageKind.TF_DATA) + self.python_in_native()
-        return max(of_tf_data - sum(self._sums(self._of_tf_data)), 0.0)
+        return max(self._counted_at_work() - sum(self._sums(self._of_tf_data)), 0.0)
+
+    def _counted_at_work(self) -> float:
+        """Threads busy for tf.data on average, as it counts: none where its functions have own threads."""
+        if self._own_pool:
+            return 0.0
+        return self._at_work(StageKind.TF_DATA) + self.python_in_native()
 
     def _at_work(self, kind: StageKind) -> float:
         """Work of stages whose CPU time was not read, in threads that were at it on average."""
@@ -137,7 +143,9 @@ def find_held_up(measured: Measurements) -> HeldUp:
     held_up = HeldUp(gil_ratio=gil, cpu_queue_ratio=min(by_cores, queued + operations * in_queue))
     by_gil = min(asleep, python, _contention(measured, counted_time) or 0.0)
     at_most = _at_most(measured, max(1.0 - wait_ratio - on_cpu, 0.0), input_cpu, by_gil)
-    return replace(held_up, most_ratio=max(at_most, held_up.ratio))
+    return replace(
+        held_up, most_ratio=max(at_most, held_up.ratio), training_cpu_ratio=min(on_cpu, 1.0)
+    )
 
 
 def _at_most(measured: Measurements, busy: float, input_cpu: float, by_gil: float) -> float:

@@ -1,9 +1,11 @@
 """What a step takes with input for free: measured, or estimated from what it computes today.
 
-Today's computing has what the input's own work holds up in it, and what threads take that slept while the
-loop waited, so a step with input for free may be shorter. It lacks what a device still does after the step
-has returned, so it may be longer.
+Today's computing has what the input's own work holds up in it, and what cold caches cost after a wait, so
+a step with input for free may be shorter: the estimate errs to the long side. It lacks what a device still
+does after the step has returned, so there a step may be longer.
 """
+
+import math
 
 from pipeprof.analysis.findings.findings import IdealStep, Interval, LimitSource
 from pipeprof.analysis.findings.machine_findings import HeldUp
@@ -19,9 +21,14 @@ from pipeprof.recording.run_info import KerasBackend
 
 # How many of a loop's steps are the fast ones, which least of all held up.
 _FASTEST = 0.05
-# What a step takes at most to get going again after a wait: its threads have to be woken, and find cold
-# caches. Measured on two cores: steps of 1.1 ms with input for free took 1.6 to 2.4 ms after waits.
-_GETTING_GOING_NS = 1_000_000
+# What a step takes at most to get going again after a wait: its threads have to be woken.
+_GETTING_GOING_NS = 500_000
+# After a pause, caches are cold: what a step computes in the thread that trains took 1.2 times as long
+# after 2 ms, twice after 15 ms and 4 times after 100 ms, whether the thread slept or others worked
+# meanwhile; its operations in other threads 1.3 times after 15 ms and 1.8 times after 100 ms (two cores,
+# steps of 1 and of 8 ms, no pipeprof). Both grow by no more than this times the root of the pause in ms.
+_COLD_THREAD, _COLD_OPERATIONS = 0.4, 0.1
+_LONGEST_PAUSE_MS = 100.0
 
 
 def find_ideal_step(
@@ -49,9 +56,7 @@ def find_ideal_step(
     least_ms = (busy or 0.0) * whole_ms
     high_ms = min(max(rest_ms, least_ms), step_ms)
     ms = min(max(rest_ms - held_up.counted_ratio * step.mean, least_ms, 0.0), high_ms)
-    shortest_ms = min(
-        rest_ms - held_up.most_ratio * step.mean, _after_no_wait_ms(measured, rest_ms)
-    )
+    shortest_ms = _shortest_ms(measured, rest_ms, held_up)
     low_ms = min(max(shortest_ms, least_ms, 0.0), ms)
     known = LimitSource.ESTIMATED
     if busy is None and may_run_ahead(measured):
@@ -59,16 +64,35 @@ def find_ideal_step(
     return IdealStep(ms=ms, interval=Interval(low=low_ms, high=high_ms), known=known)
 
 
-def _after_no_wait_ms(measured: Measurements, rest_ms: float) -> float:
-    """What a step takes at the least that needs not get going again after a wait."""
+def _shortest_ms(measured: Measurements, rest_ms: float, held_up: HeldUp) -> float:
+    """What a step takes at the least that neither waits nor is held up.
+
+    It need not get going again after a pause, and finds its caches as the step before has left them.
+    """
     times = measured.times
-    fast_ns = measured.loop.compute_times.quantile_ns(_FASTEST)
-    if fast_ns is None or (times.wait_ratio or 0.0) < COMPUTE_BELOW:
+    step_ms = times.step.mean if times.step is not None else 0.0
+    least_ms = rest_ms - held_up.most_ratio * step_ms
+    paused = (times.wait_ratio or 0.0) + held_up.most_ratio
+    if paused < COMPUTE_BELOW:
+        return least_ms
+    if not steps_return_early(
+        measured.profile, measured.loop
+    ):  # else the fast ones have not computed yet
+        least_ms = min(least_ms, _fast_ms(measured, rest_ms))
+    on_cpu = held_up.training_cpu_ratio
+    thread_ms = least_ms if on_cpu is None else min(on_cpu * step_ms, least_ms)
+    root = math.sqrt(min(paused * step_ms, _LONGEST_PAUSE_MS))
+    warm_ms = thread_ms / (1 + _COLD_THREAD * root)
+    warm_ms += (least_ms - thread_ms) / (1 + _COLD_OPERATIONS * root)
+    return warm_ms - _GETTING_GOING_NS / MS
+
+
+def _fast_ms(measured: Measurements, rest_ms: float) -> float:
+    """What the fast steps take without their waits, or all of them where no clock shows single waits."""
+    fast_ns, callbacks = measured.loop.compute_times.quantile_ns(_FASTEST), measured.times.callbacks
+    if fast_ns is None:
         return rest_ms
-    if steps_return_early(measured.profile, measured.loop):  # the fast ones have not computed yet
-        return rest_ms - _GETTING_GOING_NS / MS
-    called_ms = times.callbacks.mean if times.callbacks else 0.0
-    return (fast_ns - _GETTING_GOING_NS) / MS + called_ms
+    return fast_ns / MS + (callbacks.mean if callbacks else 0.0)
 
 
 def hidden_wait(measured: Measurements, wait_ratio: float) -> float:

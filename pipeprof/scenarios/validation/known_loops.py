@@ -66,7 +66,7 @@ PLANTED = (
             Named(name="Agent.act", function="Agent.act", truth="acting_s"),
             Named(name="Agent.sample", function="Agent.sample", truth="sampling_s"),
         ),
-        loops=(Loops(kind="train_on_batch", steps=90),),
+        loops=(Loops(kind="train_on_batch", steps=200),),
         no_loops=("predict",),
     ),
     Planted(

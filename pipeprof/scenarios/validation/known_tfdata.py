@@ -52,7 +52,7 @@ PLANTED = (
         bound=("compute",),
         cause=("none",),
         no_bottleneck=True,
-        loops=(Loops(kind="fit", steps=240, epochs=3),),
+        loops=(Loops(kind="fit", steps=480, epochs=2),),
         ceiling=True,
     ),
     Planted(

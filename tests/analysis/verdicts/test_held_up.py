@@ -270,6 +270,32 @@ def test_a_python_function_of_tf_data_computes_as_far_as_it_keeps_the_gil(
     assert found.held_up.gil_ratio == 0.0  # the training has operations of its own to wait for
 
 
+def pool(cpu: float) -> Lane:
+    """Threads of tf.data's own, which alone run its functions."""
+    return lane(
+        "tf_data_private",
+        Role.INPUT,
+        kind=LaneKind.TF_DATA_POOL,
+        tid=None,
+        cpu_ns=part(cpu),
+        during=LIGHT,
+    )
+
+
+@pytest.mark.parametrize("kind", [StageKind.TF_DATA_PYTHON, StageKind.TF_DATA])
+@pytest.mark.parametrize("computed", [0.02, 0.7])
+def test_functions_in_a_pool_of_tf_datas_own_compute_what_its_threads_do(
+    kind: StageKind, computed: float
+) -> None:
+    calls = stage("fetch", kind, cost_ns=4 * STEP, cpu_ratio=None, lanes={}, during=LIGHT)
+
+    found = diagnosed(*SHARED, pool(computed), contention=0.4, stages=(calls,))
+
+    assert found.held_up.cpu_queue_ratio == pytest.approx(computed / 2)
+    assert found.held_up.gil_ratio == 0.0
+    assert (found.bound is Bound.COMPUTE) is (computed < 0.1)
+
+
 def test_what_is_held_up_and_what_waits_count_together() -> None:
     waits = loop(wait_ns=STEP * 15 // 100, compute_ns=STEP * 85 // 100, lane=0)
     lanes = (main(0.1, 0.05, during=waits), feeder(0.4), operations(0.6, 0.4))

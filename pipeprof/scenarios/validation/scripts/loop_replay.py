@@ -6,7 +6,7 @@ import random
 import keras
 import numpy as np
 
-TRAINS, MOVES, BATCH = 90, 2, 32  # so many, for shares that samples show
+TRAINS, MOVES, BATCH = 200, 2, 32  # so many, for shares that samples show
 acting, sampling, clock = Stopwatch(), Stopwatch(), LoopClock()
 
 

@@ -28,7 +28,7 @@ def train():
             verbose=0,
             callbacks=[clock.callback],
         )
-    write_truth(**clock.truth())
+    write_truth(**clock.truth(passed=3))
 
 
 if __name__ == "__main__":

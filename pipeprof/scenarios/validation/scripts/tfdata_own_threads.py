@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from fit_clock import FitClock, heavy_model
 
-STEPS, EPOCHS = 80, 3
+STEPS, EPOCHS = 240, 2
 waiting = Stopwatch()
 
 
@@ -28,7 +28,7 @@ options.threading.private_threadpool_size = 17
 dataset = dataset.with_options(options)
 
 clock = FitClock()
-model = heavy_model(clock, width=512)
+model = heavy_model(clock, width=1024)
 with clock:
     model.fit(dataset, epochs=EPOCHS, verbose=0, callbacks=[clock.callback])
 write_truth(**clock.truth(), fetching_ms=waiting.seconds / (STEPS * EPOCHS) * 1e3)
