@@ -5,7 +5,7 @@ no workers on a CPU without a free core, no threads under the GIL, no gain that 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from functools import partial
 from math import ceil
 
 from pipeprof.analysis.advising.fed_by import describe_feed, smaller_batches
@@ -49,7 +49,7 @@ from pipeprof.analysis.measures.cores import used_ratio
 from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.measures.device_use import working_device
 from pipeprof.analysis.measures.epoch_starts import usual_start
-from pipeprof.analysis.measures.placement import WORKERS_KEY, StagePlace
+from pipeprof.analysis.predicting.training_model import in_workers, loaded_ahead
 from pipeprof.analysis.verdicts.bottleneck import sharing_with
 from pipeprof.analysis.verdicts.bottleneck_evidence import RESTS_BELOW, busy_ratio
 from pipeprof.analysis.verdicts.bounds import INPUT_FROM
@@ -195,12 +195,8 @@ def _prefetch(verdict: Verdict) -> Iterator[Advice]:
         return
     if verdict.measured.loop.input.kind is InputKind.ARRAYS:
         return
-    beside = StagePlace(key=("prefetch", ()), parallelism=1.0, ahead=True)
-    moved = tuple(
-        cost if cost.place.ahead else replace(cost, place=beside) for cost in verdict.measured.costs
-    )
     remedy = Prefetch(fed_by=describe_feed(verdict))
-    yield from with_prediction(verdict, remedy, moved, verdict.cpu_ms)
+    yield from with_prediction(verdict, remedy, loaded_ahead)
 
 
 def _workers(verdict: Verdict) -> Iterator[Advice]:
@@ -210,19 +206,12 @@ def _workers(verdict: Verdict) -> Iterator[Advice]:
         return
     waits = verdict.cause is Cause.BLOCKING
     at_gil = verdict.cause is Cause.GIL
-    moved_ms = {
-        cost.index: _without_gil(cost) if at_gil else cost.cost_ms
-        for cost in sharing_with(worst, verdict.measured.costs)
-    }
+    moved = sharing_with(worst, verdict.measured.costs)
+    work_ms = sum(cost.cpu_ms() if at_gil else cost.cost_ms for cost in moved)
     most = MOST_WAITING_AT_ONCE if waits else int(verdict.measured.context.worth)
-    workers = min(max(ceil(sum(moved_ms.values()) / ideal_ms), 2), most)
+    workers = min(max(ceil(work_ms / ideal_ms), 2), most)
     if workers < 2 or (not at_gil and workers <= worst.place.parallelism):
         return
-    place = StagePlace(key=WORKERS_KEY, parallelism=float(workers), ahead=True)
-    costs = tuple(
-        replace(cost, place=place, cost_ms=moved_ms[cost.index]) if cost.index in moved_ms else cost
-        for cost in verdict.measured.costs
-    )
     # The loaders of other frameworks have no worker threads that do the whole work.
     in_threads = waits or (not at_gil and _leaves_gil(verdict, worst))
     threads = in_threads and verdict.measured.loop.input.kind is not InputKind.LOADER
@@ -232,7 +221,8 @@ def _workers(verdict: Verdict) -> Iterator[Advice]:
         workers=workers,
         processes=not threads,
     )
-    yield from with_prediction(verdict, remedy, costs, verdict.cpu_ms)
+    change = partial(in_workers, workers=workers, processes=not threads)
+    yield from with_prediction(verdict, remedy, change)
 
 
 def _may_run_in_workers(verdict: Verdict, worst: StageCost) -> bool:
@@ -269,11 +259,6 @@ def _leaves_gil(verdict: Verdict, worst: StageCost) -> bool:
     return samples > 0 and sum(gil.held for gil in found) < _LEAVES_GIL_BELOW * samples
 
 
-def _without_gil(cost: StageCost) -> float:
-    """Its CPU time: what is left of the work of threads once they need not wait for the GIL."""
-    return cost.cost_ms * (1.0 if cost.cpu_ratio is None else cost.cpu_ratio)
-
-
 def _longer_queue(verdict: Verdict) -> Iterator[Advice]:
     """Workers that may run further ahead need not pause for one slow batch."""
     if verdict.cause is not Cause.HEAD_OF_LINE:
@@ -298,19 +283,11 @@ def _threads(verdict: Verdict) -> Iterator[Advice]:
         return
     if verdict.measured.loop.input.kind is not InputKind.SEQUENCE:
         return
-    costs = []
-    for cost in verdict.measured.costs:
-        if cost.stage.kind is StageKind.TRANSPORT:
-            continue
-        computes = cost.cpu_ratio is None or cost.cpu_ratio >= BLOCKING_BELOW
-        in_turns = cost.place.key == WORKERS_KEY and computes and not _leaves_gil(verdict, cost)
-        place = replace(cost.place, parallelism=1.0)
-        costs.append(replace(cost, place=place) if in_turns else cost)
-    remedy = WorkerThreads(
-        fed_by=describe_feed(verdict), workers=verdict.measured.loop.input.workers or 2
+    workers = verdict.measured.loop.input.workers or 2
+    remedy = WorkerThreads(fed_by=describe_feed(verdict), workers=workers)
+    yield from with_prediction(
+        verdict, remedy, partial(in_workers, workers=workers, processes=False)
     )
-    cpu_ms = 0.0 if verdict.measured.cpu.process_ratio is None else verdict.cpu_ms
-    yield from with_prediction(verdict, remedy, costs, cpu_ms)
 
 
 def _autotune(verdict: Verdict) -> Iterator[Advice]:

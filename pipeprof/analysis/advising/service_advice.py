@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from math import ceil
 
 from pipeprof.analysis.advising.prediction import with_prediction
@@ -9,6 +10,7 @@ from pipeprof.analysis.findings.advice_kinds import Advice
 from pipeprof.analysis.findings.tfdata_remedies import CheaperService, MoreDataWorkers
 from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.analysis.measures.costs import StageCost
+from pipeprof.analysis.predicting.training_model import with_stages
 from pipeprof.analysis.verdicts.bottleneck import needed_ms
 from pipeprof.analysis.verdicts.verdict import Verdict
 from pipeprof.recording.stage import StageKind
@@ -39,7 +41,7 @@ def more_data_workers(verdict: Verdict) -> Iterator[Advice]:
         for cost in verdict.measured.costs
     )
     remedy = MoreDataWorkers(workers=wanted, today=today)
-    yield from with_prediction(verdict, remedy, costs, verdict.cpu_ms)
+    yield from with_prediction(verdict, remedy, partial(with_stages, costs=costs))
 
 
 def cheaper_service(verdict: Verdict, worst: StageCost) -> Advice:

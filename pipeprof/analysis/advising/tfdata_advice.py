@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from math import ceil
 
 from pipeprof.analysis.advising.prediction import measured_elsewhere, with_prediction
@@ -23,7 +24,6 @@ from pipeprof.analysis.findings.tfdata_remedies import (
 from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.measures.epoch_starts import usual_start
-from pipeprof.analysis.measures.placement import StagePlace
 from pipeprof.analysis.measures.stage_tree import (
     askers_of,
     by_user,
@@ -32,9 +32,10 @@ from pipeprof.analysis.measures.stage_tree import (
     passes_on,
     users_map,
 )
+from pipeprof.analysis.predicting.training_model import running_at_once, with_costs
 from pipeprof.analysis.verdicts.bottleneck import beneath, needed_ms
 from pipeprof.analysis.verdicts.bounds import INPUT_FROM
-from pipeprof.analysis.verdicts.verdict import Verdict, cpu_work_ms
+from pipeprof.analysis.verdicts.verdict import Verdict
 from pipeprof.recording.account import Part
 from pipeprof.recording.level_names import Level
 from pipeprof.recording.loop import InputKind
@@ -79,8 +80,8 @@ def parallel_calls(verdict: Verdict) -> Iterator[Advice]:
 def _own_threads(verdict: Verdict, worst: StageCost, calls: int) -> Iterator[Advice]:
     """A stage may make its calls at once, but tf.data has no threads for them."""
     remedy = OwnThreads(stage=worst.stage.name, threads=_threads_for(int(worst.place.allowed or 0)))
-    costs = _with_parallel_calls(verdict.measured.costs, worst, worst, calls)
-    yield from with_prediction(verdict, remedy, costs, verdict.cpu_ms)
+    change = partial(running_at_once, chosen=[worst], parallelism=calls)
+    yield from with_prediction(verdict, remedy, change)
 
 
 def _made_parallel(
@@ -91,13 +92,13 @@ def _made_parallel(
         calls = min(calls, cores)
     elif isinstance(remedy, ParallelCalls | OpenInParallel | MoreFiles) and calls > cores:
         remedy = replace(remedy, threads=_threads_for(calls))
-    costs = _with_parallel_calls(verdict.measured.costs, target, worst, calls)
+    change = partial(running_at_once, chosen=[target], parallelism=calls, opened=worst)
     if isinstance(remedy, ParallelCalls):
-        before, behind = _slow_as_well(worst, costs, verdict.ideal_ms or 0.0, calls)
-        for cost in (*before, *behind):
-            costs = _with_parallel_calls(costs, cost, cost, calls)
+        costs, ideal_ms = verdict.measured.costs, verdict.ideal_ms or 0.0
+        before, behind = _slow_as_well(worst, costs, ideal_ms, calls)
+        change = partial(running_at_once, chosen=[target, *before, *behind], parallelism=calls)
         remedy = replace(remedy, before=_mapped(before), behind=_mapped(behind))
-    yield from with_prediction(verdict, remedy, costs, verdict.cpu_ms)
+    yield from with_prediction(verdict, remedy, change)
 
 
 def _threads_for(calls: int) -> int:
@@ -181,34 +182,6 @@ def _few_files(opener: StageCost, costs: Sequence[StageCost]) -> bool:
     return bool(names) and min(names) < opener.place.parallelism
 
 
-def _with_parallel_calls(
-    costs: Sequence[StageCost], target: StageCost, worst: StageCost, calls: int
-) -> tuple[StageCost, ...]:
-    """The costs of all stages once one has parallel calls: it and what feeds it run ahead of the loop.
-
-    Args:
-        costs: today's.
-        target: the stage that gets them.
-        worst: the slow one: the target, or one that the target opens several times.
-        calls: how many at once.
-    """
-    own = StagePlace(key=("calls", (target.index,)), parallelism=float(calls), ahead=True)
-    opened = StagePlace(key=("opened", (target.index,)), parallelism=float(calls), ahead=True)
-    behind = StagePlace(key=("behind", (target.index,)), parallelism=1.0, ahead=True)
-    below = beneath(target, costs)
-    moved = []
-    for cost in costs:
-        if cost.index == target.index:
-            moved.append(replace(cost, place=own))
-        elif cost.index == worst.index:
-            moved.append(replace(cost, place=opened))
-        elif cost.index in below and cost.place.key == target.place.key:
-            moved.append(replace(cost, place=behind))
-        else:
-            moved.append(cost)
-    return tuple(moved)
-
-
 def cache(verdict: Verdict) -> Iterator[Advice]:
     """What a stage gave in the first epoch need not be made again in the next, if it is the same."""
     worst, loop, costs = verdict.worst, verdict.measured.loop, verdict.measured.costs
@@ -232,9 +205,8 @@ def cache(verdict: Verdict) -> Iterator[Advice]:
         size_bytes=size,
         on_disk=size is not None and free_bytes is not None and size > _FITS_BELOW * free_bytes,
     )
-    left = tuple(cost for cost in costs if cost.index not in saved)
-    gone = tuple(cost for cost in costs if cost.index in saved)
-    yield from with_prediction(verdict, remedy, left, cpu_ms_without(verdict, gone, left))
+    change = partial(with_costs, cost_ms=dict.fromkeys(saved, 0.0))
+    yield from with_prediction(verdict, remedy, change)
 
 
 def _cached_already(worst: StageCost, costs: Sequence[StageCost]) -> bool:
@@ -302,19 +274,6 @@ def _epoch_bytes(verdict: Verdict, kept: StageCost) -> int | None:
     return round(kept.size_bytes / steps * loop.step_count / max(loop.epochs, 1))
 
 
-def cpu_ms_without(
-    verdict: Verdict, gone: tuple[StageCost, ...], left: tuple[StageCost, ...]
-) -> float:
-    """CPU work of a step over the processors, once some of the stages have no work."""
-    room = verdict.measured.context.worth
-    if verdict.measured.cpu.process_ratio is None:
-        return cpu_work_ms(left, unread=1.0) / room
-    cpu_ms = max(verdict.cpu_ms - cpu_work_ms(gone, unread=0.0) / room, 0.0)
-    # Of gone stages whose CPU time was not read: what the training itself uses beside the stages
-    # that are left, it uses while it computes, on all cores at the most.
-    return min(cpu_ms, (verdict.ideal_ms or 0.0) + cpu_work_ms(left, unread=1.0) / room)
-
-
 def filter_first(verdict: Verdict) -> Iterator[Advice]:
     """A dear stage before a filter works for elements that are thrown away."""
     costs = verdict.measured.costs
@@ -332,14 +291,7 @@ def filter_first(verdict: Verdict) -> Iterator[Advice]:
         work_ms = sum(cost.cost_ms for (_, cost, _) in copies)
         if work_ms < _DEAR_FROM * verdict.input_ms:
             continue
-        left = tuple(
-            replace(cost, cost_ms=cost.cost_ms * shares.get(cost.index, 1.0)) for cost in costs
-        )
-        gone = tuple(
-            replace(cost, cost_ms=cost.cost_ms * (1 - shares[cost.index]))
-            for cost in costs
-            if cost.index in shares
-        )
+        left = {cost.index: cost.cost_ms * shares[cost.index] for (_, cost, _) in copies}
         remedy = FilterFirst(
             stage=dear.stage.name,
             function=dear.stage.function,
@@ -347,7 +299,7 @@ def filter_first(verdict: Verdict) -> Iterator[Advice]:
             predicate=filters[0].stage.function,
             kept_ratio=sum(kept) / len(kept),
         )
-        yield from with_prediction(verdict, remedy, left, cpu_ms_without(verdict, gone, left))
+        yield from with_prediction(verdict, remedy, partial(with_costs, cost_ms=left))
 
 
 def batch_first(verdict: Verdict) -> Iterator[Advice]:

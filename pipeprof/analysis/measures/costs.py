@@ -117,6 +117,16 @@ class StageCost:
         place = self.place
         return (place.allowed or place.parallelism) if place.parallelism_known else None
 
+    def cpu_ms(self, unread: float = 1.0) -> float:
+        """Its CPU time per step, on this machine.
+
+        Args:
+            unread: the part of its work that is CPU time where that was not read.
+        """
+        if self.stage.kind is StageKind.TF_DATA_WORKER:
+            return 0.0
+        return self.cost_ms * (unread if self.cpu_ratio is None else self.cpu_ratio)
+
     @property
     def capacity_per_s(self) -> float | None:
         """Steps a second that it could feed alone, or None where it costs nothing."""

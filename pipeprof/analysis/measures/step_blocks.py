@@ -17,6 +17,11 @@ FEWEST_BLOCKS = 4
 FEWEST_STEPS = 4
 
 _LOW = 10
+
+# Neighbouring steps are alike: in the error of their mean, so many of them count as one.
+_ALIKE_STEPS = 10
+# So many standard errors to both sides hold the middle 90 %.
+_ERRORS = 1.645
 _STEPS, _STEP_NS, _MEASURED, _MEASURED_NS, _WAIT_NS, _CALLBACK_NS = range(len(LOOP_CHANNELS))
 
 
@@ -75,6 +80,22 @@ def step_blocks(loop: Loop) -> StepBlocks | None:
     if len(loop.steps) == loop.step_count:
         return _of_steps(loop)
     return _of_bins(loop)
+
+
+def step_error(loop: Loop) -> float:
+    """How far the mean step of another run may be from that of this one, as a part of it.
+
+    Drawn from blocks of neighbouring steps; the whole of it where there are too few of them.
+    """
+    steps = loop.steps
+    lasted = (steps.end_ns - steps.start_ns)[loop.counted].astype(np.float64)
+    length = max(min(len(lasted) // FEWEST_BLOCKS, _ALIKE_STEPS), 1)
+    whole = len(lasted) // length * length
+    means = lasted[:whole].reshape(-1, length).mean(axis=1)
+    if len(means) < 2 or not means.mean():
+        return 1.0
+    error = float(means.std(ddof=1) / np.sqrt(len(means)) / means.mean())
+    return min(_ERRORS * error, 1.0)
 
 
 def _of_steps(loop: Loop) -> StepBlocks | None:

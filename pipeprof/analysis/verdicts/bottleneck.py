@@ -1,8 +1,8 @@
-"""Which stage holds a loop up, and what a change of its cost or parallelism would give.
+"""Which stage holds a loop up.
 
-Both rest on one model: stages that share a place take turns there, so a place needs the sum of
-their costs over its parallelism for each step. What runs ahead of the loop runs beside it, and the
-slowest place sets the pace; what runs in the loop's own wait comes on top.
+Stages that share a place take turns there, so a place needs the sum of their costs over its parallelism
+for each step. What runs ahead of the loop runs beside it, and the slowest place sets the pace; what runs in
+the loop's own wait comes on top.
 """
 
 import math
@@ -44,20 +44,6 @@ def dearest_on_cpu(costs: Iterable[StageCost], *, python: bool) -> StageCost | N
         if cost.stage.kind is not StageKind.EPOCH_START and (cost.stage.kind.python or not python)
     ]
     return max(computing, key=lambda each: each[:2])[2] if computing else None
-
-
-def predict_step_ms(costs: Iterable[StageCost], ideal_ms: float, cpu_ms: float) -> float:
-    """The step time of these stages: max(compute, slowest place) and what runs within the wait.
-
-    Args:
-        costs: the stages as they would be.
-        ideal_ms: step time with input for free; no prediction is better than that.
-        cpu_ms: CPU work of a step, input and training together, over the processors: no step is shorter.
-    """
-    places = _by_place(costs).values()
-    beside = [_needed_ms(sharing) for sharing in places if sharing[0].place.ahead]
-    within = [_needed_ms(sharing) for sharing in places if not sharing[0].place.ahead]
-    return max(max(ideal_ms, *beside, 0.0) + math.fsum(within), cpu_ms)
 
 
 def sharing_with(chosen: StageCost, costs: Iterable[StageCost]) -> tuple[StageCost, ...]:

@@ -23,7 +23,6 @@ from pipeprof.analysis.verdicts.wall_shares import WallResamples
 from pipeprof.recording.account import Part
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
-from pipeprof.recording.stage import StageKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,13 +170,5 @@ class Verdict:
             lasted_ms = self.measured.times.step_ms_with_epoch_starts
             used = used_ratio(ratio, self.measured.cpu)
             return used * lasted_ms if lasted_ms is not None else 0.0
-        return cpu_work_ms(self.measured.costs, unread=1.0) / self.measured.context.worth
-
-
-def cpu_work_ms(costs: tuple[StageCost, ...], *, unread: float) -> float:
-    """CPU time of these stages in a step; ``unread`` is the ratio of those where it was not read."""
-    return sum(
-        cost.cost_ms * (unread if cost.cpu_ratio is None else cost.cpu_ratio)
-        for cost in costs
-        if cost.stage.kind is not StageKind.TF_DATA_WORKER  # on other processors
-    )
+        work_ms = sum(cost.cpu_ms() for cost in self.measured.costs)
+        return work_ms / self.measured.context.worth
