@@ -61,11 +61,16 @@ def write_side_by_side(named: Sequence[tuple[str, Findings]], stream: TextIO) ->
     stream.write(render_side_by_side(named, **asdict(Screen.of(stream))) + "\n")
 
 
+def read_script(script: Path) -> str:
+    """A script's text, with the ends of lines that it has."""
+    return script.read_bytes().decode(errors="replace")
+
+
 def write_tuning(outcome: TuningOutcome, stream: TextIO, script: Path | None) -> None:
     """Writes what tuning found; the changes of a script as a diff, where its lines are plain enough."""
     from pipeprof.surfaces.texts.tuning_screen import render_tuning
 
-    source = None if script is None else script.read_text(errors="replace")
+    source = None if script is None else read_script(script)
     text = render_tuning(outcome, source=source, file=str(script), **asdict(Screen.of(stream)))
     stream.write(text + "\n")
 

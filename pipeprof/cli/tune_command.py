@@ -37,6 +37,10 @@ def tune(
     budget: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long all trials together may take.")
     ] = _BUDGET_S,
+    patch: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --script: write the diff there, for 'patch -p1'."),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the result there as JSON, too.")
     ] = None,
@@ -57,6 +61,12 @@ def tune(
     require_budget(budget)
     if json is not None:
         require_writable(json, "--json")
+    if patch is not None:
+        if script is None:
+            raise UsageError(
+                "expected --script SCRIPT beside --patch, received no script to change."
+            )
+        require_writable(patch, "--patch")
     given = [part for part in (function, *(arguments or ())) if part is not None]
     if script is None:
         if len(given) != 1:
@@ -86,6 +96,8 @@ def tune(
         _keep(outcome, logdir, run)
     if json is not None:
         _write_json(outcome, json)
+    if patch is not None and script is not None:
+        _write_diff(outcome, script, patch)
 
 
 def _keep(outcome: "TuningOutcome", logdir: Path, name: str) -> None:
@@ -102,6 +114,15 @@ def _keep(outcome: "TuningOutcome", logdir: Path, name: str) -> None:
             f"the result could not be written to {folder} ({error.strerror or error})."
         ) from error
     sys.stdout.write(f"\n  Saved with run {name}. Show it again: pipeprof report\n")
+
+
+def _write_diff(outcome: "TuningOutcome", script: Path, file: Path) -> None:
+    from pipeprof.cli.files import write_text
+    from pipeprof.cli.screen import read_script
+    from pipeprof.report.tuning.tuning_patch import write_patch
+
+    patch = write_patch(read_script(script), str(script), outcome.described, outcome.best)
+    write_text(patch.diff, file, "--patch")
 
 
 def _write_json(outcome: "TuningOutcome", file: Path) -> None:

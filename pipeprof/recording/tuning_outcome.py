@@ -111,6 +111,7 @@ class Description:
         workers: workers of a Sequence, or None.
         processes: whether those are processes.
         queue: their queue, or None.
+        workers_of_fit: whether ``fit`` is given the workers, as in Keras 2, and not the Sequence.
         takes_shard: whether the function makes one part of the data where it is asked to.
         cores: processors that this process may use.
         free_bytes: memory that is free.
@@ -124,6 +125,7 @@ class Description:
     workers: int | None = None
     processes: bool = False
     queue: int | None = None
+    workers_of_fit: bool = False
     takes_shard: bool = False
     cores: int
     free_bytes: int

@@ -131,7 +131,7 @@ class Tuner:
         self, described: Description, best_ns: float, ceiling: TrialSteps | None
     ) -> tuple[Change, float, bool]:
         best: Change = ()
-        pending = self._in_order(candidates(described))
+        pending = self._in_order(candidates(described), best_ns)
         while pending:
             if ceiling is not None and best_ns <= _NEAR_CEILING * ceiling.mean_ns:
                 return best, best_ns, False
@@ -163,15 +163,15 @@ class Tuner:
         except Exception:  # that of the beginning stands
             return None
 
-    def _in_order(self, changes: Sequence[Change]) -> list[Change]:
-        """The most promising first; those of which nothing is known in their own order behind."""
-        expected = [(self._predicted(change), change) for change in changes]
-        known = sorted(
-            (pair for pair in expected if pair[0] is not None), key=lambda pair: pair[0] or 0.0
-        )
-        return [change for _, change in known] + [
-            change for value, change in expected if value is None
-        ]
+    def _in_order(self, changes: Sequence[Change], today_ns: float) -> list[Change]:
+        """The most promising first; those of which nothing is known before those that promise no gain."""
+
+        def place(expected_ns: float | None) -> tuple[int, float]:
+            if expected_ns is None:
+                return (1, 0.0)
+            return (0 if today_ns >= _LEAST_GAIN * expected_ns else 2, expected_ns)
+
+        return sorted(changes, key=lambda change: place(self._predicted(change)))
 
     def _predicted(self, change: Change) -> float | None:
         try:

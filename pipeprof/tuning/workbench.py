@@ -34,7 +34,7 @@ from pipeprof.tuning.consuming import (
 )
 from pipeprof.tuning.generator_input import edited_generator
 from pipeprof.tuning.sameness import Delivered, delivered_by, difference
-from pipeprof.tuning.sequence_input import load_by, loaded_by, workers_of
+from pipeprof.tuning.sequence_input import load_by, loaded_by, loads_by_itself, workers_of
 from pipeprof.tuning.subject import Subject
 from pipeprof.tuning.supposing import suppositions_of
 
@@ -88,6 +88,7 @@ class Workbench:
             workers=workers.workers if workers else None,
             processes=workers.processes if workers else False,
             queue=workers.queue if workers else None,
+            workers_of_fit=workers is not None and not loads_by_itself(subject.dataset),
             takes_shard=subject.takes_shard,
             cores=machine.core_count(),
             free_bytes=_free_bytes(),

@@ -277,3 +277,16 @@ def test_a_trial_that_fills_a_cache_is_measured_behind_its_first_epoch() -> None
 
     Looking(replace(PIPELINE, free_bytes=1 << 30), lambda edits: 40.0).tuner().run()
     assert seen == {False: 0, True: 1}
+
+
+def test_what_nothing_is_known_of_comes_before_what_promises_no_gain() -> None:
+    expected = {4: None, 16: 10.0 * MS}
+
+    def predict(edits: Sequence[Edit]) -> float | None:
+        return expected.get(workers_of(edits), 40.0 * MS)
+
+    bench = FakeBench(SEQUENCE, lambda edits: 40.0, predict=predict)
+    bench.tuner().run()
+    tried = [workers_of(edits) for edits in bench.tried if edits]
+    order = list(dict.fromkeys(tried))
+    assert order.index(16) < order.index(4) < order.index(2)

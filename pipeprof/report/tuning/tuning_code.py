@@ -113,7 +113,8 @@ def _code_of(  # noqa: C901 - one case a kind
             yield from _option("threading.private_threadpool_size", str(edit.threads))
         case Workers():
             arguments = f"workers={edit.workers}, use_multiprocessing={edit.processes}"
-            yield f"{described.name}(…, {arguments}, max_queue_size={edit.queue})"
+            called = "model.fit" if described.workers_of_fit else described.name
+            yield f"{called}(…, {arguments}, max_queue_size={edit.queue})"
         case BackgroundThread():
             yield "import queue, threading"
             yield from _BACKGROUND.splitlines()

@@ -1,9 +1,9 @@
 """Writes the changes that tuning kept into the user's own lines, where those are plain enough.
 
 A call is plain enough if it is the only one in the file that it can be: the ``.map(decode)`` of a function
-`decode`. A call without a function, such as ``.batch(32)``, may be that of another dataset: it is plain
-only where the file has each transformation that has a function. Everything else is left to the reader,
-as `pipeprof.report.tuning.tuning_code` shows it.
+`decode`, the call that makes a Sequence, the ``fit`` of Keras 2. A call without a function, such as
+``.batch(32)``, may be that of another dataset: it is plain only where the file has each transformation that
+has a function. Everything else is left to the reader, as `pipeprof.report.tuning.tuning_code` shows it.
 """
 
 import ast
@@ -24,6 +24,7 @@ from pipeprof.recording.pipeline_edits import (
     MoveShuffleBehind,
     MoveShuffleFirst,
     SetCalls,
+    Workers,
 )
 from pipeprof.recording.source_code import own_name
 from pipeprof.recording.tuning_outcome import Description, TunedTransformation
@@ -76,7 +77,11 @@ def write_patch(source: str, file: str, described: Description, edits: Sequence[
         order_is_open = any(isinstance(other, _ORDERING) for other in left)
         after = None
         if not (isinstance(edit, AddCache) and order_is_open):
-            after = _with_edit(changed, edit, places)
+            after = (
+                _with_workers(changed, edit, described)
+                if isinstance(edit, Workers)
+                else _with_edit(changed, edit, places)
+            )
         if after is None:
             left.append(edit)
         else:
@@ -101,25 +106,42 @@ def _whole(line: str) -> str:
 
 def _with_edit(source: str, edit: Edit, places: dict[str, TunedTransformation]) -> str | None:
     """The source with one change, or None where its lines are not plain enough."""
+    parsed = _parsed(source)
+    replaced = None if parsed is None else _replaced(edit, places, parsed)
+    return None if parsed is None or replaced is None else _changed(parsed, replaced)
+
+
+def _with_workers(source: str, edit: Workers, described: Description) -> str | None:
+    """The source with other workers for a Sequence, or None where no one call is plain."""
+    settings = {"workers": edit.workers, "use_multiprocessing": edit.processes}
+    if edit.queue != described.queue:
+        settings["max_queue_size"] = edit.queue
+    changed: str | None = source
+    for name, value in settings.items():
+        parsed = None if changed is None else _parsed(changed)
+        if parsed is None:
+            return None
+        call = _only(_calls_with_workers(parsed.tree, described))
+        replaced = None if call is None else _with_argument(call, name, str(value), parsed)
+        changed = None if replaced is None else _changed(parsed, replaced)
+    return changed
+
+
+def _changed(source: "_Source", replaced: "_Replaced") -> str | None:
+    """The source with one part replaced; None where that is no Python any more."""
+    text = source.text
+    changed = (text[: replaced.start] + replaced.text + text[replaced.end :]).decode()
+    return None if _parsed(changed) is None else changed
+
+
+def _parsed(source: str) -> "_Source | None":
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):  # a file with a zero byte
         return None
     text = source.encode()
     starts = [0, *accumulate(len(line) for line in text.splitlines(keepends=True))]
-    replaced = _replaced(edit, places, _Source(tree, text, starts))
-    if replaced is None:
-        return None
-    changed = (text[: replaced.start] + replaced.text + text[replaced.end :]).decode()
-    return changed if _is_python(changed) else None
-
-
-def _is_python(source: str) -> bool:
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError):
-        return False
-    return True
+    return _Source(tree, text, starts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +152,7 @@ class _Source:
     text: bytes
     starts: list[int]
 
-    def begin(self, node: ast.expr) -> int:
+    def begin(self, node: ast.expr | ast.stmt) -> int:
         """Where a part begins."""
         return self.starts[node.lineno - 1] + node.col_offset
 
@@ -145,6 +167,8 @@ def _replaced(
     match edit:
         case SetCalls():
             return _with_calls(_call_of(source, edit.node, places), edit.calls, source)
+        case DropCache():
+            return _without(_call_of(source, edit.node, places), source)
         case AddCache():
             return _behind(_call_of(source, edit.node, places), ".cache()", source)
         case AddPrefetch():
@@ -228,14 +252,81 @@ def _names(call: ast.Call, place: TunedTransformation) -> bool:
 def _with_calls(call: ast.Call | None, calls: int, source: _Source) -> _Replaced | None:
     if call is None or not isinstance(call.func, ast.Attribute) or call.func.attr == "flat_map":
         return None  # flat_map makes one call at a time: an interleave has to take its place
-    text = (_autotune(source) if calls == AUTOTUNE else str(calls)).encode()
-    for keyword in call.keywords:
-        if keyword.arg == "num_parallel_calls":
-            return _Replaced(source.begin(keyword.value), source.end(keyword.value), text)
-    if len(call.args) != 1 or any(keyword.arg is None for keyword in call.keywords):
+    text = _autotune(source) if calls == AUTOTUNE else str(calls)
+    if len(call.args) != 1:
         return None
-    behind = [call.args[0], *(keyword.value for keyword in call.keywords)][-1]
-    return _Replaced(source.end(behind), source.end(behind), b", num_parallel_calls=" + text)
+    return _with_argument(call, "num_parallel_calls", text, source)
+
+
+def _without(call: ast.Call | None, source: _Source) -> _Replaced | None:
+    """A call in a chain is left out; a line that does nothing else goes with it."""
+    if call is None or not isinstance(call.func, ast.Attribute):
+        return None
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Assign) and node.value is call and _is_renewed(node):
+            start, end = source.starts[node.lineno - 1], source.starts[(node.end_lineno or 0)]
+            alone = (
+                source.text[start:end].strip() == source.text[source.begin(node) : source.end(call)]
+            )
+            return _Replaced(start, end, b"") if alone else None
+    return _Replaced(source.end(call.func.value), source.end(call), b"")
+
+
+def _is_renewed(node: ast.Assign) -> bool:
+    """Whether a line gives a name what a method of that name's value makes: ``ds = ds.cache()``."""
+    match node:
+        case ast.Assign(
+            targets=[ast.Name(id=given)],
+            value=ast.Call(func=ast.Attribute(value=ast.Name(id=taken))),
+        ):
+            return given == taken
+    return False
+
+
+def _calls_with_workers(tree: ast.Module, described: Description) -> Iterator[ast.Call]:
+    """The calls that may give a Sequence its workers: what makes it, or the ``fit`` of Keras 2."""
+    classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        match node.func:
+            case ast.Attribute(attr="fit" | "fit_generator") if described.workers_of_fit:
+                yield node
+            case ast.Name(id=name) if not described.workers_of_fit and name == described.name:
+                if name in classes and _hands_on(classes[name]):
+                    yield node
+
+
+def _hands_on(made: ast.ClassDef) -> bool:
+    """Whether a class takes the arguments of the one that it is derived from."""
+    for node in made.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            rest = node.args.kwarg
+            return rest is not None and any(
+                keyword.arg is None
+                and isinstance(keyword.value, ast.Name)
+                and keyword.value.id == rest.arg
+                for call in ast.walk(node)
+                if isinstance(call, ast.Call)
+                for keyword in call.keywords
+            )
+    return True
+
+
+def _with_argument(call: ast.Call, name: str, value: str, source: _Source) -> _Replaced | None:
+    """A call with an argument, instead of the one of that name that it may have."""
+    for keyword in call.keywords:
+        if keyword.arg == name:
+            begin, end = source.begin(keyword.value), source.end(keyword.value)
+            return _Replaced(begin, end, value.encode())
+    if any(keyword.arg is None for keyword in call.keywords):
+        return None  # it may be among those
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if not given:
+        inside = source.end(call) - 1
+        return _Replaced(inside, inside, f"{name}={value}".encode())
+    behind = max(map(source.end, given))
+    return _Replaced(behind, behind, f", {name}={value}".encode())
 
 
 def _autotune(source: _Source) -> str:

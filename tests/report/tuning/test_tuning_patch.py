@@ -10,11 +10,13 @@ from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
     AddCache,
     AddPrefetch,
+    DropCache,
     Edit,
     MoveBatchFirst,
     MoveShuffleBehind,
     PrivateThreads,
     SetCalls,
+    Workers,
 )
 from pipeprof.recording.tuning_outcome import Description, TunedTransformation
 from pipeprof.report.tuning.tuning_patch import write_patch
@@ -240,3 +242,85 @@ def test_comments_in_a_chain_stay_comments() -> None:
         "    .batch(4)  # rows",
         "    .map(decode, num_parallel_calls=tf.data.AUTOTUNE)  # few",
     ]
+
+
+def test_ends_of_lines_stay_those_of_the_file() -> None:
+    patch = write_patch(SOURCE.replace("\n", "\r\n"), "train.py", DESCRIBED, (PARALLEL, CACHE))
+    lines = [line for line in patch.diff.split("\n") if line[:1] in (" ", "-", "+")][2:]
+    assert lines
+    assert all(line.endswith("\r") for line in lines)
+    assert "+ds = ds.map(decode, num_parallel_calls=tf.data.AUTOTUNE).cache()\r" in lines
+
+
+KEPT = replace(
+    DESCRIBED,
+    places=(
+        *DESCRIBED.places[:1],
+        TunedTransformation(node="cache", op="CacheDatasetV2", inputs=("range",), calls=None),
+        replace(DESCRIBED.places[1], inputs=("cache",)),
+        DESCRIBED.places[2],
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "taken", "written"),
+    [
+        ("ds = tf.data.Dataset.range(10).cache()", "-{}", "ds = tf.data.Dataset.range(10)"),
+        ("ds = tf.data.Dataset.range(10)\nds = ds.cache()", "-ds = ds.cache()", None),
+    ],
+)
+def test_a_cache_that_does_harm_is_taken_away(line: str, taken: str, written: str | None) -> None:
+    source = SOURCE.replace("ds = tf.data.Dataset.range(10)", line)
+    moved = write_patch(source, "train.py", KEPT, (DropCache(node="cache"), CACHE))
+    assert taken.format(line) in moved.diff.split("\n")
+    added = [line[1:] for line in moved.diff.split("\n") if line[:1] == "+" and line[:3] != "+++"]
+    assert added == [*([written] if written else []), "ds = ds.map(decode).cache()"]
+    assert not moved.left
+
+
+SEQUENCE = Description(
+    kind=InputKind.SEQUENCE,
+    name="Rows",
+    has_model=True,
+    workers=1,
+    queue=10,
+    cores=2,
+    free_bytes=1 << 30,
+)
+FOUR = Workers(workers=4, processes=True, queue=10)
+
+
+@pytest.mark.parametrize(
+    ("body", "made", "written"),
+    [
+        ("pass", "Rows()", "rows = Rows(workers=4, use_multiprocessing=True)"),
+        ("pass", "Rows(3, )", "rows = Rows(3, workers=4, use_multiprocessing=True, )"),
+        ("pass", "Rows(workers=2)", "rows = Rows(workers=4, use_multiprocessing=True)"),
+        (
+            "def __init__(self, **more): super().__init__(**more)",
+            "Rows()",
+            "rows = Rows(workers=4, use_multiprocessing=True)",
+        ),
+        ("def __init__(self): super().__init__()", "Rows()", None),
+        ("pass", "Rows(**chosen)", None),
+        ("pass", "Rows(); other = Rows()", None),
+    ],
+)
+def test_workers_are_given_where_the_sequence_is_made(
+    body: str, made: str, written: str | None
+) -> None:
+    source = f"class Rows(PyDataset):\n    {body}\n\nrows = {made}\n"
+    patch = write_patch(source, "train.py", SEQUENCE, (FOUR,))
+    assert patch.left == (() if written else (FOUR,))
+    assert (f"+{written}" in patch.diff.split("\n")) == bool(written)
+
+
+@pytest.mark.parametrize(("more", "plain"), [("", True), ("scaler.fit(rows)\n", False)])
+def test_workers_are_given_to_the_fit_of_keras_2(more: str, plain: bool) -> None:
+    source = f"rows = Rows()\n{more}model.fit(\n    rows, epochs=3\n)\n"
+    described = replace(SEQUENCE, workers_of_fit=True)
+    patch = write_patch(source, "train.py", described, (FOUR,))
+    assert patch.left == (() if plain else (FOUR,))
+    changed_line = "+    rows, epochs=3, workers=4, use_multiprocessing=True"
+    assert (changed_line in patch.diff.split("\n")) is plain
