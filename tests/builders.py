@@ -1,7 +1,7 @@
 """Small recordings and findings in one line, on a clock that starts at `START_NS`.
 
 Everything has a default, so a test names only what it is about. The default loop takes 100 steps of
-30 ms, of which 20 ms wait; what is built for another loop is told so with ``during``.
+30 ms, of which 20 ms wait; what is built for another loop says so with ``during``.
 
     fit = loop(steps=50, wait_ns=8 * MS, compute_ns=2 * MS, epochs=2)
     recorded = profile(loops=(fit,), stages=(stage("decode", cost_ns=8 * MS, during=fit),))
@@ -173,7 +173,7 @@ def loop(
         batch_size: samples in each step, or None where they could not be counted.
         start_ns: begin of its first step.
         parent: index of the loop it ran inside.
-        fed_by: what fed it; a generator unless told.
+        fed_by: what fed it; a generator unless given.
         waits_by: what measured the waits, if they are known.
         lane: index of the thread it ran on.
         input_work_ns: work of input stages while it ran.
@@ -247,7 +247,7 @@ def loop(
 
 @cache
 def default_loop() -> Loop:
-    """The loop that a recording has unless told, built once: it is what most tests look at."""
+    """The loop that a recording has unless given, built once: it is what most tests look at."""
     return loop()
 
 
@@ -317,18 +317,18 @@ def stage(
         name: its name, which is its function's too where it has a line.
         kind: what it is.
         cost_ns: own work per step of the loop.
-        calls: calls in all; one a step unless told.
+        calls: calls in all; one a step unless given.
         cpu_ratio: own CPU time over own wall time; None when no call was timed for that.
         step_bytes: bytes it gave per step.
-        during: the loop it works for; the default one unless told.
+        during: the loop it works for; the default one unless given.
         location: where its function stands, or None for a stage that is not the user's.
         parent: index of the stage that asks it for data.
         owner: whose it is.
-        family: what its operator of tf.data does; of a stage of tf.data by its name unless told.
-        parallel: whether its kernel has threads of its own; by its name unless told.
+        family: what its operator of tf.data does; of a stage of tf.data by its name unless given.
+        parallel: whether its kernel has threads of its own; by its name unless given.
         remark: what a reader should know of it.
-        lanes: own work by lane; all of it on lane 0 unless told.
-        parallelism: how many calls may run at once, if the framework tells.
+        lanes: own work by lane; all of it on lane 0 unless given.
+        parallelism: how many calls may run at once, if the framework gives that.
         most_parallelism: the most that it may be.
         autotuned: whether the framework chooses it.
         buffer: elements that always lay ready behind it.
@@ -523,7 +523,7 @@ def run_info(
     ended_by: str | None = None,
     recorded_by: RecordedBy = RecordedBy.PYTHON,
 ) -> RunInfo:
-    """A run that began at `START_NS`, 2026-11-21 10:02:13 UTC, and lasted 4 s unless told."""
+    """A run that began at `START_NS`, 2026-11-21 10:02:13 UTC, and lasted 4 s unless given."""
     return RunInfo(
         name=name,
         hosts=hosts,
@@ -545,7 +545,7 @@ def run_info(
 def signature(
     *shapes: tuple[int, ...], dtype: str = "float32", batches: int = 100, size_bytes: int = 12_800
 ) -> Signature:
-    """Batches of arrays of one type; 32 rows of 100 unless told."""
+    """Batches of arrays of one type; 32 rows of 100 unless given."""
     chosen = shapes or ((32, 100),)
     return Signature(
         dtypes=(dtype,) * len(chosen),
@@ -573,7 +573,7 @@ def profile(
     host_functions: tuple[HostFunction, ...] = (),
     iterator_ends: IntArray | None = None,
 ) -> Profile:
-    """A recording of the default loop on one lane, unless told; it lasts as long as its loops."""
+    """A recording of the default loop on one lane, unless given; it lasts as long as its loops."""
     chosen = (default_loop(),) if loops is None else loops
     end_ns = max((each.end_ns for each in chosen), default=START_NS) + SECOND
     return Profile(
@@ -609,7 +609,7 @@ def those(kind: type[Kind], found: Iterable[object]) -> list[Kind]:
 
 
 def spread(median: float, mean: float | None = None, p95: float | None = None) -> Spread:
-    """A quantity that is the same in all steps, unless told."""
+    """A quantity that is the same in all steps, unless given."""
     return Spread(
         median=median,
         mean=median if mean is None else mean,
@@ -770,7 +770,7 @@ def input_finding(
     epoch_start_ms: float | None = None,
     epoch_starts: tuple[EpochStart, ...] = (),
 ) -> InputFinding:
-    """How an input ran: a generator on one TensorFlow thread unless told."""
+    """How an input ran: a generator on one TensorFlow thread unless given."""
     return InputFinding(
         kind=kind.value if kind else None,
         on_main_thread=on_main_thread,

@@ -20,7 +20,11 @@ else:
 import pipeprof
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))),
+)
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "jax", "torch", "xprof"}
 
 
@@ -125,9 +129,25 @@ def test_the_files_that_a_document_names_exist(document: str) -> None:
     path = ROOT / document
     text = path.read_text()
     linked = [path.parent / name for name in re.findall(r"\]\(([\w./-]+)\)", text)]
-    named = [ROOT / name for name in re.findall(r"`((?:pipeprof|tests|profiles)/[\w./]+)`", text)]
-    assert linked or named
-    assert [str(one) for one in (*linked, *named) if not one.exists()] == []
+    named = re.findall(r"(?<![\w/.-])((?:pipeprof|tests|tools|docs|profiles)/[\w./-]*\w)", text)
+    assert [str(one) for one in (*linked, *map(ROOT.joinpath, named)) if not one.exists()] == []
+
+
+def test_the_page_of_the_rooms_names_what_there_is() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    source = {path: path.read_text() for path in (ROOT / "pipeprof").rglob("*.py")}
+    files = {path.name for path in source}
+    rooms = {path.parent.name for path in source} | {"tests"}
+    named = re.findall(r"`(\w+\.py)`", text)
+    inside = re.findall(r"`(\w+)/`", text)
+    types = re.findall(r"`([A-Z]\w*[a-z]\w*)[(`]", text)
+    assert named
+    assert inside
+    assert types
+    assert [name for name in named if name not in files] == []
+    assert [name for name in inside if name not in rooms] == []
+    known = "\n".join(source.values())
+    assert [name for name in types if not re.search(rf"^(class )?{name}\b", known, re.M)] == []
 
 
 def test_what_is_checked_before_a_commit_is_what_is_checked_by_hand() -> None:

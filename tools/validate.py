@@ -21,7 +21,7 @@ from pathlib import Path
 from pipeprof.errors import PipeprofError
 from pipeprof.host import machine
 from pipeprof.scenarios.validation import Planted, planted_trainings
-from pipeprof.scenarios.validation.comparing import compare_report
+from pipeprof.scenarios.validation.checking.comparing import compare_report
 from pipeprof.scenarios.validation.document import conditions_text, render_document
 from pipeprof.scenarios.validation.kept_runs import KeptRun, keep_runs, read_runs
 from pipeprof.scenarios.validation.planted_runs import run_alone, run_watched

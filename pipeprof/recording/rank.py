@@ -8,7 +8,7 @@ MOST_RANKS = 1_000_000
 
 
 class Launcher(Enum):
-    """What told a process its rank."""
+    """Where a process knows its rank from."""
 
     TF_CONFIG = "TF_CONFIG"
     TORCHRUN = "RANK and WORLD_SIZE"
@@ -31,7 +31,7 @@ class Rank:
     Attributes:
         number: its rank, from 0.
         size: how many processes train together.
-        launcher: what told it so.
+        launcher: where it knows that from.
         group: equal in all processes of the training, 16 hexadecimal digits. Another training may have
             the same one where the launcher gives no job number.
         job_known: whether `group` has the launcher's job number in it, so that no other training has it.

@@ -62,6 +62,26 @@ def wait_percent(ratio: float) -> str:
     return f"{math.floor(100 * share) / 100:.2f} %"
 
 
+def changed_by(ratio: float) -> str:
+    """A change as a part of what was before, with its sign: ``+4.2 %``."""
+    return f"{100 * ratio:+.1f} %"
+
+
+def changed_between(low: float, high: float) -> str:
+    """Where such a change lies: ``-1.0 to +4.2 %``."""
+    return f"{100 * low:+.1f} to {changed_by(high)}"
+
+
+def points(ratio: float) -> str:
+    """The difference of two ratios in percentage points, with its sign: ``+4.2 points``."""
+    return f"{100 * ratio:+.1f} points"
+
+
+def points_between(low: float, high: float) -> str:
+    """Where such a difference lies: ``-1.0 to +4.2 points``."""
+    return f"{100 * low:+.1f} to {points(high)}"
+
+
 def rate(per_s: float) -> str:
     """A number per second in as many digits as matter."""
     return f"{per_s:,.0f}" if per_s >= 99.5 else f"{per_s:.1f}"

@@ -117,7 +117,7 @@ class Workbench:
         model = self._subject.model
         if model is None:
             return None
-        with self._feed(()) as (_, fresh, _told):
+        with self._feed(()) as (_, fresh, _):
             batches = list(first_batches(fresh(), _KEPT_BATCHES, 10 * _COMPARED_NS))
         if not batches:
             raise TuningRefused("expected an input with batches, received one without any.")

@@ -1,7 +1,7 @@
 """What the pipelines of a tf.data service's worker did during a trace of that worker.
 
 A worker runs a pipeline for each of its tasks. The events of a pipeline's iterators are named by their
-place in it, and each has the number of the iterator above it, so that equal pipelines are told apart.
+place in it, and each has the number of the iterator above it, so that equal pipelines are not mixed up.
 """
 
 from collections import defaultdict
@@ -129,7 +129,7 @@ class _WorkerReader(IteratorReader):
                     self._above[values["id"]] = values["parent_id"]
 
     def _values(self, event: Any) -> dict[str, int]:
-        """The whole numbers among the stats of an event; of text only ``true`` is told from the rest."""
+        """The whole numbers among the stats of an event; of texts ``true`` is 1, all others 0."""
         found = {}
         for stat in event.stats:
             name = self._stats.get(stat.metadata_id, "")

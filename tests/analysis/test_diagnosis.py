@@ -1002,9 +1002,9 @@ def test_what_processes_save_is_reported_beside_what_they_cost() -> None:
 
 
 @pytest.mark.parametrize("wait_ms", [1, 90])
-@pytest.mark.parametrize(("start_method", "told"), [("fork", True), ("spawn", False)])
+@pytest.mark.parametrize(("start_method", "reported"), [("fork", True), ("spawn", False)])
 def test_forking_beside_tensorflow_is_reported_whatever_the_verdict(
-    wait_ms: int, start_method: str, told: bool
+    wait_ms: int, start_method: str, reported: bool
 ) -> None:
     fed_by = dataclasses.replace(SEQUENCE, start_method=start_method)
     fit = loop(wait_ns=wait_ms * MS, compute_ns=(100 - wait_ms) * MS, fed_by=fed_by)
@@ -1012,12 +1012,12 @@ def test_forking_beside_tensorflow_is_reported_whatever_the_verdict(
 
     assert found.main is not None
     evidence = found.main.diagnosis.evidence
-    assert evidence.count(ForkedWorkers()) == told
+    assert evidence.count(ForkedWorkers()) == reported
 
 
-@pytest.mark.parametrize(("count", "processes", "told"), [(1, False, True), (1, True, False)])
+@pytest.mark.parametrize(("count", "processes", "reported"), [(1, False, True), (1, True, False)])
 def test_a_choice_of_workers_that_has_no_effect_is_reported(
-    count: int, processes: bool, told: bool
+    count: int, processes: bool, reported: bool
 ) -> None:
     fed_by = dataclasses.replace(SEQUENCE, workers=count, multiprocessing=processes)
     fit = loop(fed_by=fed_by, lane=0)
@@ -1026,7 +1026,7 @@ def test_a_choice_of_workers_that_has_no_effect_is_reported(
         during=fit,
     )
 
-    assert (OneBatchAtATime(workers=1) in said.evidence) is told
+    assert (OneBatchAtATime(workers=1) in said.evidence) is reported
 
 
 @pytest.mark.parametrize(

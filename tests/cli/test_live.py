@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.quick]
 ROWS, COLUMNS = 30, 90
 
 # A loop that waits for nearly all of its time, with something to say all along; it goes on until the
-# live view was seen, which it is told by a line on standard input.
+# live view was seen, which a line reports on standard input.
 SCRIPT = """
 import select, sys, time
 import pipeprof.capture.session

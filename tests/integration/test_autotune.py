@@ -1,4 +1,4 @@
-"""AUTOTUNE in real runs: what it chose is told, and each warning comes where it is planted."""
+"""AUTOTUNE in real runs: what it chose is reported, and each warning comes where it is planted."""
 
 import time
 from collections.abc import Callable

@@ -154,7 +154,7 @@ def test_an_array_that_is_filled_again_never_leads_to_a_wrong_step(tmp_path: Pat
         def __getitem__(self, item: int) -> Any:
             return make(item, buffer)
 
-    # Who trains on which of them nobody can tell: it is one array. Items are taken in their order.
+    # Who trains on which of them nobody can know: it is one array. Items are taken in their order.
     prof, _ = train(Refilled(workers=2), tmp_path / "runs")
     found = arrows(prof)
     assert len(found) < EPOCHS * BATCHES

@@ -1,4 +1,4 @@
-"""What epochs of real pipelines begin with is told: planted causes, and a pipeline with none."""
+"""What epochs of real pipelines begin with is reported: planted causes, and a pipeline with none."""
 
 import itertools
 import time

@@ -62,7 +62,7 @@ def iter_dataset() -> Any:
     return source.map(Decode()).batch(BATCH)
 
 
-# Name: what makes it, its public name, threads or processes told, stage that sleeps.
+# Name: what makes it, its public name, threads or processes reported, stage that sleeps.
 FEEDS: dict[str, tuple[Callable[[], Any], str, int | None, str]] = {
     "DataLoader": (loader, "grain.DataLoader", 16, "Decode.map"),
     "MapDataset": (map_dataset, "grain.MapDataset", None, "decode"),

@@ -225,7 +225,7 @@ def drawn_by_numpy(picture: Any, index: Any) -> Any:
 
 
 def test_what_is_random_is_seen() -> None:
-    """By its operations, or, where those tell nothing, by a second pass."""
+    """By its operations, or, where those show nothing, by a second pass."""
     tuned = TfDataInput(PIPELINE.shuffle(40).map(drawn))
     plain, noisy = (one for one in tuned.nodes if "Map" in one.op)
     shuffle = next(one for one in tuned.nodes if "Shuffle" in one.op)

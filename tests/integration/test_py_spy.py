@@ -80,7 +80,7 @@ def test_a_recording_that_is_closed_leaves_nothing(
     assert py_spy.dump(pid)  # it goes on
 
 
-@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["told", "background"])
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["by hand", "background"])
 def interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a shell leaves of interrupts for scripts that it starts, in the background nothing."""
     before = signal.signal(signal.SIGINT, request.param)

@@ -1,4 +1,4 @@
-"""Where AUTOTUNE is off, short windows of TensorFlow's profiler tell the waits, and get in nobody's way."""
+"""Where AUTOTUNE is off, short windows of TensorFlow's profiler measure waits, and get in nobody's way."""
 
 import json
 import time

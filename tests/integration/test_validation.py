@@ -3,7 +3,7 @@
 import pytest
 
 from pipeprof.scenarios.validation import Planted, planted_trainings
-from pipeprof.scenarios.validation.comparing import compare_report
+from pipeprof.scenarios.validation.checking.comparing import compare_report
 from pipeprof.scenarios.validation.planted_runs import run_watched
 
 pytestmark = pytest.mark.integration

@@ -1,4 +1,4 @@
-"""Waits are told of the steps that had them, and of no others, however the model is fed."""
+"""Waits are recorded of the steps that had them, and of no others, however the model is fed."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ pytestmark = [
 PLANTED_S = 0.12
 
 # Batches of a pass over the data that are slow to come, none of them an epoch's first or last: a
-# first step also has what starts up, and after a last one nothing is fetched that tells its wait.
+# first step also has what starts up, and after a last one nothing is fetched that shows its wait.
 SLOW = (3, 6)
 SIGNATURE = (tf.TensorSpec((None, 8, 8, 1)), tf.TensorSpec((None,), tf.int64))
 

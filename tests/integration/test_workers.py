@@ -254,8 +254,8 @@ def test_a_worker_that_is_killed_is_reported_at_once(tmp_path: Path) -> None:
     training = start(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
     try:
         assert training.stderr is not None
-        told = next((line for line in training.stderr if line.startswith("pipeprof: ")), "")
-        assert "ended while it made batch 5: it was killed" in told
+        printed = next((line for line in training.stderr if line.startswith("pipeprof: ")), "")
+        assert "ended while it made batch 5: it was killed" in printed
     finally:
         children = psutil.Process(training.pid).children(recursive=True)
         for process in (training, *children):

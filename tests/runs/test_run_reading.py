@@ -15,7 +15,7 @@ from pipeprof.recording.batch_signature import Signature
 from pipeprof.runs.run_file import FORMAT
 from pipeprof.runs.run_reading import read_run
 from tests import builders
-from tests.runs.written import changed, make_run, numbers_of, told, written
+from tests.runs.written import changed, make_run, numbers_of, recorded, written
 
 
 def test_other_files_in_a_runs_folder_are_passed_over(tmp_path: Path):
@@ -27,7 +27,7 @@ def test_other_files_in_a_runs_folder_are_passed_over(tmp_path: Path):
 def test_a_run_comes_back_as_it_was(tmp_path: Path):
     profile = builders.profile(stages=(builders.stage(),), deliveries=(builders.signature(),))
     written(tmp_path, profile)
-    assert told(read_run(tmp_path)) == told(profile)
+    assert recorded(read_run(tmp_path)) == recorded(profile)
 
 
 def test_of_several_processes_the_one_that_trained_most_is_shown(tmp_path: Path):

@@ -31,10 +31,10 @@ def test_a_summary_comes_back_as_it_was(file: RunFile, summary: RankSummary):
     read = read_summary(file, RankSummary)
     assert read is not None
     assert is_sound(read)
-    assert _told(read) == _told(summary)
+    assert _values_of(read) == _values_of(summary)
 
 
-def _told(summary: RankSummary) -> object:
+def _values_of(summary: RankSummary) -> object:
     encoder = Encoder()
     return encoder.encode(summary), encoder.numbers().tolist()
 

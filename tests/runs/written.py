@@ -24,7 +24,7 @@ def written(folder: Path, content: Profile | Checkpoint, prefix: str = PREFIX) -
     return file
 
 
-def told(profile: Profile) -> tuple[Any, list[int]]:
+def recorded(profile: Profile) -> tuple[Any, list[int]]:
     """A profile as something to compare."""
     encoder = Encoder()
     return encoder.encode(profile), encoder.numbers().tolist()

@@ -96,12 +96,12 @@ def test_tensorflows_own_traces_are_linked_where_they_lie_beside(
 def test_verdicts_are_reported_for_some_runs_at_a_time(tab: Tab, tmp_path: Path) -> None:
     write_run(recorded("slow", 20), tmp_path, "slow")
     write_run(recorded("fast", 0), tmp_path, "fast")
-    told = tab.ask("/summaries", "slow", "fast", "none")
-    assert {key: each["bound"] for key, each in told.items()} == {
+    answered = tab.ask("/summaries", "slow", "fast", "none")
+    assert {key: each["bound"] for key, each in answered.items()} == {
         "slow": "input",
         "fast": "compute",
     }
-    assert told["slow"]["gist"] == "30.0 ms per step"
+    assert answered["slow"]["gist"] == "30.0 ms per step"
     many = [f"x{number}" for number in range(MOST_SUMMARIES)]
     assert tab.ask("/summaries", *many, "slow") == {}
 

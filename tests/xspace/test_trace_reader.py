@@ -132,7 +132,7 @@ def test_a_trace_comes_onto_the_clock_that_its_anchors_were_written_by(tmp_path)
     add_plane(space, "/device:GPU:3", Stream_1=[("kernel", 20, 25)])
     trace = read(space, tmp_path)
     ahead = 1_000_000 * MS
-    # The first was held up before it began: the quicker one tells.
+    # The first was held up before it began: the quicker one counts.
     anchors = [(ahead - 5 * MS, ahead + 3 * MS), (ahead + 2 * MS, ahead + 4 * MS)]
     ours = trace.on_clock_of(anchors)
     assert ours is not None

@@ -91,7 +91,7 @@ class Processors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingFacts:
-    """By what two trainings are told apart; None: not known.
+    """Facts by which two trainings differ; None: not known.
 
     Attributes:
         script: file name of the program.
@@ -111,7 +111,7 @@ class RankSummary:
     """What one process found in its own recording.
 
     Attributes:
-        rank: its place, or None where nothing told it.
+        rank: its place, or None where it is not known.
         host: its machine's name.
         pid: its process, or None where the recording does not show it.
         run: name of the run.
@@ -124,7 +124,7 @@ class RankSummary:
         versions: package name to version.
         machine: what is known of its machine.
         processors: its processors.
-        facts: by what another training is told apart.
+        facts: by which another training differs.
         epochs: epochs of its main loop.
         steps: steps of it.
         warmup_steps: how many of them count as warm-up.

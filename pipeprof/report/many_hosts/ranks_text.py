@@ -43,7 +43,7 @@ from pipeprof.report.plain_text import sentence, shown
 
 # Of many ranks these are named; the rest is counted.
 _MOST_NAMED = 6
-# Of problems of one kind these are told.
+# Of problems of one kind so many have a sentence of their own.
 _MOST_ALIKE = 3
 
 

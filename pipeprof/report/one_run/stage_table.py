@@ -18,7 +18,7 @@ from pipeprof.report.names.stage_labels import (
     where,
     worth_a_row,
 )
-from pipeprof.report.numbers import count, duration, percent
+from pipeprof.report.numbers import count, duration, few_digits, level, percent
 from pipeprof.report.plain_text import MISSING, shorten_location, shown
 from pipeprof.report.text_layout import INDENT, Column, cells, column_table, flow, indented
 
@@ -88,14 +88,14 @@ def _stage_columns(stages: Sequence[StageFinding], slowest: Bottleneck | None) -
 def _parallel(found: StageFinding) -> str | None:
     if found.parallelism is None:
         return None
-    return f"{found.parallelism:.3g}{' auto' if found.autotuned else ''}"
+    return f"{few_digits(found.parallelism)}{' auto' if found.autotuned else ''}"
 
 
 def _buffer(found: StageFinding) -> str | None:
     if found.buffer_mean is None:
         return None
     size = "" if found.buffer_size is None else f"/{found.buffer_size}"
-    return f"{found.buffer_mean:.1f}{size}"
+    return f"{level(found.buffer_mean)}{size}"
 
 
 def _cpu(found: StageFinding) -> str | None:

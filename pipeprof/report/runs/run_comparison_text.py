@@ -11,7 +11,17 @@ from pipeprof.analysis.comparing.work_sameness import Aspect, Differs, Sameness
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.recording.account import Part
 from pipeprof.report.names.part_names import PART_NAMES
-from pipeprof.report.numbers import count, duration, percent, rate
+from pipeprof.report.numbers import (
+    changed_between,
+    changed_by,
+    count,
+    duration,
+    percent,
+    points,
+    points_between,
+    rate,
+    times,
+)
 from pipeprof.report.plain_text import MISSING
 
 COMPARED_COLUMNS = ("", "before", "after", "change", "")
@@ -284,13 +294,12 @@ def _change(row: ComparedQuantity) -> str:
     if row.change is None:
         return "new" if row.before is None else "gone"
     if row.quantity.unit is Unit.RATIO or row.ratio is None:
-        sign = "+" if row.change >= 0 else "-"
         if row.quantity.unit is Unit.RATIO:
-            return f"{sign}{100 * abs(row.change):.1f} points"
-        return f"{sign}{value_text(row, abs(row.change))}"
+            return points(row.change)
+        return f"{'+' if row.change >= 0 else '-'}{value_text(row, abs(row.change))}"
     if abs(row.ratio) >= 1.0:
-        return f"{row.after / row.before:.1f} times" if row.before and row.after else "new"
-    return f"{100 * row.ratio:+.1f} %"
+        return times(row.after / row.before) if row.before and row.after else "new"
+    return changed_by(row.ratio)
 
 
 def range_text(row: ComparedQuantity) -> str:
@@ -299,10 +308,10 @@ def range_text(row: ComparedQuantity) -> str:
     if found is None or row.change is None:
         return MISSING
     if row.quantity.unit is Unit.RATIO:
-        return f"{100 * found.low:+.1f} to {100 * found.high:+.1f} points"
+        return points_between(found.low, found.high)
     if not row.before:
         return MISSING
-    return f"{100 * found.low / row.before:+.1f} to {100 * found.high / row.before:+.1f} %"
+    return changed_between(found.low / row.before, found.high / row.before)
 
 
 def _mark(row: ComparedQuantity) -> Mark | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeprof.recording.tuning_outcome import Description, Trial, TuningOutcome
 from pipeprof.report.names.edit_names import change_name
-from pipeprof.report.numbers import count, duration, times
+from pipeprof.report.numbers import count, duration, fixed, times
 
 HEADER = ("Change", "predicted", "measured", "times as fast", "")
 
@@ -67,7 +67,7 @@ def _ms(step_ns: float | None) -> str:
 def _speedup(trial: Trial) -> str:
     if trial.speedup is None or trial.low is None or trial.high is None:
         return ""
-    return f"{trial.speedup:.2f} ({trial.low:.2f} to {trial.high:.2f})"
+    return f"{fixed(trial.speedup, 2)} ({fixed(trial.low, 2)} to {fixed(trial.high, 2)})"
 
 
 def _verdict(trial: Trial) -> str:

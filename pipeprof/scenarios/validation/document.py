@@ -3,10 +3,10 @@
 import statistics
 from collections.abc import Iterator, Sequence
 
+from pipeprof.scenarios.validation.checking.report_check import Agreement, ReportCheck
+from pipeprof.scenarios.validation.checking.report_keys import look_up
 from pipeprof.scenarios.validation.expected import Planted
 from pipeprof.scenarios.validation.kept_runs import KeptRun
-from pipeprof.scenarios.validation.outcome import Agreement, ReportCheck
-from pipeprof.scenarios.validation.report_keys import look_up
 from pipeprof.scenarios.validation.tables import Result, markdown_table, render_tables
 
 _INTRODUCTION = """\

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeprof.scenarios.validation.outcome import Agreement, Point, ReportCheck
+from pipeprof.scenarios.validation.checking.report_check import Agreement, Point, ReportCheck
 
 # Points that are numbers, and how their errors are written.
 NUMBERS = (

@@ -10,7 +10,7 @@ from pipeprof.analysis.recent import LiveState, Recent
 from pipeprof.recording.lane import Role
 from pipeprof.recording.loop import Loop
 from pipeprof.report.names.verdict_names import CAUSES, VERDICTS
-from pipeprof.report.numbers import count, duration, parts
+from pipeprof.report.numbers import count, duration, parts, percent
 from pipeprof.report.one_run.account_text import headline
 from pipeprof.report.one_run.run_text import kind_of
 from pipeprof.report.plain_text import shorten, shown
@@ -104,7 +104,7 @@ def _use(findings: Findings, recent: Recent) -> Iterator[str]:
         size = findings.main.input.queue_size if findings.main else None
         yield f"{queue.last}{f' of {size}' if size is not None else ''} batches ready"
     used = [
-        f"{role.value} {100 * recent.cores[role]:.0f} %"
+        f"{role.value} {percent(recent.cores[role])}"
         for role in _SHOWN_ROLES
         if recent.cores.get(role, 0.0) >= 0.005
     ]

@@ -110,7 +110,7 @@ def _delivered(findings: Findings) -> str:
     found = findings.delivery
     if found is None:
         return ""
-    pieces = [f"{found.batches:,} {'batch' if found.batches == 1 else 'batches'}"]
+    pieces = [count(found.batches, "batch")]
     if found.samples is not None:
         pieces.append(count(found.samples, "sample"))
     if found.shapes and found.dtypes:

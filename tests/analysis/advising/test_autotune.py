@@ -1,4 +1,4 @@
-"""What AUTOTUNE did is told step by step, and each setting that stands in its way, with figures."""
+"""What AUTOTUNE did is reported step by step, and each setting that stands in its way, with figures."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -39,7 +39,7 @@ def found(
     cpu_ratio: float = 0.3,
     levels: Mapping[TfDataLevel | Level, int] | None = None,
 ) -> AutotuneFinding:
-    """What is said of a loop that these stages fed; AUTOTUNE plans with 8 cores unless told."""
+    """What is said of a loop that these stages fed; AUTOTUNE plans with 8 cores unless given."""
     read = {TfDataLevel.CPU_BUDGET: 8, TfDataLevel.RAM_BUDGET: 4 * GB} | dict(levels or {})
     length_ns = during.end_ns - during.start_ns
     room = min(cores, limit or cores)

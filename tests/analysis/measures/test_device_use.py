@@ -31,9 +31,9 @@ def test_the_busiest_device_comes_first_with_its_parts():
 
 
 def test_without_a_trace_the_driver_reports_how_busy_a_device_was():
-    told = device(steps=0, levels={DeviceLevel.UTILISATION: gauge(400_000, 600_000)})
-    untold = device("GPU 1", steps=0)
-    first, second = analyse(profile(devices=(untold, told))).devices
+    measured = device(steps=0, levels={DeviceLevel.UTILISATION: gauge(400_000, 600_000)})
+    unmeasured = device("GPU 1", steps=0)
+    first, second = analyse(profile(devices=(unmeasured, measured))).devices
     assert (first.source, first.busy_ratio, first.step_ms) == (DeviceSource.NVML, 0.5, None)
     assert (second.source, second.busy_ratio) == (DeviceSource.NONE, None)
 

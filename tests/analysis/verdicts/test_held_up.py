@@ -1,6 +1,6 @@
 """How far the input holds up the training's computing, on built profiles.
 
-The loop of these tests takes 100 steps of 30 ms (3 s) that wait for nothing, unless told.
+The loop of these tests takes 100 steps of 30 ms (3 s) that wait for nothing, unless given.
 """
 
 from collections.abc import Sequence

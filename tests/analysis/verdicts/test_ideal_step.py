@@ -1,6 +1,6 @@
 """What a step takes with input for free: never less than a device is busy, and a bound where that hides.
 
-The loops of these tests take 100 steps of 30 ms, 20 of them waiting, unless told.
+The loops of these tests take 100 steps of 30 ms, 20 of them waiting, unless given.
 """
 
 import math

@@ -74,14 +74,14 @@ class Worker:
     """A forked process that records some work and then waits to be killed."""
 
     def __init__(self, name: str, count: int = 3) -> None:
-        ready, told = os.pipe()
+        ready, reports = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             if recording.current is not None:
                 work(recording.current, name, count)
-            os.write(told, b"!")
+            os.write(reports, b"!")
             signal.pause()
-        os.close(told)
+        os.close(reports)
         assert os.read(ready, 1) == b"!"
         os.close(ready)
 

@@ -388,8 +388,8 @@ def test_a_loop_goes_on_as_if_nothing_had_been(
             sums.add_steps(steps(taken, count, epoch=number))
             begin = np.arange(taken, taken + count) * 10
             sums.add_waits(begin, begin + 3)
-            told = max(taken + count - late, 0)
-            sums.add_gaps(np.arange(taken, told), np.full(max(told - taken, 0), 4))
+            until = max(taken + count - late, 0)
+            sums.add_gaps(np.arange(taken, until), np.full(max(until - taken, 0), 4))
             sums.settle((taken + count) * 10 - late)
             span = np.array([taken * 10 + 1])
             sums.add_input_work(span, span + 12)

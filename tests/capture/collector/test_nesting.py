@@ -1,4 +1,4 @@
-"""Parents of stages, told by intervals that lie inside one another."""
+"""Parents of stages, found by intervals that lie inside one another."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -54,7 +54,7 @@ def test_the_training_is_shown_waiting_and_computing() -> None:
     assert (wait["base"][:2], wait["x"][:2]) == ([0.0, 30.0], [20.0, 20.0])
     assert (compute["base"][:2], compute["x"][:2]) == ([20.0, 50.0], [10.0, 10.0])
     assert len(drawn.layout["shapes"]) == 10
-    # Plotly makes a lone row's bars as high as the distance to the next one, unless told.
+    # Plotly makes a lone row's bars as high as the distance to the next one, unless given.
     assert all(each["width"] < 1 for each in drawn.traces)
 
 

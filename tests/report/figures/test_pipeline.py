@@ -151,7 +151,7 @@ def test_a_generator_feeds_the_one_stage_of_tf_data_that_calls_python() -> None:
         "prefetch",
     ]
     assert flow.into == (1, 2, 3, None)
-    # With two such stages nobody can tell which one it feeds.
+    # With two such stages nobody can know which one it feeds.
     two = (*stages, tf("from_generator", 0, StageKind.TF_DATA_PYTHON))
     flow = lay_out(found_of(*two), two, most=10)
     into = dict(zip([each.index for each in flow.rows], flow.into, strict=True))

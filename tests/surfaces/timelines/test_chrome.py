@@ -1,4 +1,4 @@
-"""What is written keeps the rules of the format, and tells what was recorded."""
+"""What is written keeps the rules of the format, and has what was recorded."""
 
 import json
 from dataclasses import replace

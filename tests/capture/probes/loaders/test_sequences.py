@@ -281,8 +281,8 @@ class Interrupted(Images):
         raise KeyboardInterrupt if index else ValueError("spoiled")
 
 
-@pytest.mark.parametrize(("index", "told"), [(0, 1), (1, 0)])
-def test_a_batch_that_fails_is_reported_and_an_interrupt_is_none(index: int, told: int) -> None:
+@pytest.mark.parametrize(("index", "reported"), [(0, 1), (1, 0)])
+def test_a_batch_that_fails_is_reported_and_an_interrupt_is_none(index: int, reported: int) -> None:
     mine = Interrupted()
     with recording_on() as recorder:
         release = watched(recorder, mine)
@@ -295,7 +295,7 @@ def test_a_batch_that_fails_is_reported_and_an_interrupt_is_none(index: int, tol
         worker.start()
         worker.join()
         release()
-        assert len(warnings_of(recorder)) == told
+        assert len(warnings_of(recorder)) == reported
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_a_sequence_of_keras_own_is_known_by_its_module(
 
 
 def get_in_worker(index: int) -> Any:
-    """Asks as Keras does, and tells who asked and what the worker's object is."""
+    """Asks as Keras does, and notes who asked and what the worker's object is."""
     batch = in_worker(index)
     return batch if index < 1000 else unpacked_type()
 

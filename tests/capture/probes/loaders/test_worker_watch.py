@@ -1,4 +1,4 @@
-"""Workers that end, hang or fail: what is told of them, and what is not."""
+"""Workers that end, hang or fail: what is reported of them, and what is not."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Generators inside a generator are timed by themselves, on interpreters that tell of them."""
+"""Generators inside a generator are timed by themselves, on interpreters that report them."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator

@@ -217,7 +217,7 @@ def test_a_timed_generator_is_one_and_says_how_it_is_timed() -> None:
 
 
 def test_fetches_are_reported_of_elements_and_of_the_end() -> None:
-    class Told(Fetches):
+    class Heard(Fetches):
         def __init__(self) -> None:
             self.items: list[Any] = []
 
@@ -228,12 +228,12 @@ def test_fetches_are_reported_of_elements_and_of_the_end() -> None:
         def exhausted(self, start_ns: int) -> None:
             self.items.append("end")
 
-    told = Told()
+    heard = Heard()
     site = StageSite("read", StageKind.ITERABLE)
-    assert list(timed_generator(site, iter([0]), told)) == [0]
+    assert list(timed_generator(site, iter([0]), heard)) == [0]
     with recording_on():
-        assert list(timed_generator(site, iter([1, 2]), told)) == [1, 2]
-    assert told.items == [1, 2, "end"]
+        assert list(timed_generator(site, iter([1, 2]), heard)) == [1, 2]
+    assert heard.items == [1, 2, "end"]
 
 
 def test_work_in_the_last_resume_counts_but_is_no_element() -> None:

@@ -30,7 +30,7 @@ def seen(tid: int, samples: int, *frames: Frame, pid: int = PID) -> SampledStack
 
 
 class FakeRecording:
-    """A recording that gives what it was told to, once it is `done`."""
+    """A recording that gives what it was given, once it is `done`."""
 
     def __init__(self, stacks: Iterable[SampledStack]) -> None:
         self.stacks = tuple(stacks)

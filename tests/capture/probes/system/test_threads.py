@@ -353,17 +353,17 @@ def test_real_threads_are_seen_and_no_file_stays_open() -> None:
 
 def test_real_children_of_children_are_found() -> None:
     leave, left = os.pipe()
-    told, tell = os.pipe()
+    begun, report = os.pipe()
     child = os.fork()
     if not child:
         grandchild = os.fork()
-        os.write(tell, b"x")
+        os.write(report, b"x")
         os.read(leave, 1)
         if grandchild:
             os.waitpid(grandchild, 0)
         os._exit(0)
     try:
-        assert os.read(told, 1) + os.read(told, 1) == b"xx"  # both have begun
+        assert os.read(begun, 1) + os.read(begun, 1) == b"xx"  # both have begun
         below = children_of(os.getpid())
         assert child in below
         assert children_of(child) < below
@@ -372,6 +372,6 @@ def test_real_children_of_children_are_found() -> None:
     finally:
         os.write(left, b"xx")
         os.waitpid(child, 0)
-        for descriptor in (leave, left, told, tell):
+        for descriptor in (leave, left, begun, report):
             os.close(descriptor)
     assert process_spent(child) is None

@@ -13,11 +13,11 @@ class ToldLoop:
     fetching = False
 
     def __init__(self) -> None:
-        self.told: dict[int, int] = {}
+        self.known: dict[int, int] = {}
 
     def gaps(self, first_step: int, gaps_ns: tuple[int, ...]) -> None:
         for offset, gap_ns in enumerate(gaps_ns):
-            self.told[first_step + offset] = gap_ns
+            self.known[first_step + offset] = gap_ns
 
     def correct_batches(self, batches: int) -> None:
         raise AssertionError("every step took what it said")
@@ -26,7 +26,7 @@ class ToldLoop:
 def follow(
     readings: list[tuple[int, ...]], batches: int, pause_ns: int = 0, outside_ns: int = 0
 ) -> dict[int, int]:
-    """What is told when each reading comes at the end of a step, and the next begins a bit later."""
+    """What is known when each reading comes at the end of a step, and the next begins a bit later."""
     loop: Any = ToldLoop()
     followed = FollowedLoop(0, 0)
     for step, gaps_us in enumerate(readings):
@@ -35,8 +35,8 @@ def follow(
         fetches = batches - (step == 0)
         followed.record_gaps(loop, gaps_us, fetches, (step + 1) * MS, at_most=False)
     assert followed.estimating == (batches > 100)
-    told: dict[int, int] = loop.told
-    return told
+    known: dict[int, int] = loop.known
+    return known
 
 
 def test_a_step_has_the_gaps_after_all_its_batches() -> None:
@@ -50,8 +50,8 @@ def test_a_step_with_a_gap_that_was_not_read_is_not_reported() -> None:
 
 def test_a_step_of_more_batches_than_gaps_are_kept_of_is_distinguished_from_its_last_ones() -> None:
     window = (7,) * 100
-    told = follow([window] * 3, batches=150)
-    assert told == {0: 150 * 7 * US, 1: 150 * 7 * US}
+    known = follow([window] * 3, batches=150)
+    assert known == {0: 150 * 7 * US, 1: 150 * 7 * US}
     # The gap after its last batch reaches over the pause before the next step.
     paused = follow([window, window], batches=150, pause_ns=40 * US)
     assert paused == {0: (149 * 7 + 40) * US}
@@ -108,7 +108,7 @@ def waits_of(*steps: Step, jitter_us: int = 0) -> dict[int, int]:
             followed.record_gaps(loop, tuple(counted), unread, now, at_most=False)
             counted, unread, work_ns = [], 0, 0
         now += step.pause_ns
-    return {step: (durations[step] - gap_ns) // MS for step, gap_ns in loop.told.items()}
+    return {step: (durations[step] - gap_ns) // MS for step, gap_ns in loop.known.items()}
 
 
 def unread(wait_ns: int, busy_ns: int) -> Step:
@@ -150,7 +150,7 @@ def test_a_shortage_without_a_long_step_is_one_of_the_oldest() -> None:
     for step in range(4):
         followed.step_ended(step, 1, step * MS, (step + 1) * MS, step * MS)
     followed.record_gaps(loop, (20, 30), 3, 4 * MS, at_most=False)
-    assert loop.told == {1: 20 * US, 2: 30 * US}
+    assert loop.known == {1: 20 * US, 2: 30 * US}
 
 
 def test_steps_that_all_take_longer_than_a_gap_can_be_computed() -> None:
@@ -184,8 +184,8 @@ def last_wait_ms(*gaps_us: int, last_ns: int, feeds: bool = True) -> float | Non
     followed.begin_counting(iterator)
     followed.record_gaps(loop, gaps_us, len(gaps_us), now, at_most=False)
     followed.leave_epoch(loop)
-    told: dict[int, int] = loop.told
-    return None if len(gaps_us) not in told else (last_ns - told[len(gaps_us)]) / MS
+    known: dict[int, int] = loop.known
+    return None if len(gaps_us) not in known else (last_ns - known[len(gaps_us)]) / MS
 
 
 def test_an_epochs_last_step_waited_for_what_it_took_beyond_the_usual() -> None:

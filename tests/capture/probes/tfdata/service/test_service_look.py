@@ -1,4 +1,4 @@
-"""Servers of a tf.data service are asked over gRPC; those here answer what they are told to."""
+"""Servers of a tf.data service are asked over gRPC; those here answer what the test sets."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,7 @@
+from pipeprof.scenarios.validation.checking.report_check import Agreement, Point, ReportCheck
 from pipeprof.scenarios.validation.document import conditions_text, render_document
 from pipeprof.scenarios.validation.expected import Planted
 from pipeprof.scenarios.validation.kept_runs import KeptRun
-from pipeprof.scenarios.validation.outcome import Agreement, Point, ReportCheck
 from pipeprof.scenarios.validation.tables import Result
 
 PLANTED = (

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipeprof.scenarios.validation.check_making import agreement, missing, one_of
+from pipeprof.scenarios.validation.checking.check_making import agreement, missing, one_of
+from pipeprof.scenarios.validation.checking.report_check import Point, ReportCheck
+from pipeprof.scenarios.validation.checking.report_keys import NOTHING, Report, Truth, look_up
+from pipeprof.scenarios.validation.checking.time_checks import training_s
 from pipeprof.scenarios.validation.expected import Planted
-from pipeprof.scenarios.validation.outcome import Point, ReportCheck
-from pipeprof.scenarios.validation.report_keys import NOTHING, Report, Truth, look_up
 from pipeprof.scenarios.validation.script_places import is_at, is_at_text, is_inside
-from pipeprof.scenarios.validation.time_checks import training_s
 
 # The borders of the verdict, and how near to one a training may be either.
 INPUT_FROM, COMPUTE_BELOW = 0.20, 0.05

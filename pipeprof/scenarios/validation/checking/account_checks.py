@@ -4,12 +4,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeprof.scenarios.validation.check_making import SHARE_TOLERANCE, agreement, between, missing
+from pipeprof.scenarios.validation.checking.check_making import (
+    SHARE_TOLERANCE,
+    agreement,
+    between,
+    missing,
+)
+from pipeprof.scenarios.validation.checking.report_check import Point, ReportCheck
+from pipeprof.scenarios.validation.checking.report_keys import (
+    NOTHING,
+    Report,
+    Truth,
+    account_of,
+    look_up,
+)
+from pipeprof.scenarios.validation.checking.time_checks import most_of_starts_s, training_s, unsure
 from pipeprof.scenarios.validation.expected import Named, Share
-from pipeprof.scenarios.validation.outcome import Point, ReportCheck
-from pipeprof.scenarios.validation.report_keys import NOTHING, Report, Truth, account_of, look_up
 from pipeprof.scenarios.validation.script_places import is_inside
-from pipeprof.scenarios.validation.time_checks import most_of_starts_s, training_s, unsure
 
 ACCOUNT_TOLERANCE = 0.01
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from pipeprof.scenarios.validation.account_checks import (
+from pipeprof.scenarios.validation.checking.account_checks import (
     SHARES,
     account_checks,
     between_epochs_checks,
@@ -12,24 +12,28 @@ from pipeprof.scenarios.validation.account_checks import (
     name_checks,
     share_checks,
 )
-from pipeprof.scenarios.validation.check_making import (
+from pipeprof.scenarios.validation.checking.check_making import (
     agreement,
     missing,
     one_of,
 )
-from pipeprof.scenarios.validation.expected import ExpectedCost, Loops, Planted
-from pipeprof.scenarios.validation.outcome import Agreement, Point, ReportCheck
-from pipeprof.scenarios.validation.report_keys import (
+from pipeprof.scenarios.validation.checking.report_check import Agreement, Point, ReportCheck
+from pipeprof.scenarios.validation.checking.report_keys import (
     NOTHING,
     Report,
     Truth,
     look_up,
 )
-from pipeprof.scenarios.validation.time_checks import (
+from pipeprof.scenarios.validation.checking.time_checks import (
     ideal_step_checks,
     wait_checks,
 )
-from pipeprof.scenarios.validation.verdict_checks import held_up_checks, is_named, verdict_checks
+from pipeprof.scenarios.validation.checking.verdict_checks import (
+    held_up_checks,
+    is_named,
+    verdict_checks,
+)
+from pipeprof.scenarios.validation.expected import ExpectedCost, Loops, Planted
 
 COST_TOLERANCE = 0.10
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeprof.scenarios.validation.outcome import Agreement, Point, ReportCheck
-from pipeprof.scenarios.validation.report_keys import NOTHING
+from pipeprof.scenarios.validation.checking.report_check import Agreement, Point, ReportCheck
+from pipeprof.scenarios.validation.checking.report_keys import NOTHING
 
 SHARE_TOLERANCE = 0.03
 

@@ -2,9 +2,20 @@
 
 from collections.abc import Iterator
 
-from pipeprof.scenarios.validation.check_making import SHARE_TOLERANCE, agreement, between, missing
-from pipeprof.scenarios.validation.outcome import Point, ReportCheck
-from pipeprof.scenarios.validation.report_keys import NOTHING, Report, Truth, look_up, main_loop
+from pipeprof.scenarios.validation.checking.check_making import (
+    SHARE_TOLERANCE,
+    agreement,
+    between,
+    missing,
+)
+from pipeprof.scenarios.validation.checking.report_check import Point, ReportCheck
+from pipeprof.scenarios.validation.checking.report_keys import (
+    NOTHING,
+    Report,
+    Truth,
+    look_up,
+    main_loop,
+)
 
 TIME_TOLERANCE = 0.10
 IDEAL_TOLERANCE = 0.15

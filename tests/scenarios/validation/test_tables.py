@@ -1,4 +1,4 @@
-from pipeprof.scenarios.validation.outcome import Agreement, Point, ReportCheck
+from pipeprof.scenarios.validation.checking.report_check import Agreement, Point, ReportCheck
 from pipeprof.scenarios.validation.tables import Result, line_of, render_tables
 
 

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
-from pipeprof.scenarios.validation.comparing import compare_report
+from pipeprof.scenarios.validation.checking.comparing import compare_report
+from pipeprof.scenarios.validation.checking.report_check import Agreement, Point, ReportCheck
+from pipeprof.scenarios.validation.checking.report_keys import main_loop
+from pipeprof.scenarios.validation.checking.verdict_checks import bounds_by
 from pipeprof.scenarios.validation.expected import (
     EpochWaits,
     ExpectedCost,
@@ -14,9 +17,6 @@ from pipeprof.scenarios.validation.expected import (
     Planted,
     Share,
 )
-from pipeprof.scenarios.validation.outcome import Agreement, Point, ReportCheck
-from pipeprof.scenarios.validation.report_keys import main_loop
-from pipeprof.scenarios.validation.verdict_checks import bounds_by
 
 RIGHT, WRONG, MISSING = Agreement.RIGHT, Agreement.WRONG, Agreement.MISSING
 TRUTH = {"wait_ms": 20.0}
