@@ -38,11 +38,11 @@ PACKED = zlib.compress(
     np.random.default_rng(1).integers(0, 9, 16_000_000).astype(np.uint8).tobytes()
 )
 
-# A program that computes for a while for every line that it writes.
+# A program that computes for a while for every line that it writes: long enough for many looks at who waits.
 RENDERS = """
 import time
 while True:
-    until = time.process_time() + 0.03
+    until = time.process_time() + 0.1
     while time.process_time() < until:
         pass
     print("ready", flush=True)

@@ -14,6 +14,7 @@ import pipeprof
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.cli.machine_checks import ask_py_spy
+from pipeprof.recording.lane import Role
 from pipeprof.recording.stage import StageKind
 
 pytestmark = [
@@ -68,13 +69,13 @@ def findings_of(dataset: Any, tmp_path: Path) -> Findings:
 
 
 def hot_texts(found: Findings) -> dict[str, float]:
-    (stage,) = [each for each in found.stages if each.stage.kind.value == "sequence"]
+    (stage,) = [each for each in found.stages if each.stage.kind is StageKind.SEQUENCE]
     assert all(line.location.short.startswith(HERE) for line in stage.hot_lines)
     return {line.text: line.share for line in stage.hot_lines}
 
 
-def held_by_workers(found: Findings) -> float:
-    return sum(lane.gil_ratio or 0.0 for lane in found.lanes if "(worker)" in lane.name)
+def held_by(found: Findings, *roles: Role) -> float:
+    return sum(lane.gil_ratio or 0.0 for lane in found.lanes if lane.role in roles)
 
 
 @pytest.mark.quick
@@ -82,7 +83,8 @@ def test_threads_in_python_hold_the_gil_at_the_hot_line(tmp_path: Path) -> None:
     found = findings_of(Items(add_up), tmp_path)
     hottest, *_ = hot_texts(found)
     assert "HOT: in Python" in hottest or hottest.startswith("for number in")
-    assert held_by_workers(found) > 0.6
+    others = [role for role in Role if role is not Role.WORKER]
+    assert held_by(found, Role.WORKER) > 2 * held_by(found, *others)
     assert found.main is not None
     assert found.main.diagnosis.cause in (Cause.GIL, Cause.CPU_SATURATED)
 
@@ -91,7 +93,7 @@ def test_threads_in_c_release_the_gil_at_the_hot_line(tmp_path: Path) -> None:
     found = findings_of(Items(digest), tmp_path)
     hottest, *_ = hot_texts(found)
     assert "HOT: in C" in hottest
-    assert held_by_workers(found) < 0.4
+    assert held_by(found, Role.WORKER) < 0.4
     assert found.main is not None
     assert found.main.diagnosis.cause in (Cause.CPU, Cause.CPU_SATURATED)
 
@@ -118,5 +120,5 @@ def test_lines_of_worker_processes_are_seen(tmp_path: Path) -> None:
     found = findings_of(Items(add_up, processes=True), tmp_path)
     texts = hot_texts(found)
     assert any("HOT: in Python" in text for text in texts)
-    workers = [lane for lane in found.lanes if lane.role.value == "worker"]
+    workers = [lane for lane in found.lanes if lane.role is Role.WORKER]
     assert [lane.gil_ratio is not None for lane in workers] == [True, True]
