@@ -38,7 +38,7 @@ PACKED = zlib.compress(
     np.random.default_rng(1).integers(0, 9, 16_000_000).astype(np.uint8).tobytes()
 )
 
-# A program that computes for a while for every line that it writes: long enough for many looks at who waits.
+# A program that computes for a while for every line that it writes, so that there are many looks at it.
 RENDERS = """
 import time
 while True:

@@ -7,6 +7,7 @@ import linecache
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from types import CodeType, FrameType
 
@@ -162,7 +163,7 @@ class PlaceReader:
             owner, name = self._framework_call(public)
             return state, f"{owner}.{name}".strip("."), (owner, name)
         for each in inside:
-            if _blocks(each, _HANDED_OVER):
+            if _is_handed_over(each):
                 return HostState.WAITING, self._name_of(each), None
         if not inside and self._calls_what_blocks(frame) and sleeps():
             return HostState.WAITING, called_at(frame), None
@@ -200,7 +201,7 @@ class PlaceReader:
 
 def blocked_for_room(innermost: FrameType) -> bool:
     """Whether a thread is blocked until somebody takes what it has to hand over."""
-    return any(_blocks(frame, _ROOM) for frame in islice(_outwards(innermost), 8))
+    return any(map(_waits_for_room, islice(_outwards(innermost), 8)))
 
 
 def rests(innermost: FrameType) -> bool:
@@ -208,7 +209,7 @@ def rests(innermost: FrameType) -> bool:
     if is_pipeprofs_file(innermost.f_code.co_filename):
         return True
     return any(
-        _blocks(frame, _HANDED_OVER) or _blocks(frame, _ROOM)
+        _is_handed_over(frame) or _waits_for_room(frame)
         for frame in islice(_outwards(innermost), 4)
     )
 
@@ -270,10 +271,27 @@ def _returns_from_framework(frame: FrameType) -> bool:
     return owner in _FRAMEWORKS or owner is CodeOwner.PIPEPROF
 
 
-def _blocks(frame: FrameType, where: Mapping[str, tuple[str, ...]]) -> bool:
-    name = frame.f_code.co_name
-    file = frame.f_code.co_filename
-    return any(name in functions and file.endswith(f"/{end}") for end, functions in where.items())
+def _is_handed_over(frame: FrameType) -> bool:
+    return _blocks_to_take(frame.f_code.co_filename, frame.f_code.co_name)
+
+
+def _waits_for_room(frame: FrameType) -> bool:
+    return _blocks_to_give(frame.f_code.co_filename, frame.f_code.co_name)
+
+
+# A look asks for each frame of each thread: many threads stand in few functions.
+@lru_cache(maxsize=1024)
+def _blocks_to_take(file: str, name: str) -> bool:
+    return _is_one_of(_HANDED_OVER, file, name)
+
+
+@lru_cache(maxsize=1024)
+def _blocks_to_give(file: str, name: str) -> bool:
+    return _is_one_of(_ROOM, file, name)
+
+
+def _is_one_of(functions: Mapping[str, tuple[str, ...]], file: str, name: str) -> bool:
+    return any(name in names and file.endswith(f"/{end}") for end, names in functions.items())
 
 
 def _outwards(innermost: FrameType) -> Iterator[FrameType]:
