@@ -1,10 +1,7 @@
-"""The code of each kind of advice, pasted: it runs, delivers what was delivered before, and saves work.
-
-What it saves is seen by counting calls, or by calls that have to meet: two pass a `Meeting`, or none.
-"""
+"""The code of advice about tf.data, pasted: it runs, delivers what was delivered before, and saves work."""
 
 import functools
-import multiprocessing
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,21 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeprof.analysis.findings.advice_kinds import Remedy
-from pipeprof.analysis.findings.host_remedies import (
-    CheaperCallback,
-    SaveLessOften,
-    ValidateLessOften,
-)
-from pipeprof.analysis.findings.input_remedies import (
-    FedBy,
-    LongerEpochs,
-    LongerQueue,
-    MoreWorkers,
-    Prefetch,
-    SmallerBatches,
-    WorkerThreads,
-)
+from pipeprof.analysis.findings.input_remedies import FedBy, LongerEpochs, Prefetch
 from pipeprof.analysis.findings.tfdata_remedies import (
     BatchFirst,
     Cache,
@@ -40,89 +23,32 @@ from pipeprof.analysis.findings.tfdata_remedies import (
     MoreFiles,
     OneIterator,
     OpenInParallel,
+    OwnThreads,
     ParallelCalls,
     ParallelFilter,
     ShuffleFirst,
     SwitchAutotuneOn,
 )
-from pipeprof.recording.account import CallbackEvent, CallbackMethod, KerasCallback
-from pipeprof.recording.loop import InputKind, InputLibrary
-from pipeprof.report.one_run.advice_code import remedy_code
+from pipeprof.recording.loop import InputKind
 from pipeprof.report.one_run.advice_text import remedy_sentence
 from tests.integration.feeds import (
-    BATCH,
-    BATCHES,
-    EPOCHS,
-    STEPS,
-    Digits,
-    batch,
     digits,
     model,
-    train,
+)
+from tests.integration.pasted_code import (
+    GENERATOR,
+    SOON_S,
+    TF_DATA,
+    Meeting,
+    numbers,
+    pasted,
+    values,
 )
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
-
-GENERATOR = FedBy(kind=InputKind.GENERATOR, name="batches")
-HAND_WRITTEN = FedBy(kind=InputKind.GENERATOR, name="batches", hand_written=True)
-SEQUENCE = FedBy(kind=InputKind.SEQUENCE, name="Digits")
-MADE_BY_KERAS = FedBy(
-    kind=InputKind.SEQUENCE, name="DirectoryIterator", library=InputLibrary.KERAS_ITERATOR
-)
-TF_DATA = FedBy(kind=InputKind.TF_DATA, name="PrefetchDataset")
-
-SOON_S = 20
-
-
-def pasted(remedy: Remedy, **names: Any) -> dict[str, Any]:
-    """The names that there are once the code has run."""
-    namespace = {"tf": tf, "keras": keras, "np": np, **names}
-    exec(remedy_code(remedy) or "", namespace)
-    return namespace
-
-
-def evaluated(remedy: Remedy, **names: Any) -> Any:
-    return eval(remedy_code(remedy) or "", {"keras": keras, **names})
-
-
-class Meeting:
-    """Counts calls, each of which waits until another one is under way, if it has to.
-
-    The first may be alone: Keras takes two batches by itself, to see their shapes.
-    """
-
-    def __init__(self, *, must_meet: bool = True, alone: int = 0) -> None:
-        self.calls = 0
-        self._alone = alone
-        self._lock = threading.Lock()
-        self._barrier = threading.Barrier(2) if must_meet else None
-
-    def __call__(self, value: Any) -> Any:
-        with self._lock:
-            self.calls += 1
-            alone = self.calls <= self._alone
-        if self._barrier is not None and not alone:
-            self._barrier.wait(SOON_S)
-        return value
-
-    def mapped(self, value: Any) -> Any:
-        met = tf.numpy_function(self, [value], value.dtype)
-        met.set_shape(value.shape)
-        return met
-
-
-def numbers(count: int = 8) -> tf.data.Dataset:
-    return tf.data.Dataset.range(count)
-
-
-def values(dataset: Any) -> list[Any]:
-    return [
-        each.tolist() if hasattr(each, "tolist") else each for each in dataset.as_numpy_iterator()
-    ]
-
 
 # tf.data: calls at once
 
@@ -150,6 +76,14 @@ def test_maps_that_are_slow_together_make_calls_at_once_in_their_order(met: str)
         remedy, dataset=numbers(), decode=decode.mapped, crop=lambda x: crop.mapped(x) * 10
     )["dataset"]
     assert values(made) == [10 * number for number in range(8)]
+
+
+def test_more_calls_than_cores_run_at_once_on_threads_of_the_pipelines_own() -> None:
+    calls = (os.cpu_count() or 1) + 2
+    fetch = Meeting(calls=calls)
+    dataset = numbers(2 * calls).map(fetch.mapped, num_parallel_calls=calls)
+    made = pasted(OwnThreads(stage="fetch", threads=calls + 1), dataset=dataset)["dataset"]
+    assert values(made) == values(numbers(2 * calls))
 
 
 @pytest.mark.parametrize("pairs", [False, True])
@@ -400,213 +334,3 @@ def test_the_next_batch_loads_while_one_is_used(fed_by: FedBy) -> None:
     assert int(next(iterator)) == 0
     assert all(begun.acquire(timeout=SOON_S) for _ in range(2))
     assert [int(each) for each in iterator] == list(range(1, 8))
-
-
-# Workers
-
-
-class Meetings(Digits):
-    """Batches that are made two at once, or not at all."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.meeting = Meeting(alone=2)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.meeting(super().__getitem__(index))
-
-
-def weights_after(data: Any) -> np.ndarray:
-    """The weights after an epoch: equal for equal batches in equal order."""
-    made = model()
-    train(made, data, epochs=1)
-    return np.concatenate([weight.ravel() for weight in made.get_weights()])
-
-
-@pytest.mark.parametrize(
-    "remedy",
-    [
-        MoreWorkers(fed_by=SEQUENCE, stage="load", workers=2, processes=False),
-        WorkerThreads(fed_by=SEQUENCE, workers=2),
-        Prefetch(fed_by=SEQUENCE),
-    ],
-)
-def test_threads_make_batches_at_once_in_their_order(remedy: Remedy) -> None:
-    data = Meetings()
-    pasted(remedy, data=data)
-    assert weights_after(data) == pytest.approx(weights_after(Digits()))
-
-
-def test_processes_deliver_the_same_batches() -> None:
-    data = Digits()
-    pasted(MoreWorkers(fed_by=SEQUENCE, stage="load", workers=2, processes=True), data=data)
-    assert (data.workers, data.use_multiprocessing) == (2, True)
-    assert weights_after(data) == pytest.approx(weights_after(Digits()))
-
-
-def test_a_generator_becomes_a_dataset_with_workers() -> None:
-    meeting = Meeting(alone=2)
-    remedy = MoreWorkers(fed_by=GENERATOR, stage="load", workers=2, processes=False)
-    names = {"make_batch": lambda index: meeting(batch(index)), "BATCHES_PER_EPOCH": BATCHES}
-    data = pasted(remedy, **names)["data"]
-    assert weights_after(data) == pytest.approx(weights_after(Digits()))
-    assert meeting.calls == BATCHES + 2
-
-
-def test_a_loop_of_ones_own_gets_threads() -> None:
-    meeting = Meeting()
-    remedy = MoreWorkers(fed_by=HAND_WRITTEN, stage="load", workers=2, processes=False)
-    names = {
-        "make_batch": lambda index: meeting(batch(int(index))),
-        "BATCHES_PER_EPOCH": BATCHES,
-        "TYPES": [tf.float32, tf.int64],
-    }
-    made = list(pasted(remedy, **names)["dataset"].as_numpy_iterator())
-    assert [label.tolist() for _, label in made] == [batch(n)[1].tolist() for n in range(BATCHES)]
-
-
-def test_a_loop_of_ones_own_gets_processes() -> None:
-    remedy = MoreWorkers(fed_by=HAND_WRITTEN, stage="load", workers=2, processes=True)
-    names = {"make_batch": np.arange, "BATCHES_PER_EPOCH": 4, "TYPES": tf.int64}
-    # A fork server would outlive the test.
-    forking = SimpleNamespace(get_context=lambda method: multiprocessing.get_context("fork"))
-    made = pasted(remedy, multiprocessing=forking, **names)
-    try:
-        assert values(made["dataset"]) == [[], [0], [0, 1], [0, 1, 2]]
-    finally:
-        made["pool"].terminate()
-        made["pool"].join()
-
-
-class SlowFirst(Digits):
-    """Its first batch is ready only when eight others were begun."""
-
-    def __init__(self) -> None:
-        super().__init__(workers=2, max_queue_size=2)
-        self.begun = threading.Semaphore(0)
-        self.ahead = 0
-        self.looks = 1
-
-    def __getitem__(self, index: int) -> Any:
-        if index:
-            self.begun.release()
-        elif self.looks:  # Keras looks at its shape
-            self.looks -= 1
-        else:
-            self.ahead = sum(self.begun.acquire(timeout=SOON_S) for _ in range(8))
-        return super().__getitem__(index)
-
-
-def test_a_longer_queue_lets_workers_run_ahead_of_a_slow_batch() -> None:
-    data = SlowFirst()
-    pasted(LongerQueue(fed_by=SEQUENCE, size=16), data=data)
-    train(model(), data, epochs=1)
-    assert data.ahead == 8
-
-
-def test_a_sequence_starts_less_often() -> None:
-    data = pasted(LongerEpochs(fed_by=SEQUENCE), Digits=Digits, PASSES=3)["Longer"]()
-    made = pasted(
-        LongerEpochs(fed_by=MADE_BY_KERAS),
-        data=Digits(),
-        PASSES=3,
-    )["Longer"]()
-    for longer in (data, made):
-        labels = [longer[index][1].tolist() for index in range(len(longer))]
-        assert labels == 3 * [batch(index)[1].tolist() for index in range(BATCHES)]
-
-
-def test_a_generator_makes_several_passes() -> None:
-    names = {"batches": lambda: iter(range(4)), "PASSES": 2}
-    assert list(pasted(LongerEpochs(fed_by=GENERATOR), **names)["longer"]()) == [*range(4)] * 2
-
-
-@pytest.mark.parametrize(
-    ("given", "remedy", "share"),
-    [
-        (np.float64, SmallerBatches(dtype="float32", exact=True), 2),
-        (np.float32, SmallerBatches(dtype="uint8", pictures=True), 4),
-        (np.float32, SmallerBatches(dtype="float16"), 2),
-    ],
-)
-def test_batches_get_smaller_and_keep_what_is_said(
-    given: type, remedy: SmallerBatches, share: int
-) -> None:
-    whole = np.arange(256).reshape(1, 16, 16, 1).astype(given)
-    name = "images" if remedy.pictures else "x"
-    sent = pasted(remedy, **{name: whole})[name]
-    assert sent.nbytes * share == whole.nbytes
-    assert (sent == whole).all()
-    assert remedy.exact is not remedy_sentence(remedy).startswith("The values")
-
-
-# Callbacks and validation
-
-
-class Board(keras.callbacks.Callback):
-    def __init__(self) -> None:
-        super().__init__()
-        self.called = 0
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.called += 1
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.called += 1
-
-
-@pytest.mark.parametrize(
-    ("method", "event", "expected"),
-    [
-        ("on_train_batch_end", CallbackEvent.BATCH, EPOCHS + EPOCHS),
-        ("on_epoch_end", CallbackEvent.EPOCH, STEPS + 1),
-    ],
-)
-def test_a_callback_is_called_less_often(method: str, event: CallbackEvent, expected: int) -> None:
-    often = Board()
-    described = CallbackMethod(owner="Board", method=method, event=event)
-    seldom = pasted(CheaperCallback(name="Board", method=described), Board=Board)["Seldom"]()
-    train(model(), Digits(), callbacks=[often, seldom])
-    assert (often.called, seldom.called) == (STEPS + EPOCHS, expected)
-
-
-@pytest.mark.parametrize("each_batch", [True, False])
-def test_a_checkpoint_saves_less_often(each_batch: bool, tmp_path: Path) -> None:
-    remedy = SaveLessOften(callback=KerasCallback.MODEL_CHECKPOINT, each_batch=each_batch)
-    made, saved = model(), []
-    save = made.save
-    made.save = lambda path, *given, **named: (saved.append(path), save(path, *given, **named))
-    file = str(tmp_path / "model.keras")
-    checkpoint = evaluated(remedy, FILE=file, STEPS_PER_EPOCH=BATCHES)
-    train(made, Digits(), callbacks=[checkpoint], epochs=5)
-    assert len(saved) == (5 if each_batch else 1)
-
-
-@pytest.mark.parametrize("event", [CallbackEvent.BATCH, CallbackEvent.EPOCH])
-def test_tensorboard_writes_less_often(event: CallbackEvent, tmp_path: Path) -> None:
-    name = "on_train_batch_end" if event is CallbackEvent.BATCH else "on_epoch_end"
-    method = CallbackMethod(
-        owner="TensorBoard", method=name, event=event, of_keras=KerasCallback.TENSORBOARD
-    )
-    board = evaluated(CheaperCallback(name=method.name, method=method), FOLDER=str(tmp_path))
-    train(model(), Digits(), callbacks=[board], epochs=1)
-    assert (board.update_freq, board.histogram_freq) == (
-        (100, 0) if event is CallbackEvent.BATCH else ("epoch", 0)
-    )
-
-
-def test_validation_comes_less_often() -> None:
-    validated = []
-    made = model()
-
-    class Counting(keras.callbacks.Callback):
-        def on_test_begin(self, logs: Any = None) -> None:
-            validated.append(None)
-
-    fit = made.fit
-    made.fit = lambda *given, **named: fit(*given, callbacks=[Counting()], verbose=0, **named)
-    remedy = ValidateLessOften(ratio=0.5, hand_written=False)
-    x, y = digits()
-    names = {"data": Digits(), "VALIDATION_DATA": (x[:BATCH], y[:BATCH]), "EPOCHS": 10}
-    pasted(remedy, model=made, **names)
-    assert len(validated) == 2

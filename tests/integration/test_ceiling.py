@@ -95,14 +95,49 @@ def fit_in_profile(model: Any, source: Input) -> None:
         fit(model, prof.dataset)
 
 
+def of_keras_2(train: Callable[[Any, Input], None]) -> Callable[[Any, Input], None]:
+    def trained(_: Any, source: Input) -> None:
+        tf_keras = pytest.importorskip("tf_keras", reason="Keras 2 is not installed")
+        network = tf_keras.Sequential([tf_keras.layers.Input((4,)), tf_keras.layers.Dense(1)])
+        network.compile("sgd", "mse")
+        train(network, source)
+
+    return trained
+
+
+def fit_of_keras_2(model: Any, source: Input) -> None:
+    model.fit(source.batches(), steps_per_epoch=ITEMS, workers=1, verbose=0)
+    raise AssertionError("what comes after the first training does not run")
+
+
+def fit_loader(model: Any, source: Input) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+    class Samples(torch.utils.data.IterableDataset):  # type: ignore[misc]
+        def __iter__(self) -> Iterator[Any]:
+            return (tuple(map(torch.from_numpy, each)) for each in source.batches())
+
+    fit(model, torch.utils.data.DataLoader(Samples(), batch_size=None))
+
+
+def fit_arrays(model: Any, _: Input) -> None:
+    x, y = np.ones((8 * ITEMS, 4), np.float32), np.zeros((8 * ITEMS, 1), np.float32)
+    model.fit(x, y, batch_size=8, verbose=0)
+    raise AssertionError("what comes after the first training does not run")
+
+
 TRAININGS: dict[str, Callable[[Any, Input], None]] = {
     "generator": lambda model, source: fit(model, source.batches()),
     "sequence": lambda model, source: fit(model, Items(source)),
     "tf.data": lambda model, source: fit(model, dataset(source)),
+    "loader": fit_loader,
+    "arrays": fit_arrays,
     "train_on_batch": train_on_batches,
     "hand-written": by_hand,
     "prof.dataset": by_profile,
     "prof.dataset in fit": fit_in_profile,
+    "Keras 2": of_keras_2(fit_of_keras_2),
+    "train_on_batch of Keras 2": of_keras_2(train_on_batches),
 }
 
 

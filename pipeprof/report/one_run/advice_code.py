@@ -169,8 +169,7 @@ def _longer_epochs(remedy: LongerEpochs) -> str | None:
                 "dataset = dataset.batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)"
             )
         case InputKind.LOADER if fed_by.library is InputLibrary.TORCH_LOADER:
-            options = "num_workers=WORKERS, persistent_workers=True"
-            return f"data = {_class_of(fed_by)}(\n    DATASET, {options}\n)"
+            return _torch_loader(fed_by, "num_workers=WORKERS, persistent_workers=True")
         case InputKind.GENERATOR:
             return (
                 "def longer():\n"
@@ -258,13 +257,22 @@ def _loader(fed_by: FedBy, workers: int) -> str:
         case InputLibrary.GRAIN_LOADER:
             return (
                 "data = grain.DataLoader(\n"
-                f"    data_source=SOURCE, sampler=SAMPLER, worker_count={workers}\n)"
+                "    data_source=SOURCE, sampler=SAMPLER, operations=OPERATIONS,\n"
+                f"    worker_count={workers},\n)"
             )
         case InputLibrary.GRAIN_MAP_DATASET | InputLibrary.GRAIN_ITER_DATASET as library:
             options = f"grain.MultiprocessingOptions(num_workers={workers})"
             iterable = "" if library is InputLibrary.GRAIN_ITER_DATASET else ".to_iter_dataset()"
             return f"dataset = dataset{iterable}.mp_prefetch({options})"
-    return f"data = {_class_of(fed_by)}(DATASET, num_workers={workers})"
+    return _torch_loader(fed_by, f"num_workers={workers}")
+
+
+def _torch_loader(fed_by: FedBy, options: str) -> str:
+    """A loader of PyTorch with some options beside those that it has."""
+    return (
+        "# OPTIONS: those of today, such as batch_size and shuffle\n"
+        f"data = {_class_of(fed_by)}(\n    DATASET, **OPTIONS,\n    {options},\n)"
+    )
 
 
 def _parallel_calls(remedy: ParallelCalls) -> str:

@@ -136,11 +136,13 @@ def loader(name: str, library: InputLibrary) -> Input:
     [
         (
             loader("DataLoader", InputLibrary.TORCH_LOADER),
-            "data = DataLoader(DATASET, num_workers=2)",
+            "# OPTIONS: those of today, such as batch_size and shuffle\n"
+            "data = DataLoader(\n    DATASET, **OPTIONS,\n    num_workers=2,\n)",
         ),
         (
             loader("grain.DataLoader", InputLibrary.GRAIN_LOADER),
-            "data = grain.DataLoader(\n    data_source=SOURCE, sampler=SAMPLER, worker_count=2\n)",
+            "data = grain.DataLoader(\n    data_source=SOURCE, sampler=SAMPLER, operations=OPERATIONS,\n"
+            "    worker_count=2,\n)",
         ),
         (
             loader("grain.MapDataset", InputLibrary.GRAIN_MAP_DATASET),

@@ -106,7 +106,7 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
     (
         LongerEpochs(fed_by=LOADER),
         "Start the input less often: make an epoch several passes over the data.",
-        "data = DataLoader(",
+        "# OPTIONS: those of today, such as batch_size and shuffle",
     ),
     (
         OneIterator(steps=51),
@@ -137,7 +137,7 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
     (
         Prefetch(fed_by=LOADER),
         "Load the next batch while this one trains.",
-        "data = DataLoader(DATASET, num_workers=1)",
+        "# OPTIONS: those of today, such as batch_size and shuffle",
     ),
     (
         MoreWorkers(fed_by=GENERATOR, stage="decode", workers=2, processes=True),
