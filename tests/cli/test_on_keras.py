@@ -94,6 +94,24 @@ def test_ctrl_c_reports_what_was_seen(trainer: Shell) -> None:
     assert _report(trainer)["run"]["error"] == "KeyboardInterrupt"
 
 
+@pytest.mark.quick
+def test_the_measured_limit_ends_the_script_and_stands_beside_its_run(trainer: Shell) -> None:
+    assert trainer.run("train.py").code == 0
+    pipeprof = ("-m", "pipeprof")
+    outcome = trainer.python(
+        *pipeprof, "ceiling", "--steps=20", "--batches=4", "--json=limit.json", "train.py"
+    )
+    assert (outcome.code, outcome.out) == (0, "")  # its input rests, and what follows does not run
+    assert "With input for free a step takes" in outcome.err
+    limit = json.loads((trainer.folder / "limit.json").read_text())
+    assert set(limit) == {"step_ms", "steps", "batches"}
+    assert (limit["steps"] >= 20, limit["batches"]) == (True, 4)
+    assert "(measured: " in trainer.python(*pipeprof, "report").out
+    diagnosis = json.loads(trainer.python(*pipeprof, "report", "--json").out)["diagnosis"]
+    assert diagnosis["ideal_known"] == "measured"
+    assert diagnosis["ideal_step_ms"] == limit["step_ms"]["mean"]
+
+
 def test_demo_trains_on_photographs_of_ones_own(shell: Shell) -> None:
     from pipeprof.scenarios.images import make_photo
 

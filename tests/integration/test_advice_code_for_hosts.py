@@ -119,10 +119,10 @@ def test_single_batches_are_predicted_without_a_pipeline(monkeypatch: pytest.Mon
     made = iterators_made(monkeypatch)
     learner, (x, _) = model(), batch(0)
     before = learner.predict(x, verbose=0)
-    assert len(made) == 1
+    of_predict = len(made)
     after = evaluated(PredictOnBatch(calls=90, call_ms=30.0), model=learner, x=x)
     assert after == pytest.approx(before)
-    assert len(made) == 1
+    assert (of_predict > 0, len(made)) == (True, of_predict)
 
 
 def test_what_is_done_for_an_input_can_be_done_for_that_of_the_validation() -> None:

@@ -8,6 +8,7 @@ own operations, which run or are ready in other threads, or for the GIL.
 from dataclasses import replace
 
 from pipeprof.analysis.findings.machine_findings import HeldUp
+from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.measures.counted_time import CountedTime, without_pauses
 from pipeprof.analysis.measures.device_use import device_findings, has_accelerator
 from pipeprof.analysis.measures.lane_use import sampled_ns
@@ -157,13 +158,16 @@ def _at_most(measured: Measurements, busy: float, input_cpu: float, by_gil: floa
         input_cpu: cores' worth of CPU of the input, as far as it was read.
         by_gil: what the training's thread may have waited for the GIL.
     """
-    at_work = sum(
-        cost.at_work * (1.0 if cost.cpu_ratio is None else cost.cpu_ratio)
-        for cost in measured.costs
-        if cost.place.ahead
-    )
+    at_work = sum(cost.at_work * _most_on_cpu(cost) for cost in measured.costs if cost.place.ahead)
     room = measured.context.room
     return min(busy * min(max(at_work, input_cpu) / room, 1.0) + by_gil, busy)
+
+
+def _most_on_cpu(cost: StageCost) -> float:
+    """The part of its work that a stage is on a CPU at the most."""
+    if cost.cpu_ratio is not None:
+        return cost.cpu_ratio
+    return 1.0 if cost.cpu_at_most is None else cost.cpu_at_most
 
 
 def _computing(measured: Measurements) -> float:
