@@ -2,11 +2,11 @@
 
 import struct
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.delivery.batch_content import BatchContent, hash_batch
+from pipeprof.capture.probes.delivery.computed_losses import is_at_hand
 from pipeprof.capture.probes.delivery.epoch_sums import EpochSums
 from pipeprof.capture.probes.delivery.followed_samples import FollowedSamples
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
@@ -19,8 +19,8 @@ from pipeprof.clock import now_ns
 FIRST_EPOCHS = 48
 # The most that a record has room for.
 _MOST_SAMPLES = (1 << 31) - 1
-# Losses that are not computed yet.
-MOST_PENDING = 256
+# Losses that are not computed yet, or that lie on a device until their epoch's end.
+MOST_PENDING = 4096
 
 _FLOAT_BITS, _INT_BITS = struct.Struct("<d"), struct.Struct("<q")
 
@@ -95,41 +95,35 @@ class Deliveries:
             known.noted = update
             self._recorder.names.add(self._recorder.names.new(update), update)
 
-    def loss(
-        self, loop: OpenLoop, read: Callable[[], float | None], over: int | None = None
-    ) -> None:
-        """Records a loop's loss after the batch that it was given last.
+    def loss(self, loop: OpenLoop, loss: Any, over: int | None = None) -> None:
+        """Records a loop's loss after the batch that it was given last; never waits for the device.
 
         Args:
             loop: the loop.
-            read: returns the loss, or None while it is not computed; it must not wait for the device.
+            loss: a number, or a scalar of a framework that may not be computed yet.
             over: over how many samples the loss is a mean; over those of the epoch so far without it.
         """
-        self.guard.run(self._add_loss, loop, read, over)
+        self.guard.run(self._add_loss, loop, loss, over)
 
-    def _add_loss(self, loop: OpenLoop, read: Callable[[], float | None], over: int | None) -> None:
+    def _add_loss(self, loop: OpenLoop, loss: Any, over: int | None) -> None:
         of_loop = self._of(loop)
         if of_loop.open is None:
             return
         pending = of_loop.pending
         samples = min((of_loop.open.samples if over is None else over) or 0, _MOST_SAMPLES)
-        pending.append((samples << 32 | of_loop.batches - 1, read))
-        while pending:
-            place, first = pending[0]
-            value = first()
-            if value is None:
-                if len(pending) > MOST_PENDING:
-                    pending.popleft()
-                return
+        pending.append((samples << 32 | of_loop.batches - 1, loss))
+        while pending and is_at_hand(pending[0][1]):
+            place, first = pending.popleft()
+            self._write_loss(loop.number, place, float(first))
+        if len(pending) > MOST_PENDING:
             pending.popleft()
-            self._write_loss(loop.number, place, value)
 
     def settle_losses(self, loop: OpenLoop) -> None:
-        """Records the losses of an epoch that has ended, which are computed by now."""
+        """Records the losses of an epoch that has ended: Keras itself waits for the last of them."""
         of_loop = self._loops.get(loop.number)
         while of_loop is not None and of_loop.pending:
-            place, read = of_loop.pending.popleft()
-            value = self.guard.run(read)
+            place, loss = of_loop.pending.popleft()
+            value = self.guard.run(float, loss)
             if value is not None:
                 self._write_loss(loop.number, place, value)
 
@@ -191,4 +185,4 @@ class _DeliveredLoop:
         self.ended = 0
         self.unreported: DeliveredFacts | None = None
         self.noted: DeliveryUpdate | None = None
-        self.pending: deque[tuple[int, Callable[[], float | None]]] = deque()
+        self.pending: deque[tuple[int, Any]] = deque()

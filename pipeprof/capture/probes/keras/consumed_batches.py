@@ -4,7 +4,7 @@ On the TensorFlow backend a model takes its batches inside a compiled function: 
 runs. On JAX the loop fetches in Python and hands each batch to `KerasSteps.waited`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pipeprof.capture.probes.keras.described_models import DescribedModels
@@ -75,7 +75,7 @@ class ConsumedBatches:
     def step_ended(self, logs: Any) -> None:
         """A step has ended, and Keras's callbacks with it; these are its logs."""
         if self._running and isinstance(logs, dict) and "loss" in logs:
-            self._context.deliveries.loss(self._running[-1].loop, reader_of(logs["loss"]))
+            self._context.deliveries.loss(self._running[-1].loop, logs["loss"])
 
     def epoch_ended(self) -> None:
         """An epoch of the innermost loop has ended."""
@@ -127,13 +127,3 @@ def _batches_per_call(model: Any) -> int:
     """How many batches a model's function takes in one call; Keras 2 keeps it in a variable."""
     steps: Any = getattr(model, "_steps_per_execution", None)
     return int(getattr(model, "steps_per_execution", 1) if steps is None else steps)
-
-
-def reader_of(loss: Any) -> Callable[[], float | None]:
-    """Reads a loss once it is computed, and never waits for the device."""
-    is_ready = getattr(loss, "is_ready", None)
-
-    def read() -> float | None:
-        return float(loss) if is_ready is None or is_ready() else None
-
-    return read

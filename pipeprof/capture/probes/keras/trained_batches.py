@@ -49,7 +49,7 @@ class TrainedBatches:
         self._context.by_hand_deliveries.called(batch)
         loss = _loss_of(result)
         if loss is not None:
-            deliveries.loss(loop, lambda: loss, over=samples_of_loss(model))
+            deliveries.loss(loop, loss, over=samples_of_loss(model))
 
 
 def _loss_of(result: Any) -> float | None:

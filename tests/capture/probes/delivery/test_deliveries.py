@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.probes.delivery.deliveries import FIRST_EPOCHS, Deliveries
@@ -35,7 +36,7 @@ def test_batches_epochs_and_losses_are_collected() -> None:
         loop.begin_epoch(0)
         for number, rows in enumerate((slice(0, 8), slice(8, 12))):
             give(deliveries, loop, rows)
-            deliveries.loss(loop, lambda number=number: 0.5 + number)
+            deliveries.loss(loop, 0.5 + number)
         deliveries.end_epoch(loop)
     found = collected(recorder)
     assert found is not None
@@ -48,24 +49,81 @@ def test_batches_epochs_and_losses_are_collected() -> None:
     assert found.epochs[0].ordered == found.epochs[1].ordered
 
 
+class Computing:
+    """A scalar of JAX, which knows whether it is computed."""
+
+    def __init__(self, value: float) -> None:
+        self.value, self.ready = value, False
+
+    def is_ready(self) -> bool:
+        return self.ready
+
+    def __float__(self) -> float:
+        assert self.ready, "somebody waits for the device"
+        return self.value
+
+
+class OnDevice:
+    """A scalar of TensorFlow, which does not know it: reading one waits for all work of its device."""
+
+    def __init__(self, value: float, device: str) -> None:
+        self.value, self.device, self.reads = value, device, 0
+
+    def __float__(self) -> float:
+        self.reads += 1
+        return self.value
+
+
+def recorded_losses(recorder: Recorder) -> list[float]:
+    found = collected(recorder)
+    assert found is not None
+    values: list[float] = found.losses[:, 2].copy().view(np.float64).tolist()
+    return values
+
+
 def test_a_loss_that_is_not_computed_yet_is_not_waited_for() -> None:
     recorder = Recorder(None)
     loop = LoopTracker(recorder).open(LoopKind.FIT)
     loop.begin_epoch(0)
     deliveries = Deliveries(recorder)
-    ready: list[float | None] = [None]
-    give(deliveries, loop, slice(0, 4))
-    deliveries.loss(loop, lambda: ready[0])
-    give(deliveries, loop, slice(4, 8))
-    deliveries.loss(loop, lambda: 2.0)
-    early = collected(recorder)
-    assert early is not None
-    assert len(early.losses) == 0
-    ready[0] = 1.0
+    first, second = Computing(1.0), Computing(2.0)
+    for rows, loss in ((slice(0, 4), first), (slice(4, 8), second)):
+        give(deliveries, loop, rows)
+        deliveries.loss(loop, loss)
+    assert recorded_losses(recorder) == []
+    first.ready = True
+    give(deliveries, loop, slice(8, 12))
+    deliveries.loss(loop, 3.0)
+    assert recorded_losses(recorder) == [1.0]
+    second.ready = True
     deliveries.end_epoch(loop)
-    late = collected(recorder)
-    assert late is not None
-    assert late.losses[:, 2].copy().view(np.float64).tolist() == [1.0, 2.0]
+    assert recorded_losses(recorder) == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("device", "before_the_end"),
+    [
+        ("/job:localhost/replica:0/task:0/device:CPU:0", [1.0, 2.0]),
+        ("/job:localhost/replica:0/task:0/device:GPU:0", []),
+        ("cpu", [1.0, 2.0]),
+        ("cuda:0", []),
+    ],
+)
+def test_a_loss_on_a_device_is_read_when_its_epoch_is_over(
+    device: str, before_the_end: list[float]
+) -> None:
+    recorder = Recorder(None)
+    loop = LoopTracker(recorder).open(LoopKind.FIT)
+    loop.begin_epoch(0)
+    deliveries = Deliveries(recorder)
+    losses = [OnDevice(1.0, device), OnDevice(2.0, device)]
+    for number, loss in enumerate(losses):
+        give(deliveries, loop, slice(4 * number, 4 * number + 4))
+        deliveries.loss(loop, loss)
+    assert recorded_losses(recorder) == before_the_end
+    deliveries.end_epoch(loop)
+    assert recorded_losses(recorder) == [1.0, 2.0]
+    assert [loss.reads for loss in losses] == [1, 1]
 
 
 def test_of_many_epochs_some_and_the_last_are_reported() -> None:
