@@ -12,7 +12,8 @@ import numpy as np
 
 import pipeprof
 
-STEPS = 400
+# For longer than other load of `validate_comparisons` takes to come and go.
+STEPS = 1000
 REPEATS, PAUSE_S = 60, 0.002
 
 

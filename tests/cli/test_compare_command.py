@@ -1,11 +1,13 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 import pipeprof
 from pipeprof.errors import PipeprofError
-from tests.cli.conftest import Command
+from tests import builders
+from tests.cli.conftest import Command, write_run
 
 PROFILES = Path(__file__).parents[2] / "profiles"
 GENERATOR, THREADS = str(PROFILES / "generator"), str(PROFILES / "sequence-threads")
@@ -32,6 +34,66 @@ def test_exit_codes_and_reasons(
 ) -> None:
     done = command("compare", *arguments)
     assert (done.code, said in done.out + done.err) == (code, True), done
+
+
+def changed_copy(folder: Path, **changed: object) -> str:
+    """The run of `GENERATOR`, with other values in its file."""
+    shutil.copytree(Path(GENERATOR) / "plugins", folder / "plugins")
+    [file] = folder.glob("plugins/pipeprof/*/*.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"format": 10**6}, "expected a run of format"),
+        ({"format": None}, "found no format number"),
+    ],
+)
+def test_a_run_of_another_format_is_refused_with_a_sentence(
+    command: Command, tmp_path: Path, changed: dict[str, object], said: str
+) -> None:
+    done = command("compare", GENERATOR, changed_copy(tmp_path / "other", **changed))
+    assert done.code == 2
+    assert said in " ".join(done.err.split())
+    assert "Traceback" not in done.err
+
+
+def test_an_empty_folder_is_refused_with_a_sentence(command: Command, tmp_path: Path) -> None:
+    done = command("compare", GENERATOR, str(tmp_path))
+    assert done.code == 2
+    assert "expected" in done.err
+    assert str(tmp_path) in "".join(done.err.split())
+
+
+def test_a_run_that_was_cut_off_is_compared_and_said_to_be(
+    command: Command, tmp_path: Path
+) -> None:
+    loop = builders.loop(steps=60, compute_ns=10_000_000)
+    for name, complete in (("whole", True), ("cut", False)):
+        run = builders.run_info(name=name, complete=complete, exit_code=0 if complete else None)
+        write_run(builders.profile(run=run, loops=(loop,)), tmp_path, name)
+    done = command("compare", "--logdir", str(tmp_path), "whole", "cut")
+    assert done.code == 0, done
+    assert "cut: " in done.out
+
+
+def test_a_run_without_steps_is_refused_with_a_sentence(command: Command, tmp_path: Path) -> None:
+    write_run(builders.profile(run=builders.run_info(name="none"), loops=()), tmp_path, "none")
+    done = command("compare", GENERATOR, str(tmp_path))
+    assert (done.code, "found no steps" in " ".join(done.err.split())) == (2, True), done
+
+
+def test_runs_of_other_hosts_are_compared_and_said_to_be(command: Command, tmp_path: Path) -> None:
+    loop = builders.loop(steps=60, compute_ns=10_000_000)
+    for host in ("here", "there"):
+        run = builders.run_info(name=host, hosts=(host,))
+        write_run(builders.profile(run=run, loops=(loop,)), tmp_path, host)
+    arguments = ("compare", "--logdir", str(tmp_path), "here", "there")
+    done = command(*arguments, "--fail-if", "step_ms>+5%")
+    assert done.code == 0, done
+    assert "Another host: here before, there after." in done.out
 
 
 def test_json_and_a_page(command: Command, tmp_path: Path) -> None:

@@ -6,6 +6,11 @@ import pytest
 from pipeprof.analysis.comparing.gate import check, parse_condition
 from pipeprof.analysis.comparing.run_comparison import Comparison, compare_runs
 from pipeprof.report.figures.changes import changes_figure
+from pipeprof.report.runs.run_comparison_text import (
+    noise_sentence,
+    outcome_sentence,
+    trouble_sentences,
+)
 from pipeprof.surfaces.json_report.compared_as_json import comparison_json
 from pipeprof.surfaces.texts.compared_markdown import render_markdown
 from pipeprof.surfaces.texts.compared_terminal import render_comparison
@@ -29,6 +34,47 @@ def test_the_terminal_shows_work_table_sentence_and_gate() -> None:
     assert "FAIL  step_ms>+5%" in text
     assert "pass  wait_ms>+500%" in text
     assert "--fingerprint" in text
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "expression", "said"),
+    [
+        (12.0, "step_ms>+5%", "beyond the noise."),
+        (10.3, "step_ms>+0.1%", "but not beyond the noise (±"),
+        (10.0, "step_ms>+0.1%", "hides such a change. Compare more runs."),
+        (10.0, "step_ms>+50%", "after."),
+        (8.0, "step_ms>+0.1%", "after."),
+    ],
+)
+def test_the_gate_says_where_the_noise_is_too_large_for_it(
+    after_ms: float, expression: str, said: str
+) -> None:
+    comparison = compare_runs([run(10.0, 1)], [run(after_ms, 2)])
+    [outcome] = check(comparison, [parse_condition(expression)])
+    assert said in outcome_sentence(outcome)
+
+
+def test_more_runs_make_the_noise_smaller_and_the_text_says_how_large_it_is() -> None:
+    single = compare_runs([run(10.0, 1)], [run(10.0, 2)])
+    several = compare_runs([run(10.0, n) for n in range(3)], [run(10.0, n) for n in range(3, 6)])
+
+    def noise(comparison: Comparison) -> float:
+        [percent] = re.findall(r"Noise: ±([0-9.]+) % of a step", noise_sentence(comparison))
+        return float(percent)
+
+    assert noise(several) < noise(single)
+    assert "A1 A2 A3 -- B1 B2 B3" in noise_sentence(single)
+    assert "6 runs differ" in noise_sentence(several)
+
+
+def test_what_went_wrong_with_a_run_is_said_before_its_times() -> None:
+    cut = of_loop(run(10.0, 3).profile.loops[0], "cut", complete=False, exit_code=None)
+    comparison = compare_runs([run()], [cut, run(10.0, 1)])
+    [trouble] = trouble_sentences(comparison)
+    assert trouble.startswith("cut: ")
+    assert trouble in " ".join(render_comparison(comparison, width=200).split())
+    assert "cut: " in render_markdown(comparison)
+    assert trouble_sentences(SLOWER) == []
 
 
 def test_a_narrow_screen_and_ascii_are_enough() -> None:

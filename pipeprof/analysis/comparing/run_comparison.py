@@ -66,6 +66,13 @@ class ComparedQuantity:
         return None if change is None or not self.before else change / self.before
 
     @property
+    def noise(self) -> float | None:
+        """The least change that would be beyond the noise; None where it is not known."""
+        if self.difference is None:
+            return None
+        return max((self.difference.high - self.difference.low) / 2, self.least)
+
+    @property
     def beyond_noise(self) -> bool:
         """Whether the difference is larger than what such runs vary by themselves."""
         if self.difference is None or self.change is None or abs(self.change) < self.least:
@@ -105,8 +112,10 @@ def compare_runs(before: Sequence[Findings], after: Sequence[Findings]) -> Compa
     """Compares two groups of runs.
 
     Raises:
-        UsageError: a run has no training loop with steps, or one run is in both groups.
+        UsageError: a group is empty, a run has no training loop with steps, or one run is in both groups.
     """
+    if not before or not after:
+        raise UsageError("expected runs on both sides, received none on one.")
     for findings in (*before, *after):
         _require_steps(findings)
     ours = {id(findings.profile) for findings in before}

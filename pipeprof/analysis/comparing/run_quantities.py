@@ -101,7 +101,9 @@ def quantities_of(findings: Findings) -> Quantities:
     return {quantity.name: (quantity, measured) for quantity, measured in found}
 
 
-def _of_steps(blocks: StepBlocks) -> Iterator[tuple[Quantity, Measured]]:
+def _of_steps(all_blocks: StepBlocks) -> Iterator[tuple[Quantity, Measured]]:
+    """Of the quieter half of the run: parts add up to the step, and bursts of other load do not count."""
+    blocks = all_blocks.quieter_half()
     for what, part, values in (
         ("step_ms", StepPart.WHOLE, blocks.step_ms),
         ("wait_ms", StepPart.WAIT, blocks.wait_ms),

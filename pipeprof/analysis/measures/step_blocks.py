@@ -3,7 +3,7 @@
 Single steps vary for many reasons, and neighbours resemble each other. Means over blocks hold both.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -50,6 +50,15 @@ class StepBlocks:
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    def quieter_half(self) -> "StepBlocks":
+        """The half of the blocks whose steps are shortest, in their order.
+
+        What other programs take from a run comes in bursts and only makes steps longer.
+        """
+        shortest = np.argsort(self.step_ms, kind="stable")[: -(-len(self) // 2)]
+        chosen = np.sort(shortest)
+        return StepBlocks(**{each.name: getattr(self, each.name)[chosen] for each in fields(self)})
 
     @property
     def compute_ms(self) -> FloatArray:

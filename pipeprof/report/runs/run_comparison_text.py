@@ -22,6 +22,7 @@ from pipeprof.report.numbers import (
     rate,
     times,
 )
+from pipeprof.report.one_run.run_text import troubles
 from pipeprof.report.plain_text import MISSING
 
 COMPARED_COLUMNS = ("", "before", "after", "change", "")
@@ -91,6 +92,15 @@ def _judged(comparison: Comparison) -> ComparedQuantity | None:
 def names_of(runs: Sequence[Findings]) -> str:
     """The names of the runs of a group."""
     return ", ".join(findings.profile.run.name for findings in runs)
+
+
+def trouble_sentences(comparison: Comparison) -> list[str]:
+    """What to know of single runs before trusting their times, each with the runs that it is true of."""
+    runs: dict[str, list[str]] = {}
+    for findings in (*comparison.before, *comparison.after):
+        for trouble in troubles(findings.profile.run):
+            runs.setdefault(trouble, []).append(findings.profile.run.name)
+    return [f"{', '.join(names)}: {trouble}" for trouble, names in runs.items()]
 
 
 def work_sentences(comparison: Comparison) -> list[str]:
@@ -323,14 +333,29 @@ def _mark(row: ComparedQuantity) -> Mark | None:
 
 
 def noise_sentence(comparison: Comparison) -> str:
-    """How the noise is known."""
+    """How large the noise is, and how it is known."""
+    row = _judged(comparison)
+    noise = f"{_noise(row)} of a step" if row and row.noise and row.before else "not known"
     runs = len(comparison.before) + len(comparison.after)
-    if runs == 2:
+    if runs > 2:
         return (
-            "Noise: how much blocks of steps differ in each run, and 2 % that single runs are assumed to "
-            "differ by; several runs on each side show it (compare A1 A2 -- B1 B2)."
+            f"Noise: {noise}, by how much the {runs} runs differ, and blocks of steps in each run."
         )
-    return f"Noise: how much blocks of steps differ in each run, and how much the {runs} runs do."
+    return (
+        f"Noise: {noise}, by how much blocks of steps differ in each run, and 2 % that single runs are "
+        f"assumed to differ by. {_SEVERAL}"
+    )
+
+
+_SEVERAL = "Three runs on each side show more: compare A1 A2 A3 -- B1 B2 B3."
+
+
+def _noise(row: ComparedQuantity) -> str:
+    """The noise of a quantity that has one, as a part of its value where it has a value."""
+    assert row.noise is not None
+    if row.quantity.unit is Unit.RATIO or not row.before:
+        return f"±{value_text(row, row.noise)}"
+    return f"±{100 * row.noise / row.before:.1f} %"
 
 
 def outcome_sentence(outcome: GateResult) -> str:
@@ -341,8 +366,23 @@ def outcome_sentence(outcome: GateResult) -> str:
     if outcome.fails:
         return f"{text}, beyond the noise."
     if outcome.reached:
-        return f"{text}, but not beyond the noise."
+        return f"{text}, but not beyond the noise{_of_noise(row)}."
+    if _is_too_fine(outcome):
+        return f"{text}; the noise{_of_noise(row)} hides such a change. Compare more runs."
     return f"{text}."
+
+
+def _of_noise(row: ComparedQuantity) -> str:
+    return "" if row.noise is None else f" ({_noise(row)})"
+
+
+def _is_too_fine(outcome: GateResult) -> bool:
+    """Whether a change as large as a condition forbids would not be seen."""
+    condition, row = outcome.condition, outcome.row
+    if row.beyond_noise or not condition.change or row.noise is None or row.before is None:
+        return False
+    limit = abs(condition.limit * (row.before if condition.relative else 1.0))
+    return limit < row.noise
 
 
 def outcome_word(outcome: GateResult) -> str:

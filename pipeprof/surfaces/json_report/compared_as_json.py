@@ -65,6 +65,7 @@ def _row(row: ComparedQuantity) -> dict[str, Any]:
         "change": number(row.change),
         "change_ratio": number(row.ratio),
         "change_interval": _range(row.difference),
+        "noise": number(row.noise),
         "beyond_noise": row.beyond_noise,
         "worse": row.is_worse,
     }

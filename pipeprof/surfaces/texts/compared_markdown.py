@@ -12,6 +12,7 @@ from pipeprof.report.runs.run_comparison_text import (
     noise_sentence,
     outcome_sentence,
     outcome_word,
+    trouble_sentences,
     verdict_sentence,
     work_sentences,
 )
@@ -35,6 +36,7 @@ def render_markdown(comparison: Comparison, outcomes: Sequence[GateResult] = ())
         "| --- | ---: | ---: | ---: | --- |",
         *(f"| {' | '.join(_cells(row))} |" for row in compared_rows(comparison)),
         "",
+        *(_text(sentence) for sentence in trouble_sentences(comparison)),
         *(_text(sentence) for sentence in work_sentences(comparison)),
         _text(noise_sentence(comparison)),
     ]

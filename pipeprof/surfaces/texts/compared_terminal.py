@@ -17,6 +17,7 @@ from pipeprof.report.runs.run_comparison_text import (
     noise_sentence,
     outcome_sentence,
     outcome_word,
+    trouble_sentences,
     verdict_sentence,
     whole_sentences,
     work_sentences,
@@ -55,6 +56,7 @@ def render_comparison(
     sections = (
         _named("before", names_of(comparison.before)),
         _named("after", names_of(comparison.after)),
+        _labelled("Note", trouble_sentences(comparison)),
         _labelled("Work", work_sentences(comparison)),
         indented(column_table(_columns(comparison), width - INDENT)),
         _labelled("So", [verdict_sentence(comparison), *whole_sentences(comparison)]),
@@ -69,7 +71,9 @@ def _named(label: str, names: str) -> RenderableType:
     return labelled(Text(f"{label:6}", "bold"), [Text(clean(names))])
 
 
-def _labelled(label: str, sentences: Sequence[str]) -> RenderableType:
+def _labelled(label: str, sentences: Sequence[str]) -> RenderableType | None:
+    if not sentences:
+        return None
     return labelled(Text(f"{label:4}", "bold"), [Text(clean(each)) for each in sentences])
 
 

@@ -94,6 +94,24 @@ def test_steps_that_something_disturbed_for_a_while_do_not_count() -> None:
     assert fails(compare(run(), of_loop(loop, "disturbed")), "step_ms>+5%") == [False]
 
 
+def test_steps_that_are_slow_all_over_the_run_count() -> None:
+    """Every fourth step takes the double: no burst, but the training's own."""
+    slow = np.array(steps_ns(10.0, 1))
+    slow[::4] *= 2
+    loop = builders.loop(steps=240, compute_ns=slow.tolist(), wait_ns=steps_ns(1.0, 5))
+    assert fails(compare(run(), of_loop(loop, "slow")), "step_ms>+5%") == [True]
+
+
+def test_the_parts_of_a_step_add_up_to_it() -> None:
+    found = compare(run(wait_ms=3.0), run(11.0, 1, wait_ms=4.0))
+    rows = [found.row(name) for name in ("step_ms", "wait_ms", "compute_ms", "callback_ms")]
+    before, after = (
+        [getattr(row, side) for row in rows if row is not None] for side in ("before", "after")
+    )
+    for step, *parts in (before, after):
+        assert step == pytest.approx(sum(parts))
+
+
 @pytest.mark.parametrize(
     ("expression", "failing"),
     [
