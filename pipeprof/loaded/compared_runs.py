@@ -38,8 +38,6 @@ def compare(before: Run | Sequence[Run], after: Run | Sequence[Run]) -> "Compare
 
 def _group(runs: Any) -> list[Findings]:
     if isinstance(runs, (list, tuple)):
-        if not runs:
-            raise UsageError("expected runs on both sides, received none on one.")
         return [_findings(run) for run in runs]
     return [_findings(runs)]
 

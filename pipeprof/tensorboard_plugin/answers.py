@@ -118,19 +118,27 @@ class Answers:
             return nothing
         return {"html": what_if_section(panel), "data": what_if_data(panel)}
 
-    def comparison(self, keys: Sequence[str]) -> Answer:
-        """Runs beside each other, in the order of the keys; of two, the second is what changed."""
+    def comparison(self, keys: Sequence[str], after: Sequence[str] = ()) -> Answer:
+        """Runs beside each other, in the order of the keys; of two, the second is what changed.
+
+        Args:
+            keys: the runs, or those of the first of two groups.
+            after: the runs of the second group, where there are two.
+        """
 
         def make() -> Answer:
-            if not 2 <= len(keys) <= MOST_RUNS:
+            every = [*keys, *after]
+            if not 2 <= len(every) <= MOST_RUNS:
                 raise UsageError(
-                    f"expected 2 to {MOST_RUNS} runs to compare, received {len(keys)}."
+                    f"expected 2 to {MOST_RUNS} runs to compare, received {len(every)}."
                 )
-            named = [(key, self._read(key)) for key in keys]
-            if len(named) == 2:
-                comparison = compare_runs([named[0][1]], [named[1][1]])
-                figures = compared_figures(comparison, keys)
-                html = compared_body(comparison, figures, names=keys)
+            named = [(key, self._read(key)) for key in every]
+            if after or len(named) == 2:
+                before = len(keys) if after else 1
+                findings = [each for _, each in named]
+                comparison = compare_runs(findings[:before], findings[before:])
+                figures = compared_figures(comparison, every)
+                html = compared_body(comparison, figures, names=every)
             else:
                 figures = comparison_figures(named)
                 html = comparison_body(named, figures)

@@ -48,7 +48,9 @@ class InputPipelinePlugin(base_plugin.TBPlugin):
             "/chosen": _answer(lambda asked: self._answers.chosen(asked.getlist("where"))),
             "/run": _answer(lambda asked: self._answers.run(asked.get("run", ""))),
             "/what_if": _answer(lambda asked: self._answers.what_if(asked.get("run", ""))),
-            "/comparison": _answer(lambda asked: self._answers.comparison(asked.getlist("run"))),
+            "/comparison": _answer(
+                lambda asked: self._answers.comparison(asked.getlist("run"), asked.getlist("after"))
+            ),
         }
 
     def is_active(self) -> bool:

@@ -108,6 +108,31 @@ def test_several_runs_are_shown_side_by_side(tab: Any) -> None:
     assert sorted(verdicts[1:]) == ["BALANCED", "COMPUTE-BOUND", "INPUT-BOUND"]
 
 
+def test_several_runs_are_compared_as_two_groups(tab: Any) -> None:
+    for key in ("slow", "fast", "even"):
+        tab.locator(f".shelf li[data-key='{key}'] input").check()
+    tab.locator(".shelf-head button", has_text="Compare 3 runs").click()
+    shows(tab, "3 runs side by side")
+    button = tab.locator(".groups button", has_text="Compare the two groups")
+
+    def group(key: str, side: str) -> None:
+        tab.locator(f".groups select[aria-label='Group of {key}']").select_option(label=side)
+
+    for key in ("slow", "fast", "even"):
+        group(key, "before")
+    assert button.is_disabled()
+    group("fast", "after")
+    button.click()
+    shows(tab, "FASTER")
+    sides = tab.locator(".sides dd").all_inner_texts()
+    assert (sorted(sides[0].split(", ")), sides[1]) == (["even", "slow"], "fast")
+    tab.locator("button", has_text="Swap").click()
+    shows(tab, "SLOWER")
+    group("even", "before")
+    button.click()
+    assert tab.locator(".groups select").count() == 3
+
+
 def test_all_runs_are_sorted_filtered_and_opened(tab: Any) -> None:
     tab.locator("button", has_text="All runs as a table").click()
     for key in ("slow", "fast", "even"):

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,12 +18,19 @@ class Tab:
         self.plugin = InputPipelinePlugin(SimpleNamespace(logdir=str(logdir)))
         self._apps = self.plugin.get_plugin_apps()
 
-    def get(self, path: str, *values: str, name: str = "run") -> TestResponse:
-        query = urlencode([(name, value) for value in values])
+    def get(
+        self, path: str, *values: str, name: str = "run", after: Sequence[str] = ()
+    ) -> TestResponse:
+        query = urlencode(
+            [*((name, value) for value in values), *(("after", key) for key in after)]
+        )
         return Client(self._apps[path]).get(f"{path}?{query}")
 
     def ask(self, path: str, *keys: str) -> Any:
         return self._value_of(self.get(path, *keys))
+
+    def ask_groups(self, before: Sequence[str], after: Sequence[str]) -> Any:
+        return self._value_of(self.get("/comparison", *before, after=after))
 
     def ask_where(self, path: str, *conditions: str) -> Any:
         return self._value_of(self.get(path, *conditions, name="where"))

@@ -162,6 +162,22 @@ def test_two_runs_are_compared_as_compare_does(tab: Tab, tmp_path: Path) -> None
     assert "SLOWER" in turned
 
 
+def test_two_groups_are_compared_as_compare_does(tab: Tab, tmp_path: Path) -> None:
+    waits = {"slow-1": 20, "slow-2": 21, "fast-1": 1, "fast-2": 0}
+    for name, wait_ms in waits.items():
+        write_run(recorded(name, wait_ms), tmp_path, name)
+    names = list(waits)
+    answer = tab.ask_groups(names[:2], names[2:])
+    runs = [analyse(recorded(name, wait_ms)) for name, wait_ms in waits.items()]
+    comparison = compare_runs(runs[:2], runs[2:])
+    figures = compared_figures(comparison, names)
+    assert answer["html"] == compared_body(comparison, figures, names=names)
+    assert "FASTER" in answer["html"]
+    assert "SLOWER" in tab.ask_groups(names[2:], names[:2])["html"]
+    assert "different runs on both sides" in tab.ask_groups(names[:2], names[1:])["html"]
+    assert "received none on one" in tab.ask_groups([], names[:2])["html"]
+
+
 def test_runs_are_compared(tab: Tab, tmp_path: Path) -> None:
     for name, wait_ms in (("slow", 20), ("fast", 0), ("even", 1)):
         write_run(recorded(name, wait_ms), tmp_path, name)

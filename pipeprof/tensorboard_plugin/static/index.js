@@ -12,13 +12,13 @@ const FAILED = {
   figures: [],
 };
 
-// What is shown: {key} is a run, {keys} a comparison, {} the table of all runs.
+// What is shown: {key} is a run, {keys} runs beside each other, {keys, after} two groups, {} the table of all runs.
 const state = { runs: [], about: null, shown: {}, drawn: null, compared: [], summaries: {} };
 let takeAway = () => {};
 let list, content, compareButton, tableButton, filter, visible, plotly, table;
 
-async function ask(path, values = [], name = "run") {
-  const query = new URLSearchParams(values.map((value) => [name, value]));
+async function ask(path, asked = {}) {
+  const query = new URLSearchParams(Object.entries(asked).flatMap(([name, values]) => values.map((value) => [name, value])));
   const answer = await fetch(`./${path}?${query}`);
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
@@ -58,7 +58,7 @@ function build() {
     tick,
     isTicked: (key) => state.compared.includes(key),
     summaryOf: (key) => state.summaries[key],
-    chosen: (conditions) => ask("chosen", conditions, "where").catch(() => ({ problem: "TensorBoard does not answer." })),
+    chosen: (conditions) => ask("chosen", { where: conditions }).catch(() => ({ problem: "TensorBoard does not answer." })),
   });
 }
 
@@ -129,7 +129,7 @@ async function summarise(keys, onSome = () => true) {
   const version = versions();
   const unread = keys.filter((key) => state.summaries[key]?.version !== version[key]);
   const each = state.about.summaries_each;
-  const askFrom = (first) => (first < unread.length ? ask("summaries", unread.slice(first, first + each)) : null);
+  const askFrom = (first) => (first < unread.length ? ask("summaries", { run: unread.slice(first, first + each) }) : null);
   let coming = askFrom(0);
   for (let first = 0; first < unread.length; first += each) {
     const answered = await coming;
@@ -184,7 +184,7 @@ async function show() {
     await showTable();
     return;
   }
-  const answer = await ask(shown.key ? "run" : "comparison", shown.keys ?? [shown.key]).catch(() => FAILED);
+  const answer = await ask(shown.key ? "run" : "comparison", { run: shown.keys ?? [shown.key], after: shown.after ?? [] }).catch(() => FAILED);
   await plotly;
   if (state.shown !== shown) return; // another was chosen meanwhile
   state.version = answer.version;
@@ -195,7 +195,9 @@ async function show() {
   takeAway();
   content.innerHTML = answer.html;
   addLinks(answer);
-  if (shown.keys?.length === 2) addSwap(shown.keys);
+  if (shown.after) addSwap({ keys: shown.after, after: shown.keys });
+  else if (shown.keys?.length === 2) addSwap({ keys: shown.keys.toReversed() });
+  if (shown.keys && shown.keys.length + (shown.after?.length ?? 0) > 2) addGroups(shown);
   for (const [figure, view] of chosen) {
     const select = content.querySelector(`[data-figure="${figure}"] .choose-view`);
     if (select?.options[view]) select.value = view;
@@ -206,7 +208,7 @@ async function show() {
 
 // Takes a while to predict, so the run is there first.
 async function addWhatIf(shown, drawnNow, supposed) {
-  const { html, data } = await ask("what_if", [shown.key]).catch(() => ({ html: "" }));
+  const { html, data } = await ask("what_if", { run: [shown.key] }).catch(() => ({ html: "" }));
   if (!html || state.shown !== shown || content.firstElementChild !== drawnNow) return; // drawn anew meanwhile
   const place = make("template", { innerHTML: html }).content;
   const pipeline = content.querySelector('[data-figure="pipeline"]');
@@ -225,9 +227,27 @@ function chosenChanges() {
   return [...content.querySelectorAll(".what-if-controls select")].map(({ value }) => value);
 }
 
-function addSwap(keys) {
-  const button = make("button", { type: "button", onclick: () => choose({ keys: keys.toReversed() }) }, "Swap before and after");
+function addSwap(turned) {
+  const button = make("button", { type: "button", onclick: () => choose(turned) }, "Swap before and after");
   content.querySelector(".sides")?.append(button);
+}
+
+// Several runs become two groups: at first the earlier half is before, the later half after.
+function addGroups({ keys, after }) {
+  const all = inOrder([...keys, ...(after ?? [])]);
+  const isAfter = new Map(all.map((key, place) => [key, after ? after.includes(key) : 2 * place >= all.length]));
+  const compare = make("button", { type: "button", onclick: () => choose({ keys: all.filter((key) => !isAfter.get(key)), after: all.filter((key) => isAfter.get(key)) }) },
+    "Compare the two groups");
+  const sides = all.map((key) => {
+    const select = make("select", { onchange: () => { isAfter.set(key, select.selectedIndex === 1); check(); } }, new Option("before"), new Option("after"));
+    select.selectedIndex = Number(isAfter.get(key));
+    select.setAttribute("aria-label", `Group of ${key}`);
+    return make("label", {}, select, key);
+  });
+  const check = () => { compare.disabled = new Set(isAfter.values()).size < 2; };
+  check();
+  content.append(make("section", { className: "groups" }, make("h2", {}, "Two groups of runs"),
+    make("p", { className: "caption" }, "Several runs of one thing on each side show what such runs differ by themselves."), ...sides, compare));
 }
 
 // What somebody looks at stays when the same run is drawn anew.
