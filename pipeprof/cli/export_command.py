@@ -23,7 +23,9 @@ def export(
     as_csv: Annotated[
         Path | None,
         typer.Option(
-            "--csv", metavar="FILE", help="Write the numbers of all runs there, a line for each."
+            "--csv",
+            metavar="FILE",
+            help="Write the numbers of all runs there, a line for each; - prints them.",
         ),
     ] = None,
     run: Annotated[
@@ -61,5 +63,9 @@ def export(
         from pipeprof.cli.run_rows_of import rows_of_folder
         from pipeprof.report.runs.runs_table import runs_csv
 
-        write_text(runs_csv(rows_of_folder(logdir, run)), as_csv, "--csv")
+        table = runs_csv(rows_of_folder(logdir, run))
+        if str(as_csv) == "-":
+            typer.echo(table, nl=False)
+            return
+        write_text(table, as_csv, "--csv")
         typer.echo(f"Written to {as_csv}", err=True)

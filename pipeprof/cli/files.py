@@ -8,12 +8,9 @@ from pathlib import Path
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.errors import UsageError
 
-_REMEDIES = {
-    "--json": "'pipeprof report --json' prints the same",
-    "--html": "'pipeprof report --html FILE' makes it again",
-    "--csv": "name one in a folder that exists",
-    "--chrome": "name one in a folder that exists",
-}
+_PRINTED = "'pipeprof report --json' prints the same"
+_MADE_AGAIN = "'pipeprof report --html FILE' makes it again"
+_ANOTHER = "name one in a folder that exists"
 
 
 def require_writable(path: Path, option: str) -> None:
@@ -55,7 +52,7 @@ def write_json(findings: Findings, path: Path) -> None:
     from pipeprof.surfaces.json_report.as_json import to_json
 
     report = f"{to_json(findings)}\n".encode()
-    _write(path, report, "--json")
+    _write(path, report, "--json", _PRINTED)
 
 
 def write_page(findings: Findings, path: Path) -> None:
@@ -67,7 +64,7 @@ def write_page(findings: Findings, path: Path) -> None:
     from pipeprof.surfaces.webpages.webpage import render_page
 
     page = render_page(findings).encode()
-    _write(path, page, "--html")
+    _write(path, page, "--html", _MADE_AGAIN)
 
 
 def write_text(text: str, path: Path, option: str) -> None:
@@ -76,7 +73,7 @@ def write_text(text: str, path: Path, option: str) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    _write(path, text.encode(), option)
+    _write(path, text.encode(), option, _ANOTHER)
 
 
 def write_chrome(findings: Findings, path: Path) -> None:
@@ -98,14 +95,14 @@ def write_trace(text: str, path: Path) -> None:
     """
     trace = text.encode()
     packed = gzip.compress(trace, compresslevel=6) if path.suffix == ".gz" else trace
-    _write(path, packed, "--chrome")
+    _write(path, packed, "--chrome", _ANOTHER)
 
 
-def _write(path: Path, content: bytes, option: str) -> None:
+def _write(path: Path, content: bytes, option: str, remedy: str) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise _not_writable(path, option, error.strerror, _REMEDIES[option]) from None
+        raise _not_writable(path, option, error.strerror, remedy) from None
 
 
 def _not_writable(path: Path, option: str, problem: str | None, remedy: str) -> UsageError:

@@ -103,6 +103,14 @@ def test_json_and_a_page(command: Command, tmp_path: Path) -> None:
     assert page.read_text().startswith("<!DOCTYPE html>")
 
 
+def test_a_page_that_cannot_be_written_is_refused_with_a_sentence(
+    command: Command, tmp_path: Path
+) -> None:
+    done = command("compare", GENERATOR, THREADS, "--html", str(tmp_path / "none" / "page.html"))
+    assert done.code == 2
+    assert "name one in a folder that exists" in " ".join(done.err.split())
+
+
 def test_runs_are_compared_in_python() -> None:
     run = pipeprof.load(THREADS)
     compared = pipeprof.compare(GENERATOR, [run])

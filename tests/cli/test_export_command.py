@@ -49,7 +49,9 @@ def test_the_numbers_of_all_runs_are_written_as_csv(command: Command, tmp_path: 
     for name in ("one", "two"):
         write_run(RECORDED, tmp_path / "logs", name)
     assert command("export", "logs", "--csv", "runs.csv").code == 0
-    lines = (tmp_path / "runs.csv").read_text().splitlines()
+    written = (tmp_path / "runs.csv").read_text()
+    assert command("export", "logs", "--csv", "-").out == written
+    lines = written.splitlines()
     assert [line.split(",")[0] for line in lines] == ["name", "one", "two"]
     neither = command("export", "logs")
     assert (neither.code, "received neither" in neither.err) == (2, True)

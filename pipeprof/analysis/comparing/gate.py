@@ -8,6 +8,7 @@ a value that the second group must not reach.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from pipeprof.analysis.comparing.run_comparison import ComparedQuantity, Comparison
 from pipeprof.errors import UsageError
@@ -112,7 +113,7 @@ def _outcome(comparison: Comparison, condition: Condition) -> GateResult:
     if row is None:
         raise UsageError(
             f"expected the name of a quantity in {condition.text!r}, received {condition.name!r}: "
-            f"these runs have {_names(comparison)}."
+            f"these runs have {_names(comparison, condition.name)}."
         )
     if condition.change:
         reached, beyond = _of_change(condition, row)
@@ -121,8 +122,11 @@ def _outcome(comparison: Comparison, condition: Condition) -> GateResult:
     return GateResult(condition=condition, row=row, reached=reached, beyond_noise=beyond)
 
 
-def _names(comparison: Comparison) -> str:
+def _names(comparison: Comparison, wanted: str) -> str:
+    """The names that an expression may have, those like the one that was written first."""
     names = [row.quantity.name for row in comparison.rows]
+    alike = get_close_matches(wanted, names)
+    names = [*alike, *(name for name in names if name not in alike)]
     others = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {others} more" if others > 0 else "")
 

@@ -147,7 +147,9 @@ def test_a_wrong_expression_is_refused(expression: str) -> None:
 
 
 def test_an_unknown_quantity_lists_the_names() -> None:
-    with pytest.raises(UsageError, match=r"received 'steps_ms': these runs have step_ms, wait_ms"):
+    with pytest.raises(
+        UsageError, match=r"received 'steps_ms': these runs have step_ms, .*wait_ms"
+    ):
         fails(compare(run(), run(10.0, 1)), "steps_ms>+5%")
 
 
@@ -227,3 +229,8 @@ def test_of_equal_runs_few_differ_and_of_slower_ones_nearly_all() -> None:
     slower = [compare(run(10.0, 2 * n), run(11.1, 2 * n + 1)) for n in range(12)]
     assert sum(fails(each, "step_ms>+5%") == [True] for each in equal) == 0
     assert sum(fails(each, "step_ms>+5%") == [True] for each in slower) == 12
+
+
+def test_names_like_the_one_that_was_written_come_first() -> None:
+    with pytest.raises(UsageError, match="these runs have callback_ms, "):
+        fails(compare(run(), run(10.0, 1)), "callbacks_ms>+5%")
