@@ -25,6 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one thread that computes is steadier than two
 
 import numpy as np
+from overhead_fingerprints import fingerprints
 from overhead_pairs import Pairs, Times, as_number, as_percent, differences, ratios
 from overhead_peers import installed_peers
 
@@ -829,6 +830,7 @@ MEASUREMENTS: dict[str, Callable[[Path, Pairs], list[Row]]] = {
     "tfdata": tfdata_fit,
     "arrays": arrays_fit,
     "workers": workers_fit,
+    "fingerprints": fingerprints,
     "threads": many_threads,
     "stacks": stacks,
     "inner_generators": inner_generators,

@@ -134,7 +134,7 @@ class Delivery:
 
     Attributes:
         batch_count: batches whose content was hashed.
-        cost_ns: time that hashing took in the loop's thread.
+        cost_ns: time that it took in the loop's thread to record them.
         batches: the first and the last batches one by one; columns of `BATCH_COLUMNS`.
         losses: the loss after the first and the last batches; columns of `LOSS_COLUMNS`.
         epochs: the epochs in their order; of many epochs, the first ones, some later ones and the last.

@@ -70,8 +70,8 @@ class ConsumedFinding:
         ordered: hash of the first whole epoch's samples in their order.
         unordered: hash of them in any order.
         losses: the recorded losses.
-        cost_ratio: what hashing took of the loop's time, or None.
-        cost_ms: what hashing took per batch.
+        cost_ratio: what recording all this took of the loop's time, or None.
+        cost_ms: what it took per batch.
     """
 
     epochs: int

@@ -67,7 +67,7 @@ class DeliverySums:
     Attributes:
         batches: the batches.
         losses: the losses.
-        cost_ns: time that hashing took.
+        cost_ns: time that it took to record them.
         epochs: the epochs, by number.
         given_dtypes: as of `Delivery`.
         model: the loop's model.
@@ -89,7 +89,7 @@ class DeliverySums:
             epoch: epoch of each batch.
             samples: samples of each batch, -1 where they are not known.
             content: hash of each batch.
-            cost_ns: time that hashing them took.
+            cost_ns: time that it took to record them.
         """
         ordinal = self.batches.count + np.arange(len(epoch), dtype=np.int64)
         self.batches.add(np.column_stack([ordinal, epoch, samples, content]))

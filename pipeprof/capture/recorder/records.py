@@ -109,8 +109,8 @@ class Kind(IntEnum):
     """Of the work of a stage (subject) that was recorded between start and end, ``value`` nanoseconds were
     not counted but estimated."""
     DELIVERED = 30
-    """The model of a loop (subject) is given a batch; its content was hashed from start to end. inner: the
-    hash; value: epoch << 32 | samples + 1, where 0 stands for samples that are not known."""
+    """The model of a loop (subject) is given a batch; to record it took from start to end. inner: its hash;
+    value: epoch << 32 | samples + 1, where 0 stands for samples that are not known."""
     LOSS = 31
     """The loss of a loop (subject) after its batch number ``inner & 0xFFFFFFFF`` was the 64-bit float whose
     bits ``value`` has, a mean over ``inner >> 32`` samples (0 where that is not known)."""

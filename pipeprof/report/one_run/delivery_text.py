@@ -136,7 +136,7 @@ def _layers(layers: tuple[ModeLayer, ...]) -> str:
 def _cost(found: ConsumedFinding) -> Iterator[str]:
     if found.cost_ratio is not None:
         yield (
-            f"Hashing took {duration(found.cost_ms)} per batch, {percent(found.cost_ratio)} of the "
+            f"Fingerprints took {duration(found.cost_ms)} per batch, {percent(found.cost_ratio)} of the "
             "training's time."
         )
     shown = found.losses.raw[~(found.losses.raw != found.losses.raw)]

@@ -69,7 +69,7 @@ def test_what_was_consumed_is_described() -> None:
         "All epochs have the same samples, in another order each time; nothing is augmented.",
         "Consumed as float32 [16, 3], 192 B per step.",
         "Array 1 was given as float64 and consumed as float32.",
-        "Hashing took 0.20 ms per batch, 1.0 % of the training's time.",
+        "Fingerprints took 0.20 ms per batch, 1.0 % of the training's time.",
         "Loss of the first batch 2, of the last 2; Keras shows 1.5, the mean over the epoch so far.",
     ]
 

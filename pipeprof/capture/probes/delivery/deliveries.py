@@ -42,14 +42,21 @@ class Deliveries:
         self._loops: dict[int, _DeliveredLoop] = {}
         self._trained: dict[int | None, int] = {}
 
-    def hash(self, batch: Any) -> "HashedBatch | None":
-        """Hashes a batch that is about to be consumed, or None where that is not possible."""
-        return self.guard.run(self._hash, batch)
+    def hash(self, batch: Any, cost_ns: int = 0) -> "HashedBatch | None":
+        """Hashes a batch that is about to be consumed, or None where that is not possible.
 
-    def _hash(self, batch: Any) -> "HashedBatch | None":
+        Args:
+            batch: the batch.
+            cost_ns: what it costs the training to show the batch to pipeprof.
+        """
+        return self.guard.run(self._hash, batch, cost_ns)
+
+    def _hash(self, batch: Any, cost_ns: int) -> "HashedBatch | None":
         start_ns = now_ns()
         content = hash_batch(batch)
-        return None if content is None else HashedBatch(content, start_ns, now_ns())
+        if content is None:
+            return None
+        return HashedBatch(content, start_ns, now_ns() - start_ns + cost_ns)
 
     def deliver(
         self, loop: OpenLoop, batch: "HashedBatch | None", epoch: int | None = None
@@ -66,6 +73,7 @@ class Deliveries:
             self.guard.run(self._deliver, loop, batch, at)
 
     def _deliver(self, loop: OpenLoop, batch: "HashedBatch", epoch: int) -> None:
+        begin_ns = now_ns()
         of_loop = self._of(loop)
         if of_loop.open is None or of_loop.open.epoch != epoch:
             self._end_epoch(loop.number)
@@ -80,7 +88,7 @@ class Deliveries:
         self._recorder.lane().write(
             code(Kind.DELIVERED, loop.number),
             batch.start_ns,
-            batch.end_ns,
+            batch.start_ns + batch.cost_ns + now_ns() - begin_ns,
             batch.content.whole,
             value,
         )
@@ -165,14 +173,14 @@ class Deliveries:
 
 
 class HashedBatch:
-    """A batch's hashes, and when they were computed."""
+    """A batch's hashes, when they were computed, and what that cost so far."""
 
-    __slots__ = ("content", "end_ns", "start_ns")
+    __slots__ = ("content", "cost_ns", "start_ns")
 
-    def __init__(self, content: BatchContent, start_ns: int, end_ns: int) -> None:
+    def __init__(self, content: BatchContent, start_ns: int, cost_ns: int) -> None:
         self.content = content
         self.start_ns = start_ns
-        self.end_ns = end_ns
+        self.cost_ns = cost_ns
 
 
 class _DeliveredLoop:

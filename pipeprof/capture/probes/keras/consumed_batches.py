@@ -66,11 +66,11 @@ class ConsumedBatches:
         if self._running:
             self._tap(self._running[-1])
 
-    def fetched(self, batch: Any) -> None:
-        """The innermost loop has fetched a batch in Python."""
+    def fetched(self, batch: Any, cost_ns: int = 0) -> None:
+        """The innermost loop has fetched a batch in Python, which costs so much more than otherwise."""
         if self._running:
             deliveries = self._context.deliveries
-            deliveries.deliver(self._running[-1].loop, deliveries.hash(batch))
+            deliveries.deliver(self._running[-1].loop, deliveries.hash(batch, cost_ns))
 
     def step_ended(self, logs: Any) -> None:
         """A step has ended, and Keras's callbacks with it; these are its logs."""

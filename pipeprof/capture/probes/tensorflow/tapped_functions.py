@@ -10,12 +10,16 @@ it was. The pipeline is not changed: its order, its parallelism and AUTOTUNE see
 import functools
 import inspect
 from collections.abc import Callable
+from statistics import median_low
 from typing import Any
 
 import tensorflow as tf
 
+from pipeprof.clock import now_ns
 from pipeprof.errors import describe_error
 
+# Of the time to hand a batch on, the first ones take longer.
+_TRIPS = 5
 # Types of tensors that stand for other objects.
 _WITHOUT_CONTENT = (tf.variant, tf.resource)
 
@@ -24,11 +28,12 @@ class TappedFunctions:
     """Makes functions whose batches are seen.
 
     Args:
-        seen: called with the arrays of each batch, just before the function is given it.
+        seen: called with the arrays of each batch, just before the function is given it, and with what it
+            costs to hand a batch on, in nanoseconds.
         refused: called with a sentence where a function's batches cannot be seen.
     """
 
-    def __init__(self, seen: Callable[[Any], None], refused: Callable[[str], None]) -> None:
+    def __init__(self, seen: Callable[[Any, int], None], refused: Callable[[str], None]) -> None:
         self._seen = seen
         self._refused = refused
         self._iterator: Any = None
@@ -60,7 +65,8 @@ class TappedFunctions:
                     ) as error:  # the input's own, which comes after what it gave before
                         failure = error
                         break
-                    self._seen([part for part in parts if part.dtype not in _WITHOUT_CONTENT])
+                    shown = [part for part in parts if part.dtype not in _WITHOUT_CONTENT]
+                    self._seen(shown, relay.cost_ns(parts))
                     relay.hand_on(parts)
                     taken += 1
                 if (
@@ -126,6 +132,23 @@ class _Relay:
             self._queue = tf.queue.FIFOQueue(-1, [part.dtype for part in self._flat])
             self._dataset = self._make_dataset()
             self.iterator: Any = _iterate(self._dataset)
+        self._cost_ns: int | None = None
+
+    def cost_ns(self, parts: list[Any]) -> int:
+        """What it takes to hand a batch on and to take it again, measured with the first batch.
+
+        Args:
+            parts: the tensors of a batch. Nothing may have been handed on that was not taken.
+        """
+        if self._cost_ns is None:
+            trips = []
+            for _ in range(_TRIPS):
+                begin_ns = now_ns()
+                self.hand_on(parts)
+                self.iterator.get_next()
+                trips.append(now_ns() - begin_ns)
+            self._cost_ns = median_low(trips)
+        return self._cost_ns
 
     def _make_dataset(self) -> Any:
         """A dataset without end, whose elements are what was handed on."""
