@@ -246,8 +246,9 @@ function addGroups({ keys, after }) {
   });
   const check = () => { compare.disabled = new Set(isAfter.values()).size < 2; };
   check();
-  content.append(make("section", { className: "groups" }, make("h2", {}, "Two groups of runs"),
-    make("p", { className: "caption" }, "Several runs of one thing on each side show what such runs differ by themselves."), ...sides, compare));
+  content.prepend(make("details", { className: "two-groups", open: !after }, make("summary", {}, "Two groups of runs"),
+    make("p", { className: "caption" }, "Several runs of one thing on each side show what such runs differ by themselves."),
+    make("div", { className: "group-choices" }, ...sides), compare));
 }
 
 // What somebody looks at stays when the same run is drawn anew.
