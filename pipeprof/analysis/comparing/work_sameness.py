@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.analysis.findings.losses import losses_of
+from pipeprof.recording.delivered_content import BATCH_COLUMNS
 from pipeprof.recording.loop import Loop
 
 
@@ -115,6 +116,9 @@ class Work:
 _EQUAL = 1e-6
 
 _NOT_WORK = (Aspect.HOST, Aspect.VERSIONS, Aspect.CORES, Aspect.DEVICES, Aspect.LOSSES)
+# Of a loop of one's own no epochs are known, so that these may differ where the batches are equal.
+_OF_EPOCHS = (Aspect.EPOCHS, Aspect.CONTENT, Aspect.ORDER)
+_CONTENT_COLUMNS = [BATCH_COLUMNS.index("samples"), BATCH_COLUMNS.index("content")]
 # Feeding a model in another way is what is often compared: it is not other work.
 _HOW_FED = (Aspect.INPUT, Aspect.LOOP)
 
@@ -122,8 +126,22 @@ _HOW_FED = (Aspect.INPUT, Aspect.LOOP)
 def compare_work(before: Sequence[Findings], after: Sequence[Findings]) -> Work:
     """Compares what two groups of runs did; each has a main loop."""
     differs = tuple(_differences(before, after))
+    if _are_equal_batch_by_batch((*before, *after)):
+        differs = tuple(each for each in differs if each.aspect not in _OF_EPOCHS)
     losses = _match_losses(before[0], after[0])
     return Work(sameness=_sameness(before, after, differs), differs=differs, losses=losses)
+
+
+def _are_equal_batch_by_batch(runs: Sequence[Findings]) -> bool:
+    """Whether all runs consumed equal batches, one after the other, and all batches were kept."""
+    found = []
+    for findings in runs:
+        loop = _main(findings)
+        delivery = loop.delivery if loop is not None else None
+        if delivery is None or not 0 < delivery.batch_count == len(delivery.batches):
+            return False
+        found.append(delivery.batches[:, _CONTENT_COLUMNS])
+    return all(np.array_equal(found[0], each) for each in found[1:])
 
 
 def _sameness(

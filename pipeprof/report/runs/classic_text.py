@@ -117,5 +117,7 @@ def _why_alike(pair: EvaluationPair) -> str:
 
 
 def _layers(pair: EvaluationPair) -> str:
-    names = ", ".join(layer.name for layer in pair.mode_layers)
-    return f", in which {names} work" if names else ""
+    names = [layer.name for layer in pair.mode_layers]
+    if not names:
+        return ""
+    return f", in which {', '.join(names)} {'works' if len(names) == 1 else 'work'}"

@@ -189,6 +189,24 @@ def test_what_differs_is_named(
     assert [each.aspect for each in found.differs] == aspects
 
 
+def by_hand(seed: int, *batches: int, **changed: Any) -> Findings:
+    """A run that consumed batches of 8 samples with these hashes, in one epoch."""
+    rows = [[number, 0, 8, content] for number, content in enumerate(batches)]
+    delivery = Delivery(
+        batch_count=len(batches), batches=np.array(rows, np.int64), epochs=(epoch(0, **changed),)
+    )
+    return run(10.0, seed, delivery=delivery)
+
+
+def test_equal_batches_are_equal_work_where_epochs_are_not_known() -> None:
+    """`train_on_batch` in a loop over two epochs is one epoch of twice as many batches."""
+    known = by_hand(0, 1, 2, 1, 2)
+    same = compare(known, by_hand(1, 1, 2, 1, 2, ordered=5, unordered=5)).work
+    assert (same.sameness, same.differs) == (Sameness.SAME, ())
+    other = compare(known, by_hand(1, 1, 2, 1, 3, ordered=5, unordered=5)).work
+    assert other.sameness is Sameness.DIFFERENT
+
+
 def test_without_hashes_sameness_is_not_known() -> None:
     assert compare(run(), run(10.0, 1)).work.sameness is Sameness.UNKNOWN
 

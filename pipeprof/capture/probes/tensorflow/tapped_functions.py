@@ -153,7 +153,7 @@ class _Relay:
     def _make_dataset(self) -> Any:
         """A dataset without end, whose elements are what was handed on."""
 
-        def take(_: Any) -> list[Any]:
+        def take(count: Any) -> list[Any]:  # TensorFlow warns of an argument named _
             taken = self._queue.dequeue()
             parts = list(taken) if isinstance(taken, (tuple, list)) else [taken]
             for part, spec in zip(parts, self._flat, strict=True):
