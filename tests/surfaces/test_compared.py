@@ -10,6 +10,7 @@ from pipeprof.report.runs.run_comparison_text import (
     noise_sentence,
     outcome_sentence,
     trouble_sentences,
+    verdict_sentence,
 )
 from pipeprof.surfaces.json_report.compared_as_json import comparison_json
 from pipeprof.surfaces.texts.compared_markdown import render_markdown
@@ -65,6 +66,15 @@ def test_more_runs_make_the_noise_smaller_and_the_text_says_how_large_it_is() ->
     assert noise(several) < noise(single)
     assert "A1 A2 A3 -- B1 B2 B3" in noise_sentence(single)
     assert "6 runs differ" in noise_sentence(several)
+
+
+def test_parts_that_changed_are_named_where_the_step_did_not() -> None:
+    comparison = compare_runs([run(100.0, wait_ms=1.0)], [run(99.0, 1, wait_ms=3.0)])
+    sentence = verdict_sentence(comparison)
+    assert sentence.startswith("A step did not change beyond the noise of ±")
+    assert "; what did: wait 3.0 times" in sentence
+    equal = verdict_sentence(compare_runs([run(10.0)], [run(10.0, 1)]))
+    assert "what did" not in equal
 
 
 def test_what_went_wrong_with_a_run_is_said_before_its_times() -> None:

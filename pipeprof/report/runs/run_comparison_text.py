@@ -61,6 +61,7 @@ _LABELS = {
     "wall_wait_ratio": "waits for data",
     "wall_host_ratio": "host's own time",
 }
+_MOST_NAMED = 3
 _OF_A_STEP = (StepPart.WAIT, StepPart.COMPUTE, StepPart.CALLBACKS)
 _TITLES = {Group.STAGE: "stage", Group.LANE: "lane busy", Group.ACCOUNT: "training's time"}
 _MOST_OF_A_GROUP = {Group.STAGE: 12, Group.LANE: 6}
@@ -152,9 +153,10 @@ def verdict_sentence(comparison: Comparison) -> str:
         return "Too few steps were counted to compare their times."
     times = f"{duration(row.before)} before, {duration(row.after)} after"
     if not row.beyond_noise:
-        return (
-            f"A step takes as long as before, as far as the noise shows ({times}, {_change(row)})."
-        )
+        noise = f" of {_noise(row)}" if row.noise is not None else ""
+        unchanged = f"A step did not change beyond the noise{noise} ({times}, {_change(row)})"
+        parts = _parts_beyond_noise(comparison)
+        return f"{unchanged}; what did: {', '.join(parts)}." if parts else f"{unchanged}."
     faster = "shorter" if row.after < row.before else "longer"
     sentence = f"A step is {percent(abs(row.ratio))} {faster} ({times})"
     dearest = _dearest(comparison, longer=row.after > row.before)
@@ -169,6 +171,22 @@ def whole_sentences(comparison: Comparison) -> Iterator[str]:
     times = f"{duration(row.before)} before, {duration(row.after)} after"
     noise = "" if row.beyond_noise else ", not more than the noise"
     yield f"With epoch starts and the time between epochs a step takes {times}{noise}."
+
+
+def _parts_beyond_noise(comparison: Comparison) -> list[str]:
+    """The parts of a step and the stages that changed beyond the noise, the largest change first."""
+    found = [
+        row
+        for row in comparison.rows
+        if row.beyond_noise
+        and row.change is not None
+        and (row.quantity.subject in _OF_A_STEP or row.quantity.group is Group.STAGE)
+    ]
+    found.sort(key=lambda row: -abs(row.change or 0.0))
+    return [
+        f"{'stage ' if row.quantity.group is Group.STAGE else ''}{row_label(row).strip()} {_change(row)}"
+        for row in found[:_MOST_NAMED]
+    ]
 
 
 def _dearest(comparison: Comparison, *, longer: bool) -> str | None:
