@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.collector import Sampler
-from pipeprof.capture.probes.loaders.worker_watch import LOOK_EVERY_S, WorkerWatch, printer_on
+from pipeprof.capture.probes.loaders.worker_failures import LOOK_EVERY_S, WorkerFailures, printer_on
 from pipeprof.capture.probes.stacks.stack_windows import LOOK_S, StackSampler
 from pipeprof.capture.probes.system.gil_contention import SAMPLE_S as GIL_SAMPLE_S
 from pipeprof.capture.probes.system.gil_contention import GilSampler
@@ -31,7 +31,7 @@ class BackgroundSamplers:
         settings: which samplers to run, and how often.
 
     Attributes:
-        workers: watches the worker processes.
+        workers: reports worker processes that die or hang.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class BackgroundSamplers:
         worker_pids: Callable[[], set[int]],
         settings: Settings,
     ) -> None:
-        self.workers = WorkerWatch(recorder, accumulator, printer_on(_standard_error()))
+        self.workers = WorkerFailures(recorder, accumulator, printer_on(_standard_error()))
         self._recorder = recorder
         self._accumulator = accumulator
         self._worker_pids = worker_pids

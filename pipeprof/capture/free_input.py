@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pipeprof.capture.patches import ImportWatch, Patches
+from pipeprof.capture.patches import ImportHook, Patches
 from pipeprof.capture.probes.loaders.datasets import recognise
 from pipeprof.capture.probes.loops.batch_shapes import count_samples, size_of
 from pipeprof.capture.probes.probe_context import called_from_framework
@@ -69,20 +69,20 @@ class FreeInput:
         self.most_batches = batches
         self._patches = Patches()
         self._imports = [
-            ImportWatch("tensorflow", self._install_tfdata),
-            ImportWatch("keras", lambda: self._install_keras("keras")),
-            ImportWatch("tf_keras", lambda: self._install_keras("tf_keras")),
+            ImportHook("tensorflow", self._install_tfdata),
+            ImportHook("keras", lambda: self._install_keras("keras")),
+            ImportHook("tf_keras", lambda: self._install_keras("tf_keras")),
         ]
 
     def install(self) -> None:
         """Replaces what is there, and the rest when it is imported; to be called inside a profile."""
-        for watch in self._imports:
-            watch.start()
+        for hook in self._imports:
+            hook.start()
 
     def remove(self) -> None:
         """Gives everything back."""
-        for watch in self._imports:
-            watch.stop()
+        for hook in self._imports:
+            hook.stop()
         self._patches.undo()
 
     def _install_keras(self, package: str) -> None:

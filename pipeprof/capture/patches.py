@@ -50,7 +50,7 @@ def _set(owner: Any, name: str, value: Any) -> None:
         setattr(owner, name, value)
 
 
-class ImportWatch(importlib.abc.MetaPathFinder):
+class ImportHook(importlib.abc.MetaPathFinder):
     """Calls a function once a module has been imported, or at once if it is imported already.
 
     Args:

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeprof.capture.guard import Guard
-from pipeprof.capture.patches import ImportWatch
+from pipeprof.capture.patches import ImportHook
 from pipeprof.capture.probes.keras.keras_probe import KerasProbe
-from pipeprof.capture.probes.loaders.datasets import watch_dataset
+from pipeprof.capture.probes.loaders.datasets import observe_dataset
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.generator_chains import ChainMonitor
 
@@ -43,9 +43,9 @@ class GivenDataset:
         """Starts to observe what is taken from the dataset."""
         if self.dataset is None:
             return
-        watched = watch_dataset(self.dataset, self._context)
-        self.dataset, self._release = watched.dataset, watched.release
-        self._context.given = self._context.loops.hand.given = watched.fed_by
+        observed = observe_dataset(self.dataset, self._context)
+        self.dataset, self._release = observed.dataset, observed.release
+        self._context.given = self._context.loops.hand.given = observed.fed_by
 
     def remove(self) -> None:
         """Restores the dataset's class."""
@@ -76,7 +76,7 @@ class ProbeSet:
         if tracing is not None:
             on_import.insert(1, ("tensorflow", tracing.install))
         self._imports = [
-            ImportWatch(module, self._guard().wrap(install)) for module, install in on_import
+            ImportHook(module, self._guard().wrap(install)) for module, install in on_import
         ]
 
     @property
@@ -97,8 +97,8 @@ class ProbeSet:
         """
         self._given.install()
         self._guard().run(self._chains.install)
-        for watch in self._imports:
-            watch.start()
+        for hook in self._imports:
+            hook.start()
 
     def remove(self) -> None:
         """Removes all installed probes. When one fails, the others are still removed; then it raises."""
@@ -107,8 +107,8 @@ class ProbeSet:
                 removing.callback(probe.remove)
             removing.callback(self._context.loops.close_all)
             removing.callback(self._context.close_deliveries)
-            for watch in self._imports:
-                removing.callback(watch.stop)
+            for hook in self._imports:
+                removing.callback(hook.stop)
 
     def join_fit(self, model: Any, data: Any) -> None:
         """Begins to record a Keras ``fit`` that is running already.

@@ -38,10 +38,10 @@ def end_on_sigterm(last: Callable[[], None], within_s: float = LAST_ACTION_S) ->
         within_s: the process ends after this time even though the action goes on.
     """
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        _SigtermWatch(last, within_s).start()
+        _SigtermHandler(last, within_s).start()
 
 
-class _SigtermWatch:
+class _SigtermHandler:
     def __init__(self, last: Callable[[], None], within_s: float) -> None:
         self._last = last
         self._within_s = within_s
@@ -53,7 +53,7 @@ class _SigtermWatch:
         # Python's own handler writes the signal's number at once, whatever the main thread is at.
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         os.register_at_fork(after_in_child=self._forget)
-        OwnThread(self._watch, "sigterm").start()
+        OwnThread(self._wait, "sigterm").start()
 
     def _stop_here(self, number: int, frame: FrameType | None) -> None:
         """Keeps the main thread from going on until the process ends."""
@@ -63,7 +63,7 @@ class _SigtermWatch:
             with suppress(KeyboardInterrupt):
                 time.sleep(60)
 
-    def _watch(self) -> None:
+    def _wait(self) -> None:
         while True:
             numbers = os.read(self._signals, 64)
             # The program may have set a handler of its own since, or ignore the signal.

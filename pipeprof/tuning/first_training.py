@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from pipeprof.capture.patches import ImportWatch, Patches
+from pipeprof.capture.patches import ImportHook, Patches
 from pipeprof.capture.probes.loaders.datasets import recognise
 from pipeprof.capture.probes.probe_context import called_from_framework
 from pipeprof.errors import TuningRefused
@@ -31,20 +31,20 @@ class FirstTraining:
         self._take = take
         self._patches = Patches()
         self._imports = [
-            ImportWatch(package, functools.partial(self._install, package))
+            ImportHook(package, functools.partial(self._install, package))
             for package in ("keras", "tf_keras")
         ]
         self._taken = False
 
     def install(self) -> None:
-        """Watches the Keras that is there, or will be."""
-        for watch in self._imports:
-            watch.start()
+        """Waits for the Keras that is there, or will be."""
+        for hook in self._imports:
+            hook.start()
 
     def remove(self) -> None:
         """Gives everything back."""
-        for watch in self._imports:
-            watch.stop()
+        for hook in self._imports:
+            hook.stop()
         self._patches.undo()
 
     def _install(self, package: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeprof.capture.patches import ImportWatch, Patches
+from pipeprof.capture.patches import ImportHook, Patches
 
 
 class Base:
@@ -97,7 +97,7 @@ class Heard:
 
 def test_a_module_is_noticed_once_its_code_has_run(make_module: Callable[..., str]):
     heard = Heard(make_module("awaited_later"))
-    watch = ImportWatch("awaited_later", heard)
+    watch = ImportHook("awaited_later", heard)
     watch.start()
     assert heard.values == []
     module = importlib.import_module("awaited_later")
@@ -112,7 +112,7 @@ def test_a_module_is_noticed_once_its_code_has_run(make_module: Callable[..., st
 def test_a_module_that_is_there_is_noticed_at_once(make_module: Callable[..., str]):
     heard = Heard(make_module("awaited_there"))
     importlib.import_module("awaited_there")
-    watch = ImportWatch("awaited_there", heard)
+    watch = ImportHook("awaited_there", heard)
     watch.start()
     assert heard.values == [5]
     watch.stop()
@@ -120,7 +120,7 @@ def test_a_module_that_is_there_is_noticed_at_once(make_module: Callable[..., st
 
 def test_nobody_is_reported_after_the_watch_has_stopped(make_module: Callable[..., str]):
     heard = Heard(make_module("awaited_no_more"))
-    watch = ImportWatch("awaited_no_more", heard)
+    watch = ImportHook("awaited_no_more", heard)
     watch.start()
     watch.stop()
     importlib.import_module("awaited_no_more")
@@ -131,7 +131,7 @@ def test_an_import_that_fails_fails_as_without_a_watch_and_may_succeed_later(
     make_module: Callable[..., str],
 ):
     heard = Heard(make_module("awaited_broken", "raise ValueError('mine')"))
-    watch = ImportWatch("awaited_broken", heard)
+    watch = ImportHook("awaited_broken", heard)
     watch.start()
     with pytest.raises(ValueError, match="mine"):
         importlib.import_module("awaited_broken")
@@ -142,7 +142,7 @@ def test_an_import_that_fails_fails_as_without_a_watch_and_may_succeed_later(
 
 
 def test_a_module_that_does_not_exist_stays_missing():
-    watch = ImportWatch("awaited_never", lambda: None)
+    watch = ImportHook("awaited_never", lambda: None)
     watch.start()
     try:
         with pytest.raises(ModuleNotFoundError, match="awaited_never"):
@@ -154,7 +154,7 @@ def test_a_module_that_does_not_exist_stays_missing():
 
 def test_other_modules_are_left_alone(make_module: Callable[..., str]):
     make_module("not_awaited")
-    watch = ImportWatch("awaited", lambda: None)
+    watch = ImportHook("awaited", lambda: None)
     watch.start()
     module = importlib.import_module("not_awaited")
     watch.stop()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeprof.capture.patches import ImportWatch
+from pipeprof.capture.patches import ImportHook
 from pipeprof.capture.recorder import recorder
 from pipeprof.capture.session import active, profile
 from pipeprof.errors import PipeprofError, UsageError
@@ -149,7 +149,7 @@ def test_everything_is_given_back(tmp_path: Path) -> None:
         raise_after(prof.dataset is mine and type(mine) is not Sequence, ZeroDivisionError())
     assert type(mine) is Sequence
     # TensorFlow's own import leaves a finder of its own there.
-    assert not any(isinstance(finder, ImportWatch) for finder in sys.meta_path)
+    assert not any(isinstance(finder, ImportHook) for finder in sys.meta_path)
     assert recorder.current is None
     assert active() is None
 

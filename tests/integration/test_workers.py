@@ -228,9 +228,9 @@ BAD_SCRIPT = """
 import os, signal, sys, time
 import keras, numpy as np
 import pipeprof
-from pipeprof.capture.probes.loaders import worker_watch
+from pipeprof.capture.probes.loaders import worker_failures
 
-worker_watch.PATIENCE_NS = 1_000_000_000
+worker_failures.PATIENCE_NS = 1_000_000_000
 
 class Batches(keras.utils.PyDataset):
     def __len__(self):

@@ -34,7 +34,7 @@ class ProbeContext:
         fingerprint: whether the content of what models consume is recorded.
         deliveries: records what models consume.
         by_hand_deliveries: records what hand-written loops give to their models, or None.
-        validating: whether what is put under watch now feeds an evaluation.
+        validating: whether what is observed now feeds an evaluation.
     """
 
     def __init__(

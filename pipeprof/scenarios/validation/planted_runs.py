@@ -1,4 +1,4 @@
-"""Runs planted trainings, watched by `pipeprof run` or alone, each in a temporary folder of its own."""
+"""Runs planted trainings, under `pipeprof run` or alone, each in a temporary folder of its own."""
 
 import json
 import os
@@ -17,7 +17,7 @@ TIMEOUT_S = 240
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfiledTraining:
-    """A training that pipeprof has watched.
+    """A training that ran under `pipeprof run`.
 
     Attributes:
         report: as `--json` writes it.

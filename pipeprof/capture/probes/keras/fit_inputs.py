@@ -1,11 +1,11 @@
-"""What ``fit`` and its kin are fed with: put under watch when they begin, released when they end."""
+"""What ``fit`` and its kin are fed with: observed from when they begin, released when they end."""
 
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from pipeprof.capture.probes.loaders.datasets import recognise, watch_dataset
+from pipeprof.capture.probes.loaders.datasets import observe_dataset, recognise
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.recording.loop import InputKind, LoopKind
@@ -32,8 +32,8 @@ class FitInputs:
         """How many calls run, one inside the other."""
         return len(self._calls)
 
-    def watch(self, bound: inspect.BoundArguments, loop: LoopKind) -> None:
-        """Puts the datasets among a call's arguments under watch; those take their places."""
+    def observe(self, bound: inspect.BoundArguments, loop: LoopKind) -> None:
+        """Observes the datasets among a call's arguments; those take their places."""
         fed_by: InputFacts | None = None
         releases: list[Callable[[], None]] = []
         self._calls.append((self.current, releases))  # until the rest is known
@@ -45,23 +45,23 @@ class FitInputs:
                 continue
             self._context.validating = name == "validation_data" or not loop.trains
             try:
-                watched = watch_dataset(data, self._context)
+                observed = observe_dataset(data, self._context)
             finally:
                 self._context.validating = False
-            arguments[name] = watched.dataset
-            releases.append(watched.release)
+            arguments[name] = observed.dataset
+            releases.append(observed.release)
             if name != "validation_data":
-                fed_by = _with_worker_arguments(watched.fed_by, bound)
+                fed_by = _with_worker_arguments(observed.fed_by, bound)
         self._calls[-1] = (fed_by, releases)
 
     def join(self, data: Any) -> None:
-        """Puts what a ``fit`` that has begun already is fed with under watch, where that is known."""
+        """Observes what a ``fit`` that has begun already is fed with, where that is known."""
         fed_by = None
         releases: list[Callable[[], None]] = []
         if data is not None and recognise(data) is not None:
-            watched = watch_dataset(data, self._context)
-            releases.append(watched.release)
-            fed_by = watched.fed_by
+            observed = observe_dataset(data, self._context)
+            releases.append(observed.release)
+            fed_by = observed.fed_by
             if (fed_by.workers or 0) > 1 or fed_by.multiprocessing:
                 self._context.recorder.warn(
                     "Waits are seen in short traces at most: Keras had made its queue of workers "

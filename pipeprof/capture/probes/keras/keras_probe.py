@@ -70,13 +70,13 @@ class KerasProbe:
             self._compiling.install()
         for name, kind in _LOOPS.items():
             if hasattr(model, name):
-                self._patches.replace(model, name, self._watched_loop(getattr(model, name), kind))
-        self._patches.replace(model, "train_on_batch", self._watched_batch(model.train_on_batch))
-        self._watch_callbacks(keras.callbacks.CallbackList)
+                self._patches.replace(model, name, self._observed_loop(getattr(model, name), kind))
+        self._patches.replace(model, "train_on_batch", self._observed_batch(model.train_on_batch))
+        self._observe_callbacks(keras.callbacks.CallbackList)
         if self._context.fingerprint:
-            self._watch_consumed(keras.callbacks.CallbackList)
+            self._observe_consumed(keras.callbacks.CallbackList)
 
-    def _watch_consumed(self, callback_list: Any) -> None:
+    def _observe_consumed(self, callback_list: Any) -> None:
         consumed, context = self.steps.consumed, self._context
         if self.backend == "tensorflow":
             module = "pipeprof.capture.probes.tensorflow.tapped_functions"
@@ -106,7 +106,7 @@ class KerasProbe:
         self.steps.close_down_to(0)
         self._inputs.release_down_to(0)
 
-    def _watched_loop(self, original: Callable[..., Any], kind: LoopKind) -> Callable[..., Any]:
+    def _observed_loop(self, original: Callable[..., Any], kind: LoopKind) -> Callable[..., Any]:
         signature = inspect.signature(original)
         inputs, steps = self._inputs, self.steps
 
@@ -124,7 +124,7 @@ class KerasProbe:
                     steps.guarded(inputs.warn_of_worker_arguments)(kwargs)
                     return original(model, *args, **kwargs)
                 steps.guarded(steps.consumed.called)(bound.arguments)
-                steps.guarded(inputs.watch)(bound, kind)
+                steps.guarded(inputs.observe)(bound, kind)
                 return original(*bound.args, **bound.kwargs)
             finally:
                 steps.close_down_to(outer_loops)
@@ -139,7 +139,7 @@ class KerasProbe:
             "Several trainings ran at the same time, each in a thread: only one of them is shown."
         )
 
-    def _watched_batch(self, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _observed_batch(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def train_on_batch(model: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
             if not self._context.by_hand():
@@ -163,7 +163,7 @@ class KerasProbe:
         waited = self.steps.guarded(self.steps.waited)
         return time_fetches(f"{self._package}.src.backend.{self.backend}", self._patches, waited)
 
-    def _watch_callbacks(self, callback_list: Any) -> None:
+    def _observe_callbacks(self, callback_list: Any) -> None:
         # Where the batch is fetched inside the step, a step begins when the callbacks are done, and
         # they may train or predict when it has ended; where it is fetched before, the fetch has
         # ended when the callbacks begin, and the next one begins when they are done.

@@ -13,9 +13,9 @@ from typing import Any
 
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
-from pipeprof.capture.probes.loaders.image_generators import watch_preprocessing
-from pipeprof.capture.probes.loaders.loader_watch import describe_loader, watch_loader
-from pipeprof.capture.probes.loaders.sequences import describe_sequence, watch_sequence
+from pipeprof.capture.probes.loaders.image_generators import observe_preprocessing
+from pipeprof.capture.probes.loaders.observed_loaders import describe_loader, observe_loader
+from pipeprof.capture.probes.loaders.sequences import describe_sequence, observe_sequence
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import StageSite, site_of_function, site_of_generator
 from pipeprof.capture.probes.python.timed_generators import (
@@ -36,7 +36,7 @@ from pipeprof.recording.stage import StageKind
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class ObservedDataset:
     """A dataset whose work is recorded.
 
     Attributes:
@@ -74,7 +74,7 @@ def require_dataset(dataset: Any) -> InputKind:
     return kind
 
 
-def watch_dataset(dataset: Any, context: ProbeContext) -> Watched:
+def observe_dataset(dataset: Any, context: ProbeContext) -> ObservedDataset:
     """Makes the work of a dataset recorded.
 
     Raises:
@@ -83,41 +83,45 @@ def watch_dataset(dataset: Any, context: ProbeContext) -> Watched:
     kind = require_dataset(dataset)
     match kind:
         case InputKind.SEQUENCE:
-            return _watch_sequence(dataset, context)
+            return _observe_sequence(dataset, context)
         case InputKind.TF_DATA | InputKind.ARRAYS:
-            return Watched(dataset, InputFacts(kind=kind, name=type(dataset).__name__), _nothing)
+            return ObservedDataset(
+                dataset, InputFacts(kind=kind, name=type(dataset).__name__), _nothing
+            )
         case InputKind.GENERATOR:
-            return _watch_generator(dataset, context)
+            return _observe_generator(dataset, context)
         case InputKind.LOADER:
-            return Watched(dataset, describe_loader(dataset), watch_loader(dataset, context))
+            return ObservedDataset(
+                dataset, describe_loader(dataset), observe_loader(dataset, context)
+            )
         case InputKind.ITERATOR:
-            return _watch_iterable(dataset, kind, context)
+            return _observe_iterable(dataset, kind, context)
 
 
-def _watch_sequence(sequence: Any, context: ProbeContext) -> Watched:
+def _observe_sequence(sequence: Any, context: ProbeContext) -> ObservedDataset:
     # A user's class may raise anything when one is derived from it.
     guard = Guard(
         context.recorder.warn,
-        f"The work inside {type(sequence).__name__} is not shown: its class cannot be watched",
+        f"The work inside {type(sequence).__name__} is not shown: its class cannot be observed",
     )
-    release = guard.run(_watch_items, sequence, context)
-    return Watched(sequence, describe_sequence(sequence), release or _nothing)
+    release = guard.run(_observe_items, sequence, context)
+    return ObservedDataset(sequence, describe_sequence(sequence), release or _nothing)
 
 
-def _watch_items(sequence: Any, context: ProbeContext) -> Callable[[], None]:
+def _observe_items(sequence: Any, context: ProbeContext) -> Callable[[], None]:
     with ExitStack() as releases:
-        releases.callback(watch_sequence(sequence, context))
-        releases.callback(watch_preprocessing(sequence, context))
+        releases.callback(observe_sequence(sequence, context))
+        releases.callback(observe_preprocessing(sequence, context))
         return releases.pop_all().close
 
 
-def _watch_generator(dataset: Any, context: ProbeContext) -> Watched:
+def _observe_generator(dataset: Any, context: ProbeContext) -> ObservedDataset:
     if inspect.isgenerator(dataset):
         fed_by = InputFacts(kind=InputKind.GENERATOR, name=dataset.__name__)
         if dataset not in context.timed:
             fetches = HandFetches(context, fed_by)
             dataset = _timed(site_of_generator(dataset), dataset, fetches, context)
-        return Watched(dataset, fed_by, _nothing)
+        return ObservedDataset(dataset, fed_by, _nothing)
     site = site_of_function(dataset, StageKind.GENERATOR)
     fed_by = InputFacts(kind=InputKind.GENERATOR, name=site.name)
     fetches = HandFetches(context, fed_by)
@@ -130,7 +134,7 @@ def _watch_generator(dataset: Any, context: ProbeContext) -> Watched:
         return _timed(site, made, fetches, context, owned=True)
 
     context.timed.add(batches)
-    return Watched(batches, fed_by, _nothing)
+    return ObservedDataset(batches, fed_by, _nothing)
 
 
 def _timed(
@@ -159,20 +163,20 @@ def _timed(
     return source
 
 
-def _watch_iterable(dataset: Any, kind: InputKind, context: ProbeContext) -> Watched:
+def _observe_iterable(dataset: Any, kind: InputKind, context: ProbeContext) -> ObservedDataset:
     name = original_class(dataset).__name__
     fed_by = InputFacts(kind=kind, name=name)
     if has_replaced_methods(dataset):
-        return Watched(dataset, fed_by, _nothing)
+        return ObservedDataset(dataset, fed_by, _nothing)
     fetches = HandFetches(context, fed_by)
     method = "__next__" if hasattr(dataset, "__next__") else "__iter__"
     site = site_of_function(getattr(type(dataset), method), StageKind.ITERABLE, name)
     try:
-        return Watched(dataset, fed_by, _replace_iteration(dataset, site, fetches, context))
+        return ObservedDataset(dataset, fed_by, _replace_iteration(dataset, site, fetches, context))
     except Exception:  # a class not written in Python, or not to be derived from
         if method == "__next__":
-            return Watched(timed_generator(site, dataset, fetches), fed_by, _nothing)
-        return Watched(TimedIterable(dataset, site, fetches), fed_by, _nothing)
+            return ObservedDataset(timed_generator(site, dataset, fetches), fed_by, _nothing)
+        return ObservedDataset(TimedIterable(dataset, site, fetches), fed_by, _nothing)
 
 
 def _replace_iteration(

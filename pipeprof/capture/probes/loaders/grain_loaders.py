@@ -61,11 +61,11 @@ def works_ahead(loader: Any) -> bool:
     return True
 
 
-def watch_parts(loader: Any, context: ProbeContext) -> Iterator[Callable[[], None]]:
+def observe_parts(loader: Any, context: ProbeContext) -> Iterator[Callable[[], None]]:
     """Times the user's functions that grain calls; yields, for each, a function that ends the timing."""
     to = Destination(context.recorder.folder, _processes(loader) or None)
     for operation in getattr(loader, "_operations", ()):
-        yield from _watch_transformation(operation, to, one_by_one=True)
+        yield from _observe_transformation(operation, to, one_by_one=True)
     for node in _nodes(loader):
         # The thread that iterates does all work after that of the reading threads.
         one_by_one = any(parent.__name__ == "IterDataset" for parent in type(node).__mro__)
@@ -82,10 +82,10 @@ def watch_parts(loader: Any, context: ProbeContext) -> Iterator[Callable[[], Non
                 yield time_attribute(node, attribute, _name(function), to, one_by_one=one_by_one)
         transformation = getattr(node, "_transform", None)
         if hasattr(transformation, "flat_map"):
-            yield from _watch_transformation(transformation, to, one_by_one=one_by_one)
+            yield from _observe_transformation(transformation, to, one_by_one=one_by_one)
 
 
-def _watch_transformation(
+def _observe_transformation(
     thing: Any, to: Destination, *, one_by_one: bool
 ) -> Iterator[Callable[[], None]]:
     for method in _METHODS:

@@ -13,7 +13,7 @@ from pipeprof.capture.probes.probe_context import ProbeContext
 _ATTRIBUTE = "preprocessing_function"
 
 
-def watch_preprocessing(sequence: Any, context: ProbeContext) -> Callable[[], None]:
+def observe_preprocessing(sequence: Any, context: ProbeContext) -> Callable[[], None]:
     """Times the ``preprocessing_function`` behind a sequence, if there is one.
 
     Returns:

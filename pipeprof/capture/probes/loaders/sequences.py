@@ -68,11 +68,11 @@ def _start_method() -> str:
     return chosen or multiprocessing.get_all_start_methods()[0]
 
 
-def watch_sequence(sequence: Any, context: ProbeContext) -> Callable[[], None]:
+def observe_sequence(sequence: Any, context: ProbeContext) -> Callable[[], None]:
     """Times ``sequence[i]`` from now on.
 
     Returns:
-        Takes the watch away again.
+        Ends this.
 
     Raises:
         Exception: the class does not allow it (its layout, or what it does when it is derived from).
@@ -141,7 +141,7 @@ def _warn_of_failure(recorder: Recorder, lane: LaneWriter, index: Any, error: Ex
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Watches a sequence in a worker process that was not forked, where it arrives by pickle.
+    """Observes a sequence in a worker process that was not forked, where it arrives by pickle.
 
     Attributes:
         folder: the run folder, which the worker records into.
@@ -226,7 +226,7 @@ class Transport:
         self.known[self.token] = self
 
     def pickled(self) -> Arrival | None:
-        """The sequence itself is pickled: for a worker process it is watched where it arrives."""
+        """The sequence itself is pickled: for a worker process it is observed where it arrives."""
         starting: Any = sys.modules.get("multiprocessing.context")
         if not self.context.on or starting is None or starting.get_spawning_popen() is None:
             return None

@@ -40,12 +40,12 @@ def works_ahead(loader: Any) -> bool:
     return bool(loader.num_workers > 0)
 
 
-def watch_parts(loader: Any, context: ProbeContext) -> Iterator[Callable[[], None]]:
+def observe_parts(loader: Any, context: ProbeContext) -> Iterator[Callable[[], None]]:
     """Times the user's code that the loader calls; yields, for each part, a function that ends this."""
     to = Destination(context.recorder.folder, loader.num_workers or None)
     for dataset in _users_datasets(loader.dataset):
         if hasattr(type(dataset), "__iter__"):  # a stream has a __getitem__ too, which only refuses
-            yield _watch_stream(dataset, to)
+            yield _observe_stream(dataset, to)
         else:
             yield time_operators(dataset, context, to)
     yield time_attribute(loader, "collate_fn", _name(loader.collate_fn), to)
@@ -61,7 +61,7 @@ def _users_datasets(dataset: Any) -> Iterator[Any]:
         yield from _users_datasets(part)
 
 
-def _watch_stream(dataset: Any, to: Destination) -> Callable[[], None]:
+def _observe_stream(dataset: Any, to: Destination) -> Callable[[], None]:
     """Times an ``IterableDataset`` sample by sample."""
     if has_replaced_methods(dataset):
         return lambda: None

@@ -113,13 +113,13 @@ class FunctionCalls:
         gradient = tf.GradientTape.gradient
 
         @functools.wraps(gradient)
-        def watched_gradient(*args: Any, **kwargs: Any) -> Any:
+        def timed_gradient(*args: Any, **kwargs: Any) -> Any:
             outer = getattr(inside, "call", None)
             if outer is not None:
                 outer.takes_gradients = True
             return gradient(*args, **kwargs)
 
-        self._patches.replace(tf.GradientTape, "gradient", watched_gradient)
+        self._patches.replace(tf.GradientTape, "gradient", timed_gradient)
 
     def trains(self, function: Any) -> bool:
         """Whether a function may train: in each of its traces a gradient was taken."""

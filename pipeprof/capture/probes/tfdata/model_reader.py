@@ -23,7 +23,7 @@ from pipeprof.capture.probes.tfdata.running.model_snapshots import (
     new_gaps,
 )
 from pipeprof.capture.probes.tfdata.running.running_stages import IteratorStages, PipelineStages
-from pipeprof.capture.probes.tfdata.service.service_watch import ServiceWatch
+from pipeprof.capture.probes.tfdata.service.followed_services import FollowedServices
 from pipeprof.capture.probes.tfdata.written.from_generator import GeneratorTime
 from pipeprof.capture.probes.tfdata.written.transformations import Pipeline
 from pipeprof.capture.probes.tfdata.written.written_pipeline import describe_pipeline
@@ -43,7 +43,7 @@ class ModelReader:
     """
 
     def __init__(
-        self, context: ProbeContext, generators: GeneratorTime, services: ServiceWatch
+        self, context: ProbeContext, generators: GeneratorTime, services: FollowedServices
     ) -> None:
         self._context = context
         self._services = services

@@ -26,12 +26,12 @@ from pipeprof.capture.probes.tfdata.iterator_ends import follow_end, record_end
 from pipeprof.capture.probes.tfdata.iterators import IteratorRegistry, TrackedIterator
 from pipeprof.capture.probes.tfdata.loop_follower import LoopFollower
 from pipeprof.capture.probes.tfdata.model_reader import ModelReader
+from pipeprof.capture.probes.tfdata.service.followed_services import FollowedServices
 from pipeprof.capture.probes.tfdata.service.service_datasets import (
     forget_registered,
     note_registered,
     note_service,
 )
-from pipeprof.capture.probes.tfdata.service.service_watch import ServiceWatch
 from pipeprof.capture.probes.tfdata.written import from_generator as tfdata_generators
 from pipeprof.capture.probes.tfdata.written.dataset_origins import note_origin
 from pipeprof.capture.probes.tfdata.written.from_generator import GeneratorTime
@@ -62,7 +62,7 @@ class TfDataProbe:
         self._patches = Patches()
         self._iterators = IteratorRegistry()
         self._generators = GeneratorTime(context)
-        self.services = ServiceWatch(context, context.data_workers)
+        self.services = FollowedServices(context, context.data_workers)
         self._reader = ModelReader(context, self._generators, self.services)
         self._iterator_classes: set[type] = set()
         self._guard = Guard(
@@ -102,20 +102,20 @@ class TfDataProbe:
         dataset = tf.data.Dataset
         for iterable in (dataset, *_subclasses(tf.distribute.DistributedDataset)):
             if "__iter__" in vars(iterable):
-                self._watch_iteration(iterable)
+                self._observe_iteration(iterable)
         from_generator = dataset.from_generator
 
         @functools.wraps(from_generator)
-        def watched_from_generator(generator: Any, *args: Any, **kwargs: Any) -> Any:
+        def timed_from_generator(generator: Any, *args: Any, **kwargs: Any) -> Any:
             return from_generator(self._generators.timed(generator), *args, **kwargs)
 
-        self._patches.replace(dataset, "from_generator", staticmethod(watched_from_generator))
-        self._watch_making(dataset)
-        self._watch_registering()
-        self._watch_reducing(dataset)
-        self._ends.run(self._watch_closing, dataset)
+        self._patches.replace(dataset, "from_generator", staticmethod(timed_from_generator))
+        self._observe_making(dataset)
+        self._observe_registering()
+        self._observe_reducing(dataset)
+        self._ends.run(self._observe_closing, dataset)
 
-    def _watch_closing(self, dataset: Any) -> None:
+    def _observe_closing(self, dataset: Any) -> None:
         """A generator whose dataset's iterator ends is closed where TensorFlow forgets it."""
         outstanding = dataset._GeneratorState
         forget = outstanding.iterator_completed
@@ -129,20 +129,20 @@ class TfDataProbe:
 
         self._patches.replace(outstanding, "iterator_completed", iterator_completed)
 
-    def _watch_reducing(self, dataset: Any) -> None:
+    def _observe_reducing(self, dataset: Any) -> None:
         """A ``for`` over a dataset in a graph becomes a ``reduce``."""
         reduce = dataset.reduce
         probe = self
 
         @functools.wraps(reduce)
-        def watched_reduce(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def observed_reduce(self: Any, *args: Any, **kwargs: Any) -> Any:
             if not tf.executing_eagerly():
                 probe._guard.run(probe.iterated_in_graph, self)
             return reduce(self, *args, **kwargs)
 
-        self._patches.replace(dataset, "reduce", watched_reduce)
+        self._patches.replace(dataset, "reduce", observed_reduce)
 
-    def _watch_making(self, dataset: Any) -> None:
+    def _observe_making(self, dataset: Any) -> None:
         make = dataset.__init__
         guard, services = self._making, self._registering
 
@@ -154,7 +154,7 @@ class TfDataProbe:
 
         self._patches.replace(dataset, "__init__", __init__)
 
-    def _watch_registering(self) -> None:
+    def _observe_registering(self) -> None:
         """A dataset may be registered with a service by itself, and then be read by its id."""
         service = getattr(tf.data.experimental, "service", None)
         register = getattr(service, "register_dataset", None)
@@ -174,7 +174,7 @@ class TfDataProbe:
 
         self._patches.replace(service, "register_dataset", register_dataset)
 
-    def _watch_iteration(self, iterable: Any) -> None:
+    def _observe_iteration(self, iterable: Any) -> None:
         iterate = iterable.__iter__
         probe = self
 
@@ -223,7 +223,7 @@ class TfDataProbe:
     def _track(self, dataset: Any, iterator: Any) -> None:
         if not tf.executing_eagerly():
             return
-        self._watch_class(type(iterator))
+        self._observe_class(type(iterator))
         loop = self._context.loops.current if self._context.in_framework else None
         tracked = TrackedIterator(dataset, iterator, loop)
         tracked.elsewhere = self._context.framework_elsewhere
@@ -242,7 +242,7 @@ class TfDataProbe:
                 feeding.behind, feeding.devices = weakref.ref(users), devices
                 tracked.feeding += (feeding,)
 
-    def _watch_class(self, iterator_class: type) -> None:
+    def _observe_class(self, iterator_class: type) -> None:
         """Observes batches that are taken by hand, one ``next()`` at a time."""
         if iterator_class in self._iterator_classes or not hasattr(iterator_class, "__next__"):
             return

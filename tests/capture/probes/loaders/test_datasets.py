@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeprof.capture.probes.loaders.datasets import recognise, watch_dataset
+from pipeprof.capture.probes.loaders.datasets import observe_dataset, recognise
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.marked_stages import stage
 from pipeprof.capture.probes.python.timed_generators import timing_of
@@ -115,12 +115,12 @@ def test_every_kind_of_dataset_is_recognised(dataset: Any, kind: InputKind) -> N
 @pytest.mark.parametrize("thing", [3, "text", b"bytes", object(), list, Iterable, Model(), 1.5])
 def test_anything_else_is_refused_with_what_was_expected(thing: Any) -> None:
     with pytest.raises(UsageError, match=r"expected a dataset \(.*received .* of type \w+"):
-        watch_dataset(thing, ProbeContext(Recorder(None), warmup=5))
+        observe_dataset(thing, ProbeContext(Recorder(None), warmup=5))
 
 
 def test_a_long_thing_is_shown_short() -> None:
     with pytest.raises(UsageError) as caught:
-        watch_dataset("x" * 1000, ProbeContext(Recorder(None), warmup=5))
+        observe_dataset("x" * 1000, ProbeContext(Recorder(None), warmup=5))
     assert len(str(caught.value)) < 250
 
 
@@ -137,7 +137,7 @@ def steps(recorder: Recorder, context: ProbeContext) -> list[int]:
 def test_a_generator_gives_the_same_and_shows_its_steps() -> None:
     with recording_on() as recorder:
         context = ProbeContext(recorder, warmup=5)
-        watched = watch_dataset(batches(), context)
+        watched = observe_dataset(batches(), context)
         assert isinstance(watched.dataset, types.GeneratorType)
         taken = [x[0, 0] for x, _ in watched.dataset]
         assert steps(recorder, context) == [0, 0, 0]
@@ -153,7 +153,7 @@ def test_a_generator_gives_the_same_and_shows_its_steps() -> None:
 def test_a_generator_function_may_be_called_for_every_epoch(make: Any) -> None:
     with recording_on() as recorder:
         context = ProbeContext(recorder, warmup=5)
-        dataset = watch_dataset(make, context).dataset
+        dataset = observe_dataset(make, context).dataset
         for _ in range(3):
             assert [x[0, 0] for x, _ in dataset(2)] == [0, 1]
         assert len(list(dataset(count=1))) == 1
@@ -165,7 +165,7 @@ def test_a_generator_function_may_be_called_for_every_epoch(make: Any) -> None:
 def test_a_function_that_makes_another_kind_of_dataset_is_left_alone() -> None:
     made = [1, 2]
     with recording_on() as recorder:
-        dataset = watch_dataset(lambda: made, ProbeContext(recorder, warmup=5)).dataset
+        dataset = observe_dataset(lambda: made, ProbeContext(recorder, warmup=5)).dataset
         assert dataset() is made
 
 
@@ -173,8 +173,8 @@ def test_a_generator_that_is_timed_already_is_timed_once() -> None:
     with recording_on() as recorder:
         context = ProbeContext(recorder, warmup=5)
         mine = stage("mine")(batches)()
-        watched = watch_dataset(mine, context)
-        again = watch_dataset(watched.dataset, context)
+        watched = observe_dataset(mine, context)
+        again = observe_dataset(watched.dataset, context)
         assert again.dataset is watched.dataset is mine
         assert len(list(watched.dataset)) == 3
         assert len(steps(recorder, context)) == 3
@@ -186,11 +186,11 @@ def test_an_iterable_stays_the_object_it_was(make: Any) -> None:
     mine = make()
     with recording_on() as recorder:
         context = ProbeContext(recorder, warmup=5)
-        watched = watch_dataset(mine, context)
+        watched = observe_dataset(mine, context)
         assert watched.dataset is mine
         assert isinstance(mine, make)
         assert type(mine).__name__ == make.__name__
-        assert watch_dataset(mine, context).dataset is mine
+        assert observe_dataset(mine, context).dataset is mine
         for _ in range(2):
             count = len(list(mine))
         assert steps(recorder, context) == [0] * count + [1] * count
@@ -202,7 +202,7 @@ def test_an_iterable_stays_the_object_it_was(make: Any) -> None:
 def test_an_iterable_is_pickled_as_the_object_it_was() -> None:
     mine = Iterable()
     with recording_on() as recorder:
-        watched = watch_dataset(mine, ProbeContext(recorder, warmup=5))
+        watched = observe_dataset(mine, ProbeContext(recorder, warmup=5))
         pickled = pickle.loads(pickle.dumps(mine))
         watched.release()
     assert (type(pickled), pickled.size) == (Iterable, 3)
@@ -212,9 +212,9 @@ def test_an_iterator_stays_the_object_it_was() -> None:
     mine = Iterator_()
     with recording_on() as recorder:
         context = ProbeContext(recorder, warmup=5)
-        watched = watch_dataset(mine, context)
+        watched = observe_dataset(mine, context)
         assert watched.dataset is mine
-        assert watch_dataset(mine, context).dataset is mine
+        assert observe_dataset(mine, context).dataset is mine
         assert iter(mine) is mine
         assert len(list(mine)) == 2
         assert mine.left == -1
@@ -231,7 +231,7 @@ def test_what_an_iterable_iterates_with_stays_what_it_was() -> None:
 
     with recording_on() as recorder:
         context = ProbeContext(recorder, warmup=5)
-        loader = watch_dataset(Loader(), context).dataset
+        loader = observe_dataset(Loader(), context).dataset
         iterator = iter(loader)
         assert isinstance(iterator, Iterator_)
         assert iterator.left == 2
@@ -241,7 +241,7 @@ def test_what_an_iterable_iterates_with_stays_what_it_was() -> None:
 
 def test_what_stands_for_a_list_copies_and_pickles_as_the_list() -> None:
     with recording_on() as recorder:
-        dataset = watch_dataset([(X, X)], ProbeContext(recorder, warmup=5)).dataset
+        dataset = observe_dataset([(X, X)], ProbeContext(recorder, warmup=5)).dataset
         assert type(copy.copy(dataset)) is list
         assert len(pickle.loads(pickle.dumps(dataset))) == 1
 
@@ -250,7 +250,7 @@ def test_a_list_of_batches_is_iterated_for_every_epoch() -> None:
     mine = [(X, X), (X, X)]
     with recording_on() as recorder:
         context = ProbeContext(recorder, warmup=5)
-        dataset = watch_dataset(mine, context).dataset
+        dataset = observe_dataset(mine, context).dataset
         assert len(dataset) == 2
         assert dataset[1] is mine[1]
         assert dataset.index(mine[0]) == 0
@@ -265,7 +265,7 @@ def test_an_iterator_from_a_queue() -> None:
         filled.put(item)
     with recording_on() as recorder:
         context = ProbeContext(recorder, warmup=5)
-        dataset = watch_dataset(iter(filled.get, None), context).dataset
+        dataset = observe_dataset(iter(filled.get, None), context).dataset
         assert next(dataset)[0] is X
         assert len(list(dataset)) == 1
         assert steps(recorder, context) == [0, 0]
@@ -274,7 +274,7 @@ def test_an_iterator_from_a_queue() -> None:
 
 @pytest.mark.parametrize("arrays", [X, (X, X), [X], {"a": X}])
 def test_arrays_come_back_unchanged(arrays: Any) -> None:
-    watched = watch_dataset(arrays, ProbeContext(Recorder(None), warmup=5))
+    watched = observe_dataset(arrays, ProbeContext(Recorder(None), warmup=5))
     assert watched.dataset is arrays
     watched.release()
 
@@ -282,7 +282,7 @@ def test_arrays_come_back_unchanged(arrays: Any) -> None:
 def test_batches_taken_on_another_thread_are_no_steps_but_delivered() -> None:
     with recording_on() as recorder:
         context = ProbeContext(recorder, warmup=5)
-        dataset = watch_dataset(batches(), context).dataset
+        dataset = observe_dataset(batches(), context).dataset
         thread = threading.Thread(target=lambda: list(dataset))
         thread.start()
         thread.join()
@@ -292,13 +292,13 @@ def test_batches_taken_on_another_thread_are_no_steps_but_delivered() -> None:
 
 def test_a_watch_of_an_earlier_profile_says_nothing_in_a_later_one() -> None:
     with recording_on() as first:
-        dataset = watch_dataset(batches, ProbeContext(first, warmup=5)).dataset
+        dataset = observe_dataset(batches, ProbeContext(first, warmup=5)).dataset
         source = dataset()
         next(source)
         next(source)
     with recording_on() as second:
         later = ProbeContext(second, warmup=5)
-        assert len(list(watch_dataset(source, later).dataset)) == 1
+        assert len(list(observe_dataset(source, later).dataset)) == 1
         assert len(steps(second, later)) == 1
     assert len(events(first, Kind.WAIT)) == 2
 
@@ -313,7 +313,7 @@ def test_a_batch_that_cannot_be_looked_at_is_trained_on_all_the_same() -> None:
     with recording_on() as recorder:
         context = ProbeContext(recorder, warmup=5)
         hostile = [Hostile(), Hostile(), Hostile()]
-        assert list(watch_dataset(iter(hostile), context).dataset) == hostile
+        assert list(observe_dataset(iter(hostile), context).dataset) == hostile
         assert len(steps(recorder, context)) == 3
     assert warnings_of(recorder) == [
         "The shapes of batches could not be read (RuntimeError: looked at): "
@@ -324,7 +324,7 @@ def test_a_batch_that_cannot_be_looked_at_is_trained_on_all_the_same() -> None:
 def test_a_timed_generator_made_by_the_user_keeps_its_own_line() -> None:
     mine = stage("mine")(batches)()
     with recording_on() as recorder:
-        watched = watch_dataset(mine, ProbeContext(recorder, warmup=5))
+        watched = observe_dataset(mine, ProbeContext(recorder, warmup=5))
         timing = timing_of(watched.dataset)
         assert timing is not None
         assert timing.site.location is not None
@@ -351,7 +351,7 @@ def test_a_steady_loop_records_every_step_with_its_wait_and_its_work(source: Any
     recorder = Recorder(None)
     context = ProbeContext(recorder, warmup=0)
     with recording_on(recorder):
-        watched = watch_dataset(source(50), context)
+        watched = observe_dataset(source(50), context)
         taken = sum(1 for _ in watched.dataset)
         assert recorded_steps(context, recorder) == list(range(taken))
     (facts,) = loops_of(recorder)
@@ -381,7 +381,7 @@ def test_what_happens_inside_a_steady_source_is_seen() -> None:
             yield yield_me
 
     with recording_on(recorder):
-        watched = watch_dataset(source(), context)
+        watched = observe_dataset(source(), context)
         with pytest.raises(OSError, match="disk"):
             for _ in watched.dataset:
                 pass
@@ -395,7 +395,7 @@ def test_a_steady_source_that_another_thread_goes_on_with_is_not_the_loops() -> 
     recorder = Recorder(None)
     context = ProbeContext(recorder, warmup=0)
     with recording_on(recorder):
-        dataset = watch_dataset(rows_of(40), context).dataset
+        dataset = observe_dataset(rows_of(40), context).dataset
         for _ in range(20):
             next(dataset)
         thread = threading.Thread(target=lambda: [None for _ in dataset], name="reader")
@@ -413,7 +413,7 @@ def test_a_steady_loop_whose_every_call_is_read_loses_no_step(
     recorder = Recorder(None)
     context = ProbeContext(recorder, warmup=0)
     with recording_on(recorder):
-        for _ in watch_dataset(rows_of(30), context).dataset:
+        for _ in observe_dataset(rows_of(30), context).dataset:
             pass
         assert recorded_steps(context, recorder) == list(range(30))
     work = [event for event in events(recorder, Kind.ROOT_SPAN) if event.name == "rows_of"]

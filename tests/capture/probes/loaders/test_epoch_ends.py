@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeprof.capture.probes.loaders.sequences import watch_sequence
+from pipeprof.capture.probes.loaders.sequences import observe_sequence
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.recorder.facts import HostCallFacts
@@ -70,7 +70,7 @@ def training() -> Iterator[Training]:
 @pytest.mark.parametrize("kind", [Pairs, NewPairs])
 def test_it_has_its_name_and_line_and_its_epoch(training: Training, kind: type[Pairs]) -> None:
     pairs = kind()
-    release = watch_sequence(pairs, training.context)
+    release = observe_sequence(pairs, training.context)
     assert pairs.on_epoch_end() == "done"
     release()
     assert (type(pairs), pairs.epochs) == (kind, 1)
@@ -85,7 +85,7 @@ def test_it_has_its_name_and_line_and_its_epoch(training: Training, kind: type[P
 
 def test_in_a_thread_of_workers_it_is_not_the_trainings_time(training: Training) -> None:
     pairs = Pairs()
-    release = watch_sequence(pairs, training.context)
+    release = observe_sequence(pairs, training.context)
     thread = threading.Thread(target=pairs.on_epoch_end)
     thread.start()
     thread.join()
@@ -96,7 +96,7 @@ def test_in_a_thread_of_workers_it_is_not_the_trainings_time(training: Training)
 
 def test_outside_of_keras_it_is_the_users_own_code(training: Training) -> None:
     pairs = Pairs()
-    release = watch_sequence(pairs, training.context)
+    release = observe_sequence(pairs, training.context)
     training.context.leave_framework_loop()
     pairs.on_epoch_end()
     release()
@@ -105,7 +105,7 @@ def test_outside_of_keras_it_is_the_users_own_code(training: Training) -> None:
 
 def test_called_by_a_callback_it_is_a_part_of_that(training: Training) -> None:
     pairs = Pairs()
-    release = watch_sequence(pairs, training.context)
+    release = observe_sequence(pairs, training.context)
     training.fit.in_callback = True
     pairs.on_epoch_end()
     release()
@@ -115,7 +115,7 @@ def test_called_by_a_callback_it_is_a_part_of_that(training: Training) -> None:
 def test_what_it_raises_comes_through(training: Training) -> None:
     pairs = Pairs()
     pairs.failure = ValueError("no pairs")
-    release = watch_sequence(pairs, training.context)
+    release = observe_sequence(pairs, training.context)
     with pytest.raises(ValueError, match="no pairs"):
         pairs.on_epoch_end()
     release()
@@ -127,7 +127,7 @@ def test_a_prediction_in_it_is_not_beside_it(training: Training) -> None:
     pairs = Pairs()
     loops = training.context.loops
     pairs.mines = lambda: loops.close(loops.open(LoopKind.PREDICT))
-    release = watch_sequence(pairs, training.context)
+    release = observe_sequence(pairs, training.context)
     pairs.on_epoch_end()
     release()
     [ended] = events(training.context.recorder, Kind.PASS_ENDED)
@@ -135,6 +135,6 @@ def test_a_prediction_in_it_is_not_beside_it(training: Training) -> None:
 
 
 def test_a_dataset_without_one_gets_none(training: Training) -> None:
-    release = watch_sequence(Plain(), training.context)
+    release = observe_sequence(Plain(), training.context)
     release()
     assert training.calls == []

@@ -13,12 +13,12 @@ import pytest
 
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.collector import RingSet
-from pipeprof.capture.probes.loaders.datasets import watch_dataset
+from pipeprof.capture.probes.loaders.datasets import observe_dataset
 from pipeprof.capture.probes.loaders.sequences import (
     Parcel,
     describe_sequence,
+    observe_sequence,
     open_parcel,
-    watch_sequence,
 )
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.timed_subclass import has_replaced_methods, replace_methods
@@ -111,13 +111,13 @@ def unpacked_type() -> Any:
 
 
 def watched(recorder: Recorder, sequence: Any) -> Callable[[], None]:
-    return watch_sequence(sequence, ProbeContext(recorder, warmup=5))
+    return observe_sequence(sequence, ProbeContext(recorder, warmup=5))
 
 
 def test_the_object_stays_what_it_was() -> None:
     mine = Images()
     with recording_on() as recorder:
-        result = watch_dataset(mine, ProbeContext(recorder, warmup=5))
+        result = observe_dataset(mine, ProbeContext(recorder, warmup=5))
         assert result.dataset is mine
         assert isinstance(mine, Images)
         assert (type(mine).__name__, type(mine).__module__) == ("Images", Images.__module__)
@@ -152,7 +152,7 @@ def test_a_hand_written_loop_over_the_indices_has_its_epochs_and_steps() -> None
     mine = Images()
     with recording_on() as recorder:
         context = ProbeContext(recorder, warmup=5)
-        result = watch_dataset(mine, context)
+        result = observe_dataset(mine, context)
         for _ in range(2):
             for index in range(len(mine)):
                 x, _ = result.dataset[index]
@@ -202,13 +202,13 @@ def test_slots_are_no_hindrance_and_what_is_one_is_said() -> None:
     with recording_on() as recorder:
         slotted, underived = Slotted(), Underived()
         for mine in (slotted, underived):
-            result = watch_dataset(mine, ProbeContext(recorder, warmup=5))
+            result = observe_dataset(mine, ProbeContext(recorder, warmup=5))
             assert result.dataset[1] == 1
             result.release()
     assert type(slotted) is Slotted
     assert names(recorder) == ["Slotted.__getitem__"]
     assert warnings_of(recorder) == [
-        "The work inside Underived is not shown: its class cannot be watched (ValueError: final)."
+        "The work inside Underived is not shown: its class cannot be observed (ValueError: final)."
     ]
 
 

@@ -46,8 +46,8 @@ class _Death:
     seen_ns: int
 
 
-class WorkerWatch:
-    """Watches the workers of a recording; called in the collector's thread.
+class WorkerFailures:
+    """Observes the workers of a recording; called in the collector's thread.
 
     Args:
         recorder: receives the warnings.

@@ -10,7 +10,7 @@ import pytest
 
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.open_calls import OpenCall
-from pipeprof.capture.probes.loaders.worker_watch import PATIENCE_NS, WorkerWatch, printer_on
+from pipeprof.capture.probes.loaders.worker_failures import PATIENCE_NS, WorkerFailures, printer_on
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.errors import StacksUnavailable
 from pipeprof.recording.python_stacks import Frame, ThreadStack
@@ -32,7 +32,7 @@ class Looked:
         self.recorder = Recorder(None)
         self.accumulator = Accumulator.begin(start_ns=0, warmup=0)
         self.shown: list[str] = []
-        self.watch = WorkerWatch(
+        self.watch = WorkerFailures(
             self.recorder, self.accumulator, self.shown.append, dump=dump or self.dump
         )
         self.dumped: list[int] = []

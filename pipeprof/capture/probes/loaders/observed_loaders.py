@@ -40,7 +40,7 @@ def describe_loader(loader: Any) -> InputFacts:
         return InputFacts(kind=InputKind.LOADER, name=original_class(loader).__name__)
 
 
-def watch_loader(loader: Any, context: ProbeContext) -> Release:
+def observe_loader(loader: Any, context: ProbeContext) -> Release:
     """Records the batches that are taken from a loader, and times the user's functions in it.
 
     Returns:
@@ -50,22 +50,22 @@ def watch_loader(loader: Any, context: ProbeContext) -> Release:
         return lambda: None
     name, warn = original_class(loader).__name__, context.recorder.warn
     releases = ExitStack()
-    Guard(warn, f"The work inside {name} is shown in part only: it cannot be watched").run(
-        _watch_parts, loader, context, releases
+    Guard(warn, f"The work inside {name} is shown in part only: it cannot be observed").run(
+        _observe_parts, loader, context, releases
     )
     Guard(
-        warn, f"The batches taken from {name} by hand are not seen: its class cannot be watched"
-    ).run(_watch_taking, loader, context, releases)
+        warn, f"The batches taken from {name} by hand are not seen: its class cannot be observed"
+    ).run(_observe_taking, loader, context, releases)
     return releases.close
 
 
-def _watch_parts(loader: Any, context: ProbeContext, releases: ExitStack) -> None:
-    for release in _framework(loader).watch_parts(loader, context):
+def _observe_parts(loader: Any, context: ProbeContext, releases: ExitStack) -> None:
+    for release in _framework(loader).observe_parts(loader, context):
         releases.callback(release)
 
 
-def _watch_taking(loader: Any, context: ProbeContext, releases: ExitStack) -> None:
-    releases.callback(_watch_iteration(loader, context))
+def _observe_taking(loader: Any, context: ProbeContext, releases: ExitStack) -> None:
+    releases.callback(_observe_iteration(loader, context))
 
 
 def _framework(loader: Any) -> ModuleType:
@@ -73,7 +73,7 @@ def _framework(loader: Any) -> ModuleType:
     return torch_loaders if CodeOwner.TORCH in owners else grain_loaders
 
 
-def _watch_iteration(loader: Any, context: ProbeContext) -> Release:
+def _observe_iteration(loader: Any, context: ProbeContext) -> Release:
     original: Any = type(loader)
     fetches = HandFetches(context, describe_loader(loader))
     works_ahead = _framework(loader).works_ahead(loader)
@@ -87,7 +87,7 @@ def _watch_iteration(loader: Any, context: ProbeContext) -> Release:
     def __iter__(self: Any) -> Any:  # noqa: N807 - it is the method of that name
         made = original.__iter__(self)
         if not has_replaced_methods(made):
-            release = _watch_iterator(made, take)
+            release = _observe_iterator(made, take)
             if getattr(self, "_iterator", None) is made:  # it will be used again
                 releases.callback(release)
         return made
@@ -96,7 +96,7 @@ def _watch_iteration(loader: Any, context: ProbeContext) -> Release:
     return releases.close
 
 
-def _watch_iterator(iterator: Any, take: Callable[[Callable[[], Any]], Any]) -> Release:
+def _observe_iterator(iterator: Any, take: Callable[[Callable[[], Any]], Any]) -> Release:
     original: Any = type(iterator)
 
     def __next__(self: Any) -> Any:  # noqa: N807 - it is the method of that name

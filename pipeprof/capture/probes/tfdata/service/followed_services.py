@@ -38,7 +38,7 @@ _FEW_WORKERS = 2
 _SPOKEN = "grpc"
 
 
-class ServiceWatch:
+class FollowedServices:
     """The services of one profile.
 
     Args:

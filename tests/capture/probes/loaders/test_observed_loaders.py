@@ -11,7 +11,7 @@ import pytest
 
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.collector import RingSet
-from pipeprof.capture.probes.loaders.datasets import watch_dataset
+from pipeprof.capture.probes.loaders.datasets import observe_dataset
 from pipeprof.capture.probes.loaders.timed_calls import (
     Destination,
     TimedCall,
@@ -164,7 +164,7 @@ class Options:
 
 def watched(recorder: Recorder, loader: Any) -> tuple[dict[str, Any], Callable[[], None]]:
     """Puts it under watch; what it is said to be, and what ends the watch."""
-    result = watch_dataset(loader, ProbeContext(recorder, warmup=5))
+    result = observe_dataset(loader, ProbeContext(recorder, warmup=5))
     assert result.dataset is loader
     return result.fed_by, result.release
 
