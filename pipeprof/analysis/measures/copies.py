@@ -65,7 +65,7 @@ class Copies:
 
     def _key(self, key: Key) -> Key:
         of, numbers = key
-        if of not in ("calls", "behind"):  # the numbers are not those of stages
+        if not of.is_pool_of_stage:  # the numbers are not those of stages
             return key
         return of, tuple(self._first.get(number, number) for number in numbers)
 

@@ -6,6 +6,7 @@ divided by their number. A stage that runs ahead of the loop costs the loop noth
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from pipeprof.analysis.measures.counted_time import CountedTime
 from pipeprof.analysis.measures.lane_use import most_at_once
@@ -14,7 +15,31 @@ from pipeprof.recording.loop import InputKind, Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.stage import OperatorFamily, Stage, StageKind
 
-Key = tuple[str, tuple[int, ...]]
+
+class PlaceKind(Enum):
+    """What kind of place stages run at."""
+
+    LOOP = "loop"
+    """The thread of the loop itself."""
+    WORKERS = "workers"
+    LANES = "lanes"
+    """Threads that Python knows."""
+    CALLS = "calls"
+    """The parallel calls of one stage of tf.data."""
+    BEHIND = "behind"
+    """The one thread on which a stage of tf.data, or each of its calls, asks for its elements."""
+    OPENED = "opened"
+    """The inputs that an interleave would open at once."""
+    PREFETCH = "prefetch"
+    """A thread that would load ahead."""
+
+    @property
+    def is_pool_of_stage(self) -> bool:
+        """Whether tf.data's threads run there for one stage, whose index is the number of the place."""
+        return self in (PlaceKind.CALLS, PlaceKind.BEHIND)
+
+
+Key = tuple[PlaceKind, tuple[int, ...]]
 
 # A stage does not run on lanes that did less of its work than this part of its busiest lane: `fit` takes
 # the first batches of a generator on the main thread.
@@ -48,14 +73,14 @@ class StagePlace:
 
     def on_threads(self, threads: int | None) -> "StagePlace":
         """The same place where so many threads make its calls; None where nothing limits them."""
-        in_pool = self.key[0] in ("calls", "behind")
-        if threads is None or not in_pool or self.parallelism <= threads:
+        of, _ = self.key
+        if threads is None or not of.is_pool_of_stage or self.parallelism <= threads:
             return self
         return replace(self, parallelism=float(threads), allowed=self.parallelism)
 
 
-LOOP_KEY: Key = ("loop", ())
-WORKERS_KEY: Key = ("workers", ())
+LOOP_KEY: Key = (PlaceKind.LOOP, ())
+WORKERS_KEY: Key = (PlaceKind.WORKERS, ())
 
 
 def by_work(lanes: Mapping[int, int]) -> tuple[int, ...]:
@@ -112,7 +137,7 @@ class Places:
             workers = _workers_of_service(stage)
             parallelism = self.counted_time.level(stage.parallelism)
             return StagePlace(
-                key=("calls", (index,)),
+                key=(PlaceKind.CALLS, (index,)),
                 parallelism=max(parallelism or 1.0, 1.0) * workers,
                 ahead=True,
                 parallelism_known=parallelism is not None,
@@ -140,7 +165,7 @@ class Places:
         pulls_all = asker.family is OperatorFamily.INTERLEAVE
         side_by_side = place.parallelism if pulls_all else float(_workers_of_service(stage))
         return StagePlace(
-            key=("behind", (stage.parent,)),
+            key=(PlaceKind.BEHIND, (stage.parent,)),
             parallelism=side_by_side,
             ahead=True,
             parallelism_known=known,
@@ -185,7 +210,8 @@ class Places:
         one_by_one = self.profile.stages[index].kind in _ONE_BY_ONE
         parallelism = 1 if one_by_one else self._side_by_side(lanes)
         shared = lanes if one_by_one or parallelism > 1 else lanes[:1]
-        key = ("lanes", tuple(sorted(shared))) if ahead or parallelism > 1 else LOOP_KEY
+        beside = ahead or parallelism > 1
+        key = (PlaceKind.LANES, tuple(sorted(shared))) if beside else LOOP_KEY
         return StagePlace(key=key, parallelism=float(parallelism), ahead=ahead)
 
     def _busy_lanes(self, stage: Stage) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from pipeprof.analysis.findings.findings import Interval
 from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.analysis.measures.batch_queue import mean_step_ms
 from pipeprof.analysis.measures.costs import StageCost
-from pipeprof.analysis.measures.placement import WORKERS_KEY, StagePlace
+from pipeprof.analysis.measures.placement import WORKERS_KEY, PlaceKind, StagePlace
 from pipeprof.analysis.measures.step_statistics import MS
 from pipeprof.analysis.verdicts.bottleneck import beneath, sharing_with
 from pipeprof.analysis.verdicts.verdict import Verdict
@@ -219,7 +219,7 @@ def with_costs(training: Training, cost_ms: Mapping[int, float]) -> Training:
 
 def loaded_ahead(training: Training) -> Training:
     """The training with all its input ahead of it, one batch after another."""
-    beside = StagePlace(key=("prefetch", ()), parallelism=1.0, ahead=True)
+    beside = StagePlace(key=(PlaceKind.PREFETCH, ()), parallelism=1.0, ahead=True)
     moved = [cost if cost.place.ahead else replace(cost, place=beside) for cost in training.costs]
     return replace(training, costs=tuple(moved))
 
@@ -240,11 +240,13 @@ def running_at_once(
     """
     costs = list(training.costs)
     for stage in chosen:
-        own = StagePlace(key=("calls", (stage.index,)), parallelism=float(parallelism), ahead=True)
-        inside = StagePlace(
-            key=("opened", (stage.index,)), parallelism=float(parallelism), ahead=True
+        own = StagePlace(
+            key=(PlaceKind.CALLS, (stage.index,)), parallelism=float(parallelism), ahead=True
         )
-        behind = StagePlace(key=("behind", (stage.index,)), parallelism=1.0, ahead=True)
+        inside = StagePlace(
+            key=(PlaceKind.OPENED, (stage.index,)), parallelism=float(parallelism), ahead=True
+        )
+        behind = StagePlace(key=(PlaceKind.BEHIND, (stage.index,)), parallelism=1.0, ahead=True)
         below = beneath(stage, training.costs)
         today = next(cost.place.key for cost in costs if cost.index == stage.index)
         for number, cost in enumerate(costs):

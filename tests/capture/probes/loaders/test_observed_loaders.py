@@ -192,7 +192,7 @@ def test_a_loader_without_workers_works_in_the_thread_that_asks() -> None:
     assert facts_of(recorder)[loop].input.kind is InputKind.LOADER
     assert len(events(recorder, Kind.WAIT)) == 4
     facts = {f.name: f for f in stages_of(recorder)}
-    assert facts["collate"].location.file.endswith("test_loader_watch.py")
+    assert facts["collate"].location.file.endswith(Path(__file__).name)
 
 
 def test_to_wait_for_workers_is_no_work() -> None:
