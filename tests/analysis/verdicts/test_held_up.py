@@ -4,6 +4,7 @@ The loop of these tests takes 100 steps of 30 ms (3 s) that wait for nothing, un
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -294,6 +295,19 @@ def test_functions_in_a_pool_of_tf_datas_own_compute_what_its_threads_do(
     assert found.held_up.cpu_queue_ratio == pytest.approx(computed / 2)
     assert found.held_up.gil_ratio == 0.0
     assert (found.bound is Bound.COMPUTE) is (computed < 0.1)
+
+
+def test_what_a_stage_computes_at_most_bounds_what_it_holds_up() -> None:
+    def most(cores: float) -> float:
+        """Of a loop that waits 3 parts of 10, while all its threads use so many cores."""
+        of = loop(wait_ns=STEP * 3 // 10, compute_ns=STEP * 7 // 10, lane=0)
+        moments = (400 * MS, round(cores * 400 * MS), 200 * MS, 380 * MS)
+        of = replace(of, moments_over_time=evenly(moments, of.start_ns, of.end_ns))
+        lanes = (main(0.1, during=of), operations(0.01))
+        ahead = replace(counted(1.0), parallel=True)
+        return diagnosed(*lanes, contention=0.0, stages=(ahead,), during=of).held_up.most_ratio
+
+    assert most(0.1) == pytest.approx(0.1 * most(1.0))
 
 
 def test_what_is_held_up_and_what_waits_count_together() -> None:
