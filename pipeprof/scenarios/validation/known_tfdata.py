@@ -168,7 +168,7 @@ PLANTED = (
         bound=("input",),
         cause=("cpu", "cpu_saturated"),
         bottleneck_line="image_dataset_from_directory(",
-        loops=(Loops(kind="fit", steps=60, epochs=3),),
+        loops=(Loops(kind="fit", steps=160, epochs=8),),
     ),
     Planted(
         name="tfdata_from_generator",

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from fit_clock import FitClock
 
-PHOTOS, SIDE, BATCH, EPOCHS = 160, 600, 8, 3
+PHOTOS, SIDE, BATCH, EPOCHS = 160, 600, 8, 8  # so many, for readings of its CPU time
 
 folder = tempfile.mkdtemp()
 coarse = np.random.default_rng(1).integers(0, 255, (60, 60, 3), dtype=np.uint8)
