@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pipeprof.analysis.advising.autotune import find_autotune
 from pipeprof.analysis.diagnosis import diagnose, find_verdict
 from pipeprof.analysis.findings.account_findings import EpochAccount
-from pipeprof.analysis.findings.findings import Findings, LoopFinding
+from pipeprof.analysis.findings.findings import Findings, HotLine, LoopFinding
 from pipeprof.analysis.findings.what_if_kinds import SupposedStep, Supposition
 from pipeprof.analysis.measures.accounting import (
     epoch_accounts,
@@ -19,7 +19,7 @@ from pipeprof.analysis.measures.counted_time import CountedTime, counted_times, 
 from pipeprof.analysis.measures.delivery import describe_delivery
 from pipeprof.analysis.measures.device_use import device_findings
 from pipeprof.analysis.measures.epoch_starts import framework_starts
-from pipeprof.analysis.measures.hot_lines import hot_lines
+from pipeprof.analysis.measures.hot_lines import hot_lines, hot_lines_of
 from pipeprof.analysis.measures.lane_use import (
     cpu_finding,
     lane_findings,
@@ -32,6 +32,7 @@ from pipeprof.analysis.measures.overlap import describe_input
 from pipeprof.analysis.measures.service_work import find_data_workers
 from pipeprof.analysis.measures.step_statistics import loop_times
 from pipeprof.analysis.predicting.what_if import what_if
+from pipeprof.analysis.verdicts.named_waits import with_named_waits
 from pipeprof.analysis.verdicts.verdict import Measurements, Verdict
 from pipeprof.errors import UsageError
 from pipeprof.recording.loop import Loop, LoopKind
@@ -59,7 +60,7 @@ def analyse(profile: Profile) -> Findings:
         LoopFinding(
             loop=verdict.measured.loop,
             index=index,
-            account=verdict.measured.account,
+            account=with_named_waits(verdict),
             epochs=epochs[index],
             diagnosis=diagnose(verdict, _validations(verdicts, index), epochs[index]),
             input=verdict.measured.fed,
@@ -102,6 +103,7 @@ def analyse(profile: Profile) -> Findings:
         autotune=None if number is None else find_autotune(verdicts[number]),
         devices=device_findings(profile, main_time),
         data_workers=find_data_workers(profile),
+        host_lines=_host_lines(profile, main),
     )
 
 
@@ -158,6 +160,13 @@ def _validations(verdicts: Sequence[Verdict], index: int) -> list[Verdict]:
         for verdict, loop in zip(verdicts, loops, strict=True)
         if loop.parent == index and loop.kind is LoopKind.EVALUATE
     ]
+
+
+def _host_lines(profile: Profile, main: LoopFinding | None) -> tuple[HotLine, ...]:
+    dearest = next(iter(main.diagnosis.host), None) if main else None
+    if dearest is None or dearest.location is None or not isinstance(dearest.name, str):
+        return ()
+    return hot_lines_of(profile, dearest.name, dearest.location)
 
 
 def _only_looks(loop: Loop) -> bool:

@@ -220,8 +220,10 @@ class HostSample:
         detail: what it waited in or called (``Queue.get``), or None.
         samples: how often it was sampled. In steps of a hand-written loop samples are weighted: all that
             were taken as long after the begin of a step count for the loop's time that lies there.
+        error: how far off ``samples`` may be by chance: its standard error. None in runs that lack it.
         feeder: who was at work there, where that was not the training thread.
         calls_fit: whether it called a model's ``fit`` there.
+        calls_predict: whether it called a model's ``predict`` there.
     """
 
     function: str
@@ -230,8 +232,10 @@ class HostSample:
     state: HostState
     detail: str | None
     samples: int
+    error: float | None = None
     feeder: FeedingLane | None = None
     calls_fit: bool = False
+    calls_predict: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ import math
 from pipeprof.analysis.verdicts.bounds import bound_by_wait
 
 _LEAST_MS = 0.005
+_LEAST_ERROR = 0.025
 
 
 def duration(ms: float) -> str:
@@ -44,6 +45,13 @@ def percent(ratio: float) -> str:
     if 0 < share < 0.05:
         return "<0.1 %"
     return f"{share:.1f} %" if 0 < share < 9.95 else f"{share:.0f} %"
+
+
+def percent_within(ratio: float, error: float | None) -> str:
+    """A ratio with how far off it may be, where that matters: ``24 ± 6 %``."""
+    if error is None or error < _LEAST_ERROR:
+        return percent(ratio)
+    return f"{100 * ratio:.0f} ± {100 * error:.0f} %"
 
 
 def wait_percent(ratio: float) -> str:

@@ -252,6 +252,31 @@ def test_calls_of_predict_for_a_batch_each_make_no_pipeline_each(
     assert found == [PredictOnBatch(calls=10, call_ms=60.0)] * advised
 
 
+@pytest.mark.parametrize("line_only", [True, False])
+def test_the_line_that_calls_predict_is_not_advised_on_twice(line_only: bool) -> None:
+    met = HostSample(
+        function="<module>" if line_only else "act",
+        location=REBUILD,
+        part=Part.OWN_CODE,
+        state=HostState.FRAMEWORK if line_only else HostState.OWN_CODE,
+        detail="Model.predict" if line_only else None,
+        samples=10,
+        calls_predict=line_only,
+    )
+    trains = loop(LoopKind.TRAIN_ON_BATCH, steps=20, wait_ns=0, compute_ns=50 * MS)
+    trains = replace(trains, account=replace(trains.account, samples=(met,)))
+    predicts = loop(LoopKind.PREDICT, steps=10, wait_ns=0, compute_ns=MS)
+    times = [0] * len(PassContext)
+    times[PassContext.BETWEEN_STEPS] = 600 * MS
+    account = replace(predicts.account, pass_count=10, pass_ns=tuple(times))
+    main = analyse(profile(loops=(trains, replace(predicts, account=account)))).main
+    assert main is not None
+    actions = [each.remedy for each in main.diagnosis.advice]
+    assert (CheaperOwnCode(function="act") in actions) is not line_only
+    assert those(PredictOnBatch, actions) != []
+    assert those(CheaperOwnCode, actions) == [CheaperOwnCode(function="act")] * (not line_only)
+
+
 # The bottleneck
 
 

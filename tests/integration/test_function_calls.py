@@ -63,6 +63,21 @@ def test_functions_inside_belong_to_the_call_around_them(listener: Listener) -> 
     assert start_ns < trace.traced_ns < end_ns
 
 
+def test_tracing_has_not_ended_before_a_gradient_was_taken(listener: Listener) -> None:
+    weight = tf.Variable(1.0)
+
+    @tf.function
+    def train(x: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = weight * x
+        return tape.gradient(loss, weight)
+
+    train(tf.constant(1.0))
+    [(_, start_ns, end_ns, trace)] = listener.calls
+    assert trace is not None
+    assert start_ns < trace.traced_ns < end_ns
+
+
 def test_what_a_function_raises_comes_through(listener: Listener) -> None:
     @tf.function
     def fails(x: Any) -> Any:

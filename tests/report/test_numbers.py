@@ -1,6 +1,15 @@
 import pytest
 
-from pipeprof.report.numbers import count, duration, parts, percent, rate, size, times
+from pipeprof.report.numbers import (
+    count,
+    duration,
+    parts,
+    percent,
+    percent_within,
+    rate,
+    size,
+    times,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +52,22 @@ def test_parts_of_a_duration_are_in_its_unit():
 )
 def test_percentages_have_a_digit_more_where_they_are_small(ratio: float, text: str):
     assert percent(ratio) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "error", "text"),
+    [
+        (0.244, 0.063, "24 ± 6 %"),
+        (0.244, 0.01, "24 %"),
+        (0.244, None, "24 %"),
+        (0.031, 0.03, "3 ± 3 %"),
+        (0.008, 0.002, "0.8 %"),
+    ],
+)
+def test_how_far_off_a_share_may_be_stands_with_it_where_that_matters(
+    ratio: float, error: float | None, text: str
+):
+    assert percent_within(ratio, error) == text
 
 
 def test_counts_and_rates():

@@ -22,7 +22,7 @@ from pipeprof.analysis.advising.tfdata_advice import (
 )
 from pipeprof.analysis.findings.account_findings import EpochAccount
 from pipeprof.analysis.findings.advice_kinds import Advice, FeedValidation, LeaveInput
-from pipeprof.analysis.findings.host_remedies import CheaperOwnCode, ValidateLessOften
+from pipeprof.analysis.findings.host_remedies import CheaperOwnCode, MoreFeeders, ValidateLessOften
 from pipeprof.analysis.findings.input_findings import StartCause
 from pipeprof.analysis.findings.input_remedies import (
     LessWork,
@@ -57,7 +57,7 @@ from pipeprof.analysis.verdicts.causes import BLOCKING_BELOW, known_cpu_ratio
 from pipeprof.analysis.verdicts.unevenness import waits_are_over
 from pipeprof.analysis.verdicts.verdict import Verdict
 from pipeprof.analysis.verdicts.wall_shares import HOST_PARTS, WAIT_PARTS
-from pipeprof.recording.account import Part
+from pipeprof.recording.account import FeederKind, Part
 from pipeprof.recording.loop import InputKind, LoopKind
 from pipeprof.recording.stage import OperatorFamily, Stage, StageKind, StageOwner
 
@@ -112,6 +112,7 @@ def _about_input(verdict: Verdict, epochs: Sequence[EpochAccount]) -> Iterator[A
         yield from _longer_epochs(verdict)
         yield from _own_gil(verdict)
         yield from _own_maker(verdict)
+        yield from _more_feeders(verdict)
         yield from _autotune(verdict)
         return
     rules = (
@@ -186,6 +187,25 @@ def _own_maker(verdict: Verdict) -> Iterator[Advice]:
     """What a loop calls for its next batch can run beside it, or do less."""
     if verdict.worst is None and verdict.feeder is not None and verdict.feeder.own_thread:
         yield Advice(remedy=CheaperOwnCode(function=verdict.feeder.function))
+
+
+def _more_feeders(verdict: Verdict) -> Iterator[Advice]:
+    """More of what a loop waits for, in threads of its own where these wait, in processes where not."""
+    feeder = verdict.feeder
+    if (
+        feeder is None
+        or feeder.own_thread
+        or verdict.worst is not None
+        or not verdict.waits_for_input
+    ):
+        return
+    if verdict.held_by is not Cause.NONE:
+        return
+    in_processes = feeder.lane is not None and feeder.lane.kind is FeederKind.PROCESS
+    by = FeederKind.THREAD
+    if in_processes or verdict.cause in (Cause.CPU, Cause.GIL):
+        by = FeederKind.PROCESS
+    yield Advice(remedy=MoreFeeders(function=feeder.function, by=by))
 
 
 def _prefetch(verdict: Verdict) -> Iterator[Advice]:

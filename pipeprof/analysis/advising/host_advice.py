@@ -38,7 +38,9 @@ def host_advice(verdict: Verdict) -> Iterator[Advice]:
     account, wall_ns = verdict.measured.account, verdict.walls.wall_ns
     rows = [row for row in account.rows if row.part in HOST_PARTS and _is_the_users(row)]
     dear = [row for row in rows if row.ns >= COMPUTE_BELOW * wall_ns]
-    yield from _predict_on_batch(verdict)
+    predicts = list(_predict_on_batch(verdict))
+    yield from predicts
+    dear = [row for row in dear if not (predicts and row.calls_predict)]
     for row in _one_a_line(sorted(dear, key=lambda row: -row.ns))[:_MOST]:
         yield Advice(remedy=_remedy(row, keras_2=trains_with_keras_2(verdict)))
 

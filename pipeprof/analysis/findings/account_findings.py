@@ -47,7 +47,10 @@ class AccountRow:
             the rest of the part.
         location: the user's line, or None.
         calls_fit: whether this is the line that calls a model's ``fit``.
+        calls_predict: whether this is nothing but calls of a model's ``predict``.
         callback: the callback's method that the place is, or None.
+        error_ns: how far off ``ns`` may be by chance, either way, where samples show it; None of what a
+            clock shows. It is the half of an interval that holds the truth nine times in ten.
     """
 
     part: Part
@@ -56,7 +59,9 @@ class AccountRow:
     name: PlaceName | None = None
     location: Location | None = None
     calls_fit: bool = False
+    calls_predict: bool = False
     callback: CallbackMethod | None = None
+    error_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +117,10 @@ class HostPlace:
         name: the callback's class and method, or the function, or the framework's work that it is.
         location: the user's line, or None.
         ratio: its part of the training's time.
+        error: how far off ``ratio`` may be by chance, as `AccountRow.error_ns`.
     """
 
     name: PlaceName
     location: Location | None
     ratio: float
+    error: float | None = None

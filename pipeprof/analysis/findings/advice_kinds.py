@@ -10,6 +10,7 @@ from typing import ClassVar
 from pipeprof.analysis.findings.host_remedies import (
     CheaperCallback,
     CheaperOwnCode,
+    MoreFeeders,
     PredictOnBatch,
     PrepareBeside,
     SaveLessOften,
@@ -100,6 +101,7 @@ Remedy = (
     | CheaperCallback
     | PrepareBeside
     | CheaperOwnCode
+    | MoreFeeders
     | PredictOnBatch
     | FeedValidation
     | ValidateLessOften

@@ -325,6 +325,7 @@ class Findings:
     and None where tf.data's AUTOTUNE had no part in it; ``devices`` are there from the busiest on.
     ``data_workers`` are those of a tf.data service.
     ``evaluations`` compare its validation with evaluations by themselves.
+    ``host_lines`` are those that the dearest function of the host goes to, where stacks were sampled.
     ``account`` is that of the whole run; ``groups`` have all loops, those that cost most first.
     ``ranks`` is about all processes of a run of several; the rest is about the one that they name.
     """
@@ -345,3 +346,4 @@ class Findings:
     evaluations: tuple[EvaluationPair, ...] = ()
     ranks: RunOfRanks | None = None
     data_workers: tuple[DataWorkerFinding, ...] = ()
+    host_lines: tuple[HotLine, ...] = ()

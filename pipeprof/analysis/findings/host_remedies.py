@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipeprof.recording.account import CallbackMethod, KerasCallback
+from pipeprof.recording.account import CallbackMethod, FeederKind, KerasCallback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,20 @@ class CheaperOwnCode:
 
     ACTION: ClassVar = "own_code"
     function: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreFeeders:
+    """Let several threads or processes of the user's own make batches, or make that cheaper.
+
+    Attributes:
+        function: what they run.
+        by: which of them: what computes needs processes.
+    """
+
+    ACTION: ClassVar = "more_feeders"
+    function: str
+    by: FeederKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,19 @@ class WorkOfFeeder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MadeInOwnThread:
+    """A part of the waiting is for code that the training's own thread runs for its next batch.
+
+    Attributes:
+        feeder: the function that was sampled there most often.
+        ratio: the part of all waiting that such code takes.
+    """
+
+    feeder: Feeder
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldUpByInput:
     """The input's own work holds the training's computing up.
 
@@ -223,6 +236,7 @@ class WorkersAndTransport:
 WaitEvidence = (
     HeldUpByInput
     | WorkOfFeeder
+    | MadeInOwnThread
     | StagesNotCounted
     | NoStageSeen
     | EpochStartWait

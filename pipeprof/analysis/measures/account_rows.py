@@ -1,5 +1,6 @@
 """Rows of an account: a part of the time by the places that calls and samples show."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -23,6 +24,9 @@ NAMED_FROM = 0.01
 
 # So many places of a part have a row of their own.
 _MOST_NAMED = 8
+
+# So many standard errors up and down hold the truth nine times in ten.
+NINE_IN_TEN = 1.645
 
 
 def by_samples(part: Part, ns: int, samples: Iterable[HostSample]) -> list[AccountRow]:
@@ -71,9 +75,22 @@ def _placed(part: Part, ns: int, mine: Sequence[HostSample]) -> list[AccountRow]
                     name=name,
                     location=line,
                     calls_fit=all(sample.calls_fit for sample in its),
+                    calls_predict=all(sample.calls_predict for sample in its),
+                    error_ns=_error_ns(its, ns / count),
                 )
             )
     return with_rest(part, ns, named)
+
+
+def _error_ns(samples: Sequence[HostSample], each_ns: float) -> int | None:
+    """How far off the time of a place may be, of which each sample stands for so much; None if not known.
+
+    Lines of one function are taken to be met independently, which makes this a little too large.
+    """
+    errors = [sample.error for sample in samples if sample.error is not None]
+    if len(errors) < len(samples):
+        return None
+    return round(NINE_IN_TEN * math.hypot(*errors) * each_ns)
 
 
 def _place_name(sample: HostSample) -> PlaceName:

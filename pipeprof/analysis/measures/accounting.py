@@ -2,9 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import replace
 
 from pipeprof.analysis.findings.account_findings import (
     Account,
@@ -19,13 +17,14 @@ from pipeprof.analysis.measures.account_rows import (
     scaled_rows,
     with_rest,
 )
+from pipeprof.analysis.measures.between_passes import BetweenPasses, span_of
 from pipeprof.analysis.measures.epoch_starts import NO_FRAMEWORK_STARTS, FrameworkStarts
 from pipeprof.analysis.measures.step_parts import parts_in_steps
 from pipeprof.recording.account import (
     EPOCH_COLUMNS,
     Part,
 )
-from pipeprof.recording.loop import Loop, LoopKind
+from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 
 _EPOCH = {name: index for index, name in enumerate(EPOCH_COLUMNS)}
@@ -49,13 +48,14 @@ def loop_account(
     pass_ns = _pass_ns(loop)
     outside_ns = max(pass_ns - totals["step_ns"], 0)
     _add_outside(parts, totals, outside_ns, _startup_ns(profile, index), _shutdown_ns(loop, totals))
-    between_ns = _between_passes_ns(profile, index)
-    parts[Part.OWN_CODE] += between_ns
+    between = BetweenPasses(profile)
+    beside, between_ns = between.beside(index), between.own_ns(index)
+    parts[Part.OWN_CODE] += max(between_ns - beside.ns, 0)
     last_ns = int(loop.steps.end_ns[-1]) if len(loop.steps) else loop.end_ns
     ended_ns = framework_starts.between_ns(loop.start_ns, last_ns)
     started = _framework_rows(parts, framework_starts.ratios, ended_ns)
     ended = _last_end_rows(parts, framework_starts.between_ns(last_ns, profile.run.end_ns))
-    whole = _account(parts, loop, pass_ns + between_ns, (*started, *ended))
+    whole = _account(parts, loop, pass_ns + between_ns, (*started, *ended, *beside.rows))
     return _with_late_computing(whole) if steps_return_early(profile, loop) else whole
 
 
@@ -101,19 +101,19 @@ def run_account(profile: Profile, loops: Sequence[Account]) -> Account:
     trains = [
         index
         for index, loop in enumerate(profile.loops)
-        if loop.parent is None and loop.kind.trains and _span(loop) is not None
+        if loop.parent is None and loop.kind.trains and span_of(loop) is not None
     ]
     for index in trains:
         rows.extend(loops[index].rows)
     outside_ns = wall_ns - sum(row.ns for row in rows)
-    spans = [span for index in trains if (span := _span(profile.loops[index])) is not None]
+    spans = [span for index in trains if (span := span_of(profile.loops[index])) is not None]
     first = min((start for start, _ in spans), default=run.end_ns)
     last = max((end for _, end in spans), default=run.end_ns)
-    beside = _beside_training(profile, first, last)
+    beside = BetweenPasses(profile).beside(None)
     startup_ns = max(first - run.start_ns - beside.before_ns, 0)
     shutdown_ns = max(run.end_ns - last - beside.after_ns, 0) if spans else 0
     rows.extend(beside.rows)
-    rest_ns = max(outside_ns - startup_ns - shutdown_ns - sum(row.ns for row in beside.rows), 0)
+    rest_ns = max(outside_ns - startup_ns - shutdown_ns - beside.ns, 0)
     samples = profile.host_samples
     rows.extend(by_samples(Part.STARTUP, startup_ns, samples))
     rows.extend(by_samples(Part.OWN_CODE, rest_ns, samples))
@@ -166,14 +166,6 @@ def _add_outside(
     parts[Part.BETWEEN_EPOCHS] += rest_ns - startup_ns - shutdown_ns
 
 
-def _span(loop: Loop) -> tuple[int, int] | None:
-    """When the passes of a loop began and ended, or its steps where no pass was recorded."""
-    account = loop.account
-    if account.start_ns is not None and account.end_ns is not None:
-        return account.start_ns, account.end_ns
-    return (loop.start_ns, loop.end_ns) if loop.step_count else None
-
-
 def _pass_ns(loop: Loop) -> int:
     account = loop.account
     if account.pass_count:
@@ -210,59 +202,6 @@ def _shutdown_ns(loop: Loop, totals: Mapping[str, int]) -> int:
     # Of many epochs some are not kept: how much of it is not theirs is not known then.
     placed_ns = max(sum(totals[name] for name in placed) - int(in_epochs), 0)
     return max(account.end_ns - int(account.epochs[-1, _EPOCH["end_ns"]]) - placed_ns, 0)
-
-
-def _between_passes_ns(profile: Profile, index: int) -> int:
-    """What passed between the passes of a loop of the top level, other trainings left out."""
-    loop = profile.loops[index]
-    span = _span(loop)
-    if loop.parent is not None or span is None or loop.account.pass_count < 2:
-        return 0
-    others_ns = 0
-    for number, other in enumerate(profile.loops):
-        if number != index and other.parent is None and other.kind.trains:
-            others_ns += _within(other, *span)
-    return max(span[1] - span[0] - _pass_ns(loop) - others_ns, 0)
-
-
-def _within(loop: Loop, start_ns: int, end_ns: int) -> int:
-    """How much of a loop's passes lies between two times, as far as these were kept."""
-    passes = loop.account.passes
-    if not len(passes):
-        span = _span(loop)
-        passes = np.array([span or (0, 0)], np.int64)
-    starts, ends = np.maximum(passes[:, 0], start_ns), np.minimum(passes[:, 1], end_ns)
-    return int(np.maximum(ends - starts, 0).sum())
-
-
-@dataclass(frozen=True, slots=True)
-class _Beside:
-    """Evaluations and predictions of the top level outside of all trainings."""
-
-    rows: tuple[AccountRow, ...]
-    before_ns: int
-    after_ns: int
-
-
-def _beside_training(profile: Profile, first_ns: int, last_ns: int) -> _Beside:
-    rows, before_ns, after_ns = [], 0, 0
-    for loop in profile.loops:
-        if loop.parent is not None or loop.kind.trains:
-            continue
-        before, after = _within(loop, 0, first_ns), _within(loop, last_ns, 2**62)
-        before_ns, after_ns = before_ns + before, after_ns + after
-        part = Part.VALIDATION if loop.kind is LoopKind.EVALUATE else Part.OWN_CODE
-        if before + after:
-            rows.append(
-                AccountRow(
-                    part=part,
-                    ns=before + after,
-                    count=loop.account.pass_count or None,
-                    name=loop.kind.value,
-                    location=loop.location,
-                )
-            )
-    return _Beside(tuple(rows), before_ns, after_ns)
 
 
 # Rows.

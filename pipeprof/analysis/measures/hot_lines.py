@@ -1,11 +1,11 @@
-"""Which lines the time of each stage goes to, from samples of stacks."""
+"""Which lines the time of each stage and of the host's functions goes to, from samples of stacks."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from pipeprof.analysis.findings.findings import HotLine
 from pipeprof.recording.profile import Profile
-from pipeprof.recording.source_code import CodeLine, StackSamples
+from pipeprof.recording.source_code import CodeLine, Location, StackSamples
 from pipeprof.recording.stage import Stage, StageKind
 
 # Fewer samples than this are no evidence on a stage.
@@ -35,6 +35,24 @@ def hot_lines(profile: Profile) -> Mapping[int, tuple[HotLine, ...]]:
         if index is not None:
             counts[index][stack.lines[0]] += stack.samples
     return {index: _shares(lines) for index, lines in sorted(counts.items())}
+
+
+def hot_lines_of(profile: Profile, function: str, location: Location) -> tuple[HotLine, ...]:
+    """The lines that the time of one function goes to, and of what it calls, dearest first.
+
+    Args:
+        profile: the recording.
+        function: its name, with that of its class where it has one.
+        location: some line of it.
+    """
+    counts: dict[CodeLine, int] = defaultdict(int)
+    for stack in profile.stacks:
+        if any(
+            line.location.file == location.file and _same_function(line.function, function)
+            for line in stack.lines
+        ):
+            counts[stack.lines[0]] += stack.samples
+    return _shares(counts)
 
 
 def _shares(lines: Mapping[CodeLine, int]) -> tuple[HotLine, ...]:

@@ -118,10 +118,14 @@ def _input_wait_ns(loop: Loop, step: Mapping[str, int]) -> int:
         return step["wait_ns"]
     fetched_ns = step["start_ns"] + step["wait_ns"]
     asked_ns = max(step["traced_ns"], step["start_ns"])
+    starts = loop.epoch_start_times
+    usual_ns = int(starts.quantile_ns(0.5) or 0) if starts.count > 1 else None
     if step["ready_ns"]:
-        return max(min(step["ready_ns"], fetched_ns) - asked_ns, 0)
+        ready_ns = min(step["ready_ns"], fetched_ns)
+        # Where the end of tracing is not known, the batch may have been asked for long after the begin.
+        if not step["traced_ns"] and step["first_of_epoch"] and usual_ns is not None:
+            return max(min(usual_ns, ready_ns - asked_ns), 0)
+        return max(ready_ns - asked_ns, 0)
     if not step["first_of_epoch"]:
         return 0
-    starts = loop.epoch_start_times
-    usual_ns = int(starts.quantile_ns(0.5) or 0) if starts.count > 1 else 0
-    return max(min(usual_ns, fetched_ns - asked_ns), 0)
+    return max(min(usual_ns or 0, fetched_ns - asked_ns), 0)

@@ -14,11 +14,13 @@ from pipeprof.analysis.findings.evidence_kinds import (
     WaitsNotMeasured,
     WarmupCosts,
 )
+from pipeprof.analysis.findings.feeder_finding import Feeder
 from pipeprof.analysis.findings.references import StageReference
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.analysis.findings.wait_evidence_kinds import (
     EpochStartWait,
     HeldUpByInput,
+    MadeInOwnThread,
     NoStageSeen,
     OneBatchAtATime,
     RestartCost,
@@ -39,9 +41,11 @@ from pipeprof.analysis.verdicts.bottleneck_evidence import (
     where_it_ran,
 )
 from pipeprof.analysis.verdicts.bounds import COMPUTE_BELOW
+from pipeprof.analysis.verdicts.own_feeders import find_feeder, made_ratio
 from pipeprof.analysis.verdicts.verdict import Verdict
 from pipeprof.analysis.verdicts.verdict_caveats import find_caveats
 from pipeprof.analysis.verdicts.wall_evidence import host_time, of_wall_time
+from pipeprof.recording.account import HostState
 from pipeprof.recording.stage import StageKind
 
 # Less than this is what any process reads beside its work.
@@ -120,6 +124,15 @@ def _why_waiting(verdict: Verdict) -> Iterator[WaitEvidence]:
         yield from _epoch_starts(verdict)
 
 
+def _made_beside(verdict: Verdict, feeder: Feeder) -> Iterator[MadeInOwnThread]:
+    """What the training's own thread does for its batches, where it waits for another most of the time."""
+    loop = verdict.measured.loop
+    ratio = made_ratio(loop)
+    maker = find_feeder(loop, HostState.MAKING)
+    if not feeder.own_thread and maker is not None and ratio >= COMPUTE_BELOW:
+        yield MadeInOwnThread(feeder=maker, ratio=ratio)
+
+
 def _held_up(verdict: Verdict) -> Iterator[HeldUpByInput]:
     step = verdict.measured.times.step
     if verdict.held_by is not Cause.NONE and step is not None:
@@ -137,6 +150,7 @@ def _of_bottleneck(verdict: Verdict) -> Iterator[WaitEvidence]:
         yield WorkOfFeeder(
             feeder=verdict.feeder, waits=verdict.held_by is Cause.NONE, cause=verdict.cause
         )
+        yield from _made_beside(verdict, verdict.feeder)
     elif worst is None and verdict.measured.loop.input.autotune is False:
         yield StagesNotCounted()
     elif worst is None:

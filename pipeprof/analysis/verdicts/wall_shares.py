@@ -152,6 +152,9 @@ def wall_resamples(
         if len(blocks):
             chosen = random.integers(0, len(blocks), (_RESAMPLES, len(blocks)))
             drawn += (blocks[chosen].sum(axis=1) - blocks.sum(axis=0)) * weight
+    chance_ns = random.normal(0.0, 1.0, _RESAMPLES) * _sampling_error_ns(loop, account)
+    drawn[:, 0] += chance_ns
+    drawn[:, 1] -= chance_ns
     lasted = np.maximum(wall_ns + drawn[:, 2], 1.0)
     return WallResamples(
         wait=min(wait, 1.0) if waits_known(loop) else None,
@@ -163,6 +166,22 @@ def wall_resamples(
         wall_ns=wall_ns,
         held=held,
     )
+
+
+def _sampling_error_ns(loop: Loop, account: Account) -> float:
+    """The standard error of what samples count as waiting, and not as the host's work or the model's."""
+    others = (HostState.FEEDING, HostState.BESIDE)
+    samples = [
+        each
+        for each in loop.account.samples
+        if each.part is Part.OWN_CODE and each.state not in others
+    ]
+    waits = [each for each in samples if each.state in (HostState.WAITING, HostState.MAKING)]
+    sampled_ns = account.ns(Part.WAIT, Part.OWN_CODE)
+    if not waits:
+        return 0.0
+    variance = sum((each.error or 0.0) ** 2 for each in waits)
+    return float(variance**0.5 / sum(each.samples for each in samples) * sampled_ns)
 
 
 def _between_ns(account: Account, *names: PlaceName | None) -> int:
@@ -249,7 +268,12 @@ def host_places(account: Account) -> tuple[HostPlace, ...]:
     wall_ns = account.training_ns
     named = [row for row in account.rows if row.part in HOST_PARTS and row.name is not None]
     return tuple(
-        HostPlace(name=row.name or "", location=row.location, ratio=min(row.ns / wall_ns, 1.0))
+        HostPlace(
+            name=row.name or "",
+            location=row.location,
+            ratio=min(row.ns / wall_ns, 1.0),
+            error=None if row.error_ns is None else row.error_ns / wall_ns,
+        )
         for row in sorted(named, key=lambda row: -row.ns)
         if wall_ns > 0 and row.ns >= _PLACE_FROM * wall_ns
     )

@@ -8,10 +8,10 @@ import numpy as np
 
 from pipeprof.capture.collector.sample_rows import (
     OFFSETS_NS,
-    freeze_samples,
+    SAMPLE_COLUMNS,
+    freeze_loop_samples,
     merged_samples,
     no_samples,
-    weighted_samples,
     with_offsets,
 )
 from pipeprof.capture.recorder.facts import HostCallFacts, PlaceFacts
@@ -84,9 +84,8 @@ class AccountSums:
         open_call: begin, index of what was called, epoch and code of the part of a call of the host's that
             had not ended when it was recorded.
         called_ns: begin of the latest call that has ended.
-        samples: how often the training thread was sampled: rows of place, state, part, samples.
-        step_samples: the same in steps of a hand-written loop: rows of place, state, index of `OFFSETS_NS`,
-            samples.
+        samples: how often the training thread was sampled: rows of `SAMPLE_COLUMNS`.
+        step_samples: the same in steps of a hand-written loop, with the index of `OFFSETS_NS` as the part.
         offset_ns: the time of those steps that no clock divides up, by index of `OFFSETS_NS`.
         held_calls: calls whose steps are not settled yet, as intervals.
         held_input: work of the input on the training thread whose steps are not settled yet, as intervals.
@@ -124,8 +123,8 @@ class AccountSums:
             "epochs": len(EPOCH_COLUMNS),
             "totals": len(EPOCH_COLUMNS),
             "compilations": len(COMPILATION_COLUMNS),
-            "samples": 4,
-            "step_samples": 4,
+            "samples": len(SAMPLE_COLUMNS),
+            "step_samples": len(SAMPLE_COLUMNS),
             "held_calls": 2,
             "held_input": 2,
             "held_models": 2,
@@ -234,14 +233,14 @@ class AccountSums:
         self._add_to_epochs(np.array([self.epoch]), "validation_ns", np.array([length_ns]))
 
     def add_samples(self, rows: IntArray) -> None:
-        """Adds samples of the training thread: rows of place, state, part and count."""
+        """Adds samples of the training thread: rows of `SAMPLE_COLUMNS`."""
         self.samples = merged_samples(self.samples, rows)
 
     def add_step_samples(self, rows: IntArray, since_ns: IntArray) -> None:
         """Adds samples in the steps of a hand-written loop.
 
         Args:
-            rows: place, state, part and count.
+            rows: rows of `SAMPLE_COLUMNS`.
             since_ns: the time from the begin of the step to each.
         """
         placed: IntArray = rows.copy()
@@ -252,7 +251,7 @@ class AccountSums:
         """Adds samples from before the first step of a pass of a framework's loop.
 
         Args:
-            rows: time, place, state, part and count.
+            rows: the time of each before its `SAMPLE_COLUMNS`.
             part: what they belong to where no work of the input ran.
         """
         spans = self.held_input
@@ -446,10 +445,7 @@ class AccountSums:
                 )
                 for index, sums in self.calls.items()
             ),
-            samples=freeze_samples(
-                merged_samples(self.samples, weighted_samples(self.step_samples, self.offset_ns)),
-                places,
-            ),
+            samples=freeze_loop_samples(self.samples, self.step_samples, self.offset_ns, places),
         )
 
 

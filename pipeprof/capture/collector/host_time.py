@@ -235,7 +235,7 @@ class HostTime:
         parts = np.where(between, PART_CODES[Part.BETWEEN_EPOCHS], PART_CODES[Part.OWN_CODE])
         states, weights = value & (BETWEEN_STEPS - 1), (value >> WEIGHT_SHIFT) + 1
         of_others = np.isin(states, (HostState.FEEDING, HostState.BESIDE))
-        table = columns_of(events.end_ns, events.targets, states, parts, weights)
+        table = columns_of(events.end_ns, events.targets, states, parts, weights, weights**2)
         since_ns = np.maximum(events.end_ns - events.start_ns, 0)
         for index in distinct(loops):
             chosen = loops == index

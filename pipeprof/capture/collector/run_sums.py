@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeprof.capture.collector.growing_series import BinnedSums
 from pipeprof.capture.collector.registry import Registry
-from pipeprof.capture.collector.sample_rows import no_samples
+from pipeprof.capture.collector.sample_rows import SAMPLE_COLUMNS, no_samples
 from pipeprof.capture.collector.span_keeping import SpanKeeper
 from pipeprof.recording.intervals import no_intervals
 from pipeprof.recording.lane import LANE_CPU_CHANNELS
@@ -36,8 +36,7 @@ class RunSums:
         held_spans: intervals of input work beside steps that are not settled yet.
         held_moments: moments (begin, end, CPU time) beside steps that are not settled yet.
         iterator_ends: when iterators were destroyed, and by which lane: rows of `ITERATOR_END_COLUMNS`.
-        host_samples: samples of the training thread outside of all loops: rows of place, state, part
-            and count.
+        host_samples: samples of the training thread outside of all loops: rows of `SAMPLE_COLUMNS`.
         loose_samples: such samples since the latest training pass; their part is known when the next
             one begins.
         recent_samples: the latest of these samples, each row with its time first: a pass may have begun
@@ -58,7 +57,9 @@ class RunSums:
     held_moments: IntArray = field(default_factory=lambda: np.empty((0, 3), np.int64))
     host_samples: IntArray = field(default_factory=no_samples)
     loose_samples: IntArray = field(default_factory=no_samples)
-    recent_samples: IntArray = field(default_factory=lambda: np.empty((0, 5), np.int64))
+    recent_samples: IntArray = field(
+        default_factory=lambda: np.empty((0, 1 + len(SAMPLE_COLUMNS)), np.int64)
+    )
 
     def __post_init__(self) -> None:
         stages, lanes = len(self.registry.stages), len(self.registry.lanes)
@@ -76,9 +77,9 @@ class RunSums:
             "held_spans": 2,
             "held_moments": 3,
             "iterator_ends": 3,
-            "host_samples": 4,
-            "loose_samples": 4,
-            "recent_samples": 5,
+            "host_samples": len(SAMPLE_COLUMNS),
+            "loose_samples": len(SAMPLE_COLUMNS),
+            "recent_samples": 1 + len(SAMPLE_COLUMNS),
         }
         for name, columns in columns_of.items():
             if np.shape(getattr(self, name))[1:] != (columns,):

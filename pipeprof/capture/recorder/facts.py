@@ -252,6 +252,7 @@ class PlaceFacts(Tagged):
     detail: str | None = None
     feeder: FeedingLane | None = None
     calls_fit: bool = False
+    calls_predict: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

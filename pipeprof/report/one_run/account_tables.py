@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 
 from pipeprof.analysis.findings.findings import Findings
-from pipeprof.report.numbers import duration, percent
+from pipeprof.report.numbers import duration, percent_within
 from pipeprof.report.one_run.host_rows import HOST_COLUMNS, HostRow, host_rows
 from pipeprof.report.one_run.loop_rows import LOOP_COLUMNS, loop_rows
 from pipeprof.report.plain_text import MISSING, shorten_location
@@ -35,7 +35,7 @@ def host_cells(row: HostRow) -> tuple[str | None, ...]:
         row.location.short if row.location else None,
         None if row.calls is None else f"{row.calls:,}",
         duration(row.ns / 1e6),
-        percent(row.ratio),
+        percent_within(row.ratio, row.error),
     )
 
 

@@ -8,6 +8,7 @@ from pipeprof.analysis.findings.advice_kinds import FeedValidation, LeaveInput, 
 from pipeprof.analysis.findings.host_remedies import (
     CheaperCallback,
     CheaperOwnCode,
+    MoreFeeders,
     PredictOnBatch,
     PrepareBeside,
     SaveLessOften,
@@ -121,7 +122,9 @@ def remedy_code(remedy: Remedy) -> str | None:  # noqa: C901 - one case a kind
             )
         case PredictOnBatch():
             return "model.predict_on_batch(x)"
-        case ValidateLessOften() | PrepareBeside() | CheaperOwnCode() | LeaveInput():
+        case (
+            ValidateLessOften() | PrepareBeside() | CheaperOwnCode() | MoreFeeders() | LeaveInput()
+        ):
             return None
         case CheaperService():
             return (

@@ -12,6 +12,7 @@ from pipeprof.analysis.findings.advice_kinds import (
 from pipeprof.analysis.findings.host_remedies import (
     CheaperCallback,
     CheaperOwnCode,
+    MoreFeeders,
     PredictOnBatch,
     PrepareBeside,
     SaveLessOften,
@@ -45,7 +46,7 @@ from pipeprof.analysis.findings.tfdata_remedies import (
     SwitchAutotuneOn,
     TensorflowOps,
 )
-from pipeprof.recording.account import CallbackEvent
+from pipeprof.recording.account import CallbackEvent, FeederKind
 from pipeprof.report.many_hosts.service_text import cheaper_service_sentences
 from pipeprof.report.numbers import amount, count, duration, duration_range, percent, size, times
 from pipeprof.report.plain_text import sentence
@@ -209,6 +210,12 @@ def remedy_sentence(remedy: Remedy) -> str:  # noqa: C901 - one case a kind
             return (
                 "Predict single batches with predict_on_batch: predict makes an input pipeline in each "
                 f"call, and its {remedy.calls:,} calls took {duration(remedy.call_ms)} each."
+            )
+        case MoreFeeders():
+            several = "processes" if remedy.by is FeederKind.PROCESS else "threads"
+            return (
+                f"Batches may come in another order: let several {several} run {remedy.function}, or make "
+                "it cheaper. The training waits for it."
             )
         case CheaperOwnCode():
             return (

@@ -1,5 +1,6 @@
 """What the host's own work went to, as rows of a table: callbacks, functions, lines."""
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ class HostRow:
         calls: how often it ran, or None.
         ns: its time.
         ratio: its part of the run.
+        error: how far off that may be by chance, where samples show it, or None.
     """
 
     name: str | None
@@ -42,6 +44,7 @@ class HostRow:
     calls: int | None
     ns: int
     ratio: float
+    error: float | None = None
 
     @property
     def label(self) -> str:
@@ -58,22 +61,27 @@ def host_rows(findings: Findings) -> tuple[HostRow, ...]:
         return ()
     times: defaultdict[_Place, int] = defaultdict(int)
     calls: defaultdict[_Place, int] = defaultdict(int)
+    errors: defaultdict[_Place, list[int]] = defaultdict(list)
     for row in account.rows:
         if row.part in HOST_PARTS:
             place = row.part, row.name, row.location
             times[place] += row.ns
             calls[place] += row.count or 0
+            if row.error_ns is not None:
+                errors[place].append(row.error_ns)
     rows = [
         HostRow(
             name=None if name is None else place_name(name),
             framework=isinstance(name, FrameworkWork),
             part=part,
             location=location,
-            calls=calls[part, name, location] or None,
+            calls=calls[place] or None,
             ns=ns,
             ratio=ns / account.wall_ns,
+            error=math.hypot(*errors[place]) / account.wall_ns if errors[place] else None,
         )
-        for (part, name, location), ns in times.items()
+        for place, ns in times.items()
+        for part, name, location in (place,)
     ]
     listed = [row for row in rows if row.ratio >= _ROW_FROM]
     return tuple(sorted(listed, key=lambda row: -row.ns))

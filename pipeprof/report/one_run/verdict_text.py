@@ -158,9 +158,12 @@ def _unevenness(diagnosis: Diagnosis) -> Iterator[str]:
         )
 
 
-def hot_lines_of_bottleneck(findings: Findings) -> tuple[HotLine, ...]:
-    """The lines that the bottleneck's time goes to, dearest first; none where nobody looked."""
-    slowest = findings.main.diagnosis.bottleneck if findings.main else None
+def dearest_lines(findings: Findings) -> tuple[HotLine, ...]:
+    """The lines of what the verdict names that time goes to, dearest first; none where nobody looked."""
+    diagnosis = findings.main.diagnosis if findings.main else None
+    if diagnosis is not None and diagnosis.bound is Bound.HOST:
+        return findings.host_lines
+    slowest = diagnosis.bottleneck if diagnosis else None
     if slowest is None:
         return ()
     return next((stage.hot_lines for stage in findings.stages if stage.index == slowest.index), ())

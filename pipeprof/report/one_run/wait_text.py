@@ -9,6 +9,7 @@ from pipeprof.analysis.findings.wait_evidence_kinds import (
     BottleneckAtWork,
     EpochStartWait,
     HeldUpByInput,
+    MadeInOwnThread,
     NativeThreads,
     NoStageSeen,
     OneBatchAtATime,
@@ -68,6 +69,12 @@ def wait_sentence(found: WaitEvidence) -> str:  # noqa: C901 - one case a kind
             return _held_up(found)
         case WorkOfFeeder():
             return _work_of_feeder(found)
+        case MadeInOwnThread():
+            maker = found.feeder
+            return (
+                f"{percent(found.ratio)} of the waiting is for {shown(maker.function)} "
+                f"({shown(maker.location.short)}), which the training's own thread runs for its next batch."
+            )
         case StagesNotCounted():
             return (
                 "AUTOTUNE is switched off, so tf.data does not measure the work of its stages and "
@@ -131,7 +138,8 @@ def _work_of_feeder(found: WorkOfFeeder) -> str:
         else f"{place} runs in {where} while the training computes."
     )
     taken = f"{share} of the samples of what feeds the training were taken there."
-    return f"{runs} {taken} {_turns(found)}".strip()
+    how = _how_it_makes(found) if found.waits else ""
+    return " ".join(filter(None, (runs, how, taken, _turns(found))))
 
 
 def _lane_of(feeder: Feeder) -> str:

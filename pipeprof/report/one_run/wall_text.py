@@ -15,7 +15,7 @@ from pipeprof.analysis.findings.wall_evidence_kinds import (
 from pipeprof.recording.source_code import has_name
 from pipeprof.report.names.part_names import place_name
 from pipeprof.report.names.stage_labels import label_of
-from pipeprof.report.numbers import count, duration, percent
+from pipeprof.report.numbers import count, duration, percent, percent_within
 
 _MOST_EPOCHS = 3
 
@@ -58,7 +58,9 @@ def _host(found: HostAtWork) -> str:
         )
         if ratio >= 0.005
     ]
-    named = ", ".join(f"{_place(place)} {percent(place.ratio)}" for place in found.places)
+    named = ", ".join(
+        f"{_place(place)} {percent_within(place.ratio, place.error)}" for place in found.places
+    )
     where = f": {named}" if named else ""
     (share, what), *rest = parts
     others = "".join(f" and {share} {what}" for share, what in rest)

@@ -20,10 +20,21 @@ def _part(row: AccountRow, wall_ns: int) -> dict[str, Any]:
         "part": row.part.value,
         "s": round(row.ns / 1e9, 6),
         "ratio": number(row.ns / wall_ns) if wall_ns else None,
+        "s_interval": _seconds_interval(row),
         "count": row.count,
         "name": None if row.name is None else place_name(row.name),
         "location": str(row.location) if row.location else None,
     }
+
+
+def _seconds_interval(row: AccountRow) -> list[float] | None:
+    """Between which times the truth is nine times in ten; None of what a clock shows."""
+    if row.error_ns is None:
+        return None
+    return [
+        round(max(row.ns - row.error_ns, 0) / 1e9, 6),
+        round((row.ns + row.error_ns) / 1e9, 6),
+    ]
 
 
 def epoch_dict(found: EpochAccount) -> dict[str, Any]:

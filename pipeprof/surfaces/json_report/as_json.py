@@ -120,6 +120,7 @@ def to_dict(findings: Findings, *, all_ranks: bool = False) -> dict[str, Any]:
         "diagnosis": _diagnosis(main.diagnosis if main else _NO_DIAGNOSIS),
         "epochs": [epoch_dict(epoch) for epoch in main.epochs] if main else [],
         "input": _input(main.input if main else _NO_INPUT),
+        "host_lines": [_hot_line(line) for line in findings.host_lines],
         "stages": [_stage(found) for found in findings.stages],
         "autotune": _autotune(findings.autotune),
         "data_workers": data_workers_list(findings),
@@ -249,6 +250,9 @@ def _host(place: HostPlace) -> dict[str, Any]:
         "name": place_name(place.name),
         "location": str(place.location) if place.location else None,
         "ratio": number(place.ratio),
+        "ratio_interval": None
+        if place.error is None
+        else [number(max(place.ratio - place.error, 0.0)), number(place.ratio + place.error)],
     }
 
 

@@ -36,7 +36,7 @@ from pipeprof.report.one_run.input_text import input_pieces, tuning
 from pipeprof.report.one_run.run_text import heading, how_measured, trace_windows, troubles
 from pipeprof.report.one_run.stage_table import stage_table
 from pipeprof.report.one_run.verdict_text import (
-    hot_lines_of_bottleneck,
+    dearest_lines,
     how_to_see,
     notes,
     reasons,
@@ -236,7 +236,7 @@ def _notes(diagnosis: Diagnosis) -> RenderableType | None:
 
 
 def _hot_lines(findings: Findings, width: int) -> RenderableType | None:
-    lines = hot_lines_of_bottleneck(findings)[:_MOST_HOT_LINES]
+    lines = dearest_lines(findings)[:_MOST_HOT_LINES]
     if not lines:
         return None
     return hot_line_table("hot lines", lines, INDENT + _LABEL_WIDTH + GAP, width)

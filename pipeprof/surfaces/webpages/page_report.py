@@ -24,8 +24,8 @@ from pipeprof.report.one_run.advice_text import describe_advice
 from pipeprof.report.one_run.host_rows import HOST_COLUMNS, host_rows
 from pipeprof.report.one_run.run_text import heading, troubles
 from pipeprof.report.one_run.verdict_text import (
+    dearest_lines,
     gain_with_free_input,
-    hot_lines_of_bottleneck,
     how_to_see,
     notes,
     reasons,
@@ -219,13 +219,13 @@ def _notes(diagnosis: Diagnosis | None) -> Markup | None:
 
 
 def _hot_lines(findings: Findings) -> Markup | None:
-    lines = hot_lines_of_bottleneck(findings)[:MOST_HOT_LINES]
+    lines = dearest_lines(findings)[:MOST_HOT_LINES]
     if not lines:
         return None
     rows = ((line.location.short, percent(line.share), line.text or None) for line in lines)
     return element(
         "section",
-        element("h2", "Where the bottleneck's time goes"),
+        element("h2", "Where most of the time goes, line by line"),
         table(("line", "share", "code"), rows),
         class_="hot-lines",
     )

@@ -13,7 +13,12 @@ from pipeprof.analysis.findings.account_findings import (
     FeederPlace,
     FrameworkWork,
 )
-from pipeprof.analysis.measures.accounting import epoch_accounts, loop_account, run_account
+from pipeprof.analysis.measures.account_rows import NINE_IN_TEN
+from pipeprof.analysis.measures.accounting import (
+    epoch_accounts,
+    loop_account,
+    run_account,
+)
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
     EPOCH_COLUMNS,
@@ -67,6 +72,7 @@ def sample(
     state: HostState = HostState.OWN_CODE,
     samples: int = 1,
     line: int = 3,
+    error: float | None = None,
 ) -> HostSample:
     return HostSample(
         function=function,
@@ -75,6 +81,7 @@ def sample(
         state=state,
         detail=None,
         samples=samples,
+        error=error,
     )
 
 
@@ -184,6 +191,28 @@ def test_what_passes_before_the_first_fetch_is_compiling_but_for_what_the_input_
     assert ready_early.get(Part.EPOCH_START, 0) == 0
 
 
+@pytest.mark.parametrize(("traced_ns", "waited_ns"), [(0, 2 * MS), (100 * MS, 680 * MS)])
+def test_where_the_end_of_tracing_is_not_known_an_epoch_starts_as_the_others_do(
+    traced_ns: int, waited_ns: int
+):
+    waits = [800 * MS, *(2 * MS for _ in range(19))]
+    taken = loop(
+        steps=20, epochs=4, wait_ns=waits, compute_ns=[200 * MS, *(8 * MS for _ in range(19))]
+    )
+    first = compilation(
+        start_ns=START_NS,
+        end_ns=START_NS + SECOND,
+        wait_ns=800 * MS,
+        first_of_epoch=1,
+        traced_ns=START_NS + traced_ns if traced_ns else 0,
+        ready_ns=START_NS + 780 * MS,
+    )
+    totals = row(step_ns=SECOND, compile_step_ns=SECOND, compile_wait_ns=800 * MS)
+    found = parts(account_of(taken, totals=totals, compilations=first, compile_steps=1))
+    assert found[Part.EPOCH_START] == pytest.approx(waited_ns, rel=0.05)
+    assert found[Part.COMPILE] == pytest.approx(SECOND - waited_ns - 8 * MS, rel=0.05)
+
+
 def test_a_step_that_no_trace_shows_waited_as_the_traced_ones_do():
     taken = loop(
         steps=5, wait_ns=[-1, *[120 * MS] * 4], compute_ns=[500 * MS, *[20 * MS] * 4], warmup=0
@@ -256,6 +285,31 @@ def test_other_calls_of_a_framework_belong_to_own_code_beside_calls_that_train()
     assert found == {Part.COMPUTE: 60 * MS, Part.OWN_CODE: 40 * MS}
 
 
+def test_what_samples_show_has_the_error_that_chance_gives_it():
+    """Of 40 ms of own code a function has 3 samples in 4, with a standard error of half a sample."""
+    taken = loop(LoopKind.CUSTOM, steps=10, wait_ns=0, compute_ns=10 * MS)
+    met = (
+        sample("act", samples=2, error=0.3),
+        sample("act", samples=1, error=0.4, line=4),
+        sample("store", error=0.5),
+    )
+    totals = row(step_ns=100 * MS, model_ns=60 * MS)
+    rows = account_of(taken, totals=totals, samples=met).rows
+    error_ns = round(NINE_IN_TEN * 0.5 * 10 * MS)
+    assert {each.name: each.error_ns for each in rows} == {
+        "act": error_ns,
+        "store": error_ns,
+        None: None,  # the model's, which a clock shows
+    }
+
+
+def test_samples_of_runs_without_errors_have_none():
+    taken = loop(LoopKind.CUSTOM, steps=10, wait_ns=0, compute_ns=10 * MS)
+    met = (sample("act", samples=2, error=0.3), sample("act", samples=1, line=4))
+    rows = account_of(taken, totals=row(step_ns=100 * MS), samples=met).rows
+    assert {each.error_ns for each in rows} == {None}
+
+
 def test_own_code_is_named_by_function_with_the_line_met_most():
     taken = loop(LoopKind.CUSTOM, steps=10, wait_ns=0, compute_ns=10 * MS)
     met = (
@@ -300,6 +354,47 @@ def test_what_passes_between_the_calls_of_one_fit_is_own_code():
 def test_another_training_in_turns_is_no_part_of_a_loops_account():
     loops = (passes((0, 10), (20, 30)), passes((10, 20), (30, 40)))
     assert parts(loop_account(profile(loops=loops), 0)) == {Part.COMPUTE: 20 * MS}
+
+
+def test_predictions_between_the_calls_of_one_fit_have_their_own_time_and_samples_the_rest():
+    fits = passes((0, 10), (40, 50), (90, 100))
+    act = sample("prepare", samples=3)
+    fits = replace(fits, account=replace(fits.account, samples=(act,)))
+    predicts = replace(passes((10, 30), (50, 80)), kind=LoopKind.PREDICT, location=TRAIN)
+    evaluates = replace(passes((80, 85), (100, 105)), kind=LoopKind.EVALUATE)
+    recorded = profile(loops=(fits, predicts, evaluates), run=run_info(end_ns=START_NS + 110 * MS))
+    account = loop_account(recorded, 0)
+    assert [(each.part, each.name, each.ns, each.count) for each in account.rows] == [
+        (Part.COMPUTE, None, 30 * MS, None),
+        (Part.VALIDATION, "evaluate", 5 * MS, 1),
+        (Part.OWN_CODE, "predict", 50 * MS, 2),
+        (Part.OWN_CODE, "prepare", 15 * MS, None),
+    ]
+    run = whole_account(recorded)
+    assert sum(each.ns for each in run.rows) == run.wall_ns == 110 * MS
+    assert parts(run)[Part.VALIDATION] == 10 * MS
+
+
+def test_of_predictions_that_were_not_all_kept_the_others_took_as_long():
+    fits = passes((0, 10), (40, 50))
+    predicts = replace(passes((10, 20)), kind=LoopKind.PREDICT)
+    twice = replace(predicts.account, pass_ns=(20 * MS, 0, 0, 0), pass_count=2)
+    account = loop_account(profile(loops=(fits, replace(predicts, account=twice))), 0)
+    assert [(each.name, each.ns, each.count) for each in account.rows[1:]] == [
+        ("predict", 20 * MS, 2),
+        (None, 10 * MS, None),
+    ]
+
+
+def test_what_lies_between_trainings_in_turns_belongs_to_one_of_them():
+    loops = (passes((0, 10), (30, 40)), passes((15, 25), (50, 60)))
+    run = run_info(end_ns=START_NS + 60 * MS)
+    recorded = profile(loops=loops, run=run)
+    own = [parts(loop_account(recorded, at)).get(Part.OWN_CODE) for at in (0, 1)]
+    assert own == [5 * MS, 10 * MS]
+    account = whole_account(recorded)
+    assert parts(account) == {Part.COMPUTE: 40 * MS, Part.OWN_CODE: 20 * MS}
+    assert account.wall_ns == 60 * MS
 
 
 def test_a_run_is_startup_its_trainings_what_lies_between_and_shutdown():

@@ -2,6 +2,7 @@
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings.findings import HotLine
+from pipeprof.analysis.measures.hot_lines import hot_lines_of
 from pipeprof.recording.source_code import CodeLine, Location, StackSamples
 from pipeprof.recording.stage import Stage, StageKind
 from tests.builders import profile, stage
@@ -108,3 +109,19 @@ def test_functions_that_tf_data_calls_count_for_the_one_stage_that_has_them() ->
     assert shares((DECODE, augment), called) == [{}, {"train.py:50": 1.0}]
     assert shares((DECODE, augment), stack(30, line("rotate", 50))) == [{}, {}]
     assert shares((augment, other), called) == [{}, {}]
+
+
+def test_the_lines_of_a_function_of_the_host_are_its_own_and_those_it_calls() -> None:
+    recorded = profile(
+        stacks=(
+            stack(30, line("draw", 7, file="replay.py"), line("Agent.act", 44)),
+            stack(10, line("Agent.act", 45)),
+            stack(60, line("Agent.act", 45, file="other.py")),
+        )
+    )
+    found = hot_lines_of(recorded, "Agent.act", Location(FILE, 44))
+    assert [(str(each.location), each.share) for each in found] == [
+        ("replay.py:7", 0.75),
+        ("train.py:45", 0.25),
+    ]
+    assert hot_lines_of(recorded, "Agent.sample", Location(FILE, 44)) == ()

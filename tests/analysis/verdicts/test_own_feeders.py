@@ -13,9 +13,9 @@ from pipeprof.analysis.findings.account_findings import FeederPlace
 from pipeprof.analysis.findings.caveat_kinds import WaitsOfSomeSteps
 from pipeprof.analysis.findings.evidence_kinds import InputKeepsUp
 from pipeprof.analysis.findings.findings import Diagnosis
-from pipeprof.analysis.findings.host_remedies import CheaperOwnCode
+from pipeprof.analysis.findings.host_remedies import CheaperOwnCode, MoreFeeders
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
-from pipeprof.analysis.findings.wait_evidence_kinds import WorkOfFeeder
+from pipeprof.analysis.findings.wait_evidence_kinds import MadeInOwnThread, WorkOfFeeder
 from pipeprof.analysis.measures.accounting import loop_account
 from pipeprof.recording.account import (
     EPOCH_COLUMNS,
@@ -131,6 +131,26 @@ def test_the_thread_that_a_loop_waits_for_is_named(cpu: float, queued: float, ca
     [evidence] = those(WorkOfFeeder, found.evidence)
     assert evidence.waits
     assert (evidence.feeder.lane, evidence.feeder.share) == (FILLS, 0.75)
+    assert those(MadeInOwnThread, found.evidence) == []
+    by = FeederKind.THREAD if cause is Cause.BLOCKING else FeederKind.PROCESS
+    assert [each.remedy for each in found.advice] == [MoreFeeders(function="parse", by=by)]
+
+
+def test_what_the_loop_does_for_its_batch_beside_a_thread_is_named_too() -> None:
+    targets = sample(HostState.MAKING, 5, "targets")
+    found = diagnosed(trained(0.1, *FEEDS, targets), [thread(0.02)])
+    assert found.bottleneck is not None
+    assert found.bottleneck.stage == "parse"
+    [made] = those(MadeInOwnThread, found.evidence)
+    assert (made.feeder.function, made.ratio) == ("targets", 0.2)
+
+
+def test_a_queue_that_keeps_up_needs_no_more_threads() -> None:
+    waits = sample(HostState.WAITING, 1, "<module>", "Queue.get")
+    own = sample(HostState.OWN_CODE, 60, "act")
+    found = diagnosed(trained(0.5, waits, own, FEEDS[1]), [thread(0.02)])
+    assert found.bound is Bound.HOST
+    assert those(MoreFeeders, [each.remedy for each in found.advice]) == []
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from pipeprof.analysis.findings.account_findings import Account, AccountRow, Hos
 from pipeprof.analysis.findings.findings import WallShares
 from pipeprof.analysis.measures.accounting import loop_account
 from pipeprof.analysis.verdicts.wall_shares import host_places, wall_resamples
-from pipeprof.recording.account import Part
-from pipeprof.recording.loop import Loop
+from pipeprof.recording.account import HostSample, HostState, Part
+from pipeprof.recording.loop import Loop, LoopKind
 from pipeprof.recording.source_code import Location
 from tests.builders import MS, SECOND, cut_short, loop, profile
 
@@ -58,6 +58,31 @@ def test_callbacks_and_pauses_between_epochs_are_the_hosts():
     )
     assert found.host_ratio == pytest.approx((0.4 + 1.0) / 2.0)
     assert found.host_interval.low <= found.host_ratio <= found.host_interval.high
+
+
+def test_few_samples_of_waiting_make_an_interval_that_more_samples_narrow():
+    """A hand-written loop without a clock at its input waits a quarter of its time, as samples show."""
+
+    def width(error: float) -> float:
+        met = [
+            HostSample(
+                function="act",
+                location=Location("train.py", 3),
+                part=Part.OWN_CODE,
+                state=state,
+                detail=None,
+                samples=count,
+                error=error,
+            )
+            for state, count in ((HostState.WAITING, 25), (HostState.OWN_CODE, 75))
+        ]
+        taken = loop(LoopKind.CUSTOM, steps=100, wait_ns=None, compute_ns=10 * MS)
+        found = shares(replace(taken, account=replace(taken.account, samples=tuple(met))))
+        assert found.wait_ratio == pytest.approx(0.25, abs=0.01)
+        assert found.wait_interval is not None
+        return found.wait_interval.high - found.wait_interval.low
+
+    assert width(0.0) < 0.01 < width(1.0) < width(4.0)
 
 
 def test_a_loop_without_time_has_no_shares():

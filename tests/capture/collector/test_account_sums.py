@@ -1,6 +1,7 @@
 """What a loop's time went to, summed up from intervals."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from pipeprof.capture.collector.account_sums import (
     CallSums,
     StepParts,
 )
-from pipeprof.capture.collector.sample_rows import merged_samples
+from pipeprof.capture.collector.sample_rows import OFFSETS_NS, merged_samples, with_offsets
 from pipeprof.capture.recorder.facts import HostCallFacts, PlaceFacts
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
@@ -21,6 +22,7 @@ from pipeprof.recording.account import (
     Part,
     PassContext,
 )
+from pipeprof.recording.intervals import in_order, time_inside
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.source_code import Location
 
@@ -168,8 +170,8 @@ def test_validation_belongs_to_the_epoch_it_ran_in():
 
 
 def test_samples_add_up_by_place_state_and_part():
-    once = np.array([[0, 0, 8, 2], [0, 1, 8, 1]])
-    assert merged_samples(once, once[:1]).tolist() == [[0, 0, 8, 4], [0, 1, 8, 1]]
+    once = np.array([[0, 0, 8, 2, 4], [0, 1, 8, 1, 1]])
+    assert merged_samples(once, once[:1]).tolist() == [[0, 0, 8, 4, 8], [0, 1, 8, 1, 1]]
 
 
 def test_the_first_epochs_and_the_last_are_kept_and_all_add_up():
@@ -217,7 +219,7 @@ def test_what_the_input_does_on_the_training_thread_counts_outside_of_steps():
 
 
 def sampled(sums: AccountSums, place: int, since: int, count: int) -> None:
-    rows = np.array([[place, 0, 0, count]], np.int64)
+    rows = np.array([[place, 0, 0, count, count]], np.int64)
     sums.add_step_samples(rows, np.array([since], np.int64))
 
 
@@ -243,6 +245,54 @@ def test_samples_in_steps_count_for_the_time_as_far_from_a_steps_begin():
     share = found["short"].samples / (found["short"].samples + found["long"].samples)
     assert abs(share - 0.25) < 0.03
     assert {each.part for each in found.values()} == {Part.OWN_CODE}
+
+
+PLACES = [PlaceFacts(function=name, location=Location("a.py", 1)) for name in ("short", "long")]
+
+
+@pytest.mark.parametrize(("weight", "taken"), [(1, 100), (2, 50)])
+def test_samples_have_the_error_that_chance_gives_them(weight: int, taken: int):
+    """Of so many samples that stand for 100, a fifth met one place: a binomial's standard error."""
+    own = PART_CODES[Part.OWN_CODE]
+    sums = AccountSums()
+    for place, count in ((0, taken // 5), (1, taken - taken // 5)):
+        samples = count * weight
+        sums.add_samples(np.array([[place, 0, own, samples, samples * weight]], np.int64))
+    short, long = sums.freeze(0, CALLS, PLACES, REASONS).samples
+    assert (short.samples, long.samples) == (20, 80)
+    assert short.error == pytest.approx(100 * (0.2 * 0.8 / taken) ** 0.5, rel=0.05)
+    assert long.error == pytest.approx(short.error, rel=0.1)
+
+
+def test_a_place_that_few_samples_met_is_not_known_well_either():
+    own = PART_CODES[Part.OWN_CODE]
+    sums = AccountSums()
+    for place, count in ((0, 1), (1, 60)):
+        sums.add_samples(np.array([[place, 0, own, count, count]], np.int64))
+    seldom, _ = sums.freeze(0, CALLS, PLACES, REASONS).samples
+    assert seldom.error is not None
+    assert seldom.error > 1.2 * (61 * (1 / 61) * (60 / 61)) ** 0.5
+
+
+@given(
+    lengths=st.lists(st.integers(1, 10**8), min_size=1, max_size=8),
+    clocked=st.lists(st.integers(0, 3 * 10**8), max_size=8, unique=True),
+)
+def test_all_the_time_that_no_clock_knows_has_its_distance_from_a_steps_begin(
+    lengths: list[int], clocked: list[int]
+):
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    times = sorted(clocked)
+    known = in_order(
+        np.array(list(zip(times[::2], times[1::2], strict=False)), np.int64).reshape(-1, 2)
+    )
+    found = with_offsets(np.zeros(len(OFFSETS_NS), np.int64), starts, ends, known)
+    assert (found >= 0).all()
+    assert found.sum() == (ends - starts - time_inside(known, starts, ends)).sum()
+    for at, after_ns in enumerate(OFFSETS_NS.tolist()):
+        if found[at]:
+            assert max(lengths) > after_ns
 
 
 def test_samples_of_steps_that_were_not_counted_yet_count_alike():

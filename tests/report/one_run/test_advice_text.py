@@ -14,6 +14,7 @@ from pipeprof.analysis.findings.advice_kinds import (
 from pipeprof.analysis.findings.host_remedies import (
     CheaperCallback,
     CheaperOwnCode,
+    MoreFeeders,
     PredictOnBatch,
     PrepareBeside,
     SaveLessOften,
@@ -49,7 +50,7 @@ from pipeprof.analysis.findings.tfdata_remedies import (
     SwitchAutotuneOn,
     TensorflowOps,
 )
-from pipeprof.recording.account import CallbackEvent, CallbackMethod, KerasCallback
+from pipeprof.recording.account import CallbackEvent, CallbackMethod, FeederKind, KerasCallback
 from pipeprof.recording.loop import InputKind, InputLibrary
 from pipeprof.report.one_run.advice_code import remedy_code
 from pipeprof.report.one_run.advice_text import describe_advice, remedy_sentence
@@ -436,6 +437,18 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
     (
         CheaperOwnCode(function="Agent.act"),
         "Make Agent.act cheaper, or run it beside the training: the training waits for it.",
+        None,
+    ),
+    (
+        MoreFeeders(function="simulate", by=FeederKind.THREAD),
+        "Batches may come in another order: let several threads run simulate, or make it cheaper. The "
+        "training waits for it.",
+        None,
+    ),
+    (
+        MoreFeeders(function="simulate", by=FeederKind.PROCESS),
+        "Batches may come in another order: let several processes run simulate, or make it cheaper. The "
+        "training waits for it.",
         None,
     ),
     (

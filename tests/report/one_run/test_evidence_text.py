@@ -36,6 +36,7 @@ from pipeprof.analysis.findings.wait_evidence_kinds import (
     BottleneckAtWork,
     EpochStartWait,
     HeldUpByInput,
+    MadeInOwnThread,
     NativeThreads,
     NoStageSeen,
     OneBatchAtATime,
@@ -221,8 +222,22 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
             waits=True,
             cause=Cause.BLOCKING,
         ),
-        "The training waits for parse (train.py:17), which runs in the thread Thread-3 (fill). 75 % of "
-        "the samples of what feeds the training were taken there.",
+        "The training waits for parse (train.py:17), which runs in the thread Thread-3 (fill). It mostly "
+        "waits (files, network or sleep). 75 % of the samples of what feeds the training were taken there.",
+    ),
+    (
+        MadeInOwnThread(
+            feeder=Feeder(
+                function="targets",
+                location=Location("train.py", 21),
+                lane=None,
+                own_thread=True,
+                share=1.0,
+            ),
+            ratio=0.18,
+        ),
+        "18 % of the waiting is for targets (train.py:21), which the training's own thread runs for its "
+        "next batch.",
     ),
     (
         WorkOfFeeder(

@@ -67,7 +67,11 @@ def test_a_whole_report():
         step_ms=spread(30.00004, mean=31.23456, p95=40.0),
         callback_ms=3.0,
         host_ratio=0.1,
-        host=(HostPlace(name="Board.on_epoch_end", location=Location("train.py", 41), ratio=0.08),),
+        host=(
+            HostPlace(
+                name="Board.on_epoch_end", location=Location("train.py", 41), ratio=0.08, error=0.03
+            ),
+        ),
         slowest=bottleneck("decode", cost_ms=19.5, share=0.96),
         cause=Cause.GIL,
         held_up=HeldUp(gil_ratio=0.3, cpu_queue_ratio=None),
@@ -179,7 +183,14 @@ def test_a_whole_report():
         "cause": "gil",
         "held_up": {"gil_ratio": 0.3, "cpu_queue_ratio": None},
         "helpers": {"count": 2, "cores": 1.9, "cpu_ratio": 0.95},
-        "host": [{"name": "Board.on_epoch_end", "location": "train.py:41", "ratio": 0.08}],
+        "host": [
+            {
+                "name": "Board.on_epoch_end",
+                "location": "train.py:41",
+                "ratio": 0.08,
+                "ratio_interval": [0.05, 0.11],
+            }
+        ],
         "ideal_step_ms": 13.0,
         "ideal_step_ms_interval": [12.0, 14.0],
         "ideal_wall_s": 1.3,
@@ -312,6 +323,7 @@ def test_a_whole_report():
             for epoch in (0, 1)
         ],
         "input": fed_json,
+        "host_lines": [],
         "stages": [
             {
                 "name": "decode",
@@ -441,7 +453,15 @@ def test_a_whole_report():
 
 
 def _part(part: str, s: float, ratio: float) -> dict[str, object]:
-    return {"part": part, "s": s, "ratio": ratio, "count": None, "name": None, "location": None}
+    return {
+        "part": part,
+        "s": s,
+        "s_interval": None,
+        "ratio": ratio,
+        "count": None,
+        "name": None,
+        "location": None,
+    }
 
 
 def test_a_run_without_a_loop_has_every_key():

@@ -112,8 +112,8 @@ class HostSampler:
                 due_s += late_s
             if self._on.acquire(timeout=max(due_s - time.monotonic(), 0)):
                 break
-            needed = bool(self._guard.run(self.sample))
-            self._pace.looked(needed=needed)
+            need = self._guard.run(self.sample)
+            self._pace.looked(needed=need is not None, seldom=need is not None and need.starts_up)
             if self._pace.is_idle:
                 self._switches.end()
             if look % _LOOKS_A_READING == 0:
@@ -124,15 +124,15 @@ class HostSampler:
         self._switches.end()
         self.cpu_ns = time.thread_time_ns()
 
-    def sample(self) -> bool:
-        """Takes a sample, where one is needed; returns whether one was."""
+    def sample(self) -> SamplingNeed | None:
+        """Takes a sample, where one is needed; returns what for."""
         need = self._need()
         if need is None:
-            return False
+            return None
         if self._held:
             self._settle(need.loop)
         if need.is_timed and self._clock() < self._feeders_due_ns:
-            return False
+            return None
         frames = dict(self._frames())
         try:
             self._look(need, frames)
@@ -140,7 +140,7 @@ class HostSampler:
             # This method's own frame is among them: a cycle, which would hold what all frames refer to,
             # the user's batches too, until Python's collector of cycles runs.
             frames.clear()
-        return not need.is_timed
+        return None if need.is_timed else need
 
     def _look(self, need: SamplingNeed, frames: Mapping[int, FrameType]) -> None:
         thread = self._thread()
@@ -164,6 +164,7 @@ class HostSampler:
             location=place.location,
             detail=place.detail,
             calls_fit=place.calls_fit,
+            calls_predict=place.calls_predict,
         )
         now = self._clock()
         self._add(need, now, facts, HostState.MAKING if makes else place.state)

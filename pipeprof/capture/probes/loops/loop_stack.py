@@ -58,6 +58,11 @@ class LoopStack:
         """All open loops, outermost first; may be asked for from any thread."""
         return tuple(self._open)
 
+    @property
+    def any_began(self) -> bool:
+        """Whether any loop has begun so far; may be asked for from any thread."""
+        return self._count > 0
+
     def add(
         self,
         kind: LoopKind,

@@ -21,6 +21,7 @@ class SamplingNeed:
         in_step: whether the loop is among its steps.
         is_timed: whether a clock shows that its model is at work: only what others do is to be sampled.
         unclocked: whether no clock shows how long the loop waits for its batches.
+        starts_up: whether no loop has begun yet. What starts up needs few samples.
     """
 
     loop: OpenLoop | None = None
@@ -28,16 +29,20 @@ class SamplingNeed:
     in_step: bool = False
     is_timed: bool = False
     unclocked: bool = False
+    starts_up: bool = False
 
 
 _OUTSIDE = SamplingNeed()
+_START_UP = SamplingNeed(starts_up=True)
 
 
 def find_sampling_need(loops: LoopTracker) -> SamplingNeed | None:
     """What a sample that is taken now belongs to, or None where none is needed."""
     open_loops = loops.open_loops
     if not open_loops:
-        return None if loops.hand.is_timed else _OUTSIDE
+        if loops.hand.is_timed:
+            return None
+        return _OUTSIDE if loops.any_began else _START_UP
     outermost, *inner = open_loops
     if outermost.kind.hand_written:
         if loops.hand.fetching or any(loop.kind is not LoopKind.PREDICT for loop in inner):

@@ -8,12 +8,13 @@ import random
 # The mean pause before a sample at first, and after so many samples.
 QUICK_S, USUAL_S = 1 / 60, 1 / 20
 _QUICK_SAMPLES = 2000
-# The mean pause after so many looks in a row that nothing needed.
+# The mean pause after so many looks in a row that nothing needed, and while few samples are enough.
 _IDLE_S, _IDLE_LOOKS = 0.2, 20
 # A look costs this share of a core at the most, all looks together.
 _MOST_COST_RATIO = 0.0025
-# What was saved allows quick looks while it is worth so many of them.
+# What was saved allows quick looks while it is worth so many of them. So much is there from the begin.
 _RESERVE_LOOKS = 10
+_FIRST_SAVED_S = 0.02
 # Pauses differ by so much from their mean, up and down.
 _SPREAD = 0.5
 # What a look is taken to cost before that is known.
@@ -33,7 +34,8 @@ class SamplingPace:
         self._samples = 0
         self._needless = 0
         self._look_s = _FIRST_COST_S
-        self._saved_s = 0.0
+        self._saved_s = _FIRST_SAVED_S
+        self._seldom = False
         # One of its own: a training must not draw other numbers because it is profiled.
         self._random = random.Random()
 
@@ -48,10 +50,16 @@ class SamplingPace:
         self.weight = 1 if self.is_idle else max(round(mean_s / QUICK_S), 1)
         return mean_s * self._random.uniform(1 - _SPREAD, 1 + _SPREAD)
 
-    def looked(self, *, needed: bool) -> None:
-        """A look was taken."""
+    def looked(self, *, needed: bool, seldom: bool = False) -> None:
+        """A look was taken.
+
+        Args:
+            needed: whether something needed it.
+            seldom: whether that needs but few looks.
+        """
         self._needless = 0 if needed else self._needless + 1
-        self._samples += needed
+        self._samples += needed and not seldom
+        self._seldom = seldom
 
     def cost(self, cpu_s: float, passed_s: float, looks: int) -> None:
         """So many looks cost so much CPU time in so much time."""
@@ -59,7 +67,7 @@ class SamplingPace:
         self._saved_s += _MOST_COST_RATIO * passed_s - cpu_s
 
     def _mean_s(self) -> float:
-        if self.is_idle:
+        if self.is_idle or self._seldom:
             return _IDLE_S
         quick = self._samples < _QUICK_SAMPLES
         if quick and self._saved_s > _RESERVE_LOOKS * self._look_s:

@@ -87,6 +87,7 @@ class ThreadPlace:
         state: what the thread does there.
         detail: what the line waits in or which function of a framework it calls, or None.
         calls_fit: whether that is the ``fit`` of a model.
+        calls_predict: whether that is the ``predict`` of a model.
         calls_model: whether it is a method of a model, or the call of a layer, which a model is too. Of a
             call of a framework that is over and is being taken down it is not known: it may be.
     """
@@ -96,6 +97,7 @@ class ThreadPlace:
     state: HostState
     detail: str | None = None
     calls_fit: bool = False
+    calls_predict: bool = False
     calls_model: bool = False
 
 
@@ -107,6 +109,7 @@ class PlaceReader:
         self._files: dict[str, str] = {}
         self._names: dict[CodeType, str] = {}
         self._calls: dict[tuple[CodeType, int], bool] = {}
+        self._framework_calls: dict[tuple[CodeType, int], tuple[str, str]] = {}
 
     def read(self, innermost: FrameType, sleeps: Callable[[], bool]) -> ThreadPlace | None:
         """Where a thread is.
@@ -132,6 +135,7 @@ class PlaceReader:
             state=state,
             detail=detail,
             calls_fit=called == (_MODEL, "fit"),
+            calls_predict=called == (_MODEL, "predict"),
             calls_model=called[0] in (_MODEL, _LAYER) if called else state is HostState.FRAMEWORK,
         )
 
@@ -160,14 +164,17 @@ class PlaceReader:
         if public is not None:
             called = public.f_code.co_name
             state = HostState.WAITING if called in _FETCHING_NAMES else HostState.FRAMEWORK
-            owner, name = self._framework_call(public)
-            return state, f"{owner}.{name}".strip("."), (owner, name)
+            call = self._framework_calls[frame.f_code, frame.f_lasti] = self._framework_call(public)
+            return state, ".".join(filter(None, call)), call
         for each in inside:
             if _is_handed_over(each):
                 return HostState.WAITING, self._name_of(each), None
         if not inside and self._calls_what_blocks(frame) and sleeps():
             return HostState.WAITING, called_at(frame), None
         if any(_returns_from_framework(each) for each in inside):
+            known = self._framework_calls.get((frame.f_code, frame.f_lasti))
+            if known is not None:
+                return HostState.FRAMEWORK, ".".join(filter(None, known)), known
             return HostState.FRAMEWORK, called_at(frame), None
         return HostState.OWN_CODE, None, None
 

@@ -24,7 +24,8 @@ class FunctionTrace:
     """A call that traced its function: it ran the user's Python code.
 
     Attributes:
-        traced_ns: when the last function inside had been traced, or 0 where there was none.
+        traced_ns: when the last function inside had been traced, or a gradient been taken, whichever came
+            last: tracing had not ended before. 0 where there was neither.
         reason: what differs from the shapes that were traced before, or None the first time.
     """
 
@@ -115,9 +116,12 @@ class FunctionCalls:
         @functools.wraps(gradient)
         def timed_gradient(*args: Any, **kwargs: Any) -> Any:
             outer = getattr(inside, "call", None)
-            if outer is not None:
-                outer.takes_gradients = True
-            return gradient(*args, **kwargs)
+            try:
+                return gradient(*args, **kwargs)
+            finally:
+                if outer is not None:
+                    outer.takes_gradients = True
+                    outer.traced_ns = now_ns()
 
         self._patches.replace(tf.GradientTape, "gradient", timed_gradient)
 

@@ -71,6 +71,14 @@ def test_outside_of_all_loops_a_sample_is_of_no_loop() -> None:
     assert training.ends() == [(0, OWN + BETWEEN_STEPS, here)]
 
 
+def test_only_before_the_first_loop_a_sample_is_of_what_starts_up() -> None:
+    training = Sampled()
+    before = training.sampler.sample()
+    training.loops.close(training.loops.open(LoopKind.FIT))
+    after = training.sampler.sample()
+    assert (before, after) == (SamplingNeed(starts_up=True), SamplingNeed())
+
+
 def test_a_frameworks_loop_is_sampled_between_its_epochs_only() -> None:
     training = Sampled()
     loop = training.loops.open(LoopKind.FIT)

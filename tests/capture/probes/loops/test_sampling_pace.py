@@ -34,6 +34,17 @@ def test_looks_that_nothing_needs_become_rare_until_one_is_needed() -> None:
     assert mean_pause_s(pace) == pytest.approx(1 / 60, rel=0.1)
 
 
+def test_what_needs_few_looks_saves_them_for_later() -> None:
+    pace = SamplingPace()
+    pace.looked(needed=True, seldom=True)
+    assert mean_pause_s(pace) == pytest.approx(0.2, rel=0.1)
+    assert pace.weight == 12
+    for _ in range(3):
+        pace.cost(16 * 0.000_25, 16 * 0.2, 16)
+    pace.looked(needed=True)
+    assert mean_pause_s(pace) == pytest.approx(1 / 60, rel=0.1)
+
+
 @pytest.mark.parametrize("look_s", [0.000_02, 0.000_2, 0.003])
 def test_all_looks_together_cost_no_more_than_their_share_of_a_core(look_s: float) -> None:
     pace, passed_s, spent_s = SamplingPace(), 0.0, 0.0

@@ -97,8 +97,16 @@ def test_the_users_innermost_line_stands_for_what_it_calls(
         location=Location("/home/me/agent.py", 2),
         state=state,
         detail=detail,
+        calls_predict=detail == "Model.predict",
         calls_model=state is HostState.FRAMEWORK and detail in ("Model.predict", None),
     )
+
+
+def test_what_is_taken_down_has_the_name_of_the_call_that_made_it() -> None:
+    reader = PlaceReader()
+    during = reader.read(stack(SCRIPT, ACT, *PREDICT), lambda: False)
+    after = reader.read(stack(SCRIPT, ACT, *PREDICT[:1]), lambda: False)
+    assert during == after
 
 
 @pytest.mark.parametrize(
