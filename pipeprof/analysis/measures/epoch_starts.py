@@ -141,25 +141,33 @@ class _IteratorEnds:
         framework_ms = whole_ms - users_ms
         return _Ended(whole_ms, framework_ms if framework_ms >= _LEAST_MS else 0.0)
 
-    def outside_of(self, steps: Steps, others: Sequence[Steps]) -> Iterator[tuple[int, int]]:
+    def outside_of(self, loop: Loop, others: Sequence[Loop]) -> Iterator[tuple[int, int]]:
         """Those that began between steps, each with TensorFlow's own nanoseconds of it.
 
         Args:
-            steps: those of the loop.
-            others: those of the other loops of its thread: an iterator is of the loop that stepped last.
+            loop: whose they are: an iterator ends in the innermost call that runs; where none does, it is
+                of the loop that stepped last.
+            others: the other loops of its thread.
         """
         for start_ns, end_ns in self._ends.tolist():
-            before = _begun_before(steps, start_ns)
-            if not _rests_behind(steps, before, start_ns):
+            before = _begun_before(loop.steps, start_ns)
+            if not _rests_behind(loop.steps, before, start_ns):
                 continue
-            latest_ns = int(steps.start_ns[before])
-            if any(
-                (other := _begun_before(each, start_ns)) >= 0 and each.start_ns[other] > latest_ns
-                for each in others
-            ):
+            mine = _claim(loop, start_ns)
+            if any(_claim(other, start_ns) > mine for other in others):
                 continue
             closing_ns = round(_overlap_ms(self._closings, start_ns, end_ns) * MS)
             yield start_ns, end_ns - start_ns - closing_ns
+
+
+def _claim(loop: Loop, at_ns: int) -> tuple[bool, int]:
+    """Whether a call of a loop runs at a time, and since when; if none does, when its last step began."""
+    passes = loop.account.passes
+    runs = passes[(passes[:, 0] <= at_ns) & (at_ns < passes[:, 1])]
+    if len(runs) and not loop.kind.hand_written:
+        return True, int(runs[:, 0].max())
+    before = _begun_before(loop.steps, at_ns)
+    return False, int(loop.steps.start_ns[before]) if before >= 0 else -1
 
 
 def _begun_before(steps: Steps, at_ns: int) -> int:
@@ -225,10 +233,8 @@ NO_FRAMEWORK_STARTS = FrameworkStarts({}, {})
 
 def framework_starts(profile: Profile, loop: Loop, starts: Sequence[EpochStart]) -> FrameworkStarts:
     """What of the starts of a loop's epochs is TensorFlow's own work; arrays have nothing to load."""
-    others = [
-        other.steps for other in profile.loops if other is not loop and other.lane == loop.lane
-    ]
-    between = tuple(_IteratorEnds(profile, loop).outside_of(loop.steps, others))
+    others = [other for other in profile.loops if other is not loop and other.lane == loop.lane]
+    between = tuple(_IteratorEnds(profile, loop).outside_of(loop, others))
     if loop.input.kind is InputKind.ARRAYS:
         return FrameworkStarts({FrameworkWork.EPOCH_START: 1.0}, {}, between)
     known = [start for start in starts if start.cause is not StartCause.TRAINING and start.wait_ms]

@@ -300,17 +300,38 @@ def test_between_steps_it_is_what_passes_between_epochs(kind: LoopKind) -> None:
     assert FrameworkWork.ITERATOR_END not in {row.name for row in found.account.rows}
 
 
-def test_it_is_of_the_loop_that_stepped_last() -> None:
+@pytest.mark.parametrize(
+    ("lane", "returned_ms", "own_ms"), [(0, 310, []), (0, -1, [300]), (1, 310, [300])]
+)
+def test_it_is_of_the_innermost_call_that_runs(
+    lane: int, returned_ms: int, own_ms: list[int]
+) -> None:
+    """A validation's own iterator ends before it returns; after that, it is the training's that ends."""
     taken = loop(steps=40, wait_ns=MS, epochs=2, pause_ns=500 * MS, lane=0)
     begin = int(taken.steps.end_ns[19]) + 100 * MS
     ends = np.array([(begin, begin + 300 * MS, 0)])
     evaluates = loop(LoopKind.EVALUATE, steps=4, wait_ns=MS, start_ns=begin - 50 * MS, parent=0)
-    for lane, own in ((0, []), (1, [300 * MS])):
-        beside = replace(evaluates, lane=lane)
-        found = analyse(profile(loops=(taken, beside), iterator_ends=ends)).main
-        assert found is not None
-        rows = [row for row in found.account.rows if row.name is FrameworkWork.ITERATOR_END]
-        assert [row.ns for row in rows] == own
+    called = np.array([(begin - 50 * MS, begin + returned_ms * MS, 0)])
+    beside = replace(evaluates, lane=lane, account=replace(evaluates.account, passes=called))
+    found = analyse(profile(loops=(taken, beside), iterator_ends=ends)).main
+    assert found is not None
+    rows = [row for row in found.account.rows if row.name is FrameworkWork.ITERATOR_END]
+    assert [row.ns for row in rows] == [each * MS for each in own_ms]
+
+
+@pytest.mark.parametrize(("lane", "own"), [(0, []), (1, [300 * MS])])
+def test_between_hand_written_loops_it_is_of_the_one_that_stepped_last(
+    lane: int, own: list[int]
+) -> None:
+    taken = loop(LoopKind.CUSTOM, steps=40, wait_ns=MS, epochs=2, pause_ns=500 * MS, lane=0)
+    begin = int(taken.steps.end_ns[19]) + 100 * MS
+    ends = np.array([(begin, begin + 300 * MS, 0)])
+    tests = loop(LoopKind.CUSTOM, steps=4, wait_ns=MS, start_ns=begin - 50 * MS)
+    beside = replace(tests, lane=lane)
+    found = analyse(profile(loops=(taken, beside), iterator_ends=ends)).main
+    assert found is not None
+    rows = [row for row in found.account.rows if row.name is FrameworkWork.ITERATOR_END]
+    assert [row.ns for row in rows] == own
 
 
 def test_among_steps_that_were_not_kept_nobody_knows_where_it_was() -> None:
