@@ -310,7 +310,7 @@ class OpenLoop:
                 the first element was asked for.
             reason: what had changed since the function was traced before, or None the first time.
         """
-        if start_ns < self.asked_ns < end_ns:
+        if traced_ns and start_ns < self.asked_ns < end_ns:
             traced_ns = max(traced_ns, self.asked_ns)
         names = self._recorder.names
         why = names.number(ReasonFacts(text=reason)) if reason is not None else 0
