@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ from pipeprof.recording.lane import Cpu
 from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.rank import Launcher, Machine, Rank
+from pipeprof.runs.run_file import RunFile
+from pipeprof.runs.run_writing import write_run_file
+from pipeprof.runs.shared_folder import rank_folder
+from pipeprof.runs.summary_file import write_summary
 from tests import builders
 from tests.builders import MS, SECOND
 
@@ -71,6 +76,18 @@ def _profile(number: int, size: int, wait_ms: np.ndarray, compute_ms: np.ndarray
         machine=Machine(memory_bytes=8_000_000_000, system="Linux 6", clock_ahead_ns=0),
     )
     return builders.profile(loops=(loop,), run=info)
+
+
+def write_ranks(run: Path, profiles: Sequence[Profile], *, summaries: bool = True) -> Path:
+    """A run's folder with these ranks."""
+    for number, profile in enumerate(profiles):
+        folder = rank_folder(run, number)
+        folder.mkdir(parents=True)
+        file = RunFile(folder, f"host-{number}-42")
+        write_run_file(file, profile)
+        if summaries:
+            write_summary(file, summarise(analyse(profile)))
+    return run
 
 
 def with_stage(

@@ -37,7 +37,7 @@ def find_peers(pid: int, proc: Path = _PROC) -> tuple[Peer, ...]:
         proc: where the system shows its processes; for tests.
     """
     own = _rank_of(pid, proc)
-    if own is None:
+    if own is None or own.anonymous:
         return ()
     program = _text(proc / str(pid) / "comm")
     found: dict[int, Peer] = {own.number: Peer(pid=pid, rank=own)}

@@ -24,6 +24,7 @@ from pipeprof.capture.probes.loops.sampling_needs import find_sampling_need
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.recorder import recorder, ring
 from pipeprof.capture.recorder.recorder import Recorder
+from pipeprof.capture.run_place import find_place, join_late
 from pipeprof.capture.run_writer import (
     SCALARS_REST,
     SCALARS_S,
@@ -37,10 +38,9 @@ from pipeprof.host import machine
 from pipeprof.host.cgroups import ControlGroups
 from pipeprof.loaded.recorded_run import RecordedRun
 from pipeprof.recording.profile import Profile
-from pipeprof.recording.rank import Machine, Rank
-from pipeprof.recording.run_info import Overhead, RecordedBy, RunInfo
-from pipeprof.runs.log_folder import PROFILES, create_run_folder, new_run_name
-from pipeprof.runs.shared_folder import join_run_folder
+from pipeprof.recording.rank import Machine
+from pipeprof.recording.run_info import Overhead, RunInfo
+from pipeprof.runs.log_folder import PROFILES, new_run_name
 
 if TYPE_CHECKING:
     from pipeprof.capture.probes.profiler.step_tracing import StepTracing
@@ -50,6 +50,9 @@ _FIRST_BATCHES_S = 0.1
 
 # How often it is seen whether a look at a tf.data service is due, or over.
 _SERVICES_S = 0.25
+
+# How often it is seen whether the script has connected its process to others.
+_CONNECTED_S = 0.25
 
 # How often a callback that has not ended is looked for.
 _LONG_CALLS_S = 0.5
@@ -80,8 +83,6 @@ class ActiveRecording:
         views: views that show the recording while it is made.
 
     Attributes:
-        folder: the folder of the process's files, or None when it could not be made.
-        run_folder: the run's folder: that folder, or the one around it where processes share a run.
         recorder: writes the events of the probes.
         context: what the probes share.
         probes: all probes.
@@ -98,22 +99,16 @@ class ActiveRecording:
         groups = ControlGroups()
         self._cpu_limit = groups.cpu_limit()
         self._probe_ns = measure_probe_ns()
+        self._settings = settings
         self._rank = find_rank(os.environ)
-        self.folder, clock_ahead_ns, problem = _make_folder(settings, self._rank)
-        self.run_folder = self.folder
-        if self.folder is not None and self._rank is not None:
-            self.run_folder = self.folder.parent
+        self._place = find_place(settings, self._rank)
         self._machine = Machine(
-            memory_bytes=machine.memory_bytes(groups.memory_limit()),
-            system=machine.system(),
-            clock_ahead_ns=clock_ahead_ns,
+            memory_bytes=machine.memory_bytes(groups.memory_limit()), system=machine.system()
         )
-        self.recorder = Recorder(self.folder)
-        if problem is not None:
-            self.recorder.warn(problem)
-        self._writer = None
-        if self.folder is not None:
-            self._writer = RunWriter(self.folder, self.recorder.prefix, settings.logdir)
+        self.recorder = Recorder(self._place.folder)
+        if self._place.problem is not None:
+            self.recorder.warn(self._place.problem)
+        self._writer = self._make_writer()
         self.context = ProbeContext(
             self.recorder,
             warmup=settings.warmup,
@@ -139,6 +134,11 @@ class ActiveRecording:
             checkpoint=self._write_checkpoint if self._writer is not None else None,
             worker_ended=self._beside.workers.ended,
         )
+
+    @property
+    def run_folder(self) -> Path | None:
+        """The run's folder, or None when it could not be made."""
+        return self._place.run_folder
 
     @property
     def is_forked(self) -> bool:
@@ -187,8 +187,14 @@ class ActiveRecording:
             return run
         return self._writer.finish(run, self._collector.rings.pids | {self.recorder.pid})
 
+    def _make_writer(self) -> RunWriter | None:
+        if self._place.folder is None:
+            return None
+        return RunWriter(self._place.folder, self.recorder.prefix, self._settings.logdir)
+
     def _make_tracing(self, settings: Settings) -> "StepTracing | None":
-        if not settings.trace_steps or self.folder is None:
+        folder, run_folder = self._place.folder, self._place.run_folder
+        if not settings.trace_steps or folder is None:
             return None
         # Late, because most profiles trace no steps, and reading a trace takes many modules.
         from pipeprof.capture.probes.profiler.step_tracing import StepTracing
@@ -196,7 +202,7 @@ class ActiveRecording:
         return StepTracing(
             self.context,
             settings.logdir / PROFILES,
-            self.folder.name if self._rank is None else f"{self._run_name}_{self.folder.name}",
+            folder.name if folder == run_folder else f"{self._run_name}_{folder.name}",
             steps=settings.trace_steps,
             backend=lambda: self.probes.backend,
         )
@@ -229,8 +235,8 @@ class ActiveRecording:
         if self._writer is not None:
             # The last scalars are written with the finished run.
             yield Sampler(SCALARS_S, self._update_scalars, SCALARS_REST, finish=lambda now: None)
-            if self._rank is not None:
-                yield Sampler(SUMMARY_S, self._write_summary, SUMMARY_REST, finish=lambda now: None)
+            yield Sampler(SUMMARY_S, self._write_summary, SUMMARY_REST, finish=lambda now: None)
+            yield Sampler(_CONNECTED_S, self._look_for_rank)
         for view in self._views:
             yield Sampler(view.every_s, functools.partial(self._show, view), _VIEW_REST)
 
@@ -248,7 +254,21 @@ class ActiveRecording:
         if self._writer is not None and has_steps:
             self._writer.update_scalars(self._profile(self._run_info(now), nested=False))
 
+    def _look_for_rank(self, now: int) -> None:
+        """Joins the others where the script has connected its processes since the recording began."""
+        if self._rank is not None:
+            return
+        self._rank = find_rank(os.environ)
+        if self._rank is None or self._writer is None or self._writer.has_scalars:
+            return
+        joined = join_late(self._settings, self._rank, self.recorder)
+        if joined is not None:
+            self._place = joined
+            self._writer = self._make_writer()
+
     def _write_summary(self, now: int) -> None:
+        if self._rank is None:
+            return
         has_steps = any(loop.step_count for loop in self._accumulator.registry.loops)
         if self._writer is not None and has_steps:
             self._writer.write_summary(self._profile(self._run_info(now)))
@@ -295,14 +315,14 @@ class ActiveRecording:
             complete=False,
             ended_by=self._accumulator.registry.ended_by,
             recorded_by=self._recorded_by,
-            # A script may connect its processes by itself, after the recording has begun.
-            rank=self._rank or find_rank(os.environ),
-            machine=self._machine,
+            rank=self._rank,
+            machine=replace(self._machine, clock_ahead_ns=self._place.clock_ahead_ns),
         )
 
     @property
     def _run_name(self) -> str:
-        return self.run_folder.name if self.run_folder is not None else self._name
+        folder = self._place.run_folder
+        return folder.name if folder is not None else self._name
 
     def _overhead(self) -> Overhead:
         return Overhead(
@@ -314,31 +334,6 @@ class ActiveRecording:
 
     def _worker_pids(self) -> set[int]:
         return self._collector.rings.pids - {self.recorder.pid}
-
-
-def _make_folder(
-    settings: Settings, rank: Rank | None
-) -> tuple[Path | None, int | None, str | None]:
-    """The folder for the process's files, how far the clock is ahead of its file system's, and a problem.
-
-    The clock is compared where processes share the run. The problem is a sentence with the reason why
-    there is no folder.
-    """
-    try:
-        if rank is None:
-            return create_run_folder(settings.logdir, settings.name), None, None
-        place = join_run_folder(settings.logdir, settings.name, rank)
-    except OSError as error:
-        option = "--logdir" if settings.recorded_by is RecordedBy.COMMAND else "logdir"
-        return (
-            None,
-            None,
-            (
-                f"The run could not be written to {settings.logdir} ({error.strerror or error}): "
-                f"choose another folder with {option}."
-            ),
-        )
-    return place.folder, place.clock_ahead_ns, None
 
 
 def measure_probe_ns(events: int = 2000) -> float:

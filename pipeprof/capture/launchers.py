@@ -1,5 +1,8 @@
 """Finds a process's rank in what launchers set in its environment, or in a framework that knows it.
 
+A launcher that gives addresses of one machine only (``localhost``) starts all processes there: the machine
+is part of the group then, since another machine may have a training with equal addresses.
+
 No launcher is asked and no other process: a process finds its place by itself.
 """
 
@@ -10,11 +13,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pipeprof.capture.recorder.recorder import host_name
 from pipeprof.recording.rank import Launcher, Rank
 
 Environment = Mapping[str, str]
 
 _NUMBER = re.compile(r"[0-9]{1,7}")
+_OF_ONE_MACHINE = re.compile(r"(?<![\w.-])(localhost|127\.[0-9.]+|\[?::1\]?)(?![\w.-])")
 
 
 def rank_by_environment(environment: Environment) -> Rank | None:
@@ -30,13 +35,13 @@ def rank_by_environment(environment: Environment) -> Rank | None:
 
 
 def rank_by_framework(modules: Mapping[str, Any]) -> Rank | None:
-    """The rank that JAX or PyTorch know once their processes are connected, or None.
+    """The rank that a framework knows once its processes are connected, or None.
 
     Args:
         modules: the loaded modules; none is imported.
     """
     try:
-        return _rank_of_jax(modules) or _rank_of_torch(modules)
+        return _rank_of_jax(modules) or _rank_of_torch(modules) or _rank_of_tensorflow(modules)
     except Exception:  # another version of the framework
         return None
 
@@ -47,8 +52,11 @@ def find_rank(environment: Environment) -> Rank | None:
 
 
 def has_tensorflow_peers(environment: Environment) -> bool:
-    """Whether TensorFlow trains with other processes, by the cluster in its environment."""
-    return _by_tf_config(environment) is not None
+    """Whether TensorFlow trains with other processes, by its environment or by what it knows itself."""
+    if _by_tf_config(environment) is not None:
+        return True
+    found = rank_by_framework(sys.modules)
+    return found is not None and found.launcher is Launcher.TENSORFLOW
 
 
 def _rank_of_jax(modules: Mapping[str, Any]) -> Rank | None:
@@ -64,20 +72,51 @@ def _rank_of_torch(modules: Mapping[str, Any]) -> Rank | None:
     distributed = modules.get("torch.distributed")
     if distributed is None or not distributed.is_available() or not distributed.is_initialized():
         return None
-    return _rank(distributed.get_rank(), distributed.get_world_size(), Launcher.TORCH, "torch")
+    number, size = distributed.get_rank(), distributed.get_world_size()
+    return _rank(number, size, Launcher.TORCH, _meeting_of_torch(modules))
+
+
+def _meeting_of_torch(modules: Mapping[str, Any]) -> str | None:
+    """Where the processes of PyTorch met, an address or a file; None where it does not say that."""
+    groups = modules.get("torch.distributed.distributed_c10d")
+    find: Any = getattr(groups, "_get_default_store", None)
+    store = find() if find is not None else None
+    while (inner := getattr(store, "underlying_store", None)) is not None:
+        store = inner
+    host, port, file = (getattr(store, name, None) for name in ("host", "port", "path"))
+    if host is None and file is None:
+        return None
+    return json.dumps([host, port, file])
+
+
+def _rank_of_tensorflow(modules: Mapping[str, Any]) -> Rank | None:
+    context = getattr(modules.get("tensorflow.python.eager.context"), "_context", None)
+    server: Any = getattr(context, "_collective_ops_server_def", None)
+    if server is None:
+        return None
+    cluster = {
+        job.name: [job.tasks[task] for task in sorted(job.tasks)] for job in server.cluster.job
+    }
+    return _of_cluster(cluster, server.job_name, server.task_index, Launcher.TENSORFLOW, {})
 
 
 def _rank(
-    number: int, size: int, launcher: Launcher, cluster: str, job: str | None = None
+    number: int, size: int, launcher: Launcher, cluster: str | None, job: str | None = None
 ) -> Rank | None:
     """The rank; None where it trains alone, or the numbers make no rank."""
     if size < 2:
         return None
-    text = json.dumps([launcher.value, size, cluster, job])
+    machine = host_name() if _OF_ONE_MACHINE.search(cluster or "") else None
+    text = json.dumps([launcher.value, size, cluster, job, machine])
     group = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
     try:
         return Rank(
-            number=number, size=size, launcher=launcher, group=group, job_known=job is not None
+            number=number,
+            size=size,
+            launcher=launcher,
+            group=group,
+            job_known=job is not None,
+            anonymous=job is None and cluster is None,
         )
     except ValueError:
         return None
@@ -89,14 +128,20 @@ def _by_tf_config(environment: Environment) -> Rank | None:
         config = json.loads(environment.get("TF_CONFIG") or "{}")
         cluster, task = config["cluster"], config["task"]
         kind, index = task["type"], int(task["index"])
-        chiefs = len(cluster.get("chief") or cluster.get("master") or ())
-        size = chiefs + len(cluster.get("worker") or ())
+        return _of_cluster(cluster, kind, index, Launcher.TF_CONFIG, environment)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _of_cluster(
+    cluster: Any, kind: str, index: int, launcher: Launcher, environment: Environment
+) -> Rank | None:
     if kind not in ("chief", "master", "worker"):
         return None
+    chiefs = len(cluster.get("chief") or cluster.get("master") or ())
+    size = chiefs + len(cluster.get("worker") or ())
     number = index + (chiefs if kind == "worker" else 0)
-    return _rank(number, size, Launcher.TF_CONFIG, _with_job(cluster, environment))
+    return _rank(number, size, launcher, _with_job(cluster, environment))
 
 
 def _by_torchrun(environment: Environment) -> Rank | None:
@@ -119,7 +164,7 @@ def _by_open_mpi(environment: Environment) -> Rank | None:
 
 
 def _by_pmi(environment: Environment) -> Rank | None:
-    cluster = environment.get("PMI_PORT") or environment.get("PMI_ID")
+    cluster = environment.get("PMI_PORT")
     return _counted(environment, "PMI_RANK", "PMI_SIZE", Launcher.PMI, cluster)
 
 
@@ -168,9 +213,16 @@ def _counted(
     return _rank(int(texts[0]), int(texts[1]), launcher, described, job)
 
 
-def _with_job(cluster: Any, environment: Environment) -> str:
-    """A cluster with the jobs around it: two jobs never share a run, also where addresses come back."""
-    return json.dumps([cluster, *_jobs(environment)], sort_keys=True)
+def _with_job(cluster: Any, environment: Environment) -> str | None:
+    """A cluster with the jobs around it: two jobs never share a run, also where addresses come back.
+
+    None where neither is known.
+    """
+    jobs = list(_jobs(environment))
+    named = any(cluster.values()) if isinstance(cluster, dict) else cluster is not None
+    if not named and not any(jobs):
+        return None
+    return json.dumps([cluster, *jobs], sort_keys=True)
 
 
 def _jobs(environment: Environment) -> Iterator[str | None]:

@@ -46,6 +46,11 @@ class RunWriter:
         """Imports the modules that `update_scalars` and `finish` need."""
         importlib.import_module("pipeprof.surfaces.timelines.tensorboard")
 
+    @property
+    def has_scalars(self) -> bool:
+        """Whether TensorBoard has scalars of the run already."""
+        return self._scalars is not None
+
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Writes the state of the recording.
 

@@ -4,12 +4,14 @@ A rank's whole recording is read only where its summary is missing or not the la
 that the report is about.
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings.findings import Findings
-from pipeprof.analysis.findings.rank_findings import RunOfRanks, Unreadable
+from pipeprof.analysis.findings.rank_findings import RanksRunning, RunOfRanks, Unreadable
 from pipeprof.analysis.findings.rank_summary import RankRecord, RankSummary, is_sound
 from pipeprof.analysis.ranks.many_ranks import analyse_ranks
 from pipeprof.analysis.ranks.summarising import summarise
@@ -38,14 +40,47 @@ def read_findings(folder: Path, rank: int | None = None) -> Findings:
         RunError: there is no run, or nothing of it can be read.
         UsageError: there is no such rank.
     """
+    return load_processes(folder).findings(rank)
+
+
+def load_processes(folder: Path) -> "LoadedProcess | LoadedRanks":
+    """The process of a run, or all of them, of which findings can be asked again and again.
+
+    Raises:
+        RunError: there is no run, or nothing of it can be read.
+    """
     if len(require_files(folder)) == 1 and not list_rank_folders(folder):
-        profile = read_run(folder)
+        return LoadedProcess(folder)
+    return LoadedRanks(folder)
+
+
+class LoadedProcess:
+    """The only process of a run; it is read when its findings are asked for.
+
+    Args:
+        folder: the run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def findings(self, rank: int | None = None) -> Findings:
+        """Its findings.
+
+        Args:
+            rank: its rank, or None.
+
+        Raises:
+            RunError: its recording cannot be read.
+            UsageError: it has another rank.
+        """
+        profile = read_run(self._folder)
         own = profile.run.rank.number if profile.run.rank else 0
         if rank not in (None, own):
-            raise UsageError(f"expected rank {own}, the only one in {folder}, received {rank}.")
+            raise UsageError(
+                f"expected rank {own}, the only one in {self._folder}, received {rank}."
+            )
         return analyse(_with_hint(profile))
-    run = LoadedRanks(folder)
-    return run.findings(run.ranks.shown if rank is None else rank)
 
 
 def _with_hint(profile: Profile) -> Profile:
@@ -53,9 +88,11 @@ def _with_hint(profile: Profile) -> Profile:
     rank = profile.run.rank
     if rank is None:
         return profile
+    whole = "'pipeprof merge' makes one run of all."
+    if rank.anonymous:
+        whole = f"{whole} With one --name for all processes they share a run from the begin."
     return profile.with_warning(
-        f"This is rank {rank.number} of {rank.size}, in a run of its own: its processes were connected "
-        "after the recording had begun. 'pipeprof merge' makes one run of all."
+        f"This is rank {rank.number} of {rank.size}, in a run of its own. {whole}"
     )
 
 
@@ -89,13 +126,32 @@ class LoadedRanks:
             )
         self.ranks: RunOfRanks = analyse_ranks([record for _, record in self._records], unreadable)
 
-    def findings(self, number: int) -> Findings:
+    @property
+    def is_recorded_now(self) -> bool:
+        """Whether some rank was still being recorded."""
+        return any(isinstance(each, RanksRunning) for each in self.ranks.problems)
+
+    def findings(self, rank: int | None = None) -> Findings:
         """One rank's own findings, with the verdict on all.
+
+        Args:
+            rank: its number; None for the one that holds the others up, or another one where the
+                recording of that one cannot be read.
 
         Raises:
             RunError: its recording cannot be read.
             UsageError: there is no such rank.
         """
+        others = [each.number for each in self.ranks.ranks if each.number != self.ranks.shown]
+        errors: dict[int, RunError] = {}
+        for number in (self.ranks.shown, *others) if rank is None else (rank,):
+            profile = self._read(number)
+            if isinstance(profile, Profile):
+                return self._findings(number, profile, errors)
+            errors[number] = profile
+        raise next(iter(errors.values()))
+
+    def _read(self, number: int) -> Profile | RunError:
         chosen = self.ranks.rank(number)
         if chosen is None:
             numbers = [each.number for each in self.ranks.ranks]
@@ -104,12 +160,22 @@ class LoadedRanks:
                 f"{number}."
             )
         file = next(file for file, record in self._records if record.summary is chosen.summary)
-        profile = with_beside(read_process(file), self._folder)
-        return replace(analyse(profile), ranks=replace(self.ranks, shown=number))
+        try:
+            return with_beside(read_process(file), self._folder)
+        except RunError as error:
+            return error
+
+    def _findings(self, number: int, profile: Profile, errors: Mapping[int, RunError]) -> Findings:
+        unreadable = (
+            Unreadable(name=f"Rank {other:,}", reason=str(error)) for other, error in errors.items()
+        )
+        problems = (*unreadable, *self.ranks.problems)
+        ranks = replace(self.ranks, shown=number, problems=problems)
+        return replace(analyse(profile), ranks=ranks)
 
 
 def findings_of_ranks(folder: Path, *, everyone: bool) -> list[Findings]:
-    """The findings of each rank of a run, those that stand for all where there are many.
+    """The findings of each rank of a run that can be read, those that stand for all of many.
 
     Args:
         folder: the run's folder.
@@ -117,7 +183,11 @@ def findings_of_ranks(folder: Path, *, everyone: bool) -> list[Findings]:
     """
     run = LoadedRanks(folder)
     chosen = run.ranks.ranks if everyone else [each for _, each in chosen_ranks(run.ranks)]
-    return [run.findings(each.number) for each in chosen]
+    found = []
+    for each in chosen:
+        with suppress(RunError):  # the report says so
+            found.append(run.findings(each.number))
+    return found
 
 
 class Reading:

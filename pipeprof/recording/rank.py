@@ -22,6 +22,8 @@ class Launcher(Enum):
     """Not its environment but JAX itself, once it is connected."""
     TORCH = "torch.distributed"
     """Not its environment but PyTorch itself, once its process group is made."""
+    TENSORFLOW = "tf.distribute"
+    """Not its environment but TensorFlow itself, once a strategy with several workers is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,7 @@ class Rank:
         group: equal in all processes of the training, 16 hexadecimal digits. Another training may have
             the same one where the launcher gives no job number.
         job_known: whether `group` has the launcher's job number in it, so that no other training has it.
+        anonymous: whether only the number of ranks is in `group`, so that any training of so many has it.
     """
 
     number: int
@@ -42,6 +45,7 @@ class Rank:
     launcher: Launcher
     group: str
     job_known: bool = False
+    anonymous: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.number < self.size <= MOST_RANKS:

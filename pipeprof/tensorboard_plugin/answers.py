@@ -1,6 +1,7 @@
 """Answers requests of the tab with plain values for JSON. A run that cannot be read becomes a message."""
 
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -12,12 +13,13 @@ from pipeprof.analysis.comparing.run_comparison import compare_runs
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.errors import PipeprofError, UsageError
-from pipeprof.loaded.loaded_ranks import read_findings
+from pipeprof.recording.profile import Profile
 from pipeprof.report.figures.comparison import MOST_RUNS, comparison_figures
 from pipeprof.report.figures.figure import to_plain
 from pipeprof.report.figures.of_run import figures_of
 from pipeprof.report.figures.part_bars import PART_STYLES
 from pipeprof.report.figures.theme import TEMPLATES
+from pipeprof.report.many_hosts.ranks_text import chosen_ranks, rank_choice
 from pipeprof.report.names.part_names import PART_NAMES
 from pipeprof.report.names.verdict_names import VERDICTS
 from pipeprof.report.numbers import duration, percent
@@ -36,6 +38,7 @@ from pipeprof.surfaces.webpages.compared_page import compared_body, compared_fig
 from pipeprof.surfaces.webpages.page_report import comparison_body, message, report_body
 from pipeprof.surfaces.webpages.page_what_if import what_if_data, what_if_section
 from pipeprof.tensorboard_plugin.library import Library, Shelved
+from pipeprof.tensorboard_plugin.readings import Readings
 
 Answer = dict[str, Any]
 
@@ -44,6 +47,7 @@ _log = logging.getLogger(__name__)
 MOST_SUMMARIES = 40
 _MOST_REMEMBERED = 5_000
 _MOST_CONDITIONS = 20
+_RANK = re.compile(r"[0-9]{1,7}")
 
 
 class Answers:
@@ -51,6 +55,7 @@ class Answers:
 
     def __init__(self, library: Library) -> None:
         self._library = library
+        self._readings = Readings()
         self._rows: OrderedDict[tuple[str, int], RunRow] = OrderedDict()
 
     def runs(self) -> Answer:
@@ -84,12 +89,18 @@ class Answers:
             return {"problem": str(error)}
         return {"keys": [row.name for row in kept]}
 
-    def run(self, key: str) -> Answer:
-        """One run's report and figures."""
+    def run(self, key: str, rank: str | None = None) -> Answer:
+        """One run's report and figures.
+
+        Args:
+            key: the run's key.
+            rank: of a run of several processes the number of the one that all but the verdict on all is
+                about; None for the one that holds the others up.
+        """
 
         def make() -> Answer:
             run = self._library.find(key)
-            findings = read_findings(run.folder)
+            findings = self._readings.findings(run, _number(rank))
             figures = figures_of(findings)
             return {
                 "html": report_body(findings, figures),
@@ -98,17 +109,24 @@ class Answers:
                 "recording": run.is_recorded_now,
                 "trace": _trace(run.key, run.trace),
                 "windows": list(_windows(run, findings)),
+                "ranks": _ranks(findings),
             }
 
-        return _answer_or_message(make, f"The run {key} cannot be shown")
+        what = f"The run {key}" if rank is None else f"Rank {rank:.10} of the run {key}"
+        return _answer_or_message(make, f"{what} cannot be shown")
 
-    def what_if(self, key: str) -> Answer:
-        """What could be otherwise in a run; no HTML for one that is being recorded or did not train."""
+    def what_if(self, key: str, rank: str | None = None) -> Answer:
+        """What could be otherwise in a run; no HTML for one that is being recorded or did not train.
+
+        Args:
+            key: the run's key.
+            rank: as for `run`.
+        """
         nothing: Answer = {"html": "", "data": None}
         try:
             run = self._library.find(key)
             recorded = run.is_recorded_now
-            panel = None if recorded else what_if_panel(read_findings(run.folder).profile)
+            panel = None if recorded else what_if_panel(self._profile(run, rank))
         except (PipeprofError, OSError):  # the run's own answer says so
             return nothing
         except Exception:  # a damaged run with valid values may cause any error
@@ -147,16 +165,36 @@ class Answers:
         return _answer_or_message(make, "These runs cannot be compared")
 
     def _read(self, key: str) -> Findings:
-        return read_findings(self._library.find(key).folder)
+        return self._readings.findings(self._library.find(key))
+
+    def _profile(self, run: Shelved, rank: str | None) -> Profile:
+        return self._readings.findings(run, _number(rank)).profile
 
     def _row(self, run: Shelved) -> RunRow:
         remembered = (run.key, run.version)
         row = self._rows.get(remembered)
         if row is None:
-            row = self._rows[remembered] = _read_row(run)
+            row = self._rows[remembered] = self._read_row(run)
             if len(self._rows) > _MOST_REMEMBERED:
                 self._rows.popitem(last=False)
         return row
+
+    def _read_row(self, run: Shelved) -> RunRow:
+        try:
+            return run_row(run.key, self._readings.findings(run))
+        except PipeprofError as error:
+            return unreadable_row(run.key, str(error))
+        except Exception as error:  # a damaged run with valid values may cause any error
+            problem = f"its values do not fit together ({type(error).__name__})."
+            return unreadable_row(run.key, problem)
+
+
+def _number(rank: str | None) -> int | None:
+    if rank is None:
+        return None
+    if not _RANK.fullmatch(rank):
+        raise UsageError(f"expected the number of a rank, received {rank!r:.40}.")
+    return int(rank)
 
 
 def _answer_or_message(make: Callable[[], Answer], otherwise: str) -> Answer:
@@ -171,15 +209,6 @@ def _answer_or_message(make: Callable[[], Answer], otherwise: str) -> Answer:
             "TensorBoard's own output has the details."
         )
         return {"html": message(otherwise, sentence), "figures": []}
-
-
-def _read_row(run: Shelved) -> RunRow:
-    try:
-        return run_row(run.key, read_findings(run.folder))
-    except PipeprofError as error:
-        return unreadable_row(run.key, str(error))
-    except Exception as error:  # a damaged run with valid values may cause any error
-        return unreadable_row(run.key, f"its values do not fit together ({type(error).__name__}).")
 
 
 def _summary(row: RunRow) -> Answer:
@@ -200,6 +229,20 @@ def _summary(row: RunRow) -> Answer:
             {"part": PART_NAMES[part], "ratio": round(ratio, 4), "share": percent(ratio)}
             for part, ratio in account_shares(row)
         ],
+    }
+
+
+def _ranks(findings: Findings) -> Answer | None:
+    """The ranks to choose from, those first that stand for all; None of a process that trained alone."""
+    found = findings.ranks
+    if found is None:
+        return None
+    return {
+        "shown": found.shown,
+        "chosen": [
+            [each.number, rank_choice(each, remark)] for remark, each in chosen_ranks(found)
+        ],
+        "all": [[each.number, rank_choice(each)] for each in found.ranks],
     }
 
 

@@ -81,7 +81,8 @@ def _key(path: Path, name: str) -> str:
 
 
 def _version(folder: Path) -> int:
-    return max((_written_ns(file.path) for file in files_of_run(folder)), default=0)
+    # A sum, because what is copied into a run may be older than what is there.
+    return sum(_written_ns(file.path) for file in files_of_run(folder))
 
 
 def _written_ns(path: Path) -> int:

@@ -46,8 +46,12 @@ class InputPipelinePlugin(base_plugin.TBPlugin):
             "/runs": _answer(lambda _: self._answers.runs()),
             "/summaries": _answer(lambda asked: self._answers.summaries(asked.getlist("run"))),
             "/chosen": _answer(lambda asked: self._answers.chosen(asked.getlist("where"))),
-            "/run": _answer(lambda asked: self._answers.run(asked.get("run", ""))),
-            "/what_if": _answer(lambda asked: self._answers.what_if(asked.get("run", ""))),
+            "/run": _answer(
+                lambda asked: self._answers.run(asked.get("run", ""), asked.get("rank"))
+            ),
+            "/what_if": _answer(
+                lambda asked: self._answers.what_if(asked.get("run", ""), asked.get("rank"))
+            ),
             "/comparison": _answer(
                 lambda asked: self._answers.comparison(asked.getlist("run"), asked.getlist("after"))
             ),

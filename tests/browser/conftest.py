@@ -23,6 +23,7 @@ from pipeprof.recording.source_code import Location
 from pipeprof.recording.span import SpanKind
 from pipeprof.recording.stage import StageKind
 from pipeprof.runs.log_folder import PLUGIN, PROFILES
+from tests import ranks
 from tests.builders import (
     MS,
     Span,
@@ -40,6 +41,8 @@ from tests.cli.conftest import write_run
 from tests.conftest import BROWSERS
 
 MARKUP = '<img src=x onerror="window.hacked=1"><b>bold</b>'
+# More than a heat map has rows.
+RANKS, SLOW_RANK = 80, 77
 LOCAL = ("127.0.0.1", "localhost", "")
 
 _FLAGS = (
@@ -168,6 +171,9 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("traced", "traced_window1"):
         (folder / PROFILES / name).mkdir(parents=True)
         (folder / PROFILES / name / "host-a.xplane.pb").touch()
+    means = [2.0] * RANKS
+    means[SLOW_RANK] = 30.0
+    ranks.write_ranks(folder / PLUGIN / "ranks", ranks.in_lock_step(ranks.waits(*means)))
     damaged = folder / PLUGIN / "damaged"
     damaged.mkdir()
     (damaged / "host-1.json").write_text("{")

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from pipeprof.runs.log_folder import PLUGIN
-from pipeprof.runs.run_file import RunFile
+from pipeprof.runs.run_file import RunFile, list_run_files
 from pipeprof.runs.run_writing import write_run_file
-from tests.browser.conftest import MARKUP, recorded
+from pipeprof.runs.shared_folder import rank_folder
+from tests.browser.conftest import MARKUP, RANKS, SLOW_RANK, recorded
 from tests.cli.conftest import write_run
 
 pytestmark = pytest.mark.browser
@@ -189,6 +190,45 @@ def test_names_with_markup_stay_text(tab: Any) -> None:
     assert tab.evaluate("window.hacked") is None
     drawn = tab.locator("[data-figure='pipeline'] .annotation-text").all_text_contents()
     assert any("<img src=x" in text for text in drawn)
+
+
+def test_one_rank_is_shown_on_demand_from_the_list_and_from_the_heat_map(tab: Any) -> None:
+    choose(tab, "ranks")
+    own = tab.locator(f"[data-rank='{SLOW_RANK}']", has_text=f"Rank {SLOW_RANK} by itself")
+    own.wait_for()
+    heat = tab.locator("[data-figure='ranks'] .plot")
+    heat.locator(".main-svg").first.wait_for()
+    drawn = heat.evaluate("plot => plot.data[0].meta")
+    hidden = next(number for number in range(RANKS) if number not in drawn)
+    select = tab.locator(".choose-rank select")
+    assert select.locator("optgroup").last.locator("option").count() == RANKS
+    assert select.evaluate("list => list.value") == str(SLOW_RANK)
+
+    select.select_option(index=select.locator("option").count() - RANKS + hidden)
+
+    tab.locator(f"[data-rank='{hidden}']", has_text=f"Rank {hidden} by itself").wait_for()
+    shows(tab, "INPUT-BOUND")  # the verdict on all
+    tab.locator(f"[data-rank='{hidden}'] ~ h1", has_text="COMPUTE-BOUND").wait_for()
+    assert select.evaluate("list => list === document.activeElement")
+
+    heat.locator(".main-svg").first.wait_for()
+    box = heat.locator(".nsewdrag").bounding_box()
+    tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + 2)
+
+    tab.locator(f"[data-rank='{drawn[0]}']", has_text=f"Rank {drawn[0]} by itself").wait_for()
+
+
+def test_a_rank_that_is_drawn_anew_stays(tab: Any, logdir: Path) -> None:
+    choose(tab, "ranks")
+    tab.locator(".choose-rank select").select_option(index=20)
+    shown = tab.locator("[data-rank]")
+    tab.locator(f"[data-rank]:not([data-rank='{SLOW_RANK}'])").wait_for()
+    number = shown.get_attribute("data-rank")
+    shown.evaluate("drawn => { drawn.dataset.before = 'yes' }")
+    (file,) = list_run_files(rank_folder(logdir / PLUGIN / "ranks", 0))
+    file.path.touch()
+    tab.locator("[data-rank]:not([data-before])").wait_for()
+    assert shown.get_attribute("data-rank") == number
 
 
 def test_a_damaged_run_is_reported_in_a_sentence(tab: Any) -> None:

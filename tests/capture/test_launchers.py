@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeprof.capture import launchers
 from pipeprof.capture.launchers import rank_by_environment, rank_by_framework
 from pipeprof.recording.rank import Launcher, Rank
 
@@ -139,6 +140,78 @@ def test_jax_knows_its_rank_once_it_is_connected():
     assert (found.launcher, found.number, found.size) == (Launcher.JAX, 1, 2)
     assert rank_by_framework(_jax(None)) is None
     assert rank_by_framework({}) is None
+
+
+def test_on_one_machine_that_machine_is_part_of_the_group(monkeypatch: pytest.MonkeyPatch):
+    everywhere = [TORCHRUN, tf_config("worker", 0), SRUN]
+    here = [
+        {**TORCHRUN, "MASTER_ADDR": "localhost"},
+        {**TORCHRUN, "MASTER_ADDR": "127.0.0.1"},
+        tf_config("worker", 0, worker=["localhost:1", "localhost:2"]),
+        tf_config("worker", 0, worker=["[::1]:1", "[::1]:2"]),
+    ]
+    groups = []
+    for name in ("one", "two"):
+        monkeypatch.setattr(launchers, "host_name", lambda name=name: name)
+        groups.append([rank(each).group for each in (*everywhere, *here)])
+    first, second = groups
+    same = [one == other for one, other in zip(first, second, strict=True)]
+    assert same == [True] * len(everywhere) + [False] * len(here)
+
+
+def test_a_group_that_only_has_a_size_is_anonymous():
+    mpich = {"PMI_RANK": "3", "PMI_SIZE": "4", "PMI_ID": "3"}
+    assert rank(mpich).anonymous
+    assert rank(mpich).group == rank({**mpich, "PMI_RANK": "2", "PMI_ID": "2"}).group
+    assert rank({"RANK": "0", "WORLD_SIZE": "2"}).anonymous
+    known = ({**mpich, "PMI_PORT": "a:1"}, {**mpich, "PBS_JOBID": "7"}, TORCHRUN, SRUN, OPEN_MPI)
+    assert not any(rank(each).anonymous for each in known)
+
+
+def _torch(store: object) -> dict[str, Any]:
+    distributed = SimpleNamespace(
+        is_available=lambda: True,
+        is_initialized=lambda: True,
+        get_rank=lambda: 1,
+        get_world_size=lambda: 2,
+    )
+    groups = SimpleNamespace(_get_default_store=lambda: store)
+    return {"torch.distributed": distributed, "torch.distributed.distributed_c10d": groups}
+
+
+def test_pytorch_is_known_by_where_its_processes_met():
+    met = [
+        SimpleNamespace(underlying_store=SimpleNamespace(host=host, port=29500)) for host in "ab"
+    ]
+    found = [rank_by_framework(_torch(store)) for store in (*met, SimpleNamespace())]
+    assert all(each is not None and (each.number, each.size) == (1, 2) for each in found)
+    assert [each.anonymous for each in found if each] == [False, False, True]
+    assert len({each.group for each in found if each}) == 3
+
+
+def _tensorflow(index: int, **jobs: list[str]) -> dict[str, Any]:
+    cluster = [
+        SimpleNamespace(name=name, tasks=dict(enumerate(hosts))) for name, hosts in jobs.items()
+    ]
+    server = SimpleNamespace(
+        cluster=SimpleNamespace(job=cluster), job_name="worker", task_index=index
+    )
+    context = SimpleNamespace(_collective_ops_server_def=server)
+    return {"tensorflow.python.eager.context": SimpleNamespace(_context=context)}
+
+
+def test_tensorflow_knows_its_rank_once_a_strategy_is_made():
+    first, second = (
+        rank_by_framework(_tensorflow(index, chief=["c:1"], worker=HOSTS)) for index in (0, 1)
+    )
+    assert first is not None
+    assert second is not None
+    assert (first.number, second.number, second.size) == (1, 2, 3)
+    assert first.group == second.group
+    assert rank_by_framework(_tensorflow(0, worker=["a:1"])) is None
+    alone = SimpleNamespace(_context=SimpleNamespace(_collective_ops_server_def=None))
+    assert rank_by_framework({"tensorflow.python.eager.context": alone}) is None
+    assert rank_by_framework({"tensorflow.python.eager.context": SimpleNamespace()}) is None
 
 
 def test_a_framework_of_another_version_gives_no_rank():

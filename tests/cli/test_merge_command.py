@@ -7,7 +7,7 @@ import pytest
 
 from tests import ranks
 from tests.cli.conftest import Command, write_run
-from tests.loaded.test_loaded_ranks import write_ranks
+from tests.ranks import write_ranks
 
 
 @pytest.fixture

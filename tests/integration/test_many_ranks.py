@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -153,3 +154,77 @@ def test_a_rank_that_is_killed_leaves_what_it_had(jax_runs: Path):
     died = {each.rank: each for each in those(RankDied, found.problems)}
     assert 0 < died[1].step <= 25
     assert [each.number for each in found.ranks] == [0, 1]
+
+
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
+
+
+@pytest.fixture(scope="module")
+def torch_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two PyTorch processes with two trainings."""
+    logdir = tmp_path_factory.mktemp("torch")
+    (port,) = free_ports(1)
+    command = [str(SCRIPTS / "processes_of_torch.py"), str(logdir), str(STEPS), "slow:1", "even:-1"]
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    outputs = run_all([command] * 2, [{**common, "RANK": str(rank)} for rank in range(2)])
+    (logdir / "outputs.txt").write_text("\n\n".join(outputs))
+    return logdir
+
+
+@needs_torch
+def test_a_slow_rank_of_pytorch_is_named(torch_runs: Path):
+    assert_slow(ranks_of(torch_runs, "slow-1"), 1, 2)
+
+
+@needs_torch
+def test_where_no_rank_of_pytorch_is_slow_none_is_named(torch_runs: Path):
+    assert not ranks_of(torch_runs, "even--1").verdict.stragglers
+
+
+@pytest.mark.parametrize("way", ["environment", "resolver", pytest.param("jax", marks=needs_jax)])
+def test_processes_that_the_script_itself_connects_are_one_run(tmp_path: Path, way: str):
+    ports = [str(port) for port in free_ports(2)]
+    script = str(SCRIPTS / "connects_late.py")
+    begin = ["-m", "pipeprof", "run", "--logdir", str(tmp_path), "--name", "late", script, way]
+    outputs = run_all([[*begin, str(rank), "2", *ports, "40"] for rank in range(2)], [{}, {}])
+    (tmp_path / "outputs.txt").write_text("\n\n".join(outputs))
+    found = ranks_of(tmp_path, "late-ranks")
+    assert [each.number for each in found.ranks] == [0, 1]
+    assert [late.rank for late in found.verdict.stragglers] == [1]
+    assert not found.problems
+    assert [path.name for path in (tmp_path / "plugins" / "pipeprof").iterdir()] == ["late-ranks"]
+
+
+OF_THEIR_OWN = [
+    *("unshare", "--user", "--map-root-user", "--net"),
+    *(sys.executable, str(SCRIPTS / "hosts_of_their_own.py")),
+]
+
+
+@pytest.fixture
+def hosts_of_their_own() -> list[str]:
+    """The command that runs another one on two hosts."""
+    if not all(map(shutil.which, ("unshare", "nsenter", "ip", "hostname"))):
+        pytest.skip("the programs that make network namespaces are not installed")
+    tried = subprocess.run(OF_THEIR_OWN, capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"no network namespaces can be made here: {tried.stderr.strip()[-200:]}")
+    return OF_THEIR_OWN
+
+
+def test_hosts_with_addresses_of_their_own_are_one_run(
+    tmp_path: Path, hosts_of_their_own: list[str]
+):
+    script = [str(SCRIPTS / "workers_of_tensorflow.py"), str(tmp_path), str(STEPS), "loop:1"]
+    ended = subprocess.run(
+        [*hosts_of_their_own, sys.executable, *script],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    (tmp_path / "outputs.txt").write_text(ended.stderr)
+    found = ranks_of(tmp_path, "loop-1")
+    assert_slow(found, 1, 2)
+    assert [each.summary.host for each in found.ranks] == ["box-0", "box-1"]

@@ -2,38 +2,24 @@
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import pipeprof
-from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings.rank_findings import RankDied, RanksMissing, Unreadable
-from pipeprof.analysis.ranks.summarising import summarise
 from pipeprof.errors import RunDamaged, UsageError
+from pipeprof.loaded.loaded_ranks import findings_of_ranks
 from pipeprof.loaded.merging import merge_runs
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_writing import write_run_file
 from pipeprof.runs.shared_folder import rank_folder
-from pipeprof.runs.summary_file import write_summary
 from tests import ranks
 from tests.builders import those
+from tests.ranks import write_ranks
 
 SLOW = ranks.waits(2, 2, 30, 2)
-
-
-def write_ranks(run: Path, profiles: Sequence[Profile], *, summaries: bool = True) -> Path:
-    """A run's folder with these ranks."""
-    for number, profile in enumerate(profiles):
-        folder = rank_folder(run, number)
-        folder.mkdir(parents=True)
-        file = RunFile(folder, f"host-{number}-42")
-        write_run_file(file, profile)
-        if summaries:
-            write_summary(file, summarise(analyse(profile)))
-    return run
 
 
 @pytest.fixture
@@ -75,6 +61,28 @@ def test_of_a_damaged_rank_the_others_are_shown(run: Path):
     (damaged,) = those(Unreadable, found.problems)
     assert damaged.name == "rank-1/host-1-42.json"
     assert [each.number for each in found.ranks] == [0, 2, 3]
+
+
+def test_where_the_slow_rank_cannot_be_read_another_one_is_shown_below_the_verdict(run: Path):
+    (numbers,) = rank_folder(run, 2).glob("*.npz")
+    numbers.unlink()  # half a run was copied
+    loaded = pipeprof.load(run)
+    found = loaded.findings.ranks
+    assert found is not None
+    assert [late.rank for late in found.verdict.stragglers] == [2]
+    assert found.shown == 0
+    (unreadable,) = those(Unreadable, found.problems)
+    assert unreadable.name == "Rank 2"
+    assert "Rank 2 cannot be read: expected" in " ".join(loaded.report(width=80).split())
+    with pytest.raises(RunDamaged):
+        pipeprof.load(run, rank=2)
+
+
+def test_ranks_that_can_be_read_are_those_of_a_trace(run: Path):
+    for path in rank_folder(run, 2).glob("*.npz"):
+        path.unlink()
+    traced = [each.profile.run.rank for each in findings_of_ranks(run, everyone=True)]
+    assert traced == [ranks.rank_of(number, 4) for number in (0, 1, 3)]
 
 
 def test_where_nothing_can_be_read_that_is_an_error(run: Path):

@@ -35,6 +35,10 @@ class Tab:
     def ask_where(self, path: str, *conditions: str) -> Any:
         return self._value_of(self.get(path, *conditions, name="where"))
 
+    def ask_rank(self, path: str, key: str, rank: str) -> Any:
+        query = urlencode({"run": key, "rank": rank})
+        return self._value_of(Client(self._apps[path]).get(f"{path}?{query}"))
+
     def _value_of(self, answer: TestResponse) -> Any:
         assert answer.status_code == 200
         assert answer.content_type == "application/json"

@@ -17,11 +17,13 @@ from pipeprof.capture.session import profile as watch
 from pipeprof.runs.log_folder import PLUGIN
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_writing import write_run_file
+from pipeprof.runs.shared_folder import rank_folder
 from pipeprof.surfaces.webpages.compared_page import compared_body, compared_figures
 from pipeprof.surfaces.webpages.webpage import plotly_js
 from pipeprof.tensorboard_plugin import answers
 from pipeprof.tensorboard_plugin.answers import MOST_SUMMARIES
 from pipeprof.tensorboard_plugin.plugin import InputPipelinePlugin
+from tests import ranks
 from tests.builders import MS, loop, profile, run_info, stage, trace_window
 from tests.cli.conftest import write_run
 from tests.tensorboard_plugin.conftest import Tab
@@ -91,6 +93,41 @@ def test_tensorflows_own_traces_are_linked_where_they_lie_beside(
     assert (window["run"], window["host"]) == ("cats/r_window1", "a.b")
     assert window["name"] == "steps 3 to 4 of fit"
     assert window["end_ms"] - window["start_ms"] == pytest.approx(60.0)
+
+
+def test_one_rank_of_a_run_is_reported_on_demand(tab: Tab, tmp_path: Path) -> None:
+    folder = tmp_path / PLUGIN / "night"
+    ranks.write_ranks(folder, ranks.in_lock_step(ranks.waits(2, 2, 30, 2)))
+    answer = tab.ask("/run", "night")
+    assert answer["ranks"]["shown"] == 2
+    assert [number for number, _ in answer["ranks"]["all"]] == [0, 1, 2, 3]
+    assert answer["ranks"]["chosen"][2] == [2, "2 straggler · host-2 · step 39.4 ms · wait 29.4 ms"]
+    other = tab.ask_rank("/run", "night", "1")
+    assert other["ranks"]["shown"] == 1
+    assert "Rank 1 by itself" in other["html"]
+    assert "by rank 2" in other["html"]
+    assert tab.ask_rank("/what_if", "night", "1") != tab.ask_rank("/what_if", "night", "2")
+    assert tab.ask("/summaries", "night")["night"]["bound"] == "input"
+    for wrong, sentence in (
+        ("9", "Rank 9 of the run night cannot be shown"),
+        ("1/../2", "expected the number of a rank, received"),
+    ):
+        assert sentence in tab.ask_rank("/run", "night", wrong)["html"]
+
+
+def test_ranks_that_come_later_are_shown_though_their_files_are_older(
+    tab: Tab, tmp_path: Path
+) -> None:
+    folder = ranks.write_ranks(
+        tmp_path / PLUGIN / "night", ranks.in_lock_step(ranks.waits(2, 2, 30, 2))
+    )
+    rank_folder(folder, 2).rename(tmp_path / "away")
+    assert [number for number, _ in tab.ask("/run", "night")["ranks"]["all"]] == [0, 1, 3]
+    (before,) = tab.ask("/runs")["runs"]
+    (tmp_path / "away").rename(rank_folder(folder, 2))
+    (after,) = tab.ask("/runs")["runs"]
+    assert before["version"] != after["version"]
+    assert tab.ask("/run", "night")["ranks"]["shown"] == 2
 
 
 def test_verdicts_are_reported_for_some_runs_at_a_time(tab: Tab, tmp_path: Path) -> None:
@@ -263,11 +300,11 @@ def test_damaged_and_foreign_files_are_reported_in_a_sentence(
 def test_a_run_that_cannot_be_analysed_is_reported_in_a_sentence_and_logged(
     tab: Tab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def overflow(recorded: object) -> None:
+    def overflow(*asked: object) -> None:
         raise OverflowError("secret")
 
     write_run(recorded("r"), tmp_path, "r")
-    monkeypatch.setattr(answers, "read_findings", overflow)
+    monkeypatch.setattr(answers.Readings, "findings", overflow)
     answer = tab.ask("/run", "r")
     assert "found some that do not (OverflowError)" in answer["html"]
     assert "secret" not in answer["html"]

@@ -4,7 +4,8 @@ Where ranks wait for each other in an all-reduce, each step ends at one moment o
 differences between the clocks follow from the common ends of steps, and not the other way round.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from pipeprof.analysis.findings.rank_findings import Synchrony
 from pipeprof.analysis.findings.rank_summary import STEP_COLUMNS, RankSummary
 from pipeprof.recording.loop import LOOP_CHANNELS, UNKNOWN_NS
-from pipeprof.recording.series import FloatArray, IntArray
+from pipeprof.recording.series import BoolArray, FloatArray, IntArray
 
 _ORDINAL, _END, _STEP, _WAIT = range(len(STEP_COLUMNS))
 _STEPS, _STEP_NS, _MEASURED, _MEASURED_NS, _WAIT_NS, _CALLBACK_NS = range(len(LOOP_CHANNELS))
@@ -98,17 +99,17 @@ def find_common_ends(aligned: AlignedSteps) -> CommonEnds:
         return CommonEnds(synchrony=Synchrony.UNKNOWN, ahead_ns=unknown)
     reference = int(np.argmax(there.sum(axis=1)))
     step_ns = float(np.nanmedian(aligned.step_ns))
-    apart, ahead_ns = [], unknown.copy()
+    apart: list[float] = []
+    ahead_ns = unknown.copy()
     reference_ns = aligned.end_ns[reference]
-    for row in np.flatnonzero(enough):
-        both = there[row] & there[reference]
+    for rows, both in _with_equal_steps(there & there[reference]):
         if both.sum() < FEWEST_STEPS:
             continue
-        difference = aligned.end_ns[row, both] - reference_ns[both]
-        ahead_ns[row] = np.median(difference)
-        if row != reference:
-            rest = _without_drift(reference_ns[both], difference)
-            apart.append(float(np.percentile(np.abs(rest), _OF_FOUR)))
+        difference = aligned.end_ns[np.ix_(rows, both)] - reference_ns[both]
+        ahead_ns[rows] = np.median(difference, axis=1)
+        rest = _without_drift(reference_ns[both], difference)
+        of_four = np.percentile(np.abs(rest), _OF_FOUR, axis=1)
+        apart += of_four[rows != reference].tolist()
     if not apart:
         return CommonEnds(synchrony=Synchrony.UNKNOWN, ahead_ns=unknown)
     if np.median(apart) > _TOGETHER * step_ns:
@@ -118,16 +119,24 @@ def find_common_ends(aligned: AlignedSteps) -> CommonEnds:
     )
 
 
+def _with_equal_steps(there: BoolArray) -> Iterator[tuple[IntArray, BoolArray]]:
+    """The rows that have the same steps, and which these are: nearly always one group of all rows."""
+    alike: dict[bytes, list[int]] = defaultdict(list)
+    for row, steps in enumerate(there):
+        alike[steps.tobytes()].append(row)
+    for rows in alike.values():
+        yield np.array(rows), there[rows[0]]
+
+
 def _without_drift(at_ns: FloatArray, difference: FloatArray) -> FloatArray:
-    """Differences less their median, and less a drift that two clocks may have."""
+    """Differences, a row for each clock, less their median and less a drift that a clock may have."""
     half = len(at_ns) // 2
     span_ns = float(np.median(at_ns[half:]) - np.median(at_ns[:half]))
-    grown_ns = float(np.median(difference[half:]) - np.median(difference[:half]))
-    drift = grown_ns / span_ns if span_ns > 0 else 0.0
-    if abs(drift) > MOST_DRIFT:
-        drift = 0.0
-    rest = difference - drift * (at_ns - at_ns[0])
-    centred: FloatArray = rest - np.median(rest)
+    grown_ns = np.median(difference[:, half:], axis=1) - np.median(difference[:, :half], axis=1)
+    drift = grown_ns / span_ns if span_ns > 0 else np.zeros(len(difference))
+    drift[np.abs(drift) > MOST_DRIFT] = 0.0
+    rest = difference - drift[:, None] * (at_ns - at_ns[0])
+    centred: FloatArray = rest - np.median(rest, axis=1, keepdims=True)
     return centred
 
 

@@ -107,6 +107,11 @@ class NameLog:
         with self.lock:
             self._append(number, facts)
 
+    def moved(self, path: Path) -> None:
+        """The log file, if there is one, lies elsewhere now; call it with the lock held."""
+        if self._path is not None:
+            self._path = path
+
     def close(self) -> None:
         """Closes the file; later facts stay in memory."""
         with self.lock:

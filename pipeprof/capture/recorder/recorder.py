@@ -111,6 +111,7 @@ class Recorder:
         self._forked = forked
         self._retired: deque[tuple[int, OwnRing]] = deque()
         self.lock = threading.RLock()
+        self._folder_given = False
         self._own = threading.local()  # each thread's lane, and what notices its end
 
     def lane(self, native_name: str = "native thread") -> LaneWriter:
@@ -128,6 +129,37 @@ class Recorder:
     def warn(self, sentence: str) -> None:
         """Adds a sentence to the run's warnings, once."""
         self.names.number(WarningFacts(text=sentence))
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process may write into the run folder."""
+        return self.folder is not None and not self._folder_given
+
+    def folder_for_workers(self) -> Path | None:
+        """The run folder for a process that is to write into it, too; from then on it stays where it is."""
+        with self.lock:
+            self._folder_given = True
+            return self.folder
+
+    def move(self, folder: Path) -> bool:
+        """Gives the folder with the recording's files another name.
+
+        Args:
+            folder: the new name; an empty folder of that name makes way.
+
+        Returns:
+            False where it stays, because another process may write into it.
+
+        Raises:
+            OSError: it cannot be moved, and stays.
+        """
+        with self.lock, self.names.lock:
+            if not self.is_alone or self.folder is None:
+                return False
+            self.folder.rename(folder)
+            self.folder = folder
+            self.names.moved(folder / f"{self.prefix}{NAMES_SUFFIX}")
+            return True
 
     def retire_lanes(self) -> None:
         """Frees the rings of ended threads for new threads, so that their number stays small.
@@ -313,10 +345,15 @@ def _write_nothing(code: int, start_ns: int, end_ns: int, inner: int, value: int
     pass
 
 
+def _before_fork() -> None:
+    if current is not None:
+        current.folder_for_workers()
+
+
 def _after_fork_in_child() -> None:
     if current is not None:
         allow_ptrace(current.pid)  # py-spy reads workers too
         activate(current.in_child())
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

@@ -73,6 +73,7 @@ def _trace(drawn: list[RankFinding], starts: IntArray, waits_ms: FloatArray) -> 
     return {
         "type": "heatmap",
         "name": "wait",
+        "meta": [each.number for each in drawn],
         "x": starts.tolist(),
         "y": [f"rank {each.number}" for each in drawn],
         "z": [[round(v, 3) if np.isfinite(v) else None for v in row] for row in waits_ms.tolist()],

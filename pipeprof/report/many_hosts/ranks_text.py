@@ -434,3 +434,10 @@ def rank_cells(remark: str, each: RankFinding) -> tuple[str | None, ...]:
         None if bottleneck is None else f"{bottleneck.name} {duration(bottleneck.cost_ms)}",
         None if each.summary.bound is Bound.UNKNOWN else VERDICTS[each.summary.bound],
     )
+
+
+def rank_choice(each: RankFinding, remark: str = "") -> str:
+    """A rank in a list to choose from: ``3 straggler · node-0 · step 42.0 ms · wait 30.0 ms``."""
+    number, host, step, wait, *_ = rank_cells(remark, each)
+    timed = [f"step {step}" if step else None, f"wait {wait}" if wait else None]
+    return " · ".join(part for part in (number, host, *timed) if part)

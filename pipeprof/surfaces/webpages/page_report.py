@@ -66,7 +66,7 @@ def report_body(
         _all_ranks(findings, [each for each in figures if each.key == _OF_RANKS]),
         element(
             "header",
-            element("p", _above(findings), class_="run"),
+            _above(findings),
             _verdict(main),
             _troubles(troubles(findings.profile.run)),
             element("div", _why(diagnosis), _next(findings), class_="columns"),
@@ -84,11 +84,12 @@ def report_body(
     )
 
 
-def _above(findings: Findings) -> str:
+def _above(findings: Findings) -> Markup:
     """What stands above the verdict on one process: the run, or its rank where the run stands above all."""
     if findings.ranks is None:
-        return _BETWEEN.join(heading(findings))
-    return f"Rank {findings.ranks.shown:,} by itself"
+        return element("p", _BETWEEN.join(heading(findings)), class_="run")
+    shown = findings.ranks.shown
+    return element("p", f"Rank {shown:,} by itself", class_="run", data_rank=str(shown))
 
 
 def _all_ranks(findings: Findings, figures: Sequence[Figure]) -> Markup | None:

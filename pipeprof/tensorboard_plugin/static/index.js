@@ -12,7 +12,8 @@ const FAILED = {
   figures: [],
 };
 
-// What is shown: {key} is a run, {keys} runs beside each other, {keys, after} two groups, {} the table of all runs.
+// What is shown: {key} is a run, {key, rank} one of its ranks, {keys} runs beside each other, {keys, after} two groups,
+// {} the table of all runs.
 const state = { runs: [], about: null, shown: {}, drawn: null, compared: [], summaries: {} };
 let takeAway = () => {};
 let list, content, compareButton, tableButton, filter, visible, plotly, table;
@@ -174,7 +175,7 @@ async function choose(shown) {
   await show();
 }
 
-async function show() {
+async function show(whenDrawn = () => {}) {
   const { shown } = state;
   if (isTable()) {
     takeAway();
@@ -184,14 +185,17 @@ async function show() {
     await showTable();
     return;
   }
-  const answer = await ask(shown.key ? "run" : "comparison", { run: shown.keys ?? [shown.key], after: shown.after ?? [] }).catch(() => FAILED);
+  const asked = { run: shown.keys ?? [shown.key], after: shown.after ?? [], rank: rankOf(shown) };
+  const answer = await ask(shown.key ? "run" : "comparison", asked).catch(() => FAILED);
   await plotly;
   if (state.shown !== shown) return; // another was chosen meanwhile
+  content.removeAttribute("aria-busy");
   state.version = answer.version;
   state.recording = answer.recording;
-  const chosen = shown.key && shown.key === state.drawn ? chosenViews() : [];
-  const supposed = shown.key && shown.key === state.drawn ? chosenChanges() : [];
-  state.drawn = shown.key ?? null;
+  const again = shown.key && shown.key === state.drawn?.key && shown.rank === state.drawn.rank;
+  const chosen = again ? chosenViews() : [];
+  const supposed = again ? chosenChanges() : [];
+  state.drawn = shown;
   takeAway();
   content.innerHTML = answer.html;
   addLinks(answer);
@@ -203,12 +207,44 @@ async function show() {
     if (select?.options[view]) select.value = view;
   }
   takeAway = showFigures(content, answer.figures, state.about.templates);
+  if (answer.ranks) addRanks(shown.key, answer.ranks);
+  whenDrawn();
   if (shown.key && answer.figures.length) await addWhatIf(shown, content.firstElementChild, supposed);
+}
+
+// The rank that was asked for; at first there is none.
+function rankOf({ rank }) {
+  return rank === undefined ? [] : [rank];
+}
+
+// One rank's own report on demand: from a list of all, or by its row in the heat map.
+function addRanks(key, { shown, chosen, all }) {
+  const options = (ranks) => ranks.map(([number, text]) => make("option", { value: number }, text));
+  const select = make("select", {},
+    make("optgroup", { label: "These stand for all" }, ...options(chosen)),
+    make("optgroup", { label: "All ranks" }, ...options(all)));
+  select.value = shown;
+  select.onchange = () => chooseRank(key, Number(select.value));
+  content.querySelector("[data-rank]").append(make("label", { className: "choose-rank" }, "Another one: ", select));
+  const heat = content.querySelector('[data-figure="ranks"]');
+  if (!heat) return;
+  heat.querySelector(".caption").append(" Click a rank to see its own report below.");
+  heat.querySelector(".plot").on("plotly_click", ({ points: [{ data, pointIndex }] }) => chooseRank(key, data.meta[pointIndex[0]]));
+}
+
+async function chooseRank(key, rank) {
+  state.shown = { key, rank };
+  content.setAttribute("aria-busy", "true");
+  await show(() => {
+    const head = content.querySelector("[data-rank]");
+    head?.scrollIntoView({ block: "start" });
+    head?.querySelector("select").focus({ preventScroll: true });
+  });
 }
 
 // Takes a while to predict, so the run is there first.
 async function addWhatIf(shown, drawnNow, supposed) {
-  const { html, data } = await ask("what_if", { run: [shown.key] }).catch(() => ({ html: "" }));
+  const { html, data } = await ask("what_if", { run: [shown.key], rank: rankOf(shown) }).catch(() => ({ html: "" }));
   if (!html || state.shown !== shown || content.firstElementChild !== drawnNow) return; // drawn anew meanwhile
   const place = make("template", { innerHTML: html }).content;
   const pipeline = content.querySelector('[data-figure="pipeline"]');

@@ -63,7 +63,7 @@ def works_ahead(loader: Any) -> bool:
 
 def observe_parts(loader: Any, context: ProbeContext) -> Iterator[Callable[[], None]]:
     """Times the user's functions that grain calls; yields, for each, a function that ends the timing."""
-    to = Destination(context.recorder.folder, _processes(loader) or None)
+    to = Destination(context.recorder.folder_for_workers(), _processes(loader) or None)
     for operation in getattr(loader, "_operations", ()):
         yield from _observe_transformation(operation, to, one_by_one=True)
     for node in _nodes(loader):

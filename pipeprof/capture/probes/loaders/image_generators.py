@@ -24,4 +24,6 @@ def observe_preprocessing(sequence: Any, context: ProbeContext) -> Callable[[], 
     if not callable(function) or not is_users(function):
         return lambda: None
     name = str(getattr(function, "__name__", type(function).__name__))
-    return time_attribute(generator, _ATTRIBUTE, name, Destination(context.recorder.folder, None))
+    return time_attribute(
+        generator, _ATTRIBUTE, name, Destination(context.recorder.folder_for_workers(), None)
+    )

@@ -231,13 +231,14 @@ class Transport:
         if not self.context.on or starting is None or starting.get_spawning_popen() is None:
             return None
         recorder = self.context.recorder
-        if recorder.folder is None:
+        folder = recorder.folder_for_workers()
+        if folder is None:
             recorder.warn(
                 f"{self.work.name} ran in worker processes that were not forked; what they do is seen "
                 "only where the run can be written to a folder."
             )
             return None
-        return Arrival(recorder.folder, self.token)
+        return Arrival(folder, self.token)
 
     def deliver(
         self, recorder: Recorder, batch: Any, begun: Begun, end_ns: int, index: Any, asker: str

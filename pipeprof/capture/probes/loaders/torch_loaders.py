@@ -42,7 +42,7 @@ def works_ahead(loader: Any) -> bool:
 
 def observe_parts(loader: Any, context: ProbeContext) -> Iterator[Callable[[], None]]:
     """Times the user's code that the loader calls; yields, for each part, a function that ends this."""
-    to = Destination(context.recorder.folder, loader.num_workers or None)
+    to = Destination(context.recorder.folder_for_workers(), loader.num_workers or None)
     for dataset in _users_datasets(loader.dataset):
         if hasattr(type(dataset), "__iter__"):  # a stream has a __getitem__ too, which only refuses
             yield _observe_stream(dataset, to)

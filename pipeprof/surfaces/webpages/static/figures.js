@@ -33,7 +33,8 @@ export function showFigures(root, figures, templates) {
     drawn.add(plot);
   };
 
-  for (const figure of figures) {
+  // One after another, so that the first one is seen while the others are drawn.
+  const waiting = figures.map((figure) => () => {
     const section = root.querySelector(`[data-figure="${figure.key}"]`);
     const places = [...section.querySelectorAll(".view")];
     const show = (number) => {
@@ -44,11 +45,22 @@ export function showFigures(root, figures, templates) {
     const select = section.querySelector(".choose-view");
     select?.addEventListener("change", () => show(Number(select.value)));
     show(select ? Number(select.value) : 0);
-  }
+  });
+  let next;
+  const drawNext = () => {
+    waiting.shift()?.();
+    if (waiting.length) next = setTimeout(drawNext);
+  };
+  drawNext();
 
   const relayout = (changes) => drawn.forEach((plot) => Plotly.relayout(plot, { ...changes, template: template(templates) }));
   const retheme = () => relayout({});
-  const print = () => { printing = true; relayout({ width: PRINTED_WIDTH }); };
+  const print = () => {
+    clearTimeout(next);
+    while (waiting.length) waiting.shift()();
+    printing = true;
+    relayout({ width: PRINTED_WIDTH });
+  };
   const printed = () => { printing = false; relayout({ width: null, autosize: true }); };
   const themes = new MutationObserver(retheme);
   themes.observe(document.documentElement, { attributeFilter: ["data-theme"] });
@@ -56,6 +68,7 @@ export function showFigures(root, figures, templates) {
   window.addEventListener("beforeprint", print);
   window.addEventListener("afterprint", printed);
   return () => {
+    clearTimeout(next);
     themes.disconnect();
     dark.removeEventListener("change", retheme);
     window.removeEventListener("beforeprint", print);
