@@ -21,7 +21,7 @@ from pipeprof.report.many_hosts.ranks_text import chosen_ranks
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_reading import read_process, read_run, require_files, with_beside
 from pipeprof.runs.run_search import is_recorded_now
-from pipeprof.runs.shared_folder import list_rank_folders
+from pipeprof.runs.shared_folder import list_rank_folders, rank_of_folder
 from pipeprof.runs.summary_file import read_summary
 
 # Recordings without a last summary that are read whole, each in about a tenth of a second; of more, the
@@ -115,7 +115,11 @@ class LoadedRanks:
         read = [(file, reading.record(file)) for file in require_files(folder)]
         self._records = [(file, found) for file, found in read if isinstance(found, RankRecord)]
         unreadable = [
-            Unreadable(name=str(file.path.relative_to(folder)), reason=str(found))
+            Unreadable(
+                name=str(file.path.relative_to(folder)),
+                reason=str(found),
+                rank=rank_of_folder(file.folder),
+            )
             for file, found in read
             if isinstance(found, RunError)
         ]
@@ -124,7 +128,12 @@ class LoadedRanks:
                 f"expected recordings in {folder}, found {len(unreadable)} that cannot be read; "
                 f"of the first: {unreadable[0].reason}"
             )
-        self.ranks: RunOfRanks = analyse_ranks([record for _, record in self._records], unreadable)
+        empty = set(list_rank_folders(folder)).difference(file.folder for file, _ in read)
+        self.ranks: RunOfRanks = analyse_ranks(
+            [record for _, record in self._records],
+            unreadable,
+            sorted(number for each in empty if (number := rank_of_folder(each)) is not None),
+        )
 
     @property
     def is_recorded_now(self) -> bool:
@@ -167,7 +176,8 @@ class LoadedRanks:
 
     def _findings(self, number: int, profile: Profile, errors: Mapping[int, RunError]) -> Findings:
         unreadable = (
-            Unreadable(name=f"Rank {other:,}", reason=str(error)) for other, error in errors.items()
+            Unreadable(name=f"The whole recording of rank {other:,}", reason=str(error))
+            for other, error in errors.items()
         )
         problems = (*unreadable, *self.ranks.problems)
         ranks = replace(self.ranks, shown=number, problems=problems)

@@ -94,7 +94,10 @@ def read_process(file: RunFile) -> Profile:
         except FileNotFoundError:
             continue  # replaced by the next checkpoint since the JSON was read
     else:
-        raise RunDamaged(f"expected the numbers of {file.path.name} beside it, found none.")
+        raise RunDamaged(
+            f"expected the numbers of {file.path.name} beside it, found none: they were not copied, or "
+            "the file system shows them late."
+        )
     decoder = Decoder(numbers)
     if document.get("kind") == "profile":
         profile = decoder.decode(Profile, document.get("profile"))

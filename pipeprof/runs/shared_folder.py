@@ -81,6 +81,12 @@ def rank_folder(folder: Path, number: int) -> Path:
     return folder / f"rank-{number}"
 
 
+def rank_of_folder(own: Path) -> int | None:
+    """The rank whose folder it is, or None."""
+    numbered = _RANK_FOLDER.fullmatch(own.name)
+    return int(numbered[1]) if numbered else None
+
+
 def list_rank_folders(folder: Path) -> tuple[Path, ...]:
     """The folders of the ranks in a run's folder, in the order of their numbers; none in other folders."""
     found = []

@@ -193,7 +193,7 @@ def test_names_with_markup_stay_text(tab: Any) -> None:
 
 
 def test_one_rank_is_shown_on_demand_from_the_list_and_from_the_heat_map(tab: Any) -> None:
-    choose(tab, "ranks")
+    choose(tab, "ranks", "run-1")
     own = tab.locator(f"[data-rank='{SLOW_RANK}']", has_text=f"Rank {SLOW_RANK} by itself")
     own.wait_for()
     heat = tab.locator("[data-figure='ranks'] .plot")
@@ -219,7 +219,7 @@ def test_one_rank_is_shown_on_demand_from_the_list_and_from_the_heat_map(tab: An
 
 
 def test_a_rank_that_is_drawn_anew_stays(tab: Any, logdir: Path) -> None:
-    choose(tab, "ranks")
+    choose(tab, "ranks", "run-1")
     tab.locator(".choose-rank select").select_option(index=20)
     shown = tab.locator("[data-rank]")
     tab.locator(f"[data-rank]:not([data-rank='{SLOW_RANK}'])").wait_for()

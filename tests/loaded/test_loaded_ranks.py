@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import pipeprof
-from pipeprof.analysis.findings.rank_findings import RankDied, RanksMissing, Unreadable
+from pipeprof.analysis.findings.rank_findings import RankDied, RanksEmpty, RanksMissing, Unreadable
 from pipeprof.errors import RunDamaged, UsageError
 from pipeprof.loaded.loaded_ranks import findings_of_ranks
 from pipeprof.loaded.merging import merge_runs
@@ -60,6 +60,7 @@ def test_of_a_damaged_rank_the_others_are_shown(run: Path):
     assert found is not None
     (damaged,) = those(Unreadable, found.problems)
     assert damaged.name == "rank-1/host-1-42.json"
+    assert not those(RanksMissing, found.problems)
     assert [each.number for each in found.ranks] == [0, 2, 3]
 
 
@@ -72,8 +73,8 @@ def test_where_the_slow_rank_cannot_be_read_another_one_is_shown_below_the_verdi
     assert [late.rank for late in found.verdict.stragglers] == [2]
     assert found.shown == 0
     (unreadable,) = those(Unreadable, found.problems)
-    assert unreadable.name == "Rank 2"
-    assert "Rank 2 cannot be read: expected" in " ".join(loaded.report(width=80).split())
+    text = " ".join(loaded.report(width=80).split())
+    assert f"{unreadable.name} cannot be read: expected the numbers of host-2-42.json" in text
     with pytest.raises(RunDamaged):
         pipeprof.load(run, rank=2)
 
@@ -83,6 +84,17 @@ def test_ranks_that_can_be_read_are_those_of_a_trace(run: Path):
         path.unlink()
     traced = [each.profile.run.rank for each in findings_of_ranks(run, everyone=True)]
     assert traced == [ranks.rank_of(number, 4) for number in (0, 1, 3)]
+
+
+def test_a_rank_whose_files_are_not_there_yet_has_a_folder_that_is_empty(run: Path):
+    for path in rank_folder(run, 1).iterdir():
+        path.unlink()
+    loaded = pipeprof.load(run)
+    found = loaded.findings.ranks
+    assert found is not None
+    assert those(RanksEmpty, found.problems) == [RanksEmpty(ranks=(1,))]
+    assert not those(RanksMissing, found.problems)
+    assert "The folder of rank 1 is empty: the files were not" in loaded.report(width=80)
 
 
 def test_where_nothing_can_be_read_that_is_an_error(run: Path):

@@ -159,6 +159,13 @@ class RanksMissing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RanksEmpty:
+    """Ranks whose folders are there, but no recordings in them."""
+
+    ranks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RankTwice:
     """Several recordings of one rank; the one with more steps is used."""
 
@@ -223,10 +230,17 @@ class ClocksApart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """A rank's files that cannot be read; ``reason`` is a sentence."""
+    """A rank's files that cannot be read.
+
+    Attributes:
+        name: what cannot be read.
+        reason: a sentence.
+        rank: the rank, where it is known.
+    """
 
     name: str
     reason: str
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +270,9 @@ class UnevenShards:
 
 
 # What is wrong with the recordings themselves, and what happened to the ranks.
-RecordingProblem: TypeAlias = RanksMissing | RankTwice | OtherTraining | Unreadable | Unnumbered
+RecordingProblem: TypeAlias = (
+    RanksMissing | RanksEmpty | RankTwice | OtherTraining | Unreadable | Unnumbered
+)
 TrainingProblem: TypeAlias = RankDied | RanksRunning | LateStart | ClocksApart | UnevenShards
 RankProblem: TypeAlias = RecordingProblem | TrainingProblem
 

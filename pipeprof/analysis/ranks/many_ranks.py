@@ -7,6 +7,8 @@ from statistics import median
 
 from pipeprof.analysis.findings.rank_findings import (
     RankFinding,
+    RankProblem,
+    RanksEmpty,
     RankSpread,
     RunOfRanks,
     RunVerdict,
@@ -30,15 +32,21 @@ from pipeprof.analysis.ranks.stragglers import WaitsOfRanks, find_lateness, wait
 
 
 def analyse_ranks(
-    records: Sequence[RankRecord], unreadable: Sequence[Unreadable] = ()
+    records: Sequence[RankRecord],
+    unreadable: Sequence[Unreadable] = (),
+    empty: Sequence[int] = (),
 ) -> RunOfRanks:
     """What is found of processes that train together.
 
     Args:
         records: their summaries, in the order of their files; at least one.
         unreadable: files that could not be read.
+        empty: ranks whose folders have no recordings.
     """
-    ours, problems = ranks_of_one_training(records)
+    ours, others = ranks_of_one_training(records)
+    problems: list[RankProblem] = [*unreadable, *others]
+    if empty:
+        problems.append(RanksEmpty(ranks=tuple(empty)))
     summaries = [each.summary for each in ours]
     steps, blocks = align_steps(summaries), align_blocks(summaries)
     ends = find_common_ends(steps)
@@ -58,7 +66,7 @@ def analyse_ranks(
         shown=rank_to_show(ours, verdict),
         spreads=dict(_spreads(ours)),
         differences=host_differences([(each.number, each.summary) for each in ours]),
-        problems=(*unreadable, *problems, *rank_problems(ours, size, found)),
+        problems=(*problems, *rank_problems(ours, size, found, problems)),
         waits=_wait_map([each.number for each in ours], blocks),
     )
 

@@ -7,12 +7,15 @@ from statistics import median
 from pipeprof.analysis.findings.rank_findings import (
     ClocksApart,
     LateStart,
+    OtherTraining,
     RankDied,
     RankFinding,
     RankProblem,
+    RanksEmpty,
     RanksMissing,
     RanksRunning,
     UnevenShards,
+    Unreadable,
 )
 from pipeprof.analysis.ranks.one_training import LATE_START_S, NumberedRank, times_s
 
@@ -22,7 +25,10 @@ _UNEVEN_FROM = 0.02
 
 
 def rank_problems(
-    ours: Sequence[NumberedRank], size: int, found: Sequence[RankFinding]
+    ours: Sequence[NumberedRank],
+    size: int,
+    found: Sequence[RankFinding],
+    known: Sequence[RankProblem] = (),
 ) -> Iterator[RankProblem]:
     """What happened to the ranks of a training.
 
@@ -30,8 +36,10 @@ def rank_problems(
         ours: the ranks.
         size: how many ranks the launcher started.
         found: what was found of each.
+        known: what is wrong with the recordings themselves.
     """
-    missing = sorted(set(range(size)) - {each.number for each in ours})
+    there = {each.number for each in ours}
+    missing = sorted(set(range(size)).difference(there, *map(_ranks_of, known)))
     if missing:
         yield RanksMissing(ranks=tuple(missing), size=size)
     for each in ours:
@@ -50,6 +58,17 @@ def rank_problems(
     yield from _late_starts(ours)
     yield from _clocks_apart(found)
     yield from _uneven(ours)
+
+
+def _ranks_of(problem: RankProblem) -> tuple[int, ...]:
+    """The ranks whose recordings are left out for this reason."""
+    match problem:
+        case OtherTraining(ranks=numbers) | RanksEmpty(ranks=numbers):
+            return numbers
+        case Unreadable(rank=number) if number is not None:
+            return (number,)
+        case _:
+            return ()
 
 
 def _late_starts(ours: Sequence[NumberedRank]) -> Iterator[LateStart]:

@@ -12,6 +12,7 @@ from pipeprof.analysis.findings.rank_findings import (
     RankDied,
     RankFinding,
     RankProblem,
+    RanksEmpty,
     RanksMissing,
     RanksRunning,
     RankTwice,
@@ -302,6 +303,12 @@ def _recording_sentence(problem: RecordingProblem) -> str:
             return (
                 f"There is no recording of {name_ranks(numbers)} of {whole:,}: if they lie elsewhere, "
                 "bring them together with 'pipeprof merge'."
+            )
+        case RanksEmpty(ranks=numbers):
+            whose, verb = ("folder", "is") if len(numbers) == 1 else ("folders", "are")
+            return (
+                f"The {whose} of {name_ranks(numbers)} {verb} empty: the files were not copied, or the "
+                "file system shows them late (NFS within a minute)."
             )
         case RankTwice(rank=number, recordings=found):
             return (

@@ -190,6 +190,7 @@ def test_a_recording_of_other_code_is_left_out(changes: dict[str, object], fact:
     found = ranks.of_profiles(profiles)
     (other,) = those(OtherTraining, found.problems)
     assert (other.ranks, other.fact) == ((0,), fact)
+    assert not those(RanksMissing, found.problems)
     assert [each.number for each in found.ranks] == [1, 2]
 
 

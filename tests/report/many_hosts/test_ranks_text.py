@@ -9,6 +9,7 @@ from pipeprof.analysis.findings.rank_findings import (
     OtherTraining,
     RankDied,
     RankProblem,
+    RanksEmpty,
     RanksMissing,
     RanksRunning,
     RankTwice,
@@ -100,6 +101,7 @@ def test_ranks_at_their_own_pace_have_a_slowest():
         ),
         (LateStart(rank=1, late_s=3600.0), "Rank 1 began 3600 s after the first one."),
         (ClocksApart(host="b", ahead_ms=-250.0), "The clock of b is 250 ms behind the others"),
+        (RanksEmpty(ranks=(1, 4)), "The folders of ranks 1 and 4 are empty"),
         (Unreadable(name="x", reason="expected y."), "x cannot be read: expected y."),
         (Unnumbered(count=2), "No launcher gave these 2 processes ranks"),
         (
