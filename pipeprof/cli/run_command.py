@@ -177,10 +177,15 @@ def _write_reports(
 
 
 def _where_kept(session: "Session", logdir: Path) -> str:
+    from pipeprof.runs.shared_folder import rank_folder
+
     if session.folder is None:
         return ""
     folder = "" if logdir == DEFAULT_LOGDIR else f" {shlex.quote(str(logdir))}"
+    rank = session.findings.profile.run.rank
+    shared = rank is not None and rank_folder(session.folder, rank.number).is_dir()
+    show = "Show all ranks" if shared else "Show it again"
     return (
-        f"\n  Saved as {session.folder.name}. Show it again: pipeprof report{folder}\n"
+        f"\n  Saved as {session.folder.name}. {show}: pipeprof report{folder}\n"
         f"  Show it in TensorBoard: pipeprof view{folder}\n"
     )

@@ -25,6 +25,21 @@ def test_standard_output_is_the_scripts_own(shell: Shell) -> None:
     assert [folder.name for folder in shell.run_folders()] == ["first"]
 
 
+def test_a_rank_that_only_the_script_knows_has_its_place_among_the_others(shell: Shell) -> None:
+    shell.write(
+        "train.py",
+        "import json, os, sys\n"
+        "task = {'type': 'worker', 'index': int(sys.argv[1])}\n"
+        "cluster = {'worker': ['localhost:1', 'localhost:2']}\n"
+        "os.environ['TF_CONFIG'] = json.dumps({'cluster': cluster, 'task': task})\n",
+    )
+    outcome = shell.run("--name", "first", "train.py", "1")
+    assert "Saved as first-ranks. Show all ranks: pipeprof report" in outcome.err
+    (run,) = shell.run_folders()
+    assert run.name == "first-ranks"
+    assert [folder.name for folder in run.iterdir() if folder.is_dir()] == ["rank-1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
