@@ -208,7 +208,7 @@ def test_one_rank_is_shown_on_demand_from_the_list_and_from_the_heat_map(tab: An
 
     tab.locator(f"[data-rank='{hidden}']", has_text=f"Rank {hidden} by itself").wait_for()
     shows(tab, "INPUT-BOUND")  # the verdict on all
-    tab.locator(f"[data-rank='{hidden}'] ~ h1", has_text="COMPUTE-BOUND").wait_for()
+    tab.locator(f"[data-rank='{hidden}'] ~ h1", has_text="BALANCED").wait_for()
     assert select.evaluate("list => list === document.activeElement")
 
     heat.locator(".main-svg").first.wait_for()
