@@ -9,7 +9,7 @@ from pipeprof.capture.settings import Settings
 from pipeprof.recording.rank import Rank
 from pipeprof.recording.run_info import RecordedBy
 from pipeprof.runs.log_folder import create_run_folder
-from pipeprof.runs.shared_folder import Place, join_run_folder
+from pipeprof.runs.shared_folder import ProcessFolder, join_run_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def _can_be_joined(settings: Settings, rank: Rank) -> bool:
     return settings.name is not None or not rank.anonymous
 
 
-def _among_others(place: Place) -> RunPlace:
+def _among_others(place: ProcessFolder) -> RunPlace:
     return RunPlace(
         folder=place.folder,
         run_folder=place.folder.parent,

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from pipeprof.attach.peers import find_peers
 
-TRAINING = {"WORLD_SIZE": "4", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
-
 
 def process(
     proc: Path,
@@ -14,11 +12,15 @@ def process(
     *,
     parent: int = 1,
     comm: str = "python",
-    port: str = "1",
+    port: str | None = "1",
 ) -> None:
     folder = proc / str(pid)
     folder.mkdir()
-    environment = {} if rank is None else {**TRAINING, "MASTER_PORT": port, "RANK": str(rank)}
+    environment: dict[str, str] = {}
+    if rank is not None:
+        environment = {"WORLD_SIZE": "4", "RANK": str(rank)}
+    if rank is not None and port is not None:
+        environment |= {"MASTER_ADDR": "a", "MASTER_PORT": port}
     packed = b"\0".join(f"{name}={value}".encode() for name, value in environment.items())
     (folder / "environ").write_bytes(packed)
     (folder / "comm").write_text(f"{comm}\n")
@@ -49,3 +51,9 @@ def test_a_process_that_trains_alone_has_no_peers(tmp_path: Path):
     process(tmp_path, 20, 1)
     assert find_peers(10, tmp_path) == ()
     assert find_peers(99, tmp_path) == ()
+
+
+def test_ranks_that_could_be_of_any_training_are_not_taken_for_one(tmp_path: Path):
+    for number in range(2):
+        process(tmp_path, 10 + number, number, port=None)
+    assert find_peers(10, tmp_path) == ()

@@ -212,8 +212,12 @@ def test_one_rank_is_shown_on_demand_from_the_list_and_from_the_heat_map(tab: An
     assert select.evaluate("list => list === document.activeElement")
 
     heat.locator(".main-svg").first.wait_for()
+    heat.scroll_into_view_if_needed()
     box = heat.locator(".nsewdrag").bounding_box()
-    tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + 2)
+    first_row = box["x"] + box["width"] / 2, box["y"] + 2
+    tab.mouse.move(*first_row)
+    heat.locator(".hoverlayer .hovertext").wait_for()
+    tab.mouse.click(*first_row)
 
     tab.locator(f"[data-rank='{drawn[0]}']", has_text=f"Rank {drawn[0]} by itself").wait_for()
 
