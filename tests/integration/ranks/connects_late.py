@@ -50,7 +50,7 @@ def train_on_tensorflow() -> None:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
 
     def add(x: Any) -> Any:
-        return tf.distribute.get_replica_context().all_reduce("sum", x)
+        return tf.distribute.get_replica_context().all_reduce("sum", 1.0 * x)
 
     step = tf.function(lambda x: strategy.reduce("sum", strategy.run(add, (x,)), axis=None))
     for batch in batches():
