@@ -16,6 +16,9 @@ from pipeprof.capture.recorder.recorder import host_name
 # Version of the files' format.
 FORMAT = 2
 
+# The kind of content stands at the begin.
+_HEAD_BYTES = 64
+
 _PREFIX = re.compile(r".+-[0-9]+")
 
 
@@ -40,6 +43,16 @@ class RunFile:
     def host(self) -> str:
         """The machine that the process ran on."""
         return self.prefix.rpartition("-")[0]
+
+    def is_finished(self) -> bool:
+        """Whether the finished recording is there, and not a checkpoint of a process that records."""
+        if self.path.is_symlink() or not self.path.is_file():
+            return False
+        try:
+            with self.path.open("rb") as file:
+                return b'"kind": "profile"' in file.read(_HEAD_BYTES)
+        except OSError:
+            return False
 
     def is_alive(self) -> bool:
         """Whether the process still runs; False where that cannot be known, as on another machine."""

@@ -25,8 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeprof.capture.recorder.name_log import SUFFIX as NAMES_SUFFIX
-from pipeprof.capture.recorder.recorder import RING_SUFFIX, host_name
+from pipeprof.capture.recorder.recorder import host_name
 from pipeprof.recording.rank import Rank
 from pipeprof.runs.log_folder import PLUGIN, file_name_of
 from pipeprof.runs.run_file import RunFile, list_run_files
@@ -159,8 +158,7 @@ def _is_over(own: Path, now_ns: int) -> bool:
 def _has_ended(file: RunFile) -> bool:
     if file.host == host_name():
         return not file.is_alive()
-    # What a process needs while it records is removed when it has finished.
-    return not any(path.name.endswith((RING_SUFFIX, NAMES_SUFFIX)) for path in _files(file.folder))
+    return file.is_finished()
 
 
 def _files(folder: Path) -> Iterator[Path]:

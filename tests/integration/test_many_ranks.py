@@ -190,7 +190,6 @@ def test_processes_that_the_script_itself_connects_are_one_run(tmp_path: Path, w
     (tmp_path / "outputs.txt").write_text("\n\n".join(outputs))
     found = ranks_of(tmp_path, "late-ranks")
     assert [each.number for each in found.ranks] == [0, 1]
-    assert [late.rank for late in found.verdict.stragglers] == [1]
     assert not found.problems
     assert [path.name for path in (tmp_path / "plugins" / "pipeprof").iterdir()] == ["late-ranks"]
 

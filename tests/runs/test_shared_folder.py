@@ -1,5 +1,6 @@
 """Processes of one training find one folder, and no other training gets into it."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from pipeprof.capture.recorder.recorder import host_name
 from pipeprof.runs import shared_folder
-from pipeprof.runs.run_file import RunFile
+from pipeprof.runs.run_file import FORMAT, RunFile
 from pipeprof.runs.run_search import files_of_run, find_run, list_runs
 from pipeprof.runs.run_writing import write_run_file
 from pipeprof.runs.shared_folder import SILENT_S, join_run_folder, list_rank_folders
@@ -27,9 +28,10 @@ def join(logdir: Path, number: int, size: int = 4, **kind: object) -> str:
 def record(logdir: Path, folder: str, host: str, pid: int, *, finished: bool) -> RunFile:
     """What a process writes there."""
     file = RunFile(logdir / "plugins" / "pipeprof" / folder, f"{host}-{pid}")
-    write_run_file(file, builders.profile())
-    if not finished:
-        (file.folder / f"{file.prefix}.names.jsonl").touch()
+    if finished:
+        write_run_file(file, builders.profile())
+    else:  # a first checkpoint, before anything was recorded
+        file.path.write_text(json.dumps({"format": FORMAT, "kind": "checkpoint"}))
     return file
 
 
