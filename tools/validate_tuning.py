@@ -6,20 +6,16 @@ slower than before beyond the noise. Prints a line for each; exit code 1 where o
 """
 
 import argparse
-import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import pipeprof
+from pipeprof.scenarios.conditions import describe_conditions
 from pipeprof.scenarios.tuning_cases import MISCONFIGURED, WELL_MADE, WIDTH, TuningCase
 from pipeprof.scenarios.validation.tables import markdown_table
 
@@ -147,10 +143,6 @@ tools/validate_tuning --markdown docs/tuning.md
 
 def page(found: list[Result], options: argparse.Namespace) -> str:
     """The page of results, in Markdown."""
-    versions = (
-        f"tensorflow {version('tensorflow')}, keras {version('keras')}, numpy {np.__version__}"
-    )
-    machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     return PAGE.format(
         turns=options.turns,
         near=NEAR_HAND,
@@ -159,13 +151,8 @@ def page(found: list[Result], options: argparse.Namespace) -> str:
         count=len(found),
         budget=options.budget,
         table=markdown_table(HEADER, [each.row for each in found]),
-        conditions=f"pipeprof {pipeprof.__version__}, {versions}; {machine}, {cores()} cores.",
+        conditions=describe_conditions(),
     )
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def main() -> int:
