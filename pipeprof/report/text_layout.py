@@ -20,7 +20,7 @@ INDENT = 2
 GAP = 2
 BETWEEN = " · "
 
-_ASCII = {"…": "~", "·": "|", MISSING: "-"}
+_ASCII = {"…": "~", "·": "|", MISSING: "-", "█": "#", "◆": "o", "┊": "|"}
 
 
 def cells(texts: Iterable[str | None]) -> tuple[str, ...]:

@@ -77,14 +77,14 @@ def _of_tfdata(described: Description) -> Iterator[Change]:
     places = {place.node: place for place in described.places}
     if described.autotunes is False:
         yield (TurnAutotuneOn(),)
+    for place in described.places:
+        yield from _orders(place, places)
     serial = [place for place in described.places if _can_be_parallel(place)]
     yield from ((SetCalls(node=place.node, calls=AUTOTUNE),) for place in serial)
     yield from _caches(described, places)
-    for place in described.places:
-        yield from _orders(place, places)
     mapping = [place for place in described.places if place.kind in _MAPS and place.function]
     waiting = {place.node: place for place in (*serial, *mapping)}
-    many = [SetCalls(node=node, calls=_WAITING_CALLS) for node in waiting]
+    many = [SetCalls(node=node, calls=_calls_of(place)) for node, place in waiting.items()]
     yield from ((one, PrivateThreads(threads=_OWN_THREADS)) for one in many)
     if len(many) > 1:
         yield (*many, PrivateThreads(threads=_OWN_THREADS))
@@ -92,6 +92,11 @@ def _of_tfdata(described: Description) -> Iterator[Change]:
         yield (AddPrefetch(),)
     if mapping:
         yield (PrivateThreads(threads=max(described.cores, 2)),)
+
+
+def _calls_of(place: TunedTransformation) -> int:
+    """Calls of what mostly waits; an interleave takes as many as it has inputs open, as AUTOTUNE knows."""
+    return AUTOTUNE if place.kind is TransformationKind.INTERLEAVE else _WAITING_CALLS
 
 
 def _can_be_parallel(place: TunedTransformation) -> bool:

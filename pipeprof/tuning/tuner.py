@@ -19,7 +19,8 @@ from pipeprof.tuning.consuming import Limits
 _LEAST_GAIN = 1.03
 _NEAR_CEILING = 1.05
 
-# Trials in turns, until the difference is certain: this many pairs at the most.
+# Trials in turns, until the difference is certain: this many pairs at the most. First each change gets one
+# short pair, for most help much or not at all; those in between get their pairs behind.
 _MOST_PAIRS = 4
 _CERTAIN = 2.0  # standard errors
 _BLOCKS = 5
@@ -78,6 +79,7 @@ class Tuner:
         self._start_ns = now_ns()
         self._took_ns: list[int] = []
         self._trials: list[Trial] = []
+        self._differences: dict[Change, str | None] = {}
 
     def run(self) -> TuningOutcome:
         """Measures today's input, tries changes, and measures what is best.
@@ -132,17 +134,23 @@ class Tuner:
     ) -> tuple[Change, float, bool]:
         best: Change = ()
         pending = self._in_order(candidates(described), best_ns)
-        while pending:
-            if ceiling is not None and best_ns <= _NEAR_CEILING * ceiling.mean_ns:
-                return best, best_ns, False
-            if self._left_ns < 2 * self._typical_ns:
-                return best, best_ns, True
-            change = pending.pop(0)
-            trial = self._try(best, change)
-            self._trials.append(trial)
-            self._on_progress(trial)
-            if trial.kept and trial.step_ns is not None:
-                best, best_ns = merged(best, change), trial.step_ns
+        for first in (True, False):
+            unsure: list[Trial] = []
+            for change in pending:
+                if ceiling is not None and best_ns <= _NEAR_CEILING * ceiling.mean_ns:
+                    return best, best_ns, False
+                if self._left_ns < 2 * self._typical_ns:
+                    self._trials += unsure
+                    return best, best_ns, True
+                trial = self._try(best, change, first=first)
+                if first and trial.step_ns is not None and not _is_certain(trial, 1):
+                    unsure.append(trial)
+                    continue
+                self._trials.append(trial)
+                self._on_progress(trial)
+                if trial.kept and trial.step_ns is not None:
+                    best, best_ns = merged(best, change), trial.step_ns
+            pending = [one.change for one in sorted(unsure, key=lambda one: -(one.speedup or 0.0))]
         return best, best_ns, False
 
     def _proof(self, best: Change, today_ns: float, best_ns: float) -> tuple[float, float]:
@@ -195,13 +203,14 @@ class Tuner:
         """How long a trial takes, its beginning included."""
         return statistics.median(self._took_ns)
 
-    def _limits(self, edits: Sequence[Edit]) -> Limits:
-        measured_ns = int(min(max(_SHARE_OF_BUDGET * self._budget_ns, _SHORTEST_NS), _LONGEST_NS))
+    def _limits(self, edits: Sequence[Edit], *, short: bool = False) -> Limits:
+        whole_ns = int(min(max(_SHARE_OF_BUDGET * self._budget_ns, _SHORTEST_NS), _LONGEST_NS))
+        measured_ns = _SHORTEST_NS if short else whole_ns
         fills_cache = any(isinstance(edit, AddCache) for edit in edits)
         return Limits(
             measured_ns=measured_ns,
             epochs=1 if fills_cache else 0,
-            latest_ns=max(int(0.25 * self._budget_ns), 2 * measured_ns),
+            latest_ns=max(int(0.25 * self._budget_ns), 2 * whole_ns),
         )
 
     def _timed(self, edits: Sequence[Edit], limits: Limits) -> TrialSteps:
@@ -210,43 +219,63 @@ class Tuner:
         self._took_ns.append(self._now_ns() - start_ns)
         return steps
 
-    def _try(self, best: Change, change: Change) -> Trial:
-        """One change on top of what is best, in turns with that until the difference is certain."""
+    def _try(self, best: Change, change: Change, *, first: bool) -> Trial:
+        """One change on top of what is best, in turns with that.
+
+        Args:
+            best: what is best.
+            change: the change.
+            first: whether one short pair is enough for now; else until the difference is certain.
+        """
         self._on_progress(change)
         whole = merged(best, change)
         blank = Trial(change=change)
         try:
             blank = replace(blank, predicted_ns=self._predicted(whole))
-            differs = self._bench.compare(whole)
+            differs = self._compared(whole)
             if differs is not None:
                 return replace(blank, refused=differs)
-            return self._measure(best, whole, blank)
+            return self._measure(best, whole, blank, first=first)
         except PipeprofError as refused:
             return replace(blank, refused=str(refused))
         except Exception as error:  # whatever the user's code raises in a trial
             return replace(blank, refused=f"it raised {describe_error(error)}")
 
+    def _compared(self, whole: Change) -> str | None:
+        """What is delivered differently, or None; looked at once."""
+        if whole not in self._differences:
+            self._differences[whole] = self._bench.compare(whole)
+        return self._differences[whole]
+
     def _pair(
-        self, best: Change, whole: Change, *, changed_first: bool
+        self, best: Change, whole: Change, number: int, *, short: bool
     ) -> tuple[TrialSteps, TrialSteps]:
         """Both measured once; the other one first in each next pair, so that drifts cancel."""
-        if changed_first:
-            changed = self._timed(whole, self._limits(whole))
-            return self._timed(best, self._limits(best)), changed
-        return self._timed(best, self._limits(best)), self._timed(whole, self._limits(whole))
+        of_best, of_whole = (self._limits(edits, short=short) for edits in (best, whole))
+        if number % 2 == 0:
+            changed = self._timed(whole, of_whole)
+            return self._timed(best, of_best), changed
+        return self._timed(best, of_best), self._timed(whole, of_whole)
 
-    def _measure(self, best: Change, whole: Change, blank: Trial) -> Trial:
+    def _measure(self, best: Change, whole: Change, blank: Trial, *, first: bool) -> Trial:
         pairs: list[tuple[TrialSteps, TrialSteps]] = []
         trial = blank
-        for number in range(_MOST_PAIRS):
-            pairs.append(self._pair(best, whole, changed_first=number % 2 == 0))
-            trial = _compared(pairs, blank)
+        for number in range(1 if first else _MOST_PAIRS):
+            pairs.append(self._pair(best, whole, number, short=first))
+            trial = _in_turns(pairs, blank)
             if _is_certain(trial, len(pairs)) or self._left_ns < 2 * self._typical_ns:
                 break
         return replace(
             trial,
-            kept=trial.low is not None and trial.low > 1.0 and (trial.speedup or 0) >= _LEAST_GAIN,
+            kept=_gains(trial, len(pairs) if first else _MOST_PAIRS),
         )
+
+
+def _gains(trial: Trial, pairs: int) -> bool:
+    """Whether a change is worth keeping: beyond the noise, and one pair shows that of a large gain only."""
+    if pairs == 1:
+        return trial.low is not None and trial.low > _LARGE_GAIN
+    return trial.low is not None and trial.low > 1.0 and (trial.speedup or 0) >= _LEAST_GAIN
 
 
 def _is_certain(trial: Trial, pairs: int) -> bool:
@@ -256,7 +285,7 @@ def _is_certain(trial: Trial, pairs: int) -> bool:
     return gains or trial.high < _LEAST_GAIN
 
 
-def _compared(pairs: Sequence[tuple[TrialSteps, TrialSteps]], blank: Trial) -> Trial:
+def _in_turns(pairs: Sequence[tuple[TrialSteps, TrialSteps]], blank: Trial) -> Trial:
     """How many times as fast, with an interval from the pairs and from how uneven the steps are."""
     logs = [math.log(best.mean_ns / changed.mean_ns) for best, changed in pairs]
     within = math.fsum(_variance(best) + _variance(changed) for best, changed in pairs)

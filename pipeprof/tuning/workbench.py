@@ -39,7 +39,7 @@ from pipeprof.tuning.subject import Subject
 from pipeprof.tuning.supposing import suppositions_of
 
 # Batches whose content is compared, and how long they may take.
-_COMPARED_BATCHES, _COMPARED_NS = 64, 2_000_000_000
+_COMPARED_BATCHES, _COMPARED_NS = 64, 1_000_000_000
 _PROBED_ELEMENTS, _PROBED_NS = 16, 150_000_000
 _KEPT_BATCHES = 8
 # A cached pass in a trial has so many elements, where a pass of all would take too long.
@@ -118,7 +118,7 @@ class Workbench:
         if model is None:
             return None
         with self._feed(()) as (_, fresh, _):
-            batches = list(first_batches(fresh(), _KEPT_BATCHES, 10 * _COMPARED_NS))
+            batches = list(first_batches(fresh(), _KEPT_BATCHES, 20 * _COMPARED_NS))
         if not batches:
             raise TuningRefused("expected an input with batches, received one without any.")
         backend = backend_of(keras_of(model))

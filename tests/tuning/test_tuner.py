@@ -64,6 +64,7 @@ class FakeBench:
     ) -> None:
         self.now_ns = 0
         self.tried: list[tuple[Edit, ...]] = []
+        self.measured_ns: list[int] = []
         self._described = described
         self._step_ms = step_ms
         self._ceiling_ms = ceiling_ms
@@ -76,6 +77,7 @@ class FakeBench:
     def trial(self, edits: Sequence[Edit], limits: Limits) -> TrialSteps:
         self.now_ns += TRIAL_NS
         self.tried.append(tuple(edits))
+        self.measured_ns.append(limits.measured_ns)
         return self._steps(self._step_ms(edits))
 
     def ceiling(self, limits: Limits) -> TrialSteps | None:
@@ -246,12 +248,18 @@ def test_what_proves_slower_at_the_end_is_not_kept() -> None:
     assert not any(trial.kept for trial in outcome.trials)
 
 
-def test_a_small_gain_needs_a_second_pair_and_pairs_take_turns() -> None:
+def test_each_change_gets_one_short_pair_before_a_small_gain_gets_more_that_take_turns() -> None:
     bench = FakeBench(SEQUENCE, lambda edits: 40.0 if workers_of(edits) != 4 else 37.5)
     outcome = bench.tuner().run()
     four = (Workers(workers=4, processes=False),)
-    assert bench.tried[1:5] == [four, (), (), four]
-    assert outcome.trials[0].kept
+    short = [ns == 400 * MS for ns in bench.measured_ns]
+    tried = list(zip(short, bench.tried, strict=True))
+    changed = {edits for is_short, edits in tried if is_short and edits}
+    assert len(changed) > 2
+    assert bench.tried[1:3] == [four, ()]
+    longer = [edits for is_short, edits in tried[1:] if not is_short]
+    assert longer[:4] == [four, (), (), four]
+    assert [trial.change for trial in outcome.trials if trial.kept] == [four]
     large = FakeBench(SEQUENCE, lambda edits: 40.0 if workers_of(edits) != 4 else 20.0)
     large.tuner().run()
     assert large.tried[1:3] == [four, ()]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pipeprof.recording.tuning_outcome import Description, Trial, TuningOutcome
 from pipeprof.report.names.edit_names import change_name
 from pipeprof.report.numbers import count, duration, fixed, times
+from pipeprof.report.plain_text import sentence
 
 HEADER = ("Change", "predicted", "measured", "times as fast", "")
 
@@ -48,9 +49,22 @@ def trial_row(trial: Trial, described: Description) -> tuple[str, ...]:
     return (name, _ms(trial.predicted_ns), _ms(trial.step_ns), _speedup(trial), _verdict(trial))
 
 
+def describe_refused(outcome: TuningOutcome) -> Iterator[str]:
+    """Why changes were not measured, or thrown away; equal reasons together."""
+    reasons: dict[str, list[str]] = {}
+    for trial in outcome.trials:
+        if trial.refused is not None:
+            name = change_name(trial.change, outcome.described)
+            reasons.setdefault(trial.refused, []).append(name)
+    for reason, names in reasons.items():
+        yield sentence(f"{'; '.join(names)}: refused, {reason.rstrip('.')}.")
+
+
 def describe_trial(trial: Trial, described: Description) -> str:
     """A trial in one line, for those who look on."""
     name, _, step, speedup, verdict = trial_row(trial, described)
+    if trial.refused is not None:
+        verdict = f"refused, {trial.refused}"
     measured = f"{step} a step, {speedup} times as fast: " if step else ""
     return f"{name}: {measured}{verdict}"
 
@@ -72,5 +86,5 @@ def _speedup(trial: Trial) -> str:
 
 def _verdict(trial: Trial) -> str:
     if trial.refused is not None:
-        return f"not possible: {trial.refused}"
+        return "refused"
     return "kept" if trial.kept else "no gain"

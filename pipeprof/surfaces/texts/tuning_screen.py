@@ -14,12 +14,17 @@ from pipeprof.report.text_layout import (
     code_block,
     column_table,
     indented,
-    labelled,
     page,
 )
 from pipeprof.report.tuning.tuning_code import code_of
 from pipeprof.report.tuning.tuning_patch import write_patch
-from pipeprof.report.tuning.tuning_text import HEADER, describe_outcome, trial_rows
+from pipeprof.report.tuning.tuning_text import (
+    HEADER,
+    describe_outcome,
+    describe_refused,
+    trial_rows,
+)
+from pipeprof.surfaces.texts.tuning_bars import draw_bars
 
 LEAST_WIDTH = 40
 
@@ -49,6 +54,11 @@ def render_tuning(
     sections: list[RenderableType] = [indented(Group(*summary))]
     if outcome.trials:
         sections.append(indented(_table(outcome, width - 2)))
+        refused = [Text(line) for line in describe_refused(outcome)]
+        sections += [indented(Group(*refused))] if refused else []
+    bars = draw_bars(outcome, width - 2)
+    if bars:
+        sections.append(indented(Text("\n".join(bars))))
     left = outcome.best
     if source is not None and outcome.best:
         patch = write_patch(source, file, outcome.described, outcome.best)
@@ -59,7 +69,9 @@ def render_tuning(
             )
     if left:
         written = code_of(outcome.described, left).splitlines()
-        sections.append(labelled(Text("Write", "bold"), [code_block(line) for line in written]))
+        head = "Write this too:" if left != outcome.best else "Write this:"
+        blocks = [code_block(f"      {line}") for line in written]
+        sections.append(Group(indented(Text(head, "bold")), *blocks))
     return page(sections, width=width, color=color, ascii_only=ascii_only)
 
 

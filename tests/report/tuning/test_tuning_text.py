@@ -26,7 +26,12 @@ from pipeprof.recording.pipeline_edits import (
 from pipeprof.report.figures.tuned_steps import tuning_figure
 from pipeprof.report.names.edit_names import change_name, transformation
 from pipeprof.report.tuning.tuning_code import code_of
-from pipeprof.report.tuning.tuning_text import describe_outcome, describe_tried, trial_rows
+from pipeprof.report.tuning.tuning_text import (
+    describe_outcome,
+    describe_refused,
+    describe_tried,
+    trial_rows,
+)
 from pipeprof.surfaces.json_report.tuning_as_json import tuning_dict
 from pipeprof.surfaces.texts.terminal import render_report
 from pipeprof.surfaces.texts.tuning_screen import render_tuning
@@ -122,7 +127,10 @@ def test_trials_are_rows() -> None:
         "2.00 (1.80 to 4.20)",
         "kept",
     )
-    assert refused[-1] == "not possible: it raised ValueError: no"
+    assert refused[-1] == "refused"
+    assert list(describe_refused(OUTCOME)) == [
+        "prefetch at the end: refused, it raised ValueError: no."
+    ]
 
 
 def test_the_report_on_the_training_has_predicted_and_measured() -> None:
@@ -140,6 +148,21 @@ def test_the_screen_fits_and_has_the_code() -> None:
     text = render_tuning(OUTCOME, width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert ".map(decode, num_parallel_calls=tf.data.AUTOTUNE)  # train.py:12" in text
+    assert "  Write this:" in text.splitlines()
+    assert "  prefetch at the end: refused, it raised ValueError: no." in text.splitlines()
+
+
+def test_the_screen_has_bars_where_there_is_room() -> None:
+    lines = render_tuning(OUTCOME, width=80, ascii_only=True).splitlines()
+    [today] = [line for line in lines if line.startswith("  today")]
+    [parallel] = [line for line in lines if line.startswith("  decode") and "#" in line]
+    assert today.rstrip().endswith("#")
+    assert parallel.count("#") < today.count("#")
+    assert parallel.partition("ms")[2].count("o") == 1  # predicted
+    assert "|" in today  # input for free
+    assert "|" in parallel
+    assert "  # measured   o predicted   | input for free" in lines
+    assert "measured   o" not in render_tuning(OUTCOME, width=48, ascii_only=True)
 
 
 def test_the_figure_has_bars_for_both_and_the_ceiling() -> None:
