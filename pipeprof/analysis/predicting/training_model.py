@@ -23,6 +23,7 @@ from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.measures.placement import WORKERS_KEY, PlaceKind, StagePlace
 from pipeprof.analysis.measures.step_statistics import MS
 from pipeprof.analysis.verdicts.bottleneck import beneath, sharing_with
+from pipeprof.analysis.verdicts.causes import known_cpu_ratio
 from pipeprof.analysis.verdicts.verdict import Verdict
 from pipeprof.errors import UsageError
 from pipeprof.recording.stage import StageKind
@@ -119,7 +120,12 @@ def training_of(verdict: Verdict) -> Training:
             "expected a run whose computing was measured: no step without its wait is known."
         )
     whole_ms = times.step_ms_with_epoch_starts or times.step.mean
-    costs = tuple(cost for cost in measured.costs if cost.stage.kind is not StageKind.EPOCH_START)
+    context = measured.context
+    costs = tuple(
+        replace(cost, cpu_ratio=known_cpu_ratio(cost, context)) if cost.cpu_ratio is None else cost
+        for cost in measured.costs
+        if cost.stage.kind is not StageKind.EPOCH_START
+    )
     processes = any(cost.stage.kind is StageKind.TRANSPORT for cost in costs)
     return Training(
         costs=costs,
@@ -127,7 +133,7 @@ def training_of(verdict: Verdict) -> Training:
         epoch_start_ms=max(whole_ms - times.step.mean, 0.0),
         cpu_ms=verdict.cpu_ms,
         cpu_read=measured.cpu.process_ratio is not None,
-        cores=measured.context.worth,
+        cores=context.worth,
         held_ms=verdict.held_up.counted_ratio * times.step.mean,
         ideal_ms=verdict.ideal.ms,
         batch_bytes=_batch_bytes(costs),

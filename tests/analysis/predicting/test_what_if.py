@@ -17,6 +17,7 @@ from pipeprof.recording.loop import Input, InputKind, Loop
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import Stage, StageKind
 from pipeprof.report.predicting.what_if_text import describe_prediction
+from tests.analysis.test_diagnosis import cpu_in_use
 from tests.builders import MS, SECOND, gauge, lane, loop, profile, stage
 
 TF_DATA = Input(kind=InputKind.TF_DATA, name="_BatchDataset")
@@ -88,6 +89,12 @@ def test_threads_that_compute_in_python_take_turns() -> None:
     processes = predicted("workers=8 processes=yes", computes, during=ON_MAIN)
     assert threads.step_ms == pytest.approx(20, rel=0.03)
     assert processes.step_ms < threads.step_ms
+
+
+def test_what_is_known_to_wait_needs_no_turns_though_its_cpu_time_was_not_read() -> None:
+    fed = stage("decode", cost_ns=20 * MS, cpu_ratio=None, during=ON_MAIN)
+    idle = cpu_in_use(0.02, ON_MAIN)
+    assert predicted("workers=8", fed, during=ON_MAIN, cpu=idle).step_ms == pytest.approx(10)
 
 
 def test_processes_have_their_batches_to_send() -> None:
