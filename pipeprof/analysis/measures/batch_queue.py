@@ -25,7 +25,7 @@ def mean_step_ms(
 def simulated_step_ms(
     pace_ms: float, within_ms: float, compute_ms: Sequence[float], buffered: int
 ) -> float:
-    """The same in all cases, step by step (Lindley 1952); arguments as of `mean_step_ms`."""
+    """Simulate any such queue step by step (Lindley 1952); arguments as of `mean_step_ms`."""
     steps = len(compute_ms)
     begun: list[float] = []
     last_ready = ended = half_ms = 0.0

@@ -72,7 +72,7 @@ class StagePlace:
     allowed: float | None = None
 
     def on_threads(self, threads: int | None) -> "StagePlace":
-        """The same place where so many threads make its calls; None where nothing limits them."""
+        """This place if so many threads made its calls; None if nothing limits them."""
         of, _ = self.key
         if threads is None or not of.is_pool_of_stage or self.parallelism <= threads:
             return self

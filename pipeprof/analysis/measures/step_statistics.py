@@ -80,7 +80,7 @@ class LoopTimes:
         return self.compute.mean + (self.callbacks.mean if self.callbacks else 0.0)
 
     def without_framework(self, ratio: float) -> "LoopTimes":
-        """The same times, of which a part of the waits at epoch starts is the framework's own work."""
+        """These times, of which a part of the waits at epoch starts is the framework's own work."""
         waited = replace(self.epoch_starts, wait_ms=self.epoch_starts.wait_ms * (1.0 - ratio))
         return replace(self, epoch_starts=waited)
 
