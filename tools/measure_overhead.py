@@ -7,19 +7,23 @@ do the same work in the same way.
 
 import argparse
 import contextlib
-import io
+import fcntl
 import os
 import platform
+import pty
 import resource
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one thread that computes is steadier than two
@@ -202,9 +206,25 @@ def sampler(logdir: Path, pairs: Pairs) -> list[Row]:
     ]
 
 
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+@contextlib.contextmanager
+def _terminal() -> Iterator[TextIO]:
+    """A terminal of the usual size, of which nobody sees what is written."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+
+    def drain() -> None:
+        with contextlib.suppress(OSError):  # the terminal was closed
+            while os.read(master, 65_536):
+                pass
+
+    reader = threading.Thread(target=drain)
+    reader.start()
+    try:
+        with os.fdopen(slave, "w") as stream:
+            yield stream
+    finally:
+        reader.join()
+        os.close(master)
 
 
 def live(logdir: Path, pairs: Pairs) -> list[Row]:
@@ -218,12 +238,13 @@ def live(logdir: Path, pairs: Pairs) -> list[Row]:
                 yield np.zeros(1)
 
         session = profile(batches(), logdir=logdir)
-        if shown:
-            session.show_while_on(EVERY_S, LiveView(_Terminal()).show)
-        with session as prof:
-            begin_s = time.monotonic()
-            cpu_s = _cpu_seconds(lambda: [None for _ in prof.dataset])
-            return (cpu_s / (time.monotonic() - begin_s),)
+        with _terminal() as terminal:
+            if shown:
+                session.show_while_on(EVERY_S, LiveView(terminal).show)
+            with session as prof:
+                begin_s = time.monotonic()
+                cpu_s = _cpu_seconds(lambda: [None for _ in prof.dataset])
+                return (cpu_s / (time.monotonic() - begin_s),)
 
     found = pairs.compare("live", lambda: share(False), lambda: share(True))
     shares = differences(found, of=0.01)
