@@ -36,7 +36,6 @@ from pipeprof.capture.settings import Settings
 from pipeprof.clock import WallAnchor, now_ns
 from pipeprof.host import machine
 from pipeprof.host.cgroups import ControlGroups
-from pipeprof.loaded.recorded_run import RecordedRun
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.rank import Machine
 from pipeprof.recording.run_info import Overhead, RunInfo
@@ -44,6 +43,7 @@ from pipeprof.runs.log_folder import PROFILES, new_run_name
 
 if TYPE_CHECKING:
     from pipeprof.capture.probes.profiler.step_tracing import StepTracing
+    from pipeprof.loaded.recorded_run import RecordedRun
 
 # How often a pipeline is read while its first batch has not come yet.
 _FIRST_BATCHES_S = 0.1
@@ -163,7 +163,7 @@ class ActiveRecording:
             removing.callback(recorder.activate, None)
             removing.callback(self.probes.remove)
 
-    def finish(self, *, exit_code: int | None, error: str | None) -> RecordedRun:
+    def finish(self, *, exit_code: int | None, error: str | None) -> "RecordedRun":
         """Reads the remaining events and writes the run; call it after `remove`.
 
         Args:
@@ -182,6 +182,10 @@ class ActiveRecording:
         if self._tracing is not None:
             profile = self._tracing.add_to(profile)
         self.recorder.names.close()
+        # Late, because all that is imported makes each of the training's garbage collections longer.
+        _import_quietly("pipeprof.loaded.recorded_run", *RunWriter.MODULES_AT_THE_END)
+        from pipeprof.loaded.recorded_run import RecordedRun
+
         run = RecordedRun(profile)
         if self._writer is None:
             return run
@@ -212,14 +216,11 @@ class ActiveRecording:
 
         A worker that is forked while that thread imports a module would hang when it imports it too.
         """
-        # Some draw a number when they are imported, which the training must not miss.
-        drawn = random.getstate()
-        with suppress(Exception):  # what fails here fails again where it is needed
-            importlib.import_module("rich.style")
-            importlib.import_module("numpy.ma")  # some of NumPy's functions do it
-            if self._writer is not None:
-                self._writer.import_surfaces()
-        random.setstate(drawn)
+        _import_quietly("numpy.ma")  # some of NumPy's functions do it
+        if self._writer is not None:
+            _import_quietly(*RunWriter.MODULES_MEANWHILE)
+            if self._rank is not None:
+                _import_quietly(*RunWriter.MODULES_FOR_SUMMARIES)
 
     def _samplers(self) -> Iterator[Sampler]:
         yield Sampler(
@@ -334,6 +335,16 @@ class ActiveRecording:
 
     def _worker_pids(self) -> set[int]:
         return self._collector.rings.pids - {self.recorder.pid}
+
+
+def _import_quietly(*modules: str) -> None:
+    """Imports modules. What fails here fails again where it is needed."""
+    # Some draw a number when they are imported, which the training must not miss.
+    drawn = random.getstate()
+    with suppress(Exception):
+        for module in modules:
+            importlib.import_module(module)
+    random.setstate(drawn)
 
 
 def measure_probe_ns(events: int = 2000) -> float:

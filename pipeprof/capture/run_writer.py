@@ -1,19 +1,19 @@
 """Writes one run: checkpoints and scalars while it is recorded, and all files when it is over."""
 
-import importlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, ClassVar
 
-from pipeprof.analysis.analyse import analyse
-from pipeprof.analysis.ranks.summarising import summarise
 from pipeprof.capture.collector.checkpoint import Checkpoint
 from pipeprof.errors import PipeprofError
-from pipeprof.loaded.recorded_run import RecordedRun
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.run_file import RunFile
 from pipeprof.runs.run_writing import finish_run, write_run_file
 from pipeprof.runs.summary_file import write_summary
+
+if TYPE_CHECKING:
+    from pipeprof.loaded.recorded_run import RecordedRun
+    from pipeprof.surfaces.timelines.scalar_log import ScalarLog
 
 # TensorBoard reads a log folder every 30 s; writing scalars takes much CPU time.
 SCALARS_S = 10.0
@@ -34,17 +34,28 @@ class RunWriter:
         folder: the run's folder.
         prefix: begin of the names of the process's files.
         logdir: TensorBoard's log folder.
+
+    Attributes:
+        MODULES_MEANWHILE: what it imports for `update_scalars`.
+        MODULES_FOR_SUMMARIES: what it imports for `write_summary`.
+        MODULES_AT_THE_END: what it imports for `finish`.
     """
+
+    MODULES_MEANWHILE: ClassVar = ("pipeprof.surfaces.timelines.scalar_log",)
+    MODULES_FOR_SUMMARIES: ClassVar = (
+        "pipeprof.analysis.analyse",
+        "pipeprof.analysis.ranks.summarising",
+    )
+    MODULES_AT_THE_END: ClassVar = (
+        *MODULES_FOR_SUMMARIES,
+        "pipeprof.surfaces.texts.terminal",
+        "pipeprof.surfaces.timelines.tensorboard",
+    )
 
     def __init__(self, folder: Path, prefix: str, logdir: Path) -> None:
         self._file = RunFile(folder, prefix)
         self._logdir = logdir
-        self._scalars: Any = None
-
-    @staticmethod
-    def import_surfaces() -> None:
-        """Imports the modules that `update_scalars` and `finish` need."""
-        importlib.import_module("pipeprof.surfaces.timelines.tensorboard")
+        self._scalars: ScalarLog | None = None
 
     @property
     def has_scalars(self) -> bool:
@@ -66,8 +77,9 @@ class RunWriter:
             OSError: they cannot be written.
         """
         if self._scalars is None:
-            tensorboard = importlib.import_module("pipeprof.surfaces.timelines.tensorboard")
-            self._scalars = tensorboard.ScalarLog(self._logdir)
+            from pipeprof.surfaces.timelines.scalar_log import ScalarLog
+
+            self._scalars = ScalarLog(self._logdir)
         self._scalars.update(profile)
 
     def write_summary(self, profile: Profile) -> None:
@@ -76,9 +88,12 @@ class RunWriter:
         Raises:
             OSError: it cannot be written.
         """
+        from pipeprof.analysis.analyse import analyse
+        from pipeprof.analysis.ranks.summarising import summarise
+
         write_summary(self._file, summarise(analyse(profile)))
 
-    def finish(self, run: RecordedRun, pids: Iterable[int]) -> RecordedRun:
+    def finish(self, run: "RecordedRun", pids: Iterable[int]) -> "RecordedRun":
         """Writes the finished run, also for TensorBoard, and removes the rings that it was made from.
 
         Args:
@@ -88,13 +103,15 @@ class RunWriter:
         Returns:
             The finished run, with a warning if something could not be written.
         """
+        from pipeprof.analysis.ranks.summarising import summarise
+        from pipeprof.surfaces.timelines.tensorboard import write_run
+
         try:
             if run.profile.run.rank is not None:
                 write_summary(self._file, summarise(run.findings))
             finish_run(self._file, run.profile, pids)
-            tensorboard = importlib.import_module("pipeprof.surfaces.timelines.tensorboard")
             report = run.report(width=_REPORT_COLUMNS)
-            tensorboard.write_run(run.findings, self._logdir, report, self._scalars)
+            write_run(run.findings, self._logdir, report, self._scalars)
         except OSError as error:
             problem = (
                 f"The run could not be written completely to {self._file.folder} "
@@ -104,4 +121,4 @@ class RunWriter:
             problem = f"TensorBoard's files could not be written: {error}"
         else:
             return run
-        return RecordedRun(run.profile.with_warning(problem))
+        return type(run)(run.profile.with_warning(problem))

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from pipeprof.analysis.findings.findings import Findings
 from pipeprof.capture.active_recording import ActiveRecording, LiveDisplay
 from pipeprof.capture.probes.loaders.datasets import require_dataset
 from pipeprof.capture.probes.system.threads import SAMPLE_HZ
@@ -21,10 +20,12 @@ from pipeprof.capture.recorder.facts import SignalFacts
 from pipeprof.capture.settings import WARMUP_STEPS, Settings, split_addresses
 from pipeprof.clock import now_ns
 from pipeprof.errors import PipeprofError, UsageError, describe_error
-from pipeprof.loaded.recorded_run import RecordedRun
 from pipeprof.recording.profile import Profile
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
-from pipeprof.surfaces.webpages.notebook import show_profiles_as_pages
+
+if TYPE_CHECKING:
+    from pipeprof.analysis.findings.findings import Findings
+    from pipeprof.loaded.recorded_run import RecordedRun
 
 _current: "Session | None" = None
 
@@ -174,6 +175,9 @@ class Session:
         self._run = recording.finish(
             exit_code=self._exit_code, error=describe_error(error) if _is_error(error) else None
         )
+        # Late, because it needs the analysis: see `ActiveRecording.finish`.
+        from pipeprof.surfaces.webpages.notebook import show_profiles_as_pages
+
         show_profiles_as_pages()
 
     @property
@@ -261,7 +265,7 @@ class Session:
         return self._over().profile
 
     @property
-    def findings(self) -> Findings:
+    def findings(self) -> "Findings":
         """What the analysis finds in the recording."""
         return self._over().findings
 
@@ -282,7 +286,7 @@ class Session:
         """The report as a page for notebooks, or None while the profile is on."""
         return self._run._repr_html_() if self._run is not None else None
 
-    def _over(self) -> RecordedRun:
+    def _over(self) -> "RecordedRun":
         if self._run is not None:
             return self._run
         if self._problem is not None:

@@ -4,9 +4,12 @@ import errno
 import gzip
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeprof.analysis.findings.findings import Findings
 from pipeprof.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeprof.analysis.findings.findings import Findings
 
 _PRINTED = "'pipeprof report --json' prints the same"
 _MADE_AGAIN = "'pipeprof report --html FILE' makes it again"
@@ -43,7 +46,7 @@ def _problem_with(path: Path) -> int | None:
     return None if os.access(path.parent, os.W_OK | os.X_OK) else errno.EACCES
 
 
-def write_json(findings: Findings, path: Path) -> None:
+def write_json(findings: "Findings", path: Path) -> None:
     """Writes the report as JSON.
 
     Raises:
@@ -55,7 +58,7 @@ def write_json(findings: Findings, path: Path) -> None:
     _write(path, report, "--json", _PRINTED)
 
 
-def write_page(findings: Findings, path: Path) -> None:
+def write_page(findings: "Findings", path: Path) -> None:
     """Writes the report as a web page.
 
     Raises:
@@ -76,7 +79,7 @@ def write_text(text: str, path: Path, option: str) -> None:
     _write(path, text.encode(), option, _ANOTHER)
 
 
-def write_chrome(findings: Findings, path: Path) -> None:
+def write_chrome(findings: "Findings", path: Path) -> None:
     """Writes the run as a trace in JSON, packed if the file's name ends in ``.gz``.
 
     Raises:

@@ -12,7 +12,7 @@ from pipeprof.recording.lane import Cpu
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import BoolArray, FloatArray, Gauge, IntArray
-from pipeprof.surfaces.timelines.timeline import cores_used
+from pipeprof.surfaces.timelines.cores_over_time import cores_used
 
 _UNSAFE = re.compile(r"[^\w.+-]+", re.ASCII)
 

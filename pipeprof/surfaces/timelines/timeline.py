@@ -12,21 +12,19 @@ import numpy as np
 
 from pipeprof.analysis.findings.findings import Findings, StageFinding
 from pipeprof.recording.devices import Device
-from pipeprof.recording.lane import Cpu, Lane, Role
+from pipeprof.recording.lane import Lane, Role
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import BoolArray, FloatArray, Gauge, IntArray
 from pipeprof.recording.span import SpanKind, Spans
 from pipeprof.recording.stage import Stage, StageKind
-from pipeprof.report.figures.bins import edges, sums_between
+from pipeprof.report.figures.bins import sums_between
+from pipeprof.surfaces.timelines.cores_over_time import cores_used, stretches
 
 # Stages without intervals are drawn in at most so many pieces, on at most so many lines.
 _MEAN_PIECES = 1_000
 _MEAN_LINES = 64
 
-# CPU use is given for at most so many stretches of time, none shorter than this.
-_CPU_STRETCHES = 64
-_CPU_STRETCH_NS = 500_000_000
 
 # tf.data's own model records how long these worked in sum, not when.
 _SUMMED = (
@@ -316,24 +314,9 @@ def _gauges(findings: Findings) -> Iterator[tuple[str, Gauge | None]]:
         yield f"parallelism of {label}", stage.parallelism
 
 
-def cores_used(cpu: Cpu) -> tuple[IntArray, FloatArray]:
-    """How many cores were used in each stretch of time, with the middles of the stretches.
-
-    CPU time and the time in which it was used may fall into neighbouring bins, so a single bin means
-    nothing: a stretch is many bins long.
-    """
-    borders = _stretches(cpu)
-    if borders is None or cpu.used is None or cpu.sampled is None:
-        return np.zeros(0, np.int64), np.zeros(0)
-    sampled = sums_between(cpu.sampled, borders)
-    read = sampled > 0
-    middles: IntArray = (borders[:-1] + borders[1:]) // 2
-    return middles[read], sums_between(cpu.used, borders)[read] / sampled[read]
-
-
 def _cores_used_by(role: Role, profile: Profile) -> FloatArray | None:
     """Cores that the threads of a role used, at the times of `cores_used`; None without a reading."""
-    borders = _stretches(profile.cpu)
+    borders = stretches(profile.cpu)
     lanes = [lane.cpu for lane in profile.lanes if lane.role is role and lane.cpu is not None]
     if borders is None or profile.cpu.sampled is None or not lanes:
         return None
@@ -342,12 +325,3 @@ def _cores_used_by(role: Role, profile: Profile) -> FloatArray | None:
     used = sum((sums_between(cpu, borders) for cpu in lanes), np.zeros(len(sampled)))
     cores: FloatArray = used[read] / sampled[read]
     return cores
-
-
-def _stretches(cpu: Cpu) -> IntArray | None:
-    """Borders of the stretches of time in which CPU use is given."""
-    sampled = cpu.sampled
-    if cpu.used is None or sampled is None or not len(sampled.sums):
-        return None
-    end_ns = sampled.start_ns + sampled.width_ns * len(sampled.sums)
-    return edges(sampled.start_ns, end_ns, _CPU_STRETCH_NS, _CPU_STRETCHES)

@@ -21,7 +21,8 @@ from pipeprof.recording.account import EPOCH_COLUMNS
 from pipeprof.recording.lane import Cpu
 from pipeprof.recording.loop import Input, Loop, LoopKind
 from pipeprof.recording.profile import Profile
-from pipeprof.surfaces.timelines.tensorboard import ScalarLog, write_run
+from pipeprof.surfaces.timelines.scalar_log import ScalarLog
+from pipeprof.surfaces.timelines.tensorboard import write_run
 from pipeprof.surfaces.timelines.xplane import to_xspace
 from tests import builders
 from tests.builders import MS, SECOND

@@ -14,7 +14,7 @@ from pipeprof.recording.series import Binned
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.span import SpanKind
 from pipeprof.recording.stage import Stage, StageKind
-from pipeprof.surfaces.timelines.timeline import cores_used
+from pipeprof.surfaces.timelines.cores_over_time import cores_used
 from pipeprof.surfaces.timelines.xplane import LONGEST_NS, to_xspace
 from pipeprof.xspace.xplane_schema import XSpace
 from tests import builders
