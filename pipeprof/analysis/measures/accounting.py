@@ -55,7 +55,11 @@ def loop_account(
     ended_ns = framework_starts.between_ns(loop.start_ns, last_ns)
     started = _framework_rows(parts, framework_starts.ratios, ended_ns)
     ended = _last_end_rows(parts, framework_starts.between_ns(last_ns, profile.run.end_ns))
-    whole = _account(parts, loop, pass_ns + between_ns, (*started, *ended, *beside.rows))
+    samples = loop.account.samples
+    if any(row.calls_predict for row in beside.rows):  # a clock shows all of these calls
+        samples = tuple(each for each in samples if not each.calls_predict)
+    sampled = replace(loop, account=replace(loop.account, samples=samples))
+    whole = _account(parts, sampled, pass_ns + between_ns, (*started, *ended, *beside.rows))
     return _with_late_computing(whole) if steps_return_early(profile, loop) else whole
 
 

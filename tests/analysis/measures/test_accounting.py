@@ -358,8 +358,10 @@ def test_another_training_in_turns_is_no_part_of_a_loops_account():
 
 def test_predictions_between_the_calls_of_one_fit_have_their_own_time_and_samples_the_rest():
     fits = passes((0, 10), (40, 50), (90, 100))
+    # As ``predict`` begins, its loop is not known yet: it is sampled though a clock shows it.
+    begins = replace(sample("score", state=HostState.FRAMEWORK, samples=9), calls_predict=True)
     act = sample("prepare", samples=3)
-    fits = replace(fits, account=replace(fits.account, samples=(act,)))
+    fits = replace(fits, account=replace(fits.account, samples=(act, begins)))
     predicts = replace(passes((10, 30), (50, 80)), kind=LoopKind.PREDICT, location=TRAIN)
     evaluates = replace(passes((80, 85), (100, 105)), kind=LoopKind.EVALUATE)
     recorded = profile(loops=(fits, predicts, evaluates), run=run_info(end_ns=START_NS + 110 * MS))
