@@ -38,7 +38,8 @@ def _verdict_in_lock_step(
 ) -> RunVerdict:
     """All ranks wait for the slowest: its wait is everybody's."""
     ratio = _wait_ratio(ours, waits, late)
-    host = max((each.summary.host_ratio or 0.0 for each in ours), default=0.0)
+    # Where one rank is late, the others wait for it inside calls that may count as their own code.
+    host = max(ours[row].summary.host_ratio or 0.0 for row in late or range(len(ours)))
     rest = [row for row in range(len(ours)) if row not in late]
     others = [ours[row].summary for row in rest]
     usual_ms = float(np.nanmedian(waits.wait_ms[rest])) if rest else float("nan")

@@ -68,6 +68,21 @@ def test_of_two_ranks_the_slow_one_is_named():
     assert [late.rank for late in found.verdict.stragglers] == [0]
 
 
+def test_what_others_wait_inside_their_own_code_is_no_bound_of_the_run():
+    records = [
+        RankRecord(summary=summarise(analyse(each)))
+        for each in ranks.in_lock_step(ranks.waits(2, 2, 30))
+    ]
+    others = [replace(each, summary=replace(each.summary, host_ratio=0.9)) for each in records[:2]]
+    assert analyse_ranks([*others, records[2]]).verdict.bound is Bound.INPUT
+    # Where none is late, one that is busy with its own code bounds all.
+    alike = [
+        RankRecord(summary=replace(summarise(analyse(each)), host_ratio=0.9))
+        for each in ranks.in_lock_step(ranks.waits(2, 2, 2))
+    ]
+    assert analyse_ranks(alike).verdict.bound is Bound.HOST
+
+
 def test_two_slow_ranks_are_both_named_worst_first():
     found = ranks.of_profiles(ranks.in_lock_step(ranks.waits(2, 25, 2, 2, 30, 2)))
     assert [late.rank for late in found.verdict.stragglers] == [4, 1]
