@@ -152,9 +152,7 @@ def render_attached_ranks(
     table = page(
         (
             indented(column_table(columns, room)),
-            indented(Text(f"Rank {name:,}, which the others most likely wait for:", "bold"))
-            if worst.bound is Bound.INPUT
-            else indented(Text(f"Rank {name:,}:", "bold")),
+            indented(Text(f"Rank {name:,}{_why_shown(ranks)}:", "bold")),
         ),
         width=width,
         color=color,
@@ -162,6 +160,14 @@ def render_attached_ranks(
     )
     report = render_attached(worst, width=width, color=color, ascii_only=ascii_only)
     return f"{table}\n\n{report}"
+
+
+def _why_shown(ranks: Sequence[tuple[int, AttachedFindings]]) -> str:
+    """Why one rank is reported in full. Where several wait, some wait only for the slowest of them."""
+    waiting = sum(found.bound is Bound.INPUT for _, found in ranks)
+    if waiting > 1:
+        return f" ({waiting} ranks wait for data; which of them is late is not seen from outside)"
+    return ", which the others most likely wait for" if waiting else ""
 
 
 def rank_at_fault(ranks: Sequence[tuple[int, AttachedFindings]]) -> AttachedFindings:

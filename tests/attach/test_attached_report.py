@@ -85,6 +85,12 @@ def test_where_no_rank_waits_for_its_data_none_is_blamed():
     assert "wait for" not in text
 
 
+def test_where_several_ranks_wait_none_of_them_is_blamed():
+    (_, waits) = _ranks()[1]
+    text = " ".join(render_attached_ranks([(0, waits), (1, waits)]).split())
+    assert "Rank 0 (2 ranks wait for data; which of them is late is not seen from outside):" in text
+
+
 def test_ranks_as_json():
     found = json.loads(attached_ranks_json(_ranks()))
     assert [(each["rank"], each["diagnosis"]["bound"]) for each in found["ranks"]] == [
