@@ -41,7 +41,12 @@ def merge_runs(sources: Sequence[Path], out: Path, name: str | None = None) -> P
     records = _records(files)
     ours, problems = ranks_of_one_training(records)
     for problem in problems:
-        if isinstance(problem, OtherTraining | RankTwice):
+        if isinstance(problem, RankTwice):
+            raise UsageError(
+                f"expected each rank once, received {problem.recordings} recordings of rank "
+                f"{problem.rank}: leave out the folders that have it again."
+            )
+        if isinstance(problem, OtherTraining):
             raise UsageError(f"expected the ranks of one training. {problem_sentence(problem)}")
     chosen = file_name_of(name) if name is not None else folders[0].name
     run = out / PLUGIN / chosen

@@ -35,7 +35,7 @@ def test_a_rank_in_a_run_of_its_own_says_how_to_bring_all_together(
 
 def test_what_cannot_be_merged_is_a_sentence(command: Command, apart: list[str]) -> None:
     for arguments, sentence in (
-        (["copy-0", "copy-0"], "There are 2 recordings of rank 0"),
+        (["copy-0", "copy-0"], "expected each rank once, received 2 recordings of rank 0"),
         (["copy-0", "nowhere"], "found no folder nowhere"),
         (["copy-0"], "expected recordings of several processes, found 1"),
     ):

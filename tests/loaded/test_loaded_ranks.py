@@ -180,7 +180,7 @@ def test_what_is_no_single_training_is_not_merged(tmp_path: Path):
     one = _alone(tmp_path / "a", first, "night")
     again = _alone(tmp_path / "b", first, "night")
     other = _alone(tmp_path / "c", ranks.with_info(second, argv=("eval.py",)), "night")
-    with pytest.raises(UsageError, match=r"one training\. There are 2 recordings of rank 0"):
+    with pytest.raises(UsageError, match=r"each rank once, received 2 recordings of rank 0"):
         merge_runs([one, again], tmp_path / "all")
     with pytest.raises(UsageError, match=r"one training\. Rank . trained with other code"):
         merge_runs([one, other], tmp_path / "all")

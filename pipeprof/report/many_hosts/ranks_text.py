@@ -165,6 +165,9 @@ def _short(location: str) -> str:
 
 
 def _at_own_pace(ranks: RunOfRanks, verdict: RunVerdict) -> Iterator[str]:
+    if len(ranks.ranks) == 1:
+        yield "of one rank alone it cannot be seen whether the others wait for it"
+        return
     if verdict.slowest is not None and verdict.step_ms is not None:
         usual = verdict.usual_step_ms or 0.0
         step, usual_step = _pair(verdict.step_ms, usual)

@@ -73,6 +73,13 @@ def test_where_no_rank_is_slow_none_is_named():
     assert reasons_of_run(found) == []
 
 
+def test_of_one_rank_alone_nothing_is_said_about_the_others():
+    found = ranks.of_profiles(ranks.in_lock_step(ranks.waits(2, 30))[:1])
+    assert run_verdict(found) == [
+        "of one rank alone it cannot be seen whether the others wait for it"
+    ]
+
+
 def test_ranks_at_their_own_pace_have_a_slowest():
     first, *rest = run_verdict(ranks.of_profiles(ranks.at_own_pace(ranks.waits(2, 2, 30, 2))))
     assert first.startswith("rank 2 is the slowest: ")
