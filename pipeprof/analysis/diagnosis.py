@@ -103,6 +103,8 @@ def find_verdict(measured: Measurements) -> Verdict:
     walls = wall_resamples(measured.loop, measured.account, measured.starts, held=held)
     if walls is not None:
         walls = replace(walls, hidden=hidden_wait(measured, walls.wait or 0.0))
+    if walls is not None and not _known_of_steps(measured.loop, walls.bound):
+        walls = None
     bound = walls.bound if walls else Bound.UNKNOWN
     held_by = _held_by(held_up, bound, walls)
     worst, cause = None, Cause.NONE
@@ -131,6 +133,11 @@ def find_verdict(measured: Measurements) -> Verdict:
         held_up=held_up,
         held_by=held_by,
     )
+
+
+def _known_of_steps(loop: Loop, bound: Bound) -> bool:
+    """Whether a bound says something of a loop's steps: before the first one, only a long wait does."""
+    return loop.step_count > 0 or loop.kind.hand_written or bound is Bound.INPUT
 
 
 def _find_feeder(measured: Measurements, *, held: bool) -> tuple[Feeder | None, Cause | None]:

@@ -220,7 +220,7 @@ def test_without_steps_nothing_was_measured() -> None:
     said = verdict(profile(loops=(loop(steps=0),)))
 
     assert (said.bound, said.confidence) == (Bound.UNKNOWN, 0)
-    assert said.evidence == (NoStepTime(),)
+    assert said.evidence == (NoStepTime(finished=False),)
 
 
 def test_a_long_loop_is_read_from_its_histograms() -> None:

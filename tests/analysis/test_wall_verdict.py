@@ -7,7 +7,7 @@ import pytest
 
 from pipeprof.analysis.analyse import analyse
 from pipeprof.analysis.findings.caveat_kinds import UnseenInput
-from pipeprof.analysis.findings.evidence_kinds import WaitsNotMeasured
+from pipeprof.analysis.findings.evidence_kinds import NoStepTime, WaitsNotMeasured
 from pipeprof.analysis.findings.findings import Diagnosis
 from pipeprof.analysis.findings.host_remedies import (
     CheaperCallback,
@@ -136,6 +136,29 @@ def test_a_cheap_callback_changes_nothing() -> None:
     assert (said.bound, said.cause) == (Bound.COMPUTE, Cause.NONE)
     assert [each.action for each in said.advice] == ["leave_input"]
     assert those(HostAtWork, said.evidence) == []
+
+
+def test_before_the_first_step_nothing_holds_a_training_up() -> None:
+    fit = loop(steps=0)
+    end_ns = fit.start_ns + SECOND
+    row = np.zeros((1, len(EPOCH_COLUMNS)), np.int64)
+    row[0, EPOCH_COLUMNS.index("start_ns")] = fit.start_ns + MS
+    row[0, EPOCH_COLUMNS.index("end_ns")] = end_ns
+    totals = np.zeros_like(row)
+    totals[0, EPOCH_COLUMNS.index("outside_callback_ns")] = MS
+    account = replace(
+        fit.account,
+        start_ns=fit.start_ns,
+        end_ns=end_ns,
+        pass_count=1,
+        pass_ns=(SECOND, 0, 0, 0),
+        passes=np.array([[fit.start_ns, end_ns, 0]]),
+        epochs=row,
+        totals=totals,
+    )
+    said = verdict(calling(BOARD, MS, replace(fit, account=account)))
+    assert (said.bound, said.cause, said.advice) == (Bound.UNKNOWN, Cause.NONE, ())
+    assert those(NoStepTime, said.evidence) == [NoStepTime(finished=False)]
 
 
 def test_another_callback_is_to_do_less() -> None:

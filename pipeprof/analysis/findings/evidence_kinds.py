@@ -22,7 +22,9 @@ class WaitsNotMeasured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoStepTime:
-    """The steps took no time that could be measured."""
+    """The steps took no time that could be measured; ``finished``: whether there was any step."""
+
+    finished: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

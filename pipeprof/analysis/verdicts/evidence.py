@@ -77,7 +77,7 @@ def find_evidence(
 def _why_unknown(verdict: Verdict) -> Iterator[NoVerdictEvidence]:
     measured = verdict.measured
     timed = verdict.walls is not None and measured.loop.step_count > 0
-    yield WaitsNotMeasured() if timed else NoStepTime()
+    yield WaitsNotMeasured() if timed else NoStepTime(finished=measured.loop.step_count > 0)
 
 
 def _warmup_costs(verdict: Verdict) -> Iterator[WarmupCosts]:

@@ -38,8 +38,10 @@ def _no_verdict_sentence(found: NoVerdictEvidence) -> str:
     match found:
         case WaitsNotMeasured():
             return "pipeprof could not measure how long the steps waited for data."
-        case NoStepTime():
+        case NoStepTime(finished=True):
             return "The steps took no time that could be measured."
+        case NoStepTime():
+            return "The loop ended before its first step was finished."
         case WarmupCosts():
             return "The costs of the stages are those of the warm-up."
 

@@ -50,7 +50,7 @@ _HOW_TO_COUNT = {
 def why_unknown(diagnosis: Diagnosis) -> str:
     """Why there is no verdict."""
     if diagnosis.wall is None:
-        return "no step was recorded"
+        return "no step was finished"
     return "pipeprof could not measure how long the steps waited for data"
 
 

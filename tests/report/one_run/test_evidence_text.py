@@ -195,7 +195,8 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
         ValidationTime(ratio=0.25, bound=Bound.COMPUTE, wait_ratio=0.0, bottleneck=None),
         "Validation takes 25 % of the training's time: it computes.",
     ),
-    (NoStepTime(), "The steps took no time that could be measured."),
+    (NoStepTime(finished=True), "The steps took no time that could be measured."),
+    (NoStepTime(finished=False), "The loop ended before its first step was finished."),
     (WarmupCosts(), "The costs of the stages are those of the warm-up."),
     (
         InputKeepsUp(wait_ms=0.23, step_ms=46.4),

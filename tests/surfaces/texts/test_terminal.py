@@ -297,7 +297,7 @@ def test_a_signal_that_ended_the_training_is_named():
     [
         (
             replace(diagnosis(Bound.UNKNOWN, counted_steps=0), step_ms=None, wall=None),
-            "UNKNOWN   no step was recorded",
+            "UNKNOWN   no step was finished",
             "Next   Train for more steps",
         ),
         (
