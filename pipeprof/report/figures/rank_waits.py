@@ -7,6 +7,7 @@ from pipeprof.analysis.findings.rank_findings import RankFinding, RunOfRanks, Wa
 from pipeprof.recording.series import FloatArray, IntArray
 from pipeprof.report.figures.figure import Figure, Json, Table, View
 from pipeprof.report.figures.theme import WAIT
+from pipeprof.report.headings import titles
 from pipeprof.report.many_hosts.ranks_text import RANK_COLUMNS, chosen_ranks, rank_cells
 from pipeprof.report.numbers import count, duration
 from pipeprof.report.plain_text import MISSING
@@ -117,6 +118,6 @@ def _caption(ranks: RunOfRanks, drawn: int) -> str:
 def _table(ranks: RunOfRanks) -> Table:
     rows = (rank_cells(remark, each) for remark, each in chosen_ranks(ranks))
     return Table(
-        columns=RANK_COLUMNS,
+        columns=titles(RANK_COLUMNS),
         rows=tuple(tuple(MISSING if cell is None else cell for cell in row) for row in rows),
     )

@@ -29,6 +29,7 @@ from pipeprof.analysis.findings.rank_findings import (
 )
 from pipeprof.analysis.findings.rank_summary import StageBrief
 from pipeprof.analysis.findings.verdict_kinds import Bound
+from pipeprof.report.headings import Holds, headings
 from pipeprof.report.names.verdict_names import VERDICTS
 from pipeprof.report.numbers import (
     amount,
@@ -396,7 +397,15 @@ def _value(aspect: HostAspect, value: str | float | None) -> str:
 
 # The ranks as a table
 
-RANK_COLUMNS = ("rank", "host", "step", "wait", "for others", "bottleneck", "by itself")
+RANK_COLUMNS = headings(
+    rank=Holds.TEXT,
+    host=Holds.NAME,
+    step=Holds.NUMBER,
+    wait=Holds.NUMBER,
+    for_others=Holds.NUMBER,
+    bottleneck=Holds.NAME,
+    by_itself=Holds.TEXT,
+)
 MOST_ROWS = 8
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 
 from pipeprof.analysis.findings.findings import Findings
+from pipeprof.report.headings import Heading, Holds
 from pipeprof.report.numbers import duration, percent_within
 from pipeprof.report.one_run.host_rows import HOST_COLUMNS, HostRow, host_rows
 from pipeprof.report.one_run.loop_rows import LOOP_COLUMNS, loop_rows
@@ -13,8 +14,6 @@ from pipeprof.report.text_layout import Column, cells, column_table
 
 MOST_PLACES = 8
 MOST_LOOPS = 6
-
-_RIGHT = ("calls", "steps", "time", "share", "waits", "host")
 
 
 def host_table(findings: Findings, width: int) -> RenderableType | None:
@@ -46,20 +45,27 @@ def loop_table(findings: Findings, width: int) -> RenderableType | None:
 
 
 def _table(
-    headers: Sequence[str], rows: Sequence[tuple[str | None, ...]], width: int
+    headings: Sequence[Heading], rows: Sequence[tuple[str | None, ...]], width: int
 ) -> RenderableType:
     columns = []
-    for number, header in enumerate(headers):
-        title = f"  {header.capitalize()}" if number == 0 else header
+    for number, heading in enumerate(headings):
+        title = f"  {heading.title.capitalize()}" if number == 0 else heading.title
         texts = cells(row[number] for row in rows)
         if number == 0:
             texts = tuple(f"  {text}" for text in texts)
         elif set(texts) == {MISSING}:
             continue
-        column = Column(header=title, cells=texts, right=header in _RIGHT)
-        if number == 0:
-            column = Column(header=title, cells=texts, least=18)
-        elif header == "where":
-            column = Column(header=title, cells=texts, least=12, shorten=shorten_location)
-        columns.append(column)
+        columns.append(_column(title, texts, heading.holds))
     return column_table(columns, width)
+
+
+def _column(title: str, texts: tuple[str, ...], holds: Holds) -> Column:
+    match holds:
+        case Holds.NAME:
+            return Column(header=title, cells=texts, least=18)
+        case Holds.PLACE:
+            return Column(header=title, cells=texts, least=12, shorten=shorten_location)
+        case Holds.NUMBER:
+            return Column(header=title, cells=texts, right=True)
+        case Holds.TEXT:
+            return Column(header=title, cells=texts)

@@ -9,6 +9,7 @@ from pipeprof.analysis.findings.findings import Findings
 from pipeprof.analysis.verdicts.wall_shares import HOST_PARTS
 from pipeprof.recording.account import Part
 from pipeprof.recording.source_code import Location
+from pipeprof.report.headings import Holds, headings
 from pipeprof.report.names.part_names import PART_NAMES, place_name
 
 # The host's work is listed from this part of the run on, or where the verdict is about it.
@@ -16,7 +17,9 @@ _SHOWN_FROM = 0.05
 # A place that takes less of the run is not listed.
 _ROW_FROM = 0.005
 
-HOST_COLUMNS = ("host", "where", "calls", "time", "share")
+HOST_COLUMNS = headings(
+    host=Holds.NAME, where=Holds.PLACE, calls=Holds.NUMBER, time=Holds.NUMBER, share=Holds.NUMBER
+)
 
 
 _Place = tuple[Part, PlaceName | None, Location | None]

@@ -6,11 +6,21 @@ from dataclasses import dataclass
 from pipeprof.analysis.findings.findings import Findings, Grouping, LoopFinding, LoopGroup
 from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.recording.loop import Loop
+from pipeprof.report.headings import Holds, headings
 from pipeprof.report.names.verdict_names import VERDICTS
 from pipeprof.report.numbers import count, duration, percent, wait_percent
 from pipeprof.report.one_run.run_text import kind_of
 
-LOOP_COLUMNS = ("loop", "where", "calls", "steps", "time", "waits", "host", "verdict")
+LOOP_COLUMNS = headings(
+    loop=Holds.NAME,
+    where=Holds.PLACE,
+    calls=Holds.NUMBER,
+    steps=Holds.NUMBER,
+    time=Holds.NUMBER,
+    waits=Holds.NUMBER,
+    host=Holds.NUMBER,
+    verdict=Holds.TEXT,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from pipeprof.analysis.findings.findings import Diagnosis, Findings, LoopFinding
 from pipeprof.analysis.findings.input_findings import AutotuneFinding
 from pipeprof.analysis.findings.rank_findings import RunOfRanks
 from pipeprof.analysis.findings.verdict_kinds import Bound
+from pipeprof.report.headings import Holds
 from pipeprof.report.many_hosts.ranks_text import (
     RANK_COLUMNS,
     chosen_ranks,
@@ -179,13 +180,13 @@ def _rank_table(ranks: RunOfRanks, width: int) -> RenderableType:
     late = ["bold red" if each.straggles else "" for _, each in chosen_ranks(ranks)]
     columns = [
         Column(
-            header=header,
+            header=heading.title,
             cells=cells(row[place] for row in rows),
             styles=tuple(late),
-            right=header in _RIGHT,
-            least=8 if header in ("host", "bottleneck") else None,
+            right=heading.holds is Holds.NUMBER,
+            least=8 if heading.holds is Holds.NAME else None,
         )
-        for place, header in enumerate(RANK_COLUMNS)
+        for place, heading in enumerate(RANK_COLUMNS)
     ]
     table = column_table(columns, width - INDENT)
     left_out = len(ranks.ranks) - len(rows)
@@ -193,9 +194,6 @@ def _rank_table(ranks: RunOfRanks, width: int) -> RenderableType:
         return indented(table)
     rest = Text(f"and {count(left_out, 'more rank')}: pipeprof report --json --ranks all", "dim")
     return indented(Group(table, indented(rest)))
-
-
-_RIGHT = ("step", "wait", "for others")
 
 
 def _verdict(main: LoopFinding | None, width: int) -> RenderableType:

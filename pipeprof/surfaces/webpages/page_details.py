@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.analysis.findings.machine_findings import LaneFinding, OverheadFinding
 from pipeprof.report.figures.figure import Figure
+from pipeprof.report.headings import titles
 from pipeprof.report.many_hosts.service_text import worker_sentences
 from pipeprof.report.numbers import count, percent, size
 from pipeprof.report.one_run.device_text import devices
@@ -62,7 +63,7 @@ def _loops(findings: Findings) -> Markup | None:
     return element(
         "details",
         element("summary", f"Loops ({len(rows)})"),
-        table(LOOP_COLUMNS, (row.cells for row in rows)),
+        table(titles(LOOP_COLUMNS), (row.cells for row in rows)),
         open=True,
     )
 

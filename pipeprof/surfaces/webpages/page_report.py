@@ -6,6 +6,7 @@ from pipeprof.analysis.findings.advice_kinds import Advice
 from pipeprof.analysis.findings.findings import Diagnosis, Findings, LoopFinding
 from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.report.figures.figure import Figure
+from pipeprof.report.headings import titles
 from pipeprof.report.many_hosts.ranks_text import (
     RANK_COLUMNS,
     chosen_ranks,
@@ -116,7 +117,7 @@ def _all_ranks(findings: Findings, figures: Sequence[Figure]) -> Markup | None:
         element(
             "section",
             element("h2", "Ranks"),
-            table(RANK_COLUMNS, rows),
+            table(titles(RANK_COLUMNS), rows),
             class_="ranks",
         ),
         element("section", element("h2", "Hosts"), *hosts) if hosts else None,
@@ -239,7 +240,7 @@ def _host(findings: Findings) -> Markup | None:
     return element(
         "section",
         element("h2", "Where the host's time goes"),
-        table(HOST_COLUMNS, map(host_cells, rows)),
+        table(titles(HOST_COLUMNS), map(host_cells, rows)),
         class_="host-places",
     )
 
