@@ -10,7 +10,8 @@ from pipeprof.capture.probes.tensorflow.function_calls import FunctionCalls, Fun
 
 
 class Listener:
-    def __init__(self) -> None:
+    def __init__(self, followed: FunctionCalls) -> None:
+        self.followed = followed
         self.calls: list[tuple[Any, int, int, FunctionTrace | None]] = []
 
     def function_called(
@@ -26,7 +27,8 @@ class Listener:
 @pytest.fixture
 def listener() -> Iterator[Listener]:
     warnings: list[str] = []
-    calls, found = FunctionCalls(warnings.append), Listener()
+    calls = FunctionCalls(warnings.append)
+    found = Listener(calls)
     before = vars(type(tf.function(lambda: None)))["__call__"]
     calls.install()
     calls.listeners.append(found)
@@ -86,3 +88,28 @@ def test_what_a_function_raises_comes_through(listener: Listener) -> None:
     with pytest.raises(ValueError, match="no"):
         fails(tf.constant(1.0))
     assert len(listener.calls) == 1
+
+
+def test_what_replicas_do_belongs_to_the_call_that_waits_for_them(listener: Listener) -> None:
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        weight = tf.Variable(2.0)
+
+    @tf.function
+    def inner(x: Any) -> Any:
+        return weight * x
+
+    def replica(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = inner(x)
+        return tape.gradient(loss, weight)
+
+    step = tf.function(lambda x: strategy.run(replica, args=(x,)))
+    assert [float(step(tf.constant(n))) for n in (3.0, 4.0)] == [3.0, 4.0]
+
+    assert [function is step for function, *_ in listener.calls] == [True, True]
+    [first, second] = listener.traces
+    assert first is not None
+    assert first.traced_ns > 0
+    assert second is None
+    assert listener.followed.trains(step)

@@ -19,6 +19,11 @@ from pipeprof.capture.probes.loops.shape_changes import Shapes, describe_changes
 from pipeprof.clock import now_ns
 
 
+# A strategy that mirrors variables runs the user's code for each replica in a thread of this class, while
+# the thread that called the function waits.
+_REPLICA_THREAD = "_MirroredReplicaThread"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionTrace:
     """A call that traced its function: it ran the user's Python code.
@@ -79,6 +84,7 @@ class FunctionCalls:
         self._iterating: weakref.WeakSet[Any] = weakref.WeakSet()
         self._patches = Patches()
         self._inside = threading.local()
+        self._open: _OuterCall | None = None  # the one that began last, whichever thread made it
         self._guard = Guard(
             warn, "Calls of tf.function could not be followed any more", "compiling is not known"
         )
@@ -92,13 +98,13 @@ class FunctionCalls:
 
         @functools.wraps(call)
         def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - the method of that name
-            outer = getattr(inside, "call", None)
+            outer = getattr(inside, "call", None) or calls._around_replica()
             if outer is not None:
                 try:
                     return call(self, *args, **kwargs)
                 finally:
                     calls._guard.run(outer.inner_ended, self, args, kwargs)
-            inside.call = mine = _OuterCall(self.experimental_get_tracing_count())
+            inside.call = calls._open = mine = _OuterCall(self.experimental_get_tracing_count())
             calls.running = self
             if calls.datasets is not None and self in calls._iterating:
                 calls._guard.run(calls.datasets.call_begins, self)
@@ -107,7 +113,7 @@ class FunctionCalls:
                 return call(self, *args, **kwargs)
             finally:
                 end_ns = now_ns()
-                inside.call = calls.running = None
+                inside.call = calls._open = calls.running = None
                 calls._guard.run(calls._ended, self, args, kwargs, mine, start_ns, end_ns)
 
         self._patches.replace(function, "__call__", __call__)
@@ -115,7 +121,7 @@ class FunctionCalls:
 
         @functools.wraps(gradient)
         def timed_gradient(*args: Any, **kwargs: Any) -> Any:
-            outer = getattr(inside, "call", None)
+            outer = getattr(inside, "call", None) or calls._around_replica()
             try:
                 return gradient(*args, **kwargs)
             finally:
@@ -164,6 +170,12 @@ class FunctionCalls:
         outer = getattr(self._inside, "call", None)
         if outer is not None:
             outer.iterated = dataset
+
+    def _around_replica(self) -> "_OuterCall | None":
+        """The call for which the calling thread runs a replica; None in any other thread."""
+        if self._open is None or type(threading.current_thread()).__name__ != _REPLICA_THREAD:
+            return None
+        return self._open
 
     def _reason(self, shapes: dict[Any, Shapes]) -> str | None:
         """Finds what changed in the shapes that functions were traced with, by function."""
