@@ -522,6 +522,7 @@ def run_info(
     complete: bool = True,
     ended_by: str | None = None,
     recorded_by: RecordedBy = RecordedBy.PYTHON,
+    jax_computes: bool = True,
 ) -> RunInfo:
     """A run that began at `START_NS`, 2026-11-21 10:02:13 UTC, and lasted 4 s unless given."""
     return RunInfo(
@@ -539,6 +540,7 @@ def run_info(
         complete=complete,
         ended_by=ended_by,
         recorded_by=recorded_by,
+        jax_computes=jax_computes,
     )
 
 

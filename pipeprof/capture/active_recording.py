@@ -318,6 +318,7 @@ class ActiveRecording:
             recorded_by=self._recorded_by,
             rank=self._rank,
             machine=replace(self._machine, clock_ahead_ns=self._place.clock_ahead_ns),
+            jax_computes=machine.jax_computes(),
         )
 
     @property

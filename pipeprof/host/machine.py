@@ -40,6 +40,17 @@ def loaded_versions() -> Mapping[str, str]:
     return versions
 
 
+def jax_computes() -> bool:
+    """Whether JAX has begun to compute in this process; TensorFlow imports it and leaves it at that."""
+    backends = sys.modules.get("jax._src.xla_bridge")
+    if backends is None:
+        return False
+    begun = getattr(
+        backends, "backends_are_initialized", None
+    )  # not public; JAX is taken to compute without it
+    return bool(begun()) if callable(begun) else True
+
+
 def _installed(distribution: str) -> str | None:
     try:
         return importlib.metadata.version(distribution)

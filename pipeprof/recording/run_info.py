@@ -49,6 +49,7 @@ class RunInfo:
         rank: the process's place among those that train together; None where it trains alone or that is
             not known.
         machine: what is known of the machine beside its processors.
+        jax_computes: whether JAX, where it was loaded, had anything to compute.
     """
 
     name: str
@@ -67,6 +68,14 @@ class RunInfo:
     recorded_by: RecordedBy = RecordedBy.PYTHON
     rank: Rank | None = None
     machine: Machine | None = None
+    jax_computes: bool = True
+
+    @property
+    def uses_jax(self) -> bool:
+        """Whether JAX computes: TensorFlow and Keras load it wherever it is installed."""
+        return self.keras_backend is KerasBackend.JAX or (
+            "jax" in self.versions and self.jax_computes
+        )
 
     @property
     def keras_backend(self) -> KerasBackend | None:

@@ -12,6 +12,7 @@ import pipeprof
 from pipeprof.host.machine import (
     allow_ptrace,
     core_count,
+    jax_computes,
     loaded_versions,
     physical_core_count,
 )
@@ -89,3 +90,18 @@ def test_a_package_that_does_not_show_its_version_is_left_out(monkeypatch: pytes
     versions = loaded_versions()
     assert versions["jax"] == "0.9"
     assert "torch" not in versions
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_jax_computes_once_its_backends_have_begun(
+    monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    backends = ModuleType("xla_bridge")
+    monkeypatch.setattr(backends, "backends_are_initialized", lambda: begun, raising=False)
+    monkeypatch.setitem(sys.modules, "jax._src.xla_bridge", backends)
+    assert jax_computes() is begun
+
+
+def test_a_jax_that_does_not_show_it_is_taken_to_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jax._src.xla_bridge", ModuleType("xla_bridge"))
+    assert jax_computes()

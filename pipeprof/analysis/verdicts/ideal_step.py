@@ -17,7 +17,6 @@ from pipeprof.analysis.verdicts.verdict import Measurements
 from pipeprof.recording.account import Part
 from pipeprof.recording.ceiling import Ceiling
 from pipeprof.recording.loop import LoopKind
-from pipeprof.recording.run_info import KerasBackend
 
 # How many of a loop's steps are the fast ones, which least of all held up.
 _FASTEST = 0.05
@@ -129,11 +128,7 @@ def may_run_ahead(measured: Measurements) -> bool:
     `train_on_batch` gives its losses back as numbers.
     """
     loop, run = measured.loop, measured.profile.run
-    if (
-        not measured.profile.devices
-        and run.keras_backend is not KerasBackend.JAX
-        and "jax" not in run.versions
-    ):
+    if not measured.profile.devices and not run.uses_jax:
         return False  # on CPUs, only JAX computes on after a call has returned
     match loop.kind:
         case LoopKind.TRAIN_ON_BATCH:

@@ -124,6 +124,17 @@ def test_what_a_device_works_on_while_the_loop_waits_is_computing(of: Loop, info
     assert found.wall.wait_ratio == pytest.approx(2 / 3, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("computes", "known"), [(True, LimitSource.UPPER_BOUND), (False, LimitSource.ESTIMATED)]
+)
+def test_on_cpus_only_a_jax_that_computes_lets_a_loop_run_ahead(
+    computes: bool, known: LimitSource
+) -> None:
+    info = run_info(versions={"tensorflow": "2.21.0", "jax": "0.10.2"}, jax_computes=computes)
+    found = diagnosed(loop(kind=LoopKind.CUSTOM, **WAITS), info=info)
+    assert free_input(found).known is known
+
+
 def test_a_loop_that_waits_for_its_device_hides_nothing() -> None:
     assert diagnosed(loop(**WAITS), busy(0.97)).bound is Bound.INPUT
 

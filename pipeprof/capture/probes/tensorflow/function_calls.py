@@ -18,7 +18,6 @@ from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.loops.shape_changes import Shapes, describe_changes, shapes_of
 from pipeprof.clock import now_ns
 
-
 # A strategy that mirrors variables runs the user's code for each replica in a thread of this class, while
 # the thread that called the function waits.
 _REPLICA_THREAD = "_MirroredReplicaThread"
