@@ -41,6 +41,7 @@ from tests.integration.pasted_code import (
     MADE_BY_KERAS,
     SEQUENCE,
     SOON_S,
+    TF_DATA,
     Meeting,
     pasted,
     values,
@@ -189,6 +190,21 @@ def test_a_loop_of_ones_own_gets_processes() -> None:
     finally:
         made["pool"].terminate()
         made["pool"].join()
+
+
+def test_a_generator_in_a_pipeline_becomes_calls_of_a_map() -> None:
+    meeting = Meeting()
+    remedy = MoreWorkers(fed_by=TF_DATA, stage="load", workers=2, processes=False)
+    names = {
+        "make_element": lambda index: meeting(batch(int(index))),
+        "ELEMENTS": BATCHES,
+        "TYPES": [tf.float32, tf.int64],
+        "SHAPES": [array.shape for array in batch(0)],
+    }
+    made = pasted(remedy, **names)["dataset"]
+    assert [tuple(spec.shape) for spec in made.element_spec] == names["SHAPES"]
+    assert weights_after(made) == pytest.approx(weights_after(Digits()))
+    assert meeting.calls == BATCHES
 
 
 class SlowFirst(Digits):

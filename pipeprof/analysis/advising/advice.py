@@ -49,6 +49,7 @@ from pipeprof.analysis.measures.cores import used_ratio
 from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.measures.device_use import working_device
 from pipeprof.analysis.measures.epoch_starts import usual_start
+from pipeprof.analysis.measures.stage_tree import askers_of
 from pipeprof.analysis.predicting.training_model import in_workers, loaded_ahead
 from pipeprof.analysis.verdicts.bottleneck import sharing_with
 from pipeprof.analysis.verdicts.bottleneck_evidence import RESTS_BELOW, busy_ratio
@@ -247,13 +248,25 @@ def _workers(verdict: Verdict) -> Iterator[Advice]:
 
 def _may_run_in_workers(verdict: Verdict, worst: StageCost) -> bool:
     """Whether more workers can help a stage, as far as its code and its cause let them."""
-    if verdict.measured.loop.input.kind not in _PYTHON_INPUTS:
+    of_python = verdict.measured.loop.input.kind in _PYTHON_INPUTS
+    if not of_python and not _is_in_generator(verdict, worst):
         return False
     if verdict.measured.cpu.saturated and not _needs_no_core(verdict, worst):
         return False
     if not worst.stage.kind.python or _is_mapped(worst):
         return False
     return verdict.cause is Cause.BLOCKING or verdict.cause in _HELPED_BY_WORKERS
+
+
+def _is_in_generator(verdict: Verdict, worst: StageCost) -> bool:
+    """Whether a stage is, or works for, a generator of the user's that feeds a pipeline of tf.data."""
+    if verdict.measured.loop.input.kind is not InputKind.TF_DATA:
+        return False
+    around = [cost.stage for cost in (worst, *askers_of(worst, verdict.measured.costs))]
+    return any(
+        stage.kind is StageKind.GENERATOR or stage.family is OperatorFamily.GENERATOR
+        for stage in around
+    )
 
 
 def _is_mapped(cost: StageCost) -> bool:

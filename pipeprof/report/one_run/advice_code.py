@@ -202,8 +202,8 @@ def _workers(fed_by: FedBy, workers: int, *, processes: bool) -> str:
         return _loader(fed_by, workers)
     if fed_by.kind is InputKind.SEQUENCE:
         return _set_on_data(fed_by, workers=workers, use_multiprocessing=processes)
-    if fed_by.hand_written:
-        return _workers_of_a_loop(workers, processes=processes)
+    if fed_by.kind is InputKind.TF_DATA or fed_by.hand_written:
+        return _calls_at_once(fed_by, workers, processes=processes)
     options = f"workers={workers}, use_multiprocessing={processes}"
     base = "tf_keras.utils.Sequence" if fed_by.keras_2 else "keras.utils.PyDataset"
     made = f"model.fit(Batches(), {options})" if fed_by.keras_2 else f"data = Batches({options})"
@@ -217,15 +217,19 @@ def _workers(fed_by: FedBy, workers: int, *, processes: bool) -> str:
     )
 
 
-def _workers_of_a_loop(workers: int, *, processes: bool) -> str:
-    """A loop that takes its batches by itself has no ``fit`` that starts workers."""
-    pool, make = "", "make_batch"
+def _calls_at_once(fed_by: FedBy, workers: int, *, processes: bool) -> str:
+    """Calls of a map make what a generator yields: in a pipeline, or for a loop that has no ``fit``."""
+    in_pipeline = fed_by.kind is InputKind.TF_DATA
+    make, count = (
+        ("make_element", "ELEMENTS") if in_pipeline else ("make_batch", "BATCHES_PER_EPOCH")
+    )
+    pool, called = "", make
     if processes:
-        make = "make"
+        called = "make"
         pool = (
             f'pool = multiprocessing.get_context("forkserver").Pool({workers})\n'
             "def make(index):\n"
-            "    return pool.apply(make_batch, (index,))\n"
+            f"    return pool.apply({make}, (index,))\n"
         )
     options = chosen = ""
     if not processes:  # TensorFlow has threads for no more calls than cores
@@ -234,13 +238,18 @@ def _workers_of_a_loop(workers: int, *, processes: bool) -> str:
             "options = tf.data.Options()\n"
             f"options.threading.private_threadpool_size = {workers + 1}\n"
         )
+    made = f"tf.numpy_function({called}, [index], TYPES)"
+    load, first, ahead = f"    return {made}\n", "", ".prefetch(1)"
+    if in_pipeline:  # the rest of it needs the shapes, and prefetches
+        first, ahead = f"# {make}: returns what the generator yields, by number\n", ""
+        load = f"    made = {made}\n    return tuple(map(tf.ensure_shape, made, SHAPES))\n"
     return (
-        f"{pool}"
+        f"{first}{pool}"
         "def load(index):\n"
-        f"    return tf.numpy_function({make}, [index], TYPES)\n"
+        f"{load}"
         f"{options}"
-        "dataset = tf.data.Dataset.range(BATCHES_PER_EPOCH).map(\n"
-        f"    load, num_parallel_calls={workers}).prefetch(1){chosen}"
+        f"dataset = tf.data.Dataset.range({count}).map(\n"
+        f"    load, num_parallel_calls={workers}){ahead}{chosen}"
     )
 
 

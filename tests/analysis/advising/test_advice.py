@@ -191,6 +191,17 @@ def test_threads_under_the_gil_are_advised_to_become_processes() -> None:
     assert predicted("workers", said).step_ms == pytest.approx(10)
 
 
+@pytest.mark.parametrize("cpu_ratio", [0.02, 0.97])
+def test_a_generator_in_a_pipeline_of_tf_data_can_run_in_workers(cpu_ratio: float) -> None:
+    fit = loop(fed_by=TF_DATA)
+    made = planted(stage("gen", StageKind.GENERATOR, cpu_ratio=cpu_ratio), during=fit)
+    assert "workers" in actions(made)
+    joined = mapped("from_generator", StageKind.TF_DATA_PYTHON, family=OperatorFamily.GENERATOR)
+    assert "workers" in actions(planted(joined, during=fit))
+    called = planted(stage("decode", StageKind.FUNCTION, cpu_ratio=cpu_ratio), during=fit)
+    assert "workers" not in actions(called)
+
+
 @pytest.mark.parametrize("kind", list(InputKind))
 def test_nobody_is_advised_to_use_more_workers_on_a_saturated_cpu(kind: InputKind) -> None:
     fit = loop(fed_by=Input(kind=kind))

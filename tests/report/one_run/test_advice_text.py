@@ -166,6 +166,11 @@ ADVISED: tuple[tuple[Remedy, str, str | None], ...] = (
         'pool = multiprocessing.get_context("forkserver").Pool(2)',
     ),
     (
+        MoreWorkers(fed_by=TF_DATA, stage="decode", workers=6, processes=False),
+        "Run decode in 6 worker threads.",
+        "# make_element: returns what the generator yields, by number",
+    ),
+    (
         MoreWorkers(fed_by=SEQUENCE, stage="decode", workers=6, processes=False),
         "Run decode in 6 worker threads.",
         "# data: your Images",
