@@ -107,7 +107,7 @@ def test_arrows_lead_from_each_batch_to_its_step(tmp_path: Path) -> None:
 AHEAD_SCRIPT = """
 import json, sys, time, types
 import keras, numpy as np, pipeprof
-from pipeprof.analysis.findings.evidence_kinds import SharedCores
+from pipeprof.analysis.findings.caveat_kinds import SharedCores
 
 X, Y = np.ones((128, 512), np.float32), np.zeros((128, 1), np.float32)
 

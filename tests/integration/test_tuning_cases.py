@@ -17,6 +17,9 @@ from pipeprof.tuning.candidates import candidates
 from pipeprof.tuning.subject import make_subject
 from pipeprof.tuning.workbench import Workbench
 
+# Other tests of a process set TensorFlow's seed, of which a function inside an interleave then warns.
+pytestmark = pytest.mark.filterwarnings("ignore:Seed .* from outer graph")
+
 HELPS: dict[str, type[Any]] = {
     "serial map that waits": SetCalls,
     "serial interleave": SetCalls,
