@@ -10,7 +10,6 @@ from pipeprof.recording.pipeline_edits import (
     MoveFilterFirst,
     MoveShuffleFirst,
     SetCalls,
-    Workers,
 )
 from pipeprof.scenarios.tuning_cases import MISCONFIGURED, TuningCase
 from pipeprof.tuning.candidates import candidates
@@ -20,6 +19,7 @@ from pipeprof.tuning.workbench import Workbench
 # Other tests of a process set TensorFlow's seed, of which a function inside an interleave then warns.
 pytestmark = pytest.mark.filterwarnings("ignore:Seed .* from outer graph")
 
+# Worker processes are tuned in processes of their own (test_tune.py), which end with their pools.
 HELPS: dict[str, type[Any]] = {
     "serial map that waits": SetCalls,
     "serial interleave": SetCalls,
@@ -29,7 +29,6 @@ HELPS: dict[str, type[Any]] = {
     "batch after map": MoveBatchFirst,
     "filter last": MoveFilterFirst,
     "pinned parallelism": SetCalls,
-    "threads under the GIL": Workers,
 }
 
 
