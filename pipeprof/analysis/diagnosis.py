@@ -103,7 +103,7 @@ def find_verdict(measured: Measurements) -> Verdict:
     walls = wall_resamples(measured.loop, measured.account, measured.starts, held=held)
     if walls is not None:
         walls = replace(walls, hidden=hidden_wait(measured, walls.wait or 0.0))
-    if walls is not None and not _known_of_steps(measured.loop, walls.bound):
+    if walls is not None and not _may_be_judged(measured.loop, walls.bound):
         walls = None
     bound = walls.bound if walls else Bound.UNKNOWN
     held_by = _held_by(held_up, bound, walls)
@@ -135,8 +135,8 @@ def find_verdict(measured: Measurements) -> Verdict:
     )
 
 
-def _known_of_steps(loop: Loop, bound: Bound) -> bool:
-    """Whether a bound says something of a loop's steps: before the first one, only a long wait does."""
+def _may_be_judged(loop: Loop, bound: Bound) -> bool:
+    """Whether a loop has a bound: before its first step is finished, only a long wait gives one."""
     return loop.step_count > 0 or loop.kind.hand_written or bound is Bound.INPUT
 
 

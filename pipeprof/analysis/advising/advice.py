@@ -49,6 +49,7 @@ from pipeprof.analysis.measures.cores import used_ratio
 from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.measures.device_use import working_device
 from pipeprof.analysis.measures.epoch_starts import usual_start
+from pipeprof.analysis.measures.lane_use import LEAVES_GIL_BELOW, gil_held_ratio
 from pipeprof.analysis.measures.stage_tree import askers_of
 from pipeprof.analysis.predicting.training_model import in_workers, loaded_ahead
 from pipeprof.analysis.verdicts.bottleneck import sharing_with
@@ -67,9 +68,6 @@ _LEAST_SHARE_OF_BEST = 0.2
 
 # Of what is on the CPU for less of its time than this, many calls at once need no core of their own.
 _NO_CORE_BELOW = 0.15
-
-# Threads that hold the GIL for less of their time than this can compute at once.
-_LEAVES_GIL_BELOW = 0.3
 
 _HELPED_BY_WORKERS = (Cause.SERIAL, Cause.GIL, Cause.CPU, Cause.TOO_FEW_WORKERS)
 
@@ -286,10 +284,8 @@ def _needs_no_core(verdict: Verdict, worst: StageCost) -> bool:
 
 def _leaves_gil(verdict: Verdict, worst: StageCost) -> bool:
     """Whether the lanes of a stage were seen to compute without the GIL; not where nobody looked."""
-    lanes = verdict.measured.profile.lanes
-    found = [gil for number in worst.stage.lanes if (gil := lanes[number].gil) is not None]
-    samples = sum(gil.samples for gil in found)
-    return samples > 0 and sum(gil.held for gil in found) < _LEAVES_GIL_BELOW * samples
+    held = gil_held_ratio(verdict.measured.profile, worst.stage.lanes)
+    return held is not None and held < LEAVES_GIL_BELOW
 
 
 def _longer_queue(verdict: Verdict) -> Iterator[Advice]:

@@ -1,7 +1,7 @@
 """How busy threads, worker processes and processors were in a stretch of time."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +27,9 @@ SATURATED_FROM = 0.9
 
 # From this part of its scheduling periods on, the container's limit is what the run lacks.
 THROTTLED_FROM = 0.25
+
+# Threads that hold the GIL for less of their time than this can compute at once.
+LEAVES_GIL_BELOW = 0.3
 
 
 def lane_findings(profile: Profile, counted_time: CountedTime | None) -> tuple[LaneFinding, ...]:
@@ -201,3 +204,15 @@ def _batches_of(number: int, profile: Profile) -> int | None:
         return None
     made = [s.lane_calls.get(number, 0) for s in profile.stages if s.kind is StageKind.SEQUENCE]
     return sum(made) if made else None
+
+
+def gil_held_ratio(profile: Profile, lanes: Iterable[int]) -> float | None:
+    """The part of the samples of some lanes in which they held the GIL; None where nobody looked.
+
+    Args:
+        profile: the recording.
+        lanes: their numbers.
+    """
+    found = [gil for number in set(lanes) if (gil := profile.lanes[number].gil) is not None]
+    samples = sum(gil.samples for gil in found)
+    return sum(gil.held for gil in found) / samples if samples else None

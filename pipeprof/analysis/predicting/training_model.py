@@ -20,6 +20,7 @@ from pipeprof.analysis.findings.findings import Interval
 from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.analysis.measures.batch_queue import mean_step_ms
 from pipeprof.analysis.measures.costs import StageCost
+from pipeprof.analysis.measures.lane_use import LEAVES_GIL_BELOW, gil_held_ratio
 from pipeprof.analysis.measures.placement import WORKERS_KEY, PlaceKind, StagePlace
 from pipeprof.analysis.measures.step_statistics import MS
 from pipeprof.analysis.verdicts.bottleneck import beneath, sharing_with
@@ -33,9 +34,6 @@ MOST_UNEXPLAINED = 0.25
 
 # Pickling, sending and unpickling a batch from another process; its part in the interval is as large.
 _TRANSPORT_NS_PER_BYTE = 3.0
-
-# Threads that hold the GIL for less of their time than this can compute at once.
-_LEAVES_GIL_BELOW = 0.3
 
 # Steps that wait for nothing need not get going again: computing of 2.4 ms behind waits took 1.1 ms
 # without any, measured on two cores.
@@ -158,13 +156,11 @@ def _computes(verdict: Verdict, mean_ms: float) -> tuple[float, ...]:
 
 def _in_turns(verdict: Verdict, costs: Sequence[StageCost], step_ms: float) -> float:
     """The part of Python stages' CPU time that holds the GIL, as far as that was seen."""
-    lanes = verdict.measured.profile.lanes
     python = [cost for cost in costs if cost.stage.kind.python]
-    numbers = {number for cost in python for number in cost.stage.lanes}
-    found = [gil for number in sorted(numbers) if (gil := lanes[number].gil) is not None]
-    held, samples = sum(gil.held for gil in found), sum(gil.samples for gil in found)
-    if samples and held < _LEAVES_GIL_BELOW * samples:
-        return held / samples
+    lanes = (number for cost in python for number in cost.stage.lanes)
+    held = gil_held_ratio(verdict.measured.profile, lanes)
+    if held is not None and held < LEAVES_GIL_BELOW:
+        return held
     if any(cost.stage.kind is StageKind.TRANSPORT for cost in costs):
         return 1.0
     # What threads did at once in a step they did not do one after another.

@@ -71,19 +71,19 @@ class FunctionCalls:
 
     Attributes:
         listeners: are called, in order, by the thread that called the function.
-        running: the function that runs, called by the thread that called one last, or None.
         datasets: follows the functions that iterate a dataset, or None.
     """
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self.listeners: list[FunctionListener] = []
-        self.running: Any = None
         self._predicts: weakref.WeakSet[Any] = weakref.WeakSet()
         self.datasets: DatasetCalls | None = None
         self._iterating: weakref.WeakSet[Any] = weakref.WeakSet()
         self._patches = Patches()
         self._inside = threading.local()
-        self._open: _OuterCall | None = None  # the one that began last, whichever thread made it
+        self._open: _OuterCall | None = (
+            None  # the one that began last and runs, in whichever thread
+        )
         self._guard = Guard(
             warn, "Calls of tf.function could not be followed any more", "compiling is not known"
         )
@@ -103,8 +103,8 @@ class FunctionCalls:
                     return call(self, *args, **kwargs)
                 finally:
                     calls._guard.run(outer.inner_ended, self, args, kwargs)
-            inside.call = calls._open = mine = _OuterCall(self.experimental_get_tracing_count())
-            calls.running = self
+            mine = _OuterCall(self, self.experimental_get_tracing_count())
+            inside.call = calls._open = mine
             if calls.datasets is not None and self in calls._iterating:
                 calls._guard.run(calls.datasets.call_begins, self)
             start_ns = now_ns()
@@ -112,7 +112,7 @@ class FunctionCalls:
                 return call(self, *args, **kwargs)
             finally:
                 end_ns = now_ns()
-                inside.call = calls._open = calls.running = None
+                inside.call = calls._open = None
                 calls._guard.run(calls._ended, self, args, kwargs, mine, start_ns, end_ns)
 
         self._patches.replace(function, "__call__", __call__)
@@ -129,6 +129,12 @@ class FunctionCalls:
                     outer.traced_ns = now_ns()
 
         self._patches.replace(tf.GradientTape, "gradient", timed_gradient)
+
+    @property
+    def running(self) -> Any:
+        """The function that runs, of those called the one that was called last; None without one."""
+        outer = self._open
+        return None if outer is None else outer.function
 
     def trains(self, function: Any) -> bool:
         """Whether a function may train: in each of its traces a gradient was taken."""
@@ -190,9 +196,10 @@ class FunctionCalls:
 class _OuterCall:
     """A call that no other surrounds, and what was traced inside it."""
 
-    __slots__ = ("iterated", "shapes", "takes_gradients", "traced_before", "traced_ns")
+    __slots__ = ("function", "iterated", "shapes", "takes_gradients", "traced_before", "traced_ns")
 
-    def __init__(self, traced_before: int) -> None:
+    def __init__(self, function: Any, traced_before: int) -> None:
+        self.function = function
         self.traced_before = traced_before
         self.traced_ns = 0
         self.takes_gradients = False
