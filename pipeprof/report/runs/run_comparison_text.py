@@ -6,6 +6,7 @@ from enum import Enum
 
 from pipeprof.analysis.comparing.gate import GateResult
 from pipeprof.analysis.comparing.run_comparison import ComparedQuantity, Comparison
+from pipeprof.analysis.comparing.run_noise import RUN_TO_RUN
 from pipeprof.analysis.comparing.run_quantities import Group, StepPart, Unit
 from pipeprof.analysis.comparing.work_sameness import Aspect, Differs, Sameness
 from pipeprof.analysis.findings.findings import Findings
@@ -357,14 +358,16 @@ def noise_sentence(comparison: Comparison) -> str:
     runs = len(comparison.before) + len(comparison.after)
     if runs > 2:
         return (
-            f"Noise: {noise}, by how much the {runs} runs differ, and blocks of steps in each run."
+            f"{_QUIETER} Noise: {noise}, by how much the {runs} runs differ, and blocks of steps in each "
+            "run."
         )
     return (
-        f"Noise: {noise}, by how much blocks of steps differ in each run, and 2 % that single runs are "
-        f"assumed to differ by. {_SEVERAL}"
+        f"{_QUIETER} Noise: {noise}, by how much blocks of steps differ in each run, and "
+        f"{percent(RUN_TO_RUN)} that single runs are assumed to differ by. {_SEVERAL}"
     )
 
 
+_QUIETER = "Steps are those of the quieter half of each run."
 _SEVERAL = "Three runs on each side show more: compare A1 A2 A3 -- B1 B2 B3."
 
 
