@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeprof.errors import UsageError
+from pipeprof.recording.rank import Rank
 
 if TYPE_CHECKING:
     from pipeprof.analysis.findings.findings import Findings
@@ -44,6 +45,21 @@ def _problem_with(path: Path) -> int | None:
     if not path.parent.is_dir():
         return errno.ENOTDIR
     return None if os.access(path.parent, os.W_OK | os.X_OK) else errno.EACCES
+
+
+def file_of(rank: Rank | None, path: Path) -> Path:
+    """The file of one of several processes that are given the same name for it.
+
+    Args:
+        rank: the process's place among those that train together; None where it trains alone.
+        path: the name that all of them are given.
+
+    Returns:
+        The path for a process alone and for the first rank; ``report.rank-3.json`` for rank 3.
+    """
+    if rank is None or rank.number == 0:
+        return path
+    return path.with_name(f"{path.stem}.rank-{rank.number}{path.suffix}")
 
 
 def write_json(findings: "Findings", path: Path) -> None:

@@ -165,15 +165,16 @@ def _record(
 def _write_reports(
     session: "Session", stream: TextIO, json: Path | None, html: Path | None
 ) -> None:
-    from pipeprof.cli.files import write_json, write_page
+    from pipeprof.cli.files import file_of, write_json, write_page
     from pipeprof.cli.screen import write_report
 
     stream.write("\n")
     write_report(session.findings, stream)
+    rank = session.findings.profile.run.rank
     if json is not None:
-        write_json(session.findings, json)
+        write_json(session.findings, file_of(rank, json))
     if html is not None:
-        write_page(session.findings, html)
+        write_page(session.findings, file_of(rank, html))
 
 
 def _where_kept(session: "Session", logdir: Path) -> str:

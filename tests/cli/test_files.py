@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeprof.cli.files import require_writable
+from pipeprof.cli.files import file_of, require_writable
 from pipeprof.errors import UsageError
-from tests.cli.conftest import Command
+from pipeprof.recording.rank import Launcher, Rank
+from tests.cli.conftest import Command, Shell
 
 
 @pytest.mark.parametrize("option", ["--json", "--html"])
@@ -48,3 +49,31 @@ def test_what_one_may_not_write_is_refused(
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
     with pytest.raises(UsageError, match="Permission denied"):
         require_writable(path, "--json")
+
+
+def test_no_rank_writes_over_the_file_of_another() -> None:
+    path = Path("out") / "report.json"
+    assert file_of(None, path) == path
+    ranks = [
+        Rank(number=number, size=3, launcher=Launcher.TORCHRUN, group="0" * 16)
+        for number in range(3)
+    ]
+    names = [file_of(rank, path).name for rank in ranks]
+    assert names == ["report.json", "report.rank-1.json", "report.rank-2.json"]
+    assert file_of(ranks[2], Path("report")).name == "report.rank-2"
+
+
+def test_a_rank_writes_its_reports_under_its_number(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    shell.write("train.py", "print('trained')\n")
+    outcome = shell.run("--json", "report.json", "--html", "report.html", "train.py")
+    assert (outcome.code, outcome.out) == (0, "trained\n")
+    assert sorted(path.name for path in shell.folder.glob("report*")) == [
+        "report.rank-1.html",
+        "report.rank-1.json",
+    ]
