@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pipeprof.analysis.measures.step_statistics import MS
 from pipeprof.recording.lane import LANE_CPU_CHANNELS, Role
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop
 from pipeprof.recording.profile import Profile
 

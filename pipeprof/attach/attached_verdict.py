@@ -6,7 +6,6 @@ that never rests is the slower. Where that cannot be seen either, the verdict is
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import Enum
 
 from pipeprof.analysis.findings.findings import HotLine
@@ -37,6 +36,7 @@ from pipeprof.attach.thread_activity import (
     is_of_sequence,
 )
 from pipeprof.recording.lane import Role
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.python_stacks import Frame, SampledStack
 from pipeprof.recording.source_code import Location
 

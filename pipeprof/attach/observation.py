@@ -1,8 +1,9 @@
 """What was observed of a training from outside, in a short time: plain values without a verdict."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.python_stacks import SampledStack
 
 

@@ -2,10 +2,10 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeprof.capture.launchers import rank_by_environment
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.rank import Rank
 
 _PROC = Path("/proc")

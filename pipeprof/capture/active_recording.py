@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ from pipeprof.capture.settings import Settings
 from pipeprof.clock import WallAnchor, now_ns
 from pipeprof.host import machine
 from pipeprof.host.cgroups import ControlGroups
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.rank import Machine
 from pipeprof.recording.run_info import Overhead, RunInfo

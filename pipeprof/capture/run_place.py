@@ -1,11 +1,11 @@
 """Where a recording's files lie: in a run of its own, or in its place among others that train with it."""
 
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.settings import Settings
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.rank import Rank
 from pipeprof.recording.run_info import RecordedBy
 from pipeprof.runs.log_folder import create_run_folder

@@ -1,10 +1,10 @@
 """The options of a profile, with their defaults and limits."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeprof.errors import UsageError
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.run_info import RecordedBy
 
 WARMUP_STEPS = 5

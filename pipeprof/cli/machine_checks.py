@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from pipeprof.capture.probes.stacks.py_spy import dump
 from pipeprof.errors import StacksUnavailable
 from pipeprof.host import machine
 from pipeprof.host.cgroups import ControlGroups
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.report.numbers import few_digits, size
 
 MIB = 1 << 20

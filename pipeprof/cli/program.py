@@ -8,7 +8,6 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
@@ -16,6 +15,7 @@ from typing import Any
 
 from pipeprof.errors import UsageError
 from pipeprof.recording.code_owner import is_pipeprofs_file
+from pipeprof.recording.light_dataclasses import dataclass
 
 INTERRUPTED = 130
 

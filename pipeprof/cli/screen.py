@@ -1,7 +1,7 @@
 """Writes reports to a stream in a form that the stream can show."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
@@ -11,6 +11,7 @@ from pipeprof.analysis.comparing.classic_answers import ClassicAnswer
 from pipeprof.analysis.comparing.gate import GateResult
 from pipeprof.analysis.comparing.run_comparison import Comparison
 from pipeprof.analysis.findings.findings import Findings
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.tuning_outcome import TuningOutcome
 from pipeprof.report.runs.runs_table import RunRow
 from pipeprof.surfaces.texts.terminal import render_report, render_side_by_side

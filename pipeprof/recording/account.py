@@ -1,11 +1,12 @@
 """Where the time of the training thread went, as recorded: passes, epochs, host calls, samples."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, IntEnum
 
 import numpy as np
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.source_code import Location
 

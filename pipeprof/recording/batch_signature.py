@@ -1,6 +1,6 @@
 """The shapes in which batches were delivered."""
 
-from dataclasses import dataclass
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What a training's steps take with input for free, as it was measured."""
 
-from dataclasses import dataclass
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The workers of a tf.data service, as short traces of them showed them: part of a recording."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

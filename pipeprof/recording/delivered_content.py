@@ -3,11 +3,12 @@
 All hashes are xxhash's 64-bit XXH3 without their lowest bit, so that they are never negative.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 import numpy as np
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import IntArray
 
 

@@ -5,9 +5,10 @@ its driver reports levels over time. Either may be missing.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pipeprof.recording.level_names import DeviceLevel
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import Gauge, IntArray
 from pipeprof.recording.series_checks import check_columns, check_gauge
 

@@ -1,8 +1,8 @@
 """Threads, worker processes and devices, and the processors they ran on."""
 
-from dataclasses import dataclass
 from enum import Enum
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import Binned
 
 

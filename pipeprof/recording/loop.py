@@ -1,12 +1,13 @@
 """A loop that took batches: its steps, its waits, and what fed it."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 import numpy as np
 
 from pipeprof.recording.account import LoopAccount
 from pipeprof.recording.delivered_content import Delivery, TrainedModel
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import Binned, BoolArray, Gauge, Histogram, IntArray
 from pipeprof.recording.source_code import Location
 

@@ -4,11 +4,12 @@ Changes are values that can be sent to another process; `pipeprof.tuning.graph_e
 `generator_input` make them. ``node`` is the name of a transformation in the pipeline's graph.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any, ClassVar
 
 from pipeprof.errors import UsageError
 from pipeprof.recording.codec import Tagged
+from pipeprof.recording.light_dataclasses import dataclass
 
 AUTOTUNE = -1
 

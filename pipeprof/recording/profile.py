@@ -1,7 +1,7 @@
 """A whole recording."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from pipeprof.recording.data_workers import DataWorker
 from pipeprof.recording.devices import Device, TraceWindow
 from pipeprof.recording.invariants import find_contradictions
 from pipeprof.recording.lane import Cpu, Lane
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.run_info import Overhead, RunInfo
 from pipeprof.recording.series import Gauge, IntArray

@@ -6,9 +6,9 @@ It knows py-spy's formats (of version 0.4), not how py-spy is run.
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pipeprof.recording.code_owner import is_users_file
+from pipeprof.recording.light_dataclasses import dataclass
 
 _SOURCES = (".py", ".pyc", ".pyw", ".pyx")
 

@@ -1,7 +1,8 @@
 """A process's place among those that train together, and what is known of its machine."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 # More processes than any training has; a greater number comes from a damaged file.
 MOST_RANKS = 1_000_000

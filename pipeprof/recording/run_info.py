@@ -1,10 +1,10 @@
 """What ran, on which machine and with which versions, and what its recording cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from pipeprof.clock import WallAnchor
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.rank import Machine, Rank
 
 

@@ -3,10 +3,10 @@
 Their size does not depend on the length of the run. They do not know what the numbers mean.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]

@@ -1,7 +1,8 @@
 """Lines of the user's source code, and stacks of them."""
 
-from dataclasses import dataclass
 from pathlib import PurePath
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Single intervals of a run: work, waits, steps, batches, calls of the host's, compiling."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import IntArray
 
 

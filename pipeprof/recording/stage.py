@@ -1,11 +1,12 @@
 """A stage of an input pipeline and its work."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 import numpy as np
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import Binned, Gauge, IntArray
 from pipeprof.recording.source_code import Location
 

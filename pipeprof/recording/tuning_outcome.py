@@ -1,9 +1,10 @@
 """What tuning an input is about and found: the input, the changes that were tried, what they gave."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.pipeline_edits import Edit
 

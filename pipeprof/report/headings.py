@@ -1,8 +1,9 @@
 """What heads the columns of a table: a title for readers, and what stands below it, for the layout."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 class Holds(Enum):

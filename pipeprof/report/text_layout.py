@@ -4,7 +4,6 @@ Nothing but a line of code is ever wider than the page. Knows nothing of finding
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from io import StringIO
 from itertools import groupby
 
@@ -14,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.report.plain_text import MISSING, shorten, shown
 
 INDENT = 2

@@ -5,13 +5,13 @@ process records, they hold its latest checkpoint, and its rings and name log lie
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from pipeprof.capture.collector.collector import pid_of
 from pipeprof.capture.recorder.recorder import host_name
+from pipeprof.recording.light_dataclasses import dataclass
 
 # Version of the files' format.
 FORMAT = 2

@@ -22,10 +22,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeprof.capture.recorder.recorder import host_name
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.rank import Rank
 from pipeprof.runs.log_folder import PLUGIN, file_name_of
 from pipeprof.runs.run_file import RunFile, list_run_files

@@ -5,7 +5,6 @@ TensorFlow. `photos_tfdata` does the same work with TensorFlow's operations.
 """
 
 import io
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 import pipeprof
+from pipeprof.recording.light_dataclasses import dataclass
 
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]
 

@@ -4,11 +4,11 @@ import inspect
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeprof.analysis.findings.verdict_kinds import Bound
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import StageKind

@@ -7,12 +7,13 @@ and operations of TensorFlow for computing.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 BATCH = 16
 WIDTH = 64

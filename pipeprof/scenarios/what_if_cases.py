@@ -8,13 +8,14 @@ TensorFlow for computing.
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 BATCH = 64
 WIDTH = 256

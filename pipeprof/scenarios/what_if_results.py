@@ -2,7 +2,8 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 # What predictions have to keep: the median of errors, the largest without an interval that holds the
 # truth, and that of a step with input for free.

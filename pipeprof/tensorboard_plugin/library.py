@@ -1,10 +1,10 @@
 """Finds the runs of a log folder by keys, and never a folder outside of it."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeprof.errors import RunNotFound
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.runs.log_folder import PLUGIN
 from pipeprof.runs.run_search import files_of_run, is_being_recorded, list_runs
 

@@ -3,13 +3,13 @@
 import importlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pipeprof.clock import now_ns
 from pipeprof.errors import TuningRefused
+from pipeprof.recording.light_dataclasses import dataclass
 
 _MANY = 1_000_000
 # tf.data.INFINITE_CARDINALITY

@@ -6,13 +6,13 @@ its parallelism as last input, a parallel interleave as well, a cache has a file
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pipeprof.errors import TuningRefused
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
     AddCache,

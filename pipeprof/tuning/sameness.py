@@ -4,10 +4,11 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 # A mean that lies farther from another than so many standard errors is another one.
 _STANDARD_ERRORS = 5.0

@@ -4,12 +4,12 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeprof.capture.probes.loaders.datasets import recognise
 from pipeprof.errors import TuningRefused, UsageError, describe_error
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import InputKind
 
 _TUNABLE = (InputKind.TF_DATA, InputKind.SEQUENCE, InputKind.GENERATOR)

@@ -1,13 +1,13 @@
 """A tf.data pipeline that is tuned: what it consists of, and the pipelines that edits make of it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
 from pipeprof.clock import now_ns
 from pipeprof.errors import TuningRefused
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.pipeline_edits import (
     AddCache,
     AddPrefetch,

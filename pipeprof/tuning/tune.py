@@ -5,10 +5,10 @@ import inspect
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from pipeprof.errors import UsageError
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.tuning_outcome import Trial, TuningOutcome
 from pipeprof.tuning.bench_process import ProcessBench, of_function
 from pipeprof.tuning.budget import require_budget

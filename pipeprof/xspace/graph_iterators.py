@@ -7,7 +7,7 @@ named by their place: ``ReduceIterator::Root::Prefetch::Scan::Map``.
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from pipeprof.errors import RunDamaged
 from pipeprof.recording.intervals import in_order
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import IntArray
 from pipeprof.xspace.packed_space import HOST_PLANE, PackedPlane, PackedSpace
 from pipeprof.xspace.trace_reader import ANCHOR

@@ -8,7 +8,6 @@ the profile, in a run folder of its own.
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from pipeprof.errors import RunNotFound
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.xspace.graph_loops import flatten_loops
 from pipeprof.xspace.packed_space import HOST_PLANE
 from pipeprof.xspace.xplane_schema import XSpace

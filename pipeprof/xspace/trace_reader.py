@@ -6,7 +6,6 @@ unpacked, one after the other, so that a large trace takes little memory.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from google.protobuf.message import DecodeError
 from pipeprof.errors import RunDamaged
 from pipeprof.recording.devices import DeviceSteps
 from pipeprof.recording.intervals import in_order, no_intervals, time_inside
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import IntArray
 from pipeprof.xspace.graph_loops import ITERATION, flatten_line
 from pipeprof.xspace.packed_space import HOST_PLANE, PackedPlane, PackedSpace

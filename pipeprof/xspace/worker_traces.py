@@ -5,12 +5,12 @@ place in it, and each has the number of the iterator above it, so that equal pip
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from pipeprof.errors import RunDamaged
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.xspace.graph_iterators import IteratorPath, IteratorReader, TracedIterator
 from pipeprof.xspace.packed_space import HOST_PLANE, PackedPlane, PackedSpace
 

@@ -1,12 +1,12 @@
 """Answers to the questions that people ask about Keras's losses, each as what was measured."""
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
 from pipeprof.analysis.comparing.run_comparison import Comparison
 from pipeprof.analysis.findings.delivery_findings import EvaluationPair
 from pipeprof.analysis.findings.losses import Losses
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 class Feed(Enum):

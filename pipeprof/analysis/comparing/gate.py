@@ -7,11 +7,11 @@ a value that the second group must not reach.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pipeprof.analysis.comparing.run_comparison import ComparedQuantity, Comparison
 from pipeprof.errors import UsageError
+from pipeprof.recording.light_dataclasses import dataclass
 
 _EXPRESSION = re.compile(
     r"\s*(?P<name>[^<>]+?)\s*(?P<sign>[<>])\s*(?P<limit>[+-]?\s*[0-9]+(?:\.[0-9]*)?|[+-]?\.[0-9]+)"

@@ -1,7 +1,6 @@
 """Two groups of runs beside each other: was it the same work, and did it get better?"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from pipeprof.analysis.comparing.run_noise import (
     RUN_TO_RUN,
@@ -21,6 +20,7 @@ from pipeprof.analysis.comparing.run_quantities import (
 from pipeprof.analysis.comparing.work_sameness import Work, compare_work
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.errors import UsageError
+from pipeprof.recording.light_dataclasses import dataclass
 
 # How much single runs differ in a quantity that does not show how much it varies within a run.
 UNKNOWN_NOISE = 0.10

@@ -8,10 +8,10 @@ assumption counts.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import FloatArray
 
 # How much runs of one thing differ, as a part of their value, where their own differences do not show

@@ -5,7 +5,6 @@ Names are those of the JSON report, so that a gate's expressions can name what a
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -16,6 +15,7 @@ from pipeprof.analysis.findings.findings import Findings, LoopFinding
 from pipeprof.analysis.measures.step_blocks import StepBlocks, step_blocks
 from pipeprof.recording.account import Part
 from pipeprof.recording.lane import Role
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import FloatArray
 
 # Fewer epochs do not show how much they differ. The first one also compiles.

@@ -1,7 +1,6 @@
 """Whether runs did the same work, so that their times can be compared."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.analysis.findings.losses import losses_of
 from pipeprof.recording.delivered_content import BATCH_COLUMNS
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import Loop
 
 

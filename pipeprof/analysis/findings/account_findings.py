@@ -1,10 +1,10 @@
 """The account of a stretch of time: disjoint parts that add up to the whole, with the places in them."""
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
 from pipeprof.recording.account import CallbackMethod, FeedingLane, Part
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.source_code import Location
 
 

@@ -4,7 +4,6 @@
 `pipeprof.report.one_run.advice_code` have the sentence and the code of each kind.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeprof.analysis.findings.host_remedies import (
@@ -44,6 +43,7 @@ from pipeprof.analysis.findings.tfdata_remedies import (
     SwitchAutotuneOn,
     TensorflowOps,
 )
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

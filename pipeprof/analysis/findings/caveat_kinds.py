@@ -1,8 +1,7 @@
 """What a reader should know beside a verdict: one class a kind, with figures and no words."""
 
-from dataclasses import dataclass
-
 from pipeprof.analysis.findings.references import StageReference
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.run_info import RecordedBy
 
 

@@ -1,10 +1,10 @@
 """What the analysis finds about the content that a loop's model consumed."""
 
-from dataclasses import dataclass
 from enum import Enum
 
 from pipeprof.analysis.findings.losses import Losses
 from pipeprof.recording.delivered_content import DeliveredShape, ModeLayer
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 class Order(Enum):

@@ -5,12 +5,11 @@ Times are milliseconds per training step unless an attribute has another unit, r
 `wait_evidence_kinds`, for its wall time in `wall_evidence_kinds`; `caveat_kinds` weaken a verdict.
 """
 
-from dataclasses import dataclass
-
 from pipeprof.analysis.findings.caveat_kinds import Caveat
 from pipeprof.analysis.findings.references import StageReference
 from pipeprof.analysis.findings.wait_evidence_kinds import WaitEvidence
 from pipeprof.analysis.findings.wall_evidence_kinds import WallEvidence
+from pipeprof.recording.light_dataclasses import dataclass
 
 # Why there is no verdict.
 

@@ -1,8 +1,7 @@
 """What of the user's own makes the batches of a loop whose waits only samples show, as a finding."""
 
-from dataclasses import dataclass
-
 from pipeprof.recording.account import FeedingLane
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.source_code import Location
 
 

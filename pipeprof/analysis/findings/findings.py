@@ -5,7 +5,6 @@ Its shape is that of the JSON report, but with names for units: times are float 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from pipeprof.analysis.findings.account_findings import Account, EpochAccount, HostPlace
@@ -26,6 +25,7 @@ from pipeprof.analysis.findings.rank_findings import RunOfRanks
 from pipeprof.analysis.findings.service_findings import DataWorkerFinding
 from pipeprof.analysis.findings.spread import Spread
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import Loop, LoopKind, WaitSource
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.source_code import Location

@@ -1,6 +1,6 @@
 """The processes of the user's own that help a stage of the input."""
 
-from dataclasses import dataclass
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """What can be done about a slow host: one class a remedy, with what it needs and no words."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeprof.recording.account import CallbackMethod, FeederKind, KerasCallback
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

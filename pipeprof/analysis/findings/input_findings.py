@@ -1,9 +1,9 @@
 """How the input of a loop ran: its threads and queue, the starts of its epochs, AUTOTUNE's choices."""
 
-from dataclasses import dataclass
 from enum import Enum
 
 from pipeprof.analysis.findings.references import StageReference
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.stage import Stage
 
 

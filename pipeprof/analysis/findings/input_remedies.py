@@ -1,8 +1,8 @@
 """What can be done about a slow input of any kind: one class a remedy, with what it needs and no words."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import InputKind, InputLibrary
 
 

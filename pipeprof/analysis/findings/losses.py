@@ -1,11 +1,10 @@
 """The loss of each batch, from the losses that a framework shows."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from pipeprof.recording.delivered_content import Delivery
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import IntArray
 
 Floats = npt.NDArray[np.float64]

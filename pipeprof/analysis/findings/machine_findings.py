@@ -1,9 +1,9 @@
 """How busy lanes, processors, memory and devices were, and what pipeprof itself cost."""
 
-from dataclasses import dataclass
 from enum import Enum
 
 from pipeprof.recording.lane import Role
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,13 @@
 """What is found of processes that train together, as values; `pipeprof.report` has the words."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TypeAlias
 
 from pipeprof.analysis.findings.rank_summary import RankSummary, StageBrief
 from pipeprof.analysis.findings.verdict_kinds import Bound
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import FloatArray, IntArray
 
 

@@ -5,12 +5,12 @@ training nor on the number of processes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeprof.analysis.findings.spread import Spread
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import LOOP_CHANNELS
 from pipeprof.recording.rank import Machine, Rank
 from pipeprof.recording.series import IntArray

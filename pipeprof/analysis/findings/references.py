@@ -1,8 +1,7 @@
 """How evidence and advice refer to a stage or a lane: by what a reader needs to find it."""
 
-from dataclasses import dataclass
-
 from pipeprof.recording.lane import Lane, Role
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import Stage
 

@@ -1,8 +1,7 @@
 """What the workers of a tf.data service did, as values: each worker, and all of them together."""
 
-from dataclasses import dataclass
-
 from pipeprof.recording.data_workers import DataWorker
+from pipeprof.recording.light_dataclasses import dataclass
 
 # From this part of its cores on, a worker computes on all of them.
 _BUSY_FROM = 0.8

@@ -1,6 +1,6 @@
 """A quantity over the steps of a loop."""
 
-from dataclasses import dataclass
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

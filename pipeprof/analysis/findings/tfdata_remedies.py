@@ -1,7 +1,8 @@
 """What can be done about an input of tf.data: one class a remedy, with what it needs and no words."""
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,12 @@
 """Why a loop waits for its input: one class a kind of evidence, with figures and no words."""
 
-from dataclasses import dataclass
-
 from pipeprof.analysis.findings.feeder_finding import Feeder
 from pipeprof.analysis.findings.input_findings import EpochStart
 from pipeprof.analysis.findings.references import LaneReference, StageReference
 from pipeprof.analysis.findings.service_findings import WorkersAtWork
 from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.analysis.findings.work_reasons import CallKind, WorkReason
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,10 @@ One class a kind, with figures and no words; the sentence of each kind stands in
 `pipeprof.report.one_run.wall_text`.
 """
 
-from dataclasses import dataclass
-
 from pipeprof.analysis.findings.account_findings import HostPlace
 from pipeprof.analysis.findings.references import StageReference
 from pipeprof.analysis.findings.verdict_kinds import Bound
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,7 @@
 """What could be otherwise in a training: one frozen class a kind of change, and what is predicted of it."""
 
-from dataclasses import dataclass
-
 from pipeprof.analysis.findings.findings import Interval
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Why a bottleneck is too slow: one class a reason, with figures and no words."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 class CallKind(Enum):

@@ -4,12 +4,12 @@ What lies before a later pass of a loop is that loop's own, and all else the run
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeprof.analysis.findings.account_findings import AccountRow
 from pipeprof.recording.account import Part, PassContext
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import Loop, LoopKind
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from pipeprof.analysis.measures.placement import Key, Places, StagePlace, by_wor
 from pipeprof.analysis.measures.service_work import own_share_of_service
 from pipeprof.analysis.measures.step_statistics import MS
 from pipeprof.recording.lane import Lane
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop, WaitSource
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import FloatArray

@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from pipeprof.recording.intervals import disjoint
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop
 from pipeprof.recording.series import Binned, FloatArray, Gauge, IntArray
 

@@ -6,7 +6,7 @@ Goes by what each stage of a tf.data pipeline had done when the first batch of a
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from pipeprof.analysis.findings.input_findings import EpochStart, StartCause
 from pipeprof.analysis.findings.references import StageReference
 from pipeprof.analysis.measures.placement import runs_ahead
 from pipeprof.analysis.measures.step_statistics import MS
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import InputKind, Loop, Steps, WaitSource
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray

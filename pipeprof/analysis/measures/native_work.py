@@ -8,12 +8,13 @@ started are known to compute for the input.
 
 import math
 from collections.abc import Collection, Container, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.measures.counted_time import CountedTime, without_pauses
 from pipeprof.analysis.measures.lane_use import sampled_ns
 from pipeprof.recording.lane import LaneKind
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import LOOP_CHANNELS, MOMENT_CHANNELS, Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.stage import StageKind

@@ -5,12 +5,13 @@ divided by their number. A stage that runs ahead of the loop costs the loop noth
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 
 from pipeprof.analysis.measures.counted_time import CountedTime
 from pipeprof.analysis.measures.lane_use import most_at_once
 from pipeprof.recording.lane import Lane, LaneKind, Role
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import InputKind, Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.stage import OperatorFamily, Stage, StageKind

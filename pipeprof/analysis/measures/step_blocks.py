@@ -3,11 +3,12 @@
 Single steps vary for many reasons, and neighbours resemble each other. Means over blocks hold both.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import numpy as np
 
 from pipeprof.analysis.measures.step_statistics import MS
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop
 from pipeprof.recording.series import Binned, BoolArray, FloatArray, IntArray
 

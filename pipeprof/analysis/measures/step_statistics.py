@@ -1,11 +1,12 @@
 """How long the steps of a loop took and waited, and what its epochs' beginnings cost."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median_low
 
 import numpy as np
 
 from pipeprof.analysis.findings.spread import Spread
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.series import BoolArray, Histogram, IntArray
 

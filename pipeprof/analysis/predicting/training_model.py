@@ -14,7 +14,7 @@ than a quarter of the step, nothing is predicted. Advice, what-if and the order 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pipeprof.analysis.findings.findings import Interval
 from pipeprof.analysis.findings.verdict_kinds import Cause
@@ -27,6 +27,7 @@ from pipeprof.analysis.verdicts.bottleneck import beneath, sharing_with
 from pipeprof.analysis.verdicts.causes import known_cpu_ratio
 from pipeprof.analysis.verdicts.verdict import Verdict
 from pipeprof.errors import UsageError
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.stage import StageKind
 
 # Nothing is predicted by a model that misses the present by more than this part of the step.

@@ -1,7 +1,6 @@
 """What could be otherwise in a run, as choices of a reader, with a prediction for one or two at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 from pipeprof.analysis.findings.what_if_kinds import (
@@ -26,6 +25,7 @@ from pipeprof.analysis.predicting.what_if import (
 )
 from pipeprof.analysis.verdicts.verdict import Verdict
 from pipeprof.errors import UsageError
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.stage import StageKind
 
 MOST_STAGES = 6

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from statistics import median_low
 
 from pipeprof.analysis.findings.rank_findings import (
@@ -13,6 +12,7 @@ from pipeprof.analysis.findings.rank_findings import (
     Unnumbered,
 )
 from pipeprof.analysis.findings.rank_summary import RankRecord, RankSummary
+from pipeprof.recording.light_dataclasses import dataclass
 
 # A rank that begins this much later than the first one is named. Where processes start one after another
 # it takes some seconds.

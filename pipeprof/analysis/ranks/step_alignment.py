@@ -6,12 +6,12 @@ differences between the clocks follow from the common ends of steps, and not the
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeprof.analysis.findings.rank_findings import Synchrony
 from pipeprof.analysis.findings.rank_summary import STEP_COLUMNS, RankSummary
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import LOOP_CHANNELS, UNKNOWN_NS
 from pipeprof.recording.series import BoolArray, FloatArray, IntArray
 

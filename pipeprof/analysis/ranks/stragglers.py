@@ -5,7 +5,6 @@ wait for it inside that, which looks like computing on them: what they wait is t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median, median_low
 
 import numpy as np
@@ -14,6 +13,7 @@ from pipeprof.analysis.findings.rank_findings import Straggler, StragglerCause
 from pipeprof.analysis.findings.rank_summary import Processors, RankSummary, StageBrief
 from pipeprof.analysis.findings.verdict_kinds import Cause
 from pipeprof.analysis.ranks.step_alignment import AlignedBlocks, AlignedSteps
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import BoolArray, FloatArray
 
 # A rank is late if it waits this part of a step longer than the usual rank, and at least half as much

@@ -3,9 +3,8 @@
 Ratios are parts of the time of the observation. `pipeprof.report.one_run.attached_text` has the sentences.
 """
 
-from dataclasses import dataclass
-
 from pipeprof.analysis.findings.verdict_kinds import Bound
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ tree used, threads left out that surely did other work; where even that is not k
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 
 from pipeprof.analysis.findings.helper_finding import Helpers
 from pipeprof.analysis.findings.machine_findings import CpuFinding
@@ -18,6 +17,7 @@ from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.measures.helpers import waits_for_helpers
 from pipeprof.analysis.measures.placement import WORKERS_KEY
 from pipeprof.recording.lane import Lane, Role
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.stage import StageKind
 
 # Under this share of its time on the CPU, a stage that runs alone rather waits for something else.

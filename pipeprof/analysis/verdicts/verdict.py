@@ -1,7 +1,5 @@
 """All that is known of one loop before words are found for it."""
 
-from dataclasses import dataclass
-
 from pipeprof.analysis.findings.account_findings import Account
 from pipeprof.analysis.findings.feeder_finding import Feeder
 from pipeprof.analysis.findings.findings import IdealStep
@@ -21,6 +19,7 @@ from pipeprof.analysis.verdicts.bounds import COMPUTE_BELOW, INPUT_FROM
 from pipeprof.analysis.verdicts.causes import GIL_FROM, GIL_TO, CauseContext, load_beside_training
 from pipeprof.analysis.verdicts.wall_shares import WallResamples
 from pipeprof.recording.account import Part
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 

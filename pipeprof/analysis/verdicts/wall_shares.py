@@ -1,7 +1,6 @@
 """What part of a loop's wall time its waiting and its host took, and how sure that is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.analysis.measures.epoch_starts import NO_FRAMEWORK_STARTS, FrameworkStarts
 from pipeprof.analysis.verdicts.bounds import COMPUTE_BELOW, bound_by_shares
 from pipeprof.recording.account import COMPILATION_COLUMNS, EPOCH_COLUMNS, HostState, Part
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop
 from pipeprof.recording.series import FloatArray, IntArray
 

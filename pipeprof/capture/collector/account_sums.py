@@ -1,7 +1,7 @@
 """Sums up where the time of one loop went, in bounded memory: passes, epochs, host calls, compiling."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from pipeprof.recording.account import (
     no_passes,
 )
 from pipeprof.recording.intervals import in_order, near, no_intervals, time_inside
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import BoolArray, IntArray
 
 KEPT = 512

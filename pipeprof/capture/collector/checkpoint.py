@@ -1,10 +1,10 @@
 """The state of an unfinished recording, as it is stored and resumed."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from pipeprof.capture.collector.accumulator import Accumulator
 from pipeprof.capture.collector.run_sums import RunSums
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.run_info import Overhead, RunInfo
 
 

@@ -9,7 +9,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeprof.capture.collector.accumulator import SAMPLED_ONE_IN, Accumulator
@@ -21,6 +20,7 @@ from pipeprof.capture.recorder.recorder import RING_SUFFIX, Recorder, host_name
 from pipeprof.capture.recorder.ring import RingReader
 from pipeprof.clock import Clock, now_ns
 from pipeprof.errors import RunDamaged
+from pipeprof.recording.light_dataclasses import dataclass
 
 # Reading the rings takes some milliseconds even where little is in them, so they are read rarely, and more
 # often only while a ring fills fast.

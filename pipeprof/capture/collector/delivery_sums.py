@@ -1,6 +1,6 @@
 """Collects what a loop's model consumed, in bounded memory: the first and the last batches, and epochs."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from pipeprof.recording.delivered_content import (
     Delivery,
     TrainedModel,
 )
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import IntArray
 
 FIRST = 4096

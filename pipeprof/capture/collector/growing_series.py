@@ -6,10 +6,10 @@ the same. They do not know what the numbers mean.
 """
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import (
     HISTOGRAM_BINS,
     STEPS_PER_OCTAVE,

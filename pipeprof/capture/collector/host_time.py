@@ -1,7 +1,5 @@
 """Adds what the training thread recorded of its passes, epochs, host calls and samples to the loops."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from pipeprof.capture.collector.account_sums import AccountSums
@@ -13,6 +11,7 @@ from pipeprof.capture.recorder.records import BETWEEN_STEPS, WEIGHT_SHIFT, Kind
 from pipeprof.recording.account import PART_CODES, HostState, Part, PassContext
 from pipeprof.recording.intervals import no_intervals
 from pipeprof.recording.lane import Role
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import LoopKind
 from pipeprof.recording.series import BoolArray, IntArray
 

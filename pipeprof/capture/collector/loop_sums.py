@@ -5,7 +5,7 @@ that another thread recorded. Until then the step is held; then it is settled: i
 is among the first or the last steps.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from pipeprof.capture.collector.growing_series import BinnedSums, HistogramBins,
 from pipeprof.capture.recorder.facts import InputFacts, LoopFacts
 from pipeprof.recording.account import LoopAccount
 from pipeprof.recording.intervals import in_order, intersection, near, no_intervals, time_inside
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import (
     BEFORE_FIRST_STEP,
     INPUT_CHANNELS,

@@ -1,11 +1,10 @@
 """Open calls: calls of workers that have begun and not ended."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from pipeprof.capture.collector.stream_events import Events
 from pipeprof.capture.recorder.records import Kind
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import IntArray
 
 

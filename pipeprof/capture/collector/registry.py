@@ -6,7 +6,7 @@ stage, and the worker processes of a later epoch take over the lanes of earlier 
 
 from collections.abc import Hashable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -53,6 +53,7 @@ from pipeprof.capture.recorder.name_log import (
 )
 from pipeprof.recording.data_workers import WorkerWindow
 from pipeprof.recording.lane import LaneKind
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import IntArray
 
 AnyFacts = TypeVar("AnyFacts", StageFacts, LoopFacts)

@@ -1,6 +1,6 @@
 """The sums of a run; a checkpoint stores them without change."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from pipeprof.capture.collector.sample_rows import SAMPLE_COLUMNS, no_samples
 from pipeprof.capture.collector.span_keeping import SpanKeeper
 from pipeprof.recording.intervals import no_intervals
 from pipeprof.recording.lane import LANE_CPU_CHANNELS
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.profile import no_iterator_ends
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.stage import STAGE_CHANNELS

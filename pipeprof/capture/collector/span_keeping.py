@@ -1,10 +1,9 @@
 """Which single intervals of a long run are kept: the first, the last, and some in between."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from pipeprof.capture.collector.growing_series import LatestRows
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import BoolArray, IntArray
 from pipeprof.recording.span import Spans
 

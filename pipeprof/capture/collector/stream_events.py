@@ -1,11 +1,11 @@
 """Records of one process together with their subjects and the lanes that wrote them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeprof.capture.recorder.records import KIND_SHIFT, Records
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import BoolArray, IntArray
 
 

@@ -3,7 +3,7 @@
 A checkpoint stores them without change: a field that is added here is stored as well.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from pipeprof.capture.recorder.facts import (
     StageFacts,
 )
 from pipeprof.recording.lane import LaneKind, Role
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import IntArray
 from pipeprof.recording.stage import no_starts
 

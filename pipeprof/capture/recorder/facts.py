@@ -4,7 +4,6 @@ Each process numbers its subjects in its name log. A subject that refers to anot
 stage to the stage that asks it for data) has the number of the other.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, TypeAlias
 
@@ -14,6 +13,7 @@ from pipeprof.recording.data_workers import WorkerWindow
 from pipeprof.recording.delivered_content import DeliveredEpoch, TrainedModel
 from pipeprof.recording.lane import LaneKind, Role
 from pipeprof.recording.level_names import DeviceLevel
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import InputKind, InputLibrary, LoopKind, WaitSource
 from pipeprof.recording.source_code import CodeLine, Location
 from pipeprof.recording.stage import StageDescription

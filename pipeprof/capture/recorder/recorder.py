@@ -13,7 +13,6 @@ import socket
 import threading
 import weakref
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from threading import get_ident
 from types import CodeType, FrameType
@@ -29,6 +28,7 @@ from pipeprof.capture.recorder.ring import Write
 from pipeprof.clock import now_ns
 from pipeprof.host.machine import allow_ptrace
 from pipeprof.recording.lane import LaneKind, Role
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.source_code import Location
 
 RING_SUFFIX = ".ring"

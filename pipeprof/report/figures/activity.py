@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeprof.recording.intervals import in_order, joined, no_intervals, time_inside
 from pipeprof.recording.lane import Role
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import UNKNOWN_NS, Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray

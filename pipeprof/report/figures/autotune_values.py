@@ -1,12 +1,12 @@
 """What AUTOTUNE chose over time: parallelism and buffer sizes of stages, and its budgets."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.recording.level_names import TfDataLevel
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import Gauge
 from pipeprof.report.figures.bins import gauge_points, level_axis, time_axis
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label, stacked

@@ -5,9 +5,10 @@ Plotly itself is not imported: its data are dictionaries and lists, which tests 
 
 import html
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.report.plain_text import clean
 
 Json = dict[str, Any]

@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pipeprof.analysis.findings.findings import StageFinding
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.stage import Stage, StageKind
 
 Edge = tuple[int, int]

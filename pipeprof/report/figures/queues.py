@@ -1,11 +1,11 @@
 """How full the queues before the training were: empty ones are what a step waits at."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeprof.analysis.findings.findings import Findings
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import FloatArray, Gauge
 from pipeprof.report.figures.bins import gauge_points, level_axis, time_axis
 from pipeprof.report.figures.figure import Figure, Json, Table, View, label

@@ -1,10 +1,9 @@
 """Each step's time, as waiting and computing: all of a short loop, means of stretches of a long one."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from pipeprof.analysis.findings.findings import Findings, LoopFinding
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import LOOP_CHANNELS, Loop
 from pipeprof.recording.series import FloatArray, IntArray
 from pipeprof.report.figures.figure import Figure, Json, Table, View

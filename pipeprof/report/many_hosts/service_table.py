@@ -1,13 +1,13 @@
 """The workers of a tf.data service as a table of text: what each did while it was traced."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.analysis.findings.service_findings import DataWorkerFinding
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.report.numbers import count, duration, few_digits, percent, size
 from pipeprof.report.plain_text import shown
 from pipeprof.report.text_layout import INDENT, Column, cells, column_table, flow, indented

@@ -1,7 +1,5 @@
 """What the parts of an account are called on every surface, and which of them are shown by name."""
 
-from dataclasses import dataclass
-
 from pipeprof.analysis.findings.account_findings import (
     Account,
     FeederPlace,
@@ -9,6 +7,7 @@ from pipeprof.analysis.findings.account_findings import (
     PlaceName,
 )
 from pipeprof.recording.account import FeedingLane, Part
+from pipeprof.recording.light_dataclasses import dataclass
 
 PART_NAMES = {
     Part.STARTUP: "start-up",

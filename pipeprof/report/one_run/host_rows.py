@@ -2,12 +2,12 @@
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
 
 from pipeprof.analysis.findings.account_findings import FrameworkWork, PlaceName
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.analysis.verdicts.wall_shares import HOST_PARTS
 from pipeprof.recording.account import Part
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.source_code import Location
 from pipeprof.report.headings import Holds, headings
 from pipeprof.report.names.part_names import PART_NAMES, place_name

@@ -1,10 +1,10 @@
 """The loops of a run as rows of a table: the main one first, models of one line, small ones folded."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from pipeprof.analysis.findings.findings import Findings, Grouping, LoopFinding, LoopGroup
 from pipeprof.analysis.findings.verdict_kinds import Bound
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import Loop
 from pipeprof.report.headings import Holds, headings
 from pipeprof.report.names.verdict_names import VERDICTS

@@ -5,12 +5,12 @@ server that it could ask.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pipeprof.analysis.analyse import main_verdict
 from pipeprof.analysis.findings.what_if_kinds import SupposedStep, Supposition
 from pipeprof.analysis.predicting.what_if_choices import ChoiceIndex, Choices, predict_choices
 from pipeprof.errors import UsageError
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.profile import Profile
 from pipeprof.report.figures.figure import Figure, Json, Table, View
 from pipeprof.report.figures.theme import COMPUTE, INPUT, UNKNOWN

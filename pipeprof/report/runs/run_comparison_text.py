@@ -1,7 +1,6 @@
 """Two groups of runs beside each other, in words."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 from pipeprof.analysis.comparing.gate import GateResult
@@ -11,6 +10,7 @@ from pipeprof.analysis.comparing.run_quantities import Group, StepPart, Unit
 from pipeprof.analysis.comparing.work_sameness import Aspect, Differs, Sameness
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.recording.account import Part
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.report.names.part_names import PART_NAMES
 from pipeprof.report.numbers import (
     changed_between,

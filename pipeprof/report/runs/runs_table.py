@@ -3,7 +3,6 @@
 import csv
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from io import StringIO
 
 from pipeprof.analysis.comparing.run_summary import flat_summary
@@ -11,6 +10,7 @@ from pipeprof.analysis.findings.findings import Findings
 from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.errors import UsageError
 from pipeprof.recording.account import Part
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.report.names.verdict_names import VERDICTS
 from pipeprof.report.numbers import duration, percent, rate, wait_percent
 from pipeprof.report.one_run.run_facts import started

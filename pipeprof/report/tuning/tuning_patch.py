@@ -10,9 +10,9 @@ import ast
 import difflib
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.pipeline_edits import (
     AUTOTUNE,
     AddCache,

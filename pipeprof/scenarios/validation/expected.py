@@ -1,7 +1,8 @@
 """What is known of a planted training before it runs: only what is certain; the rest it clocks itself."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 SCRIPTS = Path(__file__).with_name("scripts")
 

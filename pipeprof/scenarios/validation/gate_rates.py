@@ -1,13 +1,13 @@
 """How often the gate of `pipeprof compare` is right, on groups that are drawn from recorded runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeprof.analysis.comparing.gate import check, parse_condition
 from pipeprof.analysis.comparing.run_comparison import compare_runs
 from pipeprof.analysis.findings.findings import Findings
+from pipeprof.recording.light_dataclasses import dataclass
 
 GATE = "step_ms>+5%"
 COMPARISONS = 100

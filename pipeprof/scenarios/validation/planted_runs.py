@@ -5,11 +5,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeprof.errors import PipeprofError
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.scenarios.validation.expected import Planted
 
 TIMEOUT_S = 240

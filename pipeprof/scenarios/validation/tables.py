@@ -3,8 +3,8 @@
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.scenarios.validation.checking.report_check import Agreement, Point, ReportCheck
 
 # Points that are numbers, and how their errors are written.

@@ -5,13 +5,14 @@ Intervals of a line nest. This module knows no viewer's format.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from itertools import pairwise
 
 import numpy as np
 
 from pipeprof.recording.account import HostFunction
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import UNKNOWN_NS, Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray

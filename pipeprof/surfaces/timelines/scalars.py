@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from pipeprof.analysis.measures.accounting import epoch_accounts
 from pipeprof.recording.account import EPOCH_COLUMNS, Part
 from pipeprof.recording.lane import Cpu
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import BoolArray, FloatArray, Gauge, IntArray

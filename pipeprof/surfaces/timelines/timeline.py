@@ -6,13 +6,13 @@ It knows no viewer's format.
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeprof.analysis.findings.findings import Findings, StageFinding
 from pipeprof.recording.devices import Device
 from pipeprof.recording.lane import Lane, Role
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import BoolArray, FloatArray, Gauge, IntArray

@@ -15,7 +15,6 @@ are not documented; ``tests/surfaces/test_xplane.py`` tests those that are used 
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -24,6 +23,7 @@ import numpy as np
 from pipeprof.analysis.findings.findings import Findings
 from pipeprof.recording.account import HostFunction
 from pipeprof.recording.lane import Role
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import BoolArray

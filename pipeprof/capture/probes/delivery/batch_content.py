@@ -5,12 +5,13 @@ XXH3 (https://github.com/Cyan4973/xxHash) hashes about as fast as memory can be 
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 Hashes = npt.NDArray[np.uint64]
 

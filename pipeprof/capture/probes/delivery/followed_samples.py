@@ -1,11 +1,11 @@
 """Which samples an epoch has twice or does not have, in bounded memory."""
 
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeprof.capture.probes.delivery.batch_content import Hashes
+from pipeprof.recording.light_dataclasses import dataclass
 
 MOST_FOLLOWED = 1 << 15
 

@@ -3,7 +3,6 @@
 import itertools
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +17,7 @@ from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.users_line import users_line
 from pipeprof.clock import now_ns
 from pipeprof.recording.account import PassContext
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import LoopKind, WaitSource
 
 if TYPE_CHECKING:  # it loads TensorFlow

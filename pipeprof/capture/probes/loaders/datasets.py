@@ -8,7 +8,6 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 from pipeprof.capture.guard import Guard
@@ -31,6 +30,7 @@ from pipeprof.capture.probes.python.timed_subclass import (
 from pipeprof.capture.recorder.facts import InputFacts
 from pipeprof.errors import UsageError
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import InputKind
 from pipeprof.recording.stage import StageKind
 

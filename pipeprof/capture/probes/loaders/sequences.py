@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from pipeprof.capture.recorder.records import NOT_READ, Kind, code
 from pipeprof.clock import now_ns
 from pipeprof.errors import describe_error
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import InputKind, InputLibrary
 from pipeprof.recording.stage import StageKind
 

@@ -8,7 +8,6 @@ import functools
 import inspect
 import multiprocessing
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from pipeprof.capture.probes.python.timed_subclass import has_replaced_methods, 
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.stage import StageKind
 
 # Functions of these owners belong to the loader itself; TensorFlow's are there because the user chose them.

@@ -9,7 +9,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeprof.capture.collector.accumulator import Accumulator
@@ -18,6 +17,7 @@ from pipeprof.capture.probes.python.running_frames import frames_by_thread
 from pipeprof.capture.probes.stacks import py_spy
 from pipeprof.capture.recorder.recorder import Recorder, relative_file
 from pipeprof.errors import StacksUnavailable
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.python_stacks import Frame, ThreadStack
 
 LOOK_EVERY_S = 1.0

@@ -5,7 +5,6 @@ Only shapes and types of the arrays are read, so the cost does not grow with the
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +14,7 @@ from pipeprof.capture.recorder.facts import SignatureFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.clock import now_ns
+from pipeprof.recording.light_dataclasses import dataclass
 
 _WITHOUT_ARRAYS = (int, float, str, bytes, bool, type(None))
 

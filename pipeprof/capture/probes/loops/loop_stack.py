@@ -1,6 +1,5 @@
 """The loops that are open, one inside the other. Knows no framework."""
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from pipeprof.capture.probes.loops.open_loop import OpenLoop, StepTracer
@@ -8,6 +7,7 @@ from pipeprof.capture.recorder.facts import InputFacts, LoopFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.clock import Clock, now_ns
 from pipeprof.recording.account import PassContext
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import InputKind, LoopKind
 from pipeprof.recording.source_code import Location
 

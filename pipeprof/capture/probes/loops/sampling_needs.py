@@ -4,10 +4,9 @@ It has to be where no clock shows what the thread does: between loops, between t
 loop, and in a hand-written loop. Asked from another thread, so what it reads may change meanwhile.
 """
 
-from dataclasses import dataclass
-
 from pipeprof.capture.probes.loops.loop_tracker import LoopTracker
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import LoopKind
 
 

@@ -1,9 +1,9 @@
 """Calls of functions that may train, and those that came before a loop was known. Knows no framework."""
 
 from collections import Counter
-from dataclasses import dataclass
 
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.recording.light_dataclasses import dataclass
 
 # From the third call on, a function that trains is called by a loop.
 _CALLS_OF_A_LOOP = 3

@@ -10,7 +10,6 @@ off under `MultiWorkerMirroredStrategy` now and then ends the process by a segme
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -21,6 +20,7 @@ from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.profiler.tensorflow_profiler import ProfilerSession
 from pipeprof.capture.probes.profiler.trace_plan import EndedWindow, TracePlan
 from pipeprof.clock import now_ns
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """The interface of plans, which choose the steps to trace and receive the traces. Knows no framework."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

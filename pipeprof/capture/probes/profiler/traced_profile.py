@@ -6,7 +6,7 @@ Reading a trace takes seconds, so this runs after the training.
 import functools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from pipeprof.errors import RunDamaged
 from pipeprof.recording.devices import Device, DeviceSteps
 from pipeprof.recording.intervals import joined, time_inside
 from pipeprof.recording.lane import Lane, LaneKind, Role
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray

@@ -6,7 +6,8 @@ this is made of, within the loop around that call.
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 # Lists that a batch is built up in.
 _GROWING = ("append", "extend", "insert")

@@ -8,7 +8,6 @@ to them, in a variable or in a running ``for``.
 import gc
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from threading import get_ident
 from types import CodeType, GeneratorType
 from typing import Any, NamedTuple, TypeAlias
@@ -20,6 +19,7 @@ from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import LaneWriter
 from pipeprof.clock import now_ns
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
+from pipeprof.recording.light_dataclasses import dataclass
 
 _AnyGenerator: TypeAlias = "GeneratorType[Any, Any, Any]"
 

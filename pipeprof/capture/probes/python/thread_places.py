@@ -6,7 +6,6 @@ Only the code and the line of a frame are read: its local variables would keep t
 import linecache
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from types import CodeType, FrameType
@@ -19,6 +18,7 @@ from pipeprof.recording.code_owner import (
     is_users_file,
     owner_of_module,
 )
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.source_code import MODULE, Location
 
 _FRAMEWORKS = (CodeOwner.KERAS, CodeOwner.TENSORFLOW, CodeOwner.JAX, CodeOwner.TORCH)

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from pipeprof.capture.recorder.facts import DeviceGauge
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.recording.level_names import MILLION, DeviceLevel
+from pipeprof.recording.light_dataclasses import dataclass
 
 # The driver itself averages over a sixth of a second to a second, depending on the GPU.
 SAMPLE_S = 0.5

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pipeprof.capture.probes.system import own_processes
@@ -29,6 +29,7 @@ from pipeprof.capture.recorder.recorder import (
 )
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.recording.lane import LaneKind, Role
+from pipeprof.recording.light_dataclasses import dataclass
 
 SAMPLE_HZ = 10.0
 

@@ -8,7 +8,6 @@ import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -17,6 +16,7 @@ from pipeprof.capture.guard import Guard
 from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.loops.shape_changes import Shapes, describe_changes, shapes_of
 from pipeprof.clock import now_ns
+from pipeprof.recording.light_dataclasses import dataclass
 
 # A strategy that mirrors variables runs the user's code for each replica in a thread of this class, while
 # the thread that called the function waits.

@@ -1,7 +1,8 @@
 """One thing that a report has to state, and whether it does."""
 
 import enum
-from dataclasses import dataclass
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 
 class Agreement(enum.Enum):

@@ -6,13 +6,13 @@ recorded, as an estimate.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.tfdata.in_graphs.graph_snapshots import ROOT, snapshot_of
 from pipeprof.capture.probes.tfdata.running.model_snapshots import ModelSnapshot
 from pipeprof.capture.probes.tfdata.running.running_stages import IteratorStages, PipelineStages
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.xspace.graph_iterators import GraphIterators
 
 # Traces whose costs are joined.

@@ -4,13 +4,13 @@ Works on what was read of a trace and knows nothing of TensorFlow.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeprof.capture.probes.tfdata.running.model_snapshots import ModelSnapshot, NodeCounters
 from pipeprof.recording.intervals import time_inside
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.series import IntArray
 from pipeprof.xspace.graph_iterators import GraphIterators, IteratorPath
 

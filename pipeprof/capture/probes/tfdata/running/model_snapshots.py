@@ -4,9 +4,10 @@ It knows nothing of TensorFlow: `autotune_model` reads the counters, and this mo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from operator import add
 from typing import NamedTuple
+
+from pipeprof.recording.light_dataclasses import dataclass
 
 # AUTOTUNE's model keeps this many gaps and forgets the oldest.
 GAP_WINDOW = 100

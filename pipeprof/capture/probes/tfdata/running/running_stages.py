@@ -3,7 +3,6 @@
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata.running.alignment import align
@@ -24,6 +23,7 @@ from pipeprof.capture.probes.tfdata.written.transformations import Note, Pipelin
 from pipeprof.capture.recorder.facts import RunGauge, StageFacts, StageGauge, StageLevel
 from pipeprof.capture.recorder.records import Kind, code
 from pipeprof.recording.level_names import TfDataLevel
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.stage import StageKind
 
 

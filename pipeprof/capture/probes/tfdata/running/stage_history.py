@@ -1,7 +1,7 @@
 """What was counted of the stages of a tf.data dataset, in all of its iterators. Works on plain values."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pipeprof.capture.probes.tfdata.running.model_snapshots import (
     ModelSnapshot,
@@ -11,6 +11,7 @@ from pipeprof.capture.probes.tfdata.running.model_snapshots import (
 )
 from pipeprof.capture.probes.tfdata.running.stage_identity import StageIdentity
 from pipeprof.capture.probes.tfdata.written.transformations import family_of
+from pipeprof.recording.light_dataclasses import dataclass
 
 NOTHING = NodeWork(0, 0, 0, 0)
 

@@ -1,9 +1,9 @@
 """What a running node of AUTOTUNE's model is to the user. Plain values; knows no TensorFlow."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import FunctionTrait, OperatorFamily, StageKind, StageOwner
 

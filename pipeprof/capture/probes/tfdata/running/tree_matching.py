@@ -6,7 +6,7 @@ TensorFlow.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import combinations, islice
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from pipeprof.capture.probes.tfdata.written.transformations import (
     Transformation,
     family_of,
 )
+from pipeprof.recording.light_dataclasses import dataclass
 
 # What it costs to hold two trees for one. Only the order matters: something that tf.data is known
 # to do is cheap, something unexplained dear, giving up on a node dearest.

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeprof.capture.probes.system.own_processes import running
 from pipeprof.clock import now_ns
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.xspace.graph_iterators import IteratorPath
 
 # Where this package lies: the program has to find it wherever the user has put it on the path.

@@ -8,7 +8,6 @@ recorded, as an estimate.
 import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.tfdata.in_graphs.graph_snapshots import ROOT, Calls, snapshot_of
@@ -34,6 +33,7 @@ from pipeprof.capture.probes.tfdata.written.transformations import (
 from pipeprof.capture.recorder.facts import DataWorkerFacts
 from pipeprof.recording.data_workers import WorkerStage, WorkerWindow
 from pipeprof.recording.intervals import no_intervals
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.xspace.graph_iterators import GraphIterators, IteratorPath, TracedIterator
 
 # The name of what runs where a pipeline takes elements from a service.

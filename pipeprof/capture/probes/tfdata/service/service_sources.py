@@ -1,8 +1,7 @@
 """What is known of a dataset of a tf.data service when it is made."""
 
-from dataclasses import dataclass
-
 from pipeprof.capture.probes.tfdata.written.transformations import Pipeline
+from pipeprof.recording.light_dataclasses import dataclass
 
 NO_PIPELINE = Pipeline(output=None)
 

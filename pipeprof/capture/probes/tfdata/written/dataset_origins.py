@@ -6,7 +6,6 @@ as long as the dataset lives.
 
 import sys
 import weakref
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,6 +20,7 @@ from pipeprof.capture.probes.tfdata.written.mapped_functions import (
 )
 from pipeprof.capture.recorder.recorder import location_of_frame, relative_file
 from pipeprof.recording.code_owner import is_pipeprofs_file, is_users_file
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.source_code import Location
 
 _TENSORFLOW = f"{Path(tf.__file__).parent}/"

@@ -7,7 +7,7 @@ the answers are strings and numbers.
 import functools
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pipeprof.capture.probes.python import timed_generators
 from pipeprof.capture.probes.python.source_lines import function_begins
 from pipeprof.capture.probes.tfdata.written.transformations import Note
 from pipeprof.recording.code_owner import CodeOwner, owner_of_module
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.source_code import Location
 
 # Set on a generator function that is a stage of its own.

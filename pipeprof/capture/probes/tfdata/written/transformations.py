@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.source_code import Location, own_name
 from pipeprof.recording.stage import FunctionTrait
 
