@@ -58,7 +58,6 @@ from pipeprof.analysis.verdicts.bounds import INPUT_FROM
 from pipeprof.analysis.verdicts.causes import BLOCKING_BELOW, known_cpu_ratio
 from pipeprof.analysis.verdicts.unevenness import waits_are_over
 from pipeprof.analysis.verdicts.verdict import Verdict
-from pipeprof.analysis.verdicts.wall_shares import HOST_PARTS, WAIT_PARTS
 from pipeprof.recording.account import FeederKind, Part
 from pipeprof.recording.loop import InputKind, LoopKind
 from pipeprof.recording.stage import OperatorFamily, Stage, StageKind, StageOwner
@@ -93,14 +92,20 @@ def give_advice(
         validations: those of the evaluations inside it.
         epochs: the accounts of its epochs; what they wait at the end is still to come.
     """
-    host = tuple(host_advice(verdict))
-    fed = (*_about_input(verdict, epochs), *_about_framework(verdict))
-    validated = tuple(_about_validation(verdict, validations))
-    about_training = (*host, *fed) if verdict.host_leads else (*fed, *host)
-    account = verdict.measured.account
-    first = account.ns(Part.VALIDATION) > account.ns(*WAIT_PARTS, *HOST_PARTS)
-    given = (*validated, *about_training) if first else (*about_training, *validated)
-    return given if fed else (*given, *_leave_input(verdict))
+    fed = tuple(_about_input(verdict, epochs))
+    framework = tuple(_about_framework(verdict))
+    account, walls = verdict.measured.account, verdict.walls
+    of_framework = walls.framework if walls else 0.0
+    of_validation = account.ns(Part.VALIDATION) / max(account.training_ns, 1)
+    groups: tuple[tuple[float, Sequence[Advice]], ...] = (
+        (walls.input if walls else 0.0, fed),
+        (verdict.wall_host - of_framework, tuple(host_advice(verdict))),
+        (of_framework, framework),
+        (of_validation, tuple(_about_validation(verdict, validations))),
+    )
+    largest_first = sorted(groups, key=lambda group: group[0], reverse=True)
+    given = tuple(advice for _, group in largest_first for advice in group)
+    return given if fed or framework else (*given, *_leave_input(verdict))
 
 
 def _about_input(verdict: Verdict, epochs: Sequence[EpochAccount]) -> Iterator[Advice]:

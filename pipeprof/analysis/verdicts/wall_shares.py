@@ -73,6 +73,11 @@ class WallResamples:
         return self._bound(self.wait, self.host)
 
     @property
+    def input(self) -> float:
+        """What the input takes of the training's time: its waits, and what it holds up."""
+        return self._of_input(self.wait or 0.0)
+
+    @property
     def agreement(self) -> float:
         """The part of the resamples that have the same `bound`."""
         known = self.wait is not None
@@ -81,8 +86,11 @@ class WallResamples:
         return bounds.count(self.bound) / len(bounds)
 
     def _bound(self, wait: float | None, host: float) -> Bound:
-        input_ = None if wait is None else min(max(wait - self.hidden, 0.0) + self.held, 1.0)
+        input_ = None if wait is None else self._of_input(wait)
         return bound_by_shares(input_, host, self.framework, self.unnamed)
+
+    def _of_input(self, wait: float) -> float:
+        return min(max(wait - self.hidden, 0.0) + self.held, 1.0)
 
 
 def _interval(drawn: FloatArray) -> Interval:
