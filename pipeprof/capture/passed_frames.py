@@ -8,25 +8,40 @@ caller's is put in its place.
 import logging
 import sys
 from pathlib import Path
-from types import FrameType, FunctionType
-from typing import Any
+from types import CodeType, FrameType, FunctionType
+from typing import TypeVar
 
 from pipeprof.recording.code_owner import is_pipeprofs_file
 
 _PACKAGE = Path(__file__).parents[1]
+F = TypeVar("F")
+
 # Still inside the package, so that all who ask know it for pipeprof's code.
 _PASSED = f"{_PACKAGE}/<importlib._bootstrap>/"
 
 
-def pass_over(function: Any) -> None:
-    """Has warnings pass over the frames of a function of pipeprof's; anything else stays as it is."""
-    function = getattr(function, "__func__", function)  # of a static method
-    if not isinstance(function, FunctionType):
-        return
-    file = function.__code__.co_filename
-    if is_pipeprofs_file(file) and not file.startswith(_PASSED):
-        passed = f"{_PASSED}{Path(file).relative_to(_PACKAGE)}"
-        function.__code__ = function.__code__.replace(co_filename=passed)
+def pass_over(function: F) -> F:
+    """Has warnings pass over the frames of a function of pipeprof's, and of those that are defined in it.
+
+    Args:
+        function: the function, or a static method; anything else stays as it is.
+
+    Returns:
+        What was given, so that this is a decorator.
+    """
+    inner = getattr(function, "__func__", function)  # of a static method
+    if isinstance(inner, FunctionType):
+        inner.__code__ = _passed(inner.__code__)
+    return function
+
+
+def _passed(code: CodeType) -> CodeType:
+    file = code.co_filename
+    if not is_pipeprofs_file(file) or file.startswith(_PASSED):
+        return code
+    inner = (_passed(each) if isinstance(each, CodeType) else each for each in code.co_consts)
+    passed = f"{_PASSED}{Path(file).relative_to(_PACKAGE)}"
+    return code.replace(co_filename=passed, co_consts=tuple(inner))
 
 
 def name_callers(record: logging.LogRecord) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipeprof.capture.guard import Guard
+from pipeprof.capture.passed_frames import pass_over
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.users_line import users_function
 from pipeprof.capture.recorder.facts import HostCallFacts
@@ -109,6 +110,7 @@ class CallbackCalls:
         self._shadowed.clear()
         self._known.clear()
 
+    @pass_over
     def _timed(self, callback: Any, name: str, method: Any) -> Any:
         described = describe_method(callback, name)
         facts = HostCallFacts(

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from pipeprof.capture.guard import Guard
+from pipeprof.capture.passed_frames import pass_over
 from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.loaders.image_generators import observe_preprocessing
 from pipeprof.capture.probes.loaders.observed_loaders import describe_loader, observe_loader
@@ -115,6 +116,7 @@ def _observe_items(sequence: Any, context: ProbeContext) -> Callable[[], None]:
         return releases.pop_all().close
 
 
+@pass_over
 def _observe_generator(dataset: Any, context: ProbeContext) -> ObservedDataset:
     if inspect.isgenerator(dataset):
         fed_by = InputFacts(kind=InputKind.GENERATOR, name=dataset.__name__)
@@ -179,6 +181,7 @@ def _observe_iterable(dataset: Any, kind: InputKind, context: ProbeContext) -> O
         return ObservedDataset(TimedIterable(dataset, site, fetches), fed_by, _nothing)
 
 
+@pass_over
 def _replace_iteration(
     iterable: Any, site: StageSite, fetches: HandFetches, context: ProbeContext
 ) -> Callable[[], None]:
@@ -206,6 +209,7 @@ class TimedIterable:
         self._site = site
         self._fetches = fetches
 
+    @pass_over
     def __iter__(self) -> Iterator[Any]:
         return timed_generator(self._site, iter(self._iterable), self._fetches)
 

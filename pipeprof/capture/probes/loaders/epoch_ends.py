@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from pipeprof.capture.passed_frames import pass_over
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.users_line import users_function
 from pipeprof.capture.recorder.facts import HostCallFacts
@@ -14,6 +15,7 @@ from pipeprof.recording.account import Part
 from pipeprof.recording.loop import LoopKind
 
 
+@pass_over
 def timed_epoch_end(
     original: Any, context: ProbeContext, begins: Callable[[], None]
 ) -> Callable[[Any], Any]:

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from pipeprof.capture.guard import Guard
+from pipeprof.capture.passed_frames import pass_over
 from pipeprof.capture.probes.loaders import grain_loaders, torch_loaders
 from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.probe_context import ProbeContext
@@ -73,6 +74,7 @@ def _framework(loader: Any) -> ModuleType:
     return torch_loaders if CodeOwner.TORCH in owners else grain_loaders
 
 
+@pass_over
 def _observe_iteration(loader: Any, context: ProbeContext) -> Release:
     original: Any = type(loader)
     fetches = HandFetches(context, describe_loader(loader))
@@ -96,6 +98,7 @@ def _observe_iteration(loader: Any, context: ProbeContext) -> Release:
     return releases.close
 
 
+@pass_over
 def _observe_iterator(iterator: Any, take: Callable[[Callable[[], Any]], Any]) -> Release:
     original: Any = type(iterator)
 
@@ -108,6 +111,7 @@ def _observe_iterator(iterator: Any, take: Callable[[Callable[[], Any]], Any]) -
         return lambda: None
 
 
+@pass_over
 def _waited(fetches: HandFetches, advance: Callable[[], Any]) -> Any:
     """Takes a batch that workers make; waiting for it is no stage's work."""
     recorder = recording.current

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeprof.capture.passed_frames import pass_over
 from pipeprof.capture.probes.loaders.epoch_ends import timed_epoch_end
 from pipeprof.capture.probes.loaders.hand_fetches import HandFetches
 from pipeprof.capture.probes.loaders.worker_queues import MOST_READY, POOL
@@ -104,6 +105,7 @@ def observe_sequence(sequence: Any, context: ProbeContext) -> Callable[[], None]
 _Deliver = Callable[[Recorder, Any, Begun, int, Any, str], Any]
 
 
+@pass_over
 def _timed_getitem(
     original: Any, site: StageSite, deliver: _Deliver, main_id: int | None
 ) -> Callable[[Any, Any], Any]:

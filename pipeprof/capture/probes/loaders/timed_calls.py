@@ -70,6 +70,7 @@ class TimedCall:
         self._site = site_of(function, name, to, kind)
         self._to = to
 
+    @pass_over
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the function, timed while a profile is on."""
         return _call(self._site, self._function, args, kwargs)
@@ -176,6 +177,7 @@ def _methods(original: type, to: Destination) -> dict[str, Any]:
     }
 
 
+@pass_over
 def _timed_method(method: Callable[..., Any], name: str, to: Destination) -> Callable[..., Any]:
     site = site_of(method, name, to)
 
@@ -183,10 +185,10 @@ def _timed_method(method: Callable[..., Any], name: str, to: Destination) -> Cal
     def timed(*args: Any, **kwargs: Any) -> Any:
         return _call(site, method, args, kwargs)
 
-    pass_over(timed)
     return timed
 
 
+@pass_over
 def _call(site: StageSite, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     recorder = recording.current
     if recorder is None:

@@ -6,6 +6,7 @@ It uses the loader's public attributes; PyTorch itself is not imported.
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pipeprof.capture.passed_frames import pass_over
 from pipeprof.capture.probes.loaders.timed_calls import Destination, time_attribute, time_operators
 from pipeprof.capture.probes.probe_context import ProbeContext
 from pipeprof.capture.probes.python.stage_site import site_of_function
@@ -61,6 +62,7 @@ def _users_datasets(dataset: Any) -> Iterator[Any]:
         yield from _users_datasets(part)
 
 
+@pass_over
 def _observe_stream(dataset: Any, to: Destination) -> Callable[[], None]:
     """Times an ``IterableDataset`` sample by sample."""
     if has_replaced_methods(dataset):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType, GeneratorType, TracebackType
 from typing import Any, TypeVar, cast, overload
 
+from pipeprof.capture.passed_frames import pass_over
 from pipeprof.capture.probes.python.stage_site import (
     StageSite,
     leave,
@@ -144,6 +145,7 @@ def stage(name: str, iterable: Iterable[Any] | None = None) -> Any:
     )
 
 
+@pass_over
 def _timed_function(name: str, function: F) -> F:
     site = site_of_function(function, StageKind.FUNCTION, name)
 
@@ -165,6 +167,7 @@ def _timed_function(name: str, function: F) -> F:
     return timed  # type: ignore[return-value]  # functools.wraps keeps the signature
 
 
+@pass_over
 def _timed_generator_function(name: str, function: F) -> F:
     site = site_of_function(function, StageKind.GENERATOR, name)
 

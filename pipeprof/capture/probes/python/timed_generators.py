@@ -6,6 +6,7 @@ from threading import get_ident
 from types import GeneratorType
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
+from pipeprof.capture.passed_frames import pass_over
 from pipeprof.capture.probes.python.stage_site import Begun, StageSite
 from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.recorder import OUTSIDE, LaneWriter, Recorder
@@ -112,6 +113,7 @@ def timing_of(generator: "GeneratorType[Any, Any, Any]") -> Timing | None:
 follow: "Callable[[GeneratorType[Any, Any, Any]], int] | None" = None
 
 
+@pass_over
 def _resumes(timing: Timing, source: Iterator[T], owned: bool) -> Generator[T, Any, Any]:
     is_generator = isinstance(source, GeneratorType)
     advance: Callable[[], T] = source.__next__
@@ -141,6 +143,7 @@ def _resumes(timing: Timing, source: Iterator[T], owned: bool) -> Generator[T, A
             del sent
 
 
+@pass_over
 def timed_resume(timing: Timing, resume: Callable[[], T]) -> T:
     """Takes one element, timed while a profile is on; `Timing.take` may have a shorter way."""
     recorder = recording.current
@@ -178,6 +181,7 @@ def _failed(
         timing.fetches.exhausted(begun[4])
 
 
+@pass_over
 def _shortened(timing: Timing, recorder: Recorder, lane: LaneWriter, way: ShortWay) -> "_Take":
     """Takes an element as `timed_resume` does, with what was decided before; else it calls that.
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from pipeprof.capture.passed_frames import pass_over
 from pipeprof.clock import now_ns
 from pipeprof.errors import describe_error
 
@@ -39,6 +40,7 @@ class TappedFunctions:
         self._iterator: Any = None
         self._relay: _Relay | None = None
 
+    @pass_over
     def tap(self, function: Any, batches_per_call: Callable[[], int]) -> Any:
         """The function as one whose batches are seen.
 

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pipeprof.capture.passed_frames import pass_over
 from pipeprof.capture.probes.loaders.worker_queues import WorkerQueue, find_queue
 from pipeprof.capture.probes.loops.batch_origins import PendingBatches
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
@@ -116,6 +117,7 @@ class GeneratorTime:
             )
         return gauges
 
+    @pass_over
     def timed(self, generator: Any) -> Any:
         """A timed callable for `from_generator`; what is not callable is returned as it is."""
         if not callable(generator):
@@ -140,6 +142,7 @@ class GeneratorTime:
 current: GeneratorTime | None = None
 
 
+@pass_over
 def _waited(source: Iterator[Any], queue: WorkerQueue | None, *, to_loop: bool) -> Iterator[Any]:
     first = True
     hand: Callable[[Any], None] | None = None
