@@ -137,6 +137,30 @@ def test_traceback_has_no_frames_of_pipeprof(own_process: Path) -> None:
     assert lines == [("train.py", 5), ("train.py", 4)]
 
 
+def test_what_led_to_an_exception_is_shown_without_frames_of_pipeprof(
+    own_process: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_process / "train.py").write_text(
+        "import pipeprof\n"
+        "@pipeprof.stage('read')\n"
+        "def read():\n"
+        "    raise ValueError('bad file')\n"
+        "try:\n"
+        "    read()\n"
+        "except ValueError as error:\n"
+        "    raise RuntimeError('no data') from error\n"
+    )
+    with pytest.raises(RuntimeError) as raised:
+        find_script("train.py", ()).run()
+    show_end(raised.value)
+    shown = capsys.readouterr().err
+    assert "ValueError: bad file" in shown
+    assert "RuntimeError: no data" in shown
+    files = [line.split(",")[0] for line in shown.splitlines() if line.startswith("  File ")]
+    assert {Path(file.strip().strip('"')).name for file in files} == {"train.py"}
+    assert len(files) == 3
+
+
 def test_syntax_errors_show_when_it_runs(own_process: Path) -> None:
     (own_process / "train.py").write_text("def f(:\n")
     found = find_script("train.py", ())
