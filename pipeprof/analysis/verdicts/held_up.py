@@ -17,7 +17,7 @@ from pipeprof.analysis.verdicts.wall_shares import STEP_PARTS
 from pipeprof.recording.account import Part
 from pipeprof.recording.lane import Lane, LaneKind, Role
 from pipeprof.recording.level_names import MILLION, Level
-from pipeprof.recording.stage import StageKind
+from pipeprof.recording.stage import OperatorFamily, StageKind
 
 
 class _Threads:
@@ -88,17 +88,30 @@ class _Threads:
         return max(self._counted_at_work() - sum(self._sums(self._of_tf_data)), 0.0)
 
     def _counted_at_work(self) -> float:
-        """Threads busy for tf.data on average, as it counts: none where its functions have own threads."""
+        """Threads busy for tf.data on average, as it counts: none where its functions have own threads.
+
+        What is known to wait is none of it. Files are read in the threads that tf.data has for itself.
+        """
         if self._own_pool:
             return 0.0
-        return self._at_work(StageKind.TF_DATA) + self.python_in_native()
+        reading = self._at_work(StageKind.TF_DATA, reads=True)
+        of_functions = self._at_work(StageKind.TF_DATA, reads=False)
+        in_own_threads = min(reading, sum(self._sums(self._of_tf_data)))
+        return of_functions + in_own_threads + self.python_in_native()
 
-    def _at_work(self, kind: StageKind) -> float:
-        """Work of stages whose CPU time was not read, in threads that were at it on average."""
+    def _at_work(self, kind: StageKind, *, reads: bool | None = None) -> float:
+        """Work of stages whose CPU time was not read, in threads that may have computed it on average.
+
+        Args:
+            kind: of the stages.
+            reads: whether the stages read files; None for both.
+        """
         return sum(
-            cost.at_work
+            cost.at_work * _most_on_cpu(cost)
             for cost in self._measured.costs
-            if cost.stage.kind is kind and cost.cpu_ratio is None
+            if cost.stage.kind is kind
+            and cost.cpu_ratio is None
+            and reads in (None, cost.stage.family is OperatorFamily.READ)
         )
 
     def _sums(self, lanes: list[Lane]) -> tuple[float, float]:

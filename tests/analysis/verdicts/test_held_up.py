@@ -17,7 +17,7 @@ from pipeprof.recording.lane import Cpu, Lane, LaneKind, Role
 from pipeprof.recording.level_names import DeviceLevel, Level
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.series import Gauge
-from pipeprof.recording.stage import Stage, StageKind
+from pipeprof.recording.stage import OperatorFamily, Stage, StageKind
 from tests.builders import MS, evenly, gauge, lane, loop, profile, stage, those
 
 STEP = 30 * MS
@@ -308,6 +308,40 @@ def test_what_a_stage_computes_at_most_bounds_what_it_holds_up() -> None:
         return diagnosed(*lanes, contention=0.0, stages=(ahead,), during=of).held_up.most_ratio
 
     assert most(0.1) == pytest.approx(0.1 * most(1.0))
+
+
+@pytest.mark.parametrize("computed", [0.02, 0.6])
+def test_reading_files_computes_no_more_than_the_threads_that_tf_data_has_for_it(
+    computed: float,
+) -> None:
+    reader = lane(
+        "tf_data_prefetc",
+        Role.INPUT,
+        kind=LaneKind.LIBRARY,
+        tid=None,
+        cpu_ns=part(computed),
+        during=LIGHT,
+    )
+    reads = replace(counted(0.8), family=OperatorFamily.READ)
+
+    found = diagnosed(*SHARED, reader, contention=0.0, stages=(reads,))
+
+    assert found.held_up.cpu_queue_ratio == pytest.approx(computed / 2)
+    assert (found.bound is Bound.COMPUTE) is (computed < 0.1)
+
+
+@pytest.mark.parametrize("cores", [0.05, 1.0])
+def test_work_that_is_known_to_wait_holds_nothing_up(cores: float) -> None:
+    waits = loop(wait_ns=STEP // 10, compute_ns=STEP * 9 // 10, lane=0)
+    moments = (300 * MS, round(cores * 300 * MS), 900 * MS, 900 * MS)
+    waits = replace(waits, moments_over_time=evenly(moments, waits.start_ns, waits.end_ns))
+    lanes = (main(0.1, 0.1, during=waits), operations(0.8, 0.8))
+
+    found = diagnosed(*lanes, contention=0.0, stages=(counted(0.6),), during=waits)
+
+    assert found.held_up.cpu_queue_ratio is not None
+    assert (found.held_up.cpu_queue_ratio < 0.05) is (cores < 0.1)
+    assert (found.bound is Bound.INPUT) is (cores > 0.1)
 
 
 def test_what_is_held_up_and_what_waits_count_together() -> None:
