@@ -89,7 +89,8 @@ def find_cause(cost: StageCost, context: CauseContext) -> Cause:
     ratio = known_cpu_ratio(cost, context)
     if ratio is not None and not _works_on_cpu(cost, ratio, context):
         return Cause.HELPERS if _waits_for_helpers(cost, context) else Cause.BLOCKING
-    if context.cpu.saturated or cost.queued_ratio >= CROWDED_FROM:
+    crowded = context.cpu.saturated or cost.queued_ratio >= CROWDED_FROM
+    if crowded and not _waits_rather_for_gil(cost, context):
         return Cause.CPU_SATURATED
     return _why_it_computes(cost, ratio, context)
 
@@ -136,8 +137,7 @@ def _has_free_core(cost: StageCost, context: CauseContext) -> bool:
     """Whether one more worker would have a core to itself."""
     if cost.place.parallelism >= context.worth or context.cpu.process_ratio is None:
         return cost.place.parallelism < context.worth
-    used = used_ratio(context.cpu.process_ratio, context.cpu)
-    return context.worth * (1.0 - used) >= _FREE_CORE_FROM
+    return _leaves_a_core(context)
 
 
 def known_cpu_ratio(cost: StageCost, context: CauseContext) -> float | None:
@@ -200,6 +200,22 @@ def _takes_turns_at_gil(cost: StageCost, ratio: float | None, context: CauseCont
     if held is not None:
         return held >= GIL_FROM
     return ratio is None or GIL_FROM <= gil_load(cost, context) <= GIL_TO
+
+
+def _waits_rather_for_gil(cost: StageCost, context: CauseContext) -> bool:
+    """Whether threads that lack CPUs lose more time to the GIL, while other programs have these CPUs."""
+    if cost.cpu_ratio is None or not _takes_turns_at_gil(cost, cost.cpu_ratio, context):
+        return False
+    asleep = 1.0 - cost.cpu_ratio - cost.queued_ratio
+    return asleep > cost.queued_ratio and _leaves_a_core(context)
+
+
+def _leaves_a_core(context: CauseContext) -> bool:
+    """Whether the training's own processes use a core less than there are, for a good part of the time."""
+    if context.cpu.process_ratio is None:
+        return False
+    used = used_ratio(context.cpu.process_ratio, context.cpu)
+    return context.worth * (1.0 - used) >= _FREE_CORE_FROM
 
 
 def _could_be_parallel(cost: StageCost, ratio: float | None) -> bool:
