@@ -1,8 +1,9 @@
 """Functions that stand around a library's, and that its warnings pass over to name the user's line.
 
 Python's ``warnings`` leaves out of ``stacklevel`` the frames of files whose names contain ``importlib`` and
-``_bootstrap``. What TensorFlow logs as deprecated names the frame that called, whatever it is: there the
-caller's is put in its place.
+``_bootstrap``. Keras leaves out of the tracebacks of its exceptions those whose names contain
+``tensorflow/python``. So pipeprof's functions get a file name that contains both. What TensorFlow logs as
+deprecated names the frame that called, whatever it is: there the caller's is put in its place.
 """
 
 import logging
@@ -17,7 +18,7 @@ _PACKAGE = Path(__file__).parents[1]
 F = TypeVar("F")
 
 # Still inside the package, so that all who ask know it for pipeprof's code.
-_PASSED = f"{_PACKAGE}/<importlib._bootstrap>/"
+_PASSED = f"{_PACKAGE}/<importlib._bootstrap>/tensorflow/python/"
 
 
 def pass_over(function: F) -> F:

@@ -18,6 +18,7 @@ from pipeprof.capture.probes.loaders.datasets import require_dataset
 from pipeprof.capture.probes.system.threads import SAMPLE_HZ
 from pipeprof.capture.recorder.facts import SignalFacts
 from pipeprof.capture.settings import WARMUP_STEPS, Settings, split_addresses
+from pipeprof.capture.shown_tracebacks import hide_own_frames
 from pipeprof.clock import now_ns
 from pipeprof.errors import PipeprofError, UsageError, describe_error
 from pipeprof.recording.profile import Profile
@@ -159,6 +160,8 @@ class Session:
         """Turns the profile off and writes the run."""
         global _current
         _current = None
+        if error is not None:
+            hide_own_frames(error)
         try:
             self._finish(error)
         except Exception as problem:  # the training's own exception, if any, must come through

@@ -7,14 +7,14 @@ import builtins
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
+from pipeprof.capture.shown_tracebacks import hide_own_frames, links_of, without_own
 from pipeprof.errors import UsageError
-from pipeprof.recording.code_owner import is_pipeprofs_file
 from pipeprof.recording.light_dataclasses import dataclass
 
 INTERRUPTED = 130
@@ -175,46 +175,12 @@ def show_end(error: BaseException | None) -> None:
             sys.stderr.write(f"{message}\n")
         case _:
             traceback = own_traceback(error)
-            for before in _led_to(error):
-                before.__traceback__ = _without_ours(_links(before.__traceback__))
+            hide_own_frames(error)
             sys.excepthook(type(error), error.with_traceback(traceback), traceback)
-
-
-def _led_to(error: BaseException) -> list[BaseException]:
-    """The exceptions that Python shows before this one, or inside it where it is a group."""
-    found: list[BaseException] = []
-    left = [error]
-    while left:
-        one = left.pop()
-        # Groups came with Python 3.11.
-        nearby = [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
-        for other in nearby:
-            if isinstance(other, BaseException) and not any(
-                other is each for each in (error, *found)
-            ):
-                found.append(other)
-                left.append(other)
-    return found
 
 
 def own_traceback(error: BaseException) -> TracebackType | None:
     """An exception's traceback without the frames of pipeprof's code, or None without others."""
-    links = list(_links(error.__traceback__))
+    links = list(links_of(error.__traceback__))
     entered = [link.tb_frame.f_code is _execute.__code__ for link in links]
-    if True not in entered:
-        return None
-    return _without_ours(links[entered.index(True) :])
-
-
-def _without_ours(links: Iterable[TracebackType]) -> TracebackType | None:
-    own: TracebackType | None = None
-    for link in reversed(list(links)):
-        if not is_pipeprofs_file(link.tb_frame.f_code.co_filename):
-            own = TracebackType(own, link.tb_frame, link.tb_lasti, link.tb_lineno)
-    return own
-
-
-def _links(traceback: TracebackType | None) -> Iterator[TracebackType]:
-    while traceback is not None:
-        yield traceback
-        traceback = traceback.tb_next
+    return without_own(links[entered.index(True) :]) if True in entered else None
