@@ -5,53 +5,60 @@ the commands that need them.
 """
 
 import sys
-from typing import Annotated
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
 
-from pipeprof.cli import attach_command as attach
-from pipeprof.cli import ceiling_command as ceiling
-from pipeprof.cli import compare_command as compare
-from pipeprof.cli import demo_command as demo
-from pipeprof.cli import doctor_command as doctor
-from pipeprof.cli import export_command as export
-from pipeprof.cli import merge_command as merge
-from pipeprof.cli import repair_command as repair
-from pipeprof.cli import report_command as report
-from pipeprof.cli import run_command as run
-from pipeprof.cli import tune_command as tune
-from pipeprof.cli import view_command as view
 from pipeprof.errors import PipeprofError
 
 __all__ = ["main"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-# Everything after the script's name belongs to the script, options too.
-app.command(context_settings={"allow_interspersed_args": False})(run.run)
-app.command(context_settings={"allow_interspersed_args": False})(ceiling.ceiling)
-app.command()(tune.tune)
-app.command()(report.report)
-app.command(cls=compare.ComparingCommand)(compare.compare)
-app.command()(merge.merge)
-app.command()(export.export)
-app.command()(view.view)
-app.command()(attach.attach)
-app.command()(repair.repair)
-app.command()(demo.demo)
-app.command()(doctor.doctor)
+# Everything after a script's name belongs to the script, options too.
+_RUNS_SCRIPT = {"context_settings": {"allow_interspersed_args": False}}
+
+# In the order of the help. The command `run` is the function `run` of the module `run_command`, which may
+# have a class for it.
+_COMMANDS: dict[str, dict[str, Any]] = {
+    "run": _RUNS_SCRIPT,
+    "ceiling": _RUNS_SCRIPT,
+    "tune": {},
+    "report": {},
+    "compare": {},
+    "merge": {},
+    "export": {},
+    "view": {},
+    "attach": {},
+    "repair": {},
+    "demo": {},
+    "doctor": {},
+}
+
+
+def _with_commands(names: Iterable[str]) -> typer.Typer:
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name in names:
+        module = import_module(f"pipeprof.cli.{name}_command")
+        kind = getattr(module, "COMMAND_CLASS", None)
+        app.command(cls=kind, **_COMMANDS[name])(getattr(module, name))
+    return app
 
 
 def main() -> None:
     """Runs the command line; a `PipeprofError` becomes one sentence on standard error and exit code 2."""
+    # Only the command that is asked for: a script should not wait until the other ones are imported.
+    names = [name for name in sys.argv[1:2] if name in _COMMANDS] or _COMMANDS
     try:
         # Not `app()`: typer would replace the script's own hook for exceptions.
-        get_command(app)(prog_name="pipeprof")
+        get_command(_with_commands(names))(prog_name="pipeprof")
     except PipeprofError as error:
         sys.stderr.write(f"pipeprof: {error}\n")
         sys.exit(2)
@@ -65,7 +72,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool,

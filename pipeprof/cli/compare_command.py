@@ -24,6 +24,9 @@ class ComparingCommand(TyperCommand):
         return super().parse_args(ctx, [_BETWEEN if each == "--" else each for each in args])
 
 
+COMMAND_CLASS = ComparingCommand
+
+
 def compare(
     runs: Annotated[
         list[str],

@@ -1,9 +1,10 @@
 """``pipeprof run``: runs an unchanged script inside a profile."""
 
+import gc
 import shlex
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -114,8 +115,13 @@ def run(
 
     end_on_sigterm(end_by_sigterm)
     with ExitStack() as finishing:
+
+        def ended() -> None:
+            finishing.enter_context(uninterrupted())
+            finishing.enter_context(_without_collections())
+
         try:
-            error = _record(program, session, lambda: finishing.enter_context(uninterrupted()))
+            error = _record(program, session, ended)
         finally:
             close_view()
         code = exit_code(error)
@@ -125,6 +131,21 @@ def run(
         if not report():
             code = code or 2
     sys.exit(code)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keeps Python's collector of cycles from running inside the block.
+
+    It would go through all objects of the frameworks, which takes as long as the report does.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _open_live_view(session: "Session", stream: TextIO) -> Callable[[], None]:

@@ -10,7 +10,42 @@ def test_version(command: Command) -> None:
     assert command("--version").out == f"pipeprof {pipeprof.__version__}\n"
 
 
-@pytest.mark.parametrize("name", ["run", "report", "view", "demo", "doctor"])
+COMMANDS = (
+    "run",
+    "ceiling",
+    "tune",
+    "report",
+    "compare",
+    "merge",
+    "export",
+    "view",
+    "attach",
+    "repair",
+    "demo",
+    "doctor",
+)
+
+
+def test_the_help_names_all_commands_in_this_order(command: Command) -> None:
+    listed = command("--help").out.partition("Commands:")[2]
+    assert tuple(line.split()[0] for line in listed.splitlines() if line.strip()) == COMMANDS
+
+
+def test_an_unknown_command_is_refused(command: Command) -> None:
+    outcome = command("trian", "train.py")
+    assert outcome.code == 2
+    assert "No such command 'trian'" in outcome.err
+
+
+@pytest.mark.integration
+@pytest.mark.quick
+def test_a_script_waits_for_no_other_command_to_be_imported(shell: Shell) -> None:
+    shell.write("train.py", "import sys\nprint(*(m for m in sys.modules if 'command' in m))\n")
+    loaded = shell.run("train.py").out.split()
+    assert [name for name in loaded if name.startswith("pipeprof")] == ["pipeprof.cli.run_command"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(command: Command, name: str) -> None:
     outcome = command(name, "--help")
     assert (outcome.code, outcome.err) == (0, "")

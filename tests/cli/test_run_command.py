@@ -25,6 +25,31 @@ def test_standard_output_is_the_scripts_own(shell: Shell) -> None:
     assert [folder.name for folder in shell.run_folders()] == ["first"]
 
 
+# Python looks for cycles all the time here, and says afterwards how often since the last line.
+COUNTS_COLLECTIONS = """
+import atexit, gc, sys
+found = []
+gc.callbacks.append(lambda phase, info: found.append(phase))
+atexit.register(lambda: print(len(found), gc.isenabled()))
+gc.set_threshold(1, 1, 1)
+if 'off' in sys.argv:
+    gc.disable()
+found.clear()
+"""
+
+
+def test_python_looks_for_no_cycles_until_the_report_is_written(shell: Shell) -> None:
+    shell.write("train.py", COUNTS_COLLECTIONS)
+    count, enabled = shell.run("train.py").out.split()
+    assert int(count) < 300
+    assert enabled == "True"
+
+
+def test_a_script_that_looks_for_no_cycles_itself_stays_so(shell: Shell) -> None:
+    shell.write("train.py", COUNTS_COLLECTIONS)
+    assert shell.run("train.py", "off").out.split() == ["0", "False"]
+
+
 def test_a_rank_that_only_the_script_knows_has_its_place_among_the_others(shell: Shell) -> None:
     shell.write(
         "train.py",

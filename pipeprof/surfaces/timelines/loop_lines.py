@@ -5,14 +5,13 @@ Intervals of a line nest. This module knows no viewer's format.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from enum import Enum
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from pipeprof.recording.account import HostFunction
-from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.loop import UNKNOWN_NS, Loop
 from pipeprof.recording.profile import Profile
 from pipeprof.recording.series import IntArray
@@ -29,9 +28,8 @@ class Shown(Enum):
     COMPILE = "compile"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineInterval:
-    """An interval of a loop's line.
+class LineInterval(NamedTuple):
+    """An interval of a loop's line. There are many, and a tuple is made faster than a dataclass.
 
     Attributes:
         shown: what it is.
@@ -116,28 +114,41 @@ def _passes(loop: Loop) -> tuple[IntArray, IntArray]:
 def _line(loop: Loop, calls: Sequence[LineInterval], at_most: int | None) -> Iterator[LineInterval]:
     steps = loop.steps
     begin = 0 if at_most is None else max(len(steps) - at_most, 0)
-    left = list(calls if at_most is None else calls[-at_most:])
+    left = _Calls(calls if at_most is None else calls[-at_most:])
     columns = (steps.start_ns, steps.end_ns, steps.wait_ns)
     rows = zip(*(column[begin:].tolist() for column in columns), strict=True)
     free_ns = None  # nothing of a step that ended then may be covered
     for number, (start_ns, end_ns, wait_ns) in enumerate(rows, begin):
-        before, left = _taken_until(left, start_ns)
-        yield from _cut(before, free_ns, start_ns)
-        inside, left = _taken_until(left, end_ns)
-        yield LineInterval(shown=Shown.STEP, start_ns=start_ns, end_ns=end_ns, step=number)
-        yield from _step_parts(start_ns, end_ns, wait_ns, list(_cut(inside, start_ns, end_ns)))
+        yield from _cut(left.taken_until(start_ns), free_ns, start_ns)
+        yield LineInterval(Shown.STEP, start_ns, end_ns, number)
+        if inside := list(_cut(left.taken_until(end_ns), start_ns, end_ns)):
+            yield from _step_parts(start_ns, end_ns, wait_ns, inside)
+        elif wait_ns != UNKNOWN_NS:
+            waited_ns = min(start_ns + wait_ns, end_ns)
+            if start_ns < waited_ns:
+                yield LineInterval(Shown.WAIT, start_ns, waited_ns)
+            if waited_ns < end_ns:
+                yield LineInterval(Shown.COMPUTE, waited_ns, end_ns)
         free_ns = end_ns
-    yield from _cut(left, free_ns, None)
+    yield from _cut(left.taken_until(None), free_ns, None)
 
 
-def _taken_until(
-    calls: list[LineInterval], until_ns: int
-) -> tuple[list[LineInterval], list[LineInterval]]:
-    """Splits calls at the first whose middle does not lie before a time."""
-    count = 0
-    while count < len(calls) and calls[count].start_ns + calls[count].end_ns < 2 * until_ns:
-        count += 1
-    return calls[:count], calls[count:]
+class _Calls:
+    """Calls in the order of their begins, which are taken one after the other."""
+
+    def __init__(self, calls: Sequence[LineInterval]) -> None:
+        self._calls = calls
+        self._taken = 0
+
+    def taken_until(self, until_ns: int | None) -> Sequence[LineInterval]:
+        """Takes those before the first whose middle does not lie before a time; all for None."""
+        begin = end = self._taken
+        while end < len(self._calls) and (
+            until_ns is None or self._calls[end].start_ns + self._calls[end].end_ns < 2 * until_ns
+        ):
+            end += 1
+        self._taken = end
+        return self._calls[begin:end]
 
 
 def _cut(
@@ -148,7 +159,7 @@ def _cut(
         start_ns = call.start_ns if from_ns is None else max(call.start_ns, from_ns)
         end_ns = call.end_ns if until_ns is None else min(call.end_ns, until_ns)
         if start_ns < end_ns:
-            yield replace(call, start_ns=start_ns, end_ns=end_ns)
+            yield call._replace(start_ns=start_ns, end_ns=end_ns)
 
 
 def _step_parts(

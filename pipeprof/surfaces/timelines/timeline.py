@@ -22,7 +22,7 @@ from pipeprof.report.figures.bins import sums_between
 from pipeprof.surfaces.timelines.cores_over_time import cores_used, stretches
 
 # Stages without intervals are drawn in at most so many pieces, on at most so many lines.
-_MEAN_PIECES = 1_000
+_MEAN_PIECES = 250
 _MEAN_LINES = 64
 
 
