@@ -134,6 +134,7 @@ class ActiveRecording:
             samplers=tuple(self._samplers()),
             checkpoint=self._write_checkpoint if self._writer is not None else None,
             worker_ended=self._beside.workers.ended,
+            watched=bool(views) or settings.stacks,
         )
 
     @property

@@ -237,7 +237,8 @@ import pipeprof
 from pipeprof.capture import active_recording
 from pipeprof.capture.collector import collector
 
-collector.CHECKPOINT_S = collector.LEAST_CHECKPOINT_S = collector.DRAIN_S = 0.05
+collector.CHECKPOINT_S = collector.LEAST_CHECKPOINT_S = 0.05
+collector.DRAIN_S = collector.LONGEST_DRAIN_S = 0.05
 active_recording.SCALARS_S = 0.05
 elsewhere = []
 

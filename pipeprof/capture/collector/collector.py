@@ -22,9 +22,11 @@ from pipeprof.clock import Clock, now_ns
 from pipeprof.errors import RunDamaged
 from pipeprof.recording.light_dataclasses import dataclass
 
-# Reading the rings takes some milliseconds even where little is in them, so they are read rarely, and more
-# often only while a ring fills fast.
+# Reading the rings takes some milliseconds even where little is in them. So they are read at this interval where
+# somebody looks at the sums or so many records wait, else at the longer one, and at once when a ring fills up.
 DRAIN_S = 1.0
+LONGEST_DRAIN_S = 4.0
+WORTH_A_DRAIN = 4096
 LOOK_AT_RINGS_S = 0.05
 LOOK_FOR_WORKERS_S = 0.5
 CHECKPOINT_S = 10.0
@@ -196,6 +198,12 @@ class RingSet:
                 self.left_out += left_out
             self.accumulator.add(pid, number, records[sampled:])
 
+    def waits_at_least(self, count: int) -> bool:
+        """Whether there may be at least ``count`` unread records; False only where there are fewer."""
+        readers = self.readers.values()
+        each = max(count // max(len(readers), 1), 1)
+        return any(reader.waits_at_least(min(each, reader.capacity)) for reader in readers)
+
     def filling(self) -> bool:
         """Whether some ring is a quarter full of unread records."""
         readers = self.readers.values()
@@ -281,6 +289,8 @@ class Collector:
         samplers: called in the thread.
         checkpoint: writes a checkpoint; its argument is how far the rings were read. None to write none.
         worker_ended: called when a worker process has ended, with its id and the time.
+        watched: whether somebody looks at the sums while they are made, so that they have to be recent.
+        clock: returns the time in ns; for tests.
     """
 
     def __init__(
@@ -291,6 +301,8 @@ class Collector:
         samplers: tuple[Sampler, ...] = (),
         checkpoint: Callable[[Progress], None] | None = None,
         worker_ended: Callable[[int, int], None] = lambda pid, now: None,
+        watched: bool = False,
+        clock: Clock = now_ns,
     ) -> None:
         self.rings = RingSet(accumulator, host_name())
         self.cpu_ns = 0
@@ -301,10 +313,12 @@ class Collector:
         self._accumulator = accumulator
         self._rest = Rest()
         self._most = MOST_RECORDS_S
-        self._drained_ns = now_ns()
+        self._clock = clock
+        self._drained_ns = clock()
         self._samplers = samplers
         self._checkpoint = checkpoint
         self._worker_ended = worker_ended
+        self._watched = watched
         self._checkpointed: Positions = {}
         self._checkpoint_at_s = -CHECKPOINT_S
         self._stop = threading.Event()
@@ -338,9 +352,21 @@ class Collector:
             )
             self._guard.run(self._new_names)
 
+    def drain_if_worth_it(self) -> None:
+        """Drains, unless few records wait, nobody needs them soon, and the latest drain was lately."""
+        since_s = (self._clock() - self._drained_ns) / 1e9
+        others = any(pid != self._recorder.pid for pid, _ in self.rings.readers)
+        if (
+            self._watched
+            or others  # a worker that hangs or dies is reported at once
+            or since_s >= LONGEST_DRAIN_S
+            or self.rings.waits_at_least(WORTH_A_DRAIN)
+        ):
+            self.drain()
+
     def drain(self) -> None:
         """Reads all rings once; of too many records a part."""
-        begin_ns = now_ns()
+        begin_ns = self._clock()
         self._rest.begin()
         self._adopt_own_rings()
         # What was not read in one second may be read in the next, but no more than that.
@@ -366,7 +392,7 @@ class Collector:
 
     def _run(self) -> None:
         tasks = [
-            Task(DRAIN_S, self.drain),
+            Task(DRAIN_S, self.drain_if_worth_it, due_s=time.monotonic() + DRAIN_S),
             Task(LOOK_FOR_WORKERS_S, self.look_for_workers),
             *(
                 Task(s.every_s, functools.partial(self._sample, s), s.rest, s.urgent)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeprof.capture.collector import collector as collecting
 from pipeprof.capture.collector.accumulator import SAMPLED_ONE_IN, Accumulator
 from pipeprof.capture.collector.collector import (
     Collector,
@@ -26,7 +27,7 @@ from pipeprof.capture.recorder import recorder as recording
 from pipeprof.capture.recorder.facts import LoopFacts, StageFacts
 from pipeprof.capture.recorder.recorder import Recorder, host_name
 from pipeprof.capture.recorder.records import Kind, code
-from pipeprof.capture.recorder.ring import RingReader
+from pipeprof.capture.recorder.ring import RingReader, anonymous_ring
 from pipeprof.recording.loop import LoopKind, WaitSource
 from pipeprof.recording.stage import StageKind
 from tests.builders import PID, START_NS
@@ -151,6 +152,43 @@ def test_a_ring_is_read_the_later_the_slower_it_fills(
         looks.append(collector.rings.must_be_read())
     found = looks.index(True) + 1 if True in looks else None
     assert found == read_at_look
+
+
+@pytest.mark.parametrize(
+    ("count", "watched", "passed_s", "read"),
+    [
+        pytest.param(2, False, 1.0, 0, id="few"),
+        pytest.param(2, False, 4.0, 2, id="few, for long"),
+        pytest.param(2, True, 1.0, 2, id="few, and somebody looks"),
+        pytest.param(60, False, 1.0, 60, id="many"),
+    ],
+)
+def test_few_records_are_read_when_somebody_needs_them_or_after_some_seconds(
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    watched: bool,
+    passed_s: float,
+    read: int,
+):
+    monkeypatch.setattr(collecting, "WORTH_A_DRAIN", 50)
+    times_ns = iter((START_NS, *[START_NS + round(passed_s * 1e9)] * 2))
+    sums = Accumulator.begin(start_ns=START_NS, warmup=0)
+    collector = Collector(recorder, sums, watched=watched, clock=lambda: next(times_ns))
+    work(recorder, "read", count)
+    for ring in recorder.rings:
+        collector.rings.readers[recorder.pid, ring.number] = RingReader(ring.memory)
+
+    collector.drain_if_worth_it()
+
+    assert calls(sums).get("read", 0) == read
+
+
+def test_few_records_are_read_while_workers_record(recorder: Recorder, collector: Collector):
+    collector.rings.readers[recorder.pid + 1, 1] = RingReader(anonymous_ring(pid=PID))
+    work(recorder, "read", 2)
+    collector.drain_if_worth_it()
+    assert seen(collector) == {"read": 2}
 
 
 def test_of_too_many_records_the_latest_are_read_and_the_others_sampled(
