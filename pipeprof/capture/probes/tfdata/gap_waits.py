@@ -6,6 +6,7 @@ from statistics import median_low
 
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.tfdata.iterators import TrackedIterator
+from pipeprof.capture.probes.tfdata.reading_budget import ReadingBudget
 from pipeprof.capture.probes.tfdata.running.model_snapshots import GAP_WINDOW, LONGEST_GAP_NS
 
 # TensorFlow reads the clock a little later than pipeprof does.
@@ -31,6 +32,7 @@ class FollowedLoop:
         waits_before: waits in generators before the loop began.
         traced: whether some of its steps are traced, because no gaps are counted.
         estimating: whether a step took more batches than there are gaps to be read.
+        budget: what readings of its iterator's model may cost.
     """
 
     def __init__(self, now: int, waits_before: int) -> None:
@@ -44,6 +46,7 @@ class FollowedLoop:
         self.waits_before = waits_before
         self.traced = False
         self.estimating = False
+        self.budget = ReadingBudget(now)
         self._epoch_batches = 0
         self._gaps: dict[int, list[int]] = {}
         self._batches_of: dict[int, int] = {}
