@@ -30,6 +30,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one thread that computes i
 
 import numpy as np
 from overhead_fingerprints import fingerprints
+from overhead_fits import arrays_fit, tfdata_fit, workers_fit
 from overhead_pairs import Pairs, Times, as_number, as_percent, differences, ratios
 from overhead_peers import installed_peers
 
@@ -56,7 +57,6 @@ Row = tuple[str, str, str]
 LOOPS = 4_000
 
 # Disturbances of a shared machine last for seconds: many short pairs are better than a few long ones.
-FIT_STEPS, FIT_PAIRS = 150, 5
 LOOP_PAIRS = 3
 BATCHES, PIECE_S = 20_000, 12e-6
 
@@ -412,139 +412,10 @@ def _worker(seconds: float) -> Callable[[], np.ndarray]:
     return work
 
 
-def tfdata_fit(logdir: Path, pairs: Pairs) -> list[Row]:
-    """The slow-down of a `fit` on tf.data, beside TensorFlow's own profiler."""
-    import keras
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(0)
-    images = np.random.default_rng(0).random((300, 16, 16, 3), np.float32)
-    labels = np.zeros(300, np.int64)
-    dataset = (
-        tf.data.Dataset.from_tensor_slices((images, labels))
-        .repeat()
-        .map(
-            lambda image, label: (tf.image.random_flip_left_right(image) * 2 - 1, label),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        .batch(16)
-        .prefetch(tf.data.AUTOTUNE)
-    )
-    model = keras.Sequential(
-        [
-            keras.layers.Conv2D(16, 3),
-            keras.layers.Conv2D(8, 3),
-            keras.layers.Flatten(),
-            keras.layers.Dense(2),
-        ]
-    )
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-
-    def fit(data: tf.data.Dataset = dataset) -> Times:
-        return _both_clocks(lambda: model.fit(data, steps_per_epoch=FIT_STEPS, verbose=0))
-
-    def watched() -> Times:
-        with profile(dataset, logdir=logdir) as prof:
-            return fit(prof.dataset)
-
-    fit()
-    found = pairs.compare("tfdata", fit, watched, narrow=True, times=FIT_PAIRS)
-    step_ms = statistics.median(bare[0] for bare, _ in found) / FIT_STEPS * 1e3
-    what = f"`fit` on tf.data, {FIT_STEPS} steps of {step_ms:.1f} ms"
-    rows: list[Row] = [
-        (what, as_percent(ratios(found)), "1 %"),
-        ("its CPU time", as_percent(ratios(found, 1)), "1 %"),
-    ]
-    for name, peer in installed_peers(tensorflow=True).items():
-        if peer is None:
-            rows.append((f"its time under {name}", "not installed here", ""))
-            continue
-
-        def under(peer: Callable[[], contextlib.AbstractContextManager[None]] = peer) -> Times:
-            with peer():
-                return fit()
-
-        beside = pairs.compare(f"tfdata {name}", fit, under)
-        rows.append((f"its time under {name}", as_percent(ratios(beside)), ""))
-        rows.append((f"its CPU time under {name}", as_percent(ratios(beside, 1)), ""))
-    return rows
-
-
-def arrays_fit(logdir: Path, pairs: Pairs) -> list[Row]:
-    """The slow-down of a `fit` on arrays."""
-    import keras
-
-    keras.utils.set_random_seed(0)
-    size = 64 * FIT_STEPS
-    features = np.random.default_rng(0).random((size, 64), np.float32)
-    labels = np.zeros(size, np.int64)
-    model = keras.Sequential([keras.layers.Dense(1024, "relu") for _ in range(3)])
-    model.add(keras.layers.Dense(2))
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-
-    def fit() -> Times:
-        return _both_clocks(lambda: model.fit(features, labels, batch_size=64, verbose=0))
-
-    def watched() -> Times:
-        with profile(logdir=logdir):
-            return fit()
-
-    fit()
-    found = pairs.compare("arrays", fit, watched, narrow=True, times=FIT_PAIRS)
-    step_ms = statistics.median(bare[0] for bare, _ in found) / FIT_STEPS * 1e3
-    what = f"`fit` on arrays, {FIT_STEPS} steps of {step_ms:.1f} ms"
-    return [
-        (what, as_percent(ratios(found)), "1 %"),
-        ("its CPU time", as_percent(ratios(found, 1)), "1 %"),
-    ]
-
-
-def workers_fit(logdir: Path, pairs: Pairs) -> list[Row]:
-    """The slow-down of a `fit` on a PyDataset whose two worker processes send batches of 1 MB."""
-    import keras
-
-    class Batches(keras.utils.PyDataset):
-        def __init__(self) -> None:
-            super().__init__(workers=2, use_multiprocessing=True)
-            self.batch = np.zeros((64, 4096), np.float32), np.zeros((64, 1), np.float32)
-
-        def __len__(self) -> int:
-            return FIT_STEPS
-
-        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-            time.sleep(0.01)
-            return self.batch
-
-    model = keras.Sequential([keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
-
-    def bare() -> Times:
-        return _both_clocks(lambda: model.fit(Batches(), verbose=0))
-
-    def watched() -> Times:
-        with profile(Batches(), logdir=logdir) as prof:
-            return _both_clocks(lambda: model.fit(prof.dataset, verbose=0))
-
-    found = pairs.compare("workers", bare, watched, narrow=True, times=FIT_PAIRS)
-    step_ms = statistics.median(without[0] for without, _ in found) / FIT_STEPS * 1e3
-    what = f"`fit` on 2 worker processes, {FIT_STEPS} steps of {step_ms:.1f} ms with 1 MB each"
-    return [
-        (what, as_percent(ratios(found)), "1 %"),
-        ("CPU time of its process", as_percent(ratios(found, 1)), ""),
-    ]
-
-
 def _seconds(action: Callable[[], object]) -> float:
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
-
-
-def _both_clocks(action: Callable[[], object]) -> Times:
-    """Seconds by the clock, and CPU time of this process, which a busy machine disturbs less."""
-    start_s, start_cpu_s = time.perf_counter(), time.process_time()
-    action()
-    return time.perf_counter() - start_s, time.process_time() - start_cpu_s
 
 
 def _cpu_seconds(action: Callable[[], object]) -> float:

@@ -22,8 +22,9 @@ from pipeprof.clock import Clock, now_ns
 from pipeprof.errors import RunDamaged
 from pipeprof.recording.light_dataclasses import dataclass
 
-# Reading the rings takes some milliseconds even where little is in them. So they are read at this interval where
-# somebody looks at the sums or so many records wait, else at the longer one, and at once when a ring fills up.
+# Reading the rings takes some milliseconds even where little is in them. So they are read at this interval
+# where somebody looks at the sums or so many records wait, else at the longer one, and at once when a ring
+# fills up.
 DRAIN_S = 1.0
 LONGEST_DRAIN_S = 4.0
 WORTH_A_DRAIN = 4096

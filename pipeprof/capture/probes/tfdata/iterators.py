@@ -23,8 +23,8 @@ def _number_of(dataset: Any) -> int:
     return number
 
 
-# The work of nodes that vanish from the model is lost with them, and estimated. So a young iterator, whose passes
-# may be short, is read more often: some three times while its age doubles.
+# The work of nodes that vanish from the model is lost with them, and estimated. So a young iterator, whose
+# passes may be short, is read more often: some three times while its age doubles.
 _LONGEST_REST_NS = 200_000_000
 _SHORTEST_REST_NS = 10_000_000
 _READINGS_AN_AGE = 4

@@ -1,8 +1,8 @@
 """Finds the tf.data iterator that feeds each loop of Keras, and measures the loop's waits there.
 
 The training thread reads the iterators' models between two steps. A reading has the last 100 gaps
-between batches and takes 0.3 to 1 ms: models are read often enough to miss no gap, and for the rest within a
-budget (`ReadingBudget`).
+between batches and takes 0.3 to 1 ms: models are read often enough to miss no gap, and for the rest within
+a budget (`ReadingBudget`).
 """
 
 import time
@@ -88,7 +88,9 @@ class LoopFollower:
             return
         begun_ns = time.thread_time_ns()
         self._guard.run(self._follow, loop, followed, now, at_most=at_most)
-        if not begins:  # the first reading of an epoch, which also describes the pipeline, has to be
+        if (
+            not begins
+        ):  # the first reading of an epoch, which also describes the pipeline, has to be
             followed.budget.spend(time.thread_time_ns() - begun_ns)
 
     def epoch_ended(self, loop: OpenLoop) -> None:

@@ -1,7 +1,7 @@
 """How often the training thread may read the models of a loop's iterators: for a share of the time."""
 
-# What readings may take of the training thread, as a share of the time since the loop began. So much CPU time is
-# there from the begin, because the first passes over the data may be short.
+# What readings may take of the training thread, as a share of the time since the loop began. So much CPU
+# time is there from the begin, because the first passes over the data may be short.
 MOST_RATIO = 0.003
 FIRST_NS = 4_000_000
 
