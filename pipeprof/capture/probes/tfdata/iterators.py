@@ -24,10 +24,10 @@ def _number_of(dataset: Any) -> int:
 
 
 # The work of nodes that vanish from the model is lost with them, and estimated. So a young iterator, whose
-# passes may be short, is read more often: some three times while its age doubles.
+# passes may be short, is read more often: some six times while its age doubles.
 _LONGEST_REST_NS = 200_000_000
 _SHORTEST_REST_NS = 10_000_000
-_READINGS_AN_AGE = 4
+_READINGS_AN_AGE = 8
 
 
 def rest_between_readings(age_ns: int) -> int:

@@ -3,7 +3,7 @@
 # What readings may take of the training thread, as a share of the time since the loop began. So much CPU
 # time is there from the begin, because the first passes over the data may be short.
 MOST_RATIO = 0.003
-FIRST_NS = 4_000_000
+FIRST_NS = 10_000_000
 
 
 class ReadingBudget:
