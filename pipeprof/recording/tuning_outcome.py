@@ -70,6 +70,7 @@ class TunedTransformation:
         function: name of the user's function, or None.
         file: the function's file, or None.
         line: its first line, or None.
+        opens_generator: whether it opens the one generator of a ``from_generator``.
         random: whether it, or what it takes elements from, gives other elements in each pass; the
             order that a shuffle gives is left out.
         elements: how many elements a pass has, or None where that is not known.
@@ -83,6 +84,7 @@ class TunedTransformation:
     function: str | None = None
     file: str | None = None
     line: int | None = None
+    opens_generator: bool = False
     random: bool = False
     elements: int | None = None
     element_bytes: float | None = None

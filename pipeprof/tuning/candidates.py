@@ -100,6 +100,8 @@ def _calls_of(place: TunedTransformation) -> int:
 
 
 def _can_be_parallel(place: TunedTransformation) -> bool:
+    if place.opens_generator:
+        return False  # of one generator, elements come one after another
     serial = place.kind in (*_MAPS, TransformationKind.INTERLEAVE) and place.one_by_one
     return serial or (place.calls is not None and place.calls != AUTOTUNE)
 

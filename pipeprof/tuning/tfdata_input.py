@@ -1,8 +1,10 @@
 """A tf.data pipeline that is tuned: what it consists of, and the pipelines that edits make of it."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from pipeprof.clock import now_ns
@@ -18,6 +20,7 @@ from pipeprof.recording.pipeline_edits import (
 )
 from pipeprof.tuning.dataset_graph import dataset_from, graph_of, variant_from
 from pipeprof.tuning.graph_edits import (
+    FLAT_MAP,
     MAPS,
     SHUFFLES,
     GraphNode,
@@ -108,10 +111,16 @@ class TfDataInput:
         """The Python function of a transformation, or None where there is none to be seen."""
         found = self._python.get(node.function or "")
         code = getattr(getattr(found[1], "_func", None), "__code__", None) if found else None
-        if code is None:
+        if code is None or self.opens_generator(node):
             return None
         function = getattr(found[1]._func, "__qualname__", code.co_name) if found else code.co_name
         return Written(function=function, file=code.co_filename, line=code.co_firstlineno)
+
+    def opens_generator(self, node: GraphNode) -> bool:
+        """Whether it is the ``flat_map`` with which ``from_generator`` opens its one generator."""
+        found = self._python.get(node.function or "")
+        code = getattr(getattr(found[1], "_func", None), "__code__", None) if found else None
+        return node.op == FLAT_MAP and code is not None and _is_tensorflows(code.co_filename)
 
     def is_random(self, node: GraphNode) -> bool:
         """Whether the function of a transformation draws random numbers, as far as its operations show."""
@@ -313,10 +322,20 @@ def _bytes_of(leaf: Any) -> int:
 
 
 def _equal(one: list[Any], other: list[Any]) -> bool:
+    """Whether two elements are equal; what is not a number equals itself here."""
     return len(one) == len(other) and all(
-        left.shape == right.shape and bool((left.numpy() == right.numpy()).all())
+        np.array_equal(_values_of(left), _values_of(right), equal_nan=left.dtype.is_floating)
         for left, right in zip(one, other, strict=True)
     )
+
+
+def _values_of(leaf: Any) -> Any:
+    """An array, also of a single text, which TensorFlow gives as bytes."""
+    return np.asarray(leaf.numpy(), object if leaf.dtype == tf.string else None)
+
+
+def _is_tensorflows(file: str) -> bool:
+    return Path(file).is_relative_to(Path(tf.__file__).parent)
 
 
 def _text(name: Any) -> str:

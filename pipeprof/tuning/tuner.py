@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Protocol
 
 from pipeprof.errors import PipeprofError, UsageError, describe_error
@@ -305,11 +306,10 @@ def _in_turns(pairs: Sequence[tuple[TrialSteps, TrialSteps]], blank: Trial) -> T
 
 def _variance(steps: TrialSteps) -> float:
     """Of the logarithm of a trial's mean step: from the means of blocks, because neighbours are alike."""
-    size = max(len(steps.step_ns) // _BLOCKS, 1)
-    blocks = [
-        statistics.fmean(steps.step_ns[start : start + size])
-        for start in range(0, len(steps.step_ns) - size + 1, size)
-    ]
-    if len(blocks) < 2:
+    count = min(_BLOCKS, len(steps.step_ns))
+    if count < 2:
         return 0.0
+    # All steps are in a block: the last one is often the longest, for it ends a trial.
+    edges = [number * len(steps.step_ns) // count for number in range(count + 1)]
+    blocks = [statistics.fmean(steps.step_ns[start:end]) for start, end in pairwise(edges)]
     return statistics.variance(blocks) / (len(blocks) * steps.mean_ns**2)

@@ -263,6 +263,7 @@ class Workbench:
                 function=written.function if written else None,
                 file=written.file if written else None,
                 line=written.line if written else None,
+                opens_generator=self._tfdata.opens_generator(node),
                 random=self._tfdata.is_random(node) or not probe.repeats,
                 elements=probe.elements,
                 element_bytes=probe.element_bytes,

@@ -76,6 +76,38 @@ def test_no_cache_stands_on_a_function_that_draws_or_keeps_something(
     assert not edits_of(ends, AddCache)
 
 
+def length_of(name: Any) -> Any:
+    return tf.strings.length(name)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_cache_may_stand_on_names_of_files(*, batched: bool) -> None:
+    names = tf.data.Dataset.from_tensor_slices([f"{number:03d}.jpg" for number in range(40)])
+    files = names.batch(2) if batched else names
+    assert edits_of(bench_of(lambda: files.map(length_of).batch(4)), AddCache)
+
+
+def drawn_name(name: Any) -> Any:
+    return tf.strings.join([name, tf.strings.as_string(tf.random.uniform([]))])
+
+
+def test_no_cache_stands_on_texts_that_are_drawn() -> None:
+    names = tf.data.Dataset.from_tensor_slices(["a", "b", "c"] * 20)
+    drawn = names.map(lambda name: tf.py_function(drawn_name, [name], tf.string))
+    assert not edits_of(bench_of(lambda: drawn.map(length_of).batch(4)), AddCache)
+
+
+def one_generator() -> Any:
+    spec = tf.TensorSpec((), tf.int64)
+    return tf.data.Dataset.from_generator(lambda: iter(range(40)), output_signature=spec)
+
+
+def test_a_generator_is_not_opened_more_often_at_once_but_maps_behind_it_are() -> None:
+    assert not edits_of(bench_of(lambda: one_generator().batch(4)), SetCalls)
+    mapped = bench_of(lambda: one_generator().map(lambda x: x + 1).batch(4))
+    assert {edit.node for edit in edits_of(mapped, SetCalls)} == {node_of(mapped.describe(), "Map")}
+
+
 def test_a_shuffle_inside_of_a_function_is_not_kept() -> None:
     def part(index: Any) -> Any:
         return tf.data.Dataset.range(2).shuffle(2).map(lambda x: x + index)

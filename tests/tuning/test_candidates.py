@@ -88,6 +88,13 @@ def test_files_are_read_in_parallel(op: str) -> None:
     assert SetCalls(node=op, calls=AUTOTUNE) in edits_of(tfdata(RANGE, files))
 
 
+def test_what_runs_a_generator_is_not_called_more_often_at_once() -> None:
+    generator = place("FlatMapDataset", "RangeDataset", opens_generator=True)
+    tried = edits_of(tfdata(RANGE, generator, place("BatchDatasetV2", "FlatMapDataset")))
+    assert not any(isinstance(edit, (SetCalls, PrivateThreads)) for edit in tried)
+    assert AddPrefetch() in tried
+
+
 def test_prefetch_comes_to_the_end_once() -> None:
     assert AddPrefetch() in edits_of(tfdata(RANGE, MAP, BATCH))
     ahead = place("PrefetchDataset", "BatchDatasetV2")

@@ -102,6 +102,22 @@ def workers_of(edits: Sequence[Edit]) -> int:
     return next((edit.workers for edit in edits if isinstance(edit, Workers)), 1)
 
 
+def test_a_long_last_step_is_part_of_the_noise() -> None:
+    four = (Workers(workers=4, processes=False),)
+
+    class Stalling(FakeBench):
+        def trial(self, edits: Sequence[Edit], limits: Limits) -> TrialSteps:
+            steps = super().trial(edits, limits)
+            stalls = tuple(edits) == four
+            return TrialSteps(step_ns=(*steps.step_ns, 2_500 * MS)) if stalls else steps
+
+    outcome = Stalling(SEQUENCE, lambda edits: 40.0).tuner(1000).run()
+    [trial] = [trial for trial in outcome.trials if trial.change == four]
+    assert trial.low is not None
+    assert trial.high is not None
+    assert trial.high > 2 * trial.low
+
+
 def test_what_is_faster_is_kept_and_the_fastest_is_best() -> None:
     bench = FakeBench(SEQUENCE, lambda edits: 40.0 / min(workers_of(edits), 8), ceiling_ms=1.0)
     outcome = bench.tuner().run()
