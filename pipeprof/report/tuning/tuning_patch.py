@@ -213,9 +213,14 @@ def _exchanged(
             continue
         if second.func.value is first and isinstance(first.func, ast.Attribute):
             begin, middle, end = source.end(first.func.value), source.end(first), source.end(second)
-            text = source.text
-            return _Replaced(begin, end, text[middle:end] + text[begin:middle])
+            lower, upper = source.text[begin:middle], source.text[middle:end]
+            return _Replaced(begin, end, _on_line_of(lower, upper) + _on_line_of(upper, lower))
     return None
+
+
+def _on_line_of(old: bytes, new: bytes) -> bytes:
+    """A call of a chain where another one stood: on a line of its own where that one was."""
+    return old[: len(old) - len(old.lstrip())] + new.lstrip()
 
 
 def _only(calls: Iterator[ast.Call]) -> ast.Call | None:

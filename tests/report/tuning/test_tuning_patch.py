@@ -141,6 +141,15 @@ def test_two_calls_of_one_chain_change_places_and_a_cache_comes_between_them() -
     assert patch.left == ()
 
 
+def test_calls_on_lines_of_their_own_stay_on_lines_of_their_own() -> None:
+    chain = "(tf.data.Dataset.range(10)\n    .shuffle(100)\n    .map(decode)\n    .batch(4)\n)\n"
+    source = SOURCE[: SOURCE.index("tf.data.Dataset")] + chain
+    patch = write_patch(source, "train.py", SHUFFLED, [CACHE, MOVED])
+    assert patch.diff.endswith(
+        "+    .map(decode).cache()\n     .shuffle(100)\n-    .map(decode)\n     .batch(4)\n"
+    )
+
+
 def test_where_the_order_stays_no_cache_is_written() -> None:
     source = SOURCE.replace("ds = ds.map", "ds = ds.shuffle(100)\nds = ds.map")
     patch = write_patch(source, "train.py", SHUFFLED, [MOVED, CACHE])
