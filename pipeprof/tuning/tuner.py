@@ -143,7 +143,7 @@ class Tuner:
                 if self._left_ns < 2 * self._typical_ns:
                     self._trials += unsure
                     return best, best_ns, True
-                trial = self._try(best, change, first=first)
+                trial = self._try(best, best_ns, change, first=first)
                 if first and trial.step_ns is not None and not _is_certain(trial, 1):
                     unsure.append(trial)
                     continue
@@ -220,11 +220,25 @@ class Tuner:
         self._took_ns.append(self._now_ns() - start_ns)
         return steps
 
-    def _try(self, best: Change, change: Change, *, first: bool) -> Trial:
+    def _expected(self, best: Change, best_ns: float, change: Change) -> float | None:
+        """What a change on top of what is best should give.
+
+        Where the model does not know all that is best, the gain that it predicts of what it knows is
+        applied to what was measured.
+        """
+        expected_ns = self._predicted(merged(best, change))
+        if expected_ns is not None or not best:
+            return expected_ns
+        known = tuple(edit for edit in best if self._predicted((edit,)) is not None)
+        before_ns, after_ns = self._predicted(known), self._predicted(merged(known, change))
+        return best_ns * after_ns / before_ns if before_ns and after_ns else None
+
+    def _try(self, best: Change, best_ns: float, change: Change, *, first: bool) -> Trial:
         """One change on top of what is best, in turns with that.
 
         Args:
             best: what is best.
+            best_ns: its step time.
             change: the change.
             first: whether one short pair is enough for now; else until the difference is certain.
         """
@@ -232,7 +246,7 @@ class Tuner:
         whole = merged(best, change)
         blank = Trial(change=change)
         try:
-            blank = replace(blank, predicted_ns=self._predicted(whole))
+            blank = replace(blank, predicted_ns=self._expected(best, best_ns, change))
             differs = self._compared(whole)
             if differs is not None:
                 return replace(blank, refused=differs)

@@ -164,8 +164,11 @@ class Workbench:
         if self._verdict is _NOTHING:
             with tempfile.TemporaryDirectory(prefix="pipeprof-tune-", dir=within) as folder:
                 self.record(Path(folder))
-        suppositions = suppositions_of(edits, self._described)
-        if self._verdict is None or suppositions is None:
+        if self._verdict is None:
+            return None
+        recorded = {cost.stage.name for cost in self._verdict.measured.costs}
+        suppositions = suppositions_of(edits, self._described, recorded)
+        if suppositions is None:
             return None
         try:
             return float(what_if(self._verdict, *suppositions).step_ms * 1e6)
@@ -182,13 +185,22 @@ class Workbench:
             The run's name, or None where it could not be recorded.
         """
         try:
-            with profile(logdir=logdir, sample_hz=0) as session:
-                self.trial((), _RECORDED)
+            watched = self._to_watch()
+            with profile(watched, logdir=logdir, sample_hz=0) as session:
+                if watched is None:
+                    self.trial((), _RECORDED)
+                else:
+                    take_from(lambda: session.dataset, _RECORDED)
         except PipeprofError:
             self._verdict = None
             return None
         self._verdict = main_verdict(session.result)
         return session.result.run.name
+
+    def _to_watch(self) -> Any:
+        """A generator without a model, which no probe sees unless it is handed over; else None."""
+        alone = self._subject.kind is InputKind.GENERATOR and self._subject.model is None
+        return self._subject.fresh() if alone else None
 
     def best(self, edits: Sequence[Edit]) -> Any:
         """The input with changes, to train with."""

@@ -1,9 +1,11 @@
 """Trials of inputs that end early or never, of workers, and of other Keras versions and backends."""
 
 import importlib
+import itertools
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 from pipeprof.errors import TuningRefused
-from pipeprof.recording.pipeline_edits import AddCache, Workers
+from pipeprof.recording.pipeline_edits import AddCache, BackgroundThread, Workers
 from pipeprof.tuning.candidates import candidates
 from pipeprof.tuning.consuming import Limits
 from pipeprof.tuning.subject import make_subject
@@ -62,6 +64,32 @@ def test_a_generator_that_ends_is_not_trained_on_forever() -> None:
     bench = Workbench(make_subject(lambda: (model_of(keras), few())))
     with pytest.raises(TuningRefused, match="expected steps enough to measure, received 3"):
         bench.trial((), SHORT)
+
+
+def slow() -> Iterator[Any]:
+    for batch in itertools.islice(itertools.cycle(few()), 100):
+        time.sleep(0.01)
+        yield batch
+
+
+def _slept(index: Any) -> Any:
+    time.sleep(0.002)
+    return index
+
+
+def mapped_and_batched() -> Any:
+    rows = tf.data.Dataset.range(400)
+    return rows.map(lambda index: tf.numpy_function(_slept, [index], tf.int64)).batch(4)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"), [(slow, BackgroundThread), (mapped_and_batched, AddCache)]
+)
+def test_what_is_only_taken_has_predictions_too(make: Any, kind: type[Any]) -> None:
+    bench = Workbench(make_subject(make))
+    offered = [edits for edits in candidates(bench.describe()) if isinstance(edits[-1], kind)]
+    assert offered
+    assert None not in [bench.predict(edits) for edits in offered]
 
 
 class Rows(keras.utils.PyDataset):

@@ -314,3 +314,18 @@ def test_what_nothing_is_known_of_comes_before_what_promises_no_gain() -> None:
     tried = [workers_of(edits) for edits in bench.tried if edits]
     order = list(dict.fromkeys(tried))
     assert order.index(16) < order.index(4) < order.index(2)
+
+
+def test_what_a_known_change_gives_is_expected_on_top_of_an_unknown_one_too() -> None:
+    ahead, parallel = AddPrefetch(), SetCalls(node="map", calls=AUTOTUNE)
+
+    def predict(edits: Sequence[Edit]) -> float | None:
+        return None if ahead in edits else (45.0 if parallel in edits else 50.0) * MS
+
+    def step_ms(edits: Sequence[Edit]) -> float:
+        return 20.0 if ahead in edits else 40.0
+
+    outcome = FakeBench(PIPELINE, step_ms, predict=predict).tuner().run()
+    expected = {trial.change: trial.predicted_ns for trial in outcome.trials}
+    assert expected[ahead,] is None
+    assert expected[parallel,] == pytest.approx(20 * 0.9 * MS)
