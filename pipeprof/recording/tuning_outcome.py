@@ -174,6 +174,7 @@ class TuningOutcome:
         best_ns: step time with them.
         trials: all that was tried, in order.
         stopped: whether it was interrupted or had no time left before everything was tried.
+        interrupted: whether it was interrupted.
     """
 
     described: Description
@@ -184,6 +185,7 @@ class TuningOutcome:
     best_ns: float
     trials: tuple[Trial, ...]
     stopped: bool
+    interrupted: bool = False
 
     @property
     def speedup(self) -> float:

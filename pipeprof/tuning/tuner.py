@@ -102,12 +102,12 @@ class Tuner:
             )
         best: Change = ()
         best_ns = today.mean_ns
-        stopped = False
+        stopped = interrupted = False
         try:
             best, best_ns, stopped = self._search(described, best_ns, ceiling)
         except KeyboardInterrupt:
             best, best_ns = self._kept(best_ns)
-            stopped = True
+            stopped = interrupted = True
         today_ns, last = today.mean_ns, None
         try:
             if not stopped:
@@ -115,7 +115,7 @@ class Tuner:
                 if ceiling is not None and self._left_ns > self._typical_ns:
                     last = self._last_ceiling()
         except KeyboardInterrupt:
-            stopped = True
+            stopped = interrupted = True
         if best and best_ns >= today_ns:
             best, best_ns = (), today_ns
             self._trials = [replace(trial, kept=False) for trial in self._trials]
@@ -128,6 +128,7 @@ class Tuner:
             best_ns=best_ns,
             trials=tuple(self._trials),
             stopped=stopped,
+            interrupted=interrupted,
         )
 
     def _search(

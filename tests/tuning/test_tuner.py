@@ -188,6 +188,7 @@ def test_the_budget_is_kept() -> None:
     bench = FakeBench(SEQUENCE, lambda edits: 40.0 / workers_of(edits))
     outcome = bench.tuner(budget_s=5).run()
     assert outcome.stopped
+    assert not outcome.interrupted
     assert bench.now_ns <= 5_000 * MS
     assert workers_of(outcome.best) == 4
 
@@ -205,7 +206,7 @@ def test_an_interrupt_leaves_the_best_so_far() -> None:
         return 40.0 / workers_of(edits)
 
     outcome = FakeBench(SEQUENCE, step_ms).tuner().run()
-    assert outcome.stopped
+    assert outcome.interrupted
     assert workers_of(outcome.best) == 4
     assert outcome.best_ns == pytest.approx(10 * MS)
 

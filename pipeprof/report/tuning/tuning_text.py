@@ -25,7 +25,9 @@ def describe_outcome(outcome: TuningOutcome) -> Iterator[str]:
         yield f"With input for free a step takes {free}: the input is no limit any more."
     else:
         yield f"With input for free a step would take {free}."
-    if outcome.stopped:
+    if outcome.interrupted:
+        yield "It was interrupted: not everything was tried."
+    elif outcome.stopped:
         yield "The time was not enough to try everything: a larger --budget tries more."
 
 
@@ -47,6 +49,26 @@ def trial_row(trial: Trial, described: Description) -> tuple[str, ...]:
     """A trial as a row beneath `HEADER`."""
     name = change_name(trial.change, described)
     return (name, _ms(trial.predicted_ns), _ms(trial.step_ns), _speedup(trial), _verdict(trial))
+
+
+def describe_columns(outcome: TuningOutcome) -> Iterator[str]:
+    """What the columns of the trials mean, where they leave it open."""
+    best_before = False
+    for trial in outcome.trials:
+        if best_before and trial.speedup is not None:
+            yield (
+                "'times as fast' compares a change with the best one before it. Both were measured in "
+                "turns, because times on a shared machine drift."
+            )
+            break
+        best_before |= trial.kept
+    unknown = [
+        change_name(trial.change, outcome.described)
+        for trial in outcome.trials
+        if trial.step_ns is not None and trial.predicted_ns is None
+    ]
+    if unknown:
+        yield f"Not predicted: {'; '.join(unknown)}. Only a trial shows what this gives."
 
 
 def describe_refused(outcome: TuningOutcome) -> Iterator[str]:

@@ -19,6 +19,7 @@ def tuning_dict(outcome: TuningOutcome) -> dict[str, Any]:
         "best": _changes(outcome.best),
         "code": code_of(outcome.described, outcome.best),
         "stopped": outcome.stopped,
+        "interrupted": outcome.interrupted,
         "trials": [_trial(trial) for trial in outcome.trials],
     }
 

@@ -20,6 +20,7 @@ from pipeprof.report.tuning.tuning_code import code_of
 from pipeprof.report.tuning.tuning_patch import write_patch
 from pipeprof.report.tuning.tuning_text import (
     HEADER,
+    describe_columns,
     describe_outcome,
     describe_refused,
     trial_rows,
@@ -54,8 +55,8 @@ def render_tuning(
     sections: list[RenderableType] = [indented(Group(*summary))]
     if outcome.trials:
         sections.append(indented(_table(outcome, width - 2)))
-        refused = [Text(line) for line in describe_refused(outcome)]
-        sections += [indented(Group(*refused))] if refused else []
+        below = [Text(line) for line in (*describe_columns(outcome), *describe_refused(outcome))]
+        sections += [indented(Group(*below))] if below else []
     bars = draw_bars(outcome, width - 2)
     if bars:
         sections.append(indented(Text("\n".join(bars))))

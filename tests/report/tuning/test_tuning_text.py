@@ -27,6 +27,7 @@ from pipeprof.report.figures.tuned_steps import tuning_figure
 from pipeprof.report.names.edit_names import change_name, transformation
 from pipeprof.report.tuning.tuning_code import code_of
 from pipeprof.report.tuning.tuning_text import (
+    describe_columns,
     describe_outcome,
     describe_refused,
     describe_tried,
@@ -116,6 +117,26 @@ def test_the_result_is_said_in_sentences() -> None:
     assert first == "No change made this input faster beyond the noise: a step takes 40.0 ms."
     assert second.startswith("Without a model only the input was measured")
     assert "a larger --budget tries more" in third
+
+
+def test_an_interrupt_is_not_called_a_lack_of_time() -> None:
+    *_, last = describe_outcome(replace(OUTCOME, stopped=True, interrupted=True))
+    assert last == "It was interrupted: not everything was tried."
+
+
+def test_what_a_change_is_compared_with_is_said_where_it_is_not_todays_input() -> None:
+    first, *_ = OUTCOME.trials
+    [line] = describe_columns(replace(OUTCOME, trials=(first, first)))
+    assert line.startswith("'times as fast' compares a change with the best one before it.")
+    assert not list(describe_columns(replace(OUTCOME, trials=(first,))))
+
+
+def test_what_was_not_predicted_is_named() -> None:
+    first, *_ = OUTCOME.trials
+    [line] = describe_columns(replace(OUTCOME, trials=(replace(first, predicted_ns=None),)))
+    assert line == (
+        "Not predicted: decode with AUTOTUNE parallel calls. Only a trial shows what this gives."
+    )
 
 
 def test_trials_are_rows() -> None:
