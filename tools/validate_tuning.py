@@ -16,7 +16,7 @@ from typing import Any
 
 import pipeprof
 from pipeprof.scenarios.conditions import describe_conditions
-from pipeprof.scenarios.tuning_cases import MISCONFIGURED, WELL_MADE, WIDTH, TuningCase
+from pipeprof.scenarios.tuning_cases import MISCONFIGURED, WELL_MADE, TuningCase
 from pipeprof.scenarios.validation.tables import markdown_table
 
 NEAR_HAND = 0.95
@@ -60,7 +60,7 @@ class Result:
 HEADER = ("input", "ms a step", "tuned", "by hand", "times as fast", "what was changed", "")
 
 
-def measure_ms(case: TuningCase, dataset: Any) -> float:
+def measure_ms(case: TuningCase, made: Any) -> float:
     """Milliseconds a step of a small training, without its first steps, or its first epoch of several."""
     import keras
 
@@ -68,10 +68,8 @@ def measure_ms(case: TuningCase, dataset: Any) -> float:
     note = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: ends.append(time.perf_counter())
     )
-    model = keras.Sequential([keras.Input((WIDTH,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
-    model.fit(
-        dataset,
+    case.model().fit(
+        made[1] if isinstance(made, tuple) else made,
         epochs=case.epochs,
         steps_per_epoch=case.steps,
         verbose=0,
