@@ -16,10 +16,9 @@ from tensorflow.python.autograph.impl import api
 from tensorflow.python.autograph.pyct.origin_info import LineLocation
 from tensorflow.python.ops import script_ops
 
-from pipeprof.capture.probes.python import timed_generators
 from pipeprof.capture.probes.python.source_lines import function_begins
 from pipeprof.capture.probes.tfdata.written.transformations import Note
-from pipeprof.recording.code_owner import CodeOwner, owner_of_module
+from pipeprof.recording.code_owner import CodeOwner, is_pipeprofs_file, owner_of_module
 from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.source_code import Location
 
@@ -230,7 +229,7 @@ def _below_keras(generator: Any) -> Function:
         return replace(function, remark=Note.WRAPPED_BY_KERAS)
     given = closure_of(getattr(adapter, "generator", None)).get("generator")
     code = getattr(given, "gi_code", None)
-    if given is None or code is None or code.co_filename == timed_generators.__file__:
+    if given is None or code is None or is_pipeprofs_file(code.co_filename):
         return Function(remark=Note.BY_KERAS)
     function = _function(given.__qualname__, code.co_filename, code.co_firstlineno)
     return replace(function, remark=Note.WRAPPED_BY_KERAS)
