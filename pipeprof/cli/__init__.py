@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
+from pipeprof.cli.interrupts import ScriptInterruptedError, end_by_interrupt
 from pipeprof.errors import PipeprofError
 
 __all__ = ["main"]
@@ -62,6 +63,8 @@ def main() -> None:
     except PipeprofError as error:
         sys.stderr.write(f"pipeprof: {error}\n")
         sys.exit(2)
+    except ScriptInterruptedError:
+        end_by_interrupt()
 
 
 def _show_version(wanted: bool) -> None:

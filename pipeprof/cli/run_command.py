@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 
+from pipeprof.cli.interrupts import ScriptInterruptedError
 from pipeprof.cli.options import LogdirOption, ModuleOption, ScriptArgument, ScriptsArguments
 from pipeprof.errors import PipeprofError
 from pipeprof.runs.log_folder import DEFAULT_LOGDIR
@@ -61,7 +62,7 @@ def run(
     """Run a script unchanged and report whether its training waits for its data.
 
     The report goes to standard error once the script has ended; standard output and the exit code are
-    the script's own. SIGTERM ends the script as it does without pipeprof.
+    the script's own. SIGTERM and Ctrl-C end the script as they do without pipeprof.
     """
     from pipeprof.capture.probes.system.threads import SAMPLE_HZ
     from pipeprof.capture.session import Session, active
@@ -130,6 +131,12 @@ def run(
             sys.stdout.flush()
         if not report():
             code = code or 2
+    _end_as(error, code)
+
+
+def _end_as(error: BaseException | None, code: int) -> NoReturn:
+    if isinstance(error, KeyboardInterrupt):
+        raise ScriptInterruptedError
     sys.exit(code)
 
 

@@ -25,7 +25,7 @@ def exit_on_sigterm() -> None:
         _handle_sigterm(_exit)
 
 
-def end_on_sigterm(last: Callable[[], None], within_s: float = LAST_ACTION_S) -> None:
+def end_on_sigterm(last: Callable[[], None], within_s: float | None = None) -> None:
     """Has SIGTERM end this process as it does without pipeprof, by the signal, after a last action.
 
     The action runs in a thread of its own, because Python calls a signal's handler only where the main
@@ -35,10 +35,11 @@ def end_on_sigterm(last: Callable[[], None], within_s: float = LAST_ACTION_S) ->
 
     Args:
         last: the action.
-        within_s: the process ends after this time even though the action goes on.
+        within_s: the process ends after this time even though the action goes on; None for
+            `LAST_ACTION_S`.
     """
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        _SigtermHandler(last, within_s).start()
+        _SigtermHandler(last, LAST_ACTION_S if within_s is None else within_s).start()
 
 
 class _SigtermHandler:
