@@ -135,6 +135,7 @@ class ActiveRecording:
             checkpoint=self._write_checkpoint if self._writer is not None else None,
             worker_ended=self._beside.workers.ended,
             watched=bool(views) or settings.stacks,
+            held_up=self._host.held_up,
         )
 
     @property

@@ -34,6 +34,8 @@ CHECKPOINT_S = 10.0
 LEAST_CHECKPOINT_S = 1.0
 # Seconds between two calls of an urgent task.
 URGENT_S = 0.025
+# A thread that wakes so much too late waited for the GIL.
+HELD_UP_S = 0.02
 # A sampler rests for this many times the cost of its last call: hundreds of threads are read less often.
 SAMPLER_REST = 500
 
@@ -292,6 +294,7 @@ class Collector:
         worker_ended: called when a worker process has ended, with its id and the time.
         watched: whether somebody looks at the sums while they are made, so that they have to be recent.
         clock: returns the time in ns; for tests.
+        held_up: called first of all when the thread wakes later than it should: somebody has held the GIL.
     """
 
     def __init__(
@@ -304,6 +307,7 @@ class Collector:
         worker_ended: Callable[[int, int], None] = lambda pid, now: None,
         watched: bool = False,
         clock: Clock = now_ns,
+        held_up: Callable[[], None] = lambda: None,
     ) -> None:
         self.rings = RingSet(accumulator, host_name())
         self.cpu_ns = 0
@@ -320,6 +324,7 @@ class Collector:
         self._checkpoint = checkpoint
         self._worker_ended = worker_ended
         self._watched = watched
+        self._held_up = held_up
         self._checkpointed: Positions = {}
         self._checkpoint_at_s = -CHECKPOINT_S
         self._stop = threading.Event()
@@ -406,8 +411,11 @@ class Collector:
         urgent: list[Task] = []
         fills = False
         self._accumulator.rest = self._rest
-        while not self._stop.wait(min(pause_s, URGENT_S) if urgent or fills else pause_s):
+        asleep_s = time.monotonic()
+        while not self._stop.wait(rest_s := min(pause_s, URGENT_S) if urgent or fills else pause_s):
             now_s = time.monotonic()
+            if now_s - asleep_s - rest_s > HELD_UP_S:
+                self._guard.run(self._held_up)
             urgent = [task for task in tasks if task.urgent()]
             self._adopt_own_rings()
             # A drain of many records costs less for each than one of few.
@@ -420,6 +428,7 @@ class Collector:
                     self._guard.run(task.action)
                     task.done(now_s, time.thread_time() - begun_s)
             self.cpu_ns = time.thread_time_ns()
+            asleep_s = time.monotonic()
 
     @staticmethod
     def _sample(sampler: Sampler) -> None:

@@ -386,6 +386,20 @@ def test_the_thread_samples_drains_and_writes_checkpoints(recorder: Recorder):
     assert collector.cpu_ns > 0
 
 
+def test_a_thread_that_could_not_wake_in_time_says_so_first(recorder: Recorder):
+    held_up = threading.Event()
+    collector = Collector(
+        recorder, Accumulator.begin(start_ns=START_NS, warmup=0), held_up=held_up.set
+    )
+    collector.start()
+    for _ in range(100):
+        sum(range(10_000_000))  # holds the GIL for longer than the thread sleeps
+        if held_up.is_set():
+            break
+    collector.stop()
+    assert held_up.is_set()
+
+
 def test_a_dear_look_is_followed_by_a_rest():
     cheap, dear = (Task(0.1, lambda: None, rest=200) for _ in range(2))
     for task in (cheap, dear):

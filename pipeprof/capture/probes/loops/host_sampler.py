@@ -29,8 +29,8 @@ from pipeprof.clock import Clock, now_ns
 from pipeprof.recording.account import HostState
 from pipeprof.recording.source_code import Location
 
-# A machine that was held up for longer than this is not asked for all looks that are due at once.
-_MOST_LATE_S = 0.075
+# A look that is late by more had to wait for the GIL.
+_LATE_S = 0.002
 # The thread reads its own CPU time once in so many looks.
 _LOOKS_A_READING = 16
 # Samples that wait for the end of the step in which they were taken.
@@ -80,6 +80,8 @@ class HostSampler:
         self._held: list[_Sample] = []
         self._held_for: OpenLoop | None = None
         self._pace = SamplingPace()
+        self._awaits_look = True
+        self._met: dict[int, FrameType] | None = None  # for the look that is due, where it is late
         self._switches = ShortSwitches()
         # Held until the thread is to end: to wait for a lock costs less than to wait for an event.
         self._on = threading.Lock()
@@ -104,14 +106,17 @@ class HostSampler:
         self._guard.run(self._settle, None)
 
     def _run(self) -> None:
-        due_s = read_s = time.monotonic()
+        read_s = time.monotonic()
+        self._pace.begin(read_s)
         for look in itertools.count(1):
-            due_s += self._pace.next_pause_s()
-            late_s = time.monotonic() - due_s
-            if late_s > _MOST_LATE_S:
-                due_s += late_s
+            due_s = self._pace.next_due_s()
+            self._awaits_look = True
             if self._on.acquire(timeout=max(due_s - time.monotonic(), 0)):
                 break
+            now_s = time.monotonic()
+            if now_s - due_s > _LATE_S:
+                self.held_up()
+            self._pace.taken(now_s)
             need = self._guard.run(self.sample)
             self._pace.looked(needed=need is not None, seldom=need is not None and need.starts_up)
             if self._pace.is_idle:
@@ -124,8 +129,18 @@ class HostSampler:
         self._switches.end()
         self.cpu_ns = time.thread_time_ns()
 
+    def held_up(self) -> None:
+        """Notes where the threads are, first of all, when a long call has let go of the GIL.
+
+        The training thread wants it back, and is about to leave that call. Whichever of pipeprof's threads
+        is given the GIL first calls this; the sampler may be the last.
+        """
+        if self._awaits_look and self._met is None and time.monotonic() > self._pace.due_s:
+            self._met = self._guard.run(lambda: dict(self._frames()))
+
     def sample(self) -> SamplingNeed | None:
         """Takes a sample, where one is needed; returns what for."""
+        met, self._met, self._awaits_look = self._met, None, False
         need = self._need()
         if need is None:
             return None
@@ -133,7 +148,8 @@ class HostSampler:
             self._settle(need.loop)
         if need.is_timed and self._clock() < self._feeders_due_ns:
             return None
-        frames = dict(self._frames())
+        frames = met or dict(self._frames())
+        del met
         try:
             self._look(need, frames)
         finally:
@@ -167,7 +183,10 @@ class HostSampler:
             calls_predict=place.calls_predict,
         )
         now = self._clock()
-        self._add(need, now, facts, HostState.MAKING if makes else place.state)
+        state = HostState.MAKING if makes else place.state
+        self._add(need, now, facts, state, self._pace.weight)
+        for missed in self._pace.missed:
+            self._add(need, now - int(missed.age_s * 1e9), facts, state, missed.weight)
         if place.state is HostState.WAITING and need.by_hand and now >= self._feeders_due_ns:
             self._add_feeders(need, now, frames, thread, place.location)
 
@@ -183,15 +202,17 @@ class HostSampler:
         self._feeders_due_ns = now + _FEEDERS_EVERY_NS
         state = HostState.FEEDING if waits_at is not None else HostState.BESIDE
         for feeding in self._feeders.find(frames, thread, waits_at):
-            self._add(need, now, feeding, state)
+            self._add(need, now, feeding, state, self._pace.weight)
 
-    def _add(self, need: SamplingNeed, now: int, place: PlaceFacts, state: HostState) -> None:
+    def _add(
+        self, need: SamplingNeed, at_ns: int, place: PlaceFacts, state: HostState, weight: int
+    ) -> None:
         value = int(state) + (0 if need.in_step else BETWEEN_STEPS)
-        value += (self._pace.weight - 1) << WEIGHT_SHIFT
-        began_ns = now
+        value += (weight - 1) << WEIGHT_SHIFT
+        began_ns = at_ns
         if need.by_hand and need.in_step and need.loop is not None:
-            began_ns = min(need.loop.began_ns, now)
-        sample = began_ns, now, self.recorder.names.number(place), value
+            began_ns = min(need.loop.began_ns, at_ns)
+        sample = began_ns, at_ns, self.recorder.names.number(place), value
         if not need.by_hand:
             self._write(sample, need.loop)
         elif len(self._held) < _MOST_HELD:

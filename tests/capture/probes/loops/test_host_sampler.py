@@ -315,6 +315,33 @@ def test_a_frame_that_is_gone_is_passed_over() -> None:
     assert events(recorder, Kind.HOST_SAMPLE) == []
 
 
+def test_a_look_that_waited_for_the_gil_shows_the_call_that_held_it() -> None:
+    training = Sampled()
+
+    def holds() -> FrameType:
+        return sys._getframe()
+
+    def follows() -> FrameType:
+        return sys._getframe()
+
+    training.frames[threading.get_ident()] = holds()
+    training.sampler.held_up()
+    training.frames[threading.get_ident()] = follows()
+    training.sampler.held_up()  # another thread is let in later
+    training.sampler.sample()
+    training.sampler.sample()
+    assert [function for _, _, function in training.ends()] == ["holds", "follows"]
+
+
+def test_where_no_look_is_due_the_threads_are_not_looked_at() -> None:
+    training = Sampled()
+    training.sampler.sample()  # the look that was due
+    training.sampler.held_up()
+    training.meet()
+    here = "test_where_no_look_is_due_the_threads_are_not_looked_at"
+    assert [function for _, _, function in training.ends()] == [here]
+
+
 def test_its_thread_goes_on_after_a_failure_that_is_warned_of_once() -> None:
     recorder = Recorder(None)
     asked = threading.Semaphore(0)

@@ -1,3 +1,4 @@
+import itertools
 from statistics import mean
 
 import pytest
@@ -6,7 +7,9 @@ from pipeprof.capture.probes.loops.sampling_pace import SamplingPace
 
 
 def mean_pause_s(pace: SamplingPace) -> float:
-    return mean(pace.next_pause_s() for _ in range(400))
+    pace.begin(0.0)
+    dues_s = [0.0, *(pace.next_due_s() for _ in range(400))]
+    return mean(after - before for before, after in itertools.pairwise(dues_s))
 
 
 def saved(pace: SamplingPace) -> SamplingPace:
@@ -51,8 +54,57 @@ def test_all_looks_together_cost_no_more_than_their_share_of_a_core(look_s: floa
     while passed_s < 100:
         before_s = passed_s
         for _ in range(16):
-            passed_s += pace.next_pause_s()
+            passed_s = pace.next_due_s()
             pace.looked(needed=True)
             spent_s += look_s
         pace.cost(16 * look_s, passed_s - before_s, 16)
     assert spent_s <= 0.003 * passed_s
+
+
+def stood_for(pace: SamplingPace, start_s: float, held_s: float) -> tuple[float, float]:
+    """What looks stand for while a call holds the GIL for so long, and in as much time after it.
+
+    A look that is due while the call runs is taken when it ends.
+    """
+    pace.begin(0.0)
+    held = free = 0.0
+    while (due_s := pace.next_due_s()) < start_s + 2 * held_s:
+        now_s = max(due_s, start_s + held_s) if due_s > start_s else due_s
+        pace.taken(now_s)
+        weight = pace.weight + sum(missed.weight for missed in pace.missed)
+        if start_s < due_s < start_s + held_s:
+            held += weight
+        elif due_s >= start_s + held_s:
+            free += weight
+        pace.looked(needed=True, seldom=True)
+    return held, free
+
+
+@pytest.mark.parametrize("held_s", [0.3, 3.0])
+def test_a_look_stands_for_those_that_were_due_while_it_waited_for_the_gil(held_s: float) -> None:
+    found = []
+    for start in range(400):
+        pace = SamplingPace()
+        pace.looked(needed=True, seldom=True)
+        found.append(stood_for(pace, 1 + start / 1000, held_s))
+    held, free = (mean(samples) / 60 for samples in zip(*found, strict=True))
+    assert held == pytest.approx(held_s, rel=0.05)
+    assert free == pytest.approx(held_s, rel=0.05)
+
+
+def test_a_look_in_time_stands_for_itself_alone() -> None:
+    pace = saved(SamplingPace())
+    pace.begin(0.0)
+    pace.taken(pace.next_due_s() + 0.001)
+    assert not pace.missed
+
+
+def test_of_very_many_missed_looks_few_are_told_apart_and_none_is_lost() -> None:
+    pace = saved(SamplingPace())
+    pace.begin(0.0)
+    pace.taken(pace.next_due_s() + 600)
+    assert len(pace.missed) <= 64
+    assert sum(missed.weight for missed in pace.missed) == pytest.approx(36_000, rel=0.05)
+    ages_s = [missed.age_s for missed in pace.missed]
+    assert ages_s == sorted(ages_s, reverse=True)
+    assert 0 <= ages_s[-1] < ages_s[0] < 600
