@@ -1,6 +1,7 @@
 """The one way from a `Profile` to its `Findings`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeprof.analysis.advising.autotune import find_autotune
 from pipeprof.analysis.diagnosis import diagnose, find_verdict
@@ -149,7 +150,11 @@ def _verdict_of(
         starts=own_starts,
     )
     late = steps_return_early(profile, loop)
-    return find_verdict(measured), epoch_accounts(loop, own_starts, late=late)
+    verdict = find_verdict(measured)
+    epochs = epoch_accounts(loop, own_starts, late=late)
+    return verdict, tuple(
+        replace(each, account=with_named_waits(verdict, each.account)) for each in epochs
+    )
 
 
 def _validations(verdicts: Sequence[Verdict], index: int) -> list[Verdict]:

@@ -1,7 +1,7 @@
 """Where the time of the training thread went, as recorded: passes, epochs, host calls, samples."""
 
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import field, replace
 from enum import Enum, IntEnum
 
 import numpy as np
@@ -124,6 +124,11 @@ COMPILATION_COLUMNS = (
 )
 
 
+# Columns of `LoopAccount.epoch_calls`: how often something of the host's, by its place in
+# `LoopAccount.calls`, was called in an epoch, and for how long in all.
+EPOCH_CALL_COLUMNS = ("epoch", "call", "calls", "total_ns")
+
+
 def no_passes() -> IntArray:
     """No rows of `PASS_COLUMNS`."""
     return np.empty((0, len(PASS_COLUMNS)), np.int64)
@@ -137,6 +142,11 @@ def no_epochs() -> IntArray:
 def no_compilations() -> IntArray:
     """No rows of `COMPILATION_COLUMNS`."""
     return np.empty((0, len(COMPILATION_COLUMNS)), np.int64)
+
+
+def no_epoch_calls() -> IntArray:
+    """No rows of `EPOCH_CALL_COLUMNS`."""
+    return np.empty((0, len(EPOCH_CALL_COLUMNS)), np.int64)
 
 
 class KerasCallback(Enum):
@@ -255,6 +265,7 @@ class LoopAccount:
         compile_steps: how many such steps there were.
         reasons: why something was traced again, in the user's shapes, by the number in that column.
         calls: the host's calls.
+        epoch_calls: rows of `EPOCH_CALL_COLUMNS`, of the first epochs and the last, by epoch and call.
         samples: where the training thread was sampled in it.
     """
 
@@ -269,7 +280,16 @@ class LoopAccount:
     compile_steps: int = 0
     reasons: tuple[str, ...] = ()
     calls: tuple[HostCall, ...] = ()
+    epoch_calls: IntArray = field(default_factory=no_epoch_calls)
     samples: tuple[HostSample, ...] = ()
+
+    def calls_in(self, epoch: int) -> tuple[HostCall, ...]:
+        """The host's calls of one epoch; none where they were not kept."""
+        rows = self.epoch_calls[self.epoch_calls[:, 0] == epoch]
+        return tuple(
+            replace(self.calls[call], calls=calls, total_ns=total_ns)
+            for _, call, calls, total_ns in rows.tolist()
+        )
 
 
 def check_account(name: str, account: LoopAccount) -> Iterator[str]:
@@ -279,11 +299,15 @@ def check_account(name: str, account: LoopAccount) -> Iterator[str]:
         ("epochs", account.epochs, EPOCH_COLUMNS),
         ("totals", account.totals, EPOCH_COLUMNS),
         ("compilations", account.compilations, COMPILATION_COLUMNS),
+        ("calls of epochs", account.epoch_calls, EPOCH_CALL_COLUMNS),
     )
     for table, rows, columns in tables:
         if rows.ndim != 2 or rows.shape[1] != len(columns):
             yield f"{name}: {table} with other columns than {len(columns)}"
     if len(account.totals) != 1 or len(account.pass_ns) != len(PassContext):
         yield f"{name}: not one row of totals, or not one sum a context of passes"
+    called = account.epoch_calls[:, 1:2]
+    if called.size and not 0 <= called.min() <= called.max() < len(account.calls):
+        yield f"{name}: calls in epochs that are none of the loop's"
     if any(call.calls < 0 or call.total_ns < 0 for call in account.calls):
         yield f"{name}: negative calls"

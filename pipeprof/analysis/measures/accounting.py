@@ -20,10 +20,7 @@ from pipeprof.analysis.measures.account_rows import (
 from pipeprof.analysis.measures.between_passes import BetweenPasses, span_of
 from pipeprof.analysis.measures.epoch_starts import NO_FRAMEWORK_STARTS, FrameworkStarts
 from pipeprof.analysis.measures.step_parts import parts_in_steps
-from pipeprof.recording.account import (
-    EPOCH_COLUMNS,
-    Part,
-)
+from pipeprof.recording.account import EPOCH_COLUMNS, HostCall, Part
 from pipeprof.recording.loop import Loop
 from pipeprof.recording.profile import Profile
 
@@ -81,7 +78,7 @@ def epoch_accounts(
         _add_outside(parts, totals, wall_ns - totals["step_ns"], 0, 0)
         ended_ns = framework_starts.between_ns(totals["start_ns"], totals["end_ns"])
         started = _framework_rows(parts, framework_starts.of(totals["epoch"]), ended_ns)
-        whole = _scaled(parts, wall_ns, started)
+        whole = _of_epoch(parts, loop.account.calls_in(totals["epoch"]), wall_ns, started)
         found.append(
             EpochAccount(
                 epoch=totals["epoch"],
@@ -245,18 +242,7 @@ def _account(
 ) -> Account:
     rows = list(more)
     for part, ns in parts.items():
-        named = [
-            AccountRow(
-                part=part,
-                ns=call.total_ns,
-                count=call.calls,
-                name=call.name,
-                location=call.location,
-                callback=call.callback,
-            )
-            for call in loop.account.calls
-            if call.part is part and call.total_ns >= NAMED_FROM * ns
-        ]
+        named = _called(part, ns, loop.account.calls)
         if named:
             rows.extend(with_rest(part, ns, named))
         else:
@@ -264,6 +250,29 @@ def _account(
     return Account(wall_ns=wall_ns, rows=ordered_rows(scaled_rows(rows, wall_ns)))
 
 
-def _scaled(parts: Mapping[Part, int], wall_ns: int, more: Iterable[AccountRow]) -> Account:
-    rows = [*more, *(AccountRow(part=part, ns=ns) for part, ns in parts.items() if ns)]
+def _of_epoch(
+    parts: Mapping[Part, int],
+    calls: Sequence[HostCall],
+    wall_ns: int,
+    more: Iterable[AccountRow],
+) -> Account:
+    rows = list(more)
+    for part, ns in parts.items():
+        rows.extend(with_rest(part, ns, _called(part, ns, calls)))
     return Account(wall_ns=wall_ns, rows=ordered_rows(scaled_rows(rows, wall_ns)))
+
+
+def _called(part: Part, ns: int, calls: Sequence[HostCall]) -> list[AccountRow]:
+    """What calls of the host's hold of a part that took so long."""
+    return [
+        AccountRow(
+            part=part,
+            ns=call.total_ns,
+            count=call.calls,
+            name=call.name,
+            location=call.location,
+            callback=call.callback,
+        )
+        for call in calls
+        if call.part is part and call.total_ns >= NAMED_FROM * ns
+    ]

@@ -10,13 +10,17 @@ from pipeprof.recording.account import Part
 from pipeprof.recording.stage import StageKind
 
 
-def with_named_waits(verdict: Verdict) -> Account:
-    """The account of a verdict's loop, whose waits have the stages that a reader has to look at.
+def with_named_waits(verdict: Verdict, account: Account | None = None) -> Account:
+    """An account whose waits have the stages that a reader has to look at.
 
     Waits are the bottleneck's, and the starts of epochs are of the stage that usually causes them.
     A row that has a name already, of a thread that feeds the loop for example, keeps it.
+
+    Args:
+        verdict: the verdict on a loop.
+        account: the account of one of its epochs; without one, that of the loop.
     """
-    account = verdict.measured.account
+    account = account or verdict.measured.account
     stages = {Part.WAIT: _waited_for(verdict), Part.EPOCH_START: _starts_late(verdict)}
     rows = tuple(_named(row, stages.get(row.part)) for row in account.rows)
     return replace(account, rows=rows)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeprof.capture.collector.epoch_calls import renumbered, with_epoch_calls
 from pipeprof.capture.collector.sample_rows import (
     OFFSETS_NS,
     SAMPLE_COLUMNS,
@@ -17,6 +18,7 @@ from pipeprof.capture.collector.sample_rows import (
 from pipeprof.capture.recorder.facts import HostCallFacts, PlaceFacts
 from pipeprof.recording.account import (
     COMPILATION_COLUMNS,
+    EPOCH_CALL_COLUMNS,
     EPOCH_COLUMNS,
     PART_CODES,
     PASS_COLUMNS,
@@ -25,6 +27,7 @@ from pipeprof.recording.account import (
     Part,
     PassContext,
     no_compilations,
+    no_epoch_calls,
     no_epochs,
     no_passes,
 )
@@ -82,6 +85,7 @@ class AccountSums:
         compilations: rows of `COMPILATION_COLUMNS`.
         compile_steps: how many such steps there were.
         calls: the host's calls, by the index of what was called.
+        epoch_calls: the same by epoch: rows of `EPOCH_CALL_COLUMNS`.
         open_call: begin, index of what was called, epoch and code of the part of a call of the host's that
             had not ended when it was recorded.
         called_ns: begin of the latest call that has ended.
@@ -107,6 +111,7 @@ class AccountSums:
     compilations: IntArray = field(default_factory=no_compilations)
     compile_steps: int = 0
     calls: dict[int, CallSums] = field(default_factory=dict)
+    epoch_calls: IntArray = field(default_factory=no_epoch_calls)
     open_call: tuple[int, int, int, int] | None = None
     called_ns: int = 0
     samples: IntArray = field(default_factory=lambda: no_samples())
@@ -124,6 +129,7 @@ class AccountSums:
             "epochs": len(EPOCH_COLUMNS),
             "totals": len(EPOCH_COLUMNS),
             "compilations": len(COMPILATION_COLUMNS),
+            "epoch_calls": len(EPOCH_CALL_COLUMNS),
             "samples": len(SAMPLE_COLUMNS),
             "step_samples": len(SAMPLE_COLUMNS),
             "held_calls": 2,
@@ -191,6 +197,7 @@ class AccountSums:
         self.held_calls = in_order(self.held_calls, spans)[-MOST_HELD:]
         self.called_ns = max(self.called_ns, int(spans[:, 0].max(initial=0)))
         lengths = spans[:, 1] - spans[:, 0]
+        self.epoch_calls = with_epoch_calls(self.epoch_calls, table)
         for call in np.unique(table[:, 2]).tolist():
             mine = table[:, 2] == call
             sums = self.calls.setdefault(call, CallSums())
@@ -445,6 +452,9 @@ class AccountSums:
                     callback=calls[index].callback,
                 )
                 for index, sums in self.calls.items()
+            ),
+            epoch_calls=renumbered(
+                self.epoch_calls, {index: place for place, index in enumerate(self.calls)}
             ),
             samples=freeze_loop_samples(self.samples, self.step_samples, self.offset_ns, places),
         )

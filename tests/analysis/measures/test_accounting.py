@@ -440,6 +440,30 @@ def test_epochs_have_accounts_of_their_own():
     assert parts(second.account) == {Part.COMPUTE: 10 * MS}
 
 
+def test_an_epoch_names_the_calls_that_it_had():
+    taken = loop(steps=10, wait_ns=0, compute_ns=10 * MS, callback_ns=4 * MS, epochs=2)
+    calls = (call("Dashboard.on_batch_end", 30 * MS, calls=10), call("Saver.on_epoch_end", 9 * MS))
+    by_epoch = np.array([[0, 0, 5, 11 * MS], [1, 0, 5, 19 * MS], [1, 1, 1, 1 * MS]])
+    account = replace(taken.account, calls=calls, epoch_calls=by_epoch)
+    first, second = epoch_accounts(replace(taken, account=account))
+    named = [
+        [
+            (each.name, each.location, each.count, each.ns)
+            for each in epoch.account.rows
+            if each.name
+        ]
+        for epoch in (first, second)
+    ]
+    assert named == [
+        [("Dashboard.on_batch_end", TRAIN, 5, 11 * MS)],
+        [
+            ("Dashboard.on_batch_end", TRAIN, 5, 19 * MS),
+            ("Saver.on_epoch_end", TRAIN, 1, 1 * MS),
+        ],
+    ]
+    assert [parts(each.account)[Part.CALLBACKS] for each in (first, second)] == [20 * MS] * 2
+
+
 @given(
     waits=st.lists(st.integers(-1, 50), min_size=1, max_size=30),
     computes=st.integers(1, 30),

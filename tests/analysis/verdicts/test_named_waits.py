@@ -26,6 +26,17 @@ def test_waits_have_the_stage_that_they_are_for() -> None:
     assert (row.name, row.location) == ("decode", DECODE)
 
 
+def test_waits_of_each_epoch_have_the_stage_that_they_are_for() -> None:
+    waits = loop(wait_ns=20 * MS, compute_ns=10 * MS, epochs=2)
+    main = analyse(profile(loops=(waits,), stages=(stage("decode", during=waits),))).main
+    assert main is not None
+    named = [
+        [(row.name, row.location) for row in epoch.account.rows if row.part is Part.WAIT]
+        for epoch in main.epochs
+    ]
+    assert named == [[("decode", DECODE)]] * 2
+
+
 def test_a_training_that_hardly_waits_names_no_stage() -> None:
     keeps_up = loop(wait_ns=MS // 10, compute_ns=30 * MS)
     [row] = rows(keeps_up, stage("decode", cost_ns=MS, during=keeps_up), part=Part.WAIT)

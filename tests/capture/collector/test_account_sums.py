@@ -12,6 +12,7 @@ from pipeprof.capture.collector.account_sums import (
     CallSums,
     StepParts,
 )
+from pipeprof.capture.collector.epoch_calls import EPOCH_CALLS_KEPT
 from pipeprof.capture.collector.sample_rows import OFFSETS_NS, merged_samples, with_offsets
 from pipeprof.capture.recorder.facts import HostCallFacts, PlaceFacts
 from pipeprof.recording.account import (
@@ -95,6 +96,35 @@ def test_calls_inside_steps_are_distinguished_from_those_between_them():
         7,
     )
     assert sums.calls == {CHECKPOINT: CallSums(2, 8), RESAMPLE: CallSums(1, 7)}
+
+
+def test_calls_are_known_by_epoch():
+    sums = AccountSums()
+    sums.add_calls(np.concatenate([call(0, 2, RESAMPLE, NO_EPOCH), call(6, 9), call(12, 13)]))
+    sums.add_calls(
+        np.concatenate([call(20, 25, epoch=1), call(14, 18), call(15, 16, RESAMPLE, epoch=1)])
+    )
+    found = frozen(sums)
+    by_epoch = {
+        epoch: {call.name: (call.calls, call.total_ns) for call in found.calls_in(epoch)}
+        for epoch in range(3)
+    }
+    checkpoint, resample = "ModelCheckpoint.on_train_batch_end", "Pairs.on_epoch_end"
+    assert by_epoch == {
+        0: {checkpoint: (3, 8)},
+        1: {checkpoint: (1, 5), resample: (1, 1)},
+        2: {},
+    }
+
+
+def test_calls_are_known_of_the_first_epochs_and_the_last():
+    sums, many = AccountSums(), 2 * EPOCH_CALLS_KEPT + 10
+    for epoch in range(many):
+        sums.add_calls(call(10 * epoch, 10 * epoch + 2, RESAMPLE, epoch=epoch))
+    found = frozen(sums)
+    kept = [epoch for epoch in range(many) if found.calls_in(epoch)]
+    assert kept == [*range(EPOCH_CALLS_KEPT), *range(many - EPOCH_CALLS_KEPT, many)]
+    assert found.calls[0].calls == many
 
 
 def test_a_wait_that_nobody_measured_counts_as_none():
