@@ -1133,6 +1133,21 @@ def test_a_wait_that_no_stage_accounts_for_is_reported() -> None:
     assert UnseenInput(seen_ms=2.0, wait_ms=20.0) in said.evidence
 
 
+@pytest.mark.parametrize(("here", "trains"), [(3, False), (9, True)])
+def test_what_ran_on_a_thread_of_each_pass_ran_on_no_thread_that_trains(
+    here: int, trains: bool
+) -> None:
+    fit = loop(lane=0)
+    beside = [lane("TensorFlow thread", Role.INPUT, tid=9 + n, during=fit) for n in range(4)]
+    worked = {0: here * SECOND, **spread_over(range(1, 5), 2 * SECOND)}
+    batches = stage("batches", StageKind.GENERATOR, cost_ns=20 * MS, lanes=worked, during=fit)
+    said = planted(batches, during=fit, lanes=(lane(during=fit), *beside))
+
+    [ran] = those(WhereItRan, said.evidence)
+    assert ran.trains is trains
+    assert at_work(said).ahead is not trains
+
+
 def test_calls_of_the_begin_that_ran_elsewhere_are_reported() -> None:
     fit = loop(lane=0)
     work = [

@@ -90,6 +90,25 @@ def by_work(lanes: Mapping[int, int]) -> tuple[int, ...]:
     return tuple(sorted(worked, key=lambda number: (-lanes[number], number)))
 
 
+def where_most_ran(
+    work_ns: Mapping[int, int], loop: Loop, lanes: Sequence[Lane]
+) -> tuple[int, ...]:
+    """The lanes of some work, those of the side that did most of it first, each side by its work.
+
+    One side is the thread that the loop ran on, the other one all others. Work that a new thread takes over
+    in each pass ran on many threads, each of which may have done less than the loop's own.
+
+    Args:
+        work_ns: the work by lane.
+        loop: the loop.
+        lanes: the profile's.
+    """
+    here = [lane for lane in by_work(work_ns) if trains_on(lane, loop, lanes)]
+    others = [lane for lane in by_work(work_ns) if lane not in here]
+    here_ns, others_ns = (sum(work_ns[lane] for lane in side) for side in (here, others))
+    return (*here, *others) if here_ns >= others_ns else (*others, *here)
+
+
 def trains_on(lane: int, loop: Loop, lanes: Sequence[Lane]) -> bool:
     """Whether a lane is the thread that the loop ran on."""
     if loop.lane is not None:
@@ -206,6 +225,10 @@ class Places:
         return asker.kind.python and asker.kind is not StageKind.TF_DATA_PYTHON
 
     def _on_lanes(self, index: int, lanes: Sequence[int]) -> StagePlace:
+        work_ns = self.profile.stages[index].lanes
+        lanes = where_most_ran(
+            {lane: work_ns[lane] for lane in lanes}, self.loop, self.profile.lanes
+        )
         ahead = not trains_on(lanes[0], self.loop, self.profile.lanes)
         # tf.data resumes a generator on one thread of its pool after another, never on two at once.
         one_by_one = self.profile.stages[index].kind in _ONE_BY_ONE

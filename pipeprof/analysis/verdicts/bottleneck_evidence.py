@@ -31,7 +31,7 @@ from pipeprof.analysis.findings.work_reasons import (
 from pipeprof.analysis.measures.cores import used_ratio
 from pipeprof.analysis.measures.costs import StageCost
 from pipeprof.analysis.measures.lane_use import SATURATED_FROM, THROTTLED_FROM
-from pipeprof.analysis.measures.placement import WORKERS_KEY, trains_on
+from pipeprof.analysis.measures.placement import WORKERS_KEY, trains_on, where_most_ran
 from pipeprof.analysis.verdicts.bottleneck import needed_ms, sharing_with
 from pipeprof.analysis.verdicts.causes import CROWDED_FROM, gil_held, known_cpu_ratio
 from pipeprof.analysis.verdicts.verdict import Verdict
@@ -210,7 +210,8 @@ def where_it_ran(verdict: Verdict, worst: StageCost) -> Iterator[WhereItRan]:
     lanes, fed = verdict.measured.profile.lanes, verdict.measured.fed
     lane, trains, first_calls = None, False, 0
     if worst.stage.lanes and worst.place.key != WORKERS_KEY:
-        busiest = max(worst.stage.lanes, key=lambda number: (worst.stage.lanes[number], -number))
+        worked = {lane: max(work_ns, 1) for lane, work_ns in worst.stage.lanes.items()}
+        busiest = where_most_ran(worked, verdict.measured.loop, lanes)[0]
         trains = trains_on(busiest, verdict.measured.loop, lanes)
         lane = LaneReference.of(lanes[busiest])
         first_calls = 0 if trains else _first_calls(verdict, worst)
