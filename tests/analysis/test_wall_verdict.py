@@ -44,7 +44,7 @@ from pipeprof.recording.account import (
 from pipeprof.recording.loop import Input, InputKind, Loop, LoopKind
 from pipeprof.recording.source_code import Location
 from pipeprof.recording.stage import OperatorFamily, Stage, StageKind
-from tests.builders import MS, SECOND, loop, profile, stage, those
+from tests.builders import MS, SECOND, loop, profile, run_info, stage, those
 
 TF_DATA = Input(kind=InputKind.TF_DATA, name="PrefetchDataset")
 REBUILD = Location("train.py", 32)
@@ -270,6 +270,31 @@ def test_calls_of_predict_for_a_batch_each_make_no_pipeline_each(
     times[context] = lasted_ms * MS
     account = replace(predicts.account, pass_count=10, pass_ns=tuple(times))
     main = analyse(profile(loops=(trains, replace(predicts, account=account)))).main
+    assert main is not None
+    found = [each.remedy for each in main.diagnosis.advice if each.action == "predict_on_batch"]
+    assert found == [PredictOnBatch(calls=10, call_ms=60.0)] * advised
+
+
+@pytest.mark.parametrize(
+    ("steps_a_call", "lasted_ms", "advised"), [(1, 600, True), (1, 20, False), (10, 600, False)]
+)
+def test_predictions_after_a_training_are_a_part_of_the_run(
+    steps_a_call: int, lasted_ms: int, advised: bool
+) -> None:
+    trains = loop(steps=20, wait_ns=0, compute_ns=50 * MS)
+    predicts = loop(
+        LoopKind.PREDICT,
+        steps=10 * steps_a_call,
+        wait_ns=0,
+        compute_ns=MS,
+        start_ns=trains.end_ns + SECOND,
+    )
+    times = [0] * len(PassContext)
+    times[PassContext.TOP] = lasted_ms * MS
+    account = replace(predicts.account, pass_count=10, pass_ns=tuple(times))
+    run = run_info(end_ns=trains.end_ns + 3 * SECOND)
+    recorded = profile(loops=(trains, replace(predicts, account=account)), run=run)
+    main = analyse(recorded).main
     assert main is not None
     found = [each.remedy for each in main.diagnosis.advice if each.action == "predict_on_batch"]
     assert found == [PredictOnBatch(calls=10, call_ms=60.0)] * advised

@@ -23,6 +23,7 @@ from pipeprof.recording.account import (
     Part,
     PassContext,
 )
+from pipeprof.recording.light_dataclasses import dataclass
 from pipeprof.recording.source_code import has_name
 
 _MOST = 3
@@ -33,32 +34,52 @@ _FEWEST_CALLS = 5
 
 def host_advice(verdict: Verdict) -> Iterator[Advice]:
     """What to do about the dearest places of the host, dearest first."""
-    if verdict.walls is None:
-        return
-    account, wall_ns = verdict.measured.account, verdict.walls.wall_ns
-    rows = [row for row in account.rows if row.part in HOST_PARTS and _is_the_users(row)]
-    dear = [row for row in rows if row.ns >= COMPUTE_BELOW * wall_ns]
-    predicts = list(_predict_on_batch(verdict))
-    yield from predicts
-    dear = [row for row in dear if not (predicts and row.calls_predict)]
-    for row in _one_a_line(sorted(dear, key=lambda row: -row.ns))[:_MOST]:
-        yield Advice(remedy=_remedy(row, keras_2=trains_with_keras_2(verdict)))
+    everywhere, inside = _single_predictions(verdict)
+    if verdict.walls is not None:
+        account, wall_ns = verdict.measured.account, verdict.walls.wall_ns
+        rows = [row for row in account.rows if row.part in HOST_PARTS and _is_the_users(row)]
+        dear = [row for row in rows if row.ns >= COMPUTE_BELOW * wall_ns]
+        predicts = list(_predict_on_batch(inside, wall_ns))
+        yield from predicts
+        dear = [row for row in dear if not (predicts and row.calls_predict)]
+        for row in _one_a_line(sorted(dear, key=lambda row: -row.ns))[:_MOST]:
+            yield Advice(remedy=_remedy(row, keras_2=trains_with_keras_2(verdict)))
+        if predicts:
+            return
+    run = verdict.measured.profile.run
+    yield from _predict_on_batch(everywhere, run.end_ns - run.start_ns)
 
 
-def _predict_on_batch(verdict: Verdict) -> Iterator[Advice]:
-    """Calls of ``predict`` for a batch each make an input pipeline each."""
-    trained, walls = verdict.measured.loop, verdict.walls
-    ns = calls = 0
+@dataclass(slots=True)
+class _Predictions:
+    """Calls of ``predict`` for a batch each, and their time together."""
+
+    calls: int = 0
+    ns: int = 0
+
+
+def _single_predictions(verdict: Verdict) -> tuple[_Predictions, _Predictions]:
+    """The predictions for a batch each: all of the run, and those that belong to the training's time."""
+    trained = verdict.measured.loop
+    everywhere, inside = _Predictions(), _Predictions()
     for loop in verdict.measured.profile.loops:
         account = loop.account
         if not loop.predicts_single_batches:
             continue
+        whole_ns = sum(account.pass_ns)
         meanwhile = loop.start_ns < trained.end_ns and trained.start_ns < loop.end_ns
-        inside_ns = sum(account.pass_ns) - (0 if meanwhile else account.pass_ns[PassContext.TOP])
-        ns += inside_ns
-        calls += round(account.pass_count * inside_ns / max(sum(account.pass_ns), 1))
-    if walls is not None and calls >= _FEWEST_CALLS and ns >= COMPUTE_BELOW * walls.wall_ns:
-        yield Advice(remedy=PredictOnBatch(calls=calls, call_ms=ns / calls / MS))
+        inside_ns = whole_ns - (0 if meanwhile else account.pass_ns[PassContext.TOP])
+        everywhere.ns += whole_ns
+        everywhere.calls += account.pass_count
+        inside.ns += inside_ns
+        inside.calls += round(account.pass_count * inside_ns / max(whole_ns, 1))
+    return everywhere, inside
+
+
+def _predict_on_batch(found: _Predictions, wall_ns: int) -> Iterator[Advice]:
+    """Calls of ``predict`` for a batch each make an input pipeline each."""
+    if found.calls >= _FEWEST_CALLS and found.ns >= COMPUTE_BELOW * wall_ns:
+        yield Advice(remedy=PredictOnBatch(calls=found.calls, call_ms=found.ns / found.calls / MS))
 
 
 def _one_a_line(rows: Sequence[AccountRow]) -> list[AccountRow]:
