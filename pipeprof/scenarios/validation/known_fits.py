@@ -10,6 +10,7 @@ PLANTED = (
         cause=("blocking",),
         bottleneck=("caption_batches", "read_features"),
         costs=(ExpectedCost(stage="caption_batches", truth="reading_ms"),),
+        not_advised=("prefetch",),  # Keras does that already
         loops=(Loops(kind="fit", steps=112, epochs=8),),
         ceiling=True,
     ),
@@ -50,6 +51,61 @@ PLANTED = (
         cause=("blocking", "serial"),
         bottleneck=("load", "read_shard"),
         loops=(Loops(kind="fit", count=2),),
+    ),
+    Planted(
+        name="startup_parses",
+        kind="startup",
+        bound=("compute", "balanced", "host"),  # by how long TensorFlow works between the epochs
+        no_bottleneck=True,
+        named=(
+            Named(
+                name="parse_index",
+                function="parse_index",
+                part="startup",
+                of_run=True,
+                truth="parsing_s",
+            ),
+            Named(
+                name="connect",
+                function="connect",
+                part="startup",
+                of_run=True,
+                truth="connecting_s",
+            ),
+        ),
+        loops=(Loops(kind="fit", steps=300, epochs=3),),
+    ),
+    Planted(
+        name="startup_waits",
+        kind="startup",
+        bound=("compute", "balanced", "host"),
+        no_bottleneck=True,
+        named=(
+            Named(
+                name="connect",
+                function="connect",
+                part="startup",
+                of_run=True,
+                truth="connecting_s",
+            ),
+        ),
+        loops=(Loops(kind="fit", steps=300, epochs=3),),
+    ),
+    Planted(
+        name="predict_one_by_one",
+        kind="predict",
+        bound=("compute", "balanced", "host"),
+        no_bottleneck=True,
+        advised=("predict_on_batch",),
+        loops=(Loops(kind="fit", steps=300, epochs=3),),
+    ),
+    Planted(
+        name="predict_at_once",
+        kind="predict",
+        bound=("compute", "balanced", "host"),
+        no_bottleneck=True,
+        not_advised=("predict_on_batch",),
+        loops=(Loops(kind="fit", steps=300, epochs=3),),
     ),
     Planted(
         name="compile_retraces",
