@@ -444,6 +444,26 @@ def test_tracing_anew_is_reported_with_its_time_and_the_usual_change() -> None:
     assert found.ms == pytest.approx(1000.0, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("kind", "epochs", "found"),
+    [
+        (LoopKind.FIT, (0, 1, 2), [(2, None)]),  # compiled again between calls of `fit`
+        (LoopKind.FIT, (0, 0, 0), []),  # functions that its first epoch has
+        (LoopKind.CUSTOM, (0, 1, 2), []),  # functions of the user's that are called late
+    ],
+)
+def test_a_fit_with_a_new_function_in_a_later_epoch_is_traced_again(
+    kind: LoopKind, epochs: tuple[int, ...], found: list[tuple[int, str | None]]
+) -> None:
+    trains = loop(kind, steps=100, wait_ns=0, compute_ns=30 * MS)
+    rows = np.zeros((len(epochs), len(COMPILATION_COLUMNS)), np.int64)
+    rows[:, COMPILATION_COLUMNS.index("end_ns")] = 530 * MS
+    rows[:, COMPILATION_COLUMNS.index("reason")] = -1
+    rows[:, COMPILATION_COLUMNS.index("epoch")] = epochs
+    said = verdict(replace(trains, account=replace(trains.account, compilations=rows)))
+    assert [(each.count, each.change) for each in those(Retracings, said.evidence)] == found
+
+
 def test_the_first_tracing_and_a_quick_one_are_no_evidence() -> None:
     assert traced_anew(reasons=()) == []
     assert traced_anew((40 * MS, 0), reasons=("(4, 8) → (3, 8)",)) == []

@@ -101,13 +101,13 @@ class Retracings:
     Attributes:
         count: how often.
         ms: how long these steps took beyond a usual one, together.
-        change: the change of shapes that came most often.
+        change: the change of shapes that came most often; None where it was a new function that was traced.
         others: how many other changes there were.
     """
 
     count: int
     ms: float
-    change: str
+    change: str | None
     others: int
 
 

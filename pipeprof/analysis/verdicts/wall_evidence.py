@@ -19,6 +19,7 @@ from pipeprof.analysis.verdicts.unevenness import epochs_apart, uneven_waits
 from pipeprof.analysis.verdicts.verdict import Verdict
 from pipeprof.analysis.verdicts.wall_shares import host_places
 from pipeprof.recording.account import COMPILATION_COLUMNS, Part
+from pipeprof.recording.loop import LoopKind
 
 _MOST_PLACES = 3
 
@@ -91,7 +92,10 @@ def _retracings(verdict: Verdict) -> Iterator[Retracings]:
     loop = verdict.measured.loop
     column = {name: number for number, name in enumerate(COMPILATION_COLUMNS)}
     rows = loop.account.compilations
-    rows = rows[rows[:, column["reason"]] >= 0]
+    shapes_changed = rows[:, column["reason"]] >= 0
+    # In a later epoch a `fit` has a function that was never traced where its model was compiled again.
+    later = rows[:, column["epoch"]] > 0
+    rows = rows[shapes_changed | (later & (loop.kind is LoopKind.FIT))]
     if not len(rows):
         return
     lasted_ns = rows[:, column["end_ns"]] - rows[:, column["start_ns"]]
@@ -99,6 +103,9 @@ def _retracings(verdict: Verdict) -> Iterator[Retracings]:
     more_ns = int((lasted_ns - rows[:, column["callback_ns"]] - usual_ns).clip(0).sum())
     if more_ns < _RETRACED_FROM * verdict.measured.account.wall_ns:
         return
-    changes = Counter(loop.account.reasons[number] for number in rows[:, column["reason"]].tolist())
+    reasons = loop.account.reasons
+    changes = Counter(
+        reasons[number] if number >= 0 else None for number in rows[:, column["reason"]].tolist()
+    )
     [(most_often, _)] = changes.most_common(1)
     yield Retracings(count=len(rows), ms=more_ns / 1e6, change=most_often, others=len(changes) - 1)

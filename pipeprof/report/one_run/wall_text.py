@@ -116,7 +116,10 @@ def _validation(found: ValidationTime) -> str:
 def _retracings(found: Retracings) -> str:
     others = f", and {count(found.others, 'other change')}" if found.others else ""
     often = "once" if found.count == 1 else f"{found.count:,} times"
+    if found.change is None:
+        why = f"a new one was made, as compile does{others}"
+    else:
+        why = f"the shape of its data changed, {found.change}{others}"
     return (
-        f"The training's function was traced again {often}, which took {duration(found.ms)}: the shape of "
-        f"its data changed, {found.change}{others}."
+        f"The training's function was traced again {often}, which took {duration(found.ms)}: {why}."
     )

@@ -156,6 +156,11 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
         "changed, float32 (4, 8) → float32 (4, 12), and 4 other changes.",
     ),
     (
+        Retracings(count=3, ms=1_200.0, change=None, others=0),
+        "The training's function was traced again 3 times, which took 1.2 s: a new one was made, as "
+        "compile does.",
+    ),
+    (
         Retracings(count=1, ms=200.0, change="float32 (4, 8) → float32 (3, 8)", others=0),
         "The training's function was traced again once, which took 200 ms: the shape of its data "
         "changed, float32 (4, 8) → float32 (3, 8).",
