@@ -36,6 +36,8 @@ OUTSIDE = -1
 RETIRED_REST_NS = 10_000_000_000
 # What the names of threads begin with in a thread pool of a tf.data pipeline's own.
 _TF_DATA_POOL = "tf_data_private"
+# And those of native threads that work for pipeprof.
+_OWN_NATIVE = "pipeprof"
 # Threads and pools are numbered for as long as the process lives; the threads of one pool are few.
 _POOL_NUMBER = re.compile(r"^(Thread|ThreadPoolExecutor)-\d+")
 
@@ -321,6 +323,8 @@ def kind_of_thread(thread: threading.Thread) -> LaneKind:
 
 def kind_of_library_thread(comm: str) -> LaneKind:
     """The kind of a thread that a library made, by its system name."""
+    if comm.startswith(_OWN_NATIVE):
+        return LaneKind.PIPEPROF
     return LaneKind.TF_DATA_POOL if comm.startswith(_TF_DATA_POOL) else LaneKind.LIBRARY
 
 

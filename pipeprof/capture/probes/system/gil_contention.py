@@ -1,12 +1,15 @@
 """How often a thread that asks for the GIL has to wait for it, measured by gilknocker's native thread."""
 
 import atexit
+import contextlib
 import ctypes
 import functools
 import importlib
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 from pipeprof.capture.guard import Guard
@@ -21,10 +24,14 @@ SAMPLE_S = 0.5
 _ASK_EVERY_US = 1_000
 _ASK_FOR_US = 10_000
 _REST_US = 90_000
-# Its thread may not outlive the interpreter, and a crowded machine makes it slow to end.
+# Its threads may not outlive the interpreter, and a crowded machine makes them slow to end.
 _STOP_WITHIN_US = 5_000_000
 _END_WITHIN_S = 5.0
 _LOOK_AGAIN_S = 0.005
+
+# Its threads have this name in Linux: its own one, and those that this makes to ask for the GIL.
+_THREAD_NAME = "pipeprof-gil"
+_TASKS = Path("/proc/self/task")
 
 
 class Knocker(Protocol):
@@ -54,7 +61,6 @@ class GilSampler:
         self, recorder: Recorder, load: Callable[[], Callable[[], Knocker]] | None = None
     ) -> None:
         self.recorder = recorder
-        self._threads: frozenset[str] = frozenset()
         self._knocker: Knocker | None = None
         self._guard = Guard(
             recorder.warn,
@@ -89,10 +95,9 @@ class GilSampler:
         self.recorder.lane().write(gauge, now, now, 0, round(contention * MILLION))
 
     def _start(self, make: Callable[[], Knocker]) -> None:
-        before = _threads()
         knocker = make()
-        knocker.start()
-        self._threads = _threads() - before
+        with _naming_new_threads(_THREAD_NAME):
+            knocker.start()
         self._knocker = knocker
         atexit.register(self._end)
         _running.append(knocker)
@@ -109,7 +114,7 @@ class GilSampler:
             atexit.unregister(self._end)
             # A thread that asks for the GIL of an interpreter that has ended takes the process down.
             until_s = time.monotonic() + _END_WITHIN_S
-            while self._threads & _threads() and time.monotonic() < until_s:
+            while _thread_runs(_THREAD_NAME) and time.monotonic() < until_s:
                 time.sleep(_LOOK_AGAIN_S)
 
 
@@ -124,8 +129,25 @@ def _load() -> Callable[[], Knocker]:
     )
 
 
-def _threads() -> frozenset[str]:
-    return frozenset(os.listdir("/proc/self/task"))  # noqa: PTH208 - names are all that is needed
+@contextlib.contextmanager
+def _naming_new_threads(name: str) -> Iterator[None]:
+    """Gives threads a name in Linux that the present one makes meanwhile, and those that they make."""
+    comm = _TASKS / str(threading.get_native_id()) / "comm"
+    own = comm.read_text()
+    comm.write_text(name)
+    try:
+        yield
+    finally:
+        comm.write_text(own)
+
+
+def _thread_runs(name: str) -> bool:
+    """Whether this process has a thread of that name in Linux."""
+    for task in _TASKS.iterdir():
+        with contextlib.suppress(OSError):  # it may have ended meanwhile
+            if (task / "comm").read_text().rstrip("\n") == name:
+                return True
+    return False
 
 
 _running: list[Knocker] = []

@@ -4,7 +4,10 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -40,6 +43,15 @@ class PlantedKnocker:
 
     def reset_contention_metric(self) -> None:
         del self.measures[0]
+
+
+def names_of_threads() -> set[str]:
+    """The names that this process's threads have in Linux."""
+    names = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):
+            names.add((task / "comm").read_text().strip())
+    return names
 
 
 def levels(recorder: Recorder) -> list[tuple[str, int]]:
@@ -105,6 +117,18 @@ def test_processes_start_and_end_beside_the_real_knocker(method: str) -> None:
         sampler.finish(SECOND)
 
     assert len(levels(sampler.recorder)) == 1
+
+
+def test_the_real_knockers_threads_have_a_name_and_end_with_it() -> None:
+    own_name = Path(f"/proc/self/task/{threading.get_native_id()}/comm").read_text()
+    sampler = GilSampler(Recorder(None))
+    sampler.sample(0)
+    began = names_of_threads()
+    sampler.finish(SECOND)
+
+    assert "pipeprof-gil" in began
+    assert "pipeprof-gil" not in names_of_threads()
+    assert Path(f"/proc/self/task/{threading.get_native_id()}/comm").read_text() == own_name
 
 
 _ENDS = """

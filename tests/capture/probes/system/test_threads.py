@@ -117,6 +117,7 @@ def test_threads_of_one_name_share_a_lane_by_role(
         13: "tf_data_private",
         14: "tf_numa_-1_Eige",
         15: "python",  # what Eigen's threads are called: as the thread that made them
+        16: "pipeprof-gil",
     }
     main = {os.getpid(): "python"}
     monkeypatch.setattr(threads, "thread_comm", (comms | main).__getitem__)
@@ -133,6 +134,7 @@ def test_threads_of_one_name_share_a_lane_by_role(
         "tf_data_private": (LaneKind.TF_DATA_POOL, Role.INPUT, 13),
         "tf_numa_-N_Eige": (LaneKind.LIBRARY, Role.TRAINING, 14),
         "python": (LaneKind.NATIVE, Role.OTHER, 15),
+        "pipeprof-gil": (LaneKind.PIPEPROF, Role.OTHER, 16),
     }
 
 
