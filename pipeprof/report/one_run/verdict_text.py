@@ -71,9 +71,16 @@ def _step_parts(diagnosis: Diagnosis, step_ms: float) -> str:
     callback_ms = diagnosis.callback_ms.mean if diagnosis.callback_ms else 0.0
     wait, callbacks, compute = parts(step_ms, wait_ms, callback_ms, compute_ms)
     if abs(step_ms - wait_ms - callback_ms - compute_ms) > _SLACK_RATIO * step_ms:
-        return f" (where measured, wait {wait} and compute {compute})"
+        return f" (where measured, wait {wait} and {_rest(diagnosis)} {compute})"
     called = f" + callbacks {callbacks}" if callback_ms >= _NAMED_FROM * step_ms else ""
-    return f" = wait {wait} + compute {compute}{called}"
+    return f" = wait {wait} + {_rest(diagnosis)} {compute}{called}"
+
+
+def _rest(diagnosis: Diagnosis) -> str:
+    """What a step is besides waiting and callbacks: no clock divides it up step by step."""
+    hosts = (each for each in diagnosis.evidence if isinstance(each, HostAtWork))
+    own_code = any(each.own_code_ratio >= _NAMED_FROM for each in hosts)
+    return "compute and own code" if own_code else "compute"
 
 
 def with_free_input(diagnosis: Diagnosis) -> str | None:
