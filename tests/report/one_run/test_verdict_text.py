@@ -32,9 +32,7 @@ def test_a_gain_has_its_interval_where_that_says_something(
     assert gain_with_free_input(free) == said
 
 
-@pytest.mark.parametrize(
-    ("own_code", "rest"), [(0.4, "compute and own code"), (0.0, "compute")]
-)
+@pytest.mark.parametrize(("own_code", "rest"), [(0.4, "compute and own code"), (0.0, "compute")])
 def test_what_no_clock_takes_apart_in_a_step_is_said_to_be_both(own_code: float, rest: str) -> None:
     host = HostAtWork(
         ratio=own_code + 0.1,

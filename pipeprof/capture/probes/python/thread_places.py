@@ -72,7 +72,8 @@ _WRAPPERS = frozenset(
     )
 )
 _CALLED = re.compile(r"(\w+)\s*\(")
-_DEEPEST = 200
+# Imports stand a few hundred deep: five frames for each module that imports the next.
+_DEEPEST = 5000
 _MODEL, _LAYER = "Model", "Layer"
 _GENERATED = "__autograph_generated_file"
 

@@ -134,6 +134,14 @@ def test_an_import_of_a_framework_is_named() -> None:
     assert (found.function, found.detail) == ("<module>", "import keras")
 
 
+def test_the_line_of_an_import_is_known_however_many_modules_import_each_other() -> None:
+    imports = ("<frozen importlib._bootstrap>", "importlib._bootstrap", "_find_and_load")
+    within = (f"{INSTALLED}tensorflow/core.py", "tensorflow.core", "<module>")
+    found = read(stack(SCRIPT, *[imports, imports, imports, imports, within] * 300))
+    assert found is not None
+    assert (found.location.line, found.detail) == (1, "import tensorflow")
+
+
 @pytest.mark.parametrize("frame", [stack(GET, WAIT), stack(("<string>", "x", "y"), NUMPY)])
 def test_a_stack_without_the_users_code_has_no_place(frame: FrameType) -> None:
     assert read(frame) is None
