@@ -133,7 +133,7 @@ def _load() -> Callable[[], Knocker]:
 def _naming_new_threads(name: str) -> Iterator[None]:
     """Gives threads a name in Linux that the present one makes meanwhile, and those that they make."""
     comm = _TASKS / str(threading.get_native_id()) / "comm"
-    own = comm.read_text()
+    own = comm.read_text().rstrip("\n")
     comm.write_text(name)
     try:
         yield
