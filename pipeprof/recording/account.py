@@ -283,6 +283,12 @@ class LoopAccount:
     epoch_calls: IntArray = field(default_factory=no_epoch_calls)
     samples: tuple[HostSample, ...] = ()
 
+    @property
+    def compiled_steps(self) -> IntArray:
+        """The ordinals of the steps in `compilations`."""
+        ordinals: IntArray = self.compilations[:, COMPILATION_COLUMNS.index("ordinal")]
+        return ordinals
+
     def calls_in(self, epoch: int) -> tuple[HostCall, ...]:
         """The host's calls of one epoch; none where they were not kept."""
         rows = self.epoch_calls[self.epoch_calls[:, 0] == epoch]

@@ -202,6 +202,8 @@ class Loop:
         account: its time beyond the single steps.
         delivery: what its model consumed, or None where that was not recorded.
         trained_model: its model, or None where it is not known.
+        compiled_by_shape: whether XLA compiles its step anew for each new shape of a batch, and shapes are
+            not fixed beside the number of samples.
     """
 
     kind: LoopKind
@@ -231,6 +233,7 @@ class Loop:
     account: LoopAccount = field(default_factory=LoopAccount)
     delivery: Delivery | None = None
     trained_model: TrainedModel | None = None
+    compiled_by_shape: bool = False
 
     @property
     def predicts_single_batches(self) -> bool:

@@ -115,6 +115,11 @@ class Histogram:
         """The exact mean, or None when empty."""
         return self.sum_ns / self.count if self.count else None
 
+    def occurred(self) -> tuple[FloatArray, IntArray]:
+        """The middles of the bins that are not empty, in ns and ascending, and the occurrences in each."""
+        bins = np.flatnonzero(self.counts)
+        return np.array([_bin_middle_ns(int(each)) for each in bins]), self.counts[bins]
+
     def quantile_ns(self, share: float) -> float | None:
         """A quantile of the durations, or None when empty.
 

@@ -113,3 +113,25 @@ def test_what_replicas_do_belongs_to_the_call_that_waits_for_them(listener: List
     assert first.traced_ns > 0
     assert second is None
     assert listener.followed.trains(step)
+
+
+# Compiling takes long enough to be noticed where a function has so many layers.
+LAYERS = 60
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_xla_compiles_for_new_shapes_what_is_not_traced_again(
+    listener: Listener, jit_compile: bool
+) -> None:
+    @tf.function(input_signature=[tf.TensorSpec((None, 4))], jit_compile=jit_compile)
+    def layers(x: tf.Tensor) -> tf.Tensor:
+        for at in range(LAYERS):
+            x = tf.sin(tf.matmul(x, tf.ones((4, 4)) * at)) + tf.math.cumsum(x)
+        return x
+
+    for length in (2, 3, 2, 3, 5):
+        layers(tf.ones((length, 4)))
+    first, *later = [trace.reason if trace else "" for trace in listener.traces]
+    assert first is None
+    changes = ["float32 (2, 4) → float32 (3, 4)", "", "", "float32 (3, 4) → float32 (5, 4)"]
+    assert later == (changes if jit_compile else [""] * 4)

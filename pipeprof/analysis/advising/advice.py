@@ -56,6 +56,7 @@ from pipeprof.analysis.verdicts.bottleneck import sharing_with
 from pipeprof.analysis.verdicts.bottleneck_evidence import RESTS_BELOW, busy_ratio
 from pipeprof.analysis.verdicts.bounds import INPUT_FROM
 from pipeprof.analysis.verdicts.causes import BLOCKING_BELOW, known_cpu_ratio
+from pipeprof.analysis.verdicts.shape_compiling import shapes_cost_much
 from pipeprof.analysis.verdicts.unevenness import waits_are_over
 from pipeprof.analysis.verdicts.verdict import Verdict
 from pipeprof.recording.account import FeederKind, Part
@@ -413,6 +414,8 @@ def _leave_input(verdict: Verdict) -> Iterator[Advice]:
     if verdict.bound is not Bound.COMPUTE or not measured.loop.kind.trains or walls is None:
         return
     if 2 * measured.account.ns(Part.COMPUTE) < measured.account.training_ns:
+        return
+    if shapes_cost_much(measured):  # the evidence says what to do
         return
     device = working_device(measured.profile, measured.counted_time)
     yield Advice(

@@ -107,6 +107,21 @@ class OpaqueGenerator:
     recorded_by: RecordedBy
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledByShape:
+    """XLA compiles the model anew for each new shape of a batch, and some steps took far longer.
+
+    Attributes:
+        steps: how many steps.
+        ms: what they computed together.
+        factor: how many times as long as the others they computed, on average.
+    """
+
+    steps: int
+    ms: float
+    factor: float
+
+
 Caveat = (
     ForkedWorkers
     | UnseenInput
@@ -118,4 +133,5 @@ Caveat = (
     | ContradictingWaits
     | EventsLost
     | OpaqueGenerator
+    | CompiledByShape
 )

@@ -96,7 +96,7 @@ class ValidationTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retracings:
-    """The training's function was traced and compiled again in mid-training.
+    """The training's function was traced or compiled again in mid-training.
 
     Attributes:
         count: how often.

@@ -116,6 +116,8 @@ def _input_wait_ns(loop: Loop, step: Mapping[str, int]) -> int:
         return int(loop.wait_times.quantile_ns(0.5) or 0) if traced else 0
     if loop.waits_by not in (WaitSource.GAP_TIMES, WaitSource.TRACE):
         return step["wait_ns"]
+    if 0 < step["traced_ns"] <= step["start_ns"]:  # nothing was traced before it was blocked
+        return step["wait_ns"]
     fetched_ns = step["start_ns"] + step["wait_ns"]
     asked_ns = max(step["traced_ns"], step["start_ns"])
     starts = loop.epoch_start_times

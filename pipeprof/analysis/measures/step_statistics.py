@@ -156,7 +156,7 @@ def _times_of_steps(loop: Loop) -> LoopTimes:
     first = steps.first_of_epoch()
     steady = steps.ordinal >= warmup_steps
     durations = steps.end_ns - steps.start_ns
-    counted = steps.counted(warmup_steps)
+    counted = steps.counted(warmup_steps) & ~np.isin(steps.ordinal, loop.account.compiled_steps)
     known = counted & steps.measured
     begun = first & steps.measured
     later = begun & (steps.ordinal > 0)

@@ -19,6 +19,7 @@ from pipeprof.analysis.findings.findings import LimitSource
 from pipeprof.analysis.findings.references import StageReference
 from pipeprof.analysis.findings.verdict_kinds import Bound, Cause
 from pipeprof.analysis.measures.device_use import device_findings, has_accelerator
+from pipeprof.analysis.verdicts.shape_compiling import compiled_by_shape
 from pipeprof.analysis.verdicts.traced_waits import contradicting_waits
 from pipeprof.analysis.verdicts.verdict import Verdict
 from pipeprof.recording.loop import WaitSource
@@ -46,6 +47,9 @@ def find_caveats(verdict: Verdict) -> Iterator[Caveat]:
     if overhead.dropped > 0:
         yield EventsLost(dropped=overhead.dropped, events=overhead.events)
     yield from _of_generator(verdict)
+    by_shape = compiled_by_shape(verdict.measured)
+    if by_shape is not None:
+        yield by_shape
 
 
 def _of_limit(verdict: Verdict) -> Iterator[SharedCores | DeviceMayRunAhead]:

@@ -1,6 +1,5 @@
 """What a loop's whole wall time shows beside its verdict: host, epochs, uneven waits, validation."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pipeprof.analysis.findings.account_findings import EpochAccount
@@ -9,25 +8,21 @@ from pipeprof.analysis.findings.verdict_kinds import Bound
 from pipeprof.analysis.findings.wall_evidence_kinds import (
     FewSteps,
     HostAtWork,
-    Retracings,
     UnevenWaits,
     ValidationTime,
     WallEvidence,
 )
 from pipeprof.analysis.verdicts.bounds import COMPUTE_BELOW, INPUT_FROM
+from pipeprof.analysis.verdicts.shape_compiling import compiled_again
 from pipeprof.analysis.verdicts.unevenness import epochs_apart, uneven_waits
 from pipeprof.analysis.verdicts.verdict import Verdict
 from pipeprof.analysis.verdicts.wall_shares import host_places
-from pipeprof.recording.account import COMPILATION_COLUMNS, Part
-from pipeprof.recording.loop import LoopKind
+from pipeprof.recording.account import Part
 
 _MOST_PLACES = 3
 
 # Fewer steps than this are few.
 _FEW_STEPS = 10
-
-# Tracing anew is worth a remark from this part of a loop's wall time on.
-_RETRACED_FROM = 0.01
 
 # Validation from this part of a loop's wall time on is worth a headline.
 VALIDATION_FROM = 0.20
@@ -58,7 +53,9 @@ def of_wall_time(
             yield apart
         yield from _uneven(verdict)
     yield from _validation(verdict, validations)
-    yield from _retracings(verdict)
+    again = compiled_again(verdict.measured)
+    if again is not None:
+        yield again
     steps, walls = verdict.measured.loop.step_count, verdict.walls
     interval = walls.shares().wait_interval if walls else None
     if interval is not None and steps < _FEW_STEPS:
@@ -85,27 +82,3 @@ def _validation(verdict: Verdict, validations: Sequence[Verdict]) -> Iterator[Va
         wait_ratio=None if dearest.bound is Bound.UNKNOWN else dearest.wall_wait,
         bottleneck=StageReference.of(dearest.worst.stage) if waits and dearest.worst else None,
     )
-
-
-def _retracings(verdict: Verdict) -> Iterator[Retracings]:
-    """What was traced again, and why; the first tracing belongs to every training."""
-    loop = verdict.measured.loop
-    column = {name: number for number, name in enumerate(COMPILATION_COLUMNS)}
-    rows = loop.account.compilations
-    shapes_changed = rows[:, column["reason"]] >= 0
-    # In a later epoch a `fit` has a function that was never traced where its model was compiled again.
-    later = rows[:, column["epoch"]] > 0
-    rows = rows[shapes_changed | (later & (loop.kind is LoopKind.FIT))]
-    if not len(rows):
-        return
-    lasted_ns = rows[:, column["end_ns"]] - rows[:, column["start_ns"]]
-    usual_ns = loop.step_times.quantile_ns(0.5) or 0
-    more_ns = int((lasted_ns - rows[:, column["callback_ns"]] - usual_ns).clip(0).sum())
-    if more_ns < _RETRACED_FROM * verdict.measured.account.wall_ns:
-        return
-    reasons = loop.account.reasons
-    changes = Counter(
-        reasons[number] if number >= 0 else None for number in rows[:, column["reason"]].tolist()
-    )
-    [(most_often, _)] = changes.most_common(1)
-    yield Retracings(count=len(rows), ms=more_ns / 1e6, change=most_often, others=len(changes) - 1)

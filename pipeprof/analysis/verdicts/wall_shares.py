@@ -208,8 +208,7 @@ def _blocks(
     root of how many there are to one that was kept.
     """
     steps = loop.steps
-    compiled = loop.account.compilations[:, COMPILATION_COLUMNS.index("ordinal")]
-    plain = ~np.isin(steps.ordinal, compiled)
+    plain = ~np.isin(steps.ordinal, loop.account.compiled_steps)
     if plain.any():
         first = steps.first_of_epoch()[plain]
         each = _of_steps(loop, account, framework)[plain]

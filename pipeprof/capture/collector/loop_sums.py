@@ -410,6 +410,7 @@ class LoopSums:
             account=account or LoopAccount(),
             delivery=self.delivery.freeze(),
             trained_model=self.delivery.model,
+            compiled_by_shape=self.facts.compiled_by_shape or False,
         )
 
     def _kept(self) -> IntArray:

@@ -74,6 +74,7 @@ class LoopFacts(Tagged):
         parent: number of the loop that it runs inside.
         autotune: False where AUTOTUNE is switched off for the tf.data pipeline that feeds it.
         warmup: steps of it that count as warm-up; as many as the profile has without it.
+        compiled_by_shape: True where XLA compiles its step anew for each new shape of a batch.
     """
 
     tag: ClassVar[str] = "loop"
@@ -86,6 +87,7 @@ class LoopFacts(Tagged):
     model: int | None = None
     location: Location | None = None
     warmup: int | None = None
+    compiled_by_shape: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,7 @@ class LoopUpdate(Tagged):
     autotune: bool | None = None
     model: int | None = None
     location: Location | None = None
+    compiled_by_shape: bool | None = None
 
 
 class StageLevel(Enum):

@@ -2,6 +2,7 @@
 
 from pipeprof.analysis.findings.caveat_kinds import (
     Caveat,
+    CompiledByShape,
     ContradictingWaits,
     CpuTimeBounded,
     DeviceMayRunAhead,
@@ -63,6 +64,13 @@ def caveat_sentence(found: Caveat) -> str:  # noqa: C901 - one case a kind
         case EventsLost():
             verb = "was" if found.dropped == 1 else "were"
             return f"{found.dropped:,} of {count(found.events, 'event')} {verb} lost."
+        case CompiledByShape():
+            return (
+                "XLA compiles the model anew for each new shape of a batch, and shapes vary here. Probably "
+                f"for that, {count(found.steps, 'step')} computed {duration(found.ms)} together, "
+                f"{found.factor:,.0f} times as long as the others. Pad batches to a few fixed shapes, "
+                "or use model.compile(jit_compile=False)."
+            )
         case OpaqueGenerator():
             newer = (
                 " Python 3.12 and later times inner generators without marks."

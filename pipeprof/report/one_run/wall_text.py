@@ -120,6 +120,6 @@ def _retracings(found: Retracings) -> str:
         why = f"a new one was made, as compile does{others}"
     else:
         why = f"the shape of its data changed, {found.change}{others}"
-    return (
-        f"The training's function was traced again {often}, which took {duration(found.ms)}: {why}."
-    )
+    remedy = " Batches of a few fixed shapes avoid that." if found.change and found.others else ""
+    took = f"which took {duration(found.ms)}"
+    return f"The training's function was compiled again {often}, {took}: {why}.{remedy}"

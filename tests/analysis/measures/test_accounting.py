@@ -158,8 +158,8 @@ def compiled(waits_by: WaitSource, **values: int) -> dict[Part, int]:
         start_ns=START_NS,
         end_ns=START_NS + SECOND,
         wait_ns=800 * MS,
-        first_of_epoch=1,
-        **{name: START_NS + ns if name.endswith("_ns") else ns for name, ns in values.items()},
+        **{"first_of_epoch": 1}
+        | {name: START_NS + ns if name.endswith("_ns") else ns for name, ns in values.items()},
     )
     return parts(
         account_of(
@@ -189,6 +189,14 @@ def test_what_passes_before_the_first_fetch_is_compiling_but_for_what_the_input_
     assert found[Part.COMPILE] == pytest.approx(842 * MS, rel=0.01)
     ready_early = compiled(WaitSource.GAP_TIMES, traced_ns=300 * MS, ready_ns=20 * MS)
     assert ready_early.get(Part.EPOCH_START, 0) == 0
+
+
+def test_a_step_that_compiles_and_traces_nothing_has_waited_as_it_was_measured():
+    found = compiled(WaitSource.GAP_TIMES, first_of_epoch=0, traced_ns=0)
+    assert found[Part.WAIT] == (800 + 38) * MS
+    assert found[Part.COMPILE] == pytest.approx(192 * MS, rel=0.01)
+    traces = compiled(WaitSource.GAP_TIMES, first_of_epoch=0, traced_ns=300 * MS)
+    assert traces[Part.WAIT] == 38 * MS
 
 
 @pytest.mark.parametrize(("traced_ns", "waited_ns"), [(0, 2 * MS), (100 * MS, 680 * MS)])

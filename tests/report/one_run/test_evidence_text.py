@@ -7,6 +7,7 @@ import pytest
 
 from pipeprof.analysis.findings.account_findings import HostPlace
 from pipeprof.analysis.findings.caveat_kinds import (
+    CompiledByShape,
     ContradictingWaits,
     CpuTimeBounded,
     DeviceMayRunAhead,
@@ -122,6 +123,12 @@ WORKERS = WorkersAtWork(
 )
 
 SENTENCES: tuple[tuple[Evidence, str], ...] = (
+    (
+        CompiledByShape(steps=19, ms=15_200.0, factor=61.5),
+        "XLA compiles the model anew for each new shape of a batch, and shapes vary here. Probably for "
+        "that, 19 steps computed 15.2 s together, 62 times as long as the others. Pad batches to a few "
+        "fixed shapes, or use model.compile(jit_compile=False).",
+    ),
     (WaitsNotMeasured(), "pipeprof could not measure how long the steps waited for data."),
     (
         HostAtWork(
@@ -152,17 +159,18 @@ SENTENCES: tuple[tuple[Evidence, str], ...] = (
     ),
     (
         Retracings(count=5, ms=11_400.0, change="float32 (4, 8) → float32 (4, 12)", others=4),
-        "The training's function was traced again 5 times, which took 11.4 s: the shape of its data "
-        "changed, float32 (4, 8) → float32 (4, 12), and 4 other changes.",
+        "The training's function was compiled again 5 times, which took 11.4 s: the shape of its data "
+        "changed, float32 (4, 8) → float32 (4, 12), and 4 other changes. Batches of a few fixed shapes "
+        "avoid that.",
     ),
     (
         Retracings(count=3, ms=1_200.0, change=None, others=0),
-        "The training's function was traced again 3 times, which took 1.2 s: a new one was made, as "
+        "The training's function was compiled again 3 times, which took 1.2 s: a new one was made, as "
         "compile does.",
     ),
     (
         Retracings(count=1, ms=200.0, change="float32 (4, 8) → float32 (3, 8)", others=0),
-        "The training's function was traced again once, which took 200 ms: the shape of its data "
+        "The training's function was compiled again once, which took 200 ms: the shape of its data "
         "changed, float32 (4, 8) → float32 (3, 8).",
     ),
     (FewSteps(steps=1, low=0.4, high=0.4), "Only 1 step: 40 % of the time waits for data."),

@@ -126,6 +126,7 @@ class KerasSteps:
         samples = SampleCounter(loop, callbacks, self.model, self._context.recorder.warn)
         self._running.append(_RunningLoop(loop, callbacks, samples, call=call, joined=joined))
         model = getattr(callbacks, "model", None)
+        loop.jit_compiled = getattr(model, "jit_compile", False) is True
         if model is not None and kind is not LoopKind.PREDICT:
             self.consumed.loop_began(loop, model)
         if self.waits_seen:

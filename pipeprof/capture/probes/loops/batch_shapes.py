@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pipeprof.capture.guard import Guard
+from pipeprof.capture.probes.loops.new_shapes import NewShapes
+from pipeprof.capture.probes.loops.shape_changes import shapes_of
 from pipeprof.capture.recorder.facts import SignatureFacts
 from pipeprof.capture.recorder.recorder import Recorder
 from pipeprof.capture.recorder.records import Kind, code
@@ -39,11 +41,16 @@ _Look: TypeAlias = "Callable[[Any], BatchShape | None]"
 
 
 class BatchInspector:
-    """Reads the shapes of batches and records each new combination of shapes once."""
+    """Reads the shapes of batches and records each new combination of shapes once.
+
+    Attributes:
+        new_shapes: those of training batches that no step is known to have taken.
+    """
 
     MOST_SHAPES = 256
 
     def __init__(self, recorder: Recorder) -> None:
+        self.new_shapes = NewShapes()
         self._recorder = recorder
         self._known: dict[tuple[Any, ...], BatchShape] = {}
         self._guard = Guard(  # a user's own kind of batch may raise anything when it is looked at
@@ -55,6 +62,8 @@ class BatchInspector:
     def note(self, batch: Any, *, validation: bool = False) -> BatchShape | None:
         """The shape of a batch, which is recorded as delivered; None when it has no arrays."""
         shape = self.look(batch, validation=validation)
+        if not validation:
+            self.new_shapes.made += 1
         if shape is not None and shape.number:
             now = now_ns()
             self._recorder.lane().write(code(Kind.BATCH, shape.number), now, now, 0, 0)
@@ -90,6 +99,8 @@ class BatchInspector:
             if len(self._known) >= self.MOST_SHAPES or not _has_known_size(leaves):
                 return self._measure(0, leaves)
             shape = self._known[key] = self._name(leaves, validation)
+            if not validation:
+                self.new_shapes.came(shapes_of(leaves))
         return shape
 
     def _name(self, leaves: list[tuple[Any, Any]], validation: bool) -> BatchShape:

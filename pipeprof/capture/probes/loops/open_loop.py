@@ -62,6 +62,7 @@ class OpenLoop:
         thread: ident of the thread that it runs in.
         asked_ns: when a generator was first asked for an element in the step that runs, as far as seen.
         compiled_shapes: shapes of the batch with which something was compiled last, where they are seen.
+        jit_compiled: whether XLA compiles its step.
         in_callback: whether that thread runs a callback of this loop's, or its dataset's ``on_epoch_end``.
     """
 
@@ -75,6 +76,7 @@ class OpenLoop:
         self.in_callback = False
         self.asked_ns = 0
         self.compiled_shapes: Shapes | None = None
+        self.jit_compiled = False
         self.step = 0
         self.epoch_began_ns = 0
         self.fetches_first = fetches_first
@@ -312,6 +314,22 @@ class OpenLoop:
         """
         if traced_ns and start_ns < self.asked_ns < end_ns:
             traced_ns = max(traced_ns, self.asked_ns)
+        self._record_compiling(start_ns, end_ns, traced_ns, reason)
+
+    def compiled_untraced(self, start_ns: int, end_ns: int, began_ns: int, reason: str) -> None:
+        """Records that something was compiled in a step in which nothing was traced.
+
+        Args:
+            start_ns: when the step had its batch.
+            end_ns: when it ended.
+            began_ns: when it began.
+            reason: what had changed.
+        """
+        self._record_compiling(start_ns, end_ns, began_ns, reason)
+
+    def _record_compiling(
+        self, start_ns: int, end_ns: int, traced_ns: int, reason: str | None
+    ) -> None:
         names = self._recorder.names
         why = names.number(ReasonFacts(text=reason)) if reason is not None else 0
         self._lane.write(code(Kind.COMPILE, self.number), start_ns, end_ns, traced_ns, why)

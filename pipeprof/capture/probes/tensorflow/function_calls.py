@@ -1,4 +1,4 @@
-"""Calls of ``tf.function`` objects from Python, and which of them trace.
+"""Calls of ``tf.function`` objects from Python, and which of them trace or compile.
 
 All of them are of one class, which a public function gives: that of ``tf.function(...)``. A call that no
 other surrounds is reported to the listeners when it is over. What a call does inside the graph is not seen.
@@ -15,6 +15,7 @@ import tensorflow as tf
 from pipeprof.capture.guard import Guard
 from pipeprof.capture.patches import Patches
 from pipeprof.capture.probes.loops.shape_changes import Shapes, describe_changes, shapes_of
+from pipeprof.capture.probes.tensorflow.compiled_shapes import CompiledShapes
 from pipeprof.clock import now_ns
 from pipeprof.recording.light_dataclasses import dataclass
 
@@ -25,12 +26,12 @@ _REPLICA_THREAD = "_MirroredReplicaThread"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionTrace:
-    """A call that traced its function: it ran the user's Python code.
+    """A call that traced its function, which runs the user's Python code, or had XLA compile it anew.
 
     Attributes:
         traced_ns: when the last function inside had been traced, or a gradient been taken, whichever came
             last: tracing had not ended before. 0 where there was neither.
-        reason: what differs from the shapes that were traced before, or None the first time.
+        reason: what differs from the shapes that came before, or None the first time.
     """
 
     traced_ns: int
@@ -88,6 +89,7 @@ class FunctionCalls:
             warn, "Calls of tf.function could not be followed any more", "compiling is not known"
         )
         self._shapes: weakref.WeakKeyDictionary[Any, Shapes] = weakref.WeakKeyDictionary()
+        self._compiled = CompiledShapes()
 
     def install(self) -> None:
         """Starts to observe."""
@@ -160,7 +162,14 @@ class FunctionCalls:
             call.note(function, args, kwargs)
             if call.traced_before == 0 and not call.takes_gradients:
                 self._predicts.add(function)
+            self._compiled.traced(function, call.shapes[function])
             trace = FunctionTrace(traced_ns=call.traced_ns, reason=self._reason(call.shapes))
+        else:
+            change = self._compiled.change(
+                function, end_ns - start_ns, lambda: shapes_of(_arrays_in((args, kwargs)))
+            )
+            if change is not None:
+                trace = FunctionTrace(traced_ns=0, reason=change)
         if self.datasets is not None and (call.iterated is not None or function in self._iterating):
             arguments = (*args, *kwargs.values())
             span = (start_ns, end_ns)

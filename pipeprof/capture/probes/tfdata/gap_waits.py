@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from statistics import median_low
 
+from pipeprof.capture.probes.loops.new_shapes import NewShapes
 from pipeprof.capture.probes.loops.open_loop import OpenLoop
 from pipeprof.capture.probes.tfdata.iterators import TrackedIterator
 from pipeprof.capture.probes.tfdata.reading_budget import ReadingBudget
@@ -15,6 +16,9 @@ _CLOCK_SLACK_NS = 100_000_000
 _MOST_WAIT_RATIO = 0.2
 # So many gaps of steps show how long the loop usually works after a batch; of no more the latest are kept.
 _FEWEST_USUAL, _MOST_USUAL = 3, 100
+# A step that compiles works at least for so long, and for so many times as long as usual.
+_LEAST_COMPILING_NS = 30_000_000
+_FAR_LONGER = 3
 
 
 class FollowedLoop:
@@ -33,9 +37,20 @@ class FollowedLoop:
         traced: whether some of its steps are traced, because no gaps are counted.
         estimating: whether a step took more batches than there are gaps to be read.
         budget: what readings of its iterator's model may cost.
+        compiled_by_shape: whether XLA compiles its step anew for each new shape of a batch.
+
+    Args:
+        now: when it begins.
+        waits_before: as the attribute.
+        new_shapes: shapes of batches that no step is known to have taken.
     """
 
-    def __init__(self, now: int, waits_before: int) -> None:
+    def __init__(self, now: int, waits_before: int, new_shapes: NewShapes | None = None) -> None:
+        self.compiled_by_shape = False
+        self._new_shapes = new_shapes or NewShapes()
+        # Of the steps whose gap is not known: begin, end, and the batches made when its last one was.
+        self._span_of: dict[int, tuple[int, int, int]] = {}
+        self._made = self._new_shapes.made
         self.iterator: TrackedIterator | None = None
         self.in_epoch = False
         self.epoch_began_ns = now
@@ -77,6 +92,11 @@ class FollowedLoop:
         self.batches += batches
         self._epoch_batches += batches
         self.latest_batches = self._batches_of[step] = batches
+        # What Keras made before the loop began, to look at it, is among these batches.
+        self._made += batches
+        self._span_of[step] = began_ns, ended_ns, self._made
+        if step == 0:  # it is traced, so that what is compiled in it is seen
+            self._new_shapes.take(batches, self._made)
         self.batch_steps.extend([step] * min(batches, 2 * GAP_WINDOW))
         self._batch_began_ns.extend([began_ns] * min(batches, 2 * GAP_WINDOW))
         self._steps_unread += 1
@@ -143,8 +163,26 @@ class FollowedLoop:
                 pause_ns, lasted_ns = self._long_pauses.pop(step)
                 self._add_gap(step, pause_ns + self._usual_of(lasted_ns) - outside_ns)
         for step, gap_ns in self._complete_gaps():
+            if not self._compiles(loop, step, gap_ns):
+                self._latest_gaps.append(gap_ns)
             loop.gaps(step, (gap_ns,))
-            self._latest_gaps.append(gap_ns)
+
+    def _compiles(self, loop: OpenLoop, step: int, gap_ns: int) -> bool:
+        """Whether XLA compiled in a step, for a batch of a new shape; records that."""
+        if not self.compiled_by_shape or step == 0 or gap_ns < self._least_compiling_ns():
+            return False
+        began_ns, ended_ns, made = self._span_of[step]
+        change = self._new_shapes.take(self._batches_of[step], made)
+        if change is None:
+            return False
+        loop.compiled_untraced(max(began_ns, ended_ns - gap_ns), ended_ns, began_ns, change)
+        return True
+
+    def _least_compiling_ns(self) -> int:
+        """From when on a step is taken to have compiled, where there is a new shape."""
+        if len(self._latest_gaps) < _FEWEST_USUAL:
+            return _LEAST_COMPILING_NS
+        return max(_LEAST_COMPILING_NS, _FAR_LONGER * median_low(self._latest_gaps))
 
     def _spans(self, now: int) -> list[int]:
         """For each of the latest batches, from its step's begin to the next one's; latest first."""
@@ -182,8 +220,11 @@ class FollowedLoop:
         yield from known.items()
         newest = max(known, default=-1)
         for step in [step for step in self._batches_of if step <= newest]:
-            del self._batches_of[step]
-            self._gaps.pop(step, None)
+            self._forget(step)
+
+    def _forget(self, step: int) -> None:
+        del self._batches_of[step], self._span_of[step]
+        self._gaps.pop(step, None)
 
     def _whole_gap(self, step: int) -> int | None:
         """The gaps of a step together, or None while some of them are not known."""
@@ -211,8 +252,7 @@ class FollowedLoop:
             and len(self._latest_gaps) >= _FEWEST_USUAL
         ):
             loop.gaps(last, (self._usual_of(self._latest_ns),))
-            del self._batches_of[last]
-            self._gaps.pop(last, None)
+            self._forget(last)
         self.iterator = None
         self.in_epoch = False
         self._left_after.clear()

@@ -19,6 +19,7 @@ from pipeprof.capture.probes.tfdata.iterators import (
     rest_between_readings,
 )
 from pipeprof.capture.probes.tfdata.model_reader import ModelReader
+from pipeprof.capture.probes.tfdata.open_shapes import has_open_shapes
 from pipeprof.capture.probes.tfdata.running.model_snapshots import (
     GAP_WINDOW,
     ready_batches,
@@ -65,7 +66,9 @@ class LoopFollower:
 
     def loop_opened(self, loop: OpenLoop) -> None:
         """A framework's loop begins."""
-        self._followed[loop] = FollowedLoop(now_ns(), self._generators.waits)
+        self._followed[loop] = FollowedLoop(
+            now_ns(), self._generators.waits, self._context.inspector.new_shapes
+        )
 
     def step_ended(self, loop: OpenLoop, now: int, batches: int, *, at_most: bool) -> None:
         """A step of it has ended."""
@@ -114,6 +117,7 @@ class LoopFollower:
         gaps = {tracked: self._reader.read(tracked, now) for tracked in candidates}
         if followed.iterator not in candidates:
             followed.begin_counting(self._feeding(candidates, followed))
+            _note_shapes(loop, followed)
         feeding = followed.iterator
         if feeding is not None:
             feeding.loop = loop
@@ -177,3 +181,13 @@ class LoopFollower:
         facts = LoopGauge(level=LoopLevel.QUEUE, loop=loop.number)
         gauge = code(Kind.GAUGE, recorder.names.number(facts))
         recorder.lane().write(gauge, now, now, 0, ready)
+
+
+def _note_shapes(loop: OpenLoop, followed: FollowedLoop) -> None:
+    """Records whether XLA compiles a loop's step by the shapes of what feeds it."""
+    if not loop.jit_compiled or followed.compiled_by_shape or followed.iterator is None:
+        return
+    iterator = followed.iterator.iterator()
+    if iterator is not None and has_open_shapes(iterator.element_spec):
+        followed.compiled_by_shape = True
+        loop.update(LoopUpdate(compiled_by_shape=True))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from pipeprof.capture.probes.loops.new_shapes import NewShapes
 from pipeprof.capture.probes.tfdata.gap_waits import FollowedLoop
 from tests.builders import MS, SECOND, US
 
@@ -14,6 +15,10 @@ class ToldLoop:
 
     def __init__(self) -> None:
         self.known: dict[int, int] = {}
+        self.compiled: list[tuple[int, int, int, str]] = []
+
+    def compiled_untraced(self, start_ns: int, end_ns: int, began_ns: int, reason: str) -> None:
+        self.compiled.append((start_ns, end_ns, began_ns, reason))
 
     def gaps(self, first_step: int, gaps_ns: tuple[int, ...]) -> None:
         for offset, gap_ns in enumerate(gaps_ns):
@@ -196,3 +201,56 @@ def test_an_epochs_last_step_waited_for_what_it_took_beyond_the_usual() -> None:
 def test_where_too_little_is_known_of_it_the_last_step_stays_without_a_wait() -> None:
     assert last_wait_ms(2000, 3000, last_ns=1 * SECOND) is None
     assert last_wait_ms(2000, 3000, 4000, last_ns=1 * SECOND, feeds=False) is None
+
+
+STEP = 1_000 * MS
+
+
+def compiled_in(
+    shapes: list[int], gaps_ms: list[int], *, by_shape: bool = True
+) -> list[tuple[int, int, int, str]]:
+    """What is recorded as compiled where steps of one second, one batch each, have these gaps.
+
+    Args:
+        shapes: lengths of the batches; the loop takes them in this order.
+        gaps_ms: those of the steps, in milliseconds; that of the last one is not read.
+        by_shape: whether XLA compiles for each.
+    """
+    loop: Any = ToldLoop()
+    new_shapes = NewShapes()
+    followed = FollowedLoop(0, 0, new_shapes)
+    for at, length in enumerate(shapes):  # all are made ahead
+        if length not in shapes[:at]:
+            new_shapes.came((f"(4, {length})",))
+        new_shapes.made += 1
+    followed.compiled_by_shape = by_shape
+    for step in range(len(gaps_ms)):
+        began_ns = step * STEP
+        followed.step_ended(step, 1, began_ns, began_ns + STEP, began_ns)
+        gaps_us = (gaps_ms[step - 1] * 1_000,) if step else ()
+        followed.record_gaps(loop, gaps_us, min(step, 1), began_ns + STEP, at_most=False)
+    compiled: list[tuple[int, int, int, str]] = loop.compiled
+    return compiled
+
+
+def test_a_far_longer_step_compiled_where_its_batch_has_a_new_shape() -> None:
+    lengths = [8, 8, 8, 8, 12, 8, 12, 8]
+    compiled = compiled_in(lengths, [900, 2, 2, 2, 400, 2, 400, 2])
+    # The first is traced, which is seen elsewhere; the last long one has a shape that came before.
+    assert compiled == [(4 * STEP + 600 * MS, 5 * STEP, 4 * STEP, "(4, 8) → (4, 12)")]
+
+
+def test_steps_that_compile_from_the_beginning_on_are_not_the_usual_ones() -> None:
+    assert len(compiled_in([*range(6), 0, 1], [900, *[400] * 5, 2, 2])) == 5
+
+
+def test_before_its_batch_is_taken_a_new_shape_is_compiled_in_no_step() -> None:
+    assert compiled_in([8, 8, 8, 8, 8, 8, 8, 12], [900, 400, 2, 2, 400, 2, 2, 2]) == []
+
+
+def test_no_step_compiled_of_the_usual_length_or_of_a_model_that_is_not_compiled() -> None:
+    lengths = [8, 8, 8, 8, 12, 8]
+    assert compiled_in(lengths, [900, 20, 20, 20, 120, 20]) != []
+    assert compiled_in(lengths, [900, 20, 20, 20, 50, 20]) == []
+    assert compiled_in(lengths, [900, 2, 2, 2, 20, 2]) == []
+    assert compiled_in(lengths, [900, 20, 20, 20, 120, 20], by_shape=False) == []
