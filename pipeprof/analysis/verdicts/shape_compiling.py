@@ -43,7 +43,9 @@ def compiled_again(measured: Measurements) -> Retracings | None:
     if not len(rows):
         return None
     lasted_ns = rows[:, column["end_ns"]] - rows[:, column["start_ns"]]
-    usual_ns = loop.step_times.quantile_ns(0.5) or 0
+    # Fewer other steps than these do not show what is usual: one of them may have compiled unseen.
+    known = loop.step_times.count > len(rows)
+    usual_ns = (loop.step_times.quantile_ns(0.5) or 0) if known else 0
     more_ns = int((lasted_ns - rows[:, column["callback_ns"]] - usual_ns).clip(0).sum())
     if more_ns < _RETRACED_FROM * measured.account.wall_ns:
         return None

@@ -11,7 +11,7 @@ from pipeprof.analysis.findings.caveat_kinds import CompiledByShape
 from pipeprof.analysis.findings.findings import Diagnosis
 from pipeprof.analysis.findings.wall_evidence_kinds import Retracings
 from pipeprof.recording.account import COMPILATION_COLUMNS, EPOCH_COLUMNS
-from tests.builders import MS, loop, profile, those
+from tests.builders import MS, SECOND, histogram, loop, profile, those
 
 USUAL = 10 * MS
 COMPILES = 800 * MS
@@ -112,3 +112,24 @@ def test_where_little_is_compiled_again_the_model_is_the_limit() -> None:
     said = known_to_compile(40, "(4, 8) → (3, 8)")
     assert len(those(Retracings, said.evidence)) == 1
     assert [each.action for each in said.advice] == ["leave_input"]
+
+
+def test_where_nearly_all_steps_compile_all_their_time_is_compiling() -> None:
+    changes = [f"(4, {length}) → (4, {length + 4})" for length in range(58)]
+    fit = loop(steps=60, wait_ns=0, compute_ns=SECOND)
+    rows = np.zeros((58, len(COMPILATION_COLUMNS)), np.int64)
+    for column, values in {
+        "ordinal": range(1, 59),
+        "start_ns": fit.steps.start_ns[1:59],
+        "end_ns": fit.steps.end_ns[1:59],
+        "reason": range(58),
+    }.items():
+        rows[:, COMPILATION_COLUMNS.index(column)] = values
+    account = replace(fit.account, compilations=rows, compile_steps=58, reasons=tuple(changes))
+    # The last step may have compiled too, without having been seen to.
+    taken = replace(fit, account=account, step_times=histogram([SECOND]))
+    main = analyse(profile(loops=(taken,))).main
+    assert main is not None
+    [found] = those(Retracings, main.diagnosis.evidence)
+    assert (found.count, found.ms) == (58, 58_000)
+    assert "leave_input" not in [each.action for each in main.diagnosis.advice]
