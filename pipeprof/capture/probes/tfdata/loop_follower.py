@@ -94,7 +94,7 @@ class LoopFollower:
         if (
             not begins
         ):  # the first reading of an epoch, which also describes the pipeline, has to be
-            followed.budget.spend(time.thread_time_ns() - begun_ns)
+            followed.budget.spend(time.thread_time_ns() - begun_ns, now)
 
     def epoch_ended(self, loop: OpenLoop) -> None:
         """Its steps are over for this epoch."""
