@@ -10,7 +10,7 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 
-BEGIN = """
+SCRIPT = """
 import sys, traceback
 from contextlib import nullcontext
 
@@ -36,31 +36,30 @@ def train(width, *callbacks):
     model.fit(batches(width), steps_per_epoch=3, verbose=0, callbacks=list(callbacks))
 
 
-watched = sys.argv[1] == "watched"
-try:
-    with pipeprof.profile(logdir=sys.argv[2]) if watched else nullcontext():
-        CASE
-except Exception as error:
-    print(type(error).__name__)
-    for frame in traceback.extract_tb(error.__traceback__):
-        print(frame.filename, frame.lineno, frame.name, frame.line)
-"""
+def fails(how):
+    try:
+        with pipeprof.profile(logdir=sys.argv[2]) if sys.argv[1] == "watched" else nullcontext():
+            how()
+    except Exception as error:
+        print(type(error).__name__)
+        for frame in traceback.extract_tb(error.__traceback__):
+            print(frame.filename, frame.lineno, frame.name, frame.line)
 
-CASES = {
-    "a batch that does not fit": "train(5)",
-    "a callback": "train(3, Fails())",
-}
+
+print("a batch that does not fit")
+fails(lambda: train(5))
+print("a callback")
+fails(lambda: train(3, Fails()))
+"""
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="an exception keeps its traceback there")
-@pytest.mark.parametrize("case", CASES)
-def test_an_exception_shows_the_lines_that_it_shows_without_a_profile(
-    case: str, tmp_path: Path
-) -> None:
+def test_an_exception_shows_the_lines_that_it_shows_without_a_profile(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
-    script.write_text(BEGIN.replace("CASE", CASES[case]))
+    script.write_text(SCRIPT)
     plain, watched = (_written(script, how, tmp_path / "logs") for how in ("plain", "watched"))
-    assert len(plain) > 2
+    assert {"InvalidArgumentError", "ValueError"} & set(plain)
+    assert len(plain) > 10
     assert watched == plain
 
 
