@@ -21,9 +21,14 @@ def without_own(links: Iterable[TracebackType]) -> TracebackType | None:
     """A traceback of these links without those of pipeprof's code; None where no others are left."""
     others: TracebackType | None = None
     for link in reversed(list(links)):
-        if not is_pipeprofs_file(link.tb_frame.f_code.co_filename):
+        if not is_own(link):
             others = TracebackType(others, link.tb_frame, link.tb_lasti, link.tb_lineno)
     return others
+
+
+def is_own(link: TracebackType) -> bool:
+    """Whether a link is of pipeprof's code."""
+    return is_pipeprofs_file(link.tb_frame.f_code.co_filename)
 
 
 def links_of(traceback: TracebackType | None) -> Iterator[TracebackType]:

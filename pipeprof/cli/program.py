@@ -13,7 +13,7 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
-from pipeprof.capture.shown_tracebacks import hide_own_frames, links_of, without_own
+from pipeprof.capture.shown_tracebacks import hide_own_frames, is_own, links_of, without_own
 from pipeprof.errors import UsageError
 from pipeprof.recording.light_dataclasses import dataclass
 
@@ -180,7 +180,12 @@ def show_end(error: BaseException | None) -> None:
 
 
 def own_traceback(error: BaseException) -> TracebackType | None:
-    """An exception's traceback without the frames of pipeprof's code, or None without others."""
+    """An exception's traceback without the frames of pipeprof's code, or None without others.
+
+    Where pipeprof could not even begin to run the program, no frame is the program's.
+    """
     links = list(links_of(error.__traceback__))
+    if links and not any(map(is_own, links)):
+        return error.__traceback__  # the end of the profile has hidden pipeprof's frames already
     entered = [link.tb_frame.f_code is _execute.__code__ for link in links]
     return without_own(links[entered.index(True) :]) if True in entered else None
