@@ -109,18 +109,22 @@ class TfDataInput:
 
     def written(self, node: GraphNode) -> Written | None:
         """The Python function of a transformation, or None where there is none to be seen."""
-        found = self._python.get(node.function or "")
-        code = getattr(getattr(found[1], "_func", None), "__code__", None) if found else None
+        function = self._python_function(node)
+        code = getattr(function, "__code__", None)
         if code is None or self.opens_generator(node):
             return None
-        function = getattr(found[1]._func, "__qualname__", code.co_name) if found else code.co_name
-        return Written(function=function, file=code.co_filename, line=code.co_firstlineno)
+        name = getattr(function, "__qualname__", code.co_name)
+        return Written(function=name, file=code.co_filename, line=code.co_firstlineno)
 
     def opens_generator(self, node: GraphNode) -> bool:
         """Whether it is the ``flat_map`` with which ``from_generator`` opens its one generator."""
-        found = self._python.get(node.function or "")
-        code = getattr(getattr(found[1], "_func", None), "__code__", None) if found else None
+        code = getattr(self._python_function(node), "__code__", None)
         return node.op == FLAT_MAP and code is not None and _is_tensorflows(code.co_filename)
+
+    def _python_function(self, node: GraphNode) -> Any:
+        """The Python function of a transformation, or None where there is none to be seen."""
+        found = self._python.get(node.function or "")
+        return getattr(found[1], "_func", None) if found else None
 
     def is_random(self, node: GraphNode) -> bool:
         """Whether the function of a transformation draws random numbers, as far as its operations show."""

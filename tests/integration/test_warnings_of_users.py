@@ -1,17 +1,15 @@
 """Warnings that the user's code gives about its caller name what they would name without a profile."""
 
 import json
-import subprocess
-import sys
 from collections import defaultdict
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.integration
+from tests.integration.plain_and_watched import outputs
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.integration
 
 BEGIN = """
 import json, sys, warnings
@@ -188,24 +186,15 @@ def test_warnings_of_the_users_name_who_called_as_without_a_profile(tmp_path: Pa
     script = tmp_path / "train.py"
     of_cases = "".join(f"case = {case!r}\n{CASES[case]}" for case in cases)
     script.write_text(BEGIN + KERAS + of_cases + END)
-    plain, watched = (_written(script, how, tmp_path / "logs") for how in ("plain", "watched"))
+    plain, watched = map(_by_case, outputs(script, tmp_path / "logs"))
     for case in cases:
         assert plain[case], case
         assert watched[case] == plain[case], case
 
 
-def _written(script: Path, how: str, logdir: Path) -> dict[str, list[list[object]]]:
+def _by_case(printed: str) -> dict[str, list[list[object]]]:
     """The warnings of each case: what they say, file and line."""
-    done = subprocess.run(
-        [sys.executable, str(script), how, str(logdir)],
-        capture_output=True,
-        check=False,
-        cwd=ROOT,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
     by_case: defaultdict[str, list[list[object]]] = defaultdict(list)
-    for case, *warned in json.loads(done.stdout.splitlines()[-1]):
+    for case, *warned in json.loads(printed.splitlines()[-1]):
         by_case[case].append(warned)
     return by_case

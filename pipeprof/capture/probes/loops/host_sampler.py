@@ -103,6 +103,7 @@ class HostSampler:
         if self._sampling.is_alive():
             self._on.release()
             self._sampling.join()
+        self._awaits_look, self._met = False, None
         self._guard.run(self._settle, None)
 
     def _run(self) -> None:

@@ -91,9 +91,8 @@ class LoopFollower:
             return
         begun_ns = time.thread_time_ns()
         self._guard.run(self._follow, loop, followed, now, at_most=at_most)
-        if (
-            not begins
-        ):  # the first reading of an epoch, which also describes the pipeline, has to be
+        # The first reading of an epoch, which also describes the pipeline, has to be.
+        if not begins:
             followed.budget.spend(time.thread_time_ns() - begun_ns, now)
 
     def epoch_ended(self, loop: OpenLoop) -> None:

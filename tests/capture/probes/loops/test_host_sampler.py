@@ -308,6 +308,20 @@ def test_a_sample_holds_nothing_that_a_frame_refers_to() -> None:
         gc.enable()
 
 
+def test_a_sampler_that_has_stopped_holds_nothing_that_a_frame_refers_to() -> None:
+    sampler = HostSampler(Recorder(None), SamplingNeed, threading.get_ident)
+
+    def meet() -> weakref.ref[Batch]:
+        batch = Batch()
+        sampler.held_up()
+        return weakref.ref(batch)
+
+    before = meet()
+    assert before() is not None
+    sampler.stop()
+    assert (before(), meet()()) == (None, None)
+
+
 def test_a_frame_that_is_gone_is_passed_over() -> None:
     recorder = Recorder(None)
     frames = {7: cast(FrameType, Returned())}
